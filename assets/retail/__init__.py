@@ -1,0 +1,9 @@
+"""An online shop: its invoice lines, the exchange rates of the ECB, and what people ask of both."""
+
+from datetime import date
+
+from lakehouse.windows import Daily, Monthly
+
+DAILY = Daily(date(2010, 12, 1), "Europe/London")
+MONTHLY = Monthly(date(2010, 12, 1), "Europe/London")
+OWNER = "retail@example.com"

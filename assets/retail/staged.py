@@ -1,0 +1,58 @@
+"""Clean, typed tables of the retail domain."""
+
+import polars as pl
+from polars import LazyFrame, col
+
+from assets.retail import DAILY, OWNER
+from assets.retail.raw import invoice_lines as raw_lines
+from checks.retail import FxRate, InvoiceLine
+from lakehouse.rules import cast
+from lakehouse.tables import staged
+
+PRODUCT_CODE = r"^\d{5}[A-Z]{0,2}$"
+
+
+@staged(InvoiceLine, partitions=DAILY, distinct=tuple(raw_lines.columns), owner=OWNER)
+def invoice_lines(raw_invoice_lines: LazyFrame) -> LazyFrame:
+    """Typed invoice lines; a line that is repeated in every field as received is superseded."""
+    local = col("InvoiceDate").str.to_datetime("%Y-%m-%d %H:%M:%S", strict=False)
+    in_london = local.dt.replace_time_zone("Europe/London", ambiguous="earliest", non_existent="null")
+    return cast(
+        raw_invoice_lines,
+        invoice=col("InvoiceNo").str.strip_chars().str.to_uppercase(),
+        stock_code=col("StockCode").str.strip_chars().str.to_uppercase(),
+        description=col("Description").str.strip_chars().str.replace_all(r"\s+", " ").replace("", None),
+        quantity=col("Quantity").cast(pl.Int32, strict=False),
+        unit_price=col("UnitPrice").cast(pl.Float64, strict=False),
+        customer_id=col("CustomerID").str.strip_suffix(".0").cast(pl.Int64, strict=False),
+        country=col("Country").str.strip_chars(),
+        invoiced_at=in_london.dt.convert_time_zone("UTC").dt.cast_time_unit("us"),
+        invoice_date=local.dt.date(),
+    ).with_columns(
+        is_cancellation=col("invoice").str.starts_with("C"),
+        is_service=~col("stock_code").str.contains(PRODUCT_CODE),
+    )
+
+
+def rate_cells(raw_fx_rates: LazyFrame) -> LazyFrame:
+    """One row for each day and currency of a rate table: columns `Date`, `currency`, `rate_text` and the origin."""
+    currencies = [
+        name for name in raw_fx_rates.collect_schema() if name != "Date" and not name.startswith("_")
+    ]
+    kept = ["Date", *(name for name in raw_fx_rates.collect_schema() if name.startswith("_"))]
+    return raw_fx_rates.unpivot(currencies, index=kept, variable_name="currency", value_name="rate_text")
+
+
+@staged(
+    FxRate,
+    unpack=rate_cells,
+    leave_out={"no rate was set": col("rate_text").fill_null("N/A").str.strip_chars().is_in(["N/A", ""])},
+    owner=OWNER,
+)
+def fx_rates(raw_fx_rates: LazyFrame) -> LazyFrame:
+    """Reference rates in long form; the latest delivery of a day and currency wins."""
+    return cast(
+        raw_fx_rates,
+        rate_date=col("Date").str.to_date("%Y-%m-%d", strict=False),
+        rate=col("rate_text").cast(pl.Float64, strict=False),
+    )

@@ -1,0 +1,152 @@
+"""What happened to every row that was read, and whether the books balance.
+
+Belongs here: the fates of a commit's rows, the law of conservation, and the form in which a commit stores them.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, date, datetime
+from typing import Any
+
+from lakehouse.errors import LawError, listed
+from lakehouse.windows import Days
+
+METADATA = "audit"
+"""The key of a commit's custom metadata under which its audit stands."""
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Who makes a commit, from what.
+
+    Attributes:
+        run_id: the orchestrator's run, or the caller's own name for it.
+        code_version: hash of the transform that made the rows.
+        contract_version: hash of the contract that judged them.
+        inputs: the version of every input table that was read.
+        batch_id: the batch that was appended, for raw tables.
+    """
+
+    run_id: str = "local"
+    code_version: str = ""
+    contract_version: str = ""
+    inputs: Mapping[str, int] = field(default_factory=dict)
+    batch_id: str | None = None
+
+
+@dataclass(frozen=True)
+class Audit:
+    """The account of one commit: every row that was read, by its fate.
+
+    Counts are rows of the first input. In a table of aggregates `written` adds up what each row stands for, while
+    `rows` counts the rows of the table itself.
+
+    Attributes:
+        table: the table that was published to.
+        mode: `append` or `replace`.
+        days: the span of days that was made, for windowed tables.
+        untouched: days of that span left as they were, because the input holds no row of them.
+        read: rows read.
+        written: rows that were written, or that a written row stands for.
+        quarantined: rows that broke the contract.
+        superseded: repeated rows, and older versions of a key.
+        filtered: rows left out, by the name of the rule that did so.
+        dead: records that could not be parsed; for raw tables, where they are part of `read`.
+        rules: rows by broken rule, zeros included; a row may break several.
+        rows: rows of this table that the commit added.
+        carried: rows outside the span that moved to new files unchanged.
+        bytes: bytes added.
+        files: files added.
+        seconds: time from the first read to just before the commit.
+        made_at: that moment, UTC.
+        notes: what a person should know, e.g. new columns.
+        provenance: run, code, contract and inputs.
+        version: the version of the table that the commit made; known after it.
+        by_day: read, written and quarantined rows of each day; not stored in the commit.
+    """
+
+    table: str
+    mode: str
+    read: int
+    written: int
+    quarantined: int = 0
+    superseded: int = 0
+    filtered: Mapping[str, int] = field(default_factory=dict)
+    dead: int = 0
+    days: Days | None = None
+    untouched: tuple[date, ...] = ()
+    rules: Mapping[str, int] = field(default_factory=dict)
+    rows: int = 0
+    carried: int = 0
+    bytes: int = 0
+    files: int = 0
+    seconds: float = 0.0
+    made_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    notes: tuple[str, ...] = ()
+    provenance: Provenance = field(default_factory=Provenance)
+    version: int | None = None
+    by_day: Mapping[date, Mapping[str, int]] = field(default_factory=dict, repr=False)
+
+    @property
+    def accounted(self) -> int:
+        """The sum of all fates; equal to `read`, or the commit stops."""
+        return self.written + self.quarantined + self.superseded + sum(self.filtered.values()) + self.dead
+
+    def balanced(self) -> "Audit":
+        """This audit, when every row that was read has a fate.
+
+        Raises:
+            LawError: the sum of the fates is not the number of rows read.
+        """
+        if self.accounted != self.read:
+            fates = [f"{name} {count:,}" for name, count in self.fates().items()]
+            raise LawError(
+                listed(
+                    f"{self.table}{f' [{self.days}]' if self.days else ''}: {self.read:,} rows were read, but "
+                    f"{self.accounted:,} have a fate. Nothing was published.",
+                    fates,
+                    "look for a join, a filter or an aggregation in the transform that drops or repeats rows "
+                    "without being declared.",
+                )
+            )
+        return self
+
+    def fates(self) -> dict[str, int]:
+        """Rows by fate, zeros included."""
+        named = {f"filtered: {name}": count for name, count in self.filtered.items()}
+        fates = {
+            "written": self.written,
+            "quarantined": self.quarantined,
+            "superseded": self.superseded,
+            **named,
+        }
+        return fates | ({"dead letters": self.dead} if self.dead else {})
+
+    def to_metadata(self) -> dict[str, Any]:
+        """The audit as JSON-able values, the way in which a commit stores it."""
+        stored = asdict(replace(self, by_day={}, version=None))
+        del stored["by_day"], stored["version"]
+        stored["days"] = [str(self.days.first), str(self.days.last)] if self.days else None
+        stored["untouched"] = [str(day) for day in self.untouched]
+        stored["made_at"] = self.made_at.isoformat()
+        return stored
+
+    @classmethod
+    def from_metadata(cls, stored: Mapping[str, Any], version: int) -> "Audit":
+        """The audit that a commit stores."""
+        values = dict(stored)
+        values["days"] = Days(*map(date.fromisoformat, values["days"])) if values["days"] else None
+        values["untouched"] = tuple(map(date.fromisoformat, values["untouched"]))
+        values["made_at"] = datetime.fromisoformat(values["made_at"])
+        values["notes"] = tuple(values["notes"])
+        values["provenance"] = Provenance(**values["provenance"])
+        return cls(**values, version=version)
+
+
+def total(audits: Iterable[Audit]) -> dict[str, int]:
+    """The fates of several commits added up, `read` first."""
+    summed: dict[str, int] = {"read": 0}
+    for audit in audits:
+        for name, count in {"read": audit.read, **audit.fates()}.items():
+            summed[name] = summed.get(name, 0) + count
+    return summed

@@ -1,0 +1,293 @@
+"""A batch of deliveries on its way into a raw table: read, named, and brought to the table's columns.
+
+Belongs here: which bytes are new, which columns they bring, and what became of each file. Does not belong here: parsing
+(`sources/delivery.py`) and the commit (`publish.py`).
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from uuid import uuid4
+
+import obstore
+import polars as pl
+
+from lakehouse.dead_letters import COMMENTS, DEAD_LETTERS, SCHEMA, UNREADABLE, DeadLetters
+from lakehouse.draft import Sheet
+from lakehouse.lake import Lake
+from lakehouse.landed import Landed, source_of
+from lakehouse.sources.delivery import Delivery, read_delivery
+from lakehouse.sources.landing import Entry, Landing
+from lakehouse.tables import EVENT_DATE, ORIGIN, RawTable
+
+_ORIGIN_COMMENTS = {
+    "_source": "The delivered file and the start of the hash of its bytes",
+    "_offset": "The number of the record in the file, from 1",
+    "_modified_at": "When the file was written",
+    "_batch_id": "The batch in which the file was landed",
+    "_ingested_at": "When that was",
+    EVENT_DATE: "The day that the row belongs to, as it says itself",
+}
+
+
+@dataclass(frozen=True)
+class _Read:
+    """A delivery that was read, with where it was found."""
+
+    entry: Entry
+    delivery: Delivery
+    source: str
+    renamed: Mapping[str, str]
+
+
+@dataclass
+class Batch:
+    """Deliveries that are landed together.
+
+    Attributes:
+        raw: the table that they are for.
+        standing: the columns of the table so far; the declared ones when it does not exist yet.
+        id: the name of the batch, `_batch_id` in every row.
+        reads: the deliveries that are new.
+        repeated: files with the bytes of another delivery, by name.
+        refused: files that could not be read, with the reason.
+        unreadable: dead letters of files whose bytes could not be read at all.
+        known_dead: sources whose dead letters are there already, from an attempt that was cut short.
+    """
+
+    raw: RawTable
+    standing: pl.Schema
+    id: str = field(default_factory=lambda: f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{uuid4().hex[:8]}")
+    started: datetime = field(default_factory=lambda: datetime.now(UTC))
+    reads: list[_Read] = field(default_factory=list)
+    repeated: dict[str, str] = field(default_factory=dict)
+    refused: dict[str, str] = field(default_factory=dict)
+    unreadable: list[dict[str, object]] = field(default_factory=list)
+    known_dead: frozenset[str] = frozenset()
+
+    @property
+    def has_news(self) -> bool:
+        """Whether there is anything to commit."""
+        return bool(self.reads or self._new_unreadable())
+
+    @property
+    def records(self) -> int:
+        """Records in the new files; a file that cannot be read counts as one."""
+        return sum(read.delivery.rows_count for read in self.reads) + self.dead
+
+    @property
+    def dead(self) -> int:
+        """Records that become dead letters."""
+        return sum(read.delivery.dead_count for read in self.reads) + len(self._new_unreadable())
+
+    @property
+    def new_dead(self) -> int:
+        """Dead letters that are not there yet."""
+        counts = (r.delivery.dead_count for r in self.reads if r.source not in self.known_dead)
+        return sum(counts) + len(self._new_unreadable())
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a person should know of these files."""
+        return tuple(self._notes())
+
+    def _notes(self) -> Iterator[str]:
+        yield from (
+            f"{name}: same bytes as {twin}, superseded as a whole" for name, twin in self.repeated.items()
+        )
+        yield from (f"{name}: {reason}" for name, reason in self.refused.items())
+        new = [name for name in self._columns() if name not in self.standing and name not in ORIGIN]
+        if new:
+            yield f"new columns: {', '.join(new)}"
+        for read in self.reads:
+            yield from (f"{read.entry.name}: {note}" for note in read.delivery.notes)
+            missing = sorted(self.raw.optional - {read.renamed[c] for c in read.delivery.columns})
+            if missing and not read.delivery.refused:
+                yield f"{read.entry.name}: columns missing, null in its rows: {', '.join(missing)}"
+
+    def _new_unreadable(self) -> list[dict[str, object]]:
+        return [row for row in self.unreadable if row["_source"] not in self.known_dead]
+
+    def _columns(self) -> dict[str, pl.DataType]:
+        """All columns that the table has after this batch."""
+        columns = {
+            name: dtype for name, dtype in self.standing.items() if name not in ORIGIN and name != EVENT_DATE
+        }
+        for read in self.reads:
+            for name, dtype in _types(read).items():
+                columns.setdefault(name, dtype)
+        return columns
+
+    def sheets(self, lake: Lake, based_on: int) -> tuple[Sheet, Sheet]:
+        """The rows for the raw table, and the dead letters."""
+        rows = Sheet(
+            self.raw.name,
+            self._rows(),
+            "append",
+            split_by="_source",
+            based_on=based_on,
+            description=self.raw.description,
+            comments=_ORIGIN_COMMENTS,
+        )
+        dead = Sheet(
+            DEAD_LETTERS,
+            self._dead(lake),
+            "append",
+            description="Records that could not be parsed, byte for byte.",
+            comments=COMMENTS,
+            hidden=frozenset({"payload"}),
+        )
+        return rows, dead
+
+    def _rows(self) -> pl.LazyFrame:
+        columns = self._columns()
+        frames = [self._brought(read, columns) for read in self.reads if read.delivery.rows_count]
+        rows = pl.concat(frames) if frames else pl.LazyFrame(schema={**columns, **ORIGIN})
+        return rows if self.raw.day is None else rows.with_columns(self.raw.day.alias(EVENT_DATE))
+
+    def _brought(self, read: _Read, columns: Mapping[str, pl.DataType]) -> pl.LazyFrame:
+        """A delivery's rows in the columns of the table."""
+        given = {read.renamed[name]: name for name in read.delivery.columns}
+        values = [
+            (pl.col(given[name]).cast(dtype) if name in given else pl.lit(None, dtype=dtype)).alias(name)
+            for name, dtype in columns.items()
+        ]
+        return pl.scan_parquet(read.delivery.rows, hive_partitioning=False).select(
+            *values, *self._origin(read)
+        )
+
+    def _origin(self, read: _Read) -> list[pl.Expr]:
+        return [
+            pl.lit(read.source).alias("_source"),
+            pl.col("_offset"),
+            pl.lit(read.entry.modified_at, dtype=ORIGIN["_modified_at"]).alias("_modified_at"),
+            pl.lit(self.id).alias("_batch_id"),
+            pl.lit(self.started, dtype=ORIGIN["_ingested_at"]).alias("_ingested_at"),
+        ]
+
+    def _dead(self, lake: Lake) -> pl.LazyFrame:
+        frames = [
+            pl.scan_parquet(read.delivery.dead, hive_partitioning=False)
+            .with_columns(
+                pl.lit(self.raw.name).alias("table"),
+                pl.lit(self._kept_at(lake, read), dtype=pl.String).alias("kept_at"),
+                pl.lit(read.delivery.rows_count, dtype=pl.Int64).alias("landed_rows"),
+                *self._origin(read),
+            )
+            .select(SCHEMA.names())
+            for read in self.reads
+            if read.delivery.dead_count and read.source not in self.known_dead
+        ]
+        unreadable = [
+            {**row, "_batch_id": self.id, "_ingested_at": self.started} for row in self._new_unreadable()
+        ]
+        return pl.concat([*frames, pl.LazyFrame(unreadable, schema=SCHEMA)])
+
+    def _kept_at(self, lake: Lake, read: _Read) -> str | None:
+        return kept_path(self.raw, read.source) if read.delivery.is_cut else None
+
+
+def kept_path(raw: RawTable, source: str) -> str:
+    """Where in the lake a file is kept that does not fit into a dead letter."""
+    return f"quarantine/_files/{raw.landing}/{source}"
+
+
+def collect(  # noqa: PLR0913
+    lake: Lake, landing: Landing, raw: RawTable, entries: Sequence[Entry], known: Landed, spool: Path
+) -> Batch:
+    """Read some entries into a batch; what is known by its bytes stays out.
+
+    Args:
+        lake: where the tables are.
+        landing: where the entries are.
+        raw: the table that they are for.
+        entries: what to read.
+        known: the deliveries that are landed already.
+        spool: a private folder.
+    """
+    handle = lake.open(raw.name, None if known.version < 0 else known.version)
+    batch = Batch(raw, raw.schema if handle is None else pl.scan_delta(handle).collect_schema())
+    for entry in entries:
+        _read_into(batch, lake, landing, entry, known, spool)
+    sources = [read.source for read in batch.reads] + [str(row["_source"]) for row in batch.unreadable]
+    batch.known_dead = DeadLetters(lake, raw.name).known(sources)
+    return batch
+
+
+def _read_into(batch: Batch, lake: Lake, landing: Landing, entry: Entry, known: Landed, spool: Path) -> None:  # noqa: PLR0913
+    table = batch.raw.landing
+    if entry.problem is not None:
+        _unreadable(batch, entry, entry.problem)
+        return
+    try:
+        delivery = read_delivery(
+            landing.chunks(table, entry), name=entry.name, spool=spool, required=batch.raw.required
+        )
+    except FileNotFoundError:
+        return  # taken away between the listing and the reading: nothing was delivered
+    except OSError as error:
+        _unreadable(batch, entry, f"cannot be read: {error.strerror or error}")
+        return
+    if not landing.is_unchanged(table, entry):
+        return  # somebody is still writing; the next run takes it
+    source = source_of(entry.name, delivery.digest)
+    twin = known.twin(delivery.digest) or next(
+        (r.source for r in batch.reads if r.delivery.digest == delivery.digest), None
+    )
+    if twin is not None:
+        batch.repeated[entry.name] = twin
+        return
+    read = _fitted(batch, _Read(entry, delivery, source, _renamed(batch, delivery.columns)))
+    batch.reads.append(read)
+    if read.delivery.refused is not None:
+        batch.refused[entry.name] = read.delivery.refused
+    if read.delivery.is_cut:
+        obstore.put(lake.store, kept_path(batch.raw, source), landing.chunks(table, entry))
+
+
+def _unreadable(batch: Batch, entry: Entry, problem: str) -> None:
+    batch.refused[entry.name] = problem
+    batch.unreadable.append(
+        {
+            "table": batch.raw.name,
+            "reason": problem,
+            "place": entry.name,
+            "payload": None,
+            "payload_bytes": entry.size,
+            "kept_at": None,
+            "landed_rows": 0,
+            "_source": f"{entry.name}{UNREADABLE}",
+            "_offset": None,
+            "_modified_at": entry.modified_at,
+        }
+    )
+
+
+def _renamed(batch: Batch, names: Sequence[str]) -> dict[str, str]:
+    """Delivered names as the table spells them: Delta Lake does not tell names apart by case."""
+    spelled = {name.casefold(): name for name in batch._columns()}  # noqa: SLF001
+    return {name: spelled.get(name.casefold(), name) for name in names}
+
+
+def _types(read: _Read) -> dict[str, pl.DataType]:
+    if not read.delivery.rows_count:
+        return {}
+    schema = pl.scan_parquet(read.delivery.rows, hive_partitioning=False).collect_schema()
+    typed = {read.renamed[name]: schema[name] for name in read.delivery.columns}
+    return {name: pl.String() if dtype == pl.Null else dtype for name, dtype in typed.items()}
+
+
+def _fitted(batch: Batch, read: _Read) -> _Read:
+    """The delivery, refused as a whole if its types do not go into the table's columns."""
+    columns = batch._columns()  # noqa: SLF001
+    wrong = [
+        f"{name} is {dtype} in the file and {columns[name]} in {batch.raw.name}"
+        for name, dtype in _types(read).items()
+        if name in columns and columns[name] not in (dtype, pl.String())
+    ]
+    if not wrong:
+        return read
+    return _Read(
+        read.entry, read.delivery.refuse(f"types differ: {'; '.join(wrong)}"), read.source, read.renamed
+    )

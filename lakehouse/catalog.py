@@ -1,0 +1,157 @@
+"""Every declared table, and the proof that they fit together, before any data is touched."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from types import ModuleType
+
+import polars as pl
+
+from lakehouse.contract import facts, polars_schema
+from lakehouse.errors import LakehouseError, SetupError, listed
+from lakehouse.query import columns_of
+from lakehouse.rules import compile_rules
+from lakehouse.tables import LINEAGE, RECEIVED, WINDOW, DerivedTable, RawTable, Table
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """The declared tables by name."""
+
+    tables: Mapping[str, Table]
+
+    def __getitem__(self, name: str) -> Table:
+        if name not in self.tables:
+            raise SetupError(
+                f"There is no table {name!r}.\nNext: use one of {', '.join(self.tables)}; or declare it under assets/."
+            )
+        return self.tables[name]
+
+    def raw(self) -> list[RawTable]:
+        """The raw tables."""
+        return [table for table in self.tables.values() if isinstance(table, RawTable)]
+
+    @cached_property
+    def derived(self) -> list[DerivedTable]:
+        """The derived tables, each after everything that it reads."""
+        ordered: dict[str, DerivedTable] = {}
+        waiting = [table for table in self.tables.values() if isinstance(table, DerivedTable)]
+        while waiting:
+            ready = [
+                t for t in waiting if all(not self._waits(name, ordered) for name in self.inputs(t).values())
+            ]
+            if not ready:
+                raise SetupError(
+                    f"Tables read each other in a circle: {', '.join(t.name for t in waiting)}.\nNext: break it."
+                )
+            ordered |= {table.name: table for table in ready}
+            waiting = [table for table in waiting if table.name not in ordered]
+        return list(ordered.values())
+
+    def _waits(self, name: str, ordered: Mapping[str, DerivedTable]) -> bool:
+        return isinstance(self.tables[name], DerivedTable) and name not in ordered
+
+    def inputs(self, table: DerivedTable) -> dict[str, str]:
+        """The tables that a transform reads, by parameter.
+
+        Raises:
+            SetupError: a parameter names no declared table.
+        """
+        return {parameter: self._named(table, parameter) for parameter in table.parameters}
+
+    def _named(self, table: DerivedTable, parameter: str) -> str:
+        candidates = [f"staged/{parameter}", f"marts/{parameter}"]
+        if parameter.startswith("raw_"):
+            candidates.insert(0, f"raw/{parameter.removeprefix('raw_')}")
+        found = next((name for name in candidates if name in self.tables and name != table.name), None)
+        if found is None:
+            raise SetupError(
+                f"{table.name}: its parameter {parameter!r} names no table (tried {', '.join(candidates)}).\n"
+                f"Next: name one of {', '.join(self.tables)}."
+            )
+        return found
+
+    def readers(self, name: str) -> list[DerivedTable]:
+        """The tables that read a table directly."""
+        return [table for table in self.derived if name in self.inputs(table).values()]
+
+
+def collect(modules: Iterable[ModuleType]) -> Catalog:
+    """The catalogue of everything that some modules declare, proved.
+
+    Raises:
+        SetupError: naming every problem of every table at once.
+    """
+    tables: dict[str, Table] = {}
+    for table in _declared(modules):
+        if tables.setdefault(table.name, table) is not table:
+            raise SetupError(f"{table.name} is declared twice.\nNext: rename one of the two.")
+    catalog = Catalog(tables)
+    problems = [problem for table in catalog.derived for problem in _problems(catalog, table)]
+    if problems:
+        raise SetupError(
+            listed("The declared tables do not fit together.", problems, "mend them; no data was touched.")
+        )
+    return catalog
+
+
+def _declared(modules: Iterable[ModuleType]) -> Iterator[Table]:
+    for module in modules:
+        for value in vars(module).values():
+            if isinstance(value, RawTable) or (
+                isinstance(value, DerivedTable) and value.transform.__module__ == module.__name__
+            ):
+                yield value
+
+
+def _problems(catalog: Catalog, table: DerivedTable) -> list[str]:
+    try:
+        compile_rules(table.contract)
+        found = _output_schema(catalog, table)
+    except (LakehouseError, pl.exceptions.PolarsError) as error:
+        return [f"{table.name}: {error}"]
+    wanted = polars_schema(table.contract)
+    problems = [
+        f"{table.name}: the transform does not return {name!r}" for name in wanted if name not in found
+    ]
+    problems += [
+        f"{table.name}: {name!r} is {found[name]}, its contract says {dtype}"
+        for name, dtype in wanted.items()
+        if name in found and found[name] != dtype
+    ]
+    if table.is_aggregate:
+        extra = [name for name in found if name not in wanted]
+        problems += [
+            f"{table.name}: the transform returns {name!r}, which its contract does not have"
+            for name in extra
+        ]
+    elif lost := [name for name in (*LINEAGE, RECEIVED) if name not in found]:
+        problems.append(
+            f"{table.name}: the transform drops {', '.join(lost)}; add columns with `with_columns` or `cast`, not `select`"
+        )
+    if table.partitions and not facts(table.contract).window:
+        problems.append(f"{table.name}: it has partitions, but its contract names no window column")
+    return problems
+
+
+def _output_schema(catalog: Catalog, table: DerivedTable) -> pl.Schema:
+    """What the transform returns, learned from inputs without rows."""
+    schemas = {parameter: catalog[name].schema for parameter, name in catalog.inputs(table).items()}
+    if table.is_sql:
+        return columns_of(table.transform(), schemas)
+    first, *others = (pl.LazyFrame(schema=schema) for schema in schemas.values())
+    first = first.with_columns(pl.lit(None, dtype=pl.Date).alias(WINDOW)) if table.partitions else first
+    returned = table.transform(prepared(table, first), *others)
+    if not isinstance(returned, pl.LazyFrame):
+        raise SetupError(f"the transform returns {type(returned).__name__}, it has to return a LazyFrame")
+    return returned.collect_schema()
+
+
+def prepared(table: DerivedTable, first: pl.LazyFrame) -> pl.LazyFrame:
+    """The first input as the transform gets it: unpacked, and with the row as received beside it."""
+    rows = table.unpack(first) if table.unpack else first
+    if table.is_aggregate:
+        return rows
+    names = rows.collect_schema().names()
+    kept = [name for name in names if not name.startswith("_") or name in {"_batch_id", "_ingested_at"}]
+    return rows.with_columns(pl.struct(kept).alias(RECEIVED))

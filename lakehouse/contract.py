@@ -1,0 +1,230 @@
+"""A table's promise: a Pandera model of its rows, and what is true of the table as a whole.
+
+Belongs here: columns, types, the facts of a table, and the proof that a contract makes sense.
+Does not belong here: evaluating rules (`rules.py`), storing anything (`lake.py`).
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from datetime import timedelta
+from typing import Annotated, Any, ClassVar, Literal
+
+import pandera.polars as pa
+import polars as pl
+
+from lakehouse.errors import SetupError, listed
+
+Instant = Annotated[pl.Datetime, "us", "UTC"]
+"""A point in time: microseconds, UTC. The one form in which typed tables hold times."""
+
+Physical = Literal["day", "month", "year"]
+
+_DELTA_TYPES = (pl.String, pl.Binary, pl.Boolean, pl.Date, pl.Decimal, pl.List, pl.Struct, pl.Float32)
+_DELTA_TYPES += (pl.Float64, pl.Int8, pl.Int16, pl.Int32, pl.Int64)
+
+
+def Field(*, unit: str | None = None, pii: bool = False, **options: Any) -> Any:  # noqa: ANN401, N802
+    """A column's promise: Pandera's `Field` with a unit and a mark for personal data.
+
+    Args:
+        unit: unit of the values, e.g. `GBP` or `W`; shown in the catalogue.
+        pii: personal data; kept out of file statistics, examples and log messages.
+        **options: whatever `pandera.Field` takes (`ge`, `isin`, `str_matches`, `nullable`, `description`, …).
+    """
+    return pa.Field(metadata={"unit": unit, "pii": pii}, **options)
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is true of a table beyond its rows; written as `class Table` inside a contract.
+
+    Attributes:
+        key: columns that name a row. In staged tables the latest version of a key supersedes the others;
+            in marts a repeated key refuses the commit.
+        sequence: columns that order the versions of a key, before the delivery's time and origin decide.
+        event_time: the column that tells when a row happened; `lakehouse tables` shows its newest value.
+        window: the `Date` column by which the table is made again, day by day.
+        physical: how the files are partitioned in Delta when there is a window.
+        counts: the column that tells how many rows of the first input a row stands for (aggregates).
+        max_quarantined: the largest share of read rows that may break the contract before a commit is refused.
+        fresh_within: how old the newest event may be before the table counts as late.
+        rules: named Polars aggregates over the rows to be published; each must be true.
+    """
+
+    key: tuple[str, ...] = ()
+    sequence: tuple[str, ...] = ()
+    event_time: str | None = None
+    window: str | None = None
+    physical: Physical = "month"
+    counts: str | None = None
+    max_quarantined: float = 0.05
+    fresh_within: timedelta | None = None
+    rules: Mapping[str, pl.Expr] = field(default_factory=dict)
+
+
+class Contract(pa.DataFrameModel):
+    """Base of every contract: a class per table, a field per column, and an inner `class Table` with its facts."""
+
+    __facts__: ClassVar[Facts] = Facts()
+
+    class Config:
+        """Pandera's own settings: no other columns, in any order."""
+
+        strict = True
+
+    def __init_subclass__(cls, **kwargs: object) -> None:
+        inner = cls.__dict__.get("Table")
+        if inner is not None:
+            delattr(cls, "Table")  # Pandera takes every public name for a column
+            cls.__facts__ = _facts(cls.__name__, inner)
+        super().__init_subclass__(**kwargs)
+
+
+def _facts(contract: str, inner: type) -> Facts:
+    given = {name: value for name, value in vars(inner).items() if not name.startswith("__")}
+    known = {f.name for f in fields(Facts)}
+    if unknown := sorted(set(given) - known):
+        raise SetupError(
+            listed(
+                f"Contract {contract}: `class Table` holds facts that do not exist.",
+                unknown,
+                f"use one of {', '.join(sorted(known))}.",
+            )
+        )
+    return Facts(**given)
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a contract.
+
+    Attributes:
+        name: the column's name.
+        dtype: its Polars type.
+        nullable: whether a value may be missing.
+        description: its meaning, for the catalogue.
+        unit: unit of its values, if they have one.
+        pii: whether it holds personal data.
+    """
+
+    name: str
+    dtype: pl.DataType
+    nullable: bool
+    description: str
+    unit: str | None
+    pii: bool
+
+
+def facts(contract: type[Contract]) -> Facts:
+    """The facts of a contract's table."""
+    return contract.__facts__
+
+
+def columns(contract: type[Contract]) -> tuple[Column, ...]:
+    """The columns of a contract in their declared order.
+
+    Raises:
+        SetupError: Pandera cannot read the model.
+    """
+    try:
+        schema = contract.to_schema()
+    except (pa.errors.SchemaInitError, TypeError, ValueError) as error:
+        raise SetupError(
+            f"Contract {contract.__name__} does not compile: {error}\n"
+            f"Next: mend the field that is named, in the module {contract.__module__}."
+        ) from error
+    return tuple(
+        Column(
+            name,
+            _instance(column.dtype.type),
+            bool(column.nullable),
+            column.description or "",
+            (column.metadata or {}).get("unit"),
+            bool((column.metadata or {}).get("pii")),
+        )
+        for name, column in schema.columns.items()
+    )
+
+
+def _instance(dtype: Any) -> pl.DataType:  # noqa: ANN401
+    """Pandera names simple types by their class; everything here speaks of instances."""
+    return dtype() if isinstance(dtype, type) else dtype  # type: ignore[no-any-return]
+
+
+def polars_schema(contract: type[Contract]) -> pl.Schema:
+    """The Polars schema that a transform has to return, engine columns aside."""
+    return pl.Schema({column.name: column.dtype for column in columns(contract)})
+
+
+def version(contract: type[Contract]) -> str:
+    """A short hash of everything that a contract promises; it changes when the promise does."""
+    schema = contract.to_schema()
+    promise = [
+        (
+            name,
+            str(c.dtype),
+            c.nullable,
+            c.unique,
+            sorted((k.name or "", str(k.statistics)) for k in c.checks),
+        )
+        for name, c in schema.columns.items()
+    ]
+    table = [(f.name, str(getattr(facts(contract), f.name))) for f in fields(Facts)]
+    whole = sorted(str(check.name) for check in schema.checks)
+    return hashlib.sha256(repr((promise, table, whole)).encode()).hexdigest()[:12]
+
+
+def prove(contract: type[Contract]) -> None:
+    """Check that a contract makes sense before any data is touched.
+
+    Raises:
+        SetupError: naming every problem of the contract at once.
+    """
+    known = {column.name: column for column in columns(contract)}
+    problems = [*_fact_problems(facts(contract), known), *_type_problems(known.values())]
+    if problems:
+        raise SetupError(
+            listed(
+                f"Contract {contract.__name__} ({contract.__module__}) does not compile.",
+                problems,
+                "mend the contract; no data was touched.",
+            )
+        )
+
+
+def _fact_problems(table: Facts, known: Mapping[str, Column]) -> list[str]:
+    named = {"key": table.key, "sequence": table.sequence}
+    named |= {
+        name: (getattr(table, name),) for name in ("event_time", "window", "counts") if getattr(table, name)
+    }
+    problems = [
+        f"{fact} names the column {column!r}, which the contract does not have"
+        for fact, names in named.items()
+        for column in names
+        if column not in known
+    ]
+    if table.window in known and known[table.window].dtype != pl.Date:
+        problems.append(f"window {table.window!r} is {known[table.window].dtype}, it has to be Date")
+    if not 0 <= table.max_quarantined <= 1:
+        problems.append(f"max_quarantined is {table.max_quarantined}, it is a share between 0 and 1")
+    return problems + [
+        f"key column {name!r} is nullable" for name in table.key if name in known and known[name].nullable
+    ]
+
+
+def _type_problems(known: Any) -> list[str]:  # noqa: ANN401
+    problems = []
+    for column in known:
+        if column.name.startswith("_"):
+            problems.append(f"column {column.name!r}: names beginning with _ belong to the engine")
+        if isinstance(column.dtype, pl.Datetime) and (column.dtype.time_unit, column.dtype.time_zone) != (
+            "us",
+            "UTC",
+        ):
+            problems.append(
+                f"column {column.name!r} is {column.dtype}: declare times as Instant (microseconds, UTC)"
+            )
+        elif not isinstance(column.dtype, (*_DELTA_TYPES, pl.Datetime)):
+            problems.append(f"column {column.name!r} is {column.dtype}, which Delta Lake cannot hold")
+    return problems

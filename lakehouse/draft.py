@@ -1,0 +1,241 @@
+"""One table's part in a publish: its files from the sink to the commit.
+
+Belongs here: what goes into a table, the lazy writes, the Delta actions and the fence against a second writer.
+Does not belong here: the verdict on the rows, and the order of commits (`publish.py`).
+"""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any, Literal
+from uuid import uuid4
+
+import obstore
+import polars as pl
+from deltalake import CommitProperties, DeltaTable, Transaction
+from deltalake.exceptions import CommitFailedError, DeltaError
+from deltalake.transaction import AddAction, RemoveAction, create_table_with_add_actions
+
+from lakehouse import slices
+from lakehouse.contract import Physical
+from lakehouse.duck import connect
+from lakehouse.errors import BusyError, LawError
+from lakehouse.lake import Lake
+from lakehouse.schemas import delta_schema, evolve
+from lakehouse.statistics import statistics, with_count
+
+_TRUNCATE: Mapping[Physical, str] = {"day": "1d", "month": "1mo", "year": "1y"}
+_ROWS_PER_FILE = 5_000_000
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """Rows on their way into one table.
+
+    Attributes:
+        table: where they go.
+        rows: exactly the columns of the table.
+        mode: `append` adds them; `replace` puts them in the place of `days`, or of everything.
+        window: the `Date` column that tells a row's day.
+        days: the days that are replaced; None replaces the whole table.
+        physical: the partitioning of the files, from `window`.
+        split_by: a column whose values never share a file, so that file statistics tell them apart.
+        based_on: the version that the caller has read, -1 for none; a later commit by somebody else makes this one fail.
+        description: what the table is, for the catalogue.
+        comments: what each column is, for the catalogue.
+        hidden: columns without statistics, because they hold personal data.
+    """
+
+    table: str
+    rows: pl.LazyFrame
+    mode: Literal["append", "replace"]
+    window: str | None = None
+    days: Sequence[date] | None = None
+    physical: Physical | None = None
+    split_by: str | None = None
+    based_on: int | None = None
+    description: str = ""
+    comments: Mapping[str, str] = field(default_factory=dict)
+    hidden: frozenset[str] = frozenset()
+
+    @property
+    def partition(self) -> str | None:
+        """The partition column of the files."""
+        return f"_{self.physical}" if self.physical and self.window else None
+
+
+class Draft:
+    """One table's part in a publish: its files while they are not yet committed."""
+
+    def __init__(self, lake: Lake, sheet: Sheet) -> None:
+        self.lake, self.sheet = lake, sheet
+        self.handle = self._opened()
+        self.schema = sheet.rows.collect_schema()
+        self.slice = self._replaced()
+        self.new: list[Any] = []
+        self.moved: list[Any] = []
+        self.committed = False
+
+    def _opened(self) -> DeltaTable | None:
+        if self.sheet.based_on is None:
+            return self.lake.open(self.sheet.table)
+        return self.lake.open(self.sheet.table, self.sheet.based_on) if self.sheet.based_on >= 0 else None
+
+    def _replaced(self) -> slices.Slice | None:
+        if self.handle is None or self.sheet.mode == "append":
+            return None
+        if self.sheet.days is None or self.sheet.window is None:
+            return slices.whole(self.handle)
+        return slices.of_days(self.lake, self.sheet.table, self.handle, self.sheet.window, self.sheet.days)
+
+    def sinks(self) -> list[pl.LazyFrame]:
+        """The lazy writes: the new rows, and the rows that stay but have to move."""
+        sinks = [self._sink(self.sheet.rows, self.new)]
+        if self.slice is not None and self.slice.mixed is not None:
+            sinks.append(self._sink(self.slice.mixed.filter(self.slice.stays), self.moved))
+        return sinks
+
+    def lost(self) -> pl.LazyFrame | None:
+        """How many rows of the mixed files stand in replaced days; None when no file is mixed."""
+        if self.slice is None or self.slice.mixed is None:
+            return None
+        return self.slice.mixed.select((~self.slice.stays).sum())
+
+    def _sink(self, rows: pl.LazyFrame, done: list[Any]) -> pl.LazyFrame:
+        partition, sheet = self.sheet.partition, self.sheet
+        if partition and sheet.physical:
+            rows = rows.with_columns(
+                pl.col(str(sheet.window)).dt.truncate(_TRUNCATE[sheet.physical]).alias(partition)
+            )
+        key = partition or sheet.split_by
+
+        def place(file: Any) -> str:  # noqa: ANN401
+            folder = f"{partition}={file.partition_keys[partition][0]}/" if partition else ""
+            return f"{folder}{uuid4()}.parquet"
+
+        by_key = {"key": key, "include_key": not partition} if key else {"max_rows_per_file": _ROWS_PER_FILE}
+        sink = rows.sink_parquet(
+            pl.PartitionBy(self.lake.uri(sheet.table), file_path_provider=place, **by_key),  # type: ignore[arg-type]
+            compression_level=1,
+            lazy=True,
+            mkdir=self.lake.is_local,
+            storage_options=dict(self.lake.options) or None,
+            sinked_paths_callback=lambda sinked: done.extend(sinked.paths),
+        )
+        assert sink is not None  # noqa: S101
+        return sink
+
+    def check_carried(self, lost: int) -> None:
+        """Law 5: every row outside the replaced days is still there.
+
+        Raises:
+            LawError: the rows that were carried over are not the rows that had to stay.
+        """
+        moved, stood = (
+            sum(file.num_rows for file in self.moved),
+            self.slice.mixed_records if self.slice else 0,
+        )
+        if moved + lost != stood:
+            raise LawError(
+                f"{self.sheet.table}: {stood:,} rows stood in files that are partly replaced, {lost:,} of them in the "
+                f"replaced days, but {moved:,} were carried over. Nothing was published."
+            )
+
+    def discard(self) -> None:
+        """Take the files away again, unless they are the table by now."""
+        if not self.committed:
+            paths = [f"{self.sheet.table}/{self._relative(file.path)}" for file in (*self.new, *self.moved)]
+            obstore.delete(self.lake.store, paths)
+
+    def _relative(self, path: str) -> str:
+        return path.replace("\\", "/").split(f"{self.sheet.table}/", 1)[1]
+
+    def commit(self, metadata: Mapping[str, Any]) -> int:
+        """Make the files the table, in one atomic commit; gives the new version."""
+        table, handle = self.sheet.table, self.handle
+        properties = CommitProperties(custom_metadata=dict(metadata), app_transactions=self._fences())
+        partition_by = [self.sheet.partition] if self.sheet.partition else []
+        wanted = delta_schema(self.schema, self.sheet.comments, self.sheet.partition)
+        try:
+            if handle is None:
+                create_table_with_add_actions(
+                    self.lake.uri(table),
+                    wanted,
+                    self._added(),
+                    partition_by=partition_by,
+                    name=table,
+                    description=self.sheet.description,
+                    storage_options=dict(self.lake.options) or None,
+                    commit_properties=properties,
+                )
+                self.committed = True
+                return 0
+            evolve(handle, table, wanted)
+            actions = [*self._added(), *self._removed()]
+            handle.create_write_transaction(
+                actions, "append", handle.schema(), partition_by or None, commit_properties=properties
+            )
+        except CommitFailedError as error:
+            raise BusyError(
+                f"{table}: another writer committed first.\nNext: run again. ({error})"
+            ) from error
+        except DeltaError as error:
+            if "already exists" in str(error):
+                raise BusyError(f"{table}: another writer made the table first.\nNext: run again.") from error
+            raise
+        self.committed = True
+        return self._version_of(properties)
+
+    def _version_of(self, properties: CommitProperties) -> int:
+        """The version that carries our own mark; somebody else may have committed since."""
+        for commit in (
+            self.lake.log(self.sheet.table, after=self.handle.version() if self.handle else -1) or []
+        ):
+            if commit.info.get("mark") == (properties.custom_metadata or {}).get("mark"):
+                return commit.version
+        return self.lake.version(self.sheet.table) or 0
+
+    def _fences(self) -> list[Transaction]:
+        """Application transactions that make two writers of the same place collide, even where it was empty."""
+        places: set[str] = {""}
+        if self.sheet.mode == "replace" and self.sheet.days is not None and self.sheet.physical:
+            size = {"day": 10, "month": 7, "year": 4}[self.sheet.physical]
+            places = {str(day)[:size] for day in self.sheet.days}
+        version = (self.handle.version() if self.handle else -1) + 1
+        return [Transaction(f"lakehouse:{self.sheet.table}:{place}", version) for place in sorted(places)]
+
+    def _added(self) -> list[AddAction]:
+        files = [file for file in (*self.new, *self.moved) if file.num_rows]
+        with connect(self.lake.options, remote=not self.lake.is_local) as connection:
+            found = statistics(
+                connection, [file.path for file in files], dict(self.schema), self.sheet.hidden
+            )
+        return [self._add(file, found[file.path]) for file in files]
+
+    def _add(self, file: Any, stats: str) -> AddAction:  # noqa: ANN401
+        path, now = self._relative(file.path), int(time.time() * 1000)
+        values = dict(part.split("=", 1) for part in path.split("/")[:-1])
+        return AddAction(path, file.num_bytes, values, now, True, with_count(stats, file.num_rows))
+
+    def _removed(self) -> list[RemoveAction]:
+        if self.slice is None:
+            return []
+        now, partition = int(time.time() * 1000), self.sheet.partition
+        return [
+            RemoveAction(
+                row["path"],
+                True,
+                now,
+                row["size_bytes"],
+                {partition: str(row[f"partition.{partition}"])} if partition else {},
+            )
+            for row in self.slice.removed.iter_rows(named=True)
+        ]
+
+    @property
+    def changes(self) -> bool:
+        """Whether there is anything to commit."""
+        return any(file.num_rows for file in self.new) or (
+            self.slice is not None and self.slice.removed.height > 0
+        )

@@ -1,0 +1,67 @@
+"""DuckDB, with its Delta and S3 readers loaded from the wheels that carry them; nothing is downloaded.
+
+The one module that knows which DuckDB this is, so that a move to another release is made here.
+"""
+
+from collections.abc import Mapping
+from importlib.resources import files
+from pathlib import Path
+
+import duckdb
+
+_S3 = {
+    "KEY_ID": ("aws_access_key_id", "access_key_id"),
+    "SECRET": ("aws_secret_access_key", "secret_access_key"),
+    "SESSION_TOKEN": ("aws_session_token", "session_token"),
+    "REGION": ("aws_region", "region"),
+}
+
+
+def connect(options: Mapping[str, str] | None = None, *, remote: bool = False) -> duckdb.DuckDBPyConnection:
+    """A DuckDB in memory that reads Delta tables, and S3 where `remote` asks for it.
+
+    Args:
+        options: object store options, as delta-rs takes them; become a DuckDB secret.
+        remote: whether the lake is in a bucket.
+    """
+    connection = duckdb.connect(
+        config={"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
+    )
+    connection.execute("SET TimeZone = 'UTC'")
+    _load(connection, "delta")
+    if remote:
+        _load(connection, "httpfs")
+        connection.execute(_secret({key.lower(): value for key, value in (options or {}).items()}))
+    return connection
+
+
+def _load(connection: duckdb.DuckDBPyConnection, extension: str) -> None:
+    folder = files(f"duckdb_extension_{extension}") / "extensions" / f"v{duckdb.__version__}"
+    connection.execute(f"LOAD {quoted(str(Path(str(folder)) / f'{extension}.duckdb_extension'))}")
+
+
+def _secret(options: Mapping[str, str]) -> str:
+    parts = ["TYPE s3"]
+    for name, keys in _S3.items():
+        value = next((options[key] for key in keys if key in options), None)
+        if value is not None:
+            parts.append(f"{name} {quoted(value)}")
+    endpoint = options.get("aws_endpoint_url") or options.get("endpoint") or options.get("aws_endpoint")
+    if endpoint:
+        scheme, _, host = endpoint.rpartition("://")
+        parts += [
+            f"ENDPOINT {quoted(host)}",
+            "URL_STYLE 'path'",
+            f"USE_SSL {'false' if scheme == 'http' else 'true'}",
+        ]
+    return f"CREATE OR REPLACE SECRET lake ({', '.join(parts)})"
+
+
+def quoted(text: str) -> str:
+    """A SQL string literal."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def named(identifier: str) -> str:
+    """A SQL identifier, quoted."""
+    return '"' + identifier.replace('"', '""') + '"'

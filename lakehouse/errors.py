@@ -1,0 +1,37 @@
+"""What can go wrong, split by what the operator does next.
+
+    LakehouseError
+    ├── SetupError      fix the configuration, the contract or the transform, then run again
+    ├── DataError       fix the data at its source, or the contract that refuses it
+    ├── BusyError       somebody else wrote at the same time: wait and run again
+    └── LawError        the books do not balance: never retry, report it
+
+A message names the table, the partition, the place and the next step, and lists every problem at once.
+"""
+
+from collections.abc import Iterable
+
+
+class LakehouseError(Exception):
+    """Anything that this lakehouse refuses to do, with the reason and the next step."""
+
+
+class SetupError(LakehouseError):
+    """The configuration, a contract or a transform is wrong; no data was touched."""
+
+
+class DataError(LakehouseError):
+    """The data broke a promise; nothing was published."""
+
+
+class BusyError(LakehouseError):
+    """Another writer committed first; the same call may succeed when it is made again."""
+
+
+class LawError(LakehouseError):
+    """A law of accounting was broken; nothing was published, and trying again cannot help."""
+
+
+def listed(headline: str, problems: Iterable[str], next_step: str) -> str:
+    """One message: a headline, a line for each problem, and what to do next."""
+    return "\n".join([headline, *(f"  - {problem}" for problem in problems), f"Next: {next_step}"])

@@ -1,0 +1,135 @@
+"""The inputs of a derived table: pinned to versions, cut to the days that are made, by name at the border."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+
+import polars as pl
+
+from lakehouse.catalog import Catalog
+from lakehouse.contract import facts
+from lakehouse.duck import named, quoted
+from lakehouse.errors import DataError
+from lakehouse.lake import Lake
+from lakehouse.query import sql_type
+from lakehouse.tables import EVENT_DATE, WINDOW, DerivedTable, RawTable, Table
+from lakehouse.windows import Days
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What a transform reads.
+
+    Attributes:
+        table: the table that reads.
+        names: the input tables, by parameter.
+        versions: the version of each, by table; -1 where it does not exist yet.
+        frames: the rows of each, by parameter; the first with its day as `_window`.
+        days: the span of whole periods that is made; None for a table without partitions.
+        keys: the periods of that span of which the first input holds rows; only these are replaced.
+        known: all days that the table has, by the clock of the run.
+        day_column: the column of the first input that holds its day.
+    """
+
+    table: DerivedTable
+    names: Mapping[str, str]
+    versions: Mapping[str, int]
+    frames: Mapping[str, pl.LazyFrame]
+    days: Days | None = None
+    keys: tuple[date, ...] | None = None
+    known: Days | None = None
+    day_column: str | None = None
+
+    def own(self, rows: pl.LazyFrame, *, is_input: bool = False) -> pl.LazyFrame:
+        """The rows of the days that are made, without those that were only looked back on."""
+        if self.days is None or not self.table.lookback:
+            return rows
+        window = str(facts(self.table.contract).window)
+        column = WINDOW if is_input or not self.table.is_aggregate else window
+        return rows.filter(pl.col(column).is_between(self.days.first, self.days.last))
+
+    def views(self, lake: Lake) -> dict[str, str]:
+        """What stands behind each view of a query: a table at its pinned version, cut as its frame is."""
+        return {parameter: self._view(lake, parameter, name) for parameter, name in self.names.items()}
+
+    def _view(self, lake: Lake, parameter: str, name: str) -> str:
+        schema = {c: t for c, t in self.frames[parameter].collect_schema().items() if c != WINDOW}
+        if self.versions[name] < 0:
+            nulls = ", ".join(
+                f"NULL::{sql_type(dtype)} AS {named(column)}" for column, dtype in schema.items()
+            )
+            return f"SELECT {nulls} WHERE false"
+        source = f"delta_scan({quoted(lake.uri(name))}, version => {self.versions[name]})"
+        return f"SELECT {', '.join(map(named, schema))} FROM {source}{self._condition(parameter)}"
+
+    def _condition(self, parameter: str) -> str:
+        if self.days is None or self.day_column is None or parameter != self.table.parameters[0]:
+            return ""
+        seen, day = self.days.widened(back=self.table.lookback), named(self.day_column)
+        return f" WHERE {day} BETWEEN DATE {quoted(str(seen.first))} AND DATE {quoted(str(seen.last))}"
+
+
+def read_inputs(
+    lake: Lake, catalog: Catalog, table: DerivedTable, days: Days | None, now: datetime
+) -> Inputs | None:
+    """The inputs at their latest versions, cut to the days.
+
+    Returns:
+        None when the first input holds no row for these days.
+
+    Raises:
+        DataError: the table has none of these days.
+    """
+    known = table.partitions.until(now) if table.partitions else None
+    wanted = _wanted(table, days, known)
+    versions, frames, names = {}, {}, catalog.inputs(table)
+    for parameter, name in names.items():
+        source, handle = catalog[name], lake.open(name)
+        versions[name] = -1 if handle is None else handle.version()
+        rows = pl.LazyFrame(schema=source.schema) if handle is None else pl.scan_delta(handle)
+        rows = rows if isinstance(source, RawTable) else rows.select(source.schema.names())
+        first = parameter == table.parameters[0]
+        frames[parameter] = (
+            _cut(rows, source, table.lookback, wanted, known, first=first) if wanted and known else rows
+        )
+    first_rows = frames[table.parameters[0]]
+    if table.partitions is None or wanted is None:
+        return None if first_rows.head(1).collect().is_empty() else Inputs(table, names, versions, frames)
+    held = first_rows.select(table.partitions.start_of(pl.col(WINDOW)).unique()).collect().to_series()
+    keys = tuple(sorted(key for key in held if key in wanted))
+    day_column = _day_column(catalog[names[table.parameters[0]]])
+    return Inputs(table, names, versions, frames, wanted, keys, known, day_column) if keys else None
+
+
+def _wanted(table: DerivedTable, days: Days | None, known: Days | None) -> Days | None:
+    if table.partitions is None or known is None:
+        return None
+    wanted = table.partitions.whole(days or known).clipped(table.partitions.whole(known))
+    if wanted is None:
+        raise DataError(f"{table.name} has no days {days}.\nNext: ask for days in {known}.")
+    return wanted
+
+
+def _cut(  # noqa: PLR0913
+    rows: pl.LazyFrame, source: Table, lookback: int, wanted: Days, known: Days, *, first: bool
+) -> pl.LazyFrame:
+    """Rows of the wanted days and of those before that the table looks back on; the first input's with their day."""
+    column = _day_column(source)
+    if column is None or (isinstance(source, RawTable) and not first):
+        return rows
+    seen, day = wanted.widened(back=lookback), pl.col(column)
+    if not isinstance(source, RawTable):
+        rows = rows.filter(day.is_between(seen.first, seen.last))
+        return rows.with_columns(day.alias(WINDOW)) if first else rows
+    # A raw row without a day, or with one that does not exist here, is judged with the table's first day.
+    stray = day.is_null() | ~day.is_between(known.first, known.last)
+    inside = day.is_between(max(seen.first, known.first), min(seen.last, known.last))
+    rows = rows.filter(inside | stray if known.first in wanted else inside)
+    return rows.with_columns(pl.when(stray).then(pl.lit(known.first)).otherwise(day).alias(WINDOW))
+
+
+def _day_column(source: Table) -> str | None:
+    """The column by which an input is cut; None when it is read whole."""
+    if isinstance(source, RawTable):
+        return EVENT_DATE if source.day is not None else None
+    return facts(source.contract).window

@@ -1,0 +1,266 @@
+"""Judge a transform's rows: split them by the contract, count every fate, and pass the verdict on a commit.
+
+Belongs here: the lazy split into rows to write and rows to reject, the questions that one pass answers, and the account
+made of the answers. Does not belong here: reading inputs (`make.py`) and writing (`publish.py`).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+
+import polars as pl
+
+from lakehouse.audit import Audit, Provenance
+from lakehouse.contract import facts
+from lakehouse.errors import DataError, LawError, listed
+from lakehouse.publish import Findings
+from lakehouse.rules import BROKEN, Rule, broken, keeps_all
+from lakehouse.tables import LINEAGE, RECEIVED, WINDOW, DerivedTable
+from lakehouse.windows import Days
+
+_EXAMPLES = 5
+_OK = "_ok"
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A transform's rows under their contract, lazily.
+
+    Attributes:
+        table: the table that they are for.
+        rules: the rules that they are held to.
+        valid: the rows to write; exactly the table's columns.
+        rejected: the rows to quarantine: as received, with the rules that they broke and their origin.
+        questions: aggregates to be answered in the same pass as the writes.
+    """
+
+    table: DerivedTable
+    rules: tuple[Rule, ...]
+    valid: pl.LazyFrame
+    rejected: pl.LazyFrame
+    questions: Mapping[str, pl.LazyFrame]
+
+
+def judge(
+    table: DerivedTable,
+    rules: tuple[Rule, ...],
+    rows: pl.LazyFrame,
+    provenance: Provenance,
+    keys: tuple[date, ...] | None = None,
+) -> Judged:
+    """Split a transform's rows, and ask what the account needs to know.
+
+    Args:
+        table: the table that they are for.
+        rules: the rules that they are held to.
+        rows: the transform's rows, inside the days that are made.
+        provenance: run and contract, noted beside each rejected row.
+        keys: the periods that may be written.
+    """
+    judged = rows.with_columns(keeps_all(rules).alias(_OK))
+    kept, broke = judged.filter(pl.col(_OK)), judged.filter(~pl.col(_OK))
+    latest = _latest(table, kept)
+    valid = latest.select(table.schema.names())
+    rejected = broke.select(_rejected_columns(table, rules, rows.collect_schema(), provenance))
+    weight = _weight(table)
+    questions = {
+        "judged": judged.select(
+            weight.filter(pl.col(_OK)).sum().alias("kept"),
+            weight.filter(~pl.col(_OK)).sum().alias("broke"),
+            *((~pl.col(_OK) & ~rule.holds).sum().alias(f"rule {n}") for n, rule in enumerate(rules)),
+        ),
+        "published": latest.select(
+            weight.sum().alias("weight"),
+            pl.len().alias("rows"),
+            _outside(table, keys).alias("outside"),
+            *(holds.alias(f"table {name}") for name, holds in table_rules(table).items()),
+        ),
+        "examples": rejected.head(_EXAMPLES),
+    }
+    if table.partitions:
+        day = table.partitions.start_of(pl.col(_day_column(table)))
+        questions["by_day"] = judged.group_by(day.alias("day")).agg(
+            weight.sum().alias("judged"), weight.filter(~pl.col(_OK)).sum().alias("quarantined")
+        )
+    return Judged(table, rules, valid, rejected, questions)
+
+
+def table_rules(table: DerivedTable) -> dict[str, pl.Expr]:
+    """The aggregates that must be true of the rows to be published."""
+    known = facts(table.contract)
+    rules = dict(known.rules)
+    if known.key and not _folds(table):
+        rules[f"{', '.join(known.key)} is a key"] = pl.struct(known.key).n_unique() == pl.len()
+    return rules
+
+
+def _weight(table: DerivedTable) -> pl.Expr:
+    """How many rows of the first input each row stands for."""
+    counts = facts(table.contract).counts
+    return pl.col(counts).cast(pl.Int64) if counts else pl.repeat(1, pl.len(), dtype=pl.Int64)
+
+
+def _folds(table: DerivedTable) -> bool:
+    """Whether older versions of a key are superseded, as in every staged table that has one."""
+    return bool(facts(table.contract).key) and table.name.startswith("staged/")
+
+
+def _latest(table: DerivedTable, rows: pl.LazyFrame) -> pl.LazyFrame:
+    """The latest version of each key: by declared sequence, then the delivery's time, then its origin."""
+    if not _folds(table):
+        return rows
+    order = [*facts(table.contract).sequence, "_modified_at", *LINEAGE]
+    return rows.sort(order).unique(facts(table.contract).key, keep="last")
+
+
+def _day_column(table: DerivedTable) -> str:
+    return str(facts(table.contract).window) if table.is_aggregate else WINDOW
+
+
+def _outside(table: DerivedTable, keys: tuple[date, ...] | None) -> pl.Expr:
+    """How many rows carry a day that may not be written."""
+    window = facts(table.contract).window
+    if keys is None or window is None or table.partitions is None:
+        return pl.lit(0, dtype=pl.Int64)
+    own = table.partitions.start_of(pl.col(window))
+    allowed = own.is_in(pl.Series(keys, dtype=pl.Date).implode())
+    return (
+        (~(allowed if table.is_aggregate else allowed & (pl.col(window) == pl.col(WINDOW))))
+        .fill_null(True)
+        .sum()
+    )
+
+
+def _rejected_columns(
+    table: DerivedTable, rules: tuple[Rule, ...], schema: pl.Schema, provenance: Provenance
+) -> list[pl.Expr]:
+    if table.is_aggregate:
+        window = facts(table.contract).window
+        row = [pl.col(name) for name in table.schema if name in schema]
+        place = [pl.col(window).alias(WINDOW)] if window else []
+    else:
+        received = schema[RECEIVED]
+        fields = [f.name for f in received.fields] if isinstance(received, pl.Struct) else []
+        row = [pl.col(RECEIVED).struct.field(name) for name in fields]
+        row += [pl.col(name) for name in LINEAGE]
+        place = [pl.col(WINDOW)] if WINDOW in schema else []
+    return [
+        *row,
+        *place,
+        broken(rules),
+        pl.lit(provenance.contract_version).alias("_contract_version"),
+        pl.lit(provenance.run_id).alias("_run_id"),
+        pl.lit(datetime.now(UTC)).dt.cast_time_unit("us").alias("_rejected_at"),
+    ]
+
+
+@dataclass(frozen=True)
+class Account:
+    """Makes the audit of one commit from what the pass found; refuses to publish what must not be published.
+
+    Attributes:
+        judged: the rows and their questions.
+        days: the span of days that is made.
+        untouched: days of it that the input does not hold.
+        provenance: run, code, contract and inputs.
+    """
+
+    judged: Judged
+    days: Days | None
+    untouched: tuple[date, ...]
+    provenance: Provenance
+
+    def __call__(self, findings: Findings) -> Audit:
+        """The audit.
+
+        Raises:
+            LawError: what was written is not what was judged, or a row would land outside its days.
+            DataError: too many rows broke the contract, or a rule of the table does not hold.
+        """
+        table, said, published = self.judged.table, findings.answers["judged"], findings.answers["published"]
+        counts = {name: int(said[name].item() or 0) for name in said.columns}
+        written = int(published["weight"].item() or 0)
+        self._prove_writes(findings, published)
+        read = findings.number("read")
+        distinct = findings.number("distinct") if table.distinct else read
+        filtered = findings.answers["filtered"].row(0, named=True) if table.leave_out else {}
+        audit = Audit(
+            table=table.name,
+            mode="replace",
+            read=read,
+            written=written,
+            quarantined=counts["broke"],
+            superseded=(read - distinct) + (counts["kept"] - written if _folds(table) else 0),
+            filtered={name: int(count or 0) for name, count in filtered.items()},
+            days=self.days,
+            untouched=self.untouched,
+            rules={rule.name: counts[f"rule {n}"] for n, rule in enumerate(self.judged.rules)},
+            provenance=self.provenance,
+            by_day=_by_day(findings),
+        ).balanced()
+        self._verdict(audit, findings)
+        return audit
+
+    def _prove_writes(self, findings: Findings, published: pl.DataFrame) -> None:
+        table = self.judged.table.name
+        if outside := int(published["outside"].item() or 0):
+            raise LawError(
+                f"{table} [{self.days}]: {outside:,} rows carry a day outside the days that are made. Nothing was "
+                "published.\nNext: make the transform keep the day that its first input gives a row."
+            )
+        if findings.rows != int(published["rows"].item()):
+            raise LawError(
+                f"{table}: {published['rows'].item():,} rows were judged, {findings.rows:,} written."
+            )
+
+    def _verdict(self, audit: Audit, findings: Findings) -> None:
+        table = self.judged.table
+        published = findings.answers["published"]
+        failed = [name for name in table_rules(table) if published[f"table {name}"].item() is not True]
+        problems = [f"the table rule {name!r} does not hold" for name in failed]
+        allowed = facts(table.contract).max_quarantined
+        if audit.quarantined > allowed * audit.read:
+            problems.append(
+                f"{audit.quarantined:,} of {audit.read:,} rows break the contract "
+                f"({audit.quarantined / audit.read:.1%}; {allowed:.1%} are allowed)"
+            )
+            problems += [f"{count:,} x {rule}" for rule, count in audit.rules.items() if count]
+            problems += [
+                f"for example {_example(row)}" for row in findings.answers["examples"].iter_rows(named=True)
+            ]
+        if problems:
+            where = f" [{audit.days}]" if audit.days else ""
+            raise Refused(
+                listed(
+                    f"{table.name}{where}: refused, nothing was published; the table is as it was.",
+                    problems,
+                    "mend the source or the transform and run these days again; or change the contract on purpose.",
+                ),
+                audit,
+            )
+
+
+class Refused(DataError):
+    """The verdict fell against a commit; `audit` tells what it would have been."""
+
+    def __init__(self, message: str, audit: Audit) -> None:
+        super().__init__(message)
+        self.audit = audit
+
+
+def _by_day(findings: Findings) -> dict[date, dict[str, int]]:
+    if "by_day" not in findings.answers:
+        return {}
+    rows = findings.answers["by_day"].filter(pl.col("day").is_not_null()).sort("day")
+    return {
+        row["day"]: {"judged": row["judged"], "quarantined": row["quarantined"] or 0}
+        for row in rows.iter_rows(named=True)
+    }
+
+
+def _example(row: Mapping[str, object]) -> str:
+    """Where a rejected row is from, and why; never its values, which may be personal."""
+    origin = (
+        f"{row['_source']}, record {row['_offset']}" if "_source" in row else f"the row of {row.get(WINDOW)}"
+    )
+    return f"{origin}: {', '.join(row[BROKEN])}"  # type: ignore[arg-type]

@@ -1,0 +1,164 @@
+"""Where the tables are: a root URI, its storage options, and reading what stands there.
+
+Belongs here: names and places of tables, opening them, scanning a version, listing files and log entries.
+Does not belong here: writing (`publish.py` is the only way in which a table changes).
+"""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import obstore
+import polars as pl
+from deltalake import DeltaTable
+from deltalake.exceptions import TableNotFoundError
+from obstore.store import ObjectStore, from_url
+
+from lakehouse.errors import SetupError
+
+LAYERS = ("raw", "staged", "marts", "quarantine")
+_NAME = re.compile(rf"({'|'.join(LAYERS)})/[a-z][a-z0-9_]*")
+_LOG_ENTRY = re.compile(r"_delta_log/(\d{20})\.json$")
+
+
+@dataclass(frozen=True)
+class Commit:
+    """One entry of a table's log.
+
+    Attributes:
+        version: the version of the table that it made.
+        info: operation, timestamp and custom metadata, the audit among them.
+        added: the add actions, as Delta writes them.
+        removed: the remove actions.
+    """
+
+    version: int
+    info: Mapping[str, Any]
+    added: tuple[Mapping[str, Any], ...]
+    removed: tuple[Mapping[str, Any], ...]
+
+
+@dataclass(frozen=True)
+class Lake:
+    """A root URI, a folder or a bucket, under which every table stands as `<layer>/<table>`.
+
+    Attributes:
+        root: an absolute folder or a URI such as `s3://bucket/lake`.
+        options: object store options as delta-rs and Polars take them; never logged.
+    """
+
+    root: str
+    options: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the root is a folder of this machine."""
+        return "://" not in self.root
+
+    @cached_property
+    def store(self) -> ObjectStore:
+        """The object store at the root."""
+        return open_store(self.root, self.options)
+
+    def uri(self, table: str) -> str:
+        """The place of a table.
+
+        Raises:
+            SetupError: `table` is not of the form `<layer>/<table>`.
+        """
+        if not _NAME.fullmatch(table):
+            raise SetupError(
+                f"{table!r} is not the name of a table.\n"
+                f"Next: write <layer>/<table>, with a layer of {', '.join(LAYERS)}."
+            )
+        return f"{self.root.rstrip('/')}/{table}"
+
+    def open(self, table: str, version: int | None = None) -> DeltaTable | None:
+        """The table at a version, the latest by default; None when it does not exist yet."""
+        uri = self.uri(table)
+        try:
+            return DeltaTable(uri, version=version, storage_options=dict(self.options) or None)
+        except TableNotFoundError:
+            return None
+
+    def version(self, table: str) -> int | None:
+        """The latest version of a table; None when it does not exist yet."""
+        handle = self.open(table)
+        return None if handle is None else handle.version()
+
+    def scan(self, table: str, version: int | None = None) -> pl.LazyFrame:
+        """The rows of a table at a version, lazily.
+
+        Raises:
+            SetupError: there is no such table yet.
+        """
+        handle = self.open(table, version)
+        if handle is None:
+            known = ", ".join(self.tables()) or "none yet"
+            raise SetupError(
+                f"There is no table {table} in {self.root}.\nNext: make it first; there are: {known}."
+            )
+        return scan(handle)
+
+    def tables(self) -> list[str]:
+        """Every table that exists, by name, layer by layer."""
+        found = []
+        for layer in LAYERS:
+            prefixes = obstore.list_with_delimiter(self.store, prefix=f"{layer}/")["common_prefixes"]
+            names = sorted(str(prefix).rstrip("/") for prefix in prefixes)
+            found += [name for name in names if _NAME.fullmatch(name) and self.open(name) is not None]
+        return found
+
+    def log(self, table: str, *, after: int = -1) -> list[Commit] | None:
+        """The log entries after a version, oldest first; None when the log no longer reaches back that far."""
+        names = {int(m[1]): path for path in self._log_paths(table, after) if (m := _LOG_ENTRY.search(path))}
+        wanted = sorted(version for version in names if version > after)
+        latest = self.version(table)
+        if latest is None or latest <= after:
+            return []
+        if wanted[:1] != [after + 1] or len(wanted) < latest - after:
+            return None
+        return [
+            _commit(version, bytes(obstore.get(self.store, names[version]).bytes())) for version in wanted
+        ]
+
+    def _log_paths(self, table: str, after: int) -> Iterator[str]:
+        self.uri(table)
+        offset = f"{table}/_delta_log/{max(after, 0):020}"
+        for page in obstore.list(self.store, prefix=f"{table}/_delta_log", offset=offset):
+            yield from (str(meta["path"]) for meta in page)
+
+
+def open_store(root: str, options: Mapping[str, str]) -> ObjectStore:
+    """The object store behind a folder or a URI."""
+    if "://" not in root:
+        Path(root).mkdir(parents=True, exist_ok=True)
+        return from_url(Path(root).resolve().as_uri())
+    return from_url(root, config=dict(options) or None)  # type: ignore[arg-type, no-any-return, unused-ignore]
+
+
+def _commit(version: int, text: bytes) -> Commit:
+    actions = [json.loads(line) for line in text.splitlines() if line.strip()]
+
+    def of(kind: str) -> tuple[Mapping[str, Any], ...]:
+        return tuple(action[kind] for action in actions if kind in action)
+
+    return Commit(version, (of("commitInfo") or ({},))[0], of("add"), of("remove"))
+
+
+def scan(handle: DeltaTable) -> pl.LazyFrame:
+    """The rows of an open table, at the version at which it was opened."""
+    return pl.scan_delta(handle)
+
+
+def files(handle: DeltaTable) -> pl.DataFrame:
+    """The live data files of an open table with their statistics.
+
+    Columns: `path`, `size_bytes`, `num_records`, and as far as known `min.<column>`, `max.<column>`,
+    `null_count.<column>`, `partition.<column>`.
+    """
+    return pl.DataFrame(handle.get_add_actions(flatten=True))

@@ -1,0 +1,168 @@
+"""Land delivered files in a raw table: each whole and once, whatever is killed when.
+
+Which files are landed is read from the rows themselves: each carries its file, by name and by the hash of its bytes. A
+batch of files is one commit; what could not be parsed goes to `quarantine/dead_letters` just before.
+"""
+
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from lakehouse.audit import Audit, Provenance
+from lakehouse.batch import Batch, collect
+from lakehouse.errors import LawError
+from lakehouse.faults import reached
+from lakehouse.lake import Lake
+from lakehouse.landed import Landed, landed
+from lakehouse.publish import Findings, publish
+from lakehouse.retry import retrying
+from lakehouse.sources.landing import Entry, Landing
+from lakehouse.tables import RawTable
+
+_BATCH_BYTES = 512 << 20
+_BATCH_FILES = 1000
+
+Progress = Callable[[int, int], None]
+"""Told after each batch: bytes landed so far, bytes to land."""
+
+
+@dataclass(frozen=True)
+class News:
+    """What lies in landing and is not landed.
+
+    Attributes:
+        ready: files to land, in the order of their names.
+        resting: names of files that somebody may still be writing.
+        unreadable: things that cannot be read, each with its problem.
+    """
+
+    ready: tuple[Entry, ...]
+    resting: tuple[str, ...]
+    unreadable: tuple[Entry, ...]
+
+
+@dataclass(frozen=True)
+class Report:
+    """What one call of `land` did.
+
+    Attributes:
+        audits: the audit of each commit.
+        repeated: files with the same bytes as another delivery; superseded as a whole.
+        resting: files left alone because somebody may still be writing them.
+        refused: files that could not be read, each with the reason.
+    """
+
+    audits: tuple[Audit, ...] = ()
+    repeated: tuple[str, ...] = ()
+    resting: tuple[str, ...] = ()
+    refused: tuple[str, ...] = ()
+
+
+def news(lake: Lake, landing: Landing, raw: RawTable, now: datetime | None = None) -> News:
+    """What lies in landing and is not landed, told without reading a file."""
+    return _news(landing, raw, landed(lake, raw.name), now or datetime.now(UTC))
+
+
+def _news(landing: Landing, raw: RawTable, known: Landed, now: datetime) -> News:
+    entries = landing.entries(raw.landing)
+    unknown = [entry for entry in entries if entry.problem is None and not known.holds(entry)]
+    return News(
+        tuple(entry for entry in unknown if landing.is_resting(entry, now)),
+        tuple(entry.name for entry in unknown if not landing.is_resting(entry, now)),
+        tuple(entry for entry in entries if entry.problem is not None),
+    )
+
+
+def land(  # noqa: PLR0913
+    lake: Lake,
+    landing: Landing,
+    raw: RawTable,
+    *,
+    run_id: str = "local",
+    now: datetime | None = None,
+    progress: Progress = lambda done, whole: None,
+    batch_bytes: int = _BATCH_BYTES,
+) -> Report:
+    """Land every file that is not landed yet.
+
+    Args:
+        lake: where the tables are.
+        landing: where the files are.
+        raw: the table that they are for.
+        run_id: who asks; stored in the commits.
+        now: the time that counts as the present; it decides which files rest.
+        progress: told how far it is.
+        batch_bytes: how many delivered bytes go into one commit, at most, unless a single file is larger.
+
+    Raises:
+        SetupError: the landing zone does not exist.
+        BusyError: it cannot be listed, or other writers kept being faster.
+        LawError: a record is unaccounted for; nothing was published.
+    """
+    seen = news(lake, landing, raw, now)
+    whole, done = sum(entry.size for entry in seen.ready), 0
+    audits: list[Audit] = []
+    repeated: dict[str, str] = {}
+    refused: dict[str, str] = {}
+    for entries in _batches(seen.ready, batch_bytes) or [()]:
+        unreadable = seen.unreadable if not audits else ()
+        batch, audit = retrying(lambda: _attempt(lake, landing, raw, (*entries, *unreadable), run_id))  # noqa: B023
+        audits += [audit] if audit else []
+        repeated |= batch.repeated
+        refused |= batch.refused
+        done += sum(entry.size for entry in entries)
+        progress(done, whole)
+    return Report(
+        tuple(audits),
+        tuple(f"{name}: same bytes as {twin}" for name, twin in repeated.items()),
+        seen.resting,
+        tuple(f"{name}: {reason}" for name, reason in refused.items()),
+    )
+
+
+def _batches(entries: Sequence[Entry], most: int) -> list[tuple[Entry, ...]]:
+    batches: list[list[Entry]] = []
+    size = 0
+    for entry in entries:
+        if not batches or size + entry.size > most or len(batches[-1]) >= _BATCH_FILES:
+            batches.append([])
+            size = 0
+        batches[-1].append(entry)
+        size += entry.size
+    return [tuple(batch) for batch in batches]
+
+
+def _attempt(
+    lake: Lake, landing: Landing, raw: RawTable, entries: Sequence[Entry], run_id: str
+) -> tuple[Batch, Audit | None]:
+    """Read the position, read the files, publish on that position."""
+    known = landed(lake, raw.name)
+    with tempfile.TemporaryDirectory(prefix="lakehouse-") as spool:
+        fresh = [entry for entry in entries if not known.holds(entry)]
+        batch = collect(lake, landing, raw, fresh, known, Path(spool))
+        reached("land: files read")
+        if not batch.has_news:
+            return batch, None
+        provenance = Provenance(run_id=run_id, batch_id=batch.id)
+        sheet, rejects = batch.sheets(lake, known.version)
+
+        def account(findings: Findings) -> Audit:
+            if findings.rejected != batch.new_dead:
+                raise LawError(
+                    f"{raw.name}: {batch.new_dead:,} dead letters were found, {findings.rejected:,} written."
+                )
+            return Audit(
+                table=raw.name,
+                mode="append",
+                read=batch.records,
+                written=findings.rows,
+                dead=batch.dead,
+                notes=batch.notes,
+                provenance=provenance,
+            )
+
+        audit = publish(lake, sheet, account, rejects=rejects)
+        reached("land: published")
+        return batch, audit

@@ -1,0 +1,188 @@
+"""Make a derived table, or some periods of it, from its inputs: read, transform, judge, publish.
+
+Every row of the first input that falls into the periods is accounted for: superseded, left out by a named rule,
+quarantined with the rules that it broke, or written. Inputs are pinned to the version that the audit names.
+"""
+
+import tempfile
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import polars as pl
+
+from lakehouse import query
+from lakehouse.audit import Audit, Provenance
+from lakehouse.catalog import Catalog, prepared
+from lakehouse.contract import columns, facts, version
+from lakehouse.draft import Sheet
+from lakehouse.errors import DataError, SetupError
+from lakehouse.inputs import Inputs, read_inputs
+from lakehouse.judging import Account, Judged, judge
+from lakehouse.lake import Lake
+from lakehouse.publish import publish
+from lakehouse.retry import retrying
+from lakehouse.rules import Rule, compile_rules, unread_rules
+from lakehouse.tables import LINEAGE, WINDOW, DerivedTable
+from lakehouse.windows import Days
+
+
+@dataclass(frozen=True)
+class _Making:
+    """One attempt: what to make, with whom and when."""
+
+    lake: Lake
+    catalog: Catalog
+    table: DerivedTable
+    days: Days | None
+    run_id: str
+    now: datetime
+    spool: Path
+
+
+def make(  # noqa: PLR0913
+    lake: Lake,
+    catalog: Catalog,
+    name: str,
+    days: Days | None = None,
+    *,
+    run_id: str = "local",
+    now: datetime | None = None,
+) -> Audit | None:
+    """Make a table again, whole or for a span of days.
+
+    Args:
+        lake: where the tables are.
+        catalog: the declared tables.
+        name: `staged/<table>` or `marts/<table>`.
+        days: the days to make, widened to whole periods; a table with partitions is made for all its days by default.
+        run_id: who asks; stored in the commit.
+        now: the time that counts as the present; it decides which days exist.
+
+    Returns:
+        The audit of the commit; None when the first input holds no row for it, and the table was left as it was.
+
+    Raises:
+        DataError: too many rows broke the contract, or a table rule failed; nothing was published.
+        LawError: a row is unaccounted for; nothing was published.
+        BusyError: other writers kept being faster.
+    """
+    table = catalog[name]
+    if not isinstance(table, DerivedTable):
+        raise SetupError(f"{name} is landed, not made.\nNext: put files into its landing folder.")
+    with tempfile.TemporaryDirectory(prefix="lakehouse-") as spool:
+        making = _Making(lake, catalog, table, days, run_id, now or datetime.now(UTC), Path(spool))
+        return retrying(lambda: _attempt(making))
+
+
+def _attempt(making: _Making) -> Audit | None:
+    table = making.table
+    standing = making.lake.version(table.name)
+    inputs = read_inputs(making.lake, making.catalog, table, making.days, making.now)
+    if inputs is None:
+        return None
+    provenance = Provenance(making.run_id, table.code_version, version(table.contract), inputs.versions)
+    try:
+        judged = _judged(making, inputs, provenance)
+        account = Account(judged, inputs.days, _untouched(making.lake, table, inputs), provenance)
+        return publish(
+            making.lake,
+            _sheet(table, judged, inputs.keys, -1 if standing is None else standing),
+            account,
+            rejects=_rejects(table, judged, inputs.keys),
+            questions=judged.questions,
+        )
+    except pl.exceptions.PolarsError as error:
+        where = f" [{inputs.days}]" if inputs.days else ""
+        raise DataError(
+            f"{table.name}{where}: the transform fails on the data: {error}\n"
+            "Next: mend the transform, or cast with strict=False so that the row is quarantined. Nothing was published."
+        ) from error
+
+
+def _judged(making: _Making, inputs: Inputs, provenance: Provenance) -> Judged:
+    """The lazy pass from the inputs to judged rows, with the questions about the way there."""
+    table = making.table
+    first, *others = inputs.frames.values()
+    read = prepared(table, first)
+    distinct = read.sort(LINEAGE).unique(table.distinct, keep="first") if table.distinct else read
+    left_out = _first_matches(table)
+    kept = distinct.filter(~pl.any_horizontal(left_out.values())) if left_out else distinct
+    if table.is_sql:
+        rows = query.run(making.lake, table.transform(), inputs.views(making.lake), making.spool)
+    else:
+        rows = table.transform(kept, *others)
+    rules = (*unread_rules(rows.collect_schema()), *_day_rules(table, inputs), *compile_rules(table.contract))
+    judged = judge(table, rules, inputs.own(rows), provenance, inputs.keys)
+    asked = {"read": inputs.own(read, is_input=True).select(pl.len())}
+    if table.distinct:
+        asked["distinct"] = inputs.own(distinct, is_input=True).select(pl.len())
+    if left_out:
+        asked["filtered"] = inputs.own(distinct, is_input=True).select(
+            **{n: e.sum() for n, e in left_out.items()}
+        )
+    return Judged(judged.table, judged.rules, judged.valid, judged.rejected, {**asked, **judged.questions})
+
+
+def _first_matches(table: DerivedTable) -> dict[str, pl.Expr]:
+    """For each rule that leaves rows out, the rows that it is the first to match, so that none counts twice."""
+    matched: dict[str, pl.Expr] = {}
+    before = pl.lit(False)
+    for name, rule in table.leave_out.items():
+        matched[name] = rule.fill_null(False) & ~before
+        before = before | rule.fill_null(False)
+    return matched
+
+
+def _day_rules(table: DerivedTable, inputs: Inputs) -> tuple[Rule, ...]:
+    """A row whose day is none of the table's is rejected, not dropped."""
+    window = facts(table.contract).window
+    if inputs.known is None or window is None or table.is_aggregate:
+        return ()
+    holds = pl.col(window).is_between(inputs.known.first, inputs.known.last).fill_null(True)
+    return (Rule(f"{window} is a day of this table", holds),)
+
+
+def _untouched(lake: Lake, table: DerivedTable, inputs: Inputs) -> tuple[date, ...]:
+    """Periods that the table holds and the input does not: an empty read erases nothing."""
+    window = facts(table.contract).window
+    handle = lake.open(table.name)
+    if (
+        handle is None
+        or inputs.days is None
+        or inputs.keys is None
+        or window is None
+        or table.partitions is None
+    ):
+        return ()
+    own = pl.scan_delta(handle).filter(pl.col(window).is_between(inputs.days.first, inputs.days.last))
+    held = own.select(table.partitions.start_of(pl.col(window)).unique()).collect().to_series()
+    return tuple(sorted(set(held) - set(inputs.keys)))
+
+
+def _sheet(table: DerivedTable, judged: Judged, keys: tuple[date, ...] | None, based_on: int) -> Sheet:
+    known, described = facts(table.contract), columns(table.contract)
+    return Sheet(
+        table.name,
+        judged.valid,
+        "replace",
+        window=known.window if keys is not None else None,
+        days=keys,
+        physical=known.physical if known.window else None,
+        based_on=based_on,
+        description=table.description,
+        comments={c.name: f"{c.description}{f' [{c.unit}]' if c.unit else ''}" for c in described},
+        hidden=frozenset(c.name for c in described if c.pii),
+    )
+
+
+def _rejects(table: DerivedTable, judged: Judged, keys: tuple[date, ...] | None) -> Sheet:
+    return Sheet(
+        table.quarantine,
+        judged.rejected,
+        "replace",
+        window=WINDOW if keys is not None else None,
+        days=keys,
+        description=f"Rows that {table.name} rejected, as received, with every rule that they broke.",
+        hidden=frozenset(judged.rejected.collect_schema().names()) - {WINDOW, *LINEAGE},
+    )

@@ -1,0 +1,96 @@
+"""The only way in which a table changes: write the files, audit them, commit.
+
+Files are streamed to their final place, where no reader sees them yet. The verdict falls on what was written. Then one
+atomic commit makes them the table and carries the audit; rejected rows are committed to quarantine just before. When
+anything fails on the way, the files are taken away again and the table is as it was.
+"""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+import polars as pl
+
+from lakehouse.audit import METADATA, Audit
+from lakehouse.draft import Draft, Sheet
+from lakehouse.faults import reached
+from lakehouse.lake import Lake
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What the pass found out: the answers to its questions, and the rows in each kind of file."""
+
+    answers: Mapping[str, pl.DataFrame]
+    rows: int
+    rejected: int
+
+    def number(self, question: str) -> int:
+        """The answer to a question that asks for one number."""
+        return int(self.answers[question].item() or 0)
+
+
+def publish(
+    lake: Lake,
+    sheet: Sheet,
+    judge: Callable[[Findings], Audit],
+    *,
+    rejects: Sheet | None = None,
+    questions: Mapping[str, pl.LazyFrame] | None = None,
+) -> Audit:
+    """Write, audit, commit.
+
+    Args:
+        lake: where the tables are.
+        sheet: the rows to publish.
+        judge: turns what the pass found into an audit, or refuses by raising.
+        rejects: rows that broke the contract, on their way into quarantine.
+        questions: aggregates that the same pass answers.
+
+    Returns:
+        The audit as it was stored, with the version that now carries it.
+
+    Raises:
+        BusyError: another writer was faster; nothing was published.
+        LawError: the books do not balance; nothing was published.
+    """
+    started, asked = time.monotonic(), dict(questions or {})
+    with ExitStack() as undo:
+        drafts = [Draft(lake, wanted) for wanted in (sheet, rejects) if wanted is not None]
+        for draft in drafts:
+            undo.callback(draft.discard)
+        main, findings = drafts[0], _write(drafts, asked)
+        reached("publish: files written")
+        audit = judge(findings).balanced()
+        audit = replace(
+            audit,
+            rows=findings.rows,
+            carried=sum(file.num_rows for file in main.moved),
+            bytes=sum(file.num_bytes for file in (*main.new, *main.moved)),
+            files=len([file for file in (*main.new, *main.moved) if file.num_rows]),
+            seconds=round(time.monotonic() - started, 3),
+            made_at=datetime.now(UTC),
+        )
+        for draft in drafts[1:]:
+            if draft.changes:
+                draft.commit({"published_with": sheet.table, "run_id": audit.provenance.run_id})
+        reached("publish: quarantine committed")
+        version = main.commit({METADATA: audit.to_metadata()})
+        reached("publish: committed")
+    return replace(audit, version=version)
+
+
+def _write(drafts: Sequence[Draft], questions: Mapping[str, pl.LazyFrame]) -> Findings:
+    """One streaming pass: every file of every table, and the answers to every question."""
+    sinks = [sink for draft in drafts for sink in draft.sinks()]
+    losses = [(draft, lost) for draft in drafts if (lost := draft.lost()) is not None]
+    reached("publish: before files")
+    frames = [*sinks, *questions.values(), *(lost for _, lost in losses)]
+    results = pl.collect_all(frames, engine="streaming")[len(sinks) :]
+    for (draft, _), result in zip(losses, results[len(questions) :], strict=True):
+        draft.check_carried(int(result.item() or 0))
+    rows = [sum(file.num_rows for file in draft.new) for draft in drafts]
+    answers = dict(zip(questions, results[: len(questions)], strict=True))
+    return Findings(answers, rows[0], rows[1] if len(rows) > 1 else 0)

@@ -1,0 +1,185 @@
+"""A contract's checks as Polars expressions, so that one lazy pass finds every broken rule of a row.
+
+Belongs here: turning Pandera checks into expressions, and typed casts that remember what they could not read.
+A missing value keeps every rule but one: whether it may be missing is a rule of its own.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pandera.polars as pa
+import polars as pl
+
+from lakehouse.contract import Contract, columns, facts, polars_schema, prove
+from lakehouse.errors import SetupError, listed
+
+BROKEN = "_rules"
+"""Column of a rejected row: the names of every rule that it broke."""
+
+_UNREAD = "_unread_"
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One rule of a contract.
+
+    Attributes:
+        name: the rule as a reader would say it, e.g. `unit_price >= 0`.
+        holds: true where a row keeps the rule.
+        compiled: false where the check runs as Pandera runs it, over whole columns in memory.
+    """
+
+    name: str
+    holds: pl.Expr
+    compiled: bool = True
+
+
+_Compiler = Callable[[pl.Expr, Mapping[str, Any]], tuple[str, pl.Expr]]
+
+
+def _between(c: pl.Expr, s: Mapping[str, Any]) -> tuple[str, pl.Expr]:
+    low = c >= s["min_value"] if s.get("include_min", True) else c > s["min_value"]
+    high = c <= s["max_value"] if s.get("include_max", True) else c < s["max_value"]
+    return f"between {s['min_value']} and {s['max_value']}", low & high
+
+
+def _length(c: pl.Expr, s: Mapping[str, Any]) -> tuple[str, pl.Expr]:
+    if s.get("exact_value") is not None:
+        return f"has {s['exact_value']} characters", c.str.len_chars() == s["exact_value"]
+    low, high = s.get("min_value"), s.get("max_value")
+    holds = c.str.len_chars().is_between(low if low is not None else 0, high if high is not None else 2**31)
+    return f"has {low if low is not None else 0} to {high if high is not None else 'any'} characters", holds
+
+
+_COMPILERS: dict[str, _Compiler] = {
+    "equal_to": lambda c, s: (f"= {s['value']}", c == s["value"]),
+    "not_equal_to": lambda c, s: (f"!= {s['value']}", c != s["value"]),
+    "greater_than": lambda c, s: (f"> {s['min_value']}", c > s["min_value"]),
+    "greater_than_or_equal_to": lambda c, s: (f">= {s['min_value']}", c >= s["min_value"]),
+    "less_than": lambda c, s: (f"< {s['max_value']}", c < s["max_value"]),
+    "less_than_or_equal_to": lambda c, s: (f"<= {s['max_value']}", c <= s["max_value"]),
+    "in_range": _between,
+    "isin": lambda c, s: ("is a known value", c.is_in(list(s["allowed_values"]))),
+    "notin": lambda c, s: ("is not a forbidden value", ~c.is_in(list(s["forbidden_values"]))),
+    "str_matches": lambda c, s: (f"matches {_text(s['pattern'])}", c.str.contains(_anchored(s["pattern"]))),
+    "str_contains": lambda c, s: (f"contains {_text(s['pattern'])}", c.str.contains(_text(s["pattern"]))),
+    "str_startswith": lambda c, s: (f"starts with {s['string']}", c.str.starts_with(s["string"])),
+    "str_endswith": lambda c, s: (f"ends with {s['string']}", c.str.ends_with(s["string"])),
+    "str_length": _length,
+}
+
+
+def _text(pattern: Any) -> str:  # noqa: ANN401
+    return pattern if isinstance(pattern, str) else str(pattern.pattern)
+
+
+def _anchored(pattern: Any) -> str:  # noqa: ANN401
+    text = _text(pattern)
+    return text if text.startswith("^") else f"^{text}"
+
+
+def compile_rules(contract: type[Contract]) -> tuple[Rule, ...]:
+    """Every row rule of a contract: presence first, then its checks in declared order.
+
+    Raises:
+        SetupError: the contract makes no sense, or a check does not fit its column's type.
+    """
+    prove(contract)
+    schema = contract.to_schema()
+    present = [
+        Rule(f"{c.name} is present", pl.col(c.name).is_not_null())
+        for c in columns(contract)
+        if not c.nullable
+    ]
+    checked = [_compiled(name, check) for name, column in schema.columns.items() for check in column.checks]
+    whole = [_interpreted(None, check, tuple(schema.columns)) for check in schema.checks]
+    rules = (*present, *checked, *whole)
+    _prove_rules(contract, rules)
+    return rules
+
+
+def _compiled(column: str, check: pa.Check) -> Rule:
+    compiler = _COMPILERS.get(check.name or "")
+    if compiler is None or check.element_wise or not check.statistics:
+        return _interpreted(column, check, (column,))
+    words, holds = compiler(pl.col(column), check.statistics)
+    return Rule(f"{column} {words}", holds.fill_null(True) if check.ignore_na else holds.fill_null(False))
+
+
+def _interpreted(column: str | None, check: pa.Check, needed: tuple[str, ...]) -> Rule:
+    """A check that only Pandera can run: it sees whole columns, and its verdict comes back as one more column."""
+
+    def run(rows: pl.Series) -> pl.Series:
+        frame = rows.struct.unnest().lazy()
+        output = check(frame, column).check_output
+        verdict = (output.collect() if isinstance(output, pl.LazyFrame) else output).to_series()
+        return (
+            verdict if len(verdict) == len(rows) else verdict.extend_constant(verdict[0], len(rows) - 1)
+        ).rename("")
+
+    name = check.name or "check"
+    holds = pl.struct(needed).map_batches(run, return_dtype=pl.Boolean).fill_null(True)
+    return Rule(f"{column}: {name}" if column else name, holds, compiled=False)
+
+
+def _prove_rules(contract: type[Contract], rules: tuple[Rule, ...]) -> None:
+    """Run every compiled rule on no rows: Polars names what does not fit."""
+    empty = pl.LazyFrame(schema=polars_schema(contract))
+    problems = []
+    for rule in (rule for rule in rules if rule.compiled):
+        try:
+            empty.select(rule.holds).collect()
+        except pl.exceptions.PolarsError as error:
+            problems.append(f"{rule.name}: {error}")
+    for name, holds in facts(contract).rules.items():
+        try:
+            empty.select(holds).collect()
+        except pl.exceptions.PolarsError as error:
+            problems.append(f"table rule {name}: {error}")
+    if problems:
+        headline = (
+            f"Contract {contract.__name__} ({contract.__module__}) has rules that do not fit its columns."
+        )
+        raise SetupError(listed(headline, problems, "mend the field or its type; no data was touched."))
+
+
+def cast(lf: pl.LazyFrame, **typed: pl.Expr) -> pl.LazyFrame:
+    """Add typed columns, and remember where a value was there but could not be read.
+
+    Write the casts with `strict=False`: what cannot be read becomes null here, and the engine quarantines its row
+    under the rule `<column> can be read`, nullable or not. A text of blanks counts as missing.
+
+    Args:
+        lf: rows with the columns that the expressions need.
+        **typed: the new columns, each an expression over source columns.
+    """
+    unread = {f"{_UNREAD}{name}": expr.is_null() & _was_given(expr) for name, expr in typed.items()}
+    return lf.with_columns(**unread).with_columns(**typed)
+
+
+def _was_given(expr: pl.Expr) -> pl.Expr:
+    roots = list(dict.fromkeys(expr.meta.root_names()))
+    return pl.all_horizontal(
+        pl.col(name).cast(pl.String).str.strip_chars().ne_missing("") & pl.col(name).is_not_null()
+        for name in roots
+    )
+
+
+def unread_rules(schema: pl.Schema) -> tuple[Rule, ...]:
+    """The rules that `cast` left behind in a frame."""
+    names = [name for name in schema.names() if name.startswith(_UNREAD)]
+    return tuple(Rule(f"{name.removeprefix(_UNREAD)} can be read", ~pl.col(name)) for name in names)
+
+
+def keeps_all(rules: tuple[Rule, ...]) -> pl.Expr:
+    """True where a row keeps every rule."""
+    return pl.all_horizontal(rule.holds for rule in rules) if rules else pl.lit(True)
+
+
+def broken(rules: tuple[Rule, ...]) -> pl.Expr:
+    """The names of the rules that a row breaks, as a list of text."""
+    names = [pl.when(~rule.holds).then(pl.lit(rule.name)) for rule in rules]
+    return (pl.concat_list(names).list.drop_nulls() if names else pl.lit([], dtype=pl.List(pl.String))).alias(
+        BROKEN
+    )

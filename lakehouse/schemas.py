@@ -1,0 +1,76 @@
+"""Polars types as Delta types, and a table's schema growing to hold new columns."""
+
+from collections.abc import Mapping
+
+import polars as pl
+from deltalake import DeltaTable, Field, Schema
+from deltalake.schema import ArrayType, PrimitiveType, StructType
+
+from lakehouse.errors import BusyError, SetupError, listed
+
+_PRIMITIVES: dict[type[pl.DataType], str] = {
+    pl.String: "string",
+    pl.Binary: "binary",
+    pl.Boolean: "boolean",
+    pl.Date: "date",
+    pl.Float32: "float",
+    pl.Float64: "double",
+    pl.Int8: "byte",
+    pl.Int16: "short",
+    pl.Int32: "integer",
+    pl.Int64: "long",
+}
+
+
+def delta_type(dtype: pl.DataType) -> PrimitiveType | ArrayType | StructType:
+    """The Delta type that holds a Polars type.
+
+    Raises:
+        SetupError: Delta has no such type.
+    """
+    if isinstance(dtype, pl.Datetime) and (dtype.time_unit, dtype.time_zone) == ("us", "UTC"):
+        return PrimitiveType("timestamp")
+    if isinstance(dtype, pl.Decimal):
+        return PrimitiveType(f"decimal({dtype.precision or 38},{dtype.scale})")
+    if isinstance(dtype, pl.List):
+        return ArrayType(delta_type(dtype.inner), contains_null=True)  # type: ignore[arg-type]
+    if isinstance(dtype, pl.Struct):
+        return StructType([Field(f.name, delta_type(f.dtype)) for f in dtype.fields])  # type: ignore[arg-type]
+    if type(dtype) not in _PRIMITIVES:
+        raise SetupError(f"Delta Lake has no type for {dtype}.\nNext: cast the column to a type that it has.")
+    return PrimitiveType(_PRIMITIVES[type(dtype)])
+
+
+def delta_schema(
+    schema: Mapping[str, pl.DataType], comments: Mapping[str, str], partition: str | None
+) -> Schema:
+    """The Delta schema of a table; column comments become the catalogue's."""
+    fields = [
+        Field(name, delta_type(dtype), metadata={"comment": comments[name]} if comments.get(name) else None)
+        for name, dtype in schema.items()
+    ]
+    return Schema([*fields, Field(partition, "date")] if partition else fields)
+
+
+def evolve(handle: DeltaTable, table: str, wanted: Schema) -> None:
+    """Add the columns that a table does not have yet; rows that stand there hold null in them.
+
+    Raises:
+        SetupError: a column would change its type.
+        BusyError: somebody else committed meanwhile.
+    """
+    standing = {field.name: field for field in handle.schema().fields}
+    changed = [
+        f"{field.name} is {standing[field.name].type.type} in the table and {field.type.type} in the new rows"
+        for field in wanted.fields
+        if field.name in standing and standing[field.name].type != field.type
+    ]
+    if changed:
+        next_step = "keep the type, or give the column a new name; a rebuilt table may change it."
+        raise SetupError(listed(f"{table}: columns would change their type.", changed, next_step))
+    missing = [field for field in wanted.fields if field.name not in standing]
+    if missing:
+        before = handle.version()
+        handle.alter.add_columns(missing)
+        if handle.version() != before + 1:
+            raise BusyError(f"{table}: another writer committed while columns were added.\nNext: run again.")

@@ -1,0 +1,79 @@
+"""Which files of a table a replacement touches, and the rows in them that must stay.
+
+A replaced day takes away the files that hold only replaced days; where a file holds other days too, those rows are
+carried to a new file. Files that hold no replaced day are not looked at.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import date
+
+import polars as pl
+from deltalake import DeltaTable
+
+from lakehouse.lake import Lake, files
+
+
+@dataclass(frozen=True)
+class Slice:
+    """The part of a table that is about to be replaced.
+
+    Attributes:
+        removed: the files that go, one row each, as `lake.files` tells them.
+        mixed: the rows of those files that hold other days too; None when there are none.
+        mixed_records: how many rows these files hold.
+        stays: true for a row that has to stay.
+    """
+
+    removed: pl.DataFrame
+    mixed: pl.LazyFrame | None = None
+    mixed_records: int = 0
+    stays: pl.Expr = field(default_factory=lambda: pl.lit(False))
+
+
+def whole(handle: DeltaTable) -> Slice:
+    """Everything that a table holds."""
+    return Slice(files(handle))
+
+
+def of_days(lake: Lake, table: str, handle: DeltaTable, column: str, days: Sequence[date]) -> Slice:
+    """The files that hold one of `days`; a file without statistics counts as one that does."""
+    live = files(handle)
+    bounds = (f"min.{column}", f"max.{column}")
+    if live.is_empty() or not days:
+        return Slice(live.clear())
+    if any(bound not in live.columns for bound in bounds):
+        live = live.with_columns(pl.lit(None, dtype=pl.Date).alias(bound) for bound in bounds)
+    wanted = pl.Series("day", sorted(days), dtype=pl.Date)
+    low, high = (pl.col(bound) for bound in bounds)
+    place = wanted.search_sorted(live[bounds[0]].fill_null(date.min))
+    first_wanted = wanted.extend_constant(date.max, 1).gather(place)
+    touched = live.filter(low.is_null() | high.is_null() | (first_wanted <= high))
+    mixed = touched.filter(low.is_null() | high.is_null() | (low != high) & ~_all_wanted(low, high, wanted))
+    if mixed.is_empty():
+        return Slice(touched)
+    stays = ~pl.col(column).is_in(wanted.implode()).fill_null(False)
+    return Slice(touched, _rows(lake, table, handle, mixed["path"]), int(mixed["num_records"].sum()), stays)
+
+
+def _all_wanted(low: pl.Expr, high: pl.Expr, wanted: pl.Series) -> pl.Expr:
+    """True where every day from `low` to `high` is wanted; only told for an unbroken span of wanted days."""
+    first, last = wanted[0], wanted[-1]
+    unbroken = (last - first).days + 1 == len(wanted)
+    return ((low >= first) & (high <= last)) if unbroken else pl.lit(False)
+
+
+def _rows(lake: Lake, table: str, handle: DeltaTable, paths: pl.Series) -> pl.LazyFrame:
+    partitions = set(handle.metadata().partition_columns)
+    schema = {
+        name: dtype
+        for name, dtype in pl.scan_delta(handle).collect_schema().items()
+        if name not in partitions
+    }
+    return pl.scan_parquet(
+        [f"{lake.uri(table)}/{path}" for path in paths],
+        schema=schema,
+        missing_columns="insert",
+        hive_partitioning=False,
+        storage_options=dict(lake.options) or None,
+    )

@@ -1,0 +1,215 @@
+"""How a table is declared: `raw` for what is landed, `staged` and `mart` for what is made from other tables.
+
+A declaration is data: a name, a contract, a pure transform and what it needs. It touches nothing; Dagster learns of it
+in `orchestration/`, and the engine makes it in `make.py`.
+"""
+
+import hashlib
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import polars as pl
+
+from lakehouse import contract as contracts
+from lakehouse.contract import Contract
+from lakehouse.errors import SetupError
+from lakehouse.windows import Daily
+
+ORIGIN: Mapping[str, pl.DataType] = {
+    "_source": pl.String(),
+    "_offset": pl.Int64(),
+    "_modified_at": pl.Datetime("us", "UTC"),
+    "_batch_id": pl.String(),
+    "_ingested_at": pl.Datetime("us", "UTC"),
+}
+"""Where a raw row came from: the delivered file, the record in it, when the file was written, and its batch."""
+
+EVENT_DATE = "_event_date"
+"""The day that a raw row belongs to, as it says itself; null when it cannot be told."""
+
+WINDOW = "_window"
+"""Column of a row on its way: the day with which it is judged."""
+
+RECEIVED = "_received"
+"""Column of a row on its way: everything that it held before the transform."""
+
+LINEAGE = ("_source", "_offset")
+"""The origin that every row keeps for as long as rows are not aggregated."""
+
+
+@dataclass(frozen=True)
+class RawTable:
+    """A table of rows as received.
+
+    Attributes:
+        name: `raw/<table>`; files are landed under `<landing>/<table>/`.
+        description: what is delivered, by whom, how often.
+        columns: the columns that are expected, with their types; text unless the source is typed.
+        optional: those of them that a delivery may lack; it holds null in them then.
+        day: the day that a row belongs to, from its own columns; null when it cannot be told.
+        owner: who answers for the source.
+        domain: the folder under `assets/`.
+    """
+
+    name: str
+    description: str
+    columns: Mapping[str, pl.DataType]
+    optional: frozenset[str] = frozenset()
+    day: pl.Expr | None = None
+    owner: str | None = None
+    domain: str = ""
+
+    @property
+    def required(self) -> tuple[str, ...]:
+        """Columns without which a delivery is refused whole."""
+        return tuple(name for name in self.columns if name not in self.optional)
+
+    @property
+    def schema(self) -> pl.Schema:
+        """The columns that the raw table is sure to have."""
+        return pl.Schema(
+            {**self.columns, **ORIGIN, **({EVENT_DATE: pl.Date()} if self.day is not None else {})}
+        )
+
+    @property
+    def landing(self) -> str:
+        """The folder under the landing root."""
+        return self.name.removeprefix("raw/")
+
+
+@dataclass(frozen=True)
+class DerivedTable:
+    """A table made from other tables by a pure transform.
+
+    Attributes:
+        name: `staged/<table>` or `marts/<table>`.
+        contract: the promise that its rows are held to.
+        transform: LazyFrames in, a LazyFrame out; or, with `is_sql`, nothing in and a query out.
+        parameters: the names by which the transform knows its inputs; the first one is accounted for row by row.
+        partitions: the periods in which it is made; None makes it whole.
+        lookback: days before the period that the transform also sees.
+        distinct: input columns; a row that repeats another in all of them is superseded.
+        leave_out: input rows that are left out, by the name of the rule.
+        unpack: turns input rows into the rows that are accounted for, where one row holds many.
+        as_of: inputs whose rows hold until the next one, by the column that dates them.
+        is_sql: whether `transform` gives a query for DuckDB.
+        owner: who answers for the table.
+        domain: the folder under `assets/`.
+    """
+
+    name: str
+    contract: type[Contract]
+    transform: Callable[..., Any]
+    parameters: tuple[str, ...]
+    partitions: Daily | None = None
+    lookback: int = 0
+    distinct: tuple[str, ...] = ()
+    leave_out: Mapping[str, pl.Expr] = field(default_factory=dict)
+    unpack: Callable[[pl.LazyFrame], pl.LazyFrame] | None = None
+    as_of: Mapping[str, str] = field(default_factory=dict)
+    is_sql: bool = False
+    owner: str | None = None
+    domain: str = ""
+
+    @property
+    def description(self) -> str:
+        """The transform's docstring: the table's text in the catalogue."""
+        return inspect.getdoc(self.transform) or ""
+
+    @property
+    def is_aggregate(self) -> bool:
+        """Whether a row stands for several rows of the first input."""
+        return contracts.facts(self.contract).counts is not None
+
+    @property
+    def schema(self) -> pl.Schema:
+        """The columns of the table, its partition column aside."""
+        lineage = {} if self.is_aggregate else {name: ORIGIN[name] for name in LINEAGE}
+        return pl.Schema({**contracts.polars_schema(self.contract), **lineage})
+
+    @property
+    def quarantine(self) -> str:
+        """The table that holds its rejected rows."""
+        return f"quarantine/{self.name.replace('/', '_')}"
+
+    @property
+    def code_version(self) -> str:
+        """A short hash of the transform's source and of what is declared around it."""
+        source = "".join(inspect.getsource(f) for f in (self.transform, self.unpack) if f is not None)
+        around = (
+            self.lookback,
+            self.distinct,
+            sorted((name, str(expr)) for name, expr in self.leave_out.items()),
+        )
+        return hashlib.sha256(f"{source}{around}".encode()).hexdigest()[:12]
+
+
+Table = RawTable | DerivedTable
+
+
+def raw(  # noqa: PLR0913
+    name: str,
+    description: str,
+    *,
+    columns: Mapping[str, pl.DataType] | tuple[str, ...],
+    optional: tuple[str, ...] = (),
+    day: pl.Expr | None = None,
+    owner: str | None = None,
+) -> RawTable:
+    """Declare a table of files as they are landed; see `RawTable`."""
+    typed = columns if isinstance(columns, Mapping) else dict.fromkeys(columns, pl.String())
+    domain = _domain(inspect.stack()[1].frame.f_globals["__name__"])
+    if unknown := sorted(set(optional) - set(typed)):
+        raise SetupError(
+            f"raw/{name}: optional names columns that are not declared: {', '.join(unknown)}.\nNext: add them."
+        )
+    return RawTable(f"raw/{name}", description, typed, frozenset(optional), day, owner, domain)
+
+
+def staged(
+    contract: type[Contract], **declared: Any
+) -> Callable[[Callable[..., pl.LazyFrame]], DerivedTable]:  # noqa: ANN401
+    """Declare a clean, typed table: a function that adds the contract's columns to its input.
+
+    The function takes LazyFrames named after their tables (`raw_orders` is `raw/orders`, `orders` is `staged/orders`)
+    and returns one. It keeps the columns that it was given, so that a rejected row can be shown as it was received.
+    For the keywords see `DerivedTable`.
+    """
+    return _derived("staged", contract, declared)
+
+
+def mart(contract: type[Contract], **declared: Any) -> Callable[[Callable[..., Any]], DerivedTable]:  # noqa: ANN401
+    """Declare a table for people: a function from tables to the contract's columns; see `DerivedTable`."""
+    return _derived("marts", contract, declared)
+
+
+def sql_mart(
+    contract: type[Contract], *, reads: tuple[str, ...], **declared: Any
+) -> Callable[[Callable[[], str]], DerivedTable]:  # noqa: ANN401
+    """Declare a mart by a query: the function returns SQL over views that are named after the tables in `reads`."""
+    return _derived("marts", contract, {**declared, "is_sql": True}, reads)
+
+
+def _derived(
+    layer: str, contract: type[Contract], declared: Mapping[str, Any], reads: tuple[str, ...] | None = None
+) -> Callable[[Callable[..., Any]], DerivedTable]:
+    def declare(transform: Callable[..., Any]) -> DerivedTable:
+        parameters = reads or tuple(inspect.signature(transform).parameters)
+        if not parameters:
+            raise SetupError(
+                f"{layer}/{transform.__name__}: the transform takes no table.\nNext: name one as a parameter."
+            )
+        domain = _domain(transform.__module__)
+        return DerivedTable(
+            f"{layer}/{transform.__name__}", contract, transform, parameters, domain=domain, **declared
+        )
+
+    return declare
+
+
+def _domain(module: str) -> str:
+    """`retail` for `assets.retail.staged`."""
+    parts = module.split(".")
+    return parts[1] if len(parts) > 2 else parts[0]  # noqa: PLR2004

@@ -1,0 +1,103 @@
+"""Calendars: the periods in which windowed tables are made again.
+
+Belongs here: spans of days, and which periods a table has. Dagster's partitions are built from these elsewhere.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import polars as pl
+
+_DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True, order=True)
+class Days:
+    """A span of days, both ends included."""
+
+    first: date
+    last: date
+
+    def __iter__(self) -> Iterator[date]:
+        return (self.first + _DAY * n for n in range((self.last - self.first).days + 1))
+
+    def __str__(self) -> str:
+        return str(self.first) if self.first == self.last else f"{self.first}...{self.last}"
+
+    def __contains__(self, day: date) -> bool:
+        return self.first <= day <= self.last
+
+    def widened(self, *, back: int = 0, ahead: int = 0) -> "Days":
+        """The span with a number of days more at each end."""
+        return Days(self.first - _DAY * back, self.last + _DAY * ahead)
+
+    def clipped(self, bounds: "Days") -> "Days | None":
+        """The part inside `bounds`; None when there is none."""
+        first, last = max(self.first, bounds.first), min(self.last, bounds.last)
+        return Days(first, last) if first <= last else None
+
+
+@dataclass(frozen=True)
+class Daily:
+    """A period a day: from a first day to today, in one time zone.
+
+    Attributes:
+        first: the first day; rows that carry no day, or one that does not exist here, are judged with it.
+        timezone: whose midnight ends a day.
+    """
+
+    first: date
+    timezone: str = "UTC"
+
+    def until(self, now: datetime) -> Days:
+        """All days up to and including the day of `now`."""
+        return Days(self.first, max(self.first, now.astimezone(ZoneInfo(self.timezone)).date()))
+
+    def start(self, day: date) -> date:
+        """The day by which a period is named, for a day in it."""
+        return day
+
+    def end(self, day: date) -> date:
+        """The last day of the period that a day is in."""
+        return day
+
+    def start_of(self, day: pl.Expr) -> pl.Expr:
+        """`start` for a column."""
+        return day
+
+    def whole(self, days: Days) -> Days:
+        """The span widened to whole periods."""
+        return Days(self.start(days.first), self.end(days.last))
+
+    def keys(self, days: Iterable[date]) -> list[date]:
+        """The names of the periods that some days are in, in order."""
+        return sorted({self.start(day) for day in days})
+
+    def spans(self, keys: Iterable[date]) -> list[Days]:
+        """Neighbouring periods joined to spans of whole periods, in order."""
+        joined: list[Days] = []
+        for key in sorted(set(keys)):
+            if joined and key - joined[-1].last == _DAY:
+                joined[-1] = Days(joined[-1].first, self.end(key))
+            else:
+                joined.append(Days(key, self.end(key)))
+        return joined
+
+
+@dataclass(frozen=True)
+class Monthly(Daily):
+    """A period a calendar month, named by its first day."""
+
+    def start(self, day: date) -> date:
+        """The first day of the month."""
+        return day.replace(day=1)
+
+    def end(self, day: date) -> date:
+        """The last day of the month."""
+        return (day.replace(day=28) + 4 * _DAY).replace(day=1) - _DAY
+
+    def start_of(self, day: pl.Expr) -> pl.Expr:
+        """`start` for a column."""
+        return day.dt.month_start()

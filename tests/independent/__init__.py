@@ -1,0 +1,1 @@
+"""Figures of the marts computed from the source files by code that shares nothing with the pipeline."""
