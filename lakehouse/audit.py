@@ -45,6 +45,7 @@ class Audit:
         table: the table that was published to.
         mode: `append` or `replace`.
         days: the span of days that was made, for windowed tables.
+        made: the periods of that span that were replaced, neighbours joined.
         untouched: days of that span left as they were, because the input holds no row of them.
         read: rows read.
         written: rows that were written, or that a written row stands for.
@@ -74,6 +75,7 @@ class Audit:
     filtered: Mapping[str, int] = field(default_factory=dict)
     dead: int = 0
     days: Days | None = None
+    made: tuple[Days, ...] = ()
     untouched: tuple[date, ...] = ()
     rules: Mapping[str, int] = field(default_factory=dict)
     rows: int = 0
@@ -127,6 +129,7 @@ class Audit:
         stored = asdict(replace(self, by_day={}, version=None))
         del stored["by_day"], stored["version"]
         stored["days"] = [str(self.days.first), str(self.days.last)] if self.days else None
+        stored["made"] = [[str(span.first), str(span.last)] for span in self.made]
         stored["untouched"] = [str(day) for day in self.untouched]
         stored["made_at"] = self.made_at.isoformat()
         return stored
@@ -136,6 +139,7 @@ class Audit:
         """The audit that a commit stores."""
         values = dict(stored)
         values["days"] = Days(*map(date.fromisoformat, values["days"])) if values["days"] else None
+        values["made"] = tuple(Days(*map(date.fromisoformat, span)) for span in values["made"])
         values["untouched"] = tuple(map(date.fromisoformat, values["untouched"]))
         values["made_at"] = datetime.fromisoformat(values["made_at"])
         values["notes"] = tuple(values["notes"])

@@ -141,17 +141,21 @@ def _output_schema(catalog: Catalog, table: DerivedTable) -> pl.Schema:
         return columns_of(table.transform(), schemas)
     first, *others = (pl.LazyFrame(schema=schema) for schema in schemas.values())
     first = first.with_columns(pl.lit(None, dtype=pl.Date).alias(WINDOW)) if table.partitions else first
-    returned = table.transform(prepared(table, first), *others)
+    returned = table.transform(given(table, unpacked(table, first)), *others)
     if not isinstance(returned, pl.LazyFrame):
         raise SetupError(f"the transform returns {type(returned).__name__}, it has to return a LazyFrame")
     return returned.collect_schema()
 
 
-def prepared(table: DerivedTable, first: pl.LazyFrame) -> pl.LazyFrame:
-    """The first input as the transform gets it: unpacked, and with the row as received beside it."""
-    rows = table.unpack(first) if table.unpack else first
+def unpacked(table: DerivedTable, first: pl.LazyFrame) -> pl.LazyFrame:
+    """The rows of the first input that are accounted for."""
+    return table.unpack(first) if table.unpack else first
+
+
+def given(table: DerivedTable, rows: pl.LazyFrame) -> pl.LazyFrame:
+    """The first input as the transform gets it: with each row as received beside it, unless rows are aggregated."""
     if table.is_aggregate:
-        return rows
+        return rows.drop(WINDOW, strict=False)
     names = rows.collect_schema().names()
     kept = [name for name in names if not name.startswith("_") or name in {"_batch_id", "_ingested_at"}]
     return rows.with_columns(pl.struct(kept).alias(RECEIVED))

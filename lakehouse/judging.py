@@ -60,29 +60,26 @@ def judge(
     judged = rows.with_columns(keeps_all(rules).alias(_OK))
     kept, broke = judged.filter(pl.col(_OK)), judged.filter(~pl.col(_OK))
     latest = _latest(table, kept)
-    valid = latest.select(table.schema.names())
     rejected = broke.select(_rejected_columns(table, rules, rows.collect_schema(), provenance))
-    weight = _weight(table)
+    ok = pl.col(_OK)
     questions = {
         "judged": judged.select(
-            weight.filter(pl.col(_OK)).sum().alias("kept"),
-            weight.filter(~pl.col(_OK)).sum().alias("broke"),
-            *((~pl.col(_OK) & ~rule.holds).sum().alias(f"rule {n}") for n, rule in enumerate(rules)),
-        ),
-        "published": latest.select(
-            weight.sum().alias("weight"),
-            pl.len().alias("rows"),
-            _outside(table, keys).alias("outside"),
-            *(holds.alias(f"table {name}") for name, holds in table_rules(table).items()),
-        ),
-        "examples": rejected.head(_EXAMPLES),
+            _stand_for(table, ok).alias("kept"),
+            _stand_for(table, ~ok).alias("broke"),
+            (ok & _outside(table, keys)).sum().alias("outside"),
+            *((~ok & ~rule.holds).sum().alias(f"rule {n}") for n, rule in enumerate(rules)),
+        )
     }
+    if _folds(table):
+        questions["latest"] = latest.select(pl.len())
+    if table_rules(table):
+        questions["table"] = latest.select(holds.alias(name) for name, holds in table_rules(table).items())
     if table.partitions:
         day = table.partitions.start_of(pl.col(_day_column(table)))
         questions["by_day"] = judged.group_by(day.alias("day")).agg(
-            weight.sum().alias("judged"), weight.filter(~pl.col(_OK)).sum().alias("quarantined")
+            _stand_for(table, pl.lit(True)).alias("judged"), _stand_for(table, ~ok).alias("quarantined")
         )
-    return Judged(table, rules, valid, rejected, questions)
+    return Judged(table, rules, latest.select(table.schema.names()), rejected, questions)
 
 
 def table_rules(table: DerivedTable) -> dict[str, pl.Expr]:
@@ -94,10 +91,14 @@ def table_rules(table: DerivedTable) -> dict[str, pl.Expr]:
     return rules
 
 
-def _weight(table: DerivedTable) -> pl.Expr:
-    """How many rows of the first input each row stands for."""
+def _stand_for(table: DerivedTable, which: pl.Expr) -> pl.Expr:
+    """How many rows of the first input some rows stand for."""
     counts = facts(table.contract).counts
-    return pl.col(counts).cast(pl.Int64) if counts else pl.repeat(1, pl.len(), dtype=pl.Int64)
+    return pl.col(counts).cast(pl.Int64).filter(which).sum() if counts else _number(which)
+
+
+def _number(which: pl.Expr) -> pl.Expr:
+    return pl.len().cast(pl.Int64) if which.meta.is_literal() else which.sum().cast(pl.Int64)
 
 
 def _folds(table: DerivedTable) -> bool:
@@ -118,17 +119,12 @@ def _day_column(table: DerivedTable) -> str:
 
 
 def _outside(table: DerivedTable, keys: tuple[date, ...] | None) -> pl.Expr:
-    """How many rows carry a day that may not be written."""
+    """Whether a row carries a day that may not be written."""
     window = facts(table.contract).window
     if keys is None or window is None or table.partitions is None:
-        return pl.lit(0, dtype=pl.Int64)
-    own = table.partitions.start_of(pl.col(window))
-    allowed = own.is_in(pl.Series(keys, dtype=pl.Date).implode())
-    return (
-        (~(allowed if table.is_aggregate else allowed & (pl.col(window) == pl.col(WINDOW))))
-        .fill_null(True)
-        .sum()
-    )
+        return pl.lit(False)
+    allowed = table.partitions.start_of(pl.col(window)).is_in(pl.Series(keys, dtype=pl.Date).implode())
+    return ~(allowed if table.is_aggregate else allowed & (pl.col(window) == pl.col(WINDOW))).fill_null(False)
 
 
 def _rejected_columns(
@@ -161,12 +157,14 @@ class Account:
     Attributes:
         judged: the rows and their questions.
         days: the span of days that is made.
+        made: the periods of it that are replaced, neighbours joined.
         untouched: days of it that the input does not hold.
         provenance: run, code, contract and inputs.
     """
 
     judged: Judged
     days: Days | None
+    made: tuple[Days, ...]
     untouched: tuple[date, ...]
     provenance: Provenance
 
@@ -177,46 +175,47 @@ class Account:
             LawError: what was written is not what was judged, or a row would land outside its days.
             DataError: too many rows broke the contract, or a rule of the table does not hold.
         """
-        table, said, published = self.judged.table, findings.answers["judged"], findings.answers["published"]
+        table, said = self.judged.table, findings.answers["judged"]
         counts = {name: int(said[name].item() or 0) for name in said.columns}
-        written = int(published["weight"].item() or 0)
-        self._prove_writes(findings, published)
         read = findings.number("read")
         distinct = findings.number("distinct") if table.distinct else read
+        latest = findings.number("latest") if _folds(table) else counts["kept"]
         filtered = findings.answers["filtered"].row(0, named=True) if table.leave_out else {}
         audit = Audit(
             table=table.name,
             mode="replace",
             read=read,
-            written=written,
+            written=latest,
             quarantined=counts["broke"],
-            superseded=(read - distinct) + (counts["kept"] - written if _folds(table) else 0),
+            superseded=(read - distinct) + (counts["kept"] - latest),
             filtered={name: int(count or 0) for name, count in filtered.items()},
             days=self.days,
+            made=self.made,
             untouched=self.untouched,
             rules={rule.name: counts[f"rule {n}"] for n, rule in enumerate(self.judged.rules)},
             provenance=self.provenance,
             by_day=_by_day(findings),
         ).balanced()
+        self._prove_writes(findings, audit, counts["outside"])
         self._verdict(audit, findings)
         return audit
 
-    def _prove_writes(self, findings: Findings, published: pl.DataFrame) -> None:
-        table = self.judged.table.name
-        if outside := int(published["outside"].item() or 0):
+    def _prove_writes(self, findings: Findings, audit: Audit, outside: int) -> None:
+        table = self.judged.table
+        if outside:
             raise LawError(
-                f"{table} [{self.days}]: {outside:,} rows carry a day outside the days that are made. Nothing was "
+                f"{table.name} [{self.days}]: {outside:,} rows carry a day outside the days that are made. Nothing was "
                 "published.\nNext: make the transform keep the day that its first input gives a row."
             )
-        if findings.rows != int(published["rows"].item()):
-            raise LawError(
-                f"{table}: {published['rows'].item():,} rows were judged, {findings.rows:,} written."
-            )
+        if table.is_aggregate:
+            return
+        for kind, judged, written in (("written", audit.written, findings.rows), ("rejected", audit.quarantined, findings.rejected)):
+            if judged != written:
+                raise LawError(f"{table.name} [{self.days}]: {judged:,} rows were to be {kind}, {written:,} are in the files.")
 
     def _verdict(self, audit: Audit, findings: Findings) -> None:
         table = self.judged.table
-        published = findings.answers["published"]
-        failed = [name for name in table_rules(table) if published[f"table {name}"].item() is not True]
+        failed = [name for name in table_rules(table) if findings.answers["table"][name].item() is not True]
         problems = [f"the table rule {name!r} does not hold" for name in failed]
         allowed = facts(table.contract).max_quarantined
         if audit.quarantined > allowed * audit.read:
@@ -225,9 +224,8 @@ class Account:
                 f"({audit.quarantined / audit.read:.1%}; {allowed:.1%} are allowed)"
             )
             problems += [f"{count:,} x {rule}" for rule, count in audit.rules.items() if count]
-            problems += [
-                f"for example {_example(row)}" for row in findings.answers["examples"].iter_rows(named=True)
-            ]
+            examples = self.judged.rejected.head(_EXAMPLES).collect(engine="streaming")
+            problems += [f"for example {_example(row)}" for row in examples.iter_rows(named=True)]
         if problems:
             where = f" [{audit.days}]" if audit.days else ""
             raise Refused(

@@ -115,16 +115,17 @@ class Lake:
 
     def log(self, table: str, *, after: int = -1) -> list[Commit] | None:
         """The log entries after a version, oldest first; None when the log no longer reaches back that far."""
-        names = {int(m[1]): path for path in self._log_paths(table, after) if (m := _LOG_ENTRY.search(path))}
-        wanted = sorted(version for version in names if version > after)
         latest = self.version(table)
         if latest is None or latest <= after:
             return []
-        if wanted[:1] != [after + 1] or len(wanted) < latest - after:
-            return None
-        return [
-            _commit(version, bytes(obstore.get(self.store, names[version]).bytes())) for version in wanted
-        ]
+        entries = self.log_left(table, after=after)
+        return entries if [entry.version for entry in entries] == list(range(after + 1, latest + 1)) else None
+
+    def log_left(self, table: str, *, after: int = -1) -> list[Commit]:
+        """The log entries after a version that have not been cleaned up, oldest first."""
+        names = {int(m[1]): path for path in self._log_paths(table, after) if (m := _LOG_ENTRY.search(path))}
+        wanted = sorted(version for version in names if version > after)
+        return [_commit(version, bytes(obstore.get(self.store, names[version]).bytes())) for version in wanted]
 
     def _log_paths(self, table: str, after: int) -> Iterator[str]:
         self.uri(table)

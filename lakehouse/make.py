@@ -13,7 +13,7 @@ import polars as pl
 
 from lakehouse import query
 from lakehouse.audit import Audit, Provenance
-from lakehouse.catalog import Catalog, prepared
+from lakehouse.catalog import Catalog, given, unpacked
 from lakehouse.contract import columns, facts, version
 from lakehouse.draft import Sheet
 from lakehouse.errors import DataError, SetupError
@@ -84,7 +84,8 @@ def _attempt(making: _Making) -> Audit | None:
     provenance = Provenance(making.run_id, table.code_version, version(table.contract), inputs.versions)
     try:
         judged = _judged(making, inputs, provenance)
-        account = Account(judged, inputs.days, _untouched(making.lake, table, inputs), provenance)
+        made = tuple(table.partitions.spans(inputs.keys)) if table.partitions and inputs.keys else ()
+        account = Account(judged, inputs.days, made, _untouched(making.lake, table, inputs), provenance)
         return publish(
             making.lake,
             _sheet(table, judged, inputs.keys, -1 if standing is None else standing),
@@ -104,14 +105,14 @@ def _judged(making: _Making, inputs: Inputs, provenance: Provenance) -> Judged:
     """The lazy pass from the inputs to judged rows, with the questions about the way there."""
     table = making.table
     first, *others = inputs.frames.values()
-    read = prepared(table, first)
-    distinct = read.sort(LINEAGE).unique(table.distinct, keep="first") if table.distinct else read
+    read = unpacked(table, first)
+    distinct = _distinct(table, read, making.spool) if table.distinct else read
     left_out = _first_matches(table)
     kept = distinct.filter(~pl.any_horizontal(left_out.values())) if left_out else distinct
     if table.is_sql:
         rows = query.run(making.lake, table.transform(), inputs.views(making.lake), making.spool)
     else:
-        rows = table.transform(kept, *others)
+        rows = table.transform(given(table, kept), *others)
     rules = (*unread_rules(rows.collect_schema()), *_day_rules(table, inputs), *compile_rules(table.contract))
     judged = judge(table, rules, inputs.own(rows), provenance, inputs.keys)
     asked = {"read": inputs.own(read, is_input=True).select(pl.len())}
@@ -122,6 +123,13 @@ def _judged(making: _Making, inputs: Inputs, provenance: Provenance) -> Judged:
             **{n: e.sum() for n, e in left_out.items()}
         )
     return Judged(judged.table, judged.rules, judged.valid, judged.rejected, {**asked, **judged.questions})
+
+
+def _distinct(table: DerivedTable, rows: pl.LazyFrame, spool: Path) -> pl.LazyFrame:
+    """The first of the rows that repeat each other, by origin; spooled, because the pass looks at it several times."""
+    target = spool / "distinct.parquet"
+    rows.sort(LINEAGE).unique(table.distinct, keep="first").sink_parquet(target, compression="lz4")
+    return pl.scan_parquet(target, hive_partitioning=False)
 
 
 def _first_matches(table: DerivedTable) -> dict[str, pl.Expr]:

@@ -1,0 +1,1 @@
+"""Dagster's view of the engine: the only package that imports dagster."""

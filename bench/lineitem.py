@@ -1,0 +1,106 @@
+"""TPC-H line items: the generated file, the contract with nine row rules, and the three ways to write it."""
+
+from datetime import date
+from pathlib import Path
+
+import polars as pl
+
+from lakehouse.audit import Audit, Provenance
+from lakehouse.contract import Contract, Field, facts
+from lakehouse.draft import Sheet
+from lakehouse.judging import Account, judge
+from lakehouse.lake import Lake
+from lakehouse.publish import publish
+from lakehouse.rules import compile_rules
+from lakehouse.tables import DerivedTable
+
+SCHEMA = {
+    "l_orderkey": pl.Int64,
+    "l_partkey": pl.Int64,
+    "l_suppkey": pl.Int64,
+    "l_linenumber": pl.Int32,
+    "l_quantity": pl.Float64,
+    "l_extendedprice": pl.Float64,
+    "l_discount": pl.Float64,
+    "l_tax": pl.Float64,
+    "l_returnflag": pl.String,
+    "l_linestatus": pl.String,
+    "l_shipdate": pl.Date,
+    "l_commitdate": pl.Date,
+    "l_receiptdate": pl.Date,
+    "l_shipinstruct": pl.String,
+    "l_shipmode": pl.String,
+    "l_comment": pl.String,
+}
+
+
+class LineItem(Contract):
+    """A line of an order, as TPC-H generates it; about one in ten thousand breaks a rule."""
+
+    l_orderkey: pl.Int64 = Field(gt=0)
+    l_partkey: pl.Int64 = Field(gt=0)
+    l_suppkey: pl.Int64 = Field()
+    l_linenumber: pl.Int32 = Field(in_range={"min_value": 1, "max_value": 7})
+    l_quantity: float = Field(in_range={"min_value": 1, "max_value": 50})
+    l_extendedprice: float = Field(lt=104_500)
+    l_discount: float = Field(in_range={"min_value": 0, "max_value": 0.1})
+    l_tax: float = Field(ge=0)
+    l_returnflag: str = Field(isin=["A", "N", "R"])
+    l_linestatus: str = Field()
+    l_shipdate: date = Field()
+    l_commitdate: date = Field()
+    l_receiptdate: date = Field()
+    l_shipinstruct: str = Field()
+    l_shipmode: str = Field(isin=["AIR", "FOB", "MAIL", "RAIL", "REG AIR", "SHIP", "TRUCK"])
+    l_comment: str = Field()
+
+    class Table:
+        window = "l_shipdate"
+
+
+def rows(csv: Path) -> pl.LazyFrame:
+    """The generated file, lazily."""
+    return pl.scan_csv(csv, schema=SCHEMA)
+
+
+def table() -> DerivedTable:
+    """The line items as a staged table; its rows come from a file rather than from a raw table."""
+    return DerivedTable("staged/lineitem", LineItem, rows, ("raw_lineitem",))
+
+
+def ours(csv: Path, target: Path) -> dict[str, int]:
+    """Judge by nine rules, reject to quarantine, partition by month, account for every row, publish."""
+    item = table()
+    rules = [rule for rule in compile_rules(LineItem) if not rule.name.endswith("is present")]
+    assert len(rules) == 9, rules  # beside sixteen rules that no value is missing
+    source = rows(csv)
+    received = source.with_row_index("_offset", 1).with_columns(
+        pl.lit(csv.name).alias("_source"),
+        pl.col("_offset").cast(pl.Int64),
+        pl.struct(list(SCHEMA)).alias("_received"),
+    )
+    provenance = Provenance("bench", item.code_version, "bench", {})
+    judged = judge(item, compile_rules(LineItem), received, provenance)
+    questions = {"read": received.select(pl.col("_offset").max()), **judged.questions}
+    sheet = Sheet(item.name, judged.valid, "replace", window="l_shipdate", physical=facts(LineItem).physical)
+    rejects = Sheet(item.quarantine, judged.rejected, "replace")
+    account = Account(judged, None, (), (), provenance)
+    audit: Audit = publish(Lake(str(target)), sheet, account, rejects=rejects, questions=questions)
+    return {"read": audit.read, "written": audit.written, "quarantined": audit.quarantined, "files": audit.files}
+
+
+def sink_delta(csv: Path, target: Path) -> dict[str, int]:
+    """Polars' own partitioned Delta write; no rule is looked at."""
+    month = rows(csv).with_columns(_month=pl.col("l_shipdate").dt.truncate("1mo"))
+    month.sink_delta(str(target / "delta"), mode="overwrite", delta_write_options={"partition_by": ["_month"]})
+    return {}
+
+
+def sink_parquet(csv: Path, target: Path) -> dict[str, int]:
+    """Polars' bare Parquet write to one file: the limit."""
+    target.mkdir(parents=True, exist_ok=True)
+    rows(csv).sink_parquet(target / "lineitem.parquet")
+    return {}
+
+
+WAYS = {"ours": ours, "sink_delta": sink_delta, "sink_parquet": sink_parquet}

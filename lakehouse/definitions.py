@@ -1,0 +1,53 @@
+"""The composition root: the only module that knows the domains and the place where this lakehouse runs.
+
+`dagster … -m lakehouse.definitions` loads `defs`; the `lakehouse` command starts in `command`.
+"""
+
+import importlib
+import pkgutil
+from types import ModuleType
+
+import dagster as dg
+
+import assets as domains
+from lakehouse import catalog, cli
+from lakehouse.environment import Environment
+from lakehouse.orchestration import assets, healing, sensors
+from resources import environment as places
+from resources import settings
+
+
+def modules() -> list[ModuleType]:
+    """Every module under `assets/`, in the order of their names."""
+    found = pkgutil.walk_packages(domains.__path__, prefix=f"{domains.__name__}.")
+    return [importlib.import_module(module.name) for module in found if not module.ispkg]
+
+
+def environment() -> Environment:
+    """The lake, the landing zone and the declared tables of this process.
+
+    Raises:
+        SetupError: a setting, a contract or a transform is wrong; the message names every problem.
+    """
+    known = settings.load()
+    return Environment(places.lake(known), places.landing(known), catalog.collect(modules()))
+
+
+def definitions(here: Environment) -> dg.Definitions:
+    """Everything that Dagster knows of an environment."""
+    return dg.Definitions(
+        assets=assets.build(here),
+        sensors=sensors.build(here),
+        schedules=[healing.nightly_schedule(here)],
+        jobs=[healing.heal_job(here)],
+        resources={assets.RESOURCE: dg.ResourceDefinition.hardcoded_resource(here)},
+        executor=dg.in_process_executor,
+    )
+
+
+def command() -> None:
+    """The `lakehouse` command."""
+    cli.main(environment)
+
+
+defs = definitions(environment())

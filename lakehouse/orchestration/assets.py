@@ -1,0 +1,163 @@
+"""Declared tables as software-defined assets."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import dagster as dg
+
+from lakehouse.audit import Audit
+from lakehouse.environment import Environment
+from lakehouse.errors import BusyError, LakehouseError
+from lakehouse.judging import Refused
+from lakehouse.land import Report, land
+from lakehouse.make import make
+from lakehouse.orchestration import metadata, partitions
+from lakehouse.tables import DerivedTable, RawTable, Table
+
+RESOURCE = "environment"
+Events = Iterator[Any]
+
+
+def asset_key(table: str) -> dg.AssetKey:
+    """The asset key of a table: its layer, then its name."""
+    return dg.AssetKey(table.split("/"))
+
+
+def build(environment: Environment) -> list[dg.AssetsDefinition]:
+    """One asset for each declared table."""
+    tables = environment.catalog.tables.values()
+    return [_raw(environment, t) if isinstance(t, RawTable) else _derived(environment, t) for t in tables]
+
+
+def _common(environment: Environment, table: Table) -> dict[str, Any]:
+    layer, name = table.name.split("/")
+    return {
+        "key": dg.AssetKey([layer, name]),
+        "group_name": table.domain or "default",
+        "description": table.description,
+        "owners": [table.owner] if table.owner else None,
+        "tags": {"layer": layer},
+        "metadata": metadata.of_table(table, environment.lake),
+        "required_resource_keys": {RESOURCE},
+        "pool": table.name.replace("/", "_"),
+    }
+
+
+def _check(table: Table, name: str, description: str, *, blocking: bool) -> dg.AssetCheckSpec:
+    return dg.AssetCheckSpec(name, asset=asset_key(table.name), description=description, blocking=blocking)
+
+
+def _raw(environment: Environment, table: RawTable) -> dg.AssetsDefinition:
+    readable = "Every delivered record could be parsed; the others are in quarantine.dead_letters."
+
+    @dg.asset(
+        **_common(environment, table),
+        kinds={"deltalake", "file"},
+        check_specs=[_check(table, metadata.READABLE_CHECK, readable, blocking=False)],
+    )
+    def landed(context: dg.AssetExecutionContext) -> Events:
+        here: Environment = getattr(context.resources, RESOURCE)
+        report = _failing_clearly(lambda: land(here.lake, here.landing, table, run_id=context.run_id))
+        yield from landing_events(context, table, report)
+
+    return landed
+
+
+def landing_events(context: Any, table: RawTable, report: Report) -> Events:  # noqa: ANN401
+    """What Dagster is told after files were landed."""
+    for line in (*report.repeated, *report.refused):
+        context.log.warning(f"{table.name}: {line}")
+    for name in report.resting:
+        context.log.info(f"{table.name}: {name} may still be written; the next run takes it")
+    if not report.audits:
+        context.log.info(f"{table.name}: nothing new in landing")
+    for audit in report.audits:
+        context.log.info(_sentence(audit))
+    yield dg.MaterializeResult(
+        asset_key=asset_key(table.name),
+        metadata=_of_report(report),
+        check_results=[metadata.readable_result(table, report)],
+    )
+
+
+def _of_report(report: Report) -> dict[str, Any]:
+    if not report.audits:
+        return {"notes": "nothing new in landing", "dagster/row_count": 0, "read": 0}
+    last = metadata.of_audit(report.audits[-1])
+    summed = {"dagster/row_count": sum(a.rows for a in report.audits)}
+    summed |= {name: sum(getattr(a, name) for a in report.audits) for name in ("read", "written", "bytes", "files")}
+    return {**last, **summed, "dead_letters": sum(a.dead for a in report.audits), "commits": len(report.audits)}
+
+
+def _derived(environment: Environment, table: DerivedTable) -> dg.AssetsDefinition:
+    sources = environment.catalog.inputs(table).values()
+    promise = f"The share of rows that break {table.contract.__name__} is allowed, and every rule of the table holds."
+    calendar = table.partitions
+
+    @dg.asset(
+        **_common(environment, table),
+        kinds={"deltalake", "duckdb" if table.is_sql else "polars"},
+        deps=[_dep(environment, table, source) for source in sources],
+        partitions_def=partitions.definition(calendar) if calendar else None,
+        backfill_policy=dg.BackfillPolicy.single_run() if calendar else None,
+        code_version=table.code_version,
+        check_specs=[_check(table, metadata.CONTRACT_CHECK, promise, blocking=True)],
+    )
+    def made(context: dg.AssetExecutionContext) -> Events:
+        here: Environment = getattr(context.resources, RESOURCE)
+        days = partitions.days(context, table)
+        try:
+            audit = _failing_clearly(lambda: make(here.lake, here.catalog, table.name, days, run_id=context.run_id))
+        except Refused as refused:
+            yield metadata.contract_result(table, refused.audit, str(refused))
+            raise dg.Failure(str(refused), allow_retries=False) from refused
+        _log_days(context, audit)
+        context.log.info(_sentence(audit) if audit else f"{table.name}: its input holds no rows for it; nothing changed")
+        yield making_result(table, audit)
+
+    return made
+
+
+def making_result(table: DerivedTable, audit: Audit | None) -> dg.MaterializeResult:
+    """What Dagster is told after a table was made."""
+    nothing = {"notes": "the input holds no rows for these days; the table is as it was", "dagster/row_count": 0}
+    return dg.MaterializeResult(
+        asset_key=asset_key(table.name),
+        metadata=metadata.of_audit(audit) if audit else nothing,
+        check_results=[metadata.contract_result(table, audit)],
+    )
+
+
+def _log_days(context: dg.AssetExecutionContext, audit: Audit | None) -> None:
+    """Give each partition of a range its own counts."""
+    if audit is None or not context.has_partition_key_range or len(audit.by_day) < 2:  # noqa: PLR2004
+        return
+    for day, counts in audit.by_day.items():
+        context.add_asset_metadata(
+            {"dagster/partition_row_count": counts["judged"] - counts["quarantined"], **counts},
+            partition_key=partitions.key(day),
+        )
+
+
+def _dep(environment: Environment, table: DerivedTable, source: str) -> dg.AssetDep:
+    upstream = environment.catalog[source]
+    is_partitioned = isinstance(upstream, DerivedTable) and upstream.partitions is not None
+    return dg.AssetDep(asset_key(source), partition_mapping=partitions.mapping(table, is_partitioned))
+
+
+def _sentence(audit: Audit) -> str:
+    fates = ", ".join(f"{count:,} {name}" for name, count in audit.fates().items())
+    days = f" [{audit.days}]" if audit.days else ""
+    return f"{audit.table}{days}: {audit.read:,} read = {fates}; version {audit.version}, {audit.seconds:.2f} s"
+
+
+def _failing_clearly(work: Any) -> Any:  # noqa: ANN401
+    """The engine's errors as failures whose message Dagster shows first; a busy table is tried again."""
+    try:
+        return work()
+    except Refused:
+        raise
+    except BusyError as error:
+        raise dg.RetryRequested(max_retries=3, seconds_to_wait=5) from error
+    except LakehouseError as error:
+        raise dg.Failure(str(error), allow_retries=False) from error

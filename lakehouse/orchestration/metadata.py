@@ -1,0 +1,105 @@
+"""Audits and contracts as Dagster's metadata and check results."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import dagster as dg
+
+from lakehouse import contract as contracts
+from lakehouse.audit import Audit
+from lakehouse.lake import Lake
+from lakehouse.land import Report
+from lakehouse.tables import DerivedTable, RawTable, Table
+
+CONTRACT_CHECK = "rows_keep_the_contract"
+READABLE_CHECK = "every_record_is_readable"
+
+
+def column_schema(table: Table) -> dg.TableSchema:
+    """The columns of a table for the catalogue, with meaning, unit and personal data marked."""
+    if isinstance(table, RawTable):
+        return dg.TableSchema([dg.TableColumn(name, str(dtype)) for name, dtype in table.schema.items()])
+    return dg.TableSchema(
+        [
+            dg.TableColumn(
+                column.name,
+                str(column.dtype),
+                description=f"{column.description}{f' [{column.unit}]' if column.unit else ''}",
+                constraints=dg.TableColumnConstraints(nullable=column.nullable),
+                tags={"pii": ""} if column.pii else None,
+            )
+            for column in contracts.columns(table.contract)
+        ]
+    )
+
+
+def of_table(table: Table, lake: Lake) -> dict[str, Any]:
+    """What is true of a table before it is made."""
+    return {"dagster/column_schema": column_schema(table), "dagster/uri": lake.uri(table.name), "dagster/table_name": table.name}
+
+
+def of_audit(audit: Audit) -> dict[str, Any]:
+    """An audit as metadata: each count by its own name, so that Dagster plots it over time."""
+    counts = {
+        "dagster/row_count": audit.rows,
+        "read": audit.read,
+        **{name.replace(": ", "_").replace(" ", "_"): count for name, count in audit.fates().items()},
+        "carried": audit.carried,
+        "files": audit.files,
+        "bytes": audit.bytes,
+    }
+    inputs = [f"{name} at version {number}" for name, number in audit.provenance.inputs.items()]
+    return {
+        **counts,
+        "seconds": audit.seconds,
+        "delta_version": audit.version,
+        "days": str(audit.days) if audit.days else "all",
+        "inputs": ", ".join(inputs) or "landed files",
+        "code_version": audit.provenance.code_version,
+        "contract_version": audit.provenance.contract_version,
+        **({"notes": dg.MetadataValue.md("\n".join(f"- {note}" for note in audit.notes))} if audit.notes else {}),
+        **({"untouched": ", ".join(map(str, audit.untouched))} if audit.untouched else {}),
+    }
+
+
+def of_rules(audit: Audit) -> dg.TableMetadataValue:
+    """Rows by broken rule, zeros included."""
+    schema = dg.TableSchema([dg.TableColumn("rule"), dg.TableColumn("rows", "int")])
+    return dg.MetadataValue.table([dg.TableRecord({"rule": r, "rows": n}) for r, n in audit.rules.items()], schema=schema)
+
+
+def contract_result(table: DerivedTable, audit: Audit | None, refusal: str | None = None) -> dg.AssetCheckResult:
+    """The verdict on a commit: the counts of each rule, and the share of quarantined rows beside what is allowed."""
+    allowed = contracts.facts(table.contract).max_quarantined
+    facts: Mapping[str, Any] = {}
+    if audit is not None:
+        facts = {
+            "rules": of_rules(audit),
+            "quarantined": audit.quarantined,
+            "share_quarantined": audit.quarantined / audit.read if audit.read else 0.0,
+            "share_allowed": allowed,
+        }
+    return dg.AssetCheckResult(
+        check_name=CONTRACT_CHECK,
+        asset_key=dg.AssetKey(table.name.split("/")),
+        passed=refusal is None,
+        severity=dg.AssetCheckSeverity.ERROR,
+        metadata=facts,
+        description=refusal or "Every published row keeps the contract.",
+    )
+
+
+def readable_result(table: RawTable, report: Report) -> dg.AssetCheckResult:
+    """Whether every delivered record could be read; names the files that could not."""
+    dead = sum(audit.dead for audit in report.audits)
+    return dg.AssetCheckResult(
+        check_name=READABLE_CHECK,
+        asset_key=dg.AssetKey(table.name.split("/")),
+        passed=not dead and not report.refused,
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={
+            "dead_letters": dead,
+            "refused_files": dg.MetadataValue.md("\n".join(f"- {line}" for line in report.refused) or "none"),
+        },
+        description=f"{dead:,} records are in quarantine.dead_letters; {len(report.refused):,} files could not be read.",
+    )

@@ -1,0 +1,37 @@
+"""Calendars as Dagster's partitions, and back."""
+
+from datetime import date, datetime
+
+import dagster as dg
+
+from lakehouse.tables import DerivedTable
+from lakehouse.windows import Daily, Days, Monthly
+
+_FORMAT = "%Y-%m-%d"
+
+
+def definition(calendar: Daily) -> dg.TimeWindowPartitionsDefinition:
+    """The partitions of a calendar; the running period is one of them, so that today's rows have a place."""
+    kind = dg.MonthlyPartitionsDefinition if isinstance(calendar, Monthly) else dg.DailyPartitionsDefinition
+    return kind(start_date=calendar.first.strftime(_FORMAT), timezone=calendar.timezone, end_offset=1)
+
+
+def key(day: date) -> str:
+    """The partition key of a period."""
+    return day.strftime(_FORMAT)
+
+
+def days(context: dg.AssetExecutionContext, table: DerivedTable) -> Days | None:
+    """The days that a run asks for; None for a table without partitions."""
+    if table.partitions is None:
+        return None
+    asked = context.partition_key_range
+    first, last = (datetime.strptime(k, _FORMAT).date() for k in (asked.start, asked.end))  # noqa: DTZ007
+    return table.partitions.whole(Days(first, last))
+
+
+def mapping(reader: DerivedTable, source_is_partitioned: bool) -> dg.PartitionMapping | None:  # noqa: FBT001
+    """Which partitions of an input a partition of its reader needs."""
+    if reader.partitions is None or not source_is_partitioned:
+        return None
+    return dg.TimeWindowPartitionMapping(start_offset=-reader.lookback, allow_nonexistent_upstream_partitions=True)

@@ -1,0 +1,128 @@
+"""Sensors: files that are not landed, and commits that made a table stale.
+
+Each reads (from the landing zone and the tables), decides by plain functions, and emits. Their cursors only save work:
+a sensor that lost its cursor looks at everything and asks for the same runs.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable
+
+import dagster as dg
+
+from lakehouse.environment import Environment
+from lakehouse.errors import BusyError
+from lakehouse.land import News, news
+from lakehouse.orchestration.assets import asset_key
+from lakehouse.orchestration.increments import TRIGGER, increments
+
+_RUNNING = [
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
+_FAILED = [dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
+_NEWS = "lakehouse/news"
+_TRIES = 3
+_CURSOR_VERSION = 1
+
+
+def landing_sensor(environment: Environment) -> dg.SensorDefinition:
+    """Asks for one ingest run when files lie in landing that are not landed."""
+    raw = environment.catalog.raw()
+
+    @dg.sensor(
+        name="landing_sensor",
+        target=dg.AssetSelection.assets(*(asset_key(table.name) for table in raw)),
+        minimum_interval_seconds=1,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Asks for one ingest run when there are files in landing that are not landed.",
+    )
+    def sense(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+        if _is_running(context.instance, "landing"):
+            return dg.SkipReason("an ingest run is under way")
+        try:
+            found = {table.name: news(environment.lake, environment.landing, table) for table in raw}
+        except BusyError as error:
+            return dg.SkipReason(str(error))
+        fresh = {name: one for name, one in found.items() if one.ready or one.unreadable}
+        mark = _mark(fresh)
+        if not fresh or (mark == context.cursor and not _may_retry(context.instance, mark)):
+            return dg.SkipReason("nothing new in landing")
+        request = dg.RunRequest(
+            asset_selection=[asset_key(name) for name in fresh], tags={TRIGGER: "landing", _NEWS: mark}
+        )
+        return dg.SensorResult(run_requests=[request], cursor=mark)
+
+    return sense
+
+
+def _mark(fresh: dict[str, News]) -> str:
+    """A name for a state of the landing zone, so that a file that stays behind is asked for once."""
+    lines = [f"{table} {entry}" for table, one in sorted(fresh.items()) for entry in (*one.ready, *one.unreadable)]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
+
+
+def _may_retry(instance: dg.DagsterInstance, mark: str) -> bool:
+    """Whether the ingest run for this state failed, and not too often."""
+    runs = instance.get_runs(dg.RunsFilter(tags={_NEWS: mark}), limit=_TRIES)
+    return 0 < len(runs) < _TRIES and runs[0].status in _FAILED
+
+
+def commit_sensor(environment: Environment) -> dg.SensorDefinition:
+    """Asks for runs of exactly the periods that new commits made stale."""
+    derived = environment.catalog.derived
+
+    @dg.sensor(
+        name="commit_sensor",
+        target=dg.AssetSelection.assets(*(asset_key(table.name) for table in derived)),
+        minimum_interval_seconds=1,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Reads from the Delta logs which days new commits fall into, and asks for these days downstream.",
+    )
+    def sense(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+        if _is_running(context.instance, "commit"):
+            return dg.SkipReason("a run that an earlier commit asked for is under way")
+        since, seen = _read_cursor(context.cursor), _versions(environment)
+        if since == seen:
+            return dg.SkipReason("no new commits")
+        runs = increments(environment.catalog, environment.planner(since).stale())
+        if not runs:
+            return dg.SensorResult(skip_reason="new commits made nothing stale", cursor=_write_cursor(seen))
+        # The cursor moves when everything is made: until then the tables say what is left.
+        if context.cursor and json.loads(context.cursor).get("asked") == seen:
+            return dg.SensorResult(
+                skip_reason="the last runs left tables stale; the nightly schedule tries them again",
+                cursor=_write_cursor(seen),
+            )
+        return dg.SensorResult(
+            run_requests=[run.request("commit") for run in runs], cursor=_write_cursor(since, asked=seen)
+        )
+
+    return sense
+
+
+def _versions(environment: Environment) -> dict[str, int]:
+    versions = {name: environment.lake.version(name) for name in environment.catalog.tables}
+    return {name: version for name, version in versions.items() if version is not None}
+
+
+def _read_cursor(cursor: str | None) -> dict[str, int]:
+    stored = json.loads(cursor) if cursor else {}
+    return stored.get("done", {}) if stored.get("cursor_version") == _CURSOR_VERSION else {}
+
+
+def _write_cursor(done: dict[str, int], *, asked: dict[str, int] | None = None) -> str:
+    return json.dumps({"cursor_version": _CURSOR_VERSION, "done": done, "asked": asked})
+
+
+def _is_running(instance: dg.DagsterInstance, trigger: str) -> bool:
+    return bool(instance.get_runs(dg.RunsFilter(tags={TRIGGER: trigger}, statuses=_RUNNING), limit=1))
+
+
+def build(environment: Environment) -> list[dg.SensorDefinition]:
+    """Every sensor."""
+    makers: tuple[Callable[[Environment], dg.SensorDefinition], ...] = (landing_sensor, commit_sensor)
+    return [maker(environment) for maker in makers]

@@ -1,0 +1,161 @@
+"""What a person asks of a lake: its tables, their commits and their rejected rows, as plain rows of values."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import polars as pl
+from deltalake import DeltaTable
+
+from lakehouse.audit import Audit
+from lakehouse.catalog import Catalog
+from lakehouse.contract import facts
+from lakehouse.dead_letters import DEAD_LETTERS
+from lakehouse.environment import Environment
+from lakehouse.errors import SetupError
+from lakehouse.lake import Lake, files
+from lakehouse.staleness import audit_of
+from lakehouse.tables import EVENT_DATE, DerivedTable, RawTable
+
+
+@dataclass(frozen=True)
+class TableState:
+    """One table of the lake.
+
+    Attributes:
+        table: its name.
+        rows: its rows.
+        bytes: bytes of its files.
+        files: how many files hold them.
+        version: its Delta version.
+        newest: its newest event, or when rows were added last where rows carry no event time.
+        freshness: how old that is, and whether that is later than promised.
+        state: `up to date`, or what is behind its inputs; for raw tables what waits in landing or died.
+    """
+
+    table: str
+    rows: int
+    bytes: int
+    files: int
+    version: int
+    newest: date | datetime | None
+    freshness: str
+    state: str
+
+
+def tables(here: Environment, now: datetime | None = None) -> list[TableState]:
+    """Every table of the lake, layer by layer."""
+    moment = now or datetime.now(UTC)
+    stale = {part.table: part for part in here.planner().stale()}
+    dead = _dead_letters(here.lake)
+    return [_state(here, name, stale, dead, moment) for name in here.lake.tables()]
+
+
+def _state(here: Environment, name: str, stale: Mapping[str, Any], dead: Mapping[str, int], now: datetime) -> TableState:
+    handle = here.lake.open(name)
+    assert handle is not None  # noqa: S101
+    live = files(handle)
+    newest = _newest(here.catalog, name, handle)
+    return TableState(
+        name,
+        int(live["num_records"].sum()) if live.height else 0,
+        int(live["size_bytes"].sum()) if live.height else 0,
+        live.height,
+        handle.version(),
+        newest,
+        _freshness(here.catalog, name, newest, now),
+        _behind(name, stale, dead),
+    )
+
+
+def _behind(name: str, stale: Mapping[str, Any], dead: Mapping[str, int]) -> str:
+    if name in stale:
+        return f"behind: {len(stale[name].keys)} periods to make again" if stale[name].keys else "behind its inputs"
+    if name in dead:
+        return f"{dead[name]:,} dead letters"
+    return "" if name.startswith("quarantine/") else "up to date"
+
+
+def _dead_letters(lake: Lake) -> dict[str, int]:
+    if lake.open(DEAD_LETTERS) is None:
+        return {}
+    return dict(lake.scan(DEAD_LETTERS).group_by("table").len().collect().iter_rows())
+
+
+def _newest(catalog: Catalog, name: str, handle: DeltaTable) -> date | datetime | None:
+    table = catalog.tables.get(name)
+    column = facts(table.contract).event_time if isinstance(table, DerivedTable) else None
+    if isinstance(table, RawTable):
+        column = EVENT_DATE if table.day is not None else "_ingested_at"
+    if table is None:
+        column = "_ingested_at" if name == DEAD_LETTERS else "_rejected_at"
+    if column is None:
+        return None
+    return pl.scan_delta(handle).select(pl.col(column).max()).collect().item()  # type: ignore[no-any-return]
+
+
+def _freshness(catalog: Catalog, name: str, newest: date | datetime | None, now: datetime) -> str:
+    table = catalog.tables.get(name)
+    if newest is None or not isinstance(table, DerivedTable):
+        return ""
+    moment = newest if isinstance(newest, datetime) else datetime(newest.year, newest.month, newest.day, tzinfo=UTC)
+    age, promised = now - moment, facts(table.contract).fresh_within
+    if promised is None:
+        return _words(age)
+    return f"{_words(age)}, fresh" if age <= promised else f"{_words(age)}, LATE (promised {_words(promised)})"
+
+
+def _words(age: timedelta) -> str:
+    hours = age.total_seconds() / 3600
+    return f"{hours:.0f} h" if hours < 48 else f"{hours / 24:,.0f} d"  # noqa: PLR2004
+
+
+def audits(here: Environment, table: str) -> list[Audit]:
+    """The audits that the log of a table still holds, oldest first.
+
+    Raises:
+        SetupError: there is no such table.
+    """
+    if here.lake.open(table) is None:
+        known = ", ".join(here.lake.tables()) or "none yet"
+        raise SetupError(f"There is no table {table!r} in the lake.\nNext: name one of {known}.")
+    return [audit for commit in here.lake.log_left(table) if (audit := audit_of(commit)) is not None]
+
+
+@dataclass(frozen=True)
+class Rejects:
+    """Rejected rows of a table.
+
+    Attributes:
+        table: the quarantine table that holds them.
+        total: how many there are.
+        reasons: rows by reason; a row may have several.
+        rows: the latest of them, whole.
+    """
+
+    table: str
+    total: int
+    reasons: Mapping[str, int]
+    rows: pl.DataFrame
+
+
+def rejects(here: Environment, table: str, limit: int) -> Rejects:
+    """The rejected rows of a derived table, or the dead letters of a raw one.
+
+    Raises:
+        SetupError: no such table is declared.
+    """
+    declared = here.catalog[table]
+    if isinstance(declared, RawTable):
+        return _rejects(here.lake, DEAD_LETTERS, pl.col("table") == table, pl.col("reason"), limit)
+    return _rejects(here.lake, declared.quarantine, pl.lit(True), pl.col("_rules").explode(), limit)
+
+
+def _rejects(lake: Lake, name: str, which: pl.Expr, reason: pl.Expr, limit: int) -> Rejects:  # noqa: PLR0913
+    if lake.open(name) is None:
+        return Rejects(name, 0, {}, pl.DataFrame())
+    rows = lake.scan(name).filter(which)
+    reasons = rows.select(reason.alias("reason")).group_by("reason").len().sort("len", descending=True).collect()
+    total = rows.select(pl.len()).collect().item()
+    return Rejects(name, total, dict(reasons.iter_rows()), rows.head(limit).collect())

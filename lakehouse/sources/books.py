@@ -1,0 +1,209 @@
+"""The books of one delivered file: each of its records becomes a row or a dead letter, numbered in order.
+
+Belongs here: the limits, the numbering, the spooled Parquet parts, and the refusal of a whole file. Does not belong here:
+how any format is parsed.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from lakehouse.errors import DataError
+
+LETTER = pl.Schema(
+    {
+        "_offset": pl.Int64(),
+        "reason": pl.String(),
+        "place": pl.String(),
+        "payload": pl.Binary(),
+        "payload_bytes": pl.Int64(),
+    }
+)
+"""A dead letter; `_offset` is null for a whole file, `payload_bytes` is its true size."""
+
+_PART_BYTES = 32 << 20
+_PENDING_BYTES = 8 << 20
+_PENDING_RECORDS = 20_000
+
+
+class RefusedError(DataError):
+    """The whole file cannot be read as what it says it is; `read_delivery` turns it into a refused delivery."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one file may ask for; beyond it, a record is a dead letter.
+
+    Attributes:
+        payload_bytes: bytes of a dead letter that are kept.
+        record_bytes: the longest line that is read; a longer one is never held in memory.
+        record_lines: how many lines a quoted field may span.
+        span_bytes: the longest record over several lines.
+        columns: the most columns that a file may have.
+        block_bytes: how much is read at once.
+    """
+
+    payload_bytes: int = 1 << 20
+    record_bytes: int = 16 << 20
+    record_lines: int = 256
+    span_bytes: int = 1 << 20
+    columns: int = 4096
+    block_bytes: int = 1 << 20
+
+
+DEFAULT_LIMITS = Limits()
+
+
+class Parts:
+    """Frames that are written one after another into one folder of Parquet files."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.count = 0
+        self._frames: list[pl.DataFrame] = []
+        self._bytes = 0
+        self._files: list[tuple[Path, int]] = []
+
+    def add(self, frame: pl.DataFrame) -> None:
+        """Take a frame; its columns are those of the frame before, or more."""
+        self._frames.append(frame)
+        self.count += frame.height
+        self._bytes += int(frame.estimated_size())
+        if self._bytes >= _PART_BYTES:
+            self._write()
+
+    def sink(self, lf: pl.LazyFrame) -> None:
+        """Stream a whole frame into a part of its own."""
+        path = self._next()
+        lf.sink_parquet(path)
+        self.count += int(pl.scan_parquet(path).select(pl.len()).collect().item())
+
+    def finish(self) -> Path | None:
+        """The folder, each part with all columns; None if there is no row."""
+        if self._frames:
+            self._write()
+        widest = max((width for _, width in self._files), default=0)
+        if any(width < widest for _, width in self._files):
+            schema = pl.read_parquet_schema(self._files[-1][0])
+            for path, _ in (file for file in self._files if file[1] < widest):
+                _widen(path, schema)
+        return self.folder if self.count else None
+
+    def _write(self) -> None:
+        frame = pl.concat(self._frames, how="diagonal")
+        path = self._next()
+        frame.write_parquet(path)
+        self._files.append((path, frame.width))
+        self._frames, self._bytes = [], 0
+
+    def _next(self) -> Path:
+        self.folder.mkdir(exist_ok=True)
+        return self.folder / f"{len(self._files):06}.parquet"
+
+
+def _widen(path: Path, schema: pl.Schema) -> None:
+    wide = path.with_suffix(".wide")
+    pl.concat([pl.DataFrame(schema=schema), pl.read_parquet(path)], how="diagonal").write_parquet(wide)
+    wide.replace(path)
+
+
+class Books:
+    """What became of each record so far.
+
+    Attributes:
+        limits: what the file may ask for.
+        columns: the source columns, in order; they may grow while the file is read.
+        records: how many records were seen.
+        ends: how many lines ended in which way.
+        blank_lines: lines without a byte, which are no records.
+        notes: what else was tolerated.
+    """
+
+    def __init__(self, folder: Path, limits: Limits) -> None:
+        self.limits = limits
+        self.columns: list[str] = []
+        self.records = 0
+        self.ends: Counter[bytes] = Counter()
+        self.blank_lines = 0
+        self.notes: list[str] = []
+        self.rows = Parts(folder / "rows")
+        self.dead = Parts(folder / "dead")
+        self._values: list[Sequence[str | None]] = []
+        self._offsets: list[int] = []
+        self._letters: list[tuple[int | None, str, str, bytes, int]] = []
+        self._row_bytes = 0
+        self._letter_bytes = 0
+
+    def row(self, values: Sequence[str | None], size: int) -> None:
+        """The next record is a row: text for each column known so far."""
+        self.records += 1
+        self._values.append(values)
+        self._offsets.append(self.records)
+        self._row_bytes += size
+        if len(self._values) >= _PENDING_RECORDS or self._row_bytes >= _PENDING_BYTES:
+            self._flush_rows()
+
+    def frame(self, frame: pl.DataFrame) -> None:
+        """The next records are the rows of a frame with exactly the source columns."""
+        self._flush_rows()
+        start = self.records + 1
+        self.records += frame.height
+        self.rows.add(
+            frame.with_columns(pl.int_range(start, start + pl.len(), dtype=pl.Int64).alias("_offset"))
+        )
+
+    def letter(self, reason: str, place: str, payload: bytes, size: int | None = None) -> None:
+        """The next record is a dead letter of so many bytes; `payload` may be its beginning only."""
+        self.records += 1
+        kept = payload[: self.limits.payload_bytes]
+        self._letters.append((self.records, reason, place, kept, len(payload) if size is None else size))
+        self._letter_bytes += len(kept)
+        if len(self._letters) >= _PENDING_RECORDS or self._letter_bytes >= _PENDING_BYTES:
+            self._flush_letters()
+
+    def typed(self, lf: pl.LazyFrame, columns: Sequence[str]) -> None:
+        """All records are rows of a frame that has its types already."""
+        self.columns = list(columns)
+        offset = pl.int_range(1, pl.len() + 1, dtype=pl.Int64).alias("_offset")
+        self.rows.sink(lf.select(*columns, offset))
+        self.records = self.rows.count
+
+    def finish(self) -> None:
+        """Write what is pending."""
+        self._flush_rows()
+        self._flush_letters()
+
+    def told(self) -> tuple[str, ...]:
+        """What was tolerated, in words."""
+        names = [
+            {b"\n": "LF", b"\r\n": "CRLF", b"\r": "CR"}[end] for end in sorted(self.ends) if self.ends[end]
+        ]
+        lines = [f"mixed line ends: {', '.join(names)}"] if len(names) > 1 else []
+        lines += ["lines end with CR only"] if names == ["CR"] else []
+        lines += [f"blank lines skipped: {self.blank_lines}"] if self.blank_lines else []
+        return (*self.notes, *lines)
+
+    def _flush_rows(self) -> None:
+        if not self._values:
+            return
+        width = len(self.columns)
+        full = [v if len(v) == width else [*v, *[None] * (width - len(v))] for v in self._values]
+        texts = zip(*full, strict=True)
+        columns = [
+            pl.Series(name, text, dtype=pl.String) for name, text in zip(self.columns, texts, strict=True)
+        ]
+        self.rows.add(pl.DataFrame([*columns, pl.Series("_offset", self._offsets, dtype=pl.Int64)]))
+        self._values, self._offsets, self._row_bytes = [], [], 0
+
+    def _flush_letters(self) -> None:
+        if self._letters:
+            self.dead.add(letters(self._letters))
+        self._letters, self._letter_bytes = [], 0
+
+
+def letters(rows: Sequence[tuple[int | None, str, str, bytes, int]]) -> pl.DataFrame:
+    """Dead letters as a frame of the schema `LETTER`."""
+    return pl.DataFrame(rows, schema=LETTER, orient="row")
