@@ -62,7 +62,9 @@ def _anonymous(tree: psutil.Process) -> int:
             if not status.exists():
                 total += process.memory_info().rss
                 continue
-            total += next((int(x.split()[1]) * 1024 for x in status.read_text().splitlines() if x.startswith("RssAnon")), 0)
+            total += next(
+                (int(x.split()[1]) * 1024 for x in status.read_text().splitlines() if x.startswith("RssAnon")), 0
+            )
     except (psutil.Error, OSError):
         return total
     return total

@@ -15,13 +15,9 @@ class InvoiceLine(Contract):
     )
     stock_code: str = Field(str_length={"min_value": 1}, description="Product or service code, upper case")
     description: str = Field(nullable=True, description="Product text, blanks folded")
-    quantity: pl.Int32 = Field(
-        ne=0, unit="pieces", description="Pieces sold; negative when returned or written off"
-    )
+    quantity: pl.Int32 = Field(ne=0, unit="pieces", description="Pieces sold; negative when returned or written off")
     unit_price: float = Field(ge=0, unit="GBP", description="Price of a piece")
-    customer_id: pl.Int64 = Field(
-        nullable=True, pii=True, description="Customer number; missing for anonymous sales"
-    )
+    customer_id: pl.Int64 = Field(nullable=True, pii=True, description="Customer number; missing for anonymous sales")
     country: str = Field(str_length={"min_value": 1}, description="Country of the customer, as booked")
     invoiced_at: Instant = Field(description="When the invoice was written")
     invoice_date: date = Field(description="Day of the invoice in London")
@@ -53,12 +49,8 @@ class DailySales(Contract):
 
     sales_date: date = Field(description="Day of the invoices in London")
     country: str = Field(description="Country of the customer, as booked")
-    revenue_gbp: float = Field(
-        unit="GBP", description="Quantity times price over all lines, returns taken off"
-    )
-    revenue_eur: float = Field(
-        unit="EUR", nullable=True, description="The same by the last rate known on that day"
-    )
+    revenue_gbp: float = Field(unit="GBP", description="Quantity times price over all lines, returns taken off")
+    revenue_eur: float = Field(unit="EUR", nullable=True, description="The same by the last rate known on that day")
     revenue_gbp_7d_mean: float = Field(
         unit="GBP", description="Mean of the 7 days up to this one; days without sales are 0"
     )

@@ -4,7 +4,7 @@ Belongs here: which bytes are new, which columns they bring, and what became of 
 (`sources/delivery.py`) and the commit (`publish.py`).
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,7 +18,7 @@ from lakehouse.draft import Sheet
 from lakehouse.lake import Lake
 from lakehouse.landed import Landed, source_of
 from lakehouse.sources.delivery import Delivery, read_delivery
-from lakehouse.sources.landing import Entry, Landing
+from lakehouse.sources.landing import Entry, Landing, UnreadableError
 from lakehouse.tables import EVENT_DATE, ORIGIN, RawTable
 
 _ORIGIN_COMMENTS = {
@@ -93,9 +93,7 @@ class Batch:
         return tuple(self._notes())
 
     def _notes(self) -> Iterator[str]:
-        yield from (
-            f"{name}: same bytes as {twin}, superseded as a whole" for name, twin in self.repeated.items()
-        )
+        yield from (f"{name}: same bytes as {twin}, superseded as a whole" for name, twin in self.repeated.items())
         yield from (f"{name}: {reason}" for name, reason in self.refused.items())
         new = [name for name in self._columns() if name not in self.standing and name not in ORIGIN]
         if new:
@@ -111,9 +109,7 @@ class Batch:
 
     def _columns(self) -> dict[str, pl.DataType]:
         """All columns that the table has after this batch."""
-        columns = {
-            name: dtype for name, dtype in self.standing.items() if name not in ORIGIN and name != EVENT_DATE
-        }
+        columns = {name: dtype for name, dtype in self.standing.items() if name not in ORIGIN and name != EVENT_DATE}
         for read in self.reads:
             for name, dtype in _types(read).items():
                 columns.setdefault(name, dtype)
@@ -153,9 +149,7 @@ class Batch:
             (pl.col(given[name]).cast(dtype) if name in given else pl.lit(None, dtype=dtype)).alias(name)
             for name, dtype in columns.items()
         ]
-        return pl.scan_parquet(read.delivery.rows, hive_partitioning=False).select(
-            *values, *self._origin(read)
-        )
+        return pl.scan_parquet(read.delivery.rows, hive_partitioning=False).select(*values, *self._origin(read))
 
     def _origin(self, read: _Read) -> list[pl.Expr]:
         return [
@@ -179,9 +173,7 @@ class Batch:
             for read in self.reads
             if read.delivery.dead_count and read.source not in self.known_dead
         ]
-        unreadable = [
-            {**row, "_batch_id": self.id, "_ingested_at": self.started} for row in self._new_unreadable()
-        ]
+        unreadable = [{**row, "_batch_id": self.id, "_ingested_at": self.started} for row in self._new_unreadable()]
         return pl.concat([*frames, pl.LazyFrame(unreadable, schema=SCHEMA)])
 
     def _kept_at(self, lake: Lake, read: _Read) -> str | None:
@@ -194,7 +186,13 @@ def kept_path(raw: RawTable, source: str) -> str:
 
 
 def collect(  # noqa: PLR0913
-    lake: Lake, landing: Landing, raw: RawTable, entries: Sequence[Entry], known: Landed, spool: Path
+    lake: Lake,
+    landing: Landing,
+    raw: RawTable,
+    entries: Sequence[Entry],
+    known: Landed,
+    spool: Path,
+    advance: Callable[[Entry], None],
 ) -> Batch:
     """Read some entries into a batch; what is known by its bytes stays out.
 
@@ -205,11 +203,13 @@ def collect(  # noqa: PLR0913
         entries: what to read.
         known: the deliveries that are landed already.
         spool: a private folder.
+        advance: told of each entry that was looked at.
     """
     handle = lake.open(raw.name, None if known.version < 0 else known.version)
     batch = Batch(raw, raw.schema if handle is None else pl.scan_delta(handle).collect_schema())
     for entry in entries:
         _read_into(batch, lake, landing, entry, known, spool)
+        advance(entry)
     sources = [read.source for read in batch.reads] + [str(row["_source"]) for row in batch.unreadable]
     batch.known_dead = DeadLetters(lake, raw.name).known(sources)
     return batch
@@ -226,8 +226,8 @@ def _read_into(batch: Batch, lake: Lake, landing: Landing, entry: Entry, known: 
         )
     except FileNotFoundError:
         return  # taken away between the listing and the reading: nothing was delivered
-    except OSError as error:
-        _unreadable(batch, entry, f"cannot be read: {error.strerror or error}")
+    except UnreadableError as error:
+        _unreadable(batch, entry, str(error))
         return
     if not landing.is_unchanged(table, entry):
         return  # somebody is still writing; the next run takes it
@@ -288,6 +288,4 @@ def _fitted(batch: Batch, read: _Read) -> _Read:
     ]
     if not wrong:
         return read
-    return _Read(
-        read.entry, read.delivery.refuse(f"types differ: {'; '.join(wrong)}"), read.source, read.renamed
-    )
+    return _Read(read.entry, read.delivery.refuse(f"types differ: {'; '.join(wrong)}"), read.source, read.renamed)

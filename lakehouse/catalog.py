@@ -37,9 +37,7 @@ class Catalog:
         ordered: dict[str, DerivedTable] = {}
         waiting = [table for table in self.tables.values() if isinstance(table, DerivedTable)]
         while waiting:
-            ready = [
-                t for t in waiting if all(not self._waits(name, ordered) for name in self.inputs(t).values())
-            ]
+            ready = [t for t in waiting if all(not self._waits(name, ordered) for name in self.inputs(t).values())]
             if not ready:
                 raise SetupError(
                     f"Tables read each other in a circle: {', '.join(t.name for t in waiting)}.\nNext: break it."
@@ -87,6 +85,8 @@ def collect(modules: Iterable[ModuleType]) -> Catalog:
         if tables.setdefault(table.name, table) is not table:
             raise SetupError(f"{table.name} is declared twice.\nNext: rename one of the two.")
     catalog = Catalog(tables)
+    # Raw tables first, then each after what it reads: the order in which people look at them.
+    catalog = Catalog({table.name: table for table in (*catalog.raw(), *catalog.derived)})
     problems = [problem for table in catalog.derived for problem in _problems(catalog, table)]
     if problems:
         raise SetupError(
@@ -111,9 +111,7 @@ def _problems(catalog: Catalog, table: DerivedTable) -> list[str]:
     except (LakehouseError, pl.exceptions.PolarsError) as error:
         return [f"{table.name}: {error}"]
     wanted = polars_schema(table.contract)
-    problems = [
-        f"{table.name}: the transform does not return {name!r}" for name in wanted if name not in found
-    ]
+    problems = [f"{table.name}: the transform does not return {name!r}" for name in wanted if name not in found]
     problems += [
         f"{table.name}: {name!r} is {found[name]}, its contract says {dtype}"
         for name, dtype in wanted.items()
@@ -122,8 +120,7 @@ def _problems(catalog: Catalog, table: DerivedTable) -> list[str]:
     if table.is_aggregate:
         extra = [name for name in found if name not in wanted]
         problems += [
-            f"{table.name}: the transform returns {name!r}, which its contract does not have"
-            for name in extra
+            f"{table.name}: the transform returns {name!r}, which its contract does not have" for name in extra
         ]
     elif lost := [name for name in (*LINEAGE, RECEIVED) if name not in found]:
         problems.append(

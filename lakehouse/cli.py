@@ -8,7 +8,7 @@ import io
 import json
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import click
@@ -41,28 +41,43 @@ def cli() -> None:
     """The commands."""
 
 
-def main(environment: Callable[[], Environment]) -> None:
-    """Run the command line on an environment, which is made when a command needs it."""
-    cli(obj=environment, prog_name="lakehouse")
+@dataclass(frozen=True)
+class App:
+    """What the commands work with: an environment, made when it is needed, and the demonstration."""
+
+    environment: Callable[[], Environment]
+    demo: Callable[[], None]
+
+
+def main(app: App) -> None:
+    """Run the command line."""
+    cli(obj=app, prog_name="lakehouse")
+
+
+@cli.command()
+@click.pass_obj
+def demo(app: App) -> None:
+    """Bring everything up to date through Dagster, on sample files if there are none, and tell what happened."""
+    app.demo()
 
 
 @cli.command("sql")
 @click.argument("query")
 @click.option("--format", "form", type=_FORMATS, default="table", show_default=True, help="How to print the rows.")
 @click.pass_obj
-def run_sql(environment: Callable[[], Environment], query: str, form: str) -> None:
+def run_sql(app: App, query: str, form: str) -> None:
     """Run a query that reads, e.g. "select * from marts.daily_sales limit 5"; `-` reads it from standard input."""
     text = sys.stdin.read() if query == "-" else query
-    columns, rows = sql.rows(environment().lake, text)
+    columns, rows = sql.rows(app.environment().lake, text)
     show(columns, rows, form)
 
 
 @cli.command()
 @click.option("--format", "form", type=_FORMATS, default="table", show_default=True, help="How to print the rows.")
 @click.pass_obj
-def tables(environment: Callable[[], Environment], form: str) -> None:
+def tables(app: App, form: str) -> None:
     """List the tables: rows, bytes, files, version, newest event, freshness, and what is behind or died."""
-    states = overview.tables(environment())
+    states = overview.tables(app.environment())
     columns = ["table", "rows", "bytes", "files", "version", "newest", "freshness", "state"]
     show(columns, ([getattr(state, column) for column in columns] for state in states), form)
     if not states and form == "table":
@@ -74,9 +89,9 @@ def tables(environment: Callable[[], Environment], form: str) -> None:
 @click.option("--format", "form", type=_FORMATS, default="table", show_default=True, help="How to print the commits.")
 @click.option("--limit", default=20, show_default=True, help="How many commits, the latest last; 0 for all.")
 @click.pass_obj
-def audit(environment: Callable[[], Environment], table: str, form: str, limit: int) -> None:
+def audit(app: App, table: str, form: str, limit: int) -> None:
     """Show what became of every row that each commit of TABLE (`<layer>/<table>`) read."""
-    found = overview.audits(environment(), table)[-limit:]
+    found = overview.audits(app.environment(), table)[-limit:]
     if form == "json":
         click.echo(json.dumps([_as_json(one) for one in found], indent=2, default=str))
         return
@@ -91,7 +106,14 @@ def _as_json(one: Audit) -> dict[str, Any]:
 def _audit_row(one: Audit) -> Iterable[Any]:
     filtered = ", ".join(f"{count:,} {name}" for name, count in one.filtered.items()) or 0
     closes = f"{one.accounted:,} {'=' if one.accounted == one.read else 'IS NOT'} read"
-    yield from (one.version, f"{one.made_at:%Y-%m-%d %H:%M:%S}", one.mode, str(one.days or "all"), one.read, one.written)
+    yield from (
+        one.version,
+        f"{one.made_at:%Y-%m-%d %H:%M:%S}",
+        one.mode,
+        str(one.days or "all"),
+        one.read,
+        one.written,
+    )
     yield from (one.quarantined, one.superseded, filtered, one.dead, closes, one.rows, one.seconds)
     yield one.provenance.run_id[:8]
 
@@ -101,9 +123,9 @@ def _audit_row(one: Audit) -> Iterable[Any]:
 @click.option("--format", "form", type=_FORMATS, default="table", show_default=True, help="How to print the rows.")
 @click.option("--limit", default=20, show_default=True, help="How many rows to show.")
 @click.pass_obj
-def quarantine(environment: Callable[[], Environment], table: str, form: str, limit: int) -> None:
+def quarantine(app: App, table: str, form: str, limit: int) -> None:
     """Show the rejected rows of TABLE, with every rule that they broke; of a raw table, its dead letters."""
-    found = overview.rejects(environment(), table, limit)
+    found = overview.rejects(app.environment(), table, limit)
     if form == "table":
         click.echo(f"{found.total:,} rows in {found.table.replace('/', '.')}")
         for reason, count in found.reasons.items():

@@ -195,9 +195,7 @@ def prove(contract: type[Contract]) -> None:
 
 def _fact_problems(table: Facts, known: Mapping[str, Column]) -> list[str]:
     named = {"key": table.key, "sequence": table.sequence}
-    named |= {
-        name: (getattr(table, name),) for name in ("event_time", "window", "counts") if getattr(table, name)
-    }
+    named |= {name: (getattr(table, name),) for name in ("event_time", "window", "counts") if getattr(table, name)}
     problems = [
         f"{fact} names the column {column!r}, which the contract does not have"
         for fact, names in named.items()
@@ -222,9 +220,7 @@ def _type_problems(known: Any) -> list[str]:  # noqa: ANN401
             "us",
             "UTC",
         ):
-            problems.append(
-                f"column {column.name!r} is {column.dtype}: declare times as Instant (microseconds, UTC)"
-            )
+            problems.append(f"column {column.name!r} is {column.dtype}: declare times as Instant (microseconds, UTC)")
         elif not isinstance(column.dtype, (*_DELTA_TYPES, pl.Datetime)):
             problems.append(f"column {column.name!r} is {column.dtype}, which Delta Lake cannot hold")
     return problems

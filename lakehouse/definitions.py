@@ -5,16 +5,19 @@
 
 import importlib
 import pkgutil
+import warnings
 from types import ModuleType
 
 import dagster as dg
 
 import assets as domains
+from assets import retail
 from lakehouse import catalog, cli
 from lakehouse.environment import Environment
-from lakehouse.orchestration import assets, healing, sensors
+from lakehouse.orchestration import assets, demo, healing, sensors
 from resources import environment as places
 from resources import settings
+from samples import retail as retail_samples
 
 
 def modules() -> list[ModuleType]:
@@ -35,19 +38,27 @@ def environment() -> Environment:
 
 def definitions(here: Environment) -> dg.Definitions:
     """Everything that Dagster knows of an environment."""
-    return dg.Definitions(
-        assets=assets.build(here),
-        sensors=sensors.build(here),
-        schedules=[healing.nightly_schedule(here)],
-        jobs=[healing.heal_job(here)],
-        resources={assets.RESOURCE: dg.ResourceDefinition.hardcoded_resource(here)},
-        executor=dg.in_process_executor,
-    )
+    with warnings.catch_warnings():
+        # Single-run backfills and lenient partition mappings are public and still called beta in Dagster 1.13.
+        warnings.simplefilter("ignore", dg.BetaWarning)
+        return dg.Definitions(
+            assets=assets.build(here),
+            sensors=sensors.build(here),
+            schedules=[healing.nightly_schedule()],
+            resources={assets.RESOURCE: dg.ResourceDefinition.hardcoded_resource(here)},
+            executor=dg.in_process_executor,
+        )
+
+
+def demonstrate() -> None:
+    """`lakehouse demo`."""
+    data = settings.load().data
+    demo.run(environment(), definitions, retail_samples.generate, data / "dagster", retail.FIRST_QUESTION)
 
 
 def command() -> None:
     """The `lakehouse` command."""
-    cli.main(environment)
+    cli.main(cli.App(environment, demonstrate))
 
 
 defs = definitions(environment())

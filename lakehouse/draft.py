@@ -105,9 +105,7 @@ class Draft:
     def _sink(self, rows: pl.LazyFrame, done: list[Any]) -> pl.LazyFrame:
         partition, sheet = self.sheet.partition, self.sheet
         if partition and sheet.physical:
-            rows = rows.with_columns(
-                pl.col(str(sheet.window)).dt.truncate(_TRUNCATE[sheet.physical]).alias(partition)
-            )
+            rows = rows.with_columns(pl.col(str(sheet.window)).dt.truncate(_TRUNCATE[sheet.physical]).alias(partition))
         key = partition or sheet.split_by
 
         def place(file: Any) -> str:  # noqa: ANN401
@@ -177,9 +175,7 @@ class Draft:
                 actions, "append", handle.schema(), partition_by or None, commit_properties=properties
             )
         except CommitFailedError as error:
-            raise BusyError(
-                f"{table}: another writer committed first.\nNext: run again. ({error})"
-            ) from error
+            raise BusyError(f"{table}: another writer committed first.\nNext: run again. ({error})") from error
         except DeltaError as error:
             if "already exists" in str(error):
                 raise BusyError(f"{table}: another writer made the table first.\nNext: run again.") from error
@@ -189,9 +185,7 @@ class Draft:
 
     def _version_of(self, properties: CommitProperties) -> int:
         """The version that carries our own mark; somebody else may have committed since."""
-        for commit in (
-            self.lake.log(self.sheet.table, after=self.handle.version() if self.handle else -1) or []
-        ):
+        for commit in self.lake.log(self.sheet.table, after=self.handle.version() if self.handle else -1) or []:
             if commit.info.get("mark") == (properties.custom_metadata or {}).get("mark"):
                 return commit.version
         return self.lake.version(self.sheet.table) or 0
@@ -208,9 +202,7 @@ class Draft:
     def _added(self) -> list[AddAction]:
         files = [file for file in (*self.new, *self.moved) if file.num_rows]
         with connect(self.lake.options, remote=not self.lake.is_local) as connection:
-            found = statistics(
-                connection, [file.path for file in files], dict(self.schema), self.sheet.hidden
-            )
+            found = statistics(connection, [file.path for file in files], dict(self.schema), self.sheet.hidden)
         return [self._add(file, found[file.path]) for file in files]
 
     def _add(self, file: Any, stats: str) -> AddAction:  # noqa: ANN401
@@ -236,6 +228,4 @@ class Draft:
     @property
     def changes(self) -> bool:
         """Whether there is anything to commit."""
-        return any(file.num_rows for file in self.new) or (
-            self.slice is not None and self.slice.removed.height > 0
-        )
+        return any(file.num_rows for file in self.new) or (self.slice is not None and self.slice.removed.height > 0)

@@ -24,9 +24,7 @@ def connect(options: Mapping[str, str] | None = None, *, remote: bool = False) -
         options: object store options, as delta-rs takes them; become a DuckDB secret.
         remote: whether the lake is in a bucket.
     """
-    connection = duckdb.connect(
-        config={"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
-    )
+    connection = duckdb.connect(config={"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"})
     connection.execute("SET TimeZone = 'UTC'")
     _load(connection, "delta")
     if remote:

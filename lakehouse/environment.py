@@ -1,21 +1,30 @@
 """What the engine works on in one place: a laptop, a test, production. Put together by `definitions.py`."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from lakehouse.catalog import Catalog
 from lakehouse.lake import Lake
+from lakehouse.land import Progress, no_progress
 from lakehouse.sources.landing import Landing
 from lakehouse.staleness import Planner
 
 
 @dataclass(frozen=True)
 class Environment:
-    """A lake, its landing zone, and the tables that are declared for it."""
+    """A lake, its landing zone, and the tables that are declared for it.
+
+    Attributes:
+        lake: where the tables are.
+        landing: where files are delivered.
+        catalog: the declared tables.
+        progress: told while files are landed, for a bar on a screen.
+    """
 
     lake: Lake
     landing: Landing
     catalog: Catalog
+    progress: Progress = field(default=no_progress, compare=False)
 
     def planner(self, since: dict[str, int] | None = None) -> Planner:
         """Finds what is stale now; `since` spares old log entries, see `Planner`."""

@@ -55,9 +55,7 @@ class Inputs:
     def _view(self, lake: Lake, parameter: str, name: str) -> str:
         schema = {c: t for c, t in self.frames[parameter].collect_schema().items() if c != WINDOW}
         if self.versions[name] < 0:
-            nulls = ", ".join(
-                f"NULL::{sql_type(dtype)} AS {named(column)}" for column, dtype in schema.items()
-            )
+            nulls = ", ".join(f"NULL::{sql_type(dtype)} AS {named(column)}" for column, dtype in schema.items())
             return f"SELECT {nulls} WHERE false"
         source = f"delta_scan({quoted(lake.uri(name))}, version => {self.versions[name]})"
         return f"SELECT {', '.join(map(named, schema))} FROM {source}{self._condition(parameter)}"
@@ -69,9 +67,7 @@ class Inputs:
         return f" WHERE {day} BETWEEN DATE {quoted(str(seen.first))} AND DATE {quoted(str(seen.last))}"
 
 
-def read_inputs(
-    lake: Lake, catalog: Catalog, table: DerivedTable, days: Days | None, now: datetime
-) -> Inputs | None:
+def read_inputs(lake: Lake, catalog: Catalog, table: DerivedTable, days: Days | None, now: datetime) -> Inputs | None:
     """The inputs at their latest versions, cut to the days.
 
     Returns:
@@ -89,9 +85,7 @@ def read_inputs(
         rows = pl.LazyFrame(schema=source.schema) if handle is None else pl.scan_delta(handle)
         rows = rows if isinstance(source, RawTable) else rows.select(source.schema.names())
         first = parameter == table.parameters[0]
-        frames[parameter] = (
-            _cut(rows, source, table.lookback, wanted, known, first=first) if wanted and known else rows
-        )
+        frames[parameter] = _cut(rows, source, table.lookback, wanted, known, first=first) if wanted and known else rows
     first_rows = frames[table.parameters[0]]
     if table.partitions is None or wanted is None:
         return None if first_rows.head(1).collect().is_empty() else Inputs(table, names, versions, frames)

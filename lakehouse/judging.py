@@ -209,9 +209,14 @@ class Account:
             )
         if table.is_aggregate:
             return
-        for kind, judged, written in (("written", audit.written, findings.rows), ("rejected", audit.quarantined, findings.rejected)):
+        for kind, judged, written in (
+            ("written", audit.written, findings.rows),
+            ("rejected", audit.quarantined, findings.rejected),
+        ):
             if judged != written:
-                raise LawError(f"{table.name} [{self.days}]: {judged:,} rows were to be {kind}, {written:,} are in the files.")
+                raise LawError(
+                    f"{table.name} [{self.days}]: {judged:,} rows were to be {kind}, {written:,} are in the files."
+                )
 
     def _verdict(self, audit: Audit, findings: Findings) -> None:
         table = self.judged.table
@@ -258,7 +263,5 @@ def _by_day(findings: Findings) -> dict[date, dict[str, int]]:
 
 def _example(row: Mapping[str, object]) -> str:
     """Where a rejected row is from, and why; never its values, which may be personal."""
-    origin = (
-        f"{row['_source']}, record {row['_offset']}" if "_source" in row else f"the row of {row.get(WINDOW)}"
-    )
+    origin = f"{row['_source']}, record {row['_offset']}" if "_source" in row else f"the row of {row.get(WINDOW)}"
     return f"{origin}: {', '.join(row[BROKEN])}"  # type: ignore[arg-type]

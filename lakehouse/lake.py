@@ -99,9 +99,7 @@ class Lake:
         handle = self.open(table, version)
         if handle is None:
             known = ", ".join(self.tables()) or "none yet"
-            raise SetupError(
-                f"There is no table {table} in {self.root}.\nNext: make it first; there are: {known}."
-            )
+            raise SetupError(f"There is no table {table} in {self.root}.\nNext: make it first; there are: {known}.")
         return scan(handle)
 
     def tables(self) -> list[str]:

@@ -24,8 +24,12 @@ from lakehouse.tables import RawTable
 _BATCH_BYTES = 512 << 20
 _BATCH_FILES = 1000
 
-Progress = Callable[[int, int], None]
-"""Told after each batch: bytes landed so far, bytes to land."""
+Progress = Callable[[str, int, int], None]
+"""Told after each file: the raw table, bytes read so far, bytes to read."""
+
+
+def no_progress(table: str, done: int, whole: int) -> None:
+    """Tell nobody."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +86,7 @@ def land(  # noqa: PLR0913
     *,
     run_id: str = "local",
     now: datetime | None = None,
-    progress: Progress = lambda done, whole: None,
+    progress: Progress = no_progress,
     batch_bytes: int = _BATCH_BYTES,
 ) -> Report:
     """Land every file that is not landed yet.
@@ -103,17 +107,21 @@ def land(  # noqa: PLR0913
     """
     seen = news(lake, landing, raw, now)
     whole, done = sum(entry.size for entry in seen.ready), 0
+
+    def advance(entry: Entry) -> None:
+        nonlocal done
+        done += entry.size
+        progress(raw.name, done, whole)
+
     audits: list[Audit] = []
     repeated: dict[str, str] = {}
     refused: dict[str, str] = {}
     for entries in _batches(seen.ready, batch_bytes) or [()]:
         unreadable = seen.unreadable if not audits else ()
-        batch, audit = retrying(lambda: _attempt(lake, landing, raw, (*entries, *unreadable), run_id))  # noqa: B023
+        batch, audit = retrying(lambda: _attempt(lake, landing, raw, (*entries, *unreadable), run_id, advance))  # noqa: B023
         audits += [audit] if audit else []
         repeated |= batch.repeated
         refused |= batch.refused
-        done += sum(entry.size for entry in entries)
-        progress(done, whole)
     return Report(
         tuple(audits),
         tuple(f"{name}: same bytes as {twin}" for name, twin in repeated.items()),
@@ -134,14 +142,19 @@ def _batches(entries: Sequence[Entry], most: int) -> list[tuple[Entry, ...]]:
     return [tuple(batch) for batch in batches]
 
 
-def _attempt(
-    lake: Lake, landing: Landing, raw: RawTable, entries: Sequence[Entry], run_id: str
+def _attempt(  # noqa: PLR0913
+    lake: Lake,
+    landing: Landing,
+    raw: RawTable,
+    entries: Sequence[Entry],
+    run_id: str,
+    advance: Callable[[Entry], None],
 ) -> tuple[Batch, Audit | None]:
     """Read the position, read the files, publish on that position."""
     known = landed(lake, raw.name)
     with tempfile.TemporaryDirectory(prefix="lakehouse-") as spool:
         fresh = [entry for entry in entries if not known.holds(entry)]
-        batch = collect(lake, landing, raw, fresh, known, Path(spool))
+        batch = collect(lake, landing, raw, fresh, known, Path(spool), advance)
         reached("land: files read")
         if not batch.has_news:
             return batch, None

@@ -51,11 +51,7 @@ def landed(lake: Lake, table: str) -> Landed:
     handle = lake.open(table)
     pairs = _of_table(lake, table, handle) if handle is not None else []
     pairs += DeadLetters(lake, table).finished()
-    named = [
-        (source.rpartition("#"), source, moment)
-        for source, moment in pairs
-        if not source.endswith(UNREADABLE)
-    ]
+    named = [(source.rpartition("#"), source, moment) for source, moment in pairs if not source.endswith(UNREADABLE)]
     return Landed(
         -1 if handle is None else handle.version(),
         frozenset((name, moment) for (name, _, _), _, moment in named),

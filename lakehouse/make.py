@@ -119,9 +119,7 @@ def _judged(making: _Making, inputs: Inputs, provenance: Provenance) -> Judged:
     if table.distinct:
         asked["distinct"] = inputs.own(distinct, is_input=True).select(pl.len())
     if left_out:
-        asked["filtered"] = inputs.own(distinct, is_input=True).select(
-            **{n: e.sum() for n, e in left_out.items()}
-        )
+        asked["filtered"] = inputs.own(distinct, is_input=True).select(**{n: e.sum() for n, e in left_out.items()})
     return Judged(judged.table, judged.rules, judged.valid, judged.rejected, {**asked, **judged.questions})
 
 
@@ -155,13 +153,7 @@ def _untouched(lake: Lake, table: DerivedTable, inputs: Inputs) -> tuple[date, .
     """Periods that the table holds and the input does not: an empty read erases nothing."""
     window = facts(table.contract).window
     handle = lake.open(table.name)
-    if (
-        handle is None
-        or inputs.days is None
-        or inputs.keys is None
-        or window is None
-        or table.partitions is None
-    ):
+    if handle is None or inputs.days is None or inputs.keys is None or window is None or table.partitions is None:
         return ()
     own = pl.scan_delta(handle).filter(pl.col(window).is_between(inputs.days.first, inputs.days.last))
     held = own.select(table.partitions.start_of(pl.col(window)).unique()).collect().to_series()

@@ -52,7 +52,9 @@ def tables(here: Environment, now: datetime | None = None) -> list[TableState]:
     return [_state(here, name, stale, dead, moment) for name in here.lake.tables()]
 
 
-def _state(here: Environment, name: str, stale: Mapping[str, Any], dead: Mapping[str, int], now: datetime) -> TableState:
+def _state(
+    here: Environment, name: str, stale: Mapping[str, Any], dead: Mapping[str, int], now: datetime
+) -> TableState:
     handle = here.lake.open(name)
     assert handle is not None  # noqa: S101
     live = files(handle)

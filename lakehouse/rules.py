@@ -87,11 +87,7 @@ def compile_rules(contract: type[Contract]) -> tuple[Rule, ...]:
     """
     prove(contract)
     schema = contract.to_schema()
-    present = [
-        Rule(f"{c.name} is present", pl.col(c.name).is_not_null())
-        for c in columns(contract)
-        if not c.nullable
-    ]
+    present = [Rule(f"{c.name} is present", pl.col(c.name).is_not_null()) for c in columns(contract) if not c.nullable]
     checked = [_compiled(name, check) for name, column in schema.columns.items() for check in column.checks]
     whole = [_interpreted(None, check, tuple(schema.columns)) for check in schema.checks]
     rules = (*present, *checked, *whole)
@@ -114,9 +110,7 @@ def _interpreted(column: str | None, check: pa.Check, needed: tuple[str, ...]) -
         frame = rows.struct.unnest().lazy()
         output = check(frame, column).check_output
         verdict = (output.collect() if isinstance(output, pl.LazyFrame) else output).to_series()
-        return (
-            verdict if len(verdict) == len(rows) else verdict.extend_constant(verdict[0], len(rows) - 1)
-        ).rename("")
+        return (verdict if len(verdict) == len(rows) else verdict.extend_constant(verdict[0], len(rows) - 1)).rename("")
 
     name = check.name or "check"
     holds = pl.struct(needed).map_batches(run, return_dtype=pl.Boolean).fill_null(True)
@@ -138,9 +132,7 @@ def _prove_rules(contract: type[Contract], rules: tuple[Rule, ...]) -> None:
         except pl.exceptions.PolarsError as error:
             problems.append(f"table rule {name}: {error}")
     if problems:
-        headline = (
-            f"Contract {contract.__name__} ({contract.__module__}) has rules that do not fit its columns."
-        )
+        headline = f"Contract {contract.__name__} ({contract.__module__}) has rules that do not fit its columns."
         raise SetupError(listed(headline, problems, "mend the field or its type; no data was touched."))
 
 
@@ -161,8 +153,7 @@ def cast(lf: pl.LazyFrame, **typed: pl.Expr) -> pl.LazyFrame:
 def _was_given(expr: pl.Expr) -> pl.Expr:
     roots = list(dict.fromkeys(expr.meta.root_names()))
     return pl.all_horizontal(
-        pl.col(name).cast(pl.String).str.strip_chars().ne_missing("") & pl.col(name).is_not_null()
-        for name in roots
+        pl.col(name).cast(pl.String).str.strip_chars().ne_missing("") & pl.col(name).is_not_null() for name in roots
     )
 
 
@@ -180,6 +171,4 @@ def keeps_all(rules: tuple[Rule, ...]) -> pl.Expr:
 def broken(rules: tuple[Rule, ...]) -> pl.Expr:
     """The names of the rules that a row breaks, as a list of text."""
     names = [pl.when(~rule.holds).then(pl.lit(rule.name)) for rule in rules]
-    return (pl.concat_list(names).list.drop_nulls() if names else pl.lit([], dtype=pl.List(pl.String))).alias(
-        BROKEN
-    )
+    return (pl.concat_list(names).list.drop_nulls() if names else pl.lit([], dtype=pl.List(pl.String))).alias(BROKEN)

@@ -41,9 +41,7 @@ def delta_type(dtype: pl.DataType) -> PrimitiveType | ArrayType | StructType:
     return PrimitiveType(_PRIMITIVES[type(dtype)])
 
 
-def delta_schema(
-    schema: Mapping[str, pl.DataType], comments: Mapping[str, str], partition: str | None
-) -> Schema:
+def delta_schema(schema: Mapping[str, pl.DataType], comments: Mapping[str, str], partition: str | None) -> Schema:
     """The Delta schema of a table; column comments become the catalogue's."""
     fields = [
         Field(name, delta_type(dtype), metadata={"comment": comments[name]} if comments.get(name) else None)

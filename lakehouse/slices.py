@@ -65,11 +65,7 @@ def _all_wanted(low: pl.Expr, high: pl.Expr, wanted: pl.Series) -> pl.Expr:
 
 def _rows(lake: Lake, table: str, handle: DeltaTable, paths: pl.Series) -> pl.LazyFrame:
     partitions = set(handle.metadata().partition_columns)
-    schema = {
-        name: dtype
-        for name, dtype in pl.scan_delta(handle).collect_schema().items()
-        if name not in partitions
-    }
+    schema = {name: dtype for name, dtype in pl.scan_delta(handle).collect_schema().items() if name not in partitions}
     return pl.scan_parquet(
         [f"{lake.uri(table)}/{path}" for path in paths],
         schema=schema,

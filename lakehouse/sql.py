@@ -1,7 +1,7 @@
 """SQL over the lake: DuckDB in memory, a schema for each layer, a view for each table, nothing to write to."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import duckdb
@@ -47,14 +47,15 @@ def rows(lake: Lake, query: str) -> tuple[list[str], Iterator[tuple[Any, ...]]]:
     statements = _parsed(query)
     if len(statements) != 1 or statements[0].type not in _READS:
         raise SetupError("`lakehouse sql` runs one statement that reads.\nNext: write a single SELECT.")
-    stack = opened(lake)
-    connection = stack.__enter__()
-    try:
-        connection.execute(statements[0])
-    except duckdb.Error as error:
-        stack.__exit__(None, None, None)
-        raise DataError(f"The query fails: {error}\nNext: mend it; `lakehouse tables` lists what there is.") from error
-    return [column[0] for column in connection.description or []], _fetched(connection)
+    with ExitStack() as stack:
+        connection = stack.enter_context(opened(lake))
+        try:
+            connection.execute(statements[0])
+        except duckdb.Error as error:
+            raise DataError(
+                f"The query fails: {error}\nNext: mend it; `lakehouse tables` lists what there is."
+            ) from error
+        return [column[0] for column in connection.description or []], _fetched(connection, stack.pop_all())
 
 
 def _parsed(query: str) -> list[duckdb.Statement]:
@@ -65,6 +66,7 @@ def _parsed(query: str) -> list[duckdb.Statement]:
         raise SetupError(f"The query cannot be parsed: {error}") from error
 
 
-def _fetched(connection: duckdb.DuckDBPyConnection) -> Iterator[tuple[Any, ...]]:
-    while batch := connection.fetchmany(_ROWS_AT_ONCE):
-        yield from batch
+def _fetched(connection: duckdb.DuckDBPyConnection, held: ExitStack) -> Iterator[tuple[Any, ...]]:
+    with held:
+        while batch := connection.fetchmany(_ROWS_AT_ONCE):
+            yield from batch

@@ -139,9 +139,14 @@ class Planner:
             return [known]
         old = self.lake.scan(name, before).select(name for name in schema if not name.startswith("_"))
         columns = new.collect_schema().names()
-        pairs = [new.join(old, on=columns, how="anti", nulls_equal=True), old.join(new, on=columns, how="anti", nulls_equal=True)]
+        pairs = [
+            new.join(old, on=columns, how="anti", nulls_equal=True),
+            old.join(new, on=columns, how="anti", nulls_equal=True),
+        ]
         changed = pl.concat(pairs).select(pl.col(column).unique()).collect().to_series().to_list()
-        dates = pl.concat([new.select(column), old.select(column)]).unique().sort(column).collect().to_series().to_list()
+        dates = (
+            pl.concat([new.select(column), old.select(column)]).unique().sort(column).collect().to_series().to_list()
+        )
         following = dict(zip(dates, [*dates[1:], date.max], strict=True))
         spans = (Days(day, following[day]).clipped(known) for day in changed)
         return [span for span in spans if span is not None]

@@ -69,9 +69,7 @@ class RawTable:
     @property
     def schema(self) -> pl.Schema:
         """The columns that the raw table is sure to have."""
-        return pl.Schema(
-            {**self.columns, **ORIGIN, **({EVENT_DATE: pl.Date()} if self.day is not None else {})}
-        )
+        return pl.Schema({**self.columns, **ORIGIN, **({EVENT_DATE: pl.Date()} if self.day is not None else {})})
 
     @property
     def landing(self) -> str:
@@ -168,9 +166,7 @@ def raw(  # noqa: PLR0913
     return RawTable(f"raw/{name}", description, typed, frozenset(optional), day, owner, domain)
 
 
-def staged(
-    contract: type[Contract], **declared: Any
-) -> Callable[[Callable[..., pl.LazyFrame]], DerivedTable]:  # noqa: ANN401
+def staged(contract: type[Contract], **declared: Any) -> Callable[[Callable[..., pl.LazyFrame]], DerivedTable]:  # noqa: ANN401
     """Declare a clean, typed table: a function that adds the contract's columns to its input.
 
     The function takes LazyFrames named after their tables (`raw_orders` is `raw/orders`, `orders` is `staged/orders`)
@@ -202,9 +198,7 @@ def _derived(
                 f"{layer}/{transform.__name__}: the transform takes no table.\nNext: name one as a parameter."
             )
         domain = _domain(transform.__module__)
-        return DerivedTable(
-            f"{layer}/{transform.__name__}", contract, transform, parameters, domain=domain, **declared
-        )
+        return DerivedTable(f"{layer}/{transform.__name__}", contract, transform, parameters, domain=domain, **declared)
 
     return declare
 

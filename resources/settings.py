@@ -74,5 +74,7 @@ def load() -> Settings:
     except ValidationError as error:
         problems += [f"LAKEHOUSE_{'.'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors()]
     if problems:
-        raise SetupError(listed("The settings are wrong.", problems, f"set or unset them; known are {', '.join(sorted(known))}."))
+        raise SetupError(
+            listed("The settings are wrong.", problems, f"set or unset them; known are {', '.join(sorted(known))}.")
+        )
     return settings

@@ -128,9 +128,9 @@ _ABROAD = {
 }
 
 REMARKS = (
-    "broken in transit",
-    "Broken",
-    "BROKEN",
+    "chipped in transit",
+    "Chipped",
+    "CHIPPED",
     "counted twice",
     "check shelf",
     "damp, binned",
@@ -210,7 +210,7 @@ def products() -> tuple[Product, ...]:
     named = [_spelled(rng, name, price) for name, price in rng.sample(plain, _PRODUCTS - len(_ODD_NAMES))]
     named += [((name,), rng.choice((1.25, 2.95, 4.95))) for name in _ODD_NAMES]
     rng.shuffle(named)
-    numbers = rng.sample(range(30_000, 80_000), len(named))
+    numbers = rng.sample(range(52_000, 70_000), len(named))
     return tuple(
         Product(f"{number}{rng.choice(_LETTERS)}", names, price)
         for number, (names, price) in zip(numbers, named, strict=True)

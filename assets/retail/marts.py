@@ -27,9 +27,7 @@ def daily_sales(invoice_lines: LazyFrame, fx_rates: LazyFrame) -> LazyFrame:
         .rolling("sales_date", period="7d", group_by="country")
         .agg(revenue_gbp_7d_mean=col("revenue_gbp").sum() / 7)
     )
-    pounds = (
-        fx_rates.filter(col("currency") == "GBP").sort("rate_date").select("rate_date", gbp_per_eur="rate")
-    )
+    pounds = fx_rates.filter(col("currency") == "GBP").sort("rate_date").select("rate_date", gbp_per_eur="rate")
     return (
         days.join(week, on=["sales_date", "country"], how="left")
         .sort("sales_date")

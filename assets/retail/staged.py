@@ -36,9 +36,7 @@ def invoice_lines(raw_invoice_lines: LazyFrame) -> LazyFrame:
 
 def rate_cells(raw_fx_rates: LazyFrame) -> LazyFrame:
     """One row for each day and currency of a rate table: columns `Date`, `currency`, `rate_text` and the origin."""
-    currencies = [
-        name for name in raw_fx_rates.collect_schema() if name != "Date" and not name.startswith("_")
-    ]
+    currencies = [name for name in raw_fx_rates.collect_schema() if name != "Date" and not name.startswith("_")]
     kept = ["Date", *(name for name in raw_fx_rates.collect_schema() if name.startswith("_"))]
     return raw_fx_rates.unpivot(currencies, index=kept, variable_name="currency", value_name="rate_text")
 

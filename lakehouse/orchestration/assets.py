@@ -57,7 +57,9 @@ def _raw(environment: Environment, table: RawTable) -> dg.AssetsDefinition:
     )
     def landed(context: dg.AssetExecutionContext) -> Events:
         here: Environment = getattr(context.resources, RESOURCE)
-        report = _failing_clearly(lambda: land(here.lake, here.landing, table, run_id=context.run_id))
+        report = _failing_clearly(
+            lambda: land(here.lake, here.landing, table, run_id=context.run_id, progress=here.progress)
+        )
         yield from landing_events(context, table, report)
 
     return landed
@@ -112,7 +114,9 @@ def _derived(environment: Environment, table: DerivedTable) -> dg.AssetsDefiniti
             yield metadata.contract_result(table, refused.audit, str(refused))
             raise dg.Failure(str(refused), allow_retries=False) from refused
         _log_days(context, audit)
-        context.log.info(_sentence(audit) if audit else f"{table.name}: its input holds no rows for it; nothing changed")
+        context.log.info(
+            _sentence(audit) if audit else f"{table.name}: its input holds no rows for it; nothing changed"
+        )
         yield making_result(table, audit)
 
     return made

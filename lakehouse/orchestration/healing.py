@@ -18,9 +18,8 @@ from lakehouse.staleness import Stale
 from lakehouse.tables import DerivedTable
 
 
-def heal_job(environment: Environment) -> dg.JobDefinition:
+def heal_job() -> dg.JobDefinition:
     """A job that brings every table up to date."""
-    assert environment.catalog is not None  # noqa: S101
 
     @dg.op(required_resource_keys={RESOURCE}, out=dg.Out(dg.Nothing))
     def heal(context: dg.OpExecutionContext) -> None:
@@ -36,9 +35,13 @@ def heal_job(environment: Environment) -> dg.JobDefinition:
         while parts := [part for part in here.planner().stale() if part.table not in failed]:
             failed |= _make_again(context, here, parts[0], problems)
         if failed:
-            raise dg.Failure(listed("Some tables could not be made again.", problems, "mend what is named."), allow_retries=False)
+            raise dg.Failure(
+                listed("Some tables could not be made again.", problems, "mend what is named."), allow_retries=False
+            )
 
-    @dg.job(name="heal_job", description="Lands what lies in landing, and makes again whatever is staler than its inputs.")
+    @dg.job(
+        name="heal_job", description="Lands what lies in landing, and makes again whatever is staler than its inputs."
+    )
     def job() -> None:
         heal()
 
@@ -56,7 +59,11 @@ def _make_again(context: dg.OpExecutionContext, here: Environment, part: Stale, 
             context.log.error(str(error))
             problems.append(str(error))
             return {part.table}
-        keys: list[Any] = [key for span in audit.made for key in table.partitions.keys(span)] if audit and table.partitions else [None]
+        keys: list[Any] = (
+            [key for span in audit.made for key in table.partitions.keys(span)]
+            if audit and table.partitions
+            else [None]
+        )
         for key in keys if audit else ():
             context.log_event(
                 dg.AssetMaterialization(
@@ -70,11 +77,11 @@ def _make_again(context: dg.OpExecutionContext, here: Environment, part: Stale, 
     return set()
 
 
-def nightly_schedule(environment: Environment) -> dg.ScheduleDefinition:
+def nightly_schedule() -> dg.ScheduleDefinition:
     """Heals every night at two."""
     return dg.ScheduleDefinition(
         name="heal_nightly_schedule",
-        job=heal_job(environment),
+        job=heal_job(),
         cron_schedule="0 2 * * *",
         default_status=dg.DefaultScheduleStatus.RUNNING,
         description="Makes again whatever is staler than its inputs, whichever sensor missed it.",

@@ -69,7 +69,9 @@ def increments(catalog: Catalog, stale: Iterable[Stale]) -> list[Increment]:
     if not found:
         return [Increment(_with_followers(catalog, whole, None))] if whole else []
     first, *others = found
-    with_whole = Increment(_with_followers(catalog, (*whole, *first.tables), first.calendar), first.days, first.calendar)
+    with_whole = Increment(
+        _with_followers(catalog, (*whole, *first.tables), first.calendar), first.days, first.calendar
+    )
     rest = [Increment(_with_followers(catalog, i.tables, i.calendar, whole=False), i.days, i.calendar) for i in others]
     return [with_whole, *rest]
 

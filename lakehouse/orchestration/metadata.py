@@ -35,7 +35,11 @@ def column_schema(table: Table) -> dg.TableSchema:
 
 def of_table(table: Table, lake: Lake) -> dict[str, Any]:
     """What is true of a table before it is made."""
-    return {"dagster/column_schema": column_schema(table), "dagster/uri": lake.uri(table.name), "dagster/table_name": table.name}
+    return {
+        "dagster/column_schema": column_schema(table),
+        "dagster/uri": lake.uri(table.name),
+        "dagster/table_name": table.name,
+    }
 
 
 def of_audit(audit: Audit) -> dict[str, Any]:
@@ -65,7 +69,9 @@ def of_audit(audit: Audit) -> dict[str, Any]:
 def of_rules(audit: Audit) -> dg.TableMetadataValue:
     """Rows by broken rule, zeros included."""
     schema = dg.TableSchema([dg.TableColumn("rule"), dg.TableColumn("rows", "int")])
-    return dg.MetadataValue.table([dg.TableRecord({"rule": r, "rows": n}) for r, n in audit.rules.items()], schema=schema)
+    return dg.MetadataValue.table(
+        [dg.TableRecord({"rule": r, "rows": n}) for r, n in audit.rules.items()], schema=schema
+    )
 
 
 def contract_result(table: DerivedTable, audit: Audit | None, refusal: str | None = None) -> dg.AssetCheckResult:

@@ -1,7 +1,7 @@
 """The books of one delivered file: each of its records becomes a row or a dead letter, numbered in order.
 
-Belongs here: the limits, the numbering, the spooled Parquet parts, and the refusal of a whole file. Does not belong here:
-how any format is parsed.
+Belongs here: the limits, the numbering, the spooled Parquet parts, and the refusal of a whole file. Does not belong
+here: how any format is parsed.
 """
 
 from collections import Counter
@@ -87,7 +87,7 @@ class Parts:
             self._write()
         widest = max((width for _, width in self._files), default=0)
         if any(width < widest for _, width in self._files):
-            schema = pl.read_parquet_schema(self._files[-1][0])
+            schema = pl.Schema(pl.read_parquet_schema(self._files[-1][0]))
             for path, _ in (file for file in self._files if file[1] < widest):
                 _widen(path, schema)
         return self.folder if self.count else None
@@ -120,12 +120,14 @@ class Books:
         ends: how many lines ended in which way.
         blank_lines: lines without a byte, which are no records.
         notes: what else was tolerated.
+        is_cut: whether a dead letter holds less than its record.
     """
 
     def __init__(self, folder: Path, limits: Limits) -> None:
         self.limits = limits
         self.columns: list[str] = []
         self.records = 0
+        self.is_cut = False
         self.ends: Counter[bytes] = Counter()
         self.blank_lines = 0
         self.notes: list[str] = []
@@ -143,7 +145,8 @@ class Books:
         self._values.append(values)
         self._offsets.append(self.records)
         self._row_bytes += size
-        if len(self._values) >= _PENDING_RECORDS or self._row_bytes >= _PENDING_BYTES:
+        cells = 8 * len(self.columns) * len(self._values)
+        if len(self._values) >= _PENDING_RECORDS or self._row_bytes + cells >= _PENDING_BYTES:
             self._flush_rows()
 
     def frame(self, frame: pl.DataFrame) -> None:
@@ -151,15 +154,15 @@ class Books:
         self._flush_rows()
         start = self.records + 1
         self.records += frame.height
-        self.rows.add(
-            frame.with_columns(pl.int_range(start, start + pl.len(), dtype=pl.Int64).alias("_offset"))
-        )
+        self.rows.add(frame.select(pl.int_range(start, start + pl.len(), dtype=pl.Int64).alias("_offset"), pl.all()))
 
     def letter(self, reason: str, place: str, payload: bytes, size: int | None = None) -> None:
         """The next record is a dead letter of so many bytes; `payload` may be its beginning only."""
         self.records += 1
         kept = payload[: self.limits.payload_bytes]
-        self._letters.append((self.records, reason, place, kept, len(payload) if size is None else size))
+        whole = len(payload) if size is None else size
+        self.is_cut |= len(kept) < whole
+        self._letters.append((self.records, reason, place, kept, whole))
         self._letter_bytes += len(kept)
         if len(self._letters) >= _PENDING_RECORDS or self._letter_bytes >= _PENDING_BYTES:
             self._flush_letters()
@@ -167,20 +170,19 @@ class Books:
     def typed(self, lf: pl.LazyFrame, columns: Sequence[str]) -> None:
         """All records are rows of a frame that has its types already."""
         self.columns = list(columns)
-        offset = pl.int_range(1, pl.len() + 1, dtype=pl.Int64).alias("_offset")
-        self.rows.sink(lf.select(*columns, offset))
+        numbered = lf.with_row_index("_offset", offset=1)
+        self.rows.sink(numbered.select(pl.col("_offset").cast(pl.Int64), *columns))
         self.records = self.rows.count
 
-    def finish(self) -> None:
-        """Write what is pending."""
+    def finish(self) -> tuple[Path | None, Path | None]:
+        """Write what is pending; the folders of rows and dead letters, None where there are none."""
         self._flush_rows()
         self._flush_letters()
+        return self.rows.finish(), self.dead.finish()
 
     def told(self) -> tuple[str, ...]:
         """What was tolerated, in words."""
-        names = [
-            {b"\n": "LF", b"\r\n": "CRLF", b"\r": "CR"}[end] for end in sorted(self.ends) if self.ends[end]
-        ]
+        names = [{b"\n": "LF", b"\r\n": "CRLF", b"\r": "CR"}[end] for end in sorted(self.ends) if self.ends[end]]
         lines = [f"mixed line ends: {', '.join(names)}"] if len(names) > 1 else []
         lines += ["lines end with CR only"] if names == ["CR"] else []
         lines += [f"blank lines skipped: {self.blank_lines}"] if self.blank_lines else []
@@ -192,10 +194,8 @@ class Books:
         width = len(self.columns)
         full = [v if len(v) == width else [*v, *[None] * (width - len(v))] for v in self._values]
         texts = zip(*full, strict=True)
-        columns = [
-            pl.Series(name, text, dtype=pl.String) for name, text in zip(self.columns, texts, strict=True)
-        ]
-        self.rows.add(pl.DataFrame([*columns, pl.Series("_offset", self._offsets, dtype=pl.Int64)]))
+        columns = [pl.Series(name, text, dtype=pl.String) for name, text in zip(self.columns, texts, strict=True)]
+        self.rows.add(pl.DataFrame([pl.Series("_offset", self._offsets, dtype=pl.Int64), *columns]))
         self._values, self._offsets, self._row_bytes = [], [], 0
 
     def _flush_letters(self) -> None:

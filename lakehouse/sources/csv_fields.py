@@ -1,7 +1,7 @@
 """The grammar of a CSV record: RFC 4180, read with care for what people really write.
 
-A field that begins with a quote ends at the next quote that is not doubled, and a separator or the end of the record has
-to follow. A quote anywhere else is an ordinary character (`6" PLATE`). A quoted field may span lines.
+A field that begins with a quote ends at the next quote that is not doubled, and a separator or the end of the record
+has to follow. A quote anywhere else is an ordinary character (`6" PLATE`). A quoted field may span lines.
 """
 
 from collections.abc import Callable

@@ -1,8 +1,8 @@
 """The fast path of CSV: a block in which every line is a plain record, parsed by Polars.
 
 A block is plain if it is valid UTF-8, all its lines end in the same way (LF or CRLF), none is blank, each is a whole
-record with all the header's fields, what is more than those is empty, and quotes surround whole fields. Whatever else it
-may be is left to `csv_records.py`, which reads the same meaning out of a plain block, line by line.
+record with all the header's fields, what is more than those is empty, and quotes surround whole fields. Any other block
+is left to `csv_records.py`, which reads the same meaning out of a plain one, line by line.
 """
 
 import re
@@ -52,7 +52,7 @@ def _line_end(block: bytes) -> bytes | None:
 
 def _is_plain(text: pl.Series, separator: str, width: int, limits: Limits) -> bool:
     line = pl.col("line")
-    lines = pl.LazyFrame({"line": text.str.split("\n").explode(empty_as_null=True, keep_nulls=True)})
+    lines = pl.LazyFrame({"line": text.str.split("\n").explode()})
     is_short = (line.str.len_bytes() <= limits.record_bytes).all()
     skeleton, is_quoted_well = line, pl.lit(True)
     if text.str.contains('"', literal=True).item():

@@ -22,6 +22,10 @@ _CHUNK = 1 << 20
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
+class UnreadableError(Exception):
+    """A file lies in landing and its bytes cannot be read; the message says why."""
+
+
 @dataclass(frozen=True, order=True)
 class Entry:
     """Something that lies in a landing folder.
@@ -96,12 +100,12 @@ class Landing:
         """The bytes of an entry, in order.
 
         Raises:
-            OSError: it cannot be read.
+            FileNotFoundError: it was taken away.
+            UnreadableError: it is there and cannot be read.
+            BusyError: the store does not answer.
         """
         if "://" in self.root:
-            for chunk in obstore.get(open_store(self.root, self.options), f"{table}/{entry.name}").stream(
-                _CHUNK
-            ):
+            for chunk in obstore.get(open_store(self.root, self.options), f"{table}/{entry.name}").stream(_CHUNK):
                 yield bytes(chunk)
             return
         with (Path(self.root) / table / entry.name).open("rb") as file:

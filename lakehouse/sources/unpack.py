@@ -47,23 +47,20 @@ def unpack(received: Received, name: str, plain: Path) -> tuple[Path, str]:
     """
     if not received.size:
         raise RefusedError("empty file: 0 bytes")
-    lower = name.lower()
-    if lower.endswith(".zip"):
+    if name.lower().endswith(".zip"):
         return plain, _unzip(received.path, plain)
-    if not lower.endswith(".gz"):
-        return received.path, _suffix(lower)
-    suffix = _suffix(lower.removesuffix(".gz"))
+    if not name.lower().endswith(".gz"):
+        return received.path, _suffix(name)
+    suffix = _suffix(name[: -len(".gz")])
     with received.path.open("rb") as source:
         _write(plain, _inflated(source))
     return plain, suffix
 
 
 def _suffix(name: str) -> str:
-    suffix = next((suffix for suffix in FORMATS if name.endswith(suffix)), None)
+    suffix = next((suffix for suffix in FORMATS if name.lower().endswith(suffix)), None)
     if suffix is None:
-        raise RefusedError(
-            f"unknown format: {name!r} ends with none of {', '.join(FORMATS)}, plain, .gz or .zip"
-        )
+        raise RefusedError(f"unknown format: {name!r} ends with none of {', '.join(FORMATS)}, plain, .gz or .zip")
     return suffix
 
 
@@ -81,7 +78,9 @@ def _inflated(source: BinaryIO) -> Iterator[bytes]:
             while data:
                 if member.eof:
                     data = data.lstrip(b"\0")  # padding, as from tapes; gzip ignores it too
-                    member = zlib.decompressobj(wbits=31) if data else member
+                    if not data:
+                        break
+                    member = zlib.decompressobj(wbits=31)
                 plain = member.decompress(data, _CHUNK)
                 data = member.unused_data if member.eof else member.unconsumed_tail
                 done += len(plain)
@@ -99,7 +98,7 @@ def _unzip(path: Path, plain: Path) -> str:
     try:
         with zipfile.ZipFile(path) as archive:
             member = _only_member(archive)
-            suffix = _suffix(member.filename.lower())
+            suffix = _suffix(member.filename)
             with archive.open(member) as source:
                 _write(plain, iter(lambda: source.read(_CHUNK), b""))
     except _BROKEN_ZIP as error:

@@ -1,0 +1,237 @@
+"""`make demo`: bring everything up to date through Dagster, then say what happened to every row and what to try next."""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+import dagster as dg
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn
+
+from lakehouse import overview, sql
+from lakehouse.audit import Audit
+from lakehouse.cli import printed
+from lakehouse.environment import Environment
+from lakehouse.errors import DataError, LakehouseError, SetupError, listed
+from lakehouse.land import news
+from lakehouse.landed import landed
+from lakehouse.orchestration.assets import asset_key
+from lakehouse.orchestration.increments import TRIGGER, Increment, increments
+from lakehouse.tables import RawTable
+
+_QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+SAMPLE = "sample-"
+"""Begins the name of every sample file; so a lake knows which kind it holds."""
+
+
+def run(
+    here: Environment,
+    define: Callable[[Environment], dg.Definitions],
+    make_samples: Callable[[Path], Any],
+    home: Path,
+    first_answer: str,
+) -> None:
+    """Run the demonstration.
+
+    Args:
+        here: where to run it.
+        define: gives Dagster's definitions for an environment.
+        make_samples: writes sample files into a landing folder.
+        home: Dagster's folder, used unless `DAGSTER_HOME` is set.
+        first_answer: the query whose rows are shown at the end.
+
+    Raises:
+        SetupError: the lake holds the other kind of data, or there is nothing to land.
+        DataError: a run failed.
+    """
+    _prepare(here, make_samples)
+    before = {name: here.lake.version(name) for name in here.catalog.tables}
+    os.environ.setdefault("DAGSTER_HOME", str(home))
+    Path(os.environ["DAGSTER_HOME"]).mkdir(parents=True, exist_ok=True)
+    with _bar() as progress, dg.DagsterInstance.get() as instance:
+        runs = _bring_up_to_date(replace(here, progress=progress), define, instance)
+    if not runs:
+        click.echo(
+            "Nothing new: every file in landing is landed, no table is older than its inputs. Nothing was written."
+        )
+    else:
+        _tell(here, before)
+    _show_answer(here, first_answer)
+    _tell_next(here)
+
+
+def _prepare(here: Environment, make_samples: Callable[[Path], Any]) -> None:
+    """Make samples where nothing lies; refuse to mix samples with somebody's own data."""
+    is_default = "://" not in here.landing.root and "LAKEHOUSE_LANDING" not in os.environ
+    root = Path(here.landing.root)
+    if is_default:
+        root.mkdir(parents=True, exist_ok=True)
+    kinds_there = {_is_sample(name) for raw in here.catalog.raw() for name in _names(here, raw)}
+    if not kinds_there and is_default and not _kinds_landed(here):
+        click.echo(f"Making 60 days of sample files in {root} …")
+        make_samples(root)
+        kinds_there = {True}
+    if not kinds_there and not _kinds_landed(here):
+        folders = ", ".join(raw.landing for raw in here.catalog.raw())
+        raise SetupError(f"There are no files in {root}.\nNext: put them into its folders {folders}.")
+    if len(kinds_there | _kinds_landed(here)) > 1:
+        raise SetupError(
+            f"Sample rows and your own never mix: the lake {here.lake.root} holds "
+            f"{'sample' if True in _kinds_landed(here) else 'other'} data, and {root} the other kind.\n"
+            "Next: keep them apart with another folder, `make demo LAKEHOUSE_DATA=<folder> …`, or start afresh with "
+            "`make clean-data`, which deletes data/."
+        )
+
+
+def _names(here: Environment, raw: RawTable) -> list[str]:
+    return [entry.name for entry in here.landing.entries(raw.landing) if entry.problem is None]
+
+
+def _kinds_landed(here: Environment) -> set[bool]:
+    sources = [source for raw in here.catalog.raw() for source in landed(here.lake, raw.name).by_digest.values()]
+    return {_is_sample(source) for source in sources}
+
+
+def _is_sample(name: str) -> bool:
+    return name.rsplit("/", 1)[-1].startswith(SAMPLE)
+
+
+def _bring_up_to_date(
+    here: Environment, define: Callable[[Environment], dg.Definitions], instance: dg.DagsterInstance
+) -> int:
+    """Run what the sensors would ask for, one run after the other; gives how many there were."""
+    job = define(here).resolve_implicit_global_asset_job_def()
+    fresh = tuple(raw.name for raw in here.catalog.raw() if _has_news(here, raw))
+    count = 0
+    if fresh:
+        _execute(job, Increment(fresh), instance)
+        count += 1
+    asked: list[Increment] = []
+    while runs := [one for one in increments(here.catalog, here.planner().stale()) if one not in asked]:
+        for one in runs:
+            click.echo(f"  making {', '.join(one.tables)}{f'  {one.days}' if one.days else ''}")
+            _execute(job, one, instance)
+        asked += runs
+        count += len(runs)
+    return count
+
+
+def _has_news(here: Environment, raw: RawTable) -> bool:
+    found = news(here.lake, here.landing, raw)
+    return bool(found.ready or found.unreadable)
+
+
+def _execute(job: dg.JobDefinition, one: Increment, instance: dg.DagsterInstance) -> None:
+    keys = [asset_key(table) for table in one.tables]
+    tags = {TRIGGER: "demo", **one.partition}
+    result = job.execute_in_process(
+        asset_selection=keys, tags=tags, instance=instance, run_config=_QUIET, raise_on_error=False
+    )
+    if not result.success:
+        messages = [_reason(event) for event in result.all_events if event.is_step_failure]
+        raise DataError(
+            listed("A run failed.", messages, f"mend it and run again; run {result.run_id} in the UI tells more.")
+        )
+
+
+def _reason(event: dg.DagsterEvent) -> str:
+    error = event.step_failure_data.user_failure_data
+    return str(error.description) if error and error.description else str(event.step_failure_data.error_display_string)
+
+
+@contextmanager
+def _bar() -> Iterator[Callable[[str, int, int], None]]:
+    """A progress bar that appears when there is something to wait for."""
+    columns = (TextColumn("  landing {task.description}"), BarColumn(), DownloadColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        tasks: dict[str, Any] = {}
+
+        def tell(table: str, done: int, whole: int) -> None:
+            task = tasks.setdefault(table, None)
+            if task is None:
+                task = tasks[table] = progress.add_task(table, total=whole)
+            progress.update(task, completed=done)
+
+        yield tell
+
+
+def _tell(here: Environment, before: dict[str, int | None]) -> None:
+    """Each commit of this call by fate, and the rejected rows with their reasons."""
+    fresh: list[Audit] = []
+    for name in here.catalog.tables:
+        known = before[name]
+        fresh += [audit for audit in _audits(here, name) if known is None or (audit.version or 0) > known]
+    columns = (
+        "table",
+        "days",
+        "read",
+        "written",
+        "quarantined",
+        "superseded",
+        "filtered",
+        "dead",
+        "rows",
+        "version",
+        "s",
+    )
+    rows = [_row(audit) for audit in fresh]
+    click.echo(f"\nWhat happened to every row\n{printed(columns, rows)}")
+    for audit in fresh:
+        for note in audit.notes:
+            click.echo(f"  {audit.table}: {note}")
+    _tell_rejects(here)
+
+
+def _audits(here: Environment, name: str) -> list[Audit]:
+    return overview.audits(here, name) if here.lake.open(name) is not None else []
+
+
+def _row(audit: Audit) -> Sequence[Any]:
+    filtered = ", ".join(f"{count:,} {name}" for name, count in audit.filtered.items()) or 0
+    fates = (audit.read, audit.written, audit.quarantined, audit.superseded, filtered, audit.dead)
+    return (audit.table, str(audit.days or "all"), *fates, audit.rows, audit.version, audit.seconds)
+
+
+def _tell_rejects(here: Environment) -> None:
+    for name in here.catalog.tables:
+        found = overview.rejects(here, name, 3)
+        if found.total:
+            click.echo(f"\n{found.total:,} rejected rows of {name}, whole in {found.table.replace('/', '.')}:")
+        for reason, count in found.reasons.items():
+            click.echo(f"  {count:>6,}  {reason}")
+        for row in found.rows.iter_rows(named=True):
+            click.echo(f"          e.g. {row['_source']}, {_place(row)}")
+
+
+def _place(row: dict[str, Any]) -> str:
+    return f"record {row['_offset']}" if row["_offset"] is not None else "the whole file"
+
+
+def _show_answer(here: Environment, query: str) -> None:
+    try:
+        columns, rows = sql.rows(here.lake, query)
+    except LakehouseError:
+        return  # the mart does not exist yet: nothing was landed that reaches it
+    click.echo(f'\nA first answer:  lakehouse sql "{" ".join(query.split())}"\n{printed(columns, list(rows))}')
+
+
+def _tell_next(here: Environment) -> None:
+    example = next(table for table in here.catalog.derived if table.partitions)
+    spans = [span for audit in _audits(here, example.name) for span in audit.made]
+    span = f"{min(s.first for s in spans)}...{max(s.last for s in spans)}" if spans else "A...B"
+    click.echo(
+        "Try next\n"
+        "  make ui                      Dagster's UI on http://127.0.0.1:3000, sensors on\n"
+        "  . .venv/bin/activate         then\n"
+        "  lakehouse tables             rows, bytes, freshness, and what is behind\n"
+        f"  lakehouse audit {example.name}\n"
+        "                               the fate of every row, commit by commit\n"
+        f"  lakehouse quarantine {example.name}\n"
+        "                               rejected rows, and why\n"
+        f"  dagster asset materialize -m lakehouse.definitions --select {example.name} --partition-range {span}\n"
+        "                               a backfill in one run"
+    )

@@ -1,0 +1,80 @@
+"""The command line, and the numbers of invoices."""
+
+import json
+import subprocess
+import sys
+from datetime import date
+from itertools import chain, pairwise
+
+import pytest
+
+from samples.__main__ import main
+from samples.days import Run
+from samples.shop import open_shop
+
+
+def test_it_prints_the_truth_as_an_aligned_table(tmp_path, capsys):
+    assert main(["--out", str(tmp_path), "--days", "3", "--rows", "50"]) == 0
+    printed = capsys.readouterr().out.splitlines()
+    counts = [line for line in printed if line.startswith("  ")]
+    assert [line for line in printed if line not in counts] == ["invoice_lines", "fx_rates"]
+    assert len({len(line) for line in counts[: printed.index("fx_rates") - 1]}) == 1
+
+
+def test_it_prints_the_truth_as_json(made, tmp_path, capsys):
+    main(["--out", str(tmp_path), "--json"])
+    truth = json.loads(capsys.readouterr().out)
+    assert truth == made.truth.as_json()
+    assert truth["invoice_lines"]["by_file"]["sample-2010-12-01.csv.gz"]["dirt"]["repeated_lines"] > 0
+    assert truth["invoice_lines"]["rows_by_day"].keys() == made.truth.invoice_lines.rows_by_day.keys()
+
+
+def test_the_truth_is_not_written_next_to_the_files(tmp_path):
+    main(["--out", str(tmp_path), "--days", "1", "--rows", "20", "--json"])
+    files = [str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()]
+    assert sorted(files) == ["fx_rates/sample-eurofxref-hist.zip", "invoice_lines/sample-2010-12-01.csv.gz"]
+
+
+def test_it_tells_of_files_that_the_truth_does_not_count(tmp_path, capsys):
+    main(["--out", str(tmp_path), "--days", "3", "--rows", "20"])
+    main(["--out", str(tmp_path), "--days", "2", "--rows", "20"])
+    assert capsys.readouterr().err == "Not counted, from another run: 1 files, first sample-2010-12-03.csv.gz\n"
+
+
+@pytest.mark.parametrize(
+    "wrong", [["--days", "0"], ["--rows", "0"], ["--rows", "2000000"], ["--start", "soon"], ["--domain", "x"]]
+)
+def test_it_refuses_what_it_cannot_make(tmp_path, capsys, wrong):
+    with pytest.raises(SystemExit) as stopped:
+        main(["--out", str(tmp_path / "landing"), *wrong])
+    assert stopped.value.code == 2
+    assert "error:" in capsys.readouterr().err
+    assert not (tmp_path / "landing").exists()
+
+
+def test_it_runs_as_a_module(tmp_path):
+    command = [sys.executable, "-W", "error", "-m", "samples", "--out", str(tmp_path), "--days", "1", "--rows", "5"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("invoice_lines\n")
+    assert done.stderr == ""
+
+
+@pytest.mark.parametrize("rows", [1, 2000, 400_000])
+def test_invoice_numbers_have_six_digits_and_start_again_late(rows):
+    run = Run(days=12, rows=rows, seed=1, start=date(2010, 12, 1))
+    numbers = list(chain.from_iterable((day.number(0), day.number(-1)) for day in run.open_days()))
+    assert all(100_000 <= number <= 999_999 for number in numbers)
+    assert len(numbers) == len(set(numbers)) or rows > 100_000
+
+
+def test_the_numbers_of_two_days_never_mix():
+    run = Run(days=60, rows=400, seed=7, start=date(2010, 12, 1))
+    ranges = [(day.number(0), day.number(-1)) for day in run.open_days()]
+    assert all(last < first for (_, last), (first, _) in pairwise(ranges))
+
+
+@pytest.mark.parametrize("rows", [1, 10, 100, 1000])
+def test_a_day_uses_no_more_numbers_than_it_has(rows):
+    run = Run(days=60, rows=rows, seed=7, start=date(2010, 12, 1))
+    used = [len(open_shop(day)) + rows // 10 for day in run.open_days()]  # and some for what comes late
+    assert max(used) < run.block

@@ -1,0 +1,102 @@
+"""Small lakes for tests: a lake, a landing zone and a catalogue in a temporary folder, and what stands in them."""
+
+import hashlib
+import os
+import shutil
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import ModuleType
+
+import polars as pl
+
+from assets.retail import marts, raw, staged
+from lakehouse.catalog import Catalog, collect
+from lakehouse.environment import Environment
+from lakehouse.lake import Lake
+from lakehouse.land import Report, land
+from lakehouse.make import make
+from lakehouse.sources.landing import Landing
+
+SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
+NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
+"""The present, for tests."""
+
+
+def retail() -> Catalog:
+    """The tables of the retail domain."""
+    return collect([raw, staged, marts])
+
+
+def world(folder: Path, catalog: Catalog | None = None) -> Environment:
+    """An empty lake and landing zone; a file needs no rest there."""
+    (folder / "landing").mkdir(parents=True, exist_ok=True)
+    landing = Landing(str(folder / "landing"), rest_seconds=0)
+    return Environment(Lake(str(folder / "lake")), landing, catalog or retail())
+
+
+def catalog_of(**tables: object) -> Catalog:
+    """A catalogue of tables that a test declares itself."""
+    module = ModuleType("declared")
+    vars(module).update(tables)
+    for table in tables.values():
+        if hasattr(table, "transform"):
+            table.transform.__module__ = "declared"
+    return collect([module])
+
+
+def deliver(here: Environment, table: str, *files: Path, at: datetime | None = None) -> None:
+    """Put files into the landing folder of a raw table, as if written at a time (theirs by default)."""
+    folder = Path(here.landing.root) / table
+    folder.mkdir(parents=True, exist_ok=True)
+    for file in files:
+        target = folder / file.name
+        shutil.copy2(file, target)
+        target.chmod(0o644)
+        if at is not None:
+            os.utime(target, (at.timestamp(), at.timestamp()))
+
+
+def write(here: Environment, table: str, name: str, content: bytes | str) -> Path:
+    """Write a file into the landing folder of a raw table."""
+    path = Path(here.landing.root) / table / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return path
+
+
+def land_all(here: Environment) -> dict[str, Report]:
+    """Land everything that lies in landing."""
+    return {
+        table.name: land(here.lake, here.landing, table, now=NOW + timedelta(days=1)) for table in here.catalog.raw()
+    }
+
+
+def bring_up_to_date(here: Environment) -> None:
+    """Land what lies in landing and make again what is stale, until nothing is."""
+    land_all(here)
+    tried: set[tuple[object, ...]] = set()
+    while stale := [part for part in here.planner().stale() if (part.table, part.keys, _versions(here)) not in tried]:
+        part = stale[0]
+        tried.add((part.table, part.keys, _versions(here)))
+        for days in part.spans or (None,):
+            make(here.lake, here.catalog, part.table, days, now=NOW)
+
+
+def _versions(here: Environment) -> tuple[int | None, ...]:
+    return tuple(here.lake.version(name) for name in here.catalog.tables)
+
+
+def content(here: Environment, table: str) -> str:
+    """An order-free hash of a table's rows without the engine's columns; floats count to nine digits."""
+    rows = here.lake.scan(table)
+    columns = [name for name in rows.collect_schema().names() if not name.startswith("_")]
+    floats = [
+        pl.col(name).round_sig_figs(9) for name, t in rows.collect_schema().items() if t.is_float() and name in columns
+    ]
+    frame = rows.select(columns).with_columns(floats).collect().sort(columns, nulls_last=True)
+    return hashlib.sha256(frame.write_csv().encode()).hexdigest()
+
+
+def contents(here: Environment) -> dict[str, str]:
+    """The content of every staged and mart table that exists."""
+    return {name: content(here, name) for name in here.lake.tables() if name.startswith(("staged/", "marts/"))}
