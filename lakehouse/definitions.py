@@ -14,7 +14,7 @@ import assets as domains
 from assets import retail
 from lakehouse import catalog, cli
 from lakehouse.environment import Environment
-from lakehouse.orchestration import assets, demo, healing, sensors
+from lakehouse.orchestration import assets, demo, healing, increments, sensors
 from resources import environment as places
 from resources import settings
 from samples import retail as retail_samples
@@ -41,10 +41,12 @@ def definitions(here: Environment) -> dg.Definitions:
     with warnings.catch_warnings():
         # Single-run backfills and lenient partition mappings are public and still called beta in Dagster 1.13.
         warnings.simplefilter("ignore", dg.BetaWarning)
+        ingest, making = increments.ingest_job(here.catalog), increments.making_jobs(here.catalog)
         return dg.Definitions(
             assets=assets.build(here),
-            sensors=sensors.build(here),
+            sensors=sensors.build(here, ingest, making),
             schedules=[healing.nightly_schedule()],
+            jobs=[ingest, *making],
             resources={assets.RESOURCE: dg.ResourceDefinition.hardcoded_resource(here)},
             executor=dg.in_process_executor,
         )

@@ -1,6 +1,7 @@
 """`make demo`: bring everything up to date through Dagster, then say what happened to every row and what to try next."""
 
 import os
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -105,6 +106,7 @@ def _bring_up_to_date(
 ) -> int:
     """Run what the sensors would ask for, one run after the other; gives how many there were."""
     job = define(here).resolve_implicit_global_asset_job_def()
+    _let_rest(here)
     fresh = tuple(raw.name for raw in here.catalog.raw() if _has_news(here, raw))
     count = 0
     if fresh:
@@ -118,6 +120,13 @@ def _bring_up_to_date(
         asked += runs
         count += len(runs)
     return count
+
+
+def _let_rest(here: Environment) -> None:
+    """Wait for files that were written just now, such as the samples; whoever writes for longer has to call again."""
+    deadline = time.monotonic() + 3 * here.landing.rest_seconds
+    while time.monotonic() < deadline and any(news(here.lake, here.landing, raw).resting for raw in here.catalog.raw()):
+        time.sleep(0.2)
 
 
 def _has_news(here: Environment, raw: RawTable) -> bool:

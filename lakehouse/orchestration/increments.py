@@ -5,6 +5,7 @@ Everything that asks for runs, sensors, schedules and the demonstration, asks he
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import dagster as dg
 
@@ -45,11 +46,42 @@ class Increment:
             return {"dagster/partition": partitions.key(first)}
         return dict(zip(_RANGE, (partitions.key(first), partitions.key(last)), strict=True))
 
-    def request(self, trigger: str) -> dg.RunRequest:
+    def request(self, catalog: Catalog, trigger: str) -> dg.RunRequest:
         """The run request; it has no run key, because the same days may become stale again."""
         tags = {TRIGGER: trigger, **self.partition}
         key = tags.pop("dagster/partition", None)
-        return dg.RunRequest(asset_selection=[asset_key(table) for table in self.tables], tags=tags, partition_key=key)
+        keys = [asset_key(table) for table in self.tables]
+        job = job_names(catalog)[self.calendar]
+        return dg.RunRequest(job_name=job, asset_selection=keys, tags=tags, partition_key=key)
+
+
+def job_names(catalog: Catalog) -> dict[Daily | None, str]:
+    """The job for each calendar, because Dagster wants one for each set of partitions; `whole_job` for none."""
+    names: dict[Daily | None, str] = {None: "whole_job"}
+    for calendar in dict.fromkeys(table.partitions for table in catalog.derived if table.partitions):
+        kind = type(calendar).__name__.lower()
+        name = f"{kind}_job"
+        names[calendar] = name if name not in names.values() else f"{kind}_{calendar.first:%Y%m%d}_{len(names)}_job"
+    return names
+
+
+def making_jobs(catalog: Catalog) -> list[Any]:
+    """A job for each calendar that makes derived tables; those without partitions can run in each."""
+    return [
+        dg.define_asset_job(
+            name,
+            selection=[asset_key(t.name) for t in catalog.derived if t.partitions in (None, calendar)],
+            description="Makes derived tables for a span of days; sensors ask for runs of parts of it.",
+        )
+        for calendar, name in job_names(catalog).items()
+        if calendar or any(table.partitions is None for table in catalog.derived)
+    ]
+
+
+def ingest_job(catalog: Catalog) -> Any:  # noqa: ANN401
+    """The job that lands files."""
+    keys = [asset_key(table.name) for table in catalog.raw()]
+    return dg.define_asset_job("ingest_job", selection=keys, description="Lands the files that lie in landing.")
 
 
 def increments(catalog: Catalog, stale: Iterable[Stale]) -> list[Increment]:

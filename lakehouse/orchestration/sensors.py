@@ -6,7 +6,9 @@ a sensor that lost its cursor looks at everything and asks for the same runs.
 
 import hashlib
 import json
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import dagster as dg
 
@@ -27,20 +29,25 @@ _FAILED = [dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
 _NEWS = "lakehouse/news"
 _TRIES = 3
 _CURSOR_VERSION = 1
+_WATCH_SECONDS = 10.0
+_LOOK_EVERY = 0.4
 
 
-def landing_sensor(environment: Environment) -> dg.SensorDefinition:
+def landing_sensor(environment: Environment, job: Any) -> dg.SensorDefinition:  # noqa: ANN401
     """Asks for one ingest run when files lie in landing that are not landed."""
     raw = environment.catalog.raw()
 
     @dg.sensor(
         name="landing_sensor",
-        target=dg.AssetSelection.assets(*(asset_key(table.name) for table in raw)),
+        job=job,
         minimum_interval_seconds=1,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Asks for one ingest run when there are files in landing that are not landed.",
     )
     def sense(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+        return _watch(environment, lambda: look(context))
+
+    def look(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         if _is_running(context.instance, "landing"):
             return dg.SkipReason("an ingest run is under way")
         try:
@@ -71,18 +78,19 @@ def _may_retry(instance: dg.DagsterInstance, mark: str) -> bool:
     return 0 < len(runs) < _TRIES and runs[0].status in _FAILED
 
 
-def commit_sensor(environment: Environment) -> dg.SensorDefinition:
+def commit_sensor(environment: Environment, jobs: Sequence[Any]) -> dg.SensorDefinition:
     """Asks for runs of exactly the periods that new commits made stale."""
-    derived = environment.catalog.derived
-
     @dg.sensor(
         name="commit_sensor",
-        target=dg.AssetSelection.assets(*(asset_key(table.name) for table in derived)),
+        jobs=jobs,
         minimum_interval_seconds=1,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Reads from the Delta logs which days new commits fall into, and asks for these days downstream.",
     )
     def sense(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+        return _watch(environment, lambda: look(context))
+
+    def look(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         if _is_running(context.instance, "commit"):
             return dg.SkipReason("a run that an earlier commit asked for is under way")
         since, seen = _read_cursor(context.cursor), _versions(environment)
@@ -98,10 +106,21 @@ def commit_sensor(environment: Environment) -> dg.SensorDefinition:
                 cursor=_write_cursor(seen),
             )
         return dg.SensorResult(
-            run_requests=[run.request("commit") for run in runs], cursor=_write_cursor(since, asked=seen)
+            run_requests=[run.request(environment.catalog, "commit") for run in runs], cursor=_write_cursor(since, asked=seen)
         )
 
     return sense
+
+
+def _watch(environment: Environment, look: Callable[[], dg.SensorResult | dg.SkipReason]) -> dg.SensorResult | dg.SkipReason:
+    """Look several times within one tick: Dagster's daemon starts ticks five seconds apart, and a file need not wait.
+
+    In a bucket each look costs requests, so one look has to do.
+    """
+    deadline = time.monotonic() + (_WATCH_SECONDS if environment.lake.is_local else 0)
+    while isinstance(found := look(), dg.SkipReason) and time.monotonic() < deadline:
+        time.sleep(_LOOK_EVERY)
+    return found
 
 
 def _versions(environment: Environment) -> dict[str, int]:
@@ -122,7 +141,6 @@ def _is_running(instance: dg.DagsterInstance, trigger: str) -> bool:
     return bool(instance.get_runs(dg.RunsFilter(tags={TRIGGER: trigger}, statuses=_RUNNING), limit=1))
 
 
-def build(environment: Environment) -> list[dg.SensorDefinition]:
-    """Every sensor."""
-    makers: tuple[Callable[[Environment], dg.SensorDefinition], ...] = (landing_sensor, commit_sensor)
-    return [maker(environment) for maker in makers]
+def build(environment: Environment, ingest: Any, making: Sequence[Any]) -> list[dg.SensorDefinition]:  # noqa: ANN401
+    """Every sensor, for the job that lands files and the jobs that make tables."""
+    return [landing_sensor(environment, ingest), commit_sensor(environment, making)]
