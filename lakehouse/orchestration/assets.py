@@ -58,7 +58,7 @@ def _raw(environment: Environment, table: RawTable) -> dg.AssetsDefinition:
     def landed(context: dg.AssetExecutionContext) -> Events:
         here: Environment = getattr(context.resources, RESOURCE)
         report = _failing_clearly(
-            lambda: land(here.lake, here.landing, table, run_id=context.run_id, progress=here.progress)
+            lambda: land(here.lake, here.landing, table, run_id=context.run.run_id, progress=here.progress)
         )
         yield from landing_events(context, table, report)
 
@@ -109,7 +109,7 @@ def _derived(environment: Environment, table: DerivedTable) -> dg.AssetsDefiniti
         here: Environment = getattr(context.resources, RESOURCE)
         days = partitions.days(context, table)
         try:
-            audit = _failing_clearly(lambda: make(here.lake, here.catalog, table.name, days, run_id=context.run_id))
+            audit = _failing_clearly(lambda: make(here.lake, here.catalog, table.name, days, run_id=context.run.run_id))
         except Refused as refused:
             yield metadata.contract_result(table, refused.audit, str(refused))
             raise dg.Failure(str(refused), allow_retries=False) from refused

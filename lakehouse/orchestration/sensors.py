@@ -7,7 +7,7 @@ a sensor that lost its cursor looks at everything and asks for the same runs.
 import hashlib
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
@@ -32,6 +32,8 @@ _CURSOR_VERSION = 1
 _WATCH_SECONDS = 10.0
 _LOOK_EVERY = 0.4
 
+Answer = dg.SensorResult | dg.SkipReason
+
 
 def landing_sensor(environment: Environment, job: Any) -> dg.SensorDefinition:  # noqa: ANN401
     """Asks for one ingest run when files lie in landing that are not landed."""
@@ -44,32 +46,53 @@ def landing_sensor(environment: Environment, job: Any) -> dg.SensorDefinition:  
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Asks for one ingest run when there are files in landing that are not landed.",
     )
-    def sense(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+    def sense(context: dg.SensorEvaluationContext) -> Answer:
         return _watch(environment, lambda: look(context))
 
-    def look(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+    def look(context: dg.SensorEvaluationContext) -> Answer:
         if _is_running(context.instance, "landing"):
             return dg.SkipReason("an ingest run is under way")
         try:
             found = {table.name: news(environment.lake, environment.landing, table) for table in raw}
         except BusyError as error:
             return dg.SkipReason(str(error))
-        fresh = {name: one for name, one in found.items() if one.ready or one.unreadable}
-        mark = _mark(fresh)
-        if not fresh or (mark == context.cursor and not _may_retry(context.instance, mark)):
-            return dg.SkipReason("nothing new in landing")
-        request = dg.RunRequest(
-            asset_selection=[asset_key(name) for name in fresh], tags={TRIGGER: "landing", _NEWS: mark}
-        )
-        return dg.SensorResult(run_requests=[request], cursor=mark)
+        entries = _entries(found)
+        stored = _asked(context.cursor)
+        asked = {entry: mark for entry, mark in stored.items() if entry in entries}
+        failed = {mark for mark in set(asked.values()) if _may_retry(context.instance, mark)}
+        fresh = sorted(entry for entry in entries if asked.get(entry) in failed | {None})
+        if not fresh:
+            nothing = "nothing new in landing"
+            return (
+                dg.SkipReason(nothing)
+                if asked == stored
+                else dg.SensorResult(skip_reason=nothing, cursor=_write(asked))
+            )
+        mark = hashlib.sha256("".join(fresh).encode()).hexdigest()[:16]
+        keys = [asset_key(name) for name in sorted({entries[entry] for entry in fresh})]
+        request = dg.RunRequest(asset_selection=keys, tags={TRIGGER: "landing", _NEWS: mark})
+        return dg.SensorResult(run_requests=[request], cursor=_write(asked | dict.fromkeys(fresh, mark)))
 
     return sense
 
 
-def _mark(fresh: dict[str, News]) -> str:
-    """A name for a state of the landing zone, so that a file that stays behind is asked for once."""
-    lines = [f"{table} {entry}" for table, one in sorted(fresh.items()) for entry in (*one.ready, *one.unreadable)]
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
+def _entries(found: Mapping[str, News]) -> dict[str, str]:
+    """The raw table of each thing in landing that is not landed, by a short name for it."""
+    return {
+        hashlib.sha256(f"{table} {entry}".encode()).hexdigest()[:16]: table
+        for table, one in found.items()
+        for entry in (*one.ready, *one.unreadable)
+    }
+
+
+def _asked(cursor: str | None) -> dict[str, str]:
+    """What a run was asked for already, with the mark of that run: a repeated file stays behind for ever."""
+    stored = json.loads(cursor) if cursor else {}
+    return stored.get("asked", {}) if stored.get("cursor_version") == _CURSOR_VERSION else {}
+
+
+def _write(asked: Mapping[str, str]) -> str:
+    return json.dumps({"cursor_version": _CURSOR_VERSION, "asked": dict(asked)})
 
 
 def _may_retry(instance: dg.DagsterInstance, mark: str) -> bool:
@@ -80,6 +103,7 @@ def _may_retry(instance: dg.DagsterInstance, mark: str) -> bool:
 
 def commit_sensor(environment: Environment, jobs: Sequence[Any]) -> dg.SensorDefinition:
     """Asks for runs of exactly the periods that new commits made stale."""
+
     @dg.sensor(
         name="commit_sensor",
         jobs=jobs,
@@ -87,10 +111,10 @@ def commit_sensor(environment: Environment, jobs: Sequence[Any]) -> dg.SensorDef
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Reads from the Delta logs which days new commits fall into, and asks for these days downstream.",
     )
-    def sense(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+    def sense(context: dg.SensorEvaluationContext) -> Answer:
         return _watch(environment, lambda: look(context))
 
-    def look(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+    def look(context: dg.SensorEvaluationContext) -> Answer:
         if _is_running(context.instance, "commit"):
             return dg.SkipReason("a run that an earlier commit asked for is under way")
         since, seen = _read_cursor(context.cursor), _versions(environment)
@@ -106,13 +130,14 @@ def commit_sensor(environment: Environment, jobs: Sequence[Any]) -> dg.SensorDef
                 cursor=_write_cursor(seen),
             )
         return dg.SensorResult(
-            run_requests=[run.request(environment.catalog, "commit") for run in runs], cursor=_write_cursor(since, asked=seen)
+            run_requests=[run.request(environment.catalog, "commit") for run in runs],
+            cursor=_write_cursor(since, asked=seen),
         )
 
     return sense
 
 
-def _watch(environment: Environment, look: Callable[[], dg.SensorResult | dg.SkipReason]) -> dg.SensorResult | dg.SkipReason:
+def _watch(environment: Environment, look: Callable[[], Answer]) -> Answer:
     """Look several times within one tick: Dagster's daemon starts ticks five seconds apart, and a file need not wait.
 
     In a bucket each look costs requests, so one look has to do.
