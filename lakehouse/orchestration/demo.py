@@ -1,8 +1,8 @@
-"""`make demo`: bring everything up to date through Dagster, then say what happened to every row and what to try next."""
+"""`make demo`: bring everything up to date through Dagster, then say what happened to every row and what comes next."""
 
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -54,13 +54,14 @@ def run(
     os.environ.setdefault("DAGSTER_HOME", str(home))
     Path(os.environ["DAGSTER_HOME"]).mkdir(parents=True, exist_ok=True)
     with _bar() as progress, dg.DagsterInstance.get() as instance:
-        runs = _bring_up_to_date(replace(here, progress=progress), define, instance)
-    if not runs:
+        _bring_up_to_date(replace(here, progress=progress), define, instance)
+    fresh = _commits_since(here, before)
+    if fresh:
+        _tell(here, fresh)
+    else:
         click.echo(
             "Nothing new: every file in landing is landed, no table is older than its inputs. Nothing was written."
         )
-    else:
-        _tell(here, before)
     _show_answer(here, first_answer)
     _tell_next(here)
 
@@ -71,55 +72,56 @@ def _prepare(here: Environment, make_samples: Callable[[Path], Any]) -> None:
     root = Path(here.landing.root)
     if is_default:
         root.mkdir(parents=True, exist_ok=True)
-    kinds_there = {_is_sample(name) for raw in here.catalog.raw() for name in _names(here, raw)}
-    if not kinds_there and is_default and not _kinds_landed(here):
+    if is_default and not any(_kinds(here, _in_landing).values()) and not any(_kinds(here, _in_lake).values()):
         click.echo(f"Making 60 days of sample files in {root} …")
         make_samples(root)
-        kinds_there = {True}
-    if not kinds_there and not _kinds_landed(here):
+    there, landed_before = _kinds(here, _in_landing), _kinds(here, _in_lake)
+    if not any(there.values()) and not any(landed_before.values()):
         folders = ", ".join(raw.landing for raw in here.catalog.raw())
         raise SetupError(f"There are no files in {root}.\nNext: put them into its folders {folders}.")
-    if len(kinds_there | _kinds_landed(here)) > 1:
-        raise SetupError(
-            f"Sample rows and your own never mix: the lake {here.lake.root} holds "
-            f"{'sample' if True in _kinds_landed(here) else 'other'} data, and {root} the other kind.\n"
-            "Next: keep them apart with another folder, `make demo LAKEHOUSE_DATA=<folder> …`, or start afresh with "
-            "`make clean-data`, which deletes data/."
-        )
+    for domain, kinds in there.items():
+        if len(kinds | landed_before[domain]) > 1:
+            raise SetupError(
+                f"Sample rows and your own never mix: of the domain {domain}, the lake {here.lake.root} and the landing "
+                f"folder {root} hold both kinds.\nNext: keep them apart with another folder, `make demo "
+                "LAKEHOUSE_DATA=<folder> …`, or start afresh with `make clean-data`, which deletes data/."
+            )
 
 
-def _names(here: Environment, raw: RawTable) -> list[str]:
+Names = Callable[[Environment, RawTable], list[str]]
+
+
+def _kinds(here: Environment, names: Names) -> dict[str, set[bool]]:
+    """For each domain, whether its files are samples (True), somebody's own (False), or both."""
+    kinds: dict[str, set[bool]] = {raw.domain: set() for raw in here.catalog.raw()}
+    for raw in here.catalog.raw():
+        kinds[raw.domain] |= {name.rsplit("/", 1)[-1].startswith(SAMPLE) for name in names(here, raw)}
+    return kinds
+
+
+def _in_landing(here: Environment, raw: RawTable) -> list[str]:
     return [entry.name for entry in here.landing.entries(raw.landing) if entry.problem is None]
 
 
-def _kinds_landed(here: Environment) -> set[bool]:
-    sources = [source for raw in here.catalog.raw() for source in landed(here.lake, raw.name).by_digest.values()]
-    return {_is_sample(source) for source in sources}
-
-
-def _is_sample(name: str) -> bool:
-    return name.rsplit("/", 1)[-1].startswith(SAMPLE)
+def _in_lake(here: Environment, raw: RawTable) -> list[str]:
+    return list(landed(here.lake, raw.name).by_digest.values())
 
 
 def _bring_up_to_date(
     here: Environment, define: Callable[[Environment], dg.Definitions], instance: dg.DagsterInstance
-) -> int:
-    """Run what the sensors would ask for, one run after the other; gives how many there were."""
+) -> None:
+    """Run what the sensors would ask for, one run after the other."""
     job = define(here).resolve_implicit_global_asset_job_def()
     _let_rest(here)
     fresh = tuple(raw.name for raw in here.catalog.raw() if _has_news(here, raw))
-    count = 0
     if fresh:
         _execute(job, Increment(fresh), instance)
-        count += 1
     asked: list[Increment] = []
     while runs := [one for one in increments(here.catalog, here.planner().stale()) if one not in asked]:
         for one in runs:
             click.echo(f"  making {', '.join(one.tables)}{f'  {one.days}' if one.days else ''}")
             _execute(job, one, instance)
         asked += runs
-        count += len(runs)
-    return count
 
 
 def _let_rest(here: Environment) -> None:
@@ -168,12 +170,14 @@ def _bar() -> Iterator[Callable[[str, int, int], None]]:
         yield tell
 
 
-def _tell(here: Environment, before: dict[str, int | None]) -> None:
-    """Each commit of this call by fate, and the rejected rows with their reasons."""
-    fresh: list[Audit] = []
-    for name in here.catalog.tables:
-        known = before[name]
-        fresh += [audit for audit in _audits(here, name) if known is None or (audit.version or 0) > known]
+def _commits_since(here: Environment, before: Mapping[str, int | None]) -> list[Audit]:
+    """The audits of the commits that were made since some versions."""
+    known = {name: -1 if version is None else version for name, version in before.items()}
+    return [a for name in here.catalog.tables for a in _audits(here, name) if (a.version or 0) > known[name]]
+
+
+def _tell(here: Environment, fresh: Sequence[Audit]) -> None:
+    """Each commit by fate, and the rejected rows with their reasons."""
     columns = (
         "table",
         "days",
@@ -229,7 +233,8 @@ def _show_answer(here: Environment, query: str) -> None:
 
 
 def _tell_next(here: Environment) -> None:
-    example = next(table for table in here.catalog.derived if table.partitions)
+    made = [table for table in here.catalog.derived if table.partitions and _audits(here, table.name)]
+    example = next(iter(made), here.catalog.derived[0])
     spans = [span for audit in _audits(here, example.name) for span in audit.made]
     span = f"{min(s.first for s in spans)}...{max(s.last for s in spans)}" if spans else "A...B"
     click.echo(

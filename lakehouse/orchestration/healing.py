@@ -1,7 +1,7 @@
 """The nightly schedule that heals: what is not landed is landed, what is staler than its inputs is made again.
 
-It asks the tables, not the sensors, and so finds what a sensor missed. One run does it all, in the order in which tables
-read each other, and tells Dagster of each partition that it made.
+It asks the tables, not the sensors, and so finds what a sensor missed. One run does it all, in the order in which
+tables read each other, and tells Dagster of each partition that it made.
 """
 
 from typing import Any

@@ -107,5 +107,5 @@ def readable_result(table: RawTable, report: Report) -> dg.AssetCheckResult:
             "dead_letters": dead,
             "refused_files": dg.MetadataValue.md("\n".join(f"- {line}" for line in report.refused) or "none"),
         },
-        description=f"{dead:,} dead letters in quarantine.dead_letters; {len(report.refused):,} files could not be read.",
+        description=f"{dead:,} dead letters in quarantine.dead_letters; {len(report.refused):,} files not readable.",
     )

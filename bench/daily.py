@@ -1,0 +1,84 @@
+"""A year of readings as a table of its own: 365 days, made by Dagster in one run, and written plainly."""
+
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import polars as pl
+
+from lakehouse.audit import Audit
+from lakehouse.contract import Contract, Field, Instant
+from lakehouse.draft import Sheet
+from lakehouse.lake import Lake
+from lakehouse.publish import publish
+from lakehouse.rules import cast
+from lakehouse.tables import EVENT_DATE, ORIGIN, raw, staged
+from lakehouse.windows import Daily
+
+FIRST = date(2024, 1, 1)
+DAYS = 365
+
+
+class Reading(Contract):
+    """One reading of one meter."""
+
+    meter: pl.Int64 = Field(ge=0)
+    power: float = Field(ge=0, le=100_000, unit="W")
+    read_at: Instant = Field()
+    read_date: date = Field()
+
+    class Table:
+        event_time = "read_at"
+        window = "read_date"
+
+
+raw_readings = raw(
+    "readings", "Readings as delivered.", columns=("meter", "power", "read_at"), day=pl.col("read_at").str.head(10).str.to_date()
+)
+
+
+def typed(readings: pl.LazyFrame) -> pl.LazyFrame:
+    """The readings with their types."""
+    return cast(
+        readings,
+        meter=pl.col("meter").cast(pl.Int64, strict=False),
+        power=pl.col("power").cast(pl.Float64, strict=False),
+        read_at=pl.col("read_at").str.to_datetime("%Y-%m-%d %H:%M:%S", strict=False, time_zone="UTC", time_unit="us"),
+        read_date=pl.col("read_at").str.head(10).str.to_date(strict=False),
+    )
+
+
+@staged(Reading, partitions=Daily(FIRST))
+def readings(raw_readings: pl.LazyFrame) -> pl.LazyFrame:
+    """Typed readings."""
+    return typed(raw_readings)
+
+
+def fill(lake: Lake, rows_a_day: int) -> None:
+    """Make the raw table: text, in files of a month, as a year of deliveries and a compaction would leave it."""
+    now = datetime(2025, 1, 1, tzinfo=UTC)
+    for month in range(1, 13):
+        days = pl.date_range(date(2024, month, 1), date(2024, month, 1), eager=True).dt.month_end()[0].day
+        index = pl.int_range(rows_a_day * days, eager=True)
+        moment = pl.datetime(2024, month, 1, time_unit="us") + pl.duration(
+            days=pl.col("n") // rows_a_day, seconds=pl.col("n") * 86_399 // rows_a_day % 86_399
+        )
+        rows = pl.LazyFrame({"n": index}).select(
+            (pl.col("n") % 997).cast(pl.String).alias("meter"),
+            (pl.col("n") * 7919 % 90_000 / 10).cast(pl.String).alias("power"),
+            moment.dt.to_string("%Y-%m-%d %H:%M:%S").alias("read_at"),
+            pl.lit(f"{month}.csv#0").alias("_source"),
+            (pl.col("n") + 1).alias("_offset"),
+            pl.lit(now, dtype=ORIGIN["_modified_at"]).alias("_modified_at"),
+            pl.lit("bench").alias("_batch_id"),
+            pl.lit(now, dtype=ORIGIN["_ingested_at"]).alias("_ingested_at"),
+        )
+        rows = rows.with_columns(raw_readings.day.alias(EVENT_DATE)).filter(pl.col(EVENT_DATE) <= date(2024, 12, 30))
+        name = raw_readings.name
+        publish(lake, Sheet(name, rows, "append"), lambda f: Audit(table="raw", mode="append", read=f.rows, written=f.rows))
+
+
+def plain(lake: Lake, target: Path) -> int:
+    """The same rows in one unpartitioned write of Polars, unaudited."""
+    rows = typed(lake.scan(raw_readings.name)).select("meter", "power", "read_at", "read_date", "_source", "_offset")
+    rows.sink_delta(str(target / "plain"), mode="overwrite")
+    return 0

@@ -1,0 +1,77 @@
+"""Wrong settings are named all at once, in a message that says what to do, before anything is touched."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lakehouse.errors import SetupError
+from resources import settings
+
+
+@pytest.fixture(autouse=True)
+def no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("LAKEHOUSE_")]:
+        monkeypatch.delenv(name)
+
+
+def refusal(monkeypatch: pytest.MonkeyPatch, **values: str) -> str:
+    for name, value in values.items():
+        monkeypatch.setenv(f"LAKEHOUSE_{name}", value)
+    with pytest.raises(SetupError) as refused:
+        settings.load()
+    return str(refused.value)
+
+
+def test_a_laptop_needs_no_setting():
+    assert settings.load().lake_uri == str(settings.ROOT / "data" / "lake")
+
+
+def test_an_unknown_setting_is_refused_and_the_known_ones_are_named(monkeypatch):
+    told = refusal(monkeypatch, LAEK="x")
+    assert "LAKEHOUSE_LAEK is no setting" in told
+    assert "known are LAKEHOUSE_DATA, " in told
+    assert "LAKEHOUSE_LAKE, LAKEHOUSE_LANDING" in told
+
+
+@pytest.mark.parametrize("value", ["soon", "-1", "nan", "inf", ""])
+def test_rest_seconds_have_to_be_a_number_from_zero(monkeypatch, value):
+    assert "LAKEHOUSE_REST_SECONDS: " in refusal(monkeypatch, REST_SECONDS=value)
+
+
+@pytest.mark.parametrize("value", ["{", '"text"', "[1]", ""])
+def test_storage_options_have_to_be_an_object_in_json(monkeypatch, value):
+    assert "LAKEHOUSE_STORAGE_OPTIONS: " in refusal(monkeypatch, STORAGE_OPTIONS=value)
+
+
+def test_an_empty_place_is_refused(monkeypatch):
+    assert "LAKEHOUSE_LAKE: " in refusal(monkeypatch, LAKE=" ")
+
+
+def test_every_wrong_setting_is_named_at_once(monkeypatch):
+    told = refusal(monkeypatch, LAEK="x", REST_SECONDS="soon", STORAGE_OPTIONS="{", LANDING="")
+    names = ("LAEK is no setting", "REST_SECONDS: ", "STORAGE_OPTIONS: ", "LANDING: ")
+    assert [name for name in names if f"LAKEHOUSE_{name}" not in told] == []
+    assert told.splitlines()[-1].startswith("Next: ")
+
+
+def test_no_message_shows_a_secret(monkeypatch):
+    told = refusal(monkeypatch, STORAGE_OPTIONS='{"aws_secret_access_key": ["hush"]', REST_SECONDS="soon")
+    assert "hush" not in told
+
+
+def test_no_message_shows_a_secret_of_the_wrong_type(monkeypatch):
+    assert "hush" not in refusal(monkeypatch, STORAGE_OPTIONS='{"aws_secret_access_key": ["hush"]}')
+
+
+def test_the_command_tells_of_a_wrong_setting_without_a_traceback(tmp_path):
+    environment = {**os.environ, "LAKEHOUSE_DATA": str(tmp_path / "data"), "LAKEHOUSE_LAEK": "x"}
+    done = subprocess.run(
+        [Path(sys.executable).parent / "lakehouse", "tables"], env=environment, capture_output=True, text=True
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "LAKEHOUSE_LAEK is no setting" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "data").exists()

@@ -1,0 +1,40 @@
+"""Fixtures of the law tests: worlds that are made once and only read, and one that each test has for itself."""
+
+from pathlib import Path
+
+import pytest
+from support.worlds import bring_up_to_date, deliver, world
+from tills import till
+
+from lakehouse.environment import Environment
+from samples import Truth, generate
+
+
+def deliver_all(here: Environment, folder: Path) -> None:
+    """Deliver every sample file."""
+    for table in ("invoice_lines", "fx_rates"):
+        deliver(here, table, *sorted((folder / table).iterdir()))
+
+
+@pytest.fixture(scope="session")
+def stocked(samples: tuple[Path, Truth], tmp_path_factory: pytest.TempPathFactory) -> tuple[Environment, Truth]:
+    """All sample files landed at once and everything made of them; to be read only."""
+    folder, truth = samples
+    here = world(tmp_path_factory.mktemp("stocked"))
+    deliver_all(here, folder)
+    bring_up_to_date(here)
+    return here, truth
+
+
+@pytest.fixture(scope="session")
+def fortnight(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two weeks of sample files: a copy and lines of an earlier day among them."""
+    folder = tmp_path_factory.mktemp("fortnight")
+    generate(folder, days=14, rows=150, seed=11)
+    return folder
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Environment:
+    """An empty lake of the till."""
+    return world(tmp_path, till())

@@ -1,0 +1,136 @@
+"""Parquet, rule by rule: types stay, but for those that Delta Lake cannot hold or that leave an instant in doubt."""
+
+import io
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
+
+import polars as pl
+import pytest
+
+NAME = "a.parquet"
+AT = datetime(2024, 1, 31, 23, 59, 59)  # noqa: DTZ001
+
+
+def parquet(**columns) -> bytes:
+    file = io.BytesIO()
+    pl.DataFrame(columns).write_parquet(file)
+    return file.getvalue()
+
+
+def typed(values, dtype) -> pl.Series:
+    return pl.Series(values, dtype=dtype)
+
+
+def dtype_of(seen, column):
+    return pl.read_parquet_schema(next(seen.delivery.rows.iterdir()))[column]
+
+
+@pytest.mark.parametrize(
+    ("values", "dtype"),
+    [
+        ([1, None], pl.Int32()),
+        ([1.5, None], pl.Float64()),
+        ([True, None], pl.Boolean()),
+        (["x", ""], pl.String()),
+        ([b"\xff", None], pl.Binary()),
+        ([date(2024, 1, 31)], pl.Date()),
+        ([Decimal("1.50")], pl.Decimal(10, 2)),
+        ([datetime(2024, 1, 31, tzinfo=UTC)], pl.Datetime("us", "UTC")),
+        ([[1, None], []], pl.List(pl.Int64())),
+        ([{"x": 1, "y": "z"}], pl.Struct({"x": pl.Int64(), "y": pl.String()})),
+    ],
+)
+def test_what_delta_can_hold_stays_as_it_is(read, values, dtype):
+    seen = read(parquet(a=typed(values, dtype)), NAME)
+    assert (seen.values("a"), dtype_of(seen, "a")) == (values, dtype)
+
+
+@pytest.mark.parametrize(
+    ("values", "dtype", "expected"),
+    [
+        ([AT, None], pl.Datetime("ns"), ["2024-01-31 23:59:59", None]),
+        ([AT + timedelta(microseconds=500_000)], pl.Datetime("us"), ["2024-01-31 23:59:59.500"]),
+        ([timedelta(minutes=90)], pl.Duration("us"), ["PT1H30M"]),
+        ([time(8, 30)], pl.Time(), ["08:30:00"]),
+        (["x", None], pl.Categorical(), ["x", None]),
+        (["x"], pl.Enum(["x", "y"]), ["x"]),
+        ([None], pl.Null(), [None]),
+        ([{"x": AT}, None], pl.Struct({"x": pl.Datetime("us")}), ['{"x":"2024-01-31 23:59:59"}', None]),
+        ([[AT], []], pl.List(pl.Datetime("us")), ['["2024-01-31 23:59:59"]', "[]"]),
+        ([{"x": 1, "X": 2}], pl.Struct({"x": pl.Int64(), "X": pl.Int64()}), ['{"x":1,"X":2}']),
+    ],
+)
+def test_what_is_in_doubt_becomes_text(read, values, dtype, expected):
+    seen = read(parquet(a=typed(values, dtype)), NAME)
+    assert (seen.values("a"), dtype_of(seen, "a")) == (expected, pl.String())
+
+
+@pytest.mark.parametrize(
+    ("dtype", "wider"),
+    [
+        (pl.UInt8(), pl.Int16()),
+        (pl.UInt32(), pl.Int64()),
+        (pl.UInt64(), pl.Decimal(20, 0)),
+        (pl.Float16(), pl.Float32()),
+    ],
+)
+def test_types_unknown_to_delta_become_the_next_larger(read, dtype, wider):
+    seen = read(parquet(a=typed([7], dtype)), NAME)
+    assert (seen.values("a"), dtype_of(seen, "a")) == ([7], wider)
+
+
+def test_arrays_become_lists(read):
+    seen = read(parquet(a=typed([[1, 2]], pl.Array(pl.Int64, 2))), NAME)
+    assert (seen.values("a"), dtype_of(seen, "a")) == ([[1, 2]], pl.List(pl.Int64()))
+
+
+@pytest.mark.parametrize("unit", ["ms", "ns"])
+def test_instants_become_microseconds_utc(read, unit):
+    at = typed([AT], pl.Datetime(unit)).dt.replace_time_zone("Europe/Berlin")
+    seen = read(parquet(a=at), NAME)
+    assert dtype_of(seen, "a") == pl.Datetime("us", "UTC")
+    assert seen.values("a") == [datetime(2024, 1, 31, 22, 59, 59, tzinfo=UTC)]
+
+
+def test_instants_that_need_nanoseconds_become_text(read):
+    at = typed([1, None], pl.Int64()).cast(pl.Datetime("ns", "UTC"))
+    assert read(parquet(a=at), NAME).values("a") == ["1970-01-01T00:00:00.000000001+00:00", None]
+
+
+def test_rows_are_numbered_in_their_order(read):
+    seen = read(parquet(a=list(range(1000))), NAME)
+    assert seen.offsets == list(range(1, 1001))
+    assert seen.values("a") == list(range(1000))
+
+
+def test_required_columns_take_the_required_spelling(read):
+    assert read(parquet(TRIP=[1]), NAME, required=["trip"]).delivery.columns == ("trip",)
+
+
+@pytest.mark.parametrize(
+    ("columns", "reason"),
+    [
+        ({"a": []}, "no rows"),
+        ({"a": [1], "A": [2]}, "duplicate column names: a, A"),
+        ({"_a": [1]}, "reserved for the engine: _a"),
+        ({"b": [1]}, "columns missing: a; the file has: b"),
+    ],
+)
+def test_files_of_no_use_are_refused(read, columns, reason):
+    assert reason in read(parquet(**columns), NAME, required=["a"] if "b" in columns else []).delivery.refused
+
+
+@pytest.mark.parametrize(
+    ("cut", "reason"), [(-1, "cut off"), (100, "cut off"), (4, "cut off"), (3, "not a Parquet file")]
+)
+def test_a_cut_off_file_is_refused(read, cut, reason):
+    assert reason in read(parquet(a=list(range(1000)))[:cut], NAME).delivery.refused
+
+
+def test_a_csv_that_claims_to_be_parquet_is_refused(read):
+    assert "not a Parquet file" in read(b"a,b\n1,2\n", NAME).delivery.refused
+
+
+@pytest.mark.parametrize("middle", [b"", b"\0" * 40, b"\xff" * 40])
+def test_damage_inside_is_refused(read, middle):
+    assert "damaged" in read(b"PAR1" + middle + b"\x08\0\0\0PAR1", NAME).delivery.refused

@@ -1,0 +1,93 @@
+"""The account of a commit: its fates, the law of conservation, and the way into a commit and back."""
+
+import json
+from dataclasses import replace
+from datetime import UTC, date, datetime
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lakehouse.audit import Audit, Provenance, total
+from lakehouse.errors import LawError
+from lakehouse.windows import Days
+
+COUNTS = st.integers(0, 10**12)
+DAYS = st.tuples(st.dates(), st.dates()).map(lambda ends: Days(min(ends), max(ends)))
+NAMES = st.text(max_size=8)
+
+AUDITS = st.builds(
+    Audit,
+    table=NAMES,
+    mode=st.sampled_from(["append", "replace"]),
+    read=COUNTS,
+    written=COUNTS,
+    quarantined=COUNTS,
+    superseded=COUNTS,
+    filtered=st.dictionaries(NAMES, COUNTS, max_size=2),
+    dead=COUNTS,
+    days=st.none() | DAYS,
+    made=st.lists(DAYS, max_size=2).map(tuple),
+    untouched=st.lists(st.dates(), max_size=2).map(tuple),
+    rules=st.dictionaries(NAMES, COUNTS, max_size=2),
+    rows=COUNTS,
+    seconds=st.floats(0, 1e6),
+    made_at=st.datetimes(timezones=st.just(UTC)),
+    notes=st.lists(NAMES, max_size=2).map(tuple),
+    provenance=st.builds(
+        Provenance, run_id=NAMES, inputs=st.dictionaries(NAMES, st.integers(-1, 99)), batch_id=st.none() | NAMES
+    ),
+    version=st.integers(0, 99),
+)
+
+
+@settings(max_examples=80, deadline=None)
+@given(AUDITS)
+def test_an_audit_comes_back_from_its_stored_form_as_it_was(audit):
+    stored = json.loads(json.dumps(audit.to_metadata()))
+    assert Audit.from_metadata(stored, audit.version) == audit
+
+
+def test_figures_by_day_are_not_stored():
+    audit = Audit("staged/t", "replace", 1, 1, by_day={date(2020, 1, 1): {"judged": 1}})
+    assert "by_day" not in audit.to_metadata()
+    assert Audit.from_metadata(audit.to_metadata(), 3) == replace(audit, by_day={}, version=3)
+
+
+def test_an_audit_that_adds_up_is_balanced():
+    audit = Audit("staged/t", "replace", 15, 1, quarantined=2, superseded=3, filtered={"a": 2, "b": 3}, dead=4)
+    assert audit.balanced() is audit
+
+
+@pytest.mark.parametrize("fate", ["written", "quarantined", "superseded", "dead"])
+@pytest.mark.parametrize("by", [1, -1])
+def test_a_row_without_a_fate_breaks_the_law(fate, by):
+    audit = Audit("staged/t", "replace", 10, 4, quarantined=3, superseded=2, dead=1)
+    with pytest.raises(LawError, match=f"10 rows were read, but {10 + by} have a fate"):
+        replace(audit, **{fate: getattr(audit, fate) + by}).balanced()
+
+
+def test_a_broken_law_names_the_table_the_days_and_every_fate():
+    day = date(2020, 1, 1)
+    with pytest.raises(LawError) as refusal:
+        Audit("staged/t", "replace", 9, 1, filtered={"tests": 2}, days=Days(day, day)).balanced()
+    assert str(refusal.value).splitlines()[:5] == [
+        "staged/t [2020-01-01]: 9 rows were read, but 3 have a fate. Nothing was published.",
+        "  - written 1",
+        "  - quarantined 0",
+        "  - superseded 0",
+        "  - filtered: tests 2",
+    ]
+
+
+def test_the_fates_of_several_commits_add_up():
+    audits = [Audit("t", "replace", 3, 2, quarantined=1), Audit("t", "replace", 5, 3, filtered={"tests": 2})]
+    assert total(audits) == {"read": 8, "written": 5, "quarantined": 1, "superseded": 0, "filtered: tests": 2}
+
+
+def test_the_fates_of_no_commit_are_nothing_read():
+    assert total([]) == {"read": 0}
+
+
+def test_an_audit_is_made_now_unless_it_says_otherwise():
+    assert abs(datetime.now(UTC) - Audit("t", "append", 0, 0).made_at).total_seconds() < 5
