@@ -32,7 +32,10 @@ class Reading(Contract):
 
 
 raw_readings = raw(
-    "readings", "Readings as delivered.", columns=("meter", "power", "read_at"), day=pl.col("read_at").str.head(10).str.to_date()
+    "readings",
+    "Readings as delivered.",
+    columns=("meter", "power", "read_at"),
+    day=pl.col("read_at").str.head(10).str.to_date(),
 )
 
 
@@ -74,7 +77,7 @@ def fill(lake: Lake, rows_a_day: int) -> None:
         )
         rows = rows.with_columns(raw_readings.day.alias(EVENT_DATE)).filter(pl.col(EVENT_DATE) <= date(2024, 12, 30))
         name = raw_readings.name
-        publish(lake, Sheet(name, rows, "append"), lambda f: Audit(table="raw", mode="append", read=f.rows, written=f.rows))
+        publish(lake, Sheet(name, rows, "append"), lambda f: Audit(name, "append", read=f.rows, written=f.rows))  # noqa: B023
 
 
 def plain(lake: Lake, target: Path) -> int:

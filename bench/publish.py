@@ -40,7 +40,7 @@ def compare(scales: list[float], rounds: int) -> None:
 
     peaks: dict[float, float] = {}
     for scale in scales:
-        csv = generated(scale)
+        generated(scale)
         costs: dict[str, list] = {"ours": [], "sink_delta": [], "sink_parquet": []}
         for turn in range(rounds):
             for way in list(costs) if turn % 2 == 0 else list(reversed(costs)):

@@ -1,9 +1,13 @@
 """The settings of this lakehouse: where data lies, and how to reach it. Every one has a name that starts `LAKEHOUSE_`."""
 
+import json
+import os
 from pathlib import Path
+from typing import Annotated
 
+from dotenv import dotenv_values
 from pydantic import Field, SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from lakehouse.errors import SetupError, listed
 
@@ -21,13 +25,13 @@ class Settings(BaseSettings):
         rest_seconds: how long a delivered file has to lie unchanged before it counts as complete.
     """
 
-    model_config = SettingsConfigDict(env_prefix="LAKEHOUSE_", extra="forbid", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="LAKEHOUSE_", extra="ignore", frozen=True)
 
     data: Path = ROOT / "data"
     lake: str | None = None
     landing: str | None = None
-    storage_options: dict[str, SecretStr] = Field(default_factory=dict)
-    rest_seconds: float = Field(default=1.0, ge=0)
+    storage_options: Annotated[dict[str, SecretStr], NoDecode] = Field(default_factory=dict)
+    rest_seconds: float = Field(default=1.0, ge=0, allow_inf_nan=False)
 
     @field_validator("data")
     @classmethod
@@ -42,6 +46,15 @@ class Settings(BaseSettings):
         if not place.strip():
             raise ValueError("is empty; leave it out, or name a folder or a URI")
         return str((ROOT / Path(place).expanduser()).resolve())
+
+    @field_validator("storage_options", mode="before")
+    @classmethod
+    def _decoded(cls, text: object) -> object:
+        """Decoded here and not by pydantic-settings, so that broken JSON is one problem among others."""
+        try:
+            return json.loads(text) if isinstance(text, str) else text
+        except json.JSONDecodeError as error:
+            raise ValueError(f"is not JSON: {error.msg} at character {error.colno}") from None
 
     @property
     def lake_uri(self) -> str:
@@ -60,17 +73,17 @@ class Settings(BaseSettings):
 
 
 def load() -> Settings:
-    """The settings of this process, from its environment.
+    """The settings of this process: from its environment, or from `.env` in the folder where it is called, as for Dagster.
 
     Raises:
         SetupError: naming every setting that is unknown or wrong.
     """
-    import os  # noqa: PLC0415
-
+    file = Path.cwd() / ".env"
     known = {f"LAKEHOUSE_{name.upper()}" for name in Settings.model_fields} | {"LAKEHOUSE_KILL_AT"}
-    problems = [f"{name} is no setting" for name in os.environ if name.startswith("LAKEHOUSE_") and name not in known]
+    given = [name for name in {**dotenv_values(file), **os.environ} if name.startswith("LAKEHOUSE_")]
+    problems = [f"{name} is no setting" for name in sorted(given) if name not in known]
     try:
-        settings = Settings()
+        settings = Settings(_env_file=file)  # type: ignore[call-arg]
     except ValidationError as error:
         problems += [f"LAKEHOUSE_{'.'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors()]
     if problems:

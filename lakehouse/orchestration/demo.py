@@ -82,8 +82,8 @@ def _prepare(here: Environment, make_samples: Callable[[Path], Any]) -> None:
     for domain, kinds in there.items():
         if len(kinds | landed_before[domain]) > 1:
             raise SetupError(
-                f"Sample rows and your own never mix: of the domain {domain}, the lake {here.lake.root} and the landing "
-                f"folder {root} hold both kinds.\nNext: keep them apart with another folder, `make demo "
+                f"Sample rows and your own never mix: in the domain {domain}, the lake {here.lake.root} and the "
+                f"landing folder {root} hold both kinds.\nNext: keep them apart with another folder, `make demo "
                 "LAKEHOUSE_DATA=<folder> …`, or start afresh with `make clean-data`, which deletes data/."
             )
 

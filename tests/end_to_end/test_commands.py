@@ -1,0 +1,91 @@
+"""The commands of the README, as a person types them; the folder here has a `.env`, as `make` writes it into the root."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+BIN = Path(sys.executable).parent
+README = (ROOT / "README.md").read_text()
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """A lake of samples, as `make demo` leaves it."""
+    data = tmp_path_factory.mktemp("data")
+    (data / "dagster").mkdir()
+    (data / "dagster" / "dagster.yaml").write_text((ROOT / "dagster.yaml").read_text())
+    (data / ".env").write_text(f"DAGSTER_HOME={data / 'dagster'}\nLAKEHOUSE_DATA={data}\n")
+    made = {**os.environ, "HERE": str(data), "DAGSTER_HOME": str(data / "dagster"), "PYTHONWARNINGS": "ignore"}
+    made["PATH"] = f"{BIN}{os.pathsep}{made['PATH']}"
+    shell("lakehouse demo", made)
+    return made
+
+
+def shell(command: str, environment: dict[str, str]) -> str:
+    done = subprocess.run(
+        ["bash", "-euc", command],
+        env=environment,
+        cwd=environment["HERE"],
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def commands(first_word: str) -> list[str]:
+    blocks = "\n".join(re.findall(r"```sh\n(.*?)```", README, re.DOTALL)).replace("\\\n", " ")
+    return [line.partition("  #")[0].strip() for line in blocks.splitlines() if line.startswith(first_word)]
+
+
+@pytest.mark.parametrize("command", commands("lakehouse"))
+def test_each_lakehouse_command_of_the_readme_answers(command: str, environment: dict[str, str]):
+    assert shell(command, environment).strip()
+
+
+def test_the_make_targets_of_the_readme_exist():
+    makefile = (ROOT / "Makefile").read_text()
+    targets = {line.split()[1] for line in commands("make")}
+    assert targets >= {"demo", "test", "ui"}
+    assert all(re.search(rf"^{target}:", makefile, re.MULTILINE) for target in targets)
+
+
+def test_the_backfill_of_the_readme_is_one_run_that_the_ui_shows(environment: dict[str, str], monkeypatch):
+    [command] = commands("dagster asset materialize")
+    shell(command, environment)
+    monkeypatch.setenv("DAGSTER_HOME", environment["DAGSTER_HOME"])
+    with dg.DagsterInstance.get() as instance:
+        latest = instance.get_runs(limit=1)[0]
+        filled = instance.get_materialized_partitions(dg.AssetKey(["staged", "invoice_lines"]))
+    assert latest.status == dg.DagsterRunStatus.SUCCESS
+    assert {"2010-12-01", "2011-01-28"} <= filled
+
+
+def test_a_second_demo_writes_nothing_and_says_so(environment: dict[str, str]):
+    shell("lakehouse demo", environment)
+    logs = sorted((Path(environment["HERE"]) / "lake").rglob("_delta_log/*.json"))
+    assert "Nothing new" in shell("lakehouse demo", environment)
+    assert logs == sorted((Path(environment["HERE"]) / "lake").rglob("_delta_log/*.json"))
+
+
+def test_the_demo_refuses_to_mix_samples_with_other_files(environment: dict[str, str], tmp_path: Path):
+    (tmp_path / "invoice_lines").mkdir()
+    (tmp_path / "invoice_lines" / "mine.csv").write_text("InvoiceNo\n1\n")
+    done = subprocess.run(
+        [BIN / "lakehouse", "demo"],
+        env={**environment, "LAKEHOUSE_LANDING": str(tmp_path)},
+        cwd=environment["HERE"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "never mix" in done.stderr

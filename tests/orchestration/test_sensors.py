@@ -1,0 +1,147 @@
+"""The sensors and the healing job, on a real lake and an ephemeral Dagster instance."""
+
+from datetime import date
+
+import dagster as dg
+import pytest
+from support.worlds import NOW, bring_up_to_date, deliver, land_all, write
+
+from lakehouse.definitions import definitions
+from lakehouse.environment import Environment
+from lakehouse.errors import SetupError
+from lakehouse.make import make
+from lakehouse.orchestration import sensors
+from lakehouse.windows import Days
+
+FIRST = Days(date(2010, 12, 1), date(2010, 12, 1))
+
+
+@pytest.fixture(autouse=True)
+def one_look(monkeypatch):
+    monkeypatch.setattr(sensors, "_WATCH_SECONDS", 0)
+
+
+@pytest.fixture
+def instance():
+    with dg.DagsterInstance.ephemeral() as made:
+        yield made
+
+
+def tick(here: Environment, instance: dg.DagsterInstance, name: str, cursor: str | None = None):
+    defs = definitions(here)
+    sensor = next(sensor for sensor in defs.sensors or [] if sensor.name == name)
+    with dg.build_sensor_context(instance=instance, cursor=cursor, definitions=defs) as context:
+        return sensor(context)
+
+
+def lines(day: str, count: int = 5) -> str:
+    rows = "".join(f"53636{n},85123A,X,{n + 1},{day} 08:2{n}:00,1,1,France\n" for n in range(count))
+    return f"InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country\n{rows}"
+
+
+def requests(result) -> list[tuple[list[str], str | None]]:
+    found = []
+    for request in result.run_requests or []:
+        first = request.partition_key or request.tags.get("dagster/asset_partition_range_start")
+        last = request.partition_key or request.tags.get("dagster/asset_partition_range_end")
+        found.append((["/".join(k.path) for k in request.asset_selection], f"{first}...{last}" if first else None))
+    return found
+
+
+def test_news_in_landing_asks_for_one_run_of_the_tables_that_have_it(here, instance):
+    write(here, "invoice_lines", "a.csv", lines("2010-12-01"))
+    write(here, "invoice_lines", "b.csv", lines("2010-12-02"))
+    assert requests(tick(here, instance, "landing_sensor")) == [(["raw/invoice_lines"], None)]
+
+
+def test_nothing_new_in_landing_asks_for_nothing(here, instance):
+    write(here, "invoice_lines", "a.csv", lines("2010-12-01"))
+    land_all(here)
+    assert isinstance(tick(here, instance, "landing_sensor"), dg.SkipReason)
+
+
+def test_a_file_that_stays_behind_is_asked_for_once(here, instance):
+    write(here, "invoice_lines", "a.csv", lines("2010-12-01"))
+    land_all(here)
+    write(here, "invoice_lines", "b.csv", lines("2010-12-01"))
+    asked = tick(here, instance, "landing_sensor")
+    assert isinstance(tick(here, instance, "landing_sensor", cursor=asked.cursor), dg.SkipReason)
+
+
+def test_a_file_that_comes_later_is_asked_for_beside_one_that_stays_behind(here, instance):
+    write(here, "invoice_lines", "a.csv", lines("2010-12-01"))
+    asked = tick(here, instance, "landing_sensor")
+    write(here, "fx_rates", "b.csv", "Date,USD\n2010-12-01,1.3\n")
+    assert requests(tick(here, instance, "landing_sensor", cursor=asked.cursor)) == [(["raw/fx_rates"], None)]
+
+
+def test_a_missing_landing_zone_is_an_error_and_not_an_empty_one(here, instance, tmp_path):
+    (tmp_path / "landing").rmdir()
+    with pytest.raises(SetupError, match="does not exist"):
+        tick(here, instance, "landing_sensor")
+
+
+def test_a_raw_commit_asks_for_exactly_its_days_downstream(here, instance):
+    write(here, "invoice_lines", "a.csv", lines("2010-12-01"))
+    bring_up_to_date(here)
+    done = tick(here, instance, "commit_sensor").cursor
+    write(here, "invoice_lines", "b.csv", lines("2010-12-07") + lines("2010-12-20").partition("\n")[2])
+    land_all(here)
+    found = requests(tick(here, instance, "commit_sensor", cursor=done))
+    assert [days for _, days in found] == ["2010-12-07...2010-12-20"]
+    assert found[0][0] == ["staged/invoice_lines", "marts/daily_sales", "marts/customers"]
+
+
+def test_a_staged_commit_asks_for_the_days_whose_mean_it_enters(here, instance):
+    for day in ("2010-12-01", "2010-12-03", "2010-12-09"):
+        write(here, "invoice_lines", f"{day}.csv", lines(day))
+    bring_up_to_date(here)
+    done = tick(here, instance, "commit_sensor").cursor
+    write(here, "invoice_lines", "late.csv", lines("2010-12-01", 6))
+    land_all(here)
+    make(here.lake, here.catalog, "staged/invoice_lines", FIRST, now=NOW)
+    found = dict((tables[0], days) for tables, days in requests(tick(here, instance, "commit_sensor", cursor=done)))
+    assert found["marts/daily_sales"] == "2010-12-01...2010-12-03"
+    assert found["marts/product_months"] == "2010-12-01...2010-12-01"
+
+
+def test_a_commit_sensor_that_lost_its_cursor_asks_for_what_is_stale(here, instance):
+    write(here, "invoice_lines", "a.csv", lines("2010-12-01"))
+    bring_up_to_date(here)
+    write(here, "invoice_lines", "b.csv", lines("2010-12-07"))
+    land_all(here)
+    assert [days for _, days in requests(tick(here, instance, "commit_sensor"))] == ["2010-12-07...2010-12-07"]
+
+
+def test_a_sensor_asks_for_the_same_stale_days_only_once(here, instance):
+    write(here, "invoice_lines", "a.csv", lines("2010-12-01"))
+    land_all(here)
+    asked = tick(here, instance, "commit_sensor")
+    assert requests(asked)
+    assert not requests(tick(here, instance, "commit_sensor", cursor=asked.cursor))
+
+
+def test_the_nightly_job_lands_and_makes_whatever_no_sensor_saw(here, instance, samples):
+    deliver(here, "invoice_lines", *(samples[0] / "invoice_lines").iterdir())
+    job = definitions(here).resolve_job_def("heal_job")
+    quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+    assert job.execute_in_process(instance=instance, run_config=quiet).success
+    assert here.planner().stale() == []
+    found = instance.get_materialized_partitions(dg.AssetKey(["marts", "daily_sales"]))
+    assert len(found) == len(samples[1].invoice_lines.rows_by_day)
+
+
+def test_the_nightly_job_goes_on_past_a_table_that_fails_and_ends_red(here, instance):
+    write(
+        here,
+        "invoice_lines",
+        "a.csv",
+        lines("2010-12-01").replace(",X,", ",X,0 ").replace(",1,1,France", ",-1,1,France"),
+    )
+    write(here, "fx_rates", "b.csv", "Date,USD\n2010-12-01,1.3\n")
+    job = definitions(here).resolve_job_def("heal_job")
+    quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+    result = job.execute_in_process(instance=instance, run_config=quiet, raise_on_error=False)
+    assert not result.success
+    assert here.lake.open("staged/fx_rates") is not None
+    assert here.lake.open("staged/invoice_lines") is None
