@@ -8,7 +8,7 @@ import polars as pl
 from lakehouse.audit import Audit, Provenance
 from lakehouse.contract import Contract, Field, facts
 from lakehouse.draft import Sheet
-from lakehouse.judging import Account, judge
+from lakehouse.judging import Account, arrived, judge
 from lakehouse.lake import Lake
 from lakehouse.publish import publish
 from lakehouse.rules import compile_rules
@@ -81,7 +81,13 @@ def ours(csv: Path, target: Path) -> dict[str, int]:
     )
     provenance = Provenance("bench", item.code_version, "bench", {})
     judged = judge(item, compile_rules(LineItem), received, provenance)
-    questions = {"read": received.select(pl.col("_offset").max()), **judged.questions}
+    questions = {
+        "read": received.select(pl.col("_offset").max()),
+        "passed": arrived(item, received),
+        "returned": arrived(item, received),
+        "strays": pl.LazyFrame({"strays": [0], "whole": [0]}),
+        **judged.questions,
+    }
     sheet = Sheet(item.name, judged.valid, "replace", window="l_shipdate", physical=facts(LineItem).physical)
     rejects = Sheet(item.quarantine, judged.rejected, "replace")
     account = Account(judged, None, (), (), provenance)

@@ -15,6 +15,7 @@ import polars as pl
 
 from lakehouse.dead_letters import COMMENTS, DEAD_LETTERS, SCHEMA, UNREADABLE, DeadLetters
 from lakehouse.draft import Sheet
+from lakehouse.faults import reached
 from lakehouse.lake import Lake
 from lakehouse.landed import Landed, source_of
 from lakehouse.sources.delivery import Delivery, read_delivery
@@ -52,8 +53,10 @@ class Batch:
         reads: the deliveries that are new.
         repeated: files with the bytes of another delivery, by name.
         refused: files that could not be read, with the reason.
+        changed: files that were written to while they were read; left for the next run.
         unreadable: dead letters of files whose bytes could not be read at all.
         known_dead: sources whose dead letters are there already, from an attempt that was cut short.
+        dead_version: the version of the dead letters that says so, or an earlier one; -1 when there are none.
     """
 
     raw: RawTable
@@ -63,8 +66,10 @@ class Batch:
     reads: list[_Read] = field(default_factory=list)
     repeated: dict[str, str] = field(default_factory=dict)
     refused: dict[str, str] = field(default_factory=dict)
+    changed: list[str] = field(default_factory=list)
     unreadable: list[dict[str, object]] = field(default_factory=list)
     known_dead: frozenset[str] = frozenset()
+    dead_version: int = -1
 
     @property
     def has_news(self) -> bool:
@@ -100,6 +105,8 @@ class Batch:
             yield f"new columns: {', '.join(new)}"
         for read in self.reads:
             yield from (f"{read.entry.name}: {note}" for note in read.delivery.notes)
+            if read.delivery.dead_count and not read.delivery.refused:
+                yield f"{read.entry.name}: {_dead_letters(read.delivery)}"
             missing = sorted(self.raw.optional - {read.renamed[c] for c in read.delivery.columns})
             if missing and not read.delivery.refused:
                 yield f"{read.entry.name}: columns missing, null in its rows: {', '.join(missing)}"
@@ -130,6 +137,7 @@ class Batch:
             DEAD_LETTERS,
             self._dead(lake),
             "append",
+            based_on=self.dead_version,
             description="Records that could not be parsed, byte for byte.",
             comments=COMMENTS,
             hidden=frozenset({"payload"}),
@@ -210,7 +218,10 @@ def collect(  # noqa: PLR0913
     for entry in entries:
         _read_into(batch, lake, landing, entry, known, spool)
         advance(entry)
+        reached("land: file read")
     sources = [read.source for read in batch.reads] + [str(row["_source"]) for row in batch.unreadable]
+    version = lake.version(DEAD_LETTERS)
+    batch.dead_version = -1 if version is None else version
     batch.known_dead = DeadLetters(lake, raw.name).known(sources)
     return batch
 
@@ -230,7 +241,8 @@ def _read_into(batch: Batch, lake: Lake, landing: Landing, entry: Entry, known: 
         _unreadable(batch, entry, str(error))
         return
     if not landing.is_unchanged(table, entry):
-        return  # somebody is still writing; the next run takes it
+        batch.changed.append(entry.name)
+        return
     source = source_of(entry.name, delivery.digest)
     twin = known.twin(delivery.digest) or next(
         (r.source for r in batch.reads if r.delivery.digest == delivery.digest), None
@@ -264,6 +276,16 @@ def _unreadable(batch: Batch, entry: Entry, problem: str) -> None:
     )
 
 
+def _dead_letters(delivery: Delivery) -> str:
+    """The dead letters of a file of which other records landed, in words."""
+    first = (
+        pl.scan_parquet(str(delivery.dead), hive_partitioning=False).sort("_offset").select("place", "reason").first()
+    )
+    [(place, reason)] = first.collect().rows()
+    letters = f"{delivery.dead_count:,} dead letter{'s' if delivery.dead_count > 1 else ''}"
+    return f"{letters}, the first at {place}: {reason}"
+
+
 def _renamed(batch: Batch, names: Sequence[str]) -> dict[str, str]:
     """Delivered names as the table spells them: Delta Lake does not tell names apart by case."""
     spelled = {name.casefold(): name for name in batch._columns()}  # noqa: SLF001
@@ -284,8 +306,13 @@ def _fitted(batch: Batch, read: _Read) -> _Read:
     wrong = [
         f"{name} is {dtype} in the file and {columns[name]} in {batch.raw.name}"
         for name, dtype in _types(read).items()
-        if name in columns and columns[name] not in (dtype, pl.String())
+        if name in columns and not _fits(dtype, columns[name])
     ]
     if not wrong:
         return read
     return _Read(read.entry, read.delivery.refuse(f"types differ: {'; '.join(wrong)}"), read.source, read.renamed)
+
+
+def _fits(dtype: pl.DataType, wanted: pl.DataType) -> bool:
+    """Whether values go into a column whole; as text, bytes may be no text and nested ones lose their names."""
+    return dtype == wanted or (wanted == pl.String and dtype != pl.Binary and not dtype.is_nested())

@@ -9,6 +9,7 @@ import polars as pl
 
 from lakehouse.contract import facts, polars_schema
 from lakehouse.errors import LakehouseError, SetupError, listed
+from lakehouse.lake import check_name
 from lakehouse.query import columns_of
 from lakehouse.rules import compile_rules
 from lakehouse.tables import LINEAGE, RECEIVED, WINDOW, DerivedTable, RawTable, Table
@@ -82,12 +83,14 @@ def collect(modules: Iterable[ModuleType]) -> Catalog:
     """
     tables: dict[str, Table] = {}
     for table in _declared(modules):
+        check_name(table.name)
         if tables.setdefault(table.name, table) is not table:
             raise SetupError(f"{table.name} is declared twice.\nNext: rename one of the two.")
     catalog = Catalog(tables)
     # Raw tables first, then each after what it reads: the order in which people look at them.
     catalog = Catalog({table.name: table for table in (*catalog.raw(), *catalog.derived)})
-    problems = [problem for table in catalog.derived for problem in _problems(catalog, table)]
+    problems = [problem for table in catalog.raw() for problem in _raw_problems(table)]
+    problems += [problem for table in catalog.derived for problem in _problems(catalog, table)]
     if problems:
         raise SetupError(
             listed("The declared tables do not fit together.", problems, "mend them; no data was touched.")
@@ -102,6 +105,21 @@ def _declared(modules: Iterable[ModuleType]) -> Iterator[Table]:
                 isinstance(value, DerivedTable) and value.transform.__module__ == module.__name__
             ):
                 yield value
+
+
+def _raw_problems(table: RawTable) -> list[str]:
+    problems = [
+        f"{table.name}: names of columns that begin with _ belong to the engine: {name}"
+        for name in table.columns
+        if name.startswith("_")
+    ]
+    if table.day is None:
+        return problems
+    try:
+        day = pl.LazyFrame(schema=table.columns).select(day=table.day).collect_schema()["day"]
+    except pl.exceptions.PolarsError as error:
+        return [*problems, f"{table.name}: its day cannot be told: {error}"]
+    return problems if day == pl.Date else [*problems, f"{table.name}: its day is {day}, it has to be Date"]
 
 
 def _problems(catalog: Catalog, table: DerivedTable) -> list[str]:

@@ -5,7 +5,9 @@ Belongs here: arguments, and how answers look on a screen. What the answers are 
 
 import csv
 import io
+import itertools
 import json
+import math
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
@@ -22,6 +24,7 @@ from lakehouse.environment import Environment
 from lakehouse.errors import LakehouseError
 
 _SHOWN = 1000
+_LIMIT = click.IntRange(min=0)
 _FORMATS = click.Choice(["table", "csv", "json"])
 
 
@@ -87,7 +90,7 @@ def tables(app: App, form: str) -> None:
 @cli.command()
 @click.argument("table")
 @click.option("--format", "form", type=_FORMATS, default="table", show_default=True, help="How to print the commits.")
-@click.option("--limit", default=20, show_default=True, help="How many commits, the latest last; 0 for all.")
+@click.option("--limit", type=_LIMIT, default=20, show_default=True, help="How many commits, latest last; 0 for all.")
 @click.pass_obj
 def audit(app: App, table: str, form: str, limit: int) -> None:
     """Show what became of every row that each commit of TABLE (`<layer>/<table>`) read."""
@@ -121,7 +124,7 @@ def _audit_row(one: Audit) -> Iterable[Any]:
 @cli.command()
 @click.argument("table")
 @click.option("--format", "form", type=_FORMATS, default="table", show_default=True, help="How to print the rows.")
-@click.option("--limit", default=20, show_default=True, help="How many rows to show.")
+@click.option("--limit", type=_LIMIT, default=20, show_default=True, help="How many rows to show.")
 @click.pass_obj
 def quarantine(app: App, table: str, form: str, limit: int) -> None:
     """Show the rejected rows of TABLE, with every rule that they broke; of a raw table, its dead letters."""
@@ -149,12 +152,30 @@ def show(columns: Sequence[str], rows: Iterable[Sequence[Any]], form: str) -> No
 
 def _show_json(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     """An array of objects, written row by row."""
-    before = "["
+    before, names = "[", _distinct(columns)
     for row in rows:
-        values = {name: _plain(value) for name, value in zip(columns, row, strict=True)}
+        values = {name: _json_value(_plain(value)) for name, value in zip(names, row, strict=True)}
         sys.stdout.write(f"{before}\n  {json.dumps(values, default=str, ensure_ascii=False)}")
         before = ","
     sys.stdout.write("[]\n" if before == "[" else "\n]\n")
+
+
+def _distinct(columns: Sequence[str]) -> list[str]:
+    """Names for the keys of an object: a name that was there before gets a number."""
+    names: list[str] = []
+    for column in columns:
+        tries = (f"{column}_{number}" if number > 1 else column for number in itertools.count(1))
+        names.append(next(name for name in tries if name not in names))
+    return names
+
+
+def _json_value(value: Any) -> Any:  # noqa: ANN401
+    """A value that JSON has: it knows no NaN and no infinity, and only text as a key."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if isinstance(value, dict):
+        return {str(key): _json_value(_plain(held)) for key, held in value.items()}
+    return value
 
 
 def _show_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:

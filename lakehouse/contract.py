@@ -4,11 +4,11 @@ Belongs here: columns, types, the facts of a table, and the proof that a contrac
 Does not belong here: evaluating rules (`rules.py`), storing anything (`lake.py`).
 """
 
-import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import timedelta
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
 import pandera.polars as pa
 import polars as pl
@@ -31,8 +31,17 @@ def Field(*, unit: str | None = None, pii: bool = False, **options: Any) -> Any:
         unit: unit of the values, e.g. `GBP` or `W`; shown in the catalogue.
         pii: personal data; kept out of file statistics, examples and log messages.
         **options: whatever `pandera.Field` takes (`ge`, `isin`, `str_matches`, `nullable`, `description`, …).
+
+    Raises:
+        SetupError: there is no such option, or its value makes no sense.
     """
-    return pa.Field(metadata={"unit": unit, "pii": pii}, **options)
+    try:
+        return pa.Field(metadata={"unit": unit, "pii": pii}, **options)
+    except (pa.errors.SchemaInitError, re.error, TypeError, ValueError) as error:
+        given = ", ".join(f"{name}={value!r}" for name, value in options.items())
+        raise SetupError(
+            f"A contract declares Field({given}), which cannot be: {error}\nNext: mend the field."
+        ) from error
 
 
 @dataclass(frozen=True)
@@ -129,10 +138,10 @@ def columns(contract: type[Contract]) -> tuple[Column, ...]:
     """
     try:
         schema = contract.to_schema()
-    except (pa.errors.SchemaInitError, TypeError, ValueError) as error:
+    except (pa.errors.SchemaInitError, NameError, TypeError, ValueError) as error:
         raise SetupError(
-            f"Contract {contract.__name__} does not compile: {error}\n"
-            f"Next: mend the field that is named, in the module {contract.__module__}."
+            f"Contract {contract.__name__} ({contract.__module__}) does not compile: {error}\n"
+            "Next: mend the field that is named."
         ) from error
     return tuple(
         Column(
@@ -157,24 +166,6 @@ def polars_schema(contract: type[Contract]) -> pl.Schema:
     return pl.Schema({column.name: column.dtype for column in columns(contract)})
 
 
-def version(contract: type[Contract]) -> str:
-    """A short hash of everything that a contract promises; it changes when the promise does."""
-    schema = contract.to_schema()
-    promise = [
-        (
-            name,
-            str(c.dtype),
-            c.nullable,
-            c.unique,
-            sorted((k.name or "", str(k.statistics)) for k in c.checks),
-        )
-        for name, c in schema.columns.items()
-    ]
-    table = [(f.name, str(getattr(facts(contract), f.name))) for f in fields(Facts)]
-    whole = sorted(str(check.name) for check in schema.checks)
-    return hashlib.sha256(repr((promise, table, whole)).encode()).hexdigest()[:12]
-
-
 def prove(contract: type[Contract]) -> None:
     """Check that a contract makes sense before any data is touched.
 
@@ -182,7 +173,7 @@ def prove(contract: type[Contract]) -> None:
         SetupError: naming every problem of the contract at once.
     """
     known = {column.name: column for column in columns(contract)}
-    problems = [*_fact_problems(facts(contract), known), *_type_problems(known.values())]
+    problems = [*_fact_problems(facts(contract), known), *_type_problems(known.values()), *_unheld(contract)]
     if problems:
         raise SetupError(
             listed(
@@ -194,7 +185,8 @@ def prove(contract: type[Contract]) -> None:
 
 
 def _fact_problems(table: Facts, known: Mapping[str, Column]) -> list[str]:
-    named = {"key": table.key, "sequence": table.sequence}
+    listed_names = {"key": table.key, "sequence": table.sequence}
+    named = {fact: names for fact, names in listed_names.items() if isinstance(names, tuple)}
     named |= {name: (getattr(table, name),) for name in ("event_time", "window", "counts") if getattr(table, name)}
     problems = [
         f"{fact} names the column {column!r}, which the contract does not have"
@@ -204,11 +196,29 @@ def _fact_problems(table: Facts, known: Mapping[str, Column]) -> list[str]:
     ]
     if table.window in known and known[table.window].dtype != pl.Date:
         problems.append(f"window {table.window!r} is {known[table.window].dtype}, it has to be Date")
-    if not 0 <= table.max_quarantined <= 1:
-        problems.append(f"max_quarantined is {table.max_quarantined}, it is a share between 0 and 1")
+    if table.window in known and known[table.window].nullable:
+        problems.append(f"window column {table.window!r} is nullable; a row without a day has no place")
+    if table.counts in known and not known[table.counts].dtype.is_integer():
+        problems.append(f"counts {table.counts!r} is {known[table.counts].dtype}, it has to be a whole number")
+    problems += _malformed(table)
     return problems + [
-        f"key column {name!r} is nullable" for name in table.key if name in known and known[name].nullable
+        f"key column {name!r} is nullable" for name in named.get("key", ()) if name in known and known[name].nullable
     ]
+
+
+def _malformed(table: Facts) -> list[str]:
+    """Facts that are not even of the right kind."""
+    problems = [
+        f"{name} is {value!r}, it has to be a tuple of column names"
+        for name, value in {"key": table.key, "sequence": table.sequence}.items()
+        if not isinstance(value, tuple)
+    ]
+    if table.physical not in get_args(Physical):
+        problems.append(f"physical is {table.physical!r}, it has to be one of {', '.join(get_args(Physical))}")
+    share = table.max_quarantined
+    if not isinstance(share, int | float) or not 0 <= share <= 1:
+        problems.append(f"max_quarantined is {share!r}, it is a share between 0 and 1")
+    return problems
 
 
 def _type_problems(known: Any) -> list[str]:  # noqa: ANN401
@@ -224,3 +234,28 @@ def _type_problems(known: Any) -> list[str]:  # noqa: ANN401
         elif not isinstance(column.dtype, (*_DELTA_TYPES, pl.Datetime)):
             problems.append(f"column {column.name!r} is {column.dtype}, which Delta Lake cannot hold")
     return problems
+
+
+def _unheld(contract: type[Contract]) -> list[str]:
+    """What Pandera can declare and the row pass does not hold: a promise is kept or refused, never ignored."""
+    schema = contract.to_schema()
+    unique = [schema.unique] if isinstance(schema.unique, str) else list(schema.unique or ())
+    unique += [name for name, column in schema.columns.items() if column.unique]
+    problems = [
+        f"{name!r} is declared unique, which no row can keep by itself: name it in `key`, or in a table rule"
+        for name in unique
+    ]
+    for name, column in schema.columns.items():
+        asked = {"default": column.default is not None, "regex": column.regex, "coerce": column.coerce}
+        asked["an optional column"] = not column.required
+        problems += [
+            f"column {name!r} asks for {what}: let the transform do that" for what, is_so in asked.items() if is_so
+        ]
+    if schema.coerce:
+        problems.append("the model asks for coerce: let the transform do that")
+    checks = [*schema.checks, *(check for column in schema.columns.values() for check in column.checks)]
+    return problems + [
+        f"check {check.name} only warns: a row keeps a rule or breaks it; drop raise_warning, or the check"
+        for check in checks
+        if check.raise_warning
+    ]

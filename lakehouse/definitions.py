@@ -63,4 +63,7 @@ def command() -> None:
     cli.main(cli.App(environment, demonstrate))
 
 
-defs = definitions(environment())
+@dg.definitions
+def defs() -> dg.Definitions:
+    """What Dagster loads; made when it asks, so that the `lakehouse` command can tell of a wrong setting by itself."""
+    return definitions(environment())

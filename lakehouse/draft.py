@@ -6,6 +6,7 @@ Does not belong here: the verdict on the rows, and the order of commits (`publis
 
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, Literal
@@ -20,13 +21,16 @@ from deltalake.transaction import AddAction, RemoveAction, create_table_with_add
 from lakehouse import slices
 from lakehouse.contract import Physical
 from lakehouse.duck import connect
-from lakehouse.errors import BusyError, LawError
+from lakehouse.errors import BusyError, LawError, SetupError
+from lakehouse.faults import reached
 from lakehouse.lake import Lake
 from lakehouse.schemas import delta_schema, evolve
 from lakehouse.statistics import statistics, with_count
 
 _TRUNCATE: Mapping[Physical, str] = {"day": "1d", "month": "1mo", "year": "1y"}
+_NO_DAY = "__HIVE_DEFAULT_PARTITION__"
 _ROWS_PER_FILE = 5_000_000
+_ROWS_PER_GROUP = 32_768  # each open file buffers one group: this bounds the memory of a write to many partitions
 
 
 @dataclass(frozen=True)
@@ -41,7 +45,7 @@ class Sheet:
         days: the days that are replaced; None replaces the whole table.
         physical: the partitioning of the files, from `window`.
         split_by: a column whose values never share a file, so that file statistics tell them apart.
-        based_on: the version that the caller has read, -1 for none; a later commit by somebody else makes this one fail.
+        based_on: the version that the caller has read, -1 for none; a later commit to the same place makes this fail.
         description: what the table is, for the catalogue.
         comments: what each column is, for the catalogue.
         hidden: columns without statistics, because they hold personal data.
@@ -75,6 +79,7 @@ class Draft:
         self.slice = self._replaced()
         self.new: list[Any] = []
         self.moved: list[Any] = []
+        self.placed: list[str] = []
         self.committed = False
 
     def _opened(self) -> DeltaTable | None:
@@ -109,13 +114,15 @@ class Draft:
         key = partition or sheet.split_by
 
         def place(file: Any) -> str:  # noqa: ANN401
-            folder = f"{partition}={file.partition_keys[partition][0]}/" if partition else ""
-            return f"{folder}{uuid4()}.parquet"
+            folder = f"{partition}={_text(file.partition_keys[partition][0]) or _NO_DAY}/" if partition else ""
+            self.placed.append(f"{folder}{uuid4()}.parquet")
+            return self.placed[-1]
 
         by_key = {"key": key, "include_key": not partition} if key else {"max_rows_per_file": _ROWS_PER_FILE}
         sink = rows.sink_parquet(
             pl.PartitionBy(self.lake.uri(sheet.table), file_path_provider=place, **by_key),  # type: ignore[arg-type]
             compression_level=1,
+            row_group_size=_ROWS_PER_GROUP,
             lazy=True,
             mkdir=self.lake.is_local,
             storage_options=dict(self.lake.options) or None,
@@ -141,18 +148,28 @@ class Draft:
             )
 
     def discard(self) -> None:
-        """Take the files away again, unless they are the table by now."""
-        if not self.committed:
-            paths = [f"{self.sheet.table}/{self._relative(file.path)}" for file in (*self.new, *self.moved)]
-            obstore.delete(self.lake.store, paths)
+        """Take away every file that is not the table by now.
+
+        A pass that broke off reports no file; what its threads still write after this is an orphan for vacuum.
+        """
+        kept = {self._relative(file.path) for file in self._full()} if self.committed else set()
+        for path in set(self.placed) - kept:
+            with suppress(FileNotFoundError):
+                obstore.delete(self.lake.store, f"{self.sheet.table}/{path}")
+
+    def _full(self) -> list[Any]:
+        """The files that hold rows."""
+        return [file for file in (*self.new, *self.moved) if file.num_rows]
 
     def _relative(self, path: str) -> str:
-        return path.replace("\\", "/").split(f"{self.sheet.table}/", 1)[1]
+        return path.replace("\\", "/").rsplit(f"{self.sheet.table}/", 1)[1]
 
     def commit(self, metadata: Mapping[str, Any]) -> int:
         """Make the files the table, in one atomic commit; gives the new version."""
         table, handle = self.sheet.table, self.handle
-        properties = CommitProperties(custom_metadata=dict(metadata), app_transactions=self._fences())
+        properties = CommitProperties(
+            custom_metadata={**metadata, "mark": uuid4().hex}, app_transactions=self._fences()
+        )
         partition_by = [self.sheet.partition] if self.sheet.partition else []
         wanted = delta_schema(self.schema, self.sheet.comments, self.sheet.partition)
         try:
@@ -169,7 +186,9 @@ class Draft:
                 )
                 self.committed = True
                 return 0
-            evolve(handle, table, wanted)
+            self._prove_place(handle, partition_by)
+            if evolve(handle, table, wanted):
+                reached("draft: columns added")
             actions = [*self._added(), *self._removed()]
             handle.create_write_transaction(
                 actions, "append", handle.schema(), partition_by or None, commit_properties=properties
@@ -182,6 +201,18 @@ class Draft:
             raise
         self.committed = True
         return self._version_of(properties)
+
+    def _prove_place(self, handle: DeltaTable, partition_by: Sequence[str]) -> None:
+        """Refuse to write past a table that is partitioned otherwise, or that changed while all of it was replaced."""
+        standing = list(handle.metadata().partition_columns)
+        if standing != list(partition_by):
+            raise SetupError(
+                f"{self.sheet.table}: its files are partitioned by {', '.join(standing) or 'nothing'}, not by "
+                f"{', '.join(partition_by) or 'nothing'}.\nNext: keep `physical`, or give the table a new name."
+            )
+        is_whole = self.slice is not None and self.sheet.days is None
+        if is_whole and self.lake.version(self.sheet.table) != handle.version():
+            raise BusyError(f"{self.sheet.table}: another writer committed first.\nNext: run again.")
 
     def _version_of(self, properties: CommitProperties) -> int:
         """The version that carries our own mark; somebody else may have committed since."""
@@ -200,14 +231,15 @@ class Draft:
         return [Transaction(f"lakehouse:{self.sheet.table}:{place}", version) for place in sorted(places)]
 
     def _added(self) -> list[AddAction]:
-        files = [file for file in (*self.new, *self.moved) if file.num_rows]
-        with connect(self.lake.options, remote=not self.lake.is_local) as connection:
+        files = self._full()
+        with connect(self.lake.options, remote=not self.lake.is_local, delta=False) as connection:
             found = statistics(connection, [file.path for file in files], dict(self.schema), self.sheet.hidden)
         return [self._add(file, found[file.path]) for file in files]
 
     def _add(self, file: Any, stats: str) -> AddAction:  # noqa: ANN401
         path, now = self._relative(file.path), int(time.time() * 1000)
-        values = dict(part.split("=", 1) for part in path.split("/")[:-1])
+        named = dict(part.split("=", 1) for part in path.split("/")[:-1])
+        values = {name: None if value == _NO_DAY else value for name, value in named.items()}
         return AddAction(path, file.num_bytes, values, now, True, with_count(stats, file.num_rows))
 
     def _removed(self) -> list[RemoveAction]:
@@ -220,7 +252,7 @@ class Draft:
                 True,
                 now,
                 row["size_bytes"],
-                {partition: str(row[f"partition.{partition}"])} if partition else {},
+                {partition: _text(row[f"partition.{partition}"])} if partition else {},
             )
             for row in self.slice.removed.iter_rows(named=True)
         ]
@@ -229,3 +261,8 @@ class Draft:
     def changes(self) -> bool:
         """Whether there is anything to commit."""
         return any(file.num_rows for file in self.new) or (self.slice is not None and self.slice.removed.height > 0)
+
+
+def _text(value: date | None) -> str | None:
+    """A partition value as the log writes it; a row of another writer may have none."""
+    return None if value is None else str(value)

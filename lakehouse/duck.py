@@ -17,16 +17,20 @@ _S3 = {
 }
 
 
-def connect(options: Mapping[str, str] | None = None, *, remote: bool = False) -> duckdb.DuckDBPyConnection:
+def connect(
+    options: Mapping[str, str] | None = None, *, remote: bool = False, delta: bool = True
+) -> duckdb.DuckDBPyConnection:
     """A DuckDB in memory that reads Delta tables, and S3 where `remote` asks for it.
 
     Args:
         options: object store options, as delta-rs takes them; become a DuckDB secret.
         remote: whether the lake is in a bucket.
+        delta: whether Delta tables will be read; loading their reader takes a third of a second.
     """
     connection = duckdb.connect(config={"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"})
     connection.execute("SET TimeZone = 'UTC'")
-    _load(connection, "delta")
+    if delta:
+        _load(connection, "delta")
     if remote:
         _load(connection, "httpfs")
         connection.execute(_secret({key.lower(): value for key, value in (options or {}).items()}))

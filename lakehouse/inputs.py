@@ -29,6 +29,7 @@ class Inputs:
         keys: the periods of that span of which the first input holds rows; only these are replaced.
         known: all days that the table has, by the clock of the run.
         day_column: the column of the first input that holds its day.
+        whole: all rows of the first input, where rows without a day are among those that are made.
     """
 
     table: DerivedTable
@@ -39,6 +40,7 @@ class Inputs:
     keys: tuple[date, ...] | None = None
     known: Days | None = None
     day_column: str | None = None
+    whole: pl.LazyFrame | None = None
 
     def own(self, rows: pl.LazyFrame, *, is_input: bool = False) -> pl.LazyFrame:
         """The rows of the days that are made, without those that were only looked back on."""
@@ -47,6 +49,13 @@ class Inputs:
         window = str(facts(self.table.contract).window)
         column = WINDOW if is_input or not self.table.is_aggregate else window
         return rows.filter(pl.col(column).is_between(self.days.first, self.days.last))
+
+    def strays(self, rows: pl.LazyFrame) -> pl.LazyFrame:
+        """How many rows carry no day of the table, and of how many: they come from all days, not from those made."""
+        if self.whole is None or self.known is None:
+            return pl.LazyFrame({"strays": [0], "whole": [0]})
+        is_stray = ~pl.col(EVENT_DATE).is_between(self.known.first, self.known.last).fill_null(False)
+        return pl.concat([rows.select(strays=is_stray.sum()), self.whole.select(whole=pl.len())], how="horizontal")
 
     def views(self, lake: Lake) -> dict[str, str]:
         """What stands behind each view of a query: a table at its pinned version, cut as its frame is."""
@@ -78,13 +87,15 @@ def read_inputs(lake: Lake, catalog: Catalog, table: DerivedTable, days: Days | 
     """
     known = table.partitions.until(now) if table.partitions else None
     wanted = _wanted(table, days, known)
-    versions, frames, names = {}, {}, catalog.inputs(table)
+    versions, frames, names, whole = {}, {}, catalog.inputs(table), None
     for parameter, name in names.items():
         source, handle = catalog[name], lake.open(name)
         versions[name] = -1 if handle is None else handle.version()
         rows = pl.LazyFrame(schema=source.schema) if handle is None else pl.scan_delta(handle)
         rows = rows if isinstance(source, RawTable) else rows.select(source.schema.names())
         first = parameter == table.parameters[0]
+        if first and wanted and known and known.first in wanted and _day_column(source) == EVENT_DATE:
+            whole = rows
         frames[parameter] = _cut(rows, source, table.lookback, wanted, known, first=first) if wanted and known else rows
     first_rows = frames[table.parameters[0]]
     if table.partitions is None or wanted is None:
@@ -92,7 +103,7 @@ def read_inputs(lake: Lake, catalog: Catalog, table: DerivedTable, days: Days | 
     held = first_rows.select(table.partitions.start_of(pl.col(WINDOW)).unique()).collect().to_series()
     keys = tuple(sorted(key for key in held if key in wanted))
     day_column = _day_column(catalog[names[table.parameters[0]]])
-    return Inputs(table, names, versions, frames, wanted, keys, known, day_column) if keys else None
+    return Inputs(table, names, versions, frames, wanted, keys, known, day_column, whole) if keys else None
 
 
 def _wanted(table: DerivedTable, days: Days | None, known: Days | None) -> Days | None:

@@ -14,7 +14,7 @@ from lakehouse.audit import Audit, Provenance
 from lakehouse.contract import facts
 from lakehouse.errors import DataError, LawError, listed
 from lakehouse.publish import Findings
-from lakehouse.rules import BROKEN, Rule, broken, keeps_all
+from lakehouse.rules import BROKEN, Rule, broken, keeps_all, settled
 from lakehouse.tables import LINEAGE, RECEIVED, WINDOW, DerivedTable
 from lakehouse.windows import Days
 
@@ -57,7 +57,8 @@ def judge(
         provenance: run and contract, noted beside each rejected row.
         keys: the periods that may be written.
     """
-    judged = rows.with_columns(keeps_all(rules).alias(_OK))
+    rules, verdicts = settled(rules)
+    judged = rows.with_columns(verdicts).with_columns(keeps_all(rules).alias(_OK))
     kept, broke = judged.filter(pl.col(_OK)), judged.filter(~pl.col(_OK))
     latest = _latest(table, kept)
     rejected = broke.select(_rejected_columns(table, rules, rows.collect_schema(), provenance))
@@ -80,6 +81,21 @@ def judge(
             _stand_for(table, pl.lit(True)).alias("judged"), _stand_for(table, ~ok).alias("quarantined")
         )
     return Judged(table, rules, latest.select(table.schema.names()), rejected, questions)
+
+
+def arrived(table: DerivedTable, rows: pl.LazyFrame) -> pl.LazyFrame:
+    """Which rows of the first input stand in a frame, told without order: before and after a transform it is the same.
+
+    Rows that keep their origin are told by it. Of aggregates it is told how many rows stand behind each period.
+    """
+    if not table.is_aggregate:
+        return rows.select(pl.struct(LINEAGE).hash().sum().alias("rows"))
+    if table.partitions is None:
+        return pl.LazyFrame({"rows": []})
+    counts, is_input = facts(table.contract).counts, WINDOW in rows.collect_schema()
+    day = pl.col(WINDOW if is_input else _day_column(table))
+    number = pl.len() if is_input else pl.col(str(counts)).sum()
+    return rows.group_by(day=table.partitions.start_of(day)).agg(rows=number.cast(pl.Int64)).filter(pl.col("rows") != 0)
 
 
 def table_rules(table: DerivedTable) -> dict[str, pl.Expr]:
@@ -107,11 +123,16 @@ def _folds(table: DerivedTable) -> bool:
 
 
 def _latest(table: DerivedTable, rows: pl.LazyFrame) -> pl.LazyFrame:
-    """The latest version of each key: by declared sequence, then the delivery's time, then its origin."""
+    """The latest version of each key in a period: by declared sequence, then the delivery's time, then its origin."""
     if not _folds(table):
         return rows
     order = [*facts(table.contract).sequence, "_modified_at", *LINEAGE]
-    return rows.sort(order).unique(facts(table.contract).key, keep="last")
+    return rows.sort(order).unique([*facts(table.contract).key, *period(table)], keep="last")
+
+
+def period(table: DerivedTable) -> list[pl.Expr]:
+    """The period of a row on its way: rows of two periods never meet, however many are made at once."""
+    return [table.partitions.start_of(pl.col(WINDOW))] if table.partitions else []
 
 
 def _day_column(table: DerivedTable) -> str:
@@ -207,6 +228,13 @@ class Account:
                 f"{table.name} [{self.days}]: {outside:,} rows carry a day outside the days that are made. Nothing was "
                 "published.\nNext: make the transform keep the day that its first input gives a row."
             )
+        passed, returned = findings.answers["passed"], findings.answers["returned"]
+        if set(passed.rows()) != set(returned.rows()):
+            raise LawError(
+                f"{table.name} [{self.days}]: the transform returned as many rows as it was given, but not the same "
+                "ones. Nothing was published.\nNext: look for rows that are dropped while others are repeated, or that "
+                "are counted for another day."
+            )
         if table.is_aggregate:
             return
         for kind, judged, written in (
@@ -223,7 +251,8 @@ class Account:
         failed = [name for name in table_rules(table) if findings.answers["table"][name].item() is not True]
         problems = [f"the table rule {name!r} does not hold" for name in failed]
         allowed = facts(table.contract).max_quarantined
-        if audit.quarantined > allowed * audit.read:
+        strays, whole = findings.answers["strays"].row(0)
+        if audit.quarantined - strays > allowed * (audit.read - strays) or strays > allowed * whole:
             problems.append(
                 f"{audit.quarantined:,} of {audit.read:,} rows break the contract "
                 f"({audit.quarantined / audit.read:.1%}; {allowed:.1%} are allowed)"

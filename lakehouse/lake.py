@@ -70,11 +70,7 @@ class Lake:
         Raises:
             SetupError: `table` is not of the form `<layer>/<table>`.
         """
-        if not _NAME.fullmatch(table):
-            raise SetupError(
-                f"{table!r} is not the name of a table.\n"
-                f"Next: write <layer>/<table>, with a layer of {', '.join(LAYERS)}."
-            )
+        check_name(table)
         return f"{self.root.rstrip('/')}/{table}"
 
     def open(self, table: str, version: int | None = None) -> DeltaTable | None:
@@ -116,7 +112,8 @@ class Lake:
         latest = self.version(table)
         if latest is None or latest <= after:
             return []
-        entries = self.log_left(table, after=after)
+        # A commit that came in between the two looks is for the next call.
+        entries = [entry for entry in self.log_left(table, after=after) if entry.version <= latest]
         return entries if [entry.version for entry in entries] == list(range(after + 1, latest + 1)) else None
 
     def log_left(self, table: str, *, after: int = -1) -> list[Commit]:
@@ -132,12 +129,34 @@ class Lake:
             yield from (str(meta["path"]) for meta in page)
 
 
+def check_name(table: str) -> None:
+    """Refuse what cannot be the name of a table.
+
+    Raises:
+        SetupError: `table` is not of the form `<layer>/<table>`, in lower case.
+    """
+    if not _NAME.fullmatch(table):
+        raise SetupError(
+            f"{table!r} is not the name of a table.\n"
+            f"Next: write <layer>/<table>, lower case, with a layer of {', '.join(LAYERS)}."
+        )
+
+
 def open_store(root: str, options: Mapping[str, str]) -> ObjectStore:
-    """The object store behind a folder or a URI."""
-    if "://" not in root:
-        Path(root).mkdir(parents=True, exist_ok=True)
-        return from_url(Path(root).resolve().as_uri())
-    return from_url(root, config=dict(options) or None)  # type: ignore[arg-type, no-any-return, unused-ignore]
+    """The object store behind a folder or a URI.
+
+    Raises:
+        SetupError: it can be neither.
+    """
+    try:
+        if "://" not in root:
+            Path(root).mkdir(parents=True, exist_ok=True)
+            return from_url(Path(root).resolve().as_uri())
+        return from_url(root, config=dict(options) or None)  # type: ignore[arg-type, no-any-return, unused-ignore]
+    except (OSError, obstore.exceptions.BaseError) as error:
+        raise SetupError(
+            f"{root} cannot be opened: {str(error).splitlines()[0]}.\nNext: name a folder, or a URI such as s3://bucket/lake."
+        ) from error
 
 
 def _commit(version: int, text: bytes) -> Commit:

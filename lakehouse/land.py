@@ -12,7 +12,7 @@ from pathlib import Path
 
 from lakehouse.audit import Audit, Provenance
 from lakehouse.batch import Batch, collect
-from lakehouse.errors import LawError
+from lakehouse.errors import LawError, SetupError
 from lakehouse.faults import reached
 from lakehouse.lake import Lake
 from lakehouse.landed import Landed, landed
@@ -71,11 +71,13 @@ def news(lake: Lake, landing: Landing, raw: RawTable, now: datetime | None = Non
 
 def _news(landing: Landing, raw: RawTable, known: Landed, now: datetime) -> News:
     entries = landing.entries(raw.landing)
-    unknown = [entry for entry in entries if entry.problem is None and not known.holds(entry)]
+    unknown = [entry for entry in entries if entry.problem is not None or not known.holds(entry)]
+    tried = [landing.tried(raw.landing, entry) for entry in unknown]
+    readable = [entry for entry in tried if entry.problem is None]
     return News(
-        tuple(entry for entry in unknown if landing.is_resting(entry, now)),
-        tuple(entry.name for entry in unknown if not landing.is_resting(entry, now)),
-        tuple(entry for entry in entries if entry.problem is not None),
+        tuple(entry for entry in readable if landing.is_resting(entry, now)),
+        tuple(entry.name for entry in readable if not landing.is_resting(entry, now)),
+        tuple(entry for entry in tried if entry.problem is not None),
     )
 
 
@@ -105,6 +107,8 @@ def land(  # noqa: PLR0913
         BusyError: it cannot be listed, or other writers kept being faster.
         LawError: a record is unaccounted for; nothing was published.
     """
+    if not isinstance(raw, RawTable):
+        raise SetupError(f"{raw.name} is made, not landed.\nNext: land the raw tables that it is made from.")
     seen = news(lake, landing, raw, now)
     whole, done = sum(entry.size for entry in seen.ready), 0
 
@@ -116,16 +120,18 @@ def land(  # noqa: PLR0913
     audits: list[Audit] = []
     repeated: dict[str, str] = {}
     refused: dict[str, str] = {}
+    changed: list[str] = []
     for entries in _batches(seen.ready, batch_bytes) or [()]:
         unreadable = seen.unreadable if not audits else ()
         batch, audit = retrying(lambda: _attempt(lake, landing, raw, (*entries, *unreadable), run_id, advance))  # noqa: B023
         audits += [audit] if audit else []
         repeated |= batch.repeated
         refused |= batch.refused
+        changed += batch.changed
     return Report(
         tuple(audits),
         tuple(f"{name}: same bytes as {twin}" for name, twin in repeated.items()),
-        seen.resting,
+        (*seen.resting, *changed),
         tuple(f"{name}: {reason}" for name, reason in refused.items()),
     )
 

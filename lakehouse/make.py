@@ -14,11 +14,12 @@ import polars as pl
 from lakehouse import query
 from lakehouse.audit import Audit, Provenance
 from lakehouse.catalog import Catalog, given, unpacked
-from lakehouse.contract import columns, facts, version
+from lakehouse.contract import columns, facts
+from lakehouse.contract_version import version
 from lakehouse.draft import Sheet
 from lakehouse.errors import DataError, SetupError
 from lakehouse.inputs import Inputs, read_inputs
-from lakehouse.judging import Account, Judged, judge
+from lakehouse.judging import Account, Judged, arrived, judge, period
 from lakehouse.lake import Lake
 from lakehouse.publish import publish
 from lakehouse.retry import retrying
@@ -77,7 +78,7 @@ def make(  # noqa: PLR0913
 
 def _attempt(making: _Making) -> Audit | None:
     table = making.table
-    standing = making.lake.version(table.name)
+    standing, rejects = (_standing(making.lake, name) for name in (table.name, table.quarantine))
     inputs = read_inputs(making.lake, making.catalog, table, making.days, making.now)
     if inputs is None:
         return None
@@ -88,9 +89,9 @@ def _attempt(making: _Making) -> Audit | None:
         account = Account(judged, inputs.days, made, _untouched(making.lake, table, inputs), provenance)
         return publish(
             making.lake,
-            _sheet(table, judged, inputs.keys, -1 if standing is None else standing),
+            _sheet(table, judged, inputs.keys, standing),
             account,
-            rejects=_rejects(table, judged, inputs.keys),
+            rejects=_rejects(table, judged, inputs.keys, rejects),
             questions=judged.questions,
         )
     except pl.exceptions.PolarsError as error:
@@ -99,6 +100,12 @@ def _attempt(making: _Making) -> Audit | None:
             f"{table.name}{where}: the transform fails on the data: {error}\n"
             "Next: mend the transform, or cast with strict=False so that the row is quarantined. Nothing was published."
         ) from error
+
+
+def _standing(lake: Lake, name: str) -> int:
+    """The version of a table before anything is read; a commit on top of a later one is refused."""
+    found = lake.version(name)
+    return -1 if found is None else found
 
 
 def _judged(making: _Making, inputs: Inputs, provenance: Provenance) -> Judged:
@@ -120,13 +127,14 @@ def _judged(making: _Making, inputs: Inputs, provenance: Provenance) -> Judged:
         asked["distinct"] = inputs.own(distinct, is_input=True).select(pl.len())
     if left_out:
         asked["filtered"] = inputs.own(distinct, is_input=True).select(**{n: e.sum() for n, e in left_out.items()})
+    asked |= {"passed": arrived(table, kept), "returned": arrived(table, rows), "strays": inputs.strays(kept)}
     return Judged(judged.table, judged.rules, judged.valid, judged.rejected, {**asked, **judged.questions})
 
 
 def _distinct(table: DerivedTable, rows: pl.LazyFrame, spool: Path) -> pl.LazyFrame:
     """The first of the rows that repeat each other, by origin; spooled, because the pass looks at it several times."""
     target = spool / "distinct.parquet"
-    rows.sort(LINEAGE).unique(table.distinct, keep="first").sink_parquet(target, compression="lz4")
+    rows.sort(LINEAGE).unique([*table.distinct, *period(table)], keep="first").sink_parquet(target, compression="lz4")
     return pl.scan_parquet(target, hive_partitioning=False)
 
 
@@ -176,13 +184,14 @@ def _sheet(table: DerivedTable, judged: Judged, keys: tuple[date, ...] | None, b
     )
 
 
-def _rejects(table: DerivedTable, judged: Judged, keys: tuple[date, ...] | None) -> Sheet:
+def _rejects(table: DerivedTable, judged: Judged, keys: tuple[date, ...] | None, based_on: int) -> Sheet:
     return Sheet(
         table.quarantine,
         judged.rejected,
         "replace",
         window=WINDOW if keys is not None else None,
         days=keys,
+        based_on=based_on,
         description=f"Rows that {table.name} rejected, as received, with every rule that they broke.",
         hidden=frozenset(judged.rejected.collect_schema().names()) - {WINDOW, *LINEAGE},
     )

@@ -11,13 +11,14 @@ from typing import Any
 import pandera.polars as pa
 import polars as pl
 
-from lakehouse.contract import Contract, columns, facts, polars_schema, prove
+from lakehouse.contract import Column, Contract, columns, facts, polars_schema, prove
 from lakehouse.errors import SetupError, listed
 
 BROKEN = "_rules"
 """Column of a rejected row: the names of every rule that it broke."""
 
 _UNREAD = "_unread_"
+_VERDICT = "_verdict_"
 
 
 @dataclass(frozen=True)
@@ -87,33 +88,40 @@ def compile_rules(contract: type[Contract]) -> tuple[Rule, ...]:
     """
     prove(contract)
     schema = contract.to_schema()
-    present = [Rule(f"{c.name} is present", pl.col(c.name).is_not_null()) for c in columns(contract) if not c.nullable]
-    checked = [_compiled(name, check) for name, column in schema.columns.items() for check in column.checks]
-    whole = [_interpreted(None, check, tuple(schema.columns)) for check in schema.checks]
+    present = [Rule(f"{c.name} is present", _is_present(c)) for c in columns(contract) if not c.nullable]
+    names = tuple(schema.columns)
+    checked = [_compiled(name, check, names) for name, column in schema.columns.items() for check in column.checks]
+    whole = [_interpreted(None, check, names) for check in schema.checks]
     rules = (*present, *checked, *whole)
     _prove_rules(contract, rules)
     return rules
 
 
-def _compiled(column: str, check: pa.Check) -> Rule:
+def _is_present(column: Column) -> pl.Expr:
+    """Not a number is missing too, as Pandera sees it: no bound would stop it, for it is larger than every number."""
+    value = pl.col(column.name)
+    return value.is_not_null() & value.is_not_nan().fill_null(True) if column.dtype.is_float() else value.is_not_null()
+
+
+def _compiled(column: str, check: pa.Check, names: tuple[str, ...]) -> Rule:
     compiler = _COMPILERS.get(check.name or "")
     if compiler is None or check.element_wise or not check.statistics:
-        return _interpreted(column, check, (column,))
+        return _interpreted(column, check, names)
     words, holds = compiler(pl.col(column), check.statistics)
     return Rule(f"{column} {words}", holds.fill_null(True) if check.ignore_na else holds.fill_null(False))
 
 
-def _interpreted(column: str | None, check: pa.Check, needed: tuple[str, ...]) -> Rule:
-    """A check that only Pandera can run: it sees whole columns, and its verdict comes back as one more column."""
+def _interpreted(column: str | None, check: pa.Check, names: tuple[str, ...]) -> Rule:
+    """A check that only Pandera can run: it sees the whole table, and its verdict comes back as one more column."""
 
     def run(rows: pl.Series) -> pl.Series:
         frame = rows.struct.unnest().lazy()
         output = check(frame, column).check_output
         verdict = (output.collect() if isinstance(output, pl.LazyFrame) else output).to_series()
-        return (verdict if len(verdict) == len(rows) else verdict.extend_constant(verdict[0], len(rows) - 1)).rename("")
+        return verdict if len(verdict) == len(rows) else pl.repeat(verdict[0], len(rows), dtype=pl.Boolean, eager=True)
 
     name = check.name or "check"
-    holds = pl.struct(needed).map_batches(run, return_dtype=pl.Boolean).fill_null(True)
+    holds = pl.struct(names).map_batches(run, return_dtype=pl.Boolean).fill_null(True)
     return Rule(f"{column}: {name}" if column else name, holds, compiled=False)
 
 
@@ -128,9 +136,12 @@ def _prove_rules(contract: type[Contract], rules: tuple[Rule, ...]) -> None:
             problems.append(f"{rule.name}: {error}")
     for name, holds in facts(contract).rules.items():
         try:
-            empty.select(holds).collect()
+            answer = empty.select(holds).collect()
         except pl.exceptions.PolarsError as error:
             problems.append(f"table rule {name}: {error}")
+        else:
+            if answer.shape != (1, 1) or answer.dtypes != [pl.Boolean]:
+                problems.append(f"table rule {name}: it has to give one true or false for the table, such as `.all()`")
     if problems:
         headline = f"Contract {contract.__name__} ({contract.__module__}) has rules that do not fit its columns."
         raise SetupError(listed(headline, problems, "mend the field or its type; no data was touched."))
@@ -146,21 +157,35 @@ def cast(lf: pl.LazyFrame, **typed: pl.Expr) -> pl.LazyFrame:
         lf: rows with the columns that the expressions need.
         **typed: the new columns, each an expression over source columns.
     """
-    unread = {f"{_UNREAD}{name}": expr.is_null() & _was_given(expr) for name, expr in typed.items()}
+    schema = lf.collect_schema()
+    unread = {f"{_UNREAD}{name}": expr.is_null() & _was_given(expr, schema) for name, expr in typed.items()}
+    unread = {name: pl.col(name) | expr if name in schema else expr for name, expr in unread.items()}
     return lf.with_columns(**unread).with_columns(**typed)
 
 
-def _was_given(expr: pl.Expr) -> pl.Expr:
-    roots = list(dict.fromkeys(expr.meta.root_names()))
-    return pl.all_horizontal(
-        pl.col(name).cast(pl.String).str.strip_chars().ne_missing("") & pl.col(name).is_not_null() for name in roots
-    )
+def _was_given(expr: pl.Expr, schema: pl.Schema) -> pl.Expr:
+    given = [
+        pl.col(name).str.strip_chars().ne_missing("") & pl.col(name).is_not_null()
+        if schema.get(name) == pl.String
+        else pl.col(name).is_not_null()
+        for name in dict.fromkeys(expr.meta.root_names())
+    ]
+    return pl.all_horizontal(given) if given else pl.lit(False)
 
 
 def unread_rules(schema: pl.Schema) -> tuple[Rule, ...]:
     """The rules that `cast` left behind in a frame."""
     names = [name for name in schema.names() if name.startswith(_UNREAD)]
     return tuple(Rule(f"{name.removeprefix(_UNREAD)} can be read", ~pl.col(name)) for name in names)
+
+
+def settled(rules: tuple[Rule, ...]) -> tuple[tuple[Rule, ...], list[pl.Expr]]:
+    """The rules with the verdicts of checks that see the whole table as columns, to be added before rows are parted."""
+    columns = {n: f"{_VERDICT}{n}" for n, rule in enumerate(rules) if not rule.compiled}
+    read = tuple(
+        Rule(rule.name, pl.col(columns[n]), compiled=False) if n in columns else rule for n, rule in enumerate(rules)
+    )
+    return read, [rules[n].holds.alias(name) for n, name in columns.items()]
 
 
 def keeps_all(rules: tuple[Rule, ...]) -> pl.Expr:

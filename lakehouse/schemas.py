@@ -50,8 +50,11 @@ def delta_schema(schema: Mapping[str, pl.DataType], comments: Mapping[str, str],
     return Schema([*fields, Field(partition, "date")] if partition else fields)
 
 
-def evolve(handle: DeltaTable, table: str, wanted: Schema) -> None:
+def evolve(handle: DeltaTable, table: str, wanted: Schema) -> bool:
     """Add the columns that a table does not have yet; rows that stand there hold null in them.
+
+    Returns:
+        Whether there were any; they are a commit of their own.
 
     Raises:
         SetupError: a column would change its type.
@@ -72,3 +75,4 @@ def evolve(handle: DeltaTable, table: str, wanted: Schema) -> None:
         handle.alter.add_columns(missing)
         if handle.version() != before + 1:
             raise BusyError(f"{table}: another writer committed while columns were added.\nNext: run again.")
+    return bool(missing)

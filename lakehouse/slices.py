@@ -53,7 +53,16 @@ def of_days(lake: Lake, table: str, handle: DeltaTable, column: str, days: Seque
     if mixed.is_empty():
         return Slice(touched)
     stays = ~pl.col(column).is_in(wanted.implode()).fill_null(False)
-    return Slice(touched, _rows(lake, table, handle, mixed["path"]), int(mixed["num_records"].sum()), stays)
+    rows = _rows(lake, table, handle, mixed["path"])
+    return Slice(touched, rows, _count(mixed, rows), stays)
+
+
+def _count(mixed: pl.DataFrame, rows: pl.LazyFrame) -> int:
+    """How many rows some files hold; another writer may have left that out of the log."""
+    told = mixed["num_records"] if "num_records" in mixed.columns else None
+    if told is None or told.null_count():
+        return int(rows.select(pl.len()).collect(engine="streaming").item())
+    return int(told.sum())
 
 
 def _all_wanted(low: pl.Expr, high: pl.Expr, wanted: pl.Series) -> pl.Expr:

@@ -1,5 +1,6 @@
 """SQL over the lake: DuckDB in memory, a schema for each layer, a view for each table, nothing to write to."""
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -12,10 +13,13 @@ from lakehouse.lake import LAYERS, Lake
 
 _READS = {
     duckdb.StatementType.SELECT,
-    duckdb.StatementType.EXPLAIN,
     duckdb.StatementType.PRAGMA,
     duckdb.StatementType.RELATION,
 }
+_EXPLAIN = re.compile(
+    r"(?:\s|--[^\n]*\n|/\*.*?\*/)*EXPLAIN\b(?:\s+ANALYZE\b)?(?:\s*\(\s*(?:ANALYZE|FORMAT)\b[^)]*\))?",
+    re.DOTALL | re.IGNORECASE,
+)
 _ROWS_AT_ONCE = 10_000
 
 
@@ -45,17 +49,31 @@ def rows(lake: Lake, query: str) -> tuple[list[str], Iterator[tuple[Any, ...]]]:
         DataError: DuckDB cannot run it.
     """
     statements = _parsed(query)
-    if len(statements) != 1 or statements[0].type not in _READS:
+    if not _only_read(statements):
         raise SetupError("`lakehouse sql` runs one statement that reads.\nNext: write a single SELECT.")
     with ExitStack() as stack:
         connection = stack.enter_context(opened(lake))
         try:
             connection.execute(statements[0])
         except duckdb.Error as error:
-            raise DataError(
-                f"The query fails: {error}\nNext: mend it; `lakehouse tables` lists what there is."
-            ) from error
+            raise _failed(error) from error
         return [column[0] for column in connection.description or []], _fetched(connection, stack.pop_all())
+
+
+def _failed(error: duckdb.Error) -> DataError:
+    """The error of a query; one that is met after some rows comes as the last line of DuckDB's message."""
+    reason = str(error).rpartition("closed pending query result\nError: ")[2]
+    return DataError(f"The query fails: {reason}\nNext: mend it; `lakehouse tables` lists what there is.")
+
+
+def _only_read(statements: Sequence[duckdb.Statement]) -> bool:
+    """Whether this is one statement that reads; `EXPLAIN ANALYZE` runs what it explains."""
+    if len(statements) != 1:
+        return False
+    if statements[0].type != duckdb.StatementType.EXPLAIN:
+        return statements[0].type in _READS
+    explained = _EXPLAIN.match(statements[0].query)
+    return explained is not None and _only_read(_parsed(statements[0].query[explained.end() :]))
 
 
 def _parsed(query: str) -> list[duckdb.Statement]:
@@ -68,5 +86,12 @@ def _parsed(query: str) -> list[duckdb.Statement]:
 
 def _fetched(connection: duckdb.DuckDBPyConnection, held: ExitStack) -> Iterator[tuple[Any, ...]]:
     with held:
-        while batch := connection.fetchmany(_ROWS_AT_ONCE):
+        while batch := _next_rows(connection):
             yield from batch
+
+
+def _next_rows(connection: duckdb.DuckDBPyConnection) -> list[tuple[Any, ...]]:
+    try:
+        return connection.fetchmany(_ROWS_AT_ONCE)
+    except duckdb.Error as error:
+        raise _failed(error) from error

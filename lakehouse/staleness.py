@@ -7,14 +7,16 @@ matter who wrote a commit, nor whether a sensor saw it; without a log that reach
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import polars as pl
+from deltalake.exceptions import DeltaError
 
 from lakehouse.audit import METADATA, Audit
 from lakehouse.catalog import Catalog
 from lakehouse.contract import facts
+from lakehouse.errors import SetupError
 from lakehouse.lake import Commit, Lake
 from lakehouse.tables import EVENT_DATE, DerivedTable, RawTable, Table
 from lakehouse.windows import Daily, Days
@@ -111,14 +113,16 @@ class Planner:
         commits = self.lake.log(name, after=floor)
         if commits is None:
             return set(partitions.keys(known))
+        # A raw table beside the first input is read whole, so each of its rows may matter to every day.
+        is_whole = isinstance(source, RawTable) and parameter != table.parameters[0]
         keys: set[date] = set()
         for commit in commits:
-            touched = self._touched(source, commit)
+            touched = ALL if is_whole and _changes_rows(commit) else self._touched(source, commit)
             reached = partitions.keys(known) if touched is ALL else _mapped(table, touched, known)
             keys |= {key for key in reached if made.versions.get(key, {}).get(name, floor) < commit.version}
         return keys
 
-    def _as_of_keys(  # noqa: PLR0913
+    def _as_of_keys(  # noqa: PLR0913, PLR0917
         self, table: DerivedTable, made: _Made, name: str, column: str, floor: int, current: int
     ) -> set[date]:
         """Periods in which a row of a dated input holds that was added, changed or taken away."""
@@ -128,27 +132,32 @@ class Planner:
         keys: set[date] = set()
         for version in (v for v in consumed if v < current):
             spans = self._changed_spans(name, column, version, current, known)
-            reached = {key for span in spans for key in partitions.keys(span)}
+            inside = (span.clipped(known) for span in spans)
+            seen = (span.widened(ahead=table.lookback).clipped(known) for span in inside if span)
+            reached = {key for span in seen if span for key in partitions.keys(span)}
             keys |= {key for key in reached if made.versions.get(key, {}).get(name, floor) == version}
         return keys
 
     def _changed_spans(self, name: str, column: str, before: int, after: int, known: Days) -> list[Days]:
-        schema = self.catalog[name].schema
-        new = self.lake.scan(name, after).select(name for name in schema if not name.startswith("_"))
-        if before < 0:
-            return [known]
-        old = self.lake.scan(name, before).select(name for name in schema if not name.startswith("_"))
-        columns = new.collect_schema().names()
-        pairs = [
-            new.join(old, on=columns, how="anti", nulls_equal=True),
-            old.join(new, on=columns, how="anti", nulls_equal=True),
-        ]
-        changed = pl.concat(pairs).select(pl.col(column).unique()).collect().to_series().to_list()
-        dates = (
-            pl.concat([new.select(column), old.select(column)]).unique().sort(column).collect().to_series().to_list()
+        """The days in which a row of a dated input holds that stands in only one of two versions."""
+        source = self.catalog[name]
+        key = facts(source.contract).key if isinstance(source, DerivedTable) else ()
+        try:
+            new, old = (_content(self.lake, source, version) for version in (after, before))
+        except (SetupError, DeltaError, OSError):
+            return [known]  # the older version is gone, or never was
+        changed = new.join(old, on=new.columns, how="anti", nulls_equal=True)
+        changed = changed.vstack(old.join(new, on=new.columns, how="anti", nulls_equal=True)).drop_nulls(column)
+        # A row holds until the next one of the same series; without a key nobody knows the series.
+        series = [other for other in key if other != column]
+        dated = pl.concat([new, old]).select(column, *series).unique().sort(column)
+        following = pl.col(column).shift(-1) if column in key else pl.lit(None, dtype=pl.Date)
+        ends = dated.with_columns((following.over(series) if series else following).alias("_until"))
+        held = changed.select(column, *series).unique().join(ends, on=[column, *series], nulls_equal=True)
+        spans = (
+            Days(day, until - timedelta(days=1) if until else known.last) if until or day <= known.last else None
+            for day, until in held.select(column, "_until").iter_rows()
         )
-        following = dict(zip(dates, [*dates[1:], date.max], strict=True))
-        spans = (Days(day, following[day]).clipped(known) for day in changed)
         return [span for span in spans if span is not None]
 
     def _held(self, table: DerivedTable, first: Table, days: Days) -> set[date]:
@@ -185,7 +194,7 @@ class Planner:
     def _touched(self, source: Table, commit: Commit) -> Touched:
         """The days of the rows that a commit added or took away."""
         audit = audit_of(commit)
-        if isinstance(source, DerivedTable) and audit is not None:
+        if isinstance(source, DerivedTable) and source.partitions and audit is not None:
             return frozenset(day for span in audit.made for day in span)
         column = EVENT_DATE if isinstance(source, RawTable) else facts(source.contract).window
         actions = [action for action in (*commit.added, *commit.removed) if action.get("dataChange", True)]
@@ -252,6 +261,19 @@ def _joined(held: Iterable[date], wanted: set[date], partitions: Daily) -> tuple
     return tuple(spans)
 
 
+def _python_date(day: pl.Expr) -> pl.Expr:
+    """Null for a day that no calendar of ours has; Python cannot hold it either."""
+    return pl.when(day.dt.year().is_between(1, 9999)).then(day)
+
+
+def _content(lake: Lake, source: Table, version: int) -> pl.DataFrame:
+    """The rows of a table at a version, as its readers see them; none before the first."""
+    names = [name for name in source.schema if not name.startswith("_")]
+    if version < 0:
+        return pl.DataFrame(schema={name: source.schema[name] for name in names})
+    return lake.scan(source.name, version).select(names).collect()
+
+
 def _days_of_file(lake: Lake, table: str, action: Mapping[str, Any], column: str | None) -> set[date | None] | None:
     """The days in a data file: from its statistics when they name one day, from its rows otherwise."""
     if column is None:
@@ -263,6 +285,6 @@ def _days_of_file(lake: Lake, table: str, action: Mapping[str, Any], column: str
     try:
         uri = f"{lake.uri(table)}/{action['path']}"
         rows = pl.scan_parquet(uri, hive_partitioning=False, storage_options=dict(lake.options) or None)
-        return set(rows.select(pl.col(column).unique()).collect().to_series())
+        return set(rows.select(_python_date(pl.col(column)).unique()).collect().to_series())
     except (FileNotFoundError, pl.exceptions.ColumnNotFoundError):
         return ALL

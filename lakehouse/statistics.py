@@ -5,6 +5,7 @@ Only what can prune safely gets bounds: integers, dates, instants and short text
 
 import json
 import math
+import re
 from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 from typing import Any
@@ -13,6 +14,8 @@ import duckdb
 import polars as pl
 
 _LONGEST_TEXT = 256
+_PLAIN_DATE = re.compile(r"(?!0000)\d{4}-\d\d-\d\d(?!.*BC)")
+"""Years 1 to 9999; the Delta log has no way to write others."""
 
 _FOOTERS = """
     SELECT file_name, path_in_schema, bool_and(stats_min_value IS NOT NULL), bool_and(stats_max_value IS NOT NULL),
@@ -54,28 +57,37 @@ def statistics(
         if None not in low and None not in high:
             found[path]["minValues"][column] = min(low)
             found[path]["maxValues"][column] = max(high)
-    return {path: json.dumps(stats) for path, stats in found.items()}
+    return {path: _json(stats) for path, stats in found.items()}
 
 
 def with_count(stats: str, records: int) -> str:
     """The JSON text of an add action's statistics with its record count."""
-    return json.dumps({"numRecords": records, **json.loads(stats)})
+    return _json({"numRecords": records, **json.loads(stats)})
+
+
+def _json(stats: Mapping[str, Any]) -> str:
+    r"""Text unescaped: readers built on arrow-rs take `\ud842\udfb7` for another letter and prune the file away."""
+    return json.dumps(stats, ensure_ascii=False)
 
 
 def _bound(dtype: pl.DataType, text: str, *, up: bool) -> Any:  # noqa: ANN401
     if dtype.is_integer():
         return int(text)
     if isinstance(dtype, pl.Date):
-        return text
+        return text if _PLAIN_DATE.fullmatch(text) else None
     if isinstance(dtype, pl.Datetime):
-        return _milliseconds(datetime.fromisoformat(text), up=up)
+        return _milliseconds(datetime.fromisoformat(text), up=up) if _PLAIN_DATE.match(text) else None
     if isinstance(dtype, pl.String):
         return text if len(text) <= _LONGEST_TEXT else None
     return None
 
 
-def _milliseconds(moment: datetime, *, up: bool) -> str:
-    """Delta keeps milliseconds: the lower bound is cut, the upper bound rounded up."""
+def _milliseconds(moment: datetime, *, up: bool) -> str | None:
+    """Delta keeps milliseconds: the lower bound is cut, the upper bound rounded up; None past the end of time."""
     rounded = (math.ceil if up else math.floor)(moment.microsecond / 1000)
-    whole = moment.replace(microsecond=0, tzinfo=None) + timedelta(milliseconds=rounded)
+    second = moment.replace(microsecond=0, tzinfo=None)
+    try:
+        whole = second + timedelta(milliseconds=rounded)
+    except OverflowError:
+        return None
     return whole.isoformat(timespec="milliseconds") + "Z"

@@ -7,7 +7,7 @@ in `orchestration/`, and the engine makes it in `make.py`.
 import hashlib
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import polars as pl
@@ -198,6 +198,12 @@ def _derived(
                 f"{layer}/{transform.__name__}: the transform takes no table.\nNext: name one as a parameter."
             )
         domain = _domain(transform.__module__)
+        known = {f.name for f in fields(DerivedTable)} - {"name", "contract", "transform", "parameters", "domain"}
+        if unknown := sorted(set(declared) - known):
+            raise SetupError(
+                f"{layer}/{transform.__name__}: there is no {', '.join(unknown)} to declare.\n"
+                f"Next: use one of {', '.join(sorted(known))}."
+            )
         return DerivedTable(f"{layer}/{transform.__name__}", contract, transform, parameters, domain=domain, **declared)
 
     return declare

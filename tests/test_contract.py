@@ -11,7 +11,8 @@ from typing import Annotated
 import polars as pl
 import pytest
 
-from lakehouse.contract import Contract, Facts, Field, Instant, columns, facts, polars_schema, prove, version
+from lakehouse.contract import Contract, Facts, Field, Instant, columns, facts, polars_schema, prove
+from lakehouse.contract_version import version
 from lakehouse.errors import SetupError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -43,7 +44,7 @@ BODY = """
 def version_of(tmp_path: Path, body: str, *, seed: str = "0") -> str:
     """The version of a contract as a process of its own sees it."""
     (tmp_path / "promised.py").write_text(HEADER + body)
-    code = "from lakehouse.contract import version; from promised import T; print(version(T))"
+    code = "from lakehouse.contract_version import version; from promised import T; print(version(T))"
     known = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": f"{tmp_path}:{ROOT}", "PYTHONDONTWRITEBYTECODE": "1"}
     return subprocess.run([sys.executable, "-c", code], env=known, check=True, capture_output=True, text=True).stdout
 

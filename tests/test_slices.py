@@ -162,7 +162,7 @@ def test_rows_of_a_foreign_file_without_a_day_stay(lake):
     put(lake, visits([10], "0"))
     foreign(lake, visits([10], "f").vstack(pl.DataFrame({"day": [None], "text": ["f"]}, schema=SCHEMA)), None)
     put(lake, visits([10], "1"), [day(10)])
-    assert sorted(standing(lake).rows(), key=str) == [(day(10), "1"), (None, "f")]
+    assert sorted(standing(lake).rows(), key=str) == [(None, "f"), (day(10), "1")]
 
 
 def test_a_table_without_any_statistics_is_replaced_correctly(lake):

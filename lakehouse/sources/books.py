@@ -1,7 +1,7 @@
 """The books of one delivered file: each of its records becomes a row or a dead letter, numbered in order.
 
-Belongs here: the limits, the numbering, the spooled Parquet parts, and the refusal of a whole file. Does not belong
-here: how any format is parsed.
+Belongs here: the limits, the numbering, and the refusal of a whole file. Does not belong here: how any format is
+parsed, and how rows are spooled (`parts.py`).
 """
 
 from collections import Counter
@@ -12,6 +12,7 @@ from pathlib import Path
 import polars as pl
 
 from lakehouse.errors import DataError
+from lakehouse.sources.parts import Parts
 
 LETTER = pl.Schema(
     {
@@ -24,7 +25,6 @@ LETTER = pl.Schema(
 )
 """A dead letter; `_offset` is null for a whole file, `payload_bytes` is its true size."""
 
-_PART_BYTES = 32 << 20
 _PENDING_BYTES = 8 << 20
 _PENDING_RECORDS = 20_000
 
@@ -53,61 +53,13 @@ class Limits:
     columns: int = 4096
     block_bytes: int = 1 << 20
 
+    @property
+    def head_bytes(self) -> int:
+        """How much of a line over the limit is kept."""
+        return min(self.payload_bytes, self.record_bytes)
+
 
 DEFAULT_LIMITS = Limits()
-
-
-class Parts:
-    """Frames that are written one after another into one folder of Parquet files."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.count = 0
-        self._frames: list[pl.DataFrame] = []
-        self._bytes = 0
-        self._files: list[tuple[Path, int]] = []
-
-    def add(self, frame: pl.DataFrame) -> None:
-        """Take a frame; its columns are those of the frame before, or more."""
-        self._frames.append(frame)
-        self.count += frame.height
-        self._bytes += int(frame.estimated_size())
-        if self._bytes >= _PART_BYTES:
-            self._write()
-
-    def sink(self, lf: pl.LazyFrame) -> None:
-        """Stream a whole frame into a part of its own."""
-        path = self._next()
-        lf.sink_parquet(path)
-        self.count += int(pl.scan_parquet(path).select(pl.len()).collect().item())
-
-    def finish(self) -> Path | None:
-        """The folder, each part with all columns; None if there is no row."""
-        if self._frames:
-            self._write()
-        widest = max((width for _, width in self._files), default=0)
-        if any(width < widest for _, width in self._files):
-            schema = pl.Schema(pl.read_parquet_schema(self._files[-1][0]))
-            for path, _ in (file for file in self._files if file[1] < widest):
-                _widen(path, schema)
-        return self.folder if self.count else None
-
-    def _write(self) -> None:
-        frame = pl.concat(self._frames, how="diagonal")
-        path = self._next()
-        frame.write_parquet(path)
-        self._files.append((path, frame.width))
-        self._frames, self._bytes = [], 0
-
-    def _next(self) -> Path:
-        self.folder.mkdir(exist_ok=True)
-        return self.folder / f"{len(self._files):06}.parquet"
-
-
-def _widen(path: Path, schema: pl.Schema) -> None:
-    wide = path.with_suffix(".wide")
-    pl.concat([pl.DataFrame(schema=schema), pl.read_parquet(path)], how="diagonal").write_parquet(wide)
-    wide.replace(path)
 
 
 class Books:

@@ -28,7 +28,8 @@ def spelled(names: Sequence[str], required: Collection[str], most: int) -> list[
     """Column names as the table knows them: required ones in the required spelling.
 
     Raises:
-        RefusedError: no name, too many, equal but for case, reserved for the engine, or a required one is missing.
+        RefusedError: no name, too many, equal but for case, reserved for the engine, a pattern, or a required one is
+            missing.
     """
     if not names:
         raise RefusedError("no column has a name")
@@ -39,9 +40,16 @@ def spelled(names: Sequence[str], required: Collection[str], most: int) -> list[
         raise RefusedError(f"duplicate column names: {shown(repeated)}")
     if reserved := [name for name in names if name.startswith("_")]:
         raise RefusedError(f"column names beginning with _ are reserved for the engine: {shown(reserved)}")
+    if patterns := [name for name in names if is_pattern(name)]:
+        raise RefusedError(f"column names that stand for other columns in queries: {shown(patterns)}")
     refuse_missing(names, required)
     wanted = spelling(required)
     return [wanted.get(name.casefold(), name) for name in names]
+
+
+def is_pattern(name: str) -> bool:
+    """Whether Polars would take a name for a pattern: `*`, or `^…$`."""
+    return name == "*" or (name.startswith("^") and name.endswith("$"))
 
 
 def spelling(required: Collection[str]) -> dict[str, str]:

@@ -4,11 +4,14 @@ A field that begins with a quote ends at the next quote that is not doubled, and
 has to follow. A quote anywhere else is an ordinary character (`6" PLATE`). A quoted field may span lines.
 """
 
+import re
 from collections.abc import Callable
 from typing import NamedTuple
 
 from lakehouse.sources.books import Limits
 from lakehouse.sources.lines import Line
+
+_LONE_SURROGATE = re.compile("[\udc80-\udcff]")
 
 
 class Fields(NamedTuple):
@@ -33,6 +36,11 @@ Peek = Callable[[int], Line | None]
 def text_of(content: bytes) -> str:
     """A line as text; bytes that are not UTF-8 become lone surrogates."""
     return content.decode("utf-8", "surrogateescape")
+
+
+def is_utf_8(text: str) -> bool:
+    """Whether a text came from bytes that are valid UTF-8."""
+    return not _LONE_SURROGATE.search(text)
 
 
 def split(peek: Peek, separator: str, limits: Limits) -> Fields:

@@ -76,6 +76,7 @@ def _parsed(body: bytes, separator: str, columns: Sequence[str]) -> pl.DataFrame
             separator=separator,
             quote_char='"' if is_quoted else None,
             truncate_ragged_lines=True,
+            extra_columns="ignore",
         )
     except pl.exceptions.PolarsError:
         return None

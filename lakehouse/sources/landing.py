@@ -7,7 +7,7 @@ Belongs here: what lies there and whether it rests; reading a file's bytes. Does
 import os
 import stat
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -69,11 +69,12 @@ class Landing:
             return sorted(self._objects(table))
         root = Path(self.root)
         if not root.is_dir():
-            raise SetupError(
-                f"The landing folder {root} does not exist.\nNext: make it, or set LAKEHOUSE_LANDING to yours."
-            )
+            what = "is no folder" if root.exists() else "does not exist"
+            raise SetupError(f"The landing folder {root} {what}.\nNext: make it, or set LAKEHOUSE_LANDING to yours.")
+        if (root / table).exists() and not (root / table).is_dir():
+            raise SetupError(f"{root / table} is no folder.\nNext: make it one, and put the files for {table} into it.")
         try:
-            return sorted(_walk(root / table, "")) if (root / table).is_dir() else []
+            return sorted(_walk(root / table, "", ())) if (root / table).is_dir() else []
         except OSError as error:
             raise BusyError(
                 f"The landing folder {root / table} cannot be listed: {error}.\nNext: mend that; nothing changed."
@@ -104,6 +105,20 @@ class Landing:
             UnreadableError: it is there and cannot be read.
             BusyError: the store does not answer.
         """
+        try:
+            yield from self._bytes(table, entry)
+        except FileNotFoundError:
+            raise
+        except (PermissionError, obstore.exceptions.PermissionDeniedError) as error:
+            raise UnreadableError(_reason(error)) from error
+        except (OSError, obstore.exceptions.BaseError) as error:
+            if "://" not in self.root:
+                raise UnreadableError(_reason(error)) from error
+            raise BusyError(
+                f"{self.root}/{table}/{entry.name} cannot be read: {error}\nNext: run again later."
+            ) from error
+
+    def _bytes(self, table: str, entry: Entry) -> Iterator[bytes]:
         if "://" in self.root:
             for chunk in obstore.get(open_store(self.root, self.options), f"{table}/{entry.name}").stream(_CHUNK):
                 yield bytes(chunk)
@@ -111,6 +126,18 @@ class Landing:
         with (Path(self.root) / table / entry.name).open("rb") as file:
             while chunk := file.read(_CHUNK):
                 yield chunk
+
+    def tried(self, table: str, entry: Entry) -> Entry:
+        """An entry as it is, or with its problem if it is a local file that may not be opened; nothing is read."""
+        if entry.problem is not None or "://" in self.root:
+            return entry
+        try:
+            (Path(self.root) / table / entry.name).open("rb").close()
+        except FileNotFoundError:
+            return entry
+        except OSError as error:
+            return replace(entry, problem=_reason(error))
+        return entry
 
     def is_unchanged(self, table: str, entry: Entry) -> bool:
         """Whether an entry is still what was listed."""
@@ -122,29 +149,57 @@ class Landing:
             return False
 
 
-def _walk(folder: Path, below: str) -> Iterator[Entry]:
+def _walk(folder: Path, below: str, above: tuple[tuple[int, int], ...]) -> Iterator[Entry]:
+    """What lies in a folder and in those below it; `above` are the folders that lead here, so that circles end."""
+    here = folder.stat()
     with os.scandir(folder) as children:
         for child in children:
-            name = f"{below}{child.name}"
+            path, name = Path(child.path), f"{below}{child.name}"
             if _is_hidden(child.name):
                 continue
-            if child.is_dir() and not child.name.lower().endswith(_FORMATS):
-                yield from _walk(Path(child.path), f"{name}/")
-            else:
-                yield _entry(Path(child.path), name)
+            if path.is_dir() and not child.name.lower().endswith(_FORMATS):
+                yield from _below(path, name, (*above, (here.st_dev, here.st_ino)))
+            elif (entry := _entry(path, name)) is not None:
+                yield entry
 
 
-def _entry(path: Path, name: str) -> Entry:
+def _below(folder: Path, name: str, above: tuple[tuple[int, int], ...]) -> Iterator[Entry]:
+    try:
+        found = folder.stat()
+        if (found.st_dev, found.st_ino) in above:
+            yield Entry(_shown(name), _EPOCH, 0, "a link to a folder that it lies in")
+        else:
+            yield from _walk(folder, f"{name}/", above)
+    except FileNotFoundError:
+        return  # taken away while it was listed
+    except OSError as error:
+        yield Entry(_shown(name), _EPOCH, 0, _reason(error))
+
+
+def _entry(path: Path, name: str) -> Entry | None:
+    """What lies at a path; None if it was taken away since it was listed."""
     try:
         found = path.stat()
     except OSError as error:
-        return Entry(name, _EPOCH, 0, f"cannot be read: {error.strerror}")
+        is_gone = isinstance(error, FileNotFoundError) and not path.is_symlink()
+        return None if is_gone else Entry(_shown(name), _EPOCH, 0, _reason(error))
     modified = _EPOCH + timedelta(milliseconds=found.st_mtime_ns // 1_000_000)
     if stat.S_ISDIR(found.st_mode):
-        return Entry(name, modified, 0, "a folder that is named like a file")
+        return Entry(_shown(name), modified, 0, "a folder that is named like a file")
     if not stat.S_ISREG(found.st_mode):
-        return Entry(name, modified, 0, "neither a file nor a folder")
+        return Entry(_shown(name), modified, 0, "neither a file nor a folder")
+    if _shown(name) != name:
+        return Entry(_shown(name), modified, found.st_size, "its name is not UTF-8")
     return Entry(name, modified, found.st_size)
+
+
+def _shown(name: str) -> str:
+    """A name that text can hold: bytes that are not UTF-8 are spelled out."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
+
+
+def _reason(error: Exception) -> str:
+    return f"cannot be read: {getattr(error, 'strerror', None) or error}"
 
 
 def _to_milliseconds(moment: datetime) -> datetime:
@@ -152,5 +207,5 @@ def _to_milliseconds(moment: datetime) -> datetime:
 
 
 def _is_hidden(name: str) -> bool:
-    last = name.rsplit("/", 1)[-1]
-    return last.startswith((".", "_", "~")) or last.lower().endswith(_IN_FLIGHT)
+    """Whether any part of a name is hidden or that of something in flight."""
+    return any(part.startswith((".", "_", "~")) or part.lower().endswith(_IN_FLIGHT) for part in name.split("/"))

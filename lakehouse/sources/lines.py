@@ -64,7 +64,7 @@ def blocks(path: Path, limits: Limits) -> Iterator[Block]:
                 yield held[:cut]
                 held = held[cut:]
             if len(held) > limits.record_bytes:
-                long, held = LongLine(held[: limits.payload_bytes], b"", len(held)), b""
+                long, held = LongLine(held[: limits.head_bytes], b"", len(held)), b""
     if long is not None:
         yield long
     if held:
@@ -89,9 +89,19 @@ def lines(block: Block, first: int, limits: Limits) -> Iterator[Line]:
     for number, found in enumerate(_LINE.finditer(block), first):
         content, end = found.groups()
         if len(content) > limits.record_bytes:
-            yield Line(number, content[: limits.payload_bytes], end, len(content))
+            yield Line(number, content[: limits.head_bytes], end, len(content))
         elif content or end:
             yield Line(number, content, end, len(content))
+
+
+def pieces(block: bytes, size: int) -> Iterator[bytes]:
+    """A block in pieces of whole lines, about so many bytes each."""
+    start = 0
+    while start < len(block):
+        found = _END.search(block, min(start + size, len(block)))
+        end = found.end() if found else len(block)
+        yield block[start:end]
+        start = end
 
 
 def line_count(block: bytes) -> int:

@@ -1,5 +1,6 @@
 """From the delivered bytes to a plain file: spool and hash them, undo gzip or zip, and tell the format by the name."""
 
+import errno
 import hashlib
 import zipfile
 import zlib
@@ -89,7 +90,7 @@ def _inflated(source: BinaryIO) -> Iterator[bytes]:
             done += len(plain)
             yield plain
     except zlib.error as error:
-        raise RefusedError(f"gzip stream is damaged after {done:,} bytes: {error}") from error
+        raise RefusedError(f"gzip stream is damaged somewhere after {done:,} bytes: {error}") from error
     if not member.eof:
         raise RefusedError(f"gzip stream ends early after {done:,} bytes")
 
@@ -101,6 +102,10 @@ def _unzip(path: Path, plain: Path) -> str:
             suffix = _suffix(member.filename)
             with archive.open(member) as source:
                 _write(plain, iter(lambda: source.read(_CHUNK), b""))
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # what seeking to a damaged, negative offset gives
+            raise
+        raise RefusedError("zip file is damaged or cut off: its directory points outside of it") from error
     except _BROKEN_ZIP as error:
         raise RefusedError(f"zip file is damaged or cut off: {error}") from error
     return suffix

@@ -19,7 +19,7 @@ def here(real, tmp_path_factory):
     """The whole year, landed and made once."""
     here = world(tmp_path_factory.mktemp("real"))
     deliver(here, "invoice_lines", *sorted((real / "online_retail/by_day").glob("*.csv.gz")))
-    deliver(here, "fx_rates", sorted((real / "ecb_fx").glob("*.zip"))[-1])
+    deliver(here, "fx_rates", max((real / "ecb_fx").glob("*.zip")))
     bring_up_to_date(here)
     return here
 
@@ -40,11 +40,15 @@ def test_nothing_is_a_dead_letter(here):
 
 
 def test_origins_are_unique_and_without_a_gap(here):
-    offsets = here.lake.scan("raw/invoice_lines").group_by("_source").agg(
-        rows=pl.len(),
-        distinct=col("_offset").n_unique(),
-        first=col("_offset").min(),
-        last=col("_offset").max(),
+    offsets = (
+        here.lake.scan("raw/invoice_lines")
+        .group_by("_source")
+        .agg(
+            rows=pl.len(),
+            distinct=col("_offset").n_unique(),
+            first=col("_offset").min(),
+            last=col("_offset").max(),
+        )
     )
     whole = (col("first") == 1) & (col("last") == col("rows")) & (col("distinct") == col("rows"))
     assert offsets.filter(~whole).collect().is_empty()
@@ -58,9 +62,10 @@ def test_staged_lines_are_raw_lines_without_repeats_and_rejects(here):
 
 def test_bad_debt_is_in_quarantine_with_its_rule_and_origin(here):
     rejected = here.lake.scan("quarantine/staged_invoice_lines").sort("_offset").collect()
-    assert rejected.select("Description", "UnitPrice", "_rules").rows() == [
-        ("Adjust bad debt", "-11062.06", ["unit_price >= 0"])
-    ] * 2
+    assert (
+        rejected.select("Description", "UnitPrice", "_rules").rows()
+        == [("Adjust bad debt", "-11062.06", ["unit_price >= 0"])] * 2
+    )
     raw = here.lake.scan("raw/invoice_lines").filter(col("Description") == "Adjust bad debt", col("UnitPrice") < "0")
     origin = raw.select("_source", "_offset").sort("_offset").collect()
     assert_frame_equal(rejected.select("_source", "_offset"), origin)
@@ -76,7 +81,7 @@ def test_nothing_is_stale(here):
 
 
 def test_daily_sales_equal_the_second_opinion(here, real, kept):
-    rates = retail_figures.gbp_rates(sorted((real / "ecb_fx").glob("*.zip"))[-1])
+    rates = retail_figures.gbp_rates(max((real / "ecb_fx").glob("*.zip")))
     same(here, "marts/daily_sales", ["sales_date", "country"], retail_figures.daily_sales(kept, rates))
 
 

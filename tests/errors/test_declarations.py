@@ -2,6 +2,7 @@
 
 import re
 from datetime import date
+from typing import Annotated
 
 import polars as pl
 import pytest
@@ -39,10 +40,6 @@ def typed(raw_lines: pl.LazyFrame) -> pl.LazyFrame:
     return cast(raw_lines, amount=pl.col("amount").cast(pl.Int64, strict=False))
 
 
-def summed(lines: pl.LazyFrame) -> pl.LazyFrame:
-    return lines.group_by("id").agg(pl.col("amount").sum(), lines=pl.len().cast(pl.Int64))
-
-
 def refusal(*tables: object) -> str:
     """What the catalogue says of some tables beside the raw one; each is named by its place in the list."""
     with pytest.raises(SetupError) as refused:
@@ -52,7 +49,9 @@ def refusal(*tables: object) -> str:
     return told
 
 
-def contract(annotations: dict[str, object], facts: dict[str, object] | None = None, **fields: object) -> type[Contract]:
+def contract(
+    annotations: dict[str, object], facts: dict[str, object] | None = None, **fields: object
+) -> type[Contract]:
     """A contract named `Broken`."""
     inner = {"Table": type("Table", (), facts)} if facts else {}
     return type("Broken", (Contract,), {"__annotations__": annotations, "__module__": "checks.x", **fields, **inner})
@@ -90,7 +89,9 @@ def test_a_window_that_is_no_date_is_refused():
 
 
 def test_counts_that_are_no_whole_number_are_refused():
-    assert "counts 'lines' is String, it has to be Int64" in refused(contract({"lines": str}, {"counts": "lines"}))
+    assert "counts 'lines' is String, it has to be a whole number" in refused(
+        contract({"lines": str}, {"counts": "lines"})
+    )
 
 
 @pytest.mark.parametrize("share", [-0.1, 1.1, "5 %", None])
@@ -100,7 +101,7 @@ def test_a_share_that_is_none_is_refused(share):
 
 
 def test_a_physical_partitioning_that_does_not_exist_is_refused():
-    assert "physical is 'week', it has to be day, month or year" in refused(
+    assert "physical is 'week', it has to be one of day, month, year" in refused(
         contract({"id": str}, {"physical": "week"})
     )
 
@@ -111,14 +112,14 @@ def test_a_nullable_key_is_refused():
 
 
 def test_a_fact_that_does_not_exist_is_refused_where_it_is_written():
-    with pytest.raises(SetupError, match="Contract Broken: .*\n  - primary_key\nNext: use one of counts, event_time"):
+    with pytest.raises(SetupError, match=r"Contract Broken: .*\n  - primary_key\nNext: use one of counts, event_time"):
         contract({"id": str}, {"primary_key": ("id",)})
 
 
 @pytest.mark.parametrize(
     "dtype",
-    [pl.UInt8, pl.Time, pl.Duration, pl.Categorical, pl.Object, pl.Int128],
-    ids=lambda dtype: str(dtype),
+    [pl.UInt8, pl.Time, pl.Duration, pl.Categorical, pl.Object],
+    ids=str,
 )
 def test_a_type_that_delta_lake_does_not_have_is_refused(dtype):
     assert "column 'x' is " in (told := refused(contract({"id": str, "x": dtype})))
@@ -137,7 +138,12 @@ def test_a_column_that_begins_with_an_underscore_is_refused():
 
 
 def test_a_regular_expression_that_does_not_compile_is_refused():
-    assert "id matches [a-z: " in refused(contract({"id": str}, id=Field(str_matches="[a-z")))
+    with pytest.raises(SetupError, match=r"Field\(str_matches='\[a-z'\).*unterminated character set.*\nNext: mend"):
+        Field(str_matches="[a-z")
+
+
+def test_a_regular_expression_that_only_python_knows_is_refused():
+    assert "id matches " in refused(contract({"id": str}, id=Field(str_matches=r"(?<=a)b")))
 
 
 @pytest.mark.parametrize(
@@ -150,7 +156,8 @@ def test_a_check_that_does_not_fit_its_column_is_refused(dtype, check):
 
 
 def test_a_check_that_does_not_exist_is_refused():
-    assert "at_least" in refused(contract({"x": int}, x=Field(at_least=1)))
+    with pytest.raises(SetupError, match=r"Field\(at_least=1\), which cannot be: .*\nNext: mend the field"):
+        Field(at_least=1)
 
 
 def test_a_type_that_does_not_exist_is_refused():
@@ -195,25 +202,11 @@ def test_a_column_of_another_type_is_refused():
 
 
 def test_a_column_too_many_in_an_aggregate_is_refused():
-    def wide(lines):
-        return summed(lines).with_columns(more=1)
+    def wide(typed):
+        return typed.group_by("id").agg(pl.col("amount").sum(), lines=pl.len().cast(pl.Int64), more=1)
 
-    staged_lines = staged(Line)(typed)
-    told = refusal(staged_lines, mart(Total)(renamed(wide, "typed")))
+    told = refusal(staged(Line)(typed), mart(Total)(wide))
     assert "marts/wide: the transform returns 'more', which its contract does not have" in told
-
-
-def renamed(transform, parameter):
-    """The same transform with another name for its input."""
-
-    def given(**frames):
-        return transform(frames[parameter])
-
-    given.__name__ = given.__qualname__ = transform.__name__
-    given.__signature__ = __import__("inspect").Signature(
-        [__import__("inspect").Parameter(parameter, __import__("inspect").Parameter.POSITIONAL_OR_KEYWORD)]
-    )
-    return lambda *frames: given(**{parameter: frames[0]})
 
 
 def test_a_transform_that_drops_the_lineage_is_refused():
@@ -226,7 +219,7 @@ def test_a_transform_that_drops_the_lineage_is_refused():
 
 @pytest.mark.parametrize("result", [None, pl.DataFrame({"id": ["1"]}), "text"])
 def test_a_transform_that_returns_no_lazyframe_is_refused(result):
-    def strange(raw_lines):
+    def strange(raw_lines):  # noqa: ARG001
         return result
 
     told = refusal(staged(Line)(strange))
@@ -255,7 +248,7 @@ def test_a_transform_without_an_input_is_refused():
     def nothing():
         return pl.LazyFrame()
 
-    with pytest.raises(SetupError, match="staged/nothing: the transform takes no table.\nNext: name one"):
+    with pytest.raises(SetupError, match=r"staged/nothing: the transform takes no table.\nNext: name one"):
         staged(Line)(nothing)
 
 
@@ -287,20 +280,24 @@ def test_partitions_without_a_window_are_refused():
 
 
 def test_an_optional_column_that_is_not_declared_is_refused():
-    with pytest.raises(SetupError, match="raw/orders: optional names columns that are not declared: nmae.\nNext: add"):
+    with pytest.raises(SetupError, match=r"raw/orders: optional names columns that are not declared: nmae.\nNext: add"):
         raw("orders", "Orders.", columns=("name",), optional=("nmae",))
 
 
 def test_a_day_over_an_unknown_column_is_refused():
     table = raw("orders", "Orders.", columns=("at",), day=pl.col("day").str.to_date(strict=False))
-    with pytest.raises(SetupError, match="raw/orders: its day cannot be told: .*day"):
+    with pytest.raises(SetupError, match='raw/orders: its day cannot be told: unable to find column "day"'):
         catalog_of(orders=table)
 
 
-@pytest.mark.parametrize("declared", [{"partition": DAILY}, {"lookback": "6"}], ids=["unknown", "wrong"])
-def test_a_declaration_with_a_wrong_keyword_is_refused(declared):
-    with pytest.raises(SetupError, match="staged/typed"):
-        catalog_of(lines=lines, typed=staged(Line, **declared)(typed))
+def test_a_day_that_is_no_date_is_refused():
+    with pytest.raises(SetupError, match="raw/orders: its day is String, it has to be Date"):
+        catalog_of(orders=raw("orders", "Orders.", columns=("at",), day=pl.col("at")))
+
+
+def test_a_declaration_with_an_unknown_keyword_is_refused():
+    with pytest.raises(SetupError, match=r"staged/typed: there is no partition to declare.\nNext: use one of as_of, "):
+        staged(Line, partition=DAILY)(typed)
 
 
 @pytest.mark.parametrize("name", ["Orders", "1st", "a-b", "a/b", ""])
@@ -313,7 +310,7 @@ def test_the_problems_of_several_tables_are_named_at_once():
     def one(raw_lines):
         return raw_lines
 
-    def two(raw_lines):
+    def two(raw_lines):  # noqa: ARG001
         return None
 
     told = refusal(staged(Line)(one), staged(Line)(two))
@@ -357,16 +354,19 @@ def test_a_query_over_a_table_that_is_not_declared_is_refused():
     def totals():
         return "SELECT 1"
 
-    assert "marts/totals: its parameter 'nowhere' names no table" in refusal(sql_mart(Total, reads=("nowhere",))(totals))
+    assert "marts/totals: its parameter 'nowhere' names no table" in refusal(
+        sql_mart(Total, reads=("nowhere",))(totals)
+    )
 
 
 def test_a_query_may_read_a_table_of_decimals_and_lists():
     class Rich(Contract):
         id: str
-        price: pl.Decimal = Field(dtype_kwargs={"precision": 18, "scale": 2})
+        price: Annotated[pl.Decimal, 18, 2]
+        tags: Annotated[pl.List, pl.String()]
 
     def rich(raw_lines):
-        return raw_lines.with_columns(price=pl.col("amount").cast(pl.Decimal(18, 2), strict=False))
+        return raw_lines.with_columns(price=pl.col("amount").cast(pl.Decimal(18, 2)), tags=pl.col("day").str.split(","))
 
     def totals():
         return "SELECT id, CAST(sum(price) AS BIGINT) AS amount, count(*) AS lines FROM rich GROUP BY id"

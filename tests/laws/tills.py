@@ -8,6 +8,7 @@ from pathlib import Path
 
 import polars as pl
 from polars import LazyFrame, col
+from polars.testing import assert_frame_equal
 from support.worlds import NOW, catalog_of, world, write
 
 from lakehouse.catalog import Catalog
@@ -160,6 +161,20 @@ def rows(here: Environment, table: str) -> list[tuple[object, ...]]:
     """A table's rows without the engine's columns, sorted."""
     frame = here.lake.scan(table).collect()
     return sorted(frame.select(name for name in frame.columns if not name.startswith("_")).rows(), key=str)
+
+
+def same_tables(one: Environment, other: Environment) -> None:
+    """Staged and mart tables hold the same rows; sums of floats may differ by the order in which they were added."""
+    names = [name for name in one.lake.tables() if name.startswith(("staged/", "marts/"))]
+    assert names == [name for name in other.lake.tables() if name.startswith(("staged/", "marts/"))]
+    for name in names:
+        assert_frame_equal(_sorted(one, name), _sorted(other, name), rel_tol=1e-9, abs_tol=1e-6)
+
+
+def _sorted(here: Environment, name: str) -> pl.DataFrame:
+    frame = here.lake.scan(name).select(pl.exclude("^_.*$")).collect()
+    floats = [column for column, dtype in frame.schema.items() if dtype.is_float()]
+    return frame.sort([*(column for column in frame.columns if column not in floats), *floats], nulls_last=True)
 
 
 def files_of(here: Environment, table: str) -> set[str]:

@@ -1,0 +1,380 @@
+"""The `lakehouse` command: what it prints in each format, that it only reads, and how it tells of errors."""
+
+import csv
+import io
+import itertools
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+from support.worlds import bring_up_to_date, world, write
+
+from lakehouse import cli, sql
+from lakehouse.environment import Environment
+from lakehouse.errors import DataError, SetupError
+
+HEADER = "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country"
+LINES = [
+    f"5363{n:02},85123A,HEART [red]{n},{n},2010-12-01 08:26:00,2.55,178{n:02}.0,United Kingdom" for n in range(10, 40)
+]
+BAD_LINE = "536399,85123A,NOTHING,0,2010-12-01 08:26:00,-1,,United Kingdom"
+FORMATS = ("table", "csv", "json")
+
+
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Environment:
+    """A lake with a day of 30 good lines, one rejected line, a dead letter and a refused file."""
+    here = world(tmp_path_factory.mktemp("filled"))
+    write(here, "fx_rates", "fx.csv", "Date,USD,GBP\n2010-12-01,1.31,0.84\n")
+    write(here, "invoice_lines", "a.csv", "\n".join([HEADER, *LINES, BAD_LINE, "536398,85123A"]))
+    write(here, "invoice_lines", "b.csv", b"\xff\xfe\x00")
+    bring_up_to_date(here)
+    return here
+
+
+def run(here: Environment, *arguments: str, stdin: str | None = None) -> Result:
+    app = cli.App(lambda: here, lambda: click.echo("demonstrated"))
+    return CliRunner().invoke(cli.cli, list(arguments), obj=app, input=stdin, catch_exceptions=False)
+
+
+def printed(here: Environment, *arguments: str, stdin: str | None = None) -> str:
+    result = run(here, *arguments, stdin=stdin)
+    assert (result.exit_code, result.stderr) == (0, "")
+    return result.stdout
+
+
+def as_json(here: Environment, *arguments: str) -> list[dict[str, object]]:
+    def refuse(constant: str) -> None:
+        raise AssertionError(f"{constant} is not JSON")
+
+    return json.loads(printed(here, *arguments, "--format", "json"), parse_constant=refuse)
+
+
+def as_csv(here: Environment, *arguments: str) -> list[list[str]]:
+    return list(csv.reader(io.StringIO(printed(here, *arguments, "--format", "csv"))))
+
+
+def refused(here: Environment, *arguments: str, stdin: str | None = None) -> str:
+    result = run(here, *arguments, stdin=stdin)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "Traceback" not in result.stderr
+    return result.stderr
+
+
+# sql
+
+
+def test_sql_prints_a_table_for_people(filled):
+    out = printed(filled, "sql", "SELECT invoice, quantity * 1000 AS many FROM staged.invoice_lines ORDER BY 1 LIMIT 1")
+    assert [line.split() for line in out.splitlines()] == [["invoice", "many"], ["536310", "10,000"]]
+
+
+def test_sql_prints_csv_for_programs(filled):
+    rows = as_csv(filled, "sql", "SELECT 'a,\"b\nc' AS text, NULL AS missing, 1.5 AS number, DATE '2010-12-01' AS day")
+    assert rows == [["text", "missing", "number", "day"], ['a,"b\nc', "", "1.5", "2010-12-01"]]
+
+
+def test_sql_prints_json_for_programs(filled):
+    rows = as_json(filled, "sql", "SELECT 'ü\"' AS text, NULL AS missing, 2 AS number, TRUE AS yes")
+    assert rows == [{"text": 'ü"', "missing": None, "number": 2, "yes": True}]
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        ("'nan'::DOUBLE", "nan"),
+        ("'-inf'::DOUBLE", "-inf"),
+        ("{'x': 'nan'::DOUBLE}", {"x": "nan"}),
+        ("MAP {DATE '2010-12-01': 1}", {"2010-12-01": 1}),
+        ("[1, 2]", "1; 2"),
+        ("'\\xFF'::BLOB", "\\xff"),
+        ("1.10::DECIMAL(9,2)", "1.10"),
+        ("170141183460469231731687303715884105727", 170141183460469231731687303715884105727),
+    ],
+)
+def test_any_value_is_valid_json(filled, value, shown):
+    assert as_json(filled, "sql", f"SELECT {value} AS x") == [{"x": shown}]
+
+
+def test_columns_of_the_same_name_all_come_through_in_json(filled):
+    assert as_json(filled, "sql", "SELECT 1 AS a, 2 AS a, 3 AS a") == [{"a": 1, "a_2": 2, "a_3": 3}]
+
+
+@pytest.mark.parametrize(("form", "text"), [("table", "x\n"), ("csv", "x\n"), ("json", "[]\n")])
+def test_no_rows_are_no_rows_in_every_format(filled, form, text):
+    assert printed(filled, "sql", "SELECT 1 AS x WHERE FALSE", "--format", form).replace(" ", "") == text
+
+
+def test_markup_in_the_data_is_printed_as_it_is(filled):
+    assert "HEART [red]10" in printed(filled, "sql", "SELECT min(description) FROM staged.invoice_lines")
+
+
+def test_a_wide_value_is_printed_whole_where_there_is_no_screen(filled):
+    assert "x" * 500 in printed(filled, "sql", "SELECT repeat('x', 500)")
+
+
+def test_a_query_may_come_from_standard_input(filled):
+    assert printed(filled, "sql", "-", "--format", "csv", stdin="SELECT 1 AS x; -- no more\n") == "x\n1\n"
+
+
+def test_every_table_is_a_view_in_the_schema_of_its_layer(filled):
+    rows = as_csv(filled, "sql", "SELECT DISTINCT schema FROM (SHOW ALL TABLES) ORDER BY 1")
+    assert rows[1:] == [["marts"], ["quarantine"], ["raw"], ["staged"]]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "FROM range(2)",
+        "VALUES (1)",
+        "WITH x AS (SELECT 1) FROM x",
+        "DESCRIBE staged.fx_rates",
+        "SUMMARIZE SELECT 1",
+        "SHOW ALL TABLES",
+        "EXPLAIN SELECT 1",
+        "EXPLAIN ANALYZE SELECT 1",
+        "EXPLAIN (SELECT 1)",
+        "-- why\n/* and\nhow */ explain (FORMAT json) SELECT 1",
+    ],
+)
+def test_whatever_only_reads_runs(filled, query):
+    assert printed(filled, "sql", "-", stdin=query)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "INSERT INTO staged.fx_rates VALUES (1)",
+        "UPDATE staged.fx_rates SET rate = 0",
+        "DELETE FROM staged.fx_rates",
+        "CREATE TABLE x AS SELECT 1",
+        "DROP VIEW staged.fx_rates",
+        "COPY (SELECT 1) TO '{file}'",
+        "EXPLAIN ANALYZE COPY (SELECT 1) TO '{file}'",
+        "EXPLAIN ANALYZE CREATE TABLE x AS SELECT 1",
+        "EXPLAIN /* x */ ANALYZE COPY (SELECT 1) TO '{file}'",
+        "-- x\nEXPLAIN (ANALYZE) COPY (SELECT 1) TO '{file}'",
+        "ATTACH '{file}'",
+        "EXPORT DATABASE '{file}'",
+        "PRAGMA profiling_output='{file}'",
+        "SET threads = 1",
+        "INSTALL httpfs",
+        "LOAD httpfs",
+        "SELECT 1; SELECT 2",
+        "SELECT 1; COPY (SELECT 1) TO '{file}'",
+        "",
+        "-- nothing",
+    ],
+)
+def test_whatever_could_write_is_refused(filled, tmp_path, query):
+    file = tmp_path / "written"
+    told = refused(filled, "sql", "-", stdin=query.format(file=file))
+    assert "`lakehouse sql` runs one statement that reads.\nNext: write a single SELECT." in told or (
+        "The query cannot be parsed: " in told
+    )
+    assert not file.exists()
+
+
+def test_a_query_that_fails_says_what_and_what_to_do(filled):
+    told = refused(filled, "sql", "SELECT * FROM staged.nothing")
+    assert "The query fails: Catalog Error: Table with name nothing does not exist!" in told
+    assert "Next: mend it; `lakehouse tables` lists what there is." in told
+
+
+def test_a_query_that_cannot_be_parsed_says_where(filled):
+    assert 'The query cannot be parsed: Parser Error: syntax error at or near "SELEC"' in refused(
+        filled, "sql", "SELEC 1"
+    )
+
+
+def test_a_query_that_fails_after_many_rows_says_so(filled):
+    query = "SELECT CASE WHEN range = 900000 THEN error('too late') ELSE range END AS x FROM range(1000000)"
+    result = run(filled, "sql", query, "--format", "csv")
+    assert (result.exit_code, "Traceback" in result.stderr) == (1, False)
+    # DuckDB tells the reason, or that it interrupted its other threads: whichever comes first.
+    assert re.match(r"The query fails: (Invalid Input Error: too late|INTERRUPT Error: .*)\nNext: ", result.stderr)
+
+
+def test_big_results_stream(filled):
+    columns, rows = sql.rows(filled.lake, "SELECT range AS x FROM range(1000000000000)")
+    assert (columns, list(itertools.islice(rows, 3))) == (["x"], [(0,), (1,), (2,)])
+    rows.close()
+
+
+def test_a_reader_that_has_enough_ends_the_command_quietly(filled):
+    script = (
+        "from support.worlds import world; from pathlib import Path; from lakehouse import cli;"
+        f"cli.main(cli.App(lambda: world(Path({str(Path(filled.lake.root).parent)!r})), None))"
+    )
+    query = [sys.executable, "-c", script, "sql", "--format", "csv", "FROM range(1000000000000)"]
+    root = Path(__file__).parents[2]
+    environment = {**os.environ, "PYTHONPATH": f"{root}:{root / 'tests'}"}
+    with subprocess.Popen(query, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment) as command:
+        assert command.stdout.read(8) == b"range\n0\n"
+        command.stdout.close()
+        assert b"Traceback" not in command.stderr.read()
+
+
+def test_a_table_for_people_ends_after_a_thousand_rows_and_says_so(filled):
+    result = run(filled, "sql", "FROM range(2000)")
+    assert len(result.stdout.splitlines()) == 1001
+    assert result.stderr == "Only the first 1,000 rows are shown; `--format csv` prints all.\n"
+
+
+def test_csv_prints_all_rows(filled):
+    assert len(as_csv(filled, "sql", "FROM range(25000)")) == 25001
+
+
+def test_a_query_on_an_empty_lake_runs(here):
+    assert printed(here, "sql", "SELECT 1 AS x", "--format", "csv") == "x\n1\n"
+
+
+# tables
+
+
+def test_tables_are_listed_layer_by_layer(filled):
+    found = [row["table"] for row in as_json(filled, "tables")]
+    assert found == [
+        "raw/fx_rates",
+        "raw/invoice_lines",
+        "staged/fx_rates",
+        "staged/invoice_lines",
+        "marts/customers",
+        "marts/daily_sales",
+        "marts/product_months",
+        "quarantine/dead_letters",
+        "quarantine/staged_invoice_lines",
+    ]
+
+
+def test_tables_tell_rows_and_state(filled):
+    found = {row["table"]: (row["rows"], row["state"]) for row in as_json(filled, "tables")}
+    assert found["raw/invoice_lines"] == (31, "2 dead letters")
+    assert found["staged/invoice_lines"] == (30, "up to date")
+    assert found["quarantine/staged_invoice_lines"] == (1, "")
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_tables_of_every_format_name_each_column(filled, form):
+    out = printed(filled, "tables", "--format", form)
+    columns = ("table", "rows", "bytes", "files", "version", "newest", "freshness", "state")
+    assert [name for name in columns if name not in out] == []
+
+
+def test_an_empty_lake_says_what_to_do(here):
+    assert printed(here, "tables").endswith("The lake is empty. Next: `make demo`.\n")
+    assert as_json(here, "tables") == []
+
+
+# audit
+
+
+def test_the_audit_of_a_raw_table_closes_its_books(filled):
+    header, row = as_csv(filled, "audit", "raw/invoice_lines")
+    told = dict(zip(header, row, strict=True))
+    assert (told["read"], told["written"], told["dead"], told["sum"]) == ("33", "31", "2", "33 = read")
+
+
+def test_the_audit_of_a_staged_table_is_a_table_for_people(filled):
+    out = printed(filled, "audit", "staged/invoice_lines")
+    assert out.split()[:4] == ["version", "made_at", "mode", "days"]
+    assert "31 = read" in out
+
+
+def test_the_audit_as_json_holds_rules_and_provenance(filled):
+    [audit] = as_json(filled, "audit", "staged/invoice_lines")
+    assert (audit["read"], audit["quarantined"], audit["rules"]["quantity != 0"]) == (31, 1, 1)
+    assert audit["provenance"]["inputs"] == {"raw/invoice_lines": 0}
+
+
+@pytest.mark.parametrize("limit", ["0", "20", "1"])
+def test_an_audit_may_be_cut_to_the_latest_commits(filled, limit):
+    assert len(as_json(filled, "audit", "staged/fx_rates", "--limit", limit)) == 1
+
+
+@pytest.mark.parametrize("command", ["audit", "quarantine"])
+def test_a_limit_below_zero_is_refused(filled, command):
+    result = run(filled, command, "staged/invoice_lines", "--limit", "-1")
+    assert (result.exit_code, "Invalid value for '--limit'" in result.stderr) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("table", "told"), [("nothing", "is not the name of"), ("staged/nothing", "no table 'staged/")]
+)
+def test_the_audit_of_an_unknown_table_is_refused(filled, table, told):
+    assert told in (message := refused(filled, "audit", table))
+    assert "Next: " in message
+
+
+# quarantine
+
+
+def test_the_quarantine_of_a_derived_table_shows_rows_and_reasons(filled):
+    out = printed(filled, "quarantine", "staged/invoice_lines")
+    assert out.startswith("1 rows in quarantine.staged_invoice_lines\n")
+    assert ("       1  quantity != 0\n" in out, "       1  unit_price >= 0\n" in out) == (True, True)
+    assert "NOTHING" in out
+
+
+def test_the_quarantine_of_a_raw_table_shows_its_dead_letters(filled):
+    out = printed(filled, "quarantine", "raw/invoice_lines")
+    assert out.startswith("2 rows in quarantine.dead_letters\n")
+    assert ("2 fields where the header has 8" in out, "536398,85123A" in out) == (True, True)
+
+
+def test_the_quarantine_as_json_holds_whole_rows(filled):
+    [row] = as_json(filled, "quarantine", "staged/invoice_lines")
+    assert (row["_offset"], row["_source"][:6], row["Description"]) == (31, "a.csv#", "NOTHING")
+    assert row["_rules"] == "quantity != 0; unit_price >= 0"
+
+
+def test_the_quarantine_as_csv_has_a_line_for_each_row(filled):
+    assert len(as_csv(filled, "quarantine", "raw/invoice_lines")) == 3
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_a_table_without_rejects_has_none_in_every_format(filled, form):
+    assert printed(filled, "quarantine", "staged/fx_rates", "--format", form)
+
+
+def test_the_quarantine_of_an_unknown_table_is_refused(filled):
+    assert "There is no table 'staged/nothing'" in refused(filled, "quarantine", "staged/nothing")
+
+
+# all of them
+
+
+def test_every_command_has_a_help_text(here):
+    for command in ("", "sql", "tables", "audit", "quarantine", "demo"):
+        assert "Usage: " in printed(here, *command.split(), "--help")
+
+
+def test_the_demo_is_the_one_that_the_application_brings(here):
+    assert printed(here, "demo") == "demonstrated\n"
+
+
+@pytest.mark.parametrize("error", [SetupError, DataError])
+def test_an_error_of_the_engine_is_a_message_and_a_failure(error):
+    def fail() -> Environment:
+        raise error("It is [bold]wrong[/bold].\nNext: mend it.")
+
+    result = CliRunner().invoke(cli.cli, ["tables"], obj=cli.App(fail, lambda: None))
+    assert (result.exit_code, result.stderr) == (1, "It is [bold]wrong[/bold].\nNext: mend it.\n")
+
+
+def test_looking_changes_nothing(filled):
+    before = sorted(Path(filled.lake.root).rglob("*"))
+    for command in (
+        ["tables"],
+        ["audit", "raw/fx_rates"],
+        ["quarantine", "raw/fx_rates"],
+        ["sql", "FROM raw.fx_rates"],
+    ):
+        printed(filled, *command)
+    assert sorted(Path(filled.lake.root).rglob("*")) == before

@@ -1,0 +1,226 @@
+"""Law 5: no version that a reader sees breaks its contract, and no write touches a row outside its days."""
+
+from random import Random
+
+import polars as pl
+import pytest
+from polars import col
+from support.worlds import bring_up_to_date, contents, deliver, world
+from tills import (
+    by_day,
+    files_of,
+    june,
+    lines,
+    live_files,
+    only,
+    redo,
+    rows,
+    sell,
+    take,
+    till,
+    typed,
+    with_days,
+    with_sales,
+)
+
+from lakehouse.contract import facts
+from lakehouse.errors import DataError
+from lakehouse.judging import Refused
+from lakehouse.lake import files
+from lakehouse.overview import audits
+from lakehouse.tables import DerivedTable
+
+
+@pytest.fixture
+def open_shop(shop):
+    """A till with three good days."""
+    sell(shop, "a", *(lines(day, 1, 2, 3, first=10 * day) for day in (3, 4, 5)))
+    bring_up_to_date(shop)
+    return shop
+
+
+def refuse(here, table, days=None):
+    """The refusal of a commit; the table and its folder are as they were."""
+    before = (here.lake.version(table), live_files(here, table), files_of(here, table))
+    with pytest.raises(Refused) as refused:
+        redo(here, table, days)
+    assert (here.lake.version(table), live_files(here, table), files_of(here, table)) == before
+    return refused.value
+
+
+def test_too_many_rejects_refuse_the_commit_whole(open_shop):
+    sell(open_shop, "b", lines(4, *[-1] * 4, first=90))
+    take(open_shop)
+    audit = refuse(open_shop, "staged/sales", only(4)).audit
+    assert (audit.read, audit.quarantined, audit.written) == (7, 4, 3)
+
+
+def test_a_refusal_leaves_nothing_in_quarantine(open_shop):
+    sell(open_shop, "b", lines(4, *[-1] * 4, first=90))
+    take(open_shop)
+    refuse(open_shop, "staged/sales", only(4))
+    assert open_shop.lake.open("quarantine/staged_sales") is None
+    assert files_of(open_shop, "quarantine/staged_sales") == set()
+
+
+def test_a_refusal_shows_no_values(open_shop):
+    sell(open_shop, "b", lines(4, *[-77] * 4, first=90))
+    take(open_shop)
+    message = str(refuse(open_shop, "staged/sales", only(4)))
+    assert "b.csv" in message
+    assert "77" not in message
+
+
+def test_a_broken_table_rule_refuses_the_commit(tmp_path):
+    def endless(sales):
+        return by_day(sales).with_columns(amount=pl.lit(float("inf")))
+
+    here = world(tmp_path, with_days(endless))
+    sell(here, "a", lines(3, 1))
+    take(here)
+    redo(here, "staged/sales")
+    assert "amounts are finite" in str(refuse(here, "marts/shop_days"))
+
+
+def test_a_repeated_key_refuses_a_mart(tmp_path):
+    def by_line(sales):
+        return sales.select("sold_on", "shop", "amount", sales=pl.lit(1, dtype=pl.Int64))
+
+    here = world(tmp_path, with_days(by_line))
+    sell(here, "a", lines(3, 1, 2))
+    take(here)
+    redo(here, "staged/sales")
+    assert "sold_on, shop is a key" in str(refuse(here, "marts/shop_days"))
+
+
+def test_one_bad_row_refuses_a_mart_that_allows_none(tmp_path):
+    here = world(tmp_path, with_days(lambda sales: by_day(sales).with_columns(shop=pl.lit(None, pl.String))))
+    sell(here, "a", lines(3, 1, 2))
+    take(here)
+    redo(here, "staged/sales")
+    assert "shop is present" in str(refuse(here, "marts/shop_days"))
+
+
+def test_a_refused_day_does_not_hold_up_the_others(open_shop):
+    sell(open_shop, "b", lines(4, *[-1] * 4, first=90), lines(6, 7, first=60))
+    take(open_shop)
+    refuse(open_shop, "staged/sales", only(4))
+    redo(open_shop, "staged/sales", only(6))
+    assert (60, june(6), "north", 7.0) in rows(open_shop, "staged/sales")
+
+
+def test_a_replaced_day_leaves_the_rest_of_its_month_as_it_was(open_shop):
+    others = open_shop.lake.scan("staged/sales").filter(col("sold_on") != june(4)).sort("id")
+    before = others.collect()
+    sell(open_shop, "b", lines(4, 9, first=90))
+    take(open_shop)
+    audit = redo(open_shop, "staged/sales", only(4))
+    after = open_shop.lake.scan("staged/sales").filter(col("sold_on") != june(4)).sort("id").collect()
+    assert (audit.carried, after.equals(before), after.schema) == (6, True, before.schema)
+
+
+def test_a_replaced_day_leaves_the_files_of_other_months_alone(tmp_path):
+    here = world(tmp_path, till())
+    other = lines(4, 1, 2).replace("2024-06", "2024-07")
+    sell(here, "a", lines(4, 1, 2), other)
+    bring_up_to_date(here)
+    july = {path for path in live_files(here, "staged/sales") if "2024-07" in path}
+    sell(here, "b", lines(4, 3, first=3))
+    bring_up_to_date(here)
+    assert july == {path for path in live_files(here, "staged/sales") if "2024-07" in path}
+
+
+def test_the_log_counts_the_rows_that_are_in_the_files(open_shop):
+    sell(open_shop, "b", lines(4, 9, first=90), lines(12, 1, first=100))
+    bring_up_to_date(open_shop)
+    for table in open_shop.lake.tables():
+        counted = files(open_shop.lake.open(table))["num_records"].sum()
+        assert counted == open_shop.lake.scan(table).collect().height
+
+
+def test_an_input_without_a_day_does_not_erase_it(open_shop):
+    before = contents(open_shop)
+    version = open_shop.lake.version("staged/sales")
+    open_shop.lake.open("raw/sales").delete(f"_event_date = '{june(4)}'")
+    assert redo(open_shop, "staged/sales", only(4)) is None
+    assert (open_shop.lake.version("staged/sales"), contents(open_shop)) == (version, before)
+
+
+def test_a_span_names_the_days_that_it_left_as_they_were(open_shop):
+    before = contents(open_shop)
+    open_shop.lake.open("raw/sales").delete(f"_event_date = '{june(4)}'")
+    audit = redo(open_shop, "staged/sales", only(3, 5))
+    assert (audit.untouched, [*map(str, audit.made)]) == ((june(4),), ["2024-06-03", "2024-06-05"])
+    assert contents(open_shop) == before
+
+
+@pytest.mark.parametrize("table", ["staged/sales", "marts/shop_days", "marts/shops"])
+def test_an_empty_input_never_erases_a_table(open_shop, table):
+    before = contents(open_shop)
+    source = "raw/sales" if table == "staged/sales" else "staged/sales"
+    open_shop.lake.open(source).delete()
+    assert redo(open_shop, table) is None
+    assert contents(open_shop)[table] == before[table]
+
+
+def test_a_raw_table_that_was_rolled_back_erases_nothing(open_shop):
+    sell(open_shop, "b", lines(8, 1, first=80))
+    bring_up_to_date(open_shop)
+    open_shop.lake.open("raw/sales").restore(0)
+    redo(open_shop, "staged/sales")
+    assert (80, june(8), "north", 1.0) in rows(open_shop, "staged/sales")
+
+
+def test_a_transform_that_fails_on_the_data_leaves_no_file(tmp_path):
+    here = world(tmp_path, with_days(lambda sales: by_day(sales.with_columns(col("id").cast(pl.Int8)))))
+    sell(here, "a", *(lines(day, *range(1000), first=1000 * day) for day in range(1, 29)))
+    take(here)
+    redo(here, "staged/sales")
+    with pytest.raises(DataError, match="the transform fails on the data"):
+        redo(here, "marts/shop_days")
+    assert (here.lake.version("marts/shop_days"), files_of(here, "marts/shop_days")) == (None, set())
+
+
+def test_a_staged_transform_that_fails_half_way_leaves_no_file(tmp_path):
+    def strict(raw_sales):
+        return typed(raw_sales).with_columns(amount=10 // col("amount").cast(pl.Int64).replace_strict({1: 1, 2: 2}))
+
+    here = world(tmp_path, with_sales(strict))
+    sell(here, "a", *(lines(day, *[1, 2] * 500, first=1000 * day) for day in range(1, 28)), lines(28, 3, first=28_000))
+    take(here)
+    with pytest.raises(DataError, match="the transform fails on the data"):
+        redo(here, "staged/sales")
+    assert (here.lake.version("staged/sales"), files_of(here, "staged/sales")) == (None, set())
+
+
+def breaches(here):
+    """What Pandera itself says of every version that a reader can see."""
+    for table in here.catalog.derived:
+        for commit in here.lake.log(table.name):
+            yield from _breaches(here, table, commit.version)
+
+
+def _breaches(here, table: DerivedTable, version):
+    rows = here.lake.scan(table.name, version).select(*table.schema).collect()
+    schema = table.contract.to_schema()
+    schema.validate(rows.select(*schema.columns))
+    key = facts(table.contract).key
+    if key and rows.select(key).is_duplicated().any():
+        yield table.name, version
+
+
+def test_every_version_of_a_history_keeps_its_contract(here, fortnight):
+    random = Random(3)
+    files = sorted((fortnight / "invoice_lines").iterdir())
+    random.shuffle(files)
+    deliver(here, "fx_rates", *(fortnight / "fx_rates").iterdir())
+    for first in range(0, len(files), 4):
+        deliver(here, "invoice_lines", *files[first : first + 4])
+        bring_up_to_date(here)
+    assert list(breaches(here)) == []
+    assert all(audit.accounted == audit.read for table in here.catalog.tables for audit in audits(here, table))
+
+
+def test_every_version_of_the_samples_keeps_its_contract(stocked):
+    here, _ = stocked
+    assert list(breaches(here)) == []

@@ -1,0 +1,228 @@
+"""The house: which way imports point, what may be imported at all, and how large a module may grow."""
+
+import ast
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGES = ("lakehouse", "assets", "checks", "resources", "samples")
+MODULES = {
+    ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
+    for package in PACKAGES
+    for path in sorted((ROOT / package).rglob("*.py"))
+}
+SHELL = ("lakehouse.orchestration", "lakehouse.cli", "lakehouse.definitions")
+CORE = [name for name in MODULES if name.startswith("lakehouse") and not name.startswith(SHELL)]
+DOMAINS = sorted(path.name for path in (ROOT / "assets").iterdir() if (path / "__init__.py").exists())
+
+
+def tree(name: str) -> ast.Module:
+    return ast.parse(MODULES[name].read_text(encoding="utf-8"))
+
+
+def imports(name: str) -> set[str]:
+    """The modules that a module imports, `from package import module` resolved to the module."""
+    found: set[str] = set()
+    for node in ast.walk(tree(name)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            targets = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= (
+                targets & set(MODULES) if targets <= set(MODULES) else {node.module or ".", *targets & set(MODULES)}
+            )
+    return found
+
+
+def own(name: str) -> set[str]:
+    """The parts of this project that a module imports: packages, and modules of the engine."""
+    return {target for target in imports(name) if target.split(".")[0] in PACKAGES}
+
+
+def offenders(names, wrong) -> dict[str, list[str]]:
+    """For each module the imports that it must not have."""
+    found = {name: sorted(target for target in imports(name) if wrong(target)) for name in names}
+    return {name: targets for name, targets in found.items() if targets}
+
+
+def below(*packages: str):
+    return lambda target: any(target == package or target.startswith(f"{package}.") for package in packages)
+
+
+def modules_of(*packages: str) -> list[str]:
+    return [name for name in MODULES if below(*packages)(name)]
+
+
+@pytest.mark.parametrize(
+    ("package", "forbidden"),
+    [
+        ("assets", ("resources", "samples", *SHELL)),
+        ("checks", ("assets", "resources", "samples", *SHELL)),
+        ("resources", ("assets", "checks", "samples", *SHELL)),
+        ("samples", ("assets", "checks", "resources", "lakehouse")),
+    ],
+)
+def test_imports_point_towards_the_engine(package, forbidden):
+    assert offenders(modules_of(package), below(*forbidden)) == {}
+
+
+def test_the_engine_knows_nothing_that_is_built_on_it():
+    engine = [name for name in modules_of("lakehouse") if name != "lakehouse.definitions"]
+    assert offenders(engine, below("assets", "checks", "resources", "samples")) == {}
+
+
+def test_nobody_imports_the_composition_root():
+    assert offenders(MODULES, below("lakehouse.definitions")) == {}
+
+
+def test_the_core_imports_neither_the_shell_nor_the_command_line():
+    assert offenders(CORE, below(*SHELL)) == {}
+
+
+def test_the_command_line_imports_no_shell():
+    assert offenders(["lakehouse.cli"], below("lakehouse.orchestration")) == {}
+
+
+def test_only_the_shell_imports_dagster():
+    others = [name for name in MODULES if not name.startswith(("lakehouse.orchestration", "lakehouse.definitions"))]
+    assert offenders(others, below("dagster")) == {}
+
+
+LAYERS = {
+    "publish": ("catalog", "make", "land", "batch", "judging", "tables", "staleness", "overview"),
+    "rules": ("publish", "draft", "lake", "make", "judging", "catalog"),
+    "audit": ("publish", "draft", "lake", "make", "judging", "catalog", "contract"),
+    "contract": ("rules", "lake", "publish", "tables", "catalog"),
+    "lake": ("contract", "rules", "publish", "tables", "catalog", "audit"),
+    "tables": ("catalog", "make", "land", "publish", "lake", "staleness"),
+    "errors": ("contract", "lake", "rules", "publish", "audit"),
+}
+
+
+@pytest.mark.parametrize("module", LAYERS)
+def test_inside_the_engine_imports_point_down(module):
+    wrong = below(*(f"lakehouse.{upper}" for upper in LAYERS[module]))
+    assert offenders([f"lakehouse.{module}"], wrong) == {}
+
+
+def test_no_module_of_the_project_imports_itself_in_a_circle():
+    known = {name: {target for target in own(name) if target in MODULES} for name in MODULES}
+    while free := {name for name, targets in known.items() if not targets & set(known) - {name}}:
+        known = {name: targets for name, targets in known.items() if name not in free}
+    assert known == {}
+
+
+def test_nothing_private_of_another_library_is_imported():
+    foreign = re.compile(r"(?!lakehouse|assets|checks|resources|samples|__future__).*(^|\.)_\w")
+    assert offenders(MODULES, foreign.match) == {}
+
+
+def private_names(name: str) -> Iterator[str]:
+    """Private names that are taken out of other modules."""
+    for node in ast.walk(tree(name)):
+        if isinstance(node, ast.ImportFrom):
+            yield from (f"{node.module}.{a.name}" for a in node.names if re.match(r"_(?!_)", a.name))
+
+
+def test_no_private_name_of_another_module_is_imported():
+    assert {name: found for name in MODULES if (found := list(private_names(name)))} == {}
+
+
+def broad_handlers(name: str) -> Iterator[int]:
+    for node in ast.walk(tree(name)):
+        if isinstance(node, ast.ExceptHandler):
+            caught = [node.type] if not isinstance(node.type, ast.Tuple) else node.type.elts
+            if any(c is None or (isinstance(c, ast.Name) and c.id in {"Exception", "BaseException"}) for c in caught):
+                yield node.lineno
+
+
+def test_no_handler_catches_everything():
+    assert {name: lines for name in MODULES if (lines := list(broad_handlers(name)))} == {}
+
+
+def words_of_code(name: str) -> str:
+    """The code of a module without comments and docstrings."""
+    parsed = tree(name)
+    for node in ast.walk(parsed):
+        body = getattr(node, "body", None)
+        if isinstance(body, list):
+            node.body = [part for part in body if not _is_text(part)] or [ast.Pass()]  # type: ignore[attr-defined]
+    return ast.unparse(ast.fix_missing_locations(parsed)).lower()
+
+
+def _is_text(node: ast.stmt) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+
+
+DOMAIN_WORDS = ("invoice", "customer", "retail", "energy", "fx_rate", "country", "sales", "currency", "stock_code")
+
+
+@pytest.mark.parametrize("name", [name for name in modules_of("lakehouse") if name != "lakehouse.definitions"])
+def test_the_engine_speaks_of_no_domain(name):
+    assert [word for word in (*DOMAIN_WORDS, *DOMAINS) if re.search(rf"\b{word}", words_of_code(name))] == []
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_a_module_opens_with_its_charter(name):
+    assert ast.get_docstring(tree(name)) or not MODULES[name].read_text().strip()
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_a_module_is_one_thing(name):
+    assert len(MODULES[name].read_text(encoding="utf-8").splitlines()) <= 300
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_a_function_fits_on_a_screen(name):
+    functions = [node for node in ast.walk(tree(name)) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+    long = {f.name: f.end_lineno - f.lineno + 1 for f in functions if (f.end_lineno or 0) - f.lineno + 1 > 50}
+    assert long == {}
+
+
+def test_no_module_has_a_name_that_says_nothing():
+    assert [name for name in MODULES if re.search(r"\b(utils|helpers|common|base|manager)$", name)] == []
+
+
+WATCH = """
+import socket, sys, importlib
+written = []
+def watch(event, args):
+    if event.startswith(("socket.", "urllib")) and event != "socket.__new__":
+        written.append((event, str(args)))
+    if event == "open" and isinstance(args[1], str) and set(args[1]) & set("wax+") and "/dev/" not in str(args[0]):
+        written.append((event, str(args[0])))
+    if event in ("os.mkdir", "os.rename", "os.remove", "tempfile.mkdtemp", "tempfile.mkstemp"):
+        written.append((event, str(args)))
+for library in ("polars", "pandera.polars", "deltalake", "duckdb", "obstore", "dagster", "pydantic_settings", "rich"):
+    importlib.import_module(library)
+sys.addaudithook(watch)
+for name in sys.argv[1:]:
+    importlib.import_module(name)
+print(written)
+"""
+
+
+def test_importing_touches_no_network_and_writes_nothing(tmp_path):
+    names = [name for name in MODULES if name != "lakehouse.definitions" and not name.endswith("__main__")]
+    quiet = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": str(ROOT), "HOME": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-c", WATCH, *names], cwd=tmp_path, env=quiet, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_core_runs_without_dagster(tmp_path):
+    code = "import sys, importlib\nfor n in sys.argv[1:]: importlib.import_module(n)\nprint('dagster' in sys.modules)"
+    names = [*CORE, *modules_of("assets", "checks", "resources")]
+    known = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-c", code, *names], cwd=tmp_path, env=known, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "False"

@@ -1,0 +1,423 @@
+"""What is stale: exactly the periods whose inputs changed since they were made, whoever changed them."""
+
+import shutil
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import polars as pl
+import pytest
+from deltalake import write_deltalake
+from support.worlds import NOW, catalog_of, land_all, world, write
+
+from lakehouse.contract import Contract, Field
+from lakehouse.environment import Environment
+from lakehouse.make import make
+from lakehouse.rules import cast
+from lakehouse.staleness import Planner, Stale
+from lakehouse.tables import mart, raw, staged
+from lakehouse.windows import Daily, Days, Monthly
+
+FIRST = date(2024, 1, 1)
+DAILY, MONTHLY = Daily(FIRST), Monthly(FIRST)
+TEXT_DAY = pl.col("day").str.to_date("%Y-%m-%d", strict=False)
+
+raw_events = raw("events", "Events.", columns=("day", "n"), day=TEXT_DAY)
+raw_rates = raw("rates", "Rates.", columns=("day", "currency", "rate"))
+raw_marks = raw("marks", "Marks.", columns=("day", "mark"), day=TEXT_DAY)
+
+
+class Event(Contract):
+    """An event."""
+
+    event_date: date
+    n: int
+
+    class Table:
+        window = "event_date"
+
+
+class Rate(Contract):
+    """A rate that holds until the next one of its currency."""
+
+    rate_date: date
+    currency: str
+    rate: float
+
+    class Table:
+        key = ("rate_date", "currency")
+
+
+class Total(Contract):
+    """A sum over a period."""
+
+    period: date
+    n: int
+    lines: pl.Int64 = Field()
+
+    class Table:
+        window = "period"
+        counts = "lines"
+
+
+class Whole(Contract):
+    """A sum over everything."""
+
+    n: int
+    lines: pl.Int64 = Field()
+
+    class Table:
+        counts = "lines"
+
+
+def total(events: pl.LazyFrame, *, by: pl.Expr) -> pl.LazyFrame:
+    return events.group_by(by.alias("period")).agg(n=pl.col("n").sum(), lines=pl.len().cast(pl.Int64))
+
+
+@staged(Event, partitions=DAILY)
+def events(raw_events):
+    return cast(raw_events, event_date=TEXT_DAY, n=pl.col("n").cast(pl.Int64, strict=False))
+
+
+@staged(Rate)
+def rates(raw_rates):
+    return cast(raw_rates, rate_date=TEXT_DAY, rate=pl.col("rate").cast(pl.Float64, strict=False))
+
+
+@mart(Total, partitions=DAILY)
+def days(events):
+    return total(events, by=pl.col("event_date"))
+
+
+@mart(Total, partitions=DAILY, lookback=2)
+def three_days(events):
+    return total(events, by=pl.col("event_date"))
+
+
+@mart(Total, partitions=MONTHLY)
+def months(events):
+    return total(events, by=pl.col("event_date").dt.month_start())
+
+
+@mart(Whole)
+def whole(events):
+    return events.select(n=pl.col("n").sum(), lines=pl.len().cast(pl.Int64))
+
+
+@mart(Total, partitions=DAILY, as_of={"rates": "rate_date"})
+def priced(events, rates):  # noqa: ARG001
+    return total(events, by=pl.col("event_date"))
+
+
+@mart(Total, partitions=DAILY)
+def compared(events, rates):  # noqa: ARG001
+    return total(events, by=pl.col("event_date"))
+
+
+@mart(Total, partitions=DAILY)
+def marked(events, raw_marks):  # noqa: ARG001
+    return total(events, by=pl.col("event_date"))
+
+
+CATALOG = catalog_of(
+    raw_events=raw_events,
+    raw_rates=raw_rates,
+    raw_marks=raw_marks,
+    events=events,
+    rates=rates,
+    days=days,
+    three_days=three_days,
+    months=months,
+    whole=whole,
+    priced=priced,
+    compared=compared,
+    marked=marked,
+)
+
+
+def day(number: int) -> date:
+    return date.fromordinal(FIRST.toordinal() + number)
+
+
+def lines(numbers) -> str:
+    return "day,n\n" + "".join(f"{day(n)},1\n" for n in numbers)
+
+
+def quotes(**by_day: float) -> str:
+    return "day,currency,rate\n" + "".join(f"{day(int(n[1:]))},GBP,{rate}\n" for n, rate in by_day.items())
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A lake in which days 0 to 9 and 40 are made, and rates are known from days 0, 3 and 6."""
+    folder = tmp_path_factory.mktemp("made")
+    here = world(folder, CATALOG)
+    write(here, "events", "a.csv", lines([*range(10), 40]))
+    write(here, "rates", "a.csv", quotes(d0=1, d3=2, d6=3))
+    write(here, "marks", "a.csv", f"day,mark\n{day(2)},x\n")
+    land_all(here)
+    for table in CATALOG.derived:
+        make(here.lake, CATALOG, table.name, now=NOW)
+    return folder
+
+
+@pytest.fixture
+def here(made, tmp_path):
+    shutil.copytree(made, tmp_path, dirs_exist_ok=True)
+    return world(tmp_path, CATALOG)
+
+
+def stale(here: Environment, table: str, since=None) -> Stale | None:
+    return Planner(here.lake, CATALOG, NOW, since or {}).stale_part(CATALOG[table])
+
+
+def numbers(part: Stale | None) -> list[int]:
+    """The stale days as numbers."""
+    return [] if part is None else [(key - FIRST).days for key in part.keys]
+
+
+def deliver(here: Environment, numbers, name: str = "b.csv") -> None:
+    write(here, "events", name, lines(numbers))
+    land_all(here)
+
+
+def remake(here: Environment, table: str) -> None:
+    make(here.lake, CATALOG, table, now=NOW)
+
+
+def rates_become(here: Environment, **by_day: float) -> None:
+    """The rates are delivered and staged again; what is delivered later wins."""
+    write(here, "rates", "b.csv", quotes(**by_day))
+    land_all(here)
+    remake(here, "staged/rates")
+
+
+def forget(here: Environment, table: str) -> None:
+    """Clean the log of a table up to its last version."""
+    handle = here.lake.open(table)
+    handle.create_checkpoint()
+    for entry in sorted((Path(here.lake.uri(table)) / "_delta_log").glob("*.json"))[: handle.version()]:
+        entry.unlink()
+
+
+def test_nothing_is_stale_when_everything_is_made(here):
+    assert here.planner().stale() == []
+
+
+def test_an_empty_lake_has_nothing_stale(tmp_path):
+    assert world(tmp_path, CATALOG).planner().stale() == []
+
+
+def test_a_new_commit_makes_exactly_its_days_stale(here):
+    deliver(here, [2, 3, 7])
+    assert stale(here, "staged/events") == Stale(
+        "staged/events", (day(2), day(3), day(7)), (Days(day(2), day(3)), Days(day(7), day(7)))
+    )
+
+
+def test_days_that_the_input_does_not_hold_do_not_part_neighbours(here):
+    deliver(here, [9, 40, 50])
+    assert stale(here, "staged/events").spans == (Days(day(9), day(50)),)
+
+
+def test_readers_are_stale_only_when_what_they_read_is_made(here):
+    deliver(here, [2])
+    assert [part.table for part in here.planner().stale()] == ["staged/events"]
+
+
+@pytest.fixture
+def one_day(here):
+    """Day 2 of the staged events was made again."""
+    deliver(here, [2])
+    make(here.lake, CATALOG, "staged/events", Days(day(2), day(2)), now=NOW)
+    return here
+
+
+@pytest.mark.parametrize(
+    ("table", "found"),
+    [
+        ("marts/days", [2]),
+        ("marts/three_days", [2, 3, 4]),
+        ("marts/months", [0]),
+        ("marts/priced", [2]),
+        ("marts/whole", []),
+    ],
+)
+def test_a_made_day_reaches_the_periods_that_see_it(one_day, table, found):
+    part = stale(one_day, table)
+    assert part is not None
+    assert numbers(part) == found
+
+
+def test_a_part_that_is_made_again_is_no_longer_stale(one_day):
+    make(one_day.lake, CATALOG, "marts/three_days", Days(day(2), day(3)), now=NOW)
+    assert numbers(stale(one_day, "marts/three_days")) == [4]
+
+
+@pytest.mark.parametrize("table", ["marts/days", "marts/three_days", "marts/months", "marts/priced", "staged/events"])
+def test_a_hint_about_what_is_in_order_changes_nothing(here, table):
+    since = {name: here.lake.version(name) for name in here.lake.tables()}
+    deliver(here, [2, 8])
+    make(here.lake, CATALOG, "staged/events", Days(day(2), day(2)), now=NOW)
+    assert stale(here, table, since) == stale(here, table)
+    assert stale(here, table) is not None
+
+
+@pytest.mark.parametrize(
+    ("change", "found"),
+    [
+        ({"d3": 2.5}, [3, 4, 5]),
+        ({"d0": 9}, [0, 1, 2]),
+        ({"d6": 9}, [6, 7, 8, 9, 40]),
+        ({"d4": 9}, [4, 5]),
+        ({"d20": 9}, [40]),
+        ({"d3": 2}, []),
+        ({"d0": 9, "d6": 9}, [0, 1, 2, 6, 7, 8, 9, 40]),
+    ],
+)
+def test_a_dated_row_makes_stale_the_days_in_which_it_holds(here, change, found):
+    rates_become(here, **change)
+    assert numbers(stale(here, "marts/priced")) == found
+
+
+def test_a_dated_row_that_is_taken_away_makes_stale_the_days_in_which_it_held(here):
+    here.lake.open("staged/rates").delete("rate = 2.0")
+    assert numbers(stale(here, "marts/priced")) == [3, 4, 5]
+
+
+def test_a_dated_row_holds_until_the_next_of_its_own_series(here):
+    write(here, "rates", "b.csv", f"day,currency,rate\n{day(1)},USD,1\n")
+    land_all(here)
+    remake(here, "staged/rates")
+    assert numbers(stale(here, "marts/priced")) == [1, 2, 3, 4, 5, 6, 7, 8, 9, 40]
+
+
+def test_without_the_older_version_of_a_dated_table_every_day_is_stale(here):
+    rates_become(here, d3=2.5)
+    forget(here, "staged/rates")
+    assert numbers(stale(here, "marts/priced")) == [*range(10), 40]
+
+
+def test_a_table_without_days_that_is_read_whole_makes_every_day_stale(here):
+    rates_become(here, d3=2.5)
+    assert numbers(stale(here, "marts/compared")) == [*range(10), 40]
+
+
+def test_a_raw_table_beside_the_first_input_makes_every_day_stale(here):
+    write(here, "marks", "b.csv", f"day,mark\n{day(5)},y\n")
+    land_all(here)
+    assert numbers(stale(here, "marts/marked")) == [*range(10), 40]
+
+
+def foreign(here: Environment, days, **options) -> None:
+    """Another program appends raw rows."""
+    some = here.lake.scan("raw/events").head(1).drop("_event_date", "day").collect()
+    rows = pl.DataFrame({"_event_date": days}, schema={"_event_date": pl.Date}).join(some, how="cross")
+    rows = rows.with_columns(day=pl.col("_event_date").cast(pl.String))
+    write_deltalake(here.lake.uri("raw/events"), rows, mode="append", **options)
+
+
+@pytest.mark.parametrize("found", [[4], [4, 6]])
+def test_rows_of_another_program_are_seen(here, found):
+    foreign(here, [day(n) for n in found])
+    assert numbers(stale(here, "staged/events")) == found
+
+
+@pytest.mark.parametrize("strange", [None, date(2023, 12, 31), date(9999, 1, 1), date(1, 1, 1)])
+def test_a_row_without_a_day_of_the_table_belongs_to_the_first_day(here, strange):
+    foreign(here, [strange, day(5)])
+    assert numbers(stale(here, "staged/events")) == [0, 5]
+
+
+def test_a_day_beyond_every_calendar_belongs_to_the_first_day(here):
+    write(here, "events", "b.csv", f"day,n\n-001-05-05,1\n{day(5)},1\n")
+    land_all(here)
+    assert numbers(stale(here, "staged/events")) == [0, 5]
+
+
+def test_days_of_the_future_wait_with_the_first_day(here):
+    deliver(here, [3000])
+    assert numbers(stale(here, "staged/events")) == [0]
+
+
+def test_a_compaction_makes_nothing_stale(here):
+    deliver(here, [2])
+    for table in CATALOG.derived:
+        remake(here, table.name)
+    for table in ("raw/events", "staged/events", "staged/rates"):
+        here.lake.open(table).optimize.compact()
+    assert here.planner().stale() == []
+
+
+def test_a_restored_input_makes_stale_what_was_undone(here):
+    deliver(here, [2, 7])
+    remake(here, "staged/events")
+    here.lake.open("raw/events").restore(0)
+    assert numbers(stale(here, "staged/events")) == [2, 7]
+
+
+@pytest.mark.parametrize("hinted", [False, True])
+def test_a_restored_table_is_behind_its_inputs_again(here, hinted):
+    since = {name: here.lake.version(name) for name in here.lake.tables()} if hinted else {}
+    deliver(here, [2, 7])
+    make(here.lake, CATALOG, "staged/events", Days(day(2), day(7)), now=NOW)
+    here.lake.open("staged/events").restore(0)
+    assert numbers(stale(here, "staged/events", since)) == [2, 7]
+
+
+def test_a_table_restored_to_before_the_hint_is_looked_at_from_the_start(here):
+    deliver(here, [2, 7])
+    make(here.lake, CATALOG, "staged/events", Days(day(2), day(7)), now=NOW)
+    since = {name: here.lake.version(name) for name in here.lake.tables()}
+    here.lake.open("staged/events").restore(0)
+    assert {2, 7} <= set(numbers(stale(here, "staged/events", since)))
+
+
+@pytest.mark.parametrize("cleaned", ["staged/events", "raw/events"])
+def test_without_the_log_every_day_is_stale(here, cleaned):
+    deliver(here, [2])
+    make(here.lake, CATALOG, "staged/events", Days(day(2), day(2)), now=NOW)
+    forget(here, cleaned)
+    assert numbers(stale(here, "staged/events")) == [*range(10), 40]
+
+
+def test_without_its_own_log_a_whole_table_is_stale(here):
+    remake(here, "marts/whole")
+    forget(here, "marts/whole")
+    assert stale(here, "marts/whole") == Stale("marts/whole")
+
+
+def test_a_hint_spares_the_log_that_is_gone(here):
+    deliver(here, [2])
+    since = {"raw/events": 0}
+    forget_until = Path(here.lake.uri("raw/events")) / "_delta_log" / f"{0:020}.json"
+    here.lake.open("raw/events").create_checkpoint()
+    forget_until.unlink()
+    assert numbers(stale(here, "staged/events", since)) == [2]
+
+
+def test_a_day_that_was_refused_stays_stale(here):
+    write(here, "events", "b.csv", f"day,n\n{day(3)},broken\n")
+    land_all(here)
+    assert numbers(stale(here, "staged/events")) == [3]
+    assert numbers(stale(here, "staged/events")) == [3]
+
+
+def test_a_deleted_day_is_never_made_from_nothing(here):
+    here.lake.open("raw/events").delete(f"day = '{day(5)}'")
+    assert 5 not in numbers(stale(here, "staged/events"))
+
+
+def test_a_table_that_was_never_made_is_stale_in_every_day(here):
+    shutil.rmtree(here.lake.uri("marts/days"))
+    assert numbers(stale(here, "marts/days")) == [*range(10), 40]
+
+
+def test_the_first_day_is_a_day_like_others(here):
+    deliver(here, [0])
+    assert numbers(stale(here, "staged/events")) == [0]
+
+
+def test_the_present_decides_which_days_there_are(here):
+    before = Planner(here.lake, CATALOG, datetime(2024, 1, 5, tzinfo=UTC))
+    shutil.rmtree(here.lake.uri("marts/days"))
+    assert numbers(before.stale_part(CATALOG["marts/days"])) == [0, 1, 2, 3, 4]
