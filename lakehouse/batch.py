@@ -16,6 +16,7 @@ import polars as pl
 from lakehouse.dead_letters import COMMENTS, DEAD_LETTERS, SCHEMA, UNREADABLE, DeadLetters
 from lakehouse.draft import Sheet
 from lakehouse.faults import reached
+from lakehouse.fitting import Columns
 from lakehouse.lake import Lake
 from lakehouse.landed import Landed, source_of
 from lakehouse.sources.delivery import Delivery, read_delivery
@@ -48,9 +49,10 @@ class Batch:
 
     Attributes:
         raw: the table that they are for.
-        standing: the columns of the table so far; the declared ones when it does not exist yet.
+        columns: the columns of the table so far, the declared ones when it does not exist yet; and those that are new.
         id: the name of the batch, `_batch_id` in every row.
         reads: the deliveries that are new.
+        digests: their origin, by the hash of their bytes.
         repeated: files with the bytes of another delivery, by name.
         refused: files that could not be read, with the reason.
         changed: files that were written to while they were read; left for the next run.
@@ -60,10 +62,11 @@ class Batch:
     """
 
     raw: RawTable
-    standing: pl.Schema
+    columns: Columns
     id: str = field(default_factory=lambda: f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{uuid4().hex[:8]}")
     started: datetime = field(default_factory=lambda: datetime.now(UTC))
     reads: list[_Read] = field(default_factory=list)
+    digests: dict[str, str] = field(default_factory=dict)
     repeated: dict[str, str] = field(default_factory=dict)
     refused: dict[str, str] = field(default_factory=dict)
     changed: list[str] = field(default_factory=list)
@@ -100,9 +103,8 @@ class Batch:
     def _notes(self) -> Iterator[str]:
         yield from (f"{name}: same bytes as {twin}, superseded as a whole" for name, twin in self.repeated.items())
         yield from (f"{name}: {reason}" for name, reason in self.refused.items())
-        new = [name for name in self._columns() if name not in self.standing and name not in ORIGIN]
-        if new:
-            yield f"new columns: {', '.join(new)}"
+        if self.columns.added:
+            yield f"new columns: {', '.join(self.columns.added)}"
         for read in self.reads:
             yield from (f"{read.entry.name}: {note}" for note in read.delivery.notes)
             if read.delivery.dead_count and not read.delivery.refused:
@@ -114,15 +116,7 @@ class Batch:
     def _new_unreadable(self) -> list[dict[str, object]]:
         return [row for row in self.unreadable if row["_source"] not in self.known_dead]
 
-    def _columns(self) -> dict[str, pl.DataType]:
-        """All columns that the table has after this batch."""
-        columns = {name: dtype for name, dtype in self.standing.items() if name not in ORIGIN and name != EVENT_DATE}
-        for read in self.reads:
-            for name, dtype in _types(read).items():
-                columns.setdefault(name, dtype)
-        return columns
-
-    def sheets(self, lake: Lake, based_on: int) -> tuple[Sheet, Sheet]:
+    def sheets(self, based_on: int) -> tuple[Sheet, Sheet]:
         """The rows for the raw table, and the dead letters."""
         rows = Sheet(
             self.raw.name,
@@ -135,7 +129,7 @@ class Batch:
         )
         dead = Sheet(
             DEAD_LETTERS,
-            self._dead(lake),
+            self._dead(),
             "append",
             based_on=self.dead_version,
             description="Records that could not be parsed, byte for byte.",
@@ -145,19 +139,13 @@ class Batch:
         return rows, dead
 
     def _rows(self) -> pl.LazyFrame:
-        columns = self._columns()
-        frames = [self._brought(read, columns) for read in self.reads if read.delivery.rows_count]
-        rows = pl.concat(frames) if frames else pl.LazyFrame(schema={**columns, **ORIGIN})
+        frames = [self._brought(read) for read in self.reads if read.delivery.rows_count]
+        rows = pl.concat(frames) if frames else pl.LazyFrame(schema={**self.columns.all, **ORIGIN})
         return rows if self.raw.day is None else rows.with_columns(self.raw.day.alias(EVENT_DATE))
 
-    def _brought(self, read: _Read, columns: Mapping[str, pl.DataType]) -> pl.LazyFrame:
-        """A delivery's rows in the columns of the table."""
-        given = {read.renamed[name]: name for name in read.delivery.columns}
-        values = [
-            (pl.col(given[name]).cast(dtype) if name in given else pl.lit(None, dtype=dtype)).alias(name)
-            for name, dtype in columns.items()
-        ]
-        return pl.scan_parquet(read.delivery.rows, hive_partitioning=False).select(*values, *self._origin(read))
+    def _brought(self, read: _Read) -> pl.LazyFrame:
+        rows, values = self.columns.brought(read.delivery, read.renamed)
+        return rows.select(*values, *self._origin(read))
 
     def _origin(self, read: _Read) -> list[pl.Expr]:
         return [
@@ -168,12 +156,12 @@ class Batch:
             pl.lit(self.started, dtype=ORIGIN["_ingested_at"]).alias("_ingested_at"),
         ]
 
-    def _dead(self, lake: Lake) -> pl.LazyFrame:
+    def _dead(self) -> pl.LazyFrame:
         frames = [
-            pl.scan_parquet(read.delivery.dead, hive_partitioning=False)
+            pl.scan_parquet(str(read.delivery.dead), hive_partitioning=False)
             .with_columns(
                 pl.lit(self.raw.name).alias("table"),
-                pl.lit(self._kept_at(lake, read), dtype=pl.String).alias("kept_at"),
+                pl.lit(self._kept_at(read), dtype=pl.String).alias("kept_at"),
                 pl.lit(read.delivery.rows_count, dtype=pl.Int64).alias("landed_rows"),
                 *self._origin(read),
             )
@@ -184,7 +172,7 @@ class Batch:
         unreadable = [{**row, "_batch_id": self.id, "_ingested_at": self.started} for row in self._new_unreadable()]
         return pl.concat([*frames, pl.LazyFrame(unreadable, schema=SCHEMA)])
 
-    def _kept_at(self, lake: Lake, read: _Read) -> str | None:
+    def _kept_at(self, read: _Read) -> str | None:
         return kept_path(self.raw, read.source) if read.delivery.is_cut else None
 
 
@@ -214,7 +202,8 @@ def collect(  # noqa: PLR0913
         advance: told of each entry that was looked at.
     """
     handle = lake.open(raw.name, None if known.version < 0 else known.version)
-    batch = Batch(raw, raw.schema if handle is None else pl.scan_delta(handle).collect_schema())
+    standing = raw.schema if handle is None else pl.scan_delta(handle).collect_schema()
+    batch = Batch(raw, Columns(raw.name, dict(standing)))
     for entry in entries:
         _read_into(batch, lake, landing, entry, known, spool)
         advance(entry)
@@ -244,17 +233,16 @@ def _read_into(batch: Batch, lake: Lake, landing: Landing, entry: Entry, known: 
         batch.changed.append(entry.name)
         return
     source = source_of(entry.name, delivery.digest)
-    twin = known.twin(delivery.digest) or next(
-        (r.source for r in batch.reads if r.delivery.digest == delivery.digest), None
-    )
+    twin = known.twin(delivery.digest) or batch.digests.get(delivery.digest)
     if twin is not None:
         batch.repeated[entry.name] = twin
         return
-    read = _fitted(batch, _Read(entry, delivery, source, _renamed(batch, delivery.columns)))
-    batch.reads.append(read)
-    if read.delivery.refused is not None:
-        batch.refused[entry.name] = read.delivery.refused
-    if read.delivery.is_cut:
+    fitted, renamed = batch.columns.fit(delivery)
+    batch.reads.append(_Read(entry, fitted, source, renamed))
+    batch.digests[delivery.digest] = source
+    if fitted.refused is not None:
+        batch.refused[entry.name] = fitted.refused
+    if fitted.is_cut:
         obstore.put(lake.store, kept_path(batch.raw, source), landing.chunks(table, entry))
 
 
@@ -284,35 +272,3 @@ def _dead_letters(delivery: Delivery) -> str:
     [(place, reason)] = first.collect().rows()
     letters = f"{delivery.dead_count:,} dead letter{'s' if delivery.dead_count > 1 else ''}"
     return f"{letters}, the first at {place}: {reason}"
-
-
-def _renamed(batch: Batch, names: Sequence[str]) -> dict[str, str]:
-    """Delivered names as the table spells them: Delta Lake does not tell names apart by case."""
-    spelled = {name.casefold(): name for name in batch._columns()}  # noqa: SLF001
-    return {name: spelled.get(name.casefold(), name) for name in names}
-
-
-def _types(read: _Read) -> dict[str, pl.DataType]:
-    if not read.delivery.rows_count:
-        return {}
-    schema = pl.scan_parquet(read.delivery.rows, hive_partitioning=False).collect_schema()
-    typed = {read.renamed[name]: schema[name] for name in read.delivery.columns}
-    return {name: pl.String() if dtype == pl.Null else dtype for name, dtype in typed.items()}
-
-
-def _fitted(batch: Batch, read: _Read) -> _Read:
-    """The delivery, refused as a whole if its types do not go into the table's columns."""
-    columns = batch._columns()  # noqa: SLF001
-    wrong = [
-        f"{name} is {dtype} in the file and {columns[name]} in {batch.raw.name}"
-        for name, dtype in _types(read).items()
-        if name in columns and not _fits(dtype, columns[name])
-    ]
-    if not wrong:
-        return read
-    return _Read(read.entry, read.delivery.refuse(f"types differ: {'; '.join(wrong)}"), read.source, read.renamed)
-
-
-def _fits(dtype: pl.DataType, wanted: pl.DataType) -> bool:
-    """Whether values go into a column whole; as text, bytes may be no text and nested ones lose their names."""
-    return dtype == wanted or (wanted == pl.String and dtype != pl.Binary and not dtype.is_nested())

@@ -88,7 +88,8 @@ def collect(modules: Iterable[ModuleType]) -> Catalog:
             raise SetupError(f"{table.name} is declared twice.\nNext: rename one of the two.")
     catalog = Catalog(tables)
     # Raw tables first, then each after what it reads: the order in which people look at them.
-    catalog = Catalog({table.name: table for table in (*catalog.raw(), *catalog.derived)})
+    ordered: list[Table] = [*catalog.raw(), *catalog.derived]
+    catalog = Catalog({table.name: table for table in ordered})
     problems = [problem for table in catalog.raw() for problem in _raw_problems(table)]
     problems += [problem for table in catalog.derived for problem in _problems(catalog, table)]
     if problems:
@@ -142,7 +143,7 @@ def _problems(catalog: Catalog, table: DerivedTable) -> list[str]:
         ]
     elif lost := [name for name in (*LINEAGE, RECEIVED) if name not in found]:
         problems.append(
-            f"{table.name}: the transform drops {', '.join(lost)}; add columns with `with_columns` or `cast`, not `select`"
+            f"{table.name}: the transform drops {', '.join(lost)}; add columns by `cast` or `with_columns`, no `select`"
         )
     if table.partitions and not facts(table.contract).window:
         problems.append(f"{table.name}: it has partitions, but its contract names no window column")

@@ -1,6 +1,6 @@
 """The `lakehouse` command: what Dagster's own command line does not do. It only reads, `demo` aside.
 
-Belongs here: arguments, and how answers look on a screen. What the answers are is decided in `overview.py` and `sql.py`.
+Belongs here: arguments, and how answers look on a screen. What they are is decided in `overview.py` and `sql.py`.
 """
 
 import csv

@@ -20,8 +20,9 @@ Instant = Annotated[pl.Datetime, "us", "UTC"]
 
 Physical = Literal["day", "month", "year"]
 
-_DELTA_TYPES = (pl.String, pl.Binary, pl.Boolean, pl.Date, pl.Decimal, pl.List, pl.Struct, pl.Float32)
-_DELTA_TYPES += (pl.Float64, pl.Int8, pl.Int16, pl.Int32, pl.Int64)
+_TEXT_AND_TIME = (pl.String, pl.Binary, pl.Boolean, pl.Date)
+_NUMBERS = (pl.Decimal, pl.Float32, pl.Float64, pl.Int8, pl.Int16, pl.Int32, pl.Int64)
+_DELTA_TYPES = (*_TEXT_AND_TIME, *_NUMBERS, pl.List, pl.Struct)
 
 
 def Field(*, unit: str | None = None, pii: bool = False, **options: Any) -> Any:  # noqa: ANN401, N802
@@ -87,7 +88,7 @@ class Contract(pa.DataFrameModel):
         if inner is not None:
             delattr(cls, "Table")  # Pandera takes every public name for a column
             cls.__facts__ = _facts(cls.__name__, inner)
-        super().__init_subclass__(**kwargs)
+        super().__init_subclass__(**kwargs)  # type: ignore[no-untyped-call]
 
 
 def _facts(contract: str, inner: type) -> Facts:
@@ -194,12 +195,13 @@ def _fact_problems(table: Facts, known: Mapping[str, Column]) -> list[str]:
         for column in names
         if column not in known
     ]
-    if table.window in known and known[table.window].dtype != pl.Date:
-        problems.append(f"window {table.window!r} is {known[table.window].dtype}, it has to be Date")
-    if table.window in known and known[table.window].nullable:
-        problems.append(f"window column {table.window!r} is nullable; a row without a day has no place")
-    if table.counts in known and not known[table.counts].dtype.is_integer():
-        problems.append(f"counts {table.counts!r} is {known[table.counts].dtype}, it has to be a whole number")
+    window, counts = known.get(table.window or ""), known.get(table.counts or "")
+    if window is not None and window.dtype != pl.Date:
+        problems.append(f"window {window.name!r} is {window.dtype}, it has to be Date")
+    if window is not None and window.nullable:
+        problems.append(f"window column {window.name!r} is nullable; a row without a day has no place")
+    if counts is not None and not counts.dtype.is_integer():
+        problems.append(f"counts {counts.name!r} is {counts.dtype}, it has to be a whole number")
     problems += _malformed(table)
     return problems + [
         f"key column {name!r} is nullable" for name in named.get("key", ()) if name in known and known[name].nullable

@@ -118,9 +118,11 @@ class Draft:
             self.placed.append(f"{folder}{uuid4()}.parquet")
             return self.placed[-1]
 
-        by_key = {"key": key, "include_key": not partition} if key else {"max_rows_per_file": _ROWS_PER_FILE}
+        by_key: dict[str, Any] = (
+            {"key": key, "include_key": not partition} if key else {"max_rows_per_file": _ROWS_PER_FILE}
+        )
         sink = rows.sink_parquet(
-            pl.PartitionBy(self.lake.uri(sheet.table), file_path_provider=place, **by_key),  # type: ignore[arg-type]
+            pl.PartitionBy(self.lake.uri(sheet.table), file_path_provider=place, **by_key),
             compression_level=1,
             row_group_size=_ROWS_PER_GROUP,
             lazy=True,
@@ -189,7 +191,7 @@ class Draft:
             self._prove_place(handle, partition_by)
             if evolve(handle, table, wanted):
                 reached("draft: columns added")
-            actions = [*self._added(), *self._removed()]
+            actions: list[AddAction | RemoveAction] = [*self._added(), *self._removed()]
             handle.create_write_transaction(
                 actions, "append", handle.schema(), partition_by or None, commit_properties=properties
             )

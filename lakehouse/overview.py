@@ -154,7 +154,7 @@ def rejects(here: Environment, table: str, limit: int) -> Rejects:
     return _rejects(here.lake, declared.quarantine, pl.lit(True), pl.col("_rules").explode(), limit)
 
 
-def _rejects(lake: Lake, name: str, which: pl.Expr, reason: pl.Expr, limit: int) -> Rejects:  # noqa: PLR0913
+def _rejects(lake: Lake, name: str, which: pl.Expr, reason: pl.Expr, limit: int) -> Rejects:
     if lake.open(name) is None:
         return Rejects(name, 0, {}, pl.DataFrame())
     rows = lake.scan(name).filter(which)

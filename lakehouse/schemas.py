@@ -47,7 +47,7 @@ def delta_schema(schema: Mapping[str, pl.DataType], comments: Mapping[str, str],
         Field(name, delta_type(dtype), metadata={"comment": comments[name]} if comments.get(name) else None)
         for name, dtype in schema.items()
     ]
-    return Schema([*fields, Field(partition, "date")] if partition else fields)
+    return Schema([*fields, Field(partition, PrimitiveType("date"))] if partition else fields)
 
 
 def evolve(handle: DeltaTable, table: str, wanted: Schema) -> bool:

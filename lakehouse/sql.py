@@ -37,7 +37,7 @@ def opened(lake: Lake, tables: Sequence[str] | None = None) -> Iterator[duckdb.D
         for table in lake.tables() if tables is None else tables:
             layer, name = table.split("/")
             scan = f"delta_scan({quoted(lake.uri(table))})"
-            connection.execute(f"CREATE VIEW {named(layer)}.{named(name)} AS SELECT * FROM {scan}")
+            connection.execute(f"CREATE VIEW {named(layer)}.{named(name)} AS SELECT * FROM {scan}")  # noqa: S608
         yield connection
 
 

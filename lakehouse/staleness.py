@@ -122,7 +122,7 @@ class Planner:
             keys |= {key for key in reached if made.versions.get(key, {}).get(name, floor) < commit.version}
         return keys
 
-    def _as_of_keys(  # noqa: PLR0913, PLR0917
+    def _as_of_keys(  # noqa: PLR0913
         self, table: DerivedTable, made: _Made, name: str, column: str, floor: int, current: int
     ) -> set[date]:
         """Periods in which a row of a dated input holds that was added, changed or taken away."""
@@ -154,11 +154,10 @@ class Planner:
         following = pl.col(column).shift(-1) if column in key else pl.lit(None, dtype=pl.Date)
         ends = dated.with_columns((following.over(series) if series else following).alias("_until"))
         held = changed.select(column, *series).unique().join(ends, on=[column, *series], nulls_equal=True)
-        spans = (
-            Days(day, until - timedelta(days=1) if until else known.last) if until or day <= known.last else None
-            for day, until in held.select(column, "_until").iter_rows()
-        )
-        return [span for span in spans if span is not None]
+        # Series change on the same days: tens of thousands of rows come down to the few spans that exist here.
+        is_known = (pl.col(column) <= known.last) & (pl.col("_until") > known.first).fill_null(True)
+        spans = held.filter(is_known).select(column, "_until").unique()
+        return [Days(day, until - timedelta(days=1) if until else known.last) for day, until in spans.iter_rows()]
 
     def _held(self, table: DerivedTable, first: Table, days: Days) -> set[date]:
         """The periods of which the first input holds rows: there is nothing to make of the others."""

@@ -182,8 +182,11 @@ def mart(contract: type[Contract], **declared: Any) -> Callable[[Callable[..., A
 
 
 def sql_mart(
-    contract: type[Contract], *, reads: tuple[str, ...], **declared: Any
-) -> Callable[[Callable[[], str]], DerivedTable]:  # noqa: ANN401
+    contract: type[Contract],
+    *,
+    reads: tuple[str, ...],
+    **declared: Any,  # noqa: ANN401
+) -> Callable[[Callable[[], str]], DerivedTable]:
     """Declare a mart by a query: the function returns SQL over views that are named after the tables in `reads`."""
     return _derived("marts", contract, {**declared, "is_sql": True}, reads)
 

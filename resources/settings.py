@@ -1,4 +1,4 @@
-"""The settings of this lakehouse: where data lies, and how to reach it. Every one has a name that starts `LAKEHOUSE_`."""
+"""The settings of this lakehouse: where data lies, and how to reach it. Each name begins `LAKEHOUSE_`."""
 
 import json
 import os
@@ -73,7 +73,7 @@ class Settings(BaseSettings):
 
 
 def load() -> Settings:
-    """The settings of this process: from its environment, or from `.env` in the folder where it is called, as for Dagster.
+    """The settings of this process: from its environment, or from `.env` in the folder where it is called.
 
     Raises:
         SetupError: naming every setting that is unknown or wrong.

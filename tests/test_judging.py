@@ -8,7 +8,7 @@ from support.worlds import NOW, catalog_of, land_all, world, write
 
 from lakehouse.contract import Contract, Field
 from lakehouse.errors import DataError, LawError
-from lakehouse.judging import Refused
+from lakehouse.judging import RefusedCommitError
 from lakehouse.make import make
 from lakehouse.rules import cast
 from lakehouse.tables import mart, raw, staged
@@ -142,7 +142,7 @@ def test_a_row_without_a_day_is_quarantined_with_the_first_day(tmp_path, catalog
 
 
 def test_too_many_rejects_refuse_the_commit_and_name_what_and_where_but_no_value(tmp_path, catalog):
-    with pytest.raises(Refused) as refusal:
+    with pytest.raises(RefusedCommitError) as refusal:
         made(tmp_path, ["a,2024-01-01,-77,1", "b,2024-01-01,-77,1", "c,2024-01-01,1,1"], catalog)
     assert "2 of 3 rows break the contract (66.7%; 50.0% are allowed)" in str(refusal.value)
     assert "2 x n >= 0" in str(refusal.value)
@@ -227,5 +227,5 @@ def test_a_rejected_aggregate_names_its_day(tmp_path):
     def minus(orders: pl.LazyFrame) -> pl.LazyFrame:
         return by_day(orders).with_columns(n=-pl.col("n"))
 
-    with pytest.raises(Refused, match="for example the row of 2024-01-01: n >= 0"):
+    with pytest.raises(RefusedCommitError, match="for example the row of 2024-01-01: n >= 0"):
         made(tmp_path, ["a,2024-01-01,1,1"], totals_by(minus), "marts/totals")

@@ -1,14 +1,14 @@
 """Declared tables as software-defined assets."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import dagster as dg
 
 from lakehouse.audit import Audit
 from lakehouse.environment import Environment
 from lakehouse.errors import BusyError, LakehouseError
-from lakehouse.judging import Refused
+from lakehouse.judging import RefusedCommitError
 from lakehouse.land import Report, land
 from lakehouse.make import make
 from lakehouse.orchestration import metadata, partitions
@@ -50,11 +50,12 @@ def _check(table: Table, name: str, description: str, *, blocking: bool) -> dg.A
 def _raw(environment: Environment, table: RawTable) -> dg.AssetsDefinition:
     readable = "Every delivered record could be parsed; the others are in quarantine.dead_letters."
 
-    @dg.asset(
+    asset: Any = dg.asset(
         **_common(environment, table),
         kinds={"deltalake", "file"},
         check_specs=[_check(table, metadata.READABLE_CHECK, readable, blocking=False)],
     )
+
     def landed(context: dg.AssetExecutionContext) -> Events:
         here: Environment = getattr(context.resources, RESOURCE)
         report = _failing_clearly(
@@ -62,7 +63,7 @@ def _raw(environment: Environment, table: RawTable) -> dg.AssetsDefinition:
         )
         yield from landing_events(context, table, report)
 
-    return landed
+    return cast("dg.AssetsDefinition", asset(landed))
 
 
 def landing_events(context: Any, table: RawTable, report: Report) -> Events:  # noqa: ANN401
@@ -96,7 +97,7 @@ def _derived(environment: Environment, table: DerivedTable) -> dg.AssetsDefiniti
     promise = f"The share of rows that break {table.contract.__name__} is allowed, and every rule of the table holds."
     calendar = table.partitions
 
-    @dg.asset(
+    asset: Any = dg.asset(
         **_common(environment, table),
         kinds={"deltalake", "duckdb" if table.is_sql else "polars"},
         deps=[_dep(environment, table, source) for source in sources],
@@ -105,12 +106,13 @@ def _derived(environment: Environment, table: DerivedTable) -> dg.AssetsDefiniti
         code_version=table.code_version,
         check_specs=[_check(table, metadata.CONTRACT_CHECK, promise, blocking=True)],
     )
+
     def made(context: dg.AssetExecutionContext) -> Events:
         here: Environment = getattr(context.resources, RESOURCE)
         days = partitions.days(context, table)
         try:
             audit = _failing_clearly(lambda: make(here.lake, here.catalog, table.name, days, run_id=context.run.run_id))
-        except Refused as refused:
+        except RefusedCommitError as refused:
             yield metadata.contract_result(table, refused.audit, str(refused))
             raise dg.Failure(str(refused), allow_retries=False) from refused
         _log_days(context, audit)
@@ -119,12 +121,15 @@ def _derived(environment: Environment, table: DerivedTable) -> dg.AssetsDefiniti
         )
         yield making_result(table, audit)
 
-    return made
+    return cast("dg.AssetsDefinition", asset(made))
 
 
-def making_result(table: DerivedTable, audit: Audit | None) -> dg.MaterializeResult:
+def making_result(table: DerivedTable, audit: Audit | None) -> Any:  # noqa: ANN401
     """What Dagster is told after a table was made."""
-    nothing = {"notes": "the input holds no rows for these days; the table is as it was", "dagster/row_count": 0}
+    nothing: dict[str, Any] = {
+        "notes": "the input holds no rows for these days; the table is as it was",
+        "dagster/row_count": 0,
+    }
     return dg.MaterializeResult(
         asset_key=asset_key(table.name),
         metadata=metadata.of_audit(audit) if audit else nothing,
@@ -159,7 +164,7 @@ def _failing_clearly(work: Any) -> Any:  # noqa: ANN401
     """The engine's errors as failures whose message Dagster shows first; a busy table is tried again."""
     try:
         return work()
-    except Refused:
+    except RefusedCommitError:
         raise
     except BusyError as error:
         raise dg.RetryRequested(max_retries=3, seconds_to_wait=5) from error

@@ -50,8 +50,8 @@ class Landing:
     Attributes:
         root: a folder or a URI such as `s3://bucket/landing`.
         options: object store options; never logged.
-        rest_seconds: how long a local file has to lie unchanged before it counts as complete. Objects in a bucket appear
-            whole and need no rest.
+        rest_seconds: how long a local file has to lie unchanged before it counts as complete. Objects in a bucket
+            appear whole and need no rest.
     """
 
     root: str

@@ -1,4 +1,4 @@
-"""The commands of the README, as a person types them; the folder here has a `.env`, as `make` writes it into the root."""
+"""The commands of the README, as a person types them, in a folder with a `.env` like that of `make`."""
 
 import os
 import re

@@ -34,7 +34,7 @@ def here(tmp_path: Path) -> Environment:
 
 
 @pytest.fixture
-def daemon(here: Environment, tmp_path: Path) -> Iterator[str]:
+def daemon(tmp_path: Path) -> Iterator[str]:
     """A lake of samples, and `dagster dev` on it as `make ui` starts it; gives its address."""
     home = tmp_path / "dagster"
     home.mkdir()

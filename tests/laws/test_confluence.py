@@ -83,7 +83,7 @@ def test_real_days_in_any_order_end_in_the_same_content(here, real, tmp_path):
     bring_up_to_date(together)
     shuffled = [("invoice_lines", day) for day in days] + [("fx_rates", zipped) for zipped in rates]
     random.shuffle(shuffled)
-    for batch in batches(shuffled, random, 4):
+    for batch in batches(shuffled, random, 7):
         for table, file in batch:
             deliver(here, table, file)
         bring_up_to_date(here)
@@ -140,14 +140,15 @@ def test_rows_without_a_day_do_not_depend_on_how_they_come(shop, tmp_path):
     assert shop.lake.scan("quarantine/staged_sales").collect().height == 8
 
 
-@pytest.fixture
-def late(here, fortnight, tmp_path):
+@pytest.fixture(scope="module")
+def late(fortnight, tmp_path_factory):
     """The commits that a file with lines of an earlier day leads to: made periods by table."""
+    here = world(tmp_path_factory.mktemp("late"))
     for table in ("invoice_lines", "fx_rates"):
         deliver(here, table, *sorted((fortnight / table).iterdir()))
     bring_up_to_date(here)
     before = versions(here)
-    file = tmp_path / "late.csv.gz"
+    file = tmp_path_factory.mktemp("late") / "late.csv.gz"
     header = "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country"
     file.write_bytes(gzipped(f"{header}\n599999,22423,LATE,3,2010-12-06 11:00:00,2.50,,Malta\n".encode()))
     deliver(here, "invoice_lines", file, at=datetime(2010, 12, 20, tzinfo=UTC))
@@ -177,7 +178,7 @@ def test_a_late_line_leaves_the_rates_alone(late):
     assert made["staged/fx_rates"] == made["raw/fx_rates"] == []
 
 
-def test_a_late_rate_remakes_the_days_up_to_the_next_one(here, fortnight, tmp_path):
+def test_a_late_rate_remakes_the_days_up_to_the_next_one_and_those_that_look_back(here, fortnight, tmp_path):
     deliver(here, "invoice_lines", *sorted((fortnight / "invoice_lines").iterdir()))
     deliver(here, "fx_rates", rates(tmp_path / "a.csv", {1: 0.8, 3: 0.81, 9: 0.82}))
     bring_up_to_date(here)
@@ -185,7 +186,8 @@ def test_a_late_rate_remakes_the_days_up_to_the_next_one(here, fortnight, tmp_pa
     deliver(here, "fx_rates", rates(tmp_path / "b.csv", {6: 0.9}))
     bring_up_to_date(here)
     made = [audit for audit in audits(here, "marts/daily_sales") if audit.version > before]
-    assert {day.day for day in days_of(made)} == {6, 7, 8, 9}
+    held = here.lake.scan("staged/invoice_lines").select("invoice_date").unique().collect().to_series()
+    assert sorted(days_of(made)) == sorted(day for day in held if 6 <= day.day <= 8 + 6)
 
 
 def rates(file, pounds):
@@ -203,3 +205,16 @@ def test_the_latest_rate_wins_however_it_comes(here, tmp_path, names):
         deliver(here, "fx_rates", file, at=start + timedelta(days=ord(name)))
         bring_up_to_date(here)
     assert [row[2] for row in rows(here, "staged/fx_rates")] == [0.3]
+
+
+@pytest.mark.xfail(strict=True, reason="of two files with the same bytes the one that was landed first gives the time")
+def test_an_older_file_that_comes_again_wins_in_any_order_or_in_none(tmp_path):
+    start, ended = datetime(2011, 1, 1, tzinfo=UTC), []
+    for order in ("abc", "cba"):
+        there = world(tmp_path / order)
+        for name in order:
+            file = rates(tmp_path / f"{name}.csv", {1: 0.2 if name == "b" else 0.1})
+            deliver(there, "fx_rates", file, at=start + timedelta(days=ord(name)))
+            bring_up_to_date(there)
+        ended.append(rows(there, "staged/fx_rates"))
+    assert ended[0] == ended[1]

@@ -11,7 +11,7 @@ from threading import Barrier
 import pytest
 import tills
 from support.worlds import bring_up_to_date, contents, world
-from tills import june, lines, live_files, only, redo, rows, sell, take, till
+from tills import june, lines, live_files, only, redo, rows, sell, take, till, typed, with_sales
 
 import lakehouse
 from lakehouse.overview import audits
@@ -169,23 +169,32 @@ def test_a_slow_writer_never_undoes_newer_rows(open_shop, between, point):
     assert len(rows(open_shop, "quarantine/staged_sales")) == 2
 
 
-def test_a_slow_writer_that_dies_leaves_the_newer_quarantine(open_shop, monkeypatch):
-    came = []
+def test_a_slow_writer_that_dies_leaves_the_newer_quarantine(tmp_path, monkeypatch):
+    waiting = []
 
-    def reached(name):
-        came.append(name)
-        if came.count("publish: files written") == 1 and name == "publish: files written":
-            sell(open_shop, "b", lines(4, 7, -3, first=20))
-            take(open_shop)
-            redo(open_shop, "staged/sales", only(4))
-            came.append("newer is made")
-        if name == "publish: quarantine committed" and "newer is made" in came:
+    def slow(raw_sales):
+        if waiting:
+            waiting.pop()()
+        return typed(raw_sales)
+
+    def newer():
+        sell(here, "b", lines(4, 7, -3, first=20))
+        take(here)
+        redo(here, "staged/sales", only(4))
+        monkeypatch.setattr("lakehouse.publish.reached", die)
+
+    def die(name):
+        if name == "publish: quarantine committed":
             raise KeyboardInterrupt
 
-    monkeypatch.setattr("lakehouse.publish.reached", reached)
+    here = world(tmp_path, with_sales(slow))
+    sell(here, "a", lines(4, 3, -1, first=3))
+    take(here)
+    redo(here, "staged/sales")
+    waiting.append(newer)
     with pytest.raises(KeyboardInterrupt):
-        redo(open_shop, "staged/sales", only(4))
-    assert sorted(row[0] for row in rows(open_shop, "quarantine/staged_sales")) == ["21", "4"]
+        redo(here, "staged/sales", only(4))
+    assert sorted(row[0] for row in rows(here, "quarantine/staged_sales")) == ["21", "4"]
 
 
 def test_rows_that_land_while_a_day_is_made_are_made_next(open_shop, between, tmp_path):

@@ -100,7 +100,7 @@ def test_a_staged_commit_asks_for_the_days_whose_mean_it_enters(here, instance):
     write(here, "invoice_lines", "late.csv", lines("2010-12-01", 6))
     land_all(here)
     make(here.lake, here.catalog, "staged/invoice_lines", FIRST, now=NOW)
-    found = dict((tables[0], days) for tables, days in requests(tick(here, instance, "commit_sensor", cursor=done)))
+    found = {tables[0]: days for tables, days in requests(tick(here, instance, "commit_sensor", cursor=done))}
     assert found["marts/daily_sales"] == "2010-12-01...2010-12-03"
     assert found["marts/product_months"] == "2010-12-01...2010-12-01"
 
