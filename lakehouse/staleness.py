@@ -133,7 +133,8 @@ class Planner:
         for version in (v for v in consumed if v < current):
             spans = self._changed_spans(name, column, version, current, known)
             inside = (span.clipped(known) for span in spans)
-            reached = {key for span in inside if span for key in partitions.keys(span)}
+            seen = (span.widened(ahead=table.lookback).clipped(known) for span in inside if span)
+            reached = {key for span in seen if span for key in partitions.keys(span)}
             keys |= {key for key in reached if made.versions.get(key, {}).get(name, floor) == version}
         return keys
 

@@ -108,6 +108,11 @@ def priced(events, rates):  # noqa: ARG001
     return total(events, by=pl.col("event_date"))
 
 
+@mart(Total, partitions=DAILY, lookback=2, as_of={"rates": "rate_date"})
+def smoothed(events, rates):  # noqa: ARG001
+    return total(events, by=pl.col("event_date"))
+
+
 @mart(Total, partitions=DAILY)
 def compared(events, rates):  # noqa: ARG001
     return total(events, by=pl.col("event_date"))
@@ -129,6 +134,7 @@ CATALOG = catalog_of(
     months=months,
     whole=whole,
     priced=priced,
+    smoothed=smoothed,
     compared=compared,
     marked=marked,
 )
@@ -277,6 +283,11 @@ def test_a_hint_about_what_is_in_order_changes_nothing(here, table):
 def test_a_dated_row_makes_stale_the_days_in_which_it_holds(here, change, found):
     rates_become(here, **change)
     assert numbers(stale(here, "marts/priced")) == found
+
+
+def test_a_dated_row_reaches_the_days_that_look_back_on_those_in_which_it_holds(here):
+    rates_become(here, d3=2.5)
+    assert numbers(stale(here, "marts/smoothed")) == [3, 4, 5, 6, 7]
 
 
 def test_a_dated_row_that_is_taken_away_makes_stale_the_days_in_which_it_held(here):

@@ -54,7 +54,7 @@ def at_once(fortnight, tmp_path_factory):
     return here
 
 
-@pytest.mark.parametrize(("seed", "mean"), [(1, 1), (2, 3), (3, 6)])
+@pytest.mark.parametrize(("seed", "mean"), [(1, 1), (2, 5)])
 def test_samples_in_any_order_end_in_the_same_content(here, fortnight, at_once, seed, mean):
     random = Random(seed)
     for batch in batches(deliveries(fortnight, random), random, mean):
@@ -129,7 +129,7 @@ def test_a_line_that_comes_in_two_files_counts_once(shop, order):
 
 
 def test_rows_without_a_day_do_not_depend_on_how_they_come(shop, tmp_path):
-    days = [f"{lines(day, 1, 2, 3)}9,never,north,{day}\n" for day in range(1, 9)]
+    days = [f"{lines(day, 1, 2, 3)}9,never,north,{day}\n" for day in range(1, 6)]
     together = world(tmp_path / "together", till())
     for number, day in enumerate(days):
         sell(shop, f"{number}", day)
@@ -137,7 +137,7 @@ def test_rows_without_a_day_do_not_depend_on_how_they_come(shop, tmp_path):
         sell(together, f"{number}", day)
     bring_up_to_date(together)
     assert contents(shop) == contents(together)
-    assert shop.lake.scan("quarantine/staged_sales").collect().height == 8
+    assert shop.lake.scan("quarantine/staged_sales").collect().height == 5
 
 
 @pytest.fixture(scope="module")

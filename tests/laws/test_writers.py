@@ -10,6 +10,7 @@ from threading import Barrier
 
 import pytest
 import tills
+from deltalake.transaction import create_table_with_add_actions
 from support.worlds import bring_up_to_date, contents, world
 from tills import june, lines, live_files, only, redo, rows, sell, take, till, typed, with_sales
 
@@ -134,6 +135,21 @@ def test_two_landings_at_the_same_time_land_every_file_once(shop, meet, first):
     origins = raw_rows(shop)
     assert (origins.height, origins.is_duplicated().any()) == (4 if first else 5, False)
     assert len(rows(shop, "quarantine/dead_letters")) == 2
+
+
+@pytest.mark.parametrize("_attempt", range(6))
+def test_a_table_that_two_writers_make_first_is_made_once(shop, monkeypatch, _attempt):
+    barrier, places = Barrier(2), iter((1, 2))
+
+    def at_once(*given, **named):
+        if next(places, None):
+            barrier.wait(60)
+        return create_table_with_add_actions(*given, **named)
+
+    monkeypatch.setattr("lakehouse.draft.create_table_with_add_actions", at_once)
+    sell(shop, "a", lines(3, 1, 2))
+    together(lambda: take(shop), lambda: take(shop))
+    assert (raw_rows(shop).height, shop.lake.version("raw/sales")) == (2, 0)
 
 
 def test_a_landing_in_the_middle_of_another_doubles_no_dead_letter(shop, between):
