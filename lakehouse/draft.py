@@ -169,9 +169,9 @@ class Draft:
     def commit(self, metadata: Mapping[str, Any]) -> int:
         """Make the files the table, in one atomic commit; gives the new version."""
         table, handle = self.sheet.table, self.handle
-        properties = CommitProperties(
-            custom_metadata={**metadata, "mark": uuid4().hex}, app_transactions=self._fences()
-        )
+        # A creation that delta-rs tries again becomes a second version, past every fence: it has one try.
+        tries = 0 if handle is None else None
+        properties = CommitProperties({**metadata, "mark": uuid4().hex}, tries, self._fences())
         partition_by = [self.sheet.partition] if self.sheet.partition else []
         wanted = delta_schema(self.schema, self.sheet.comments, self.sheet.partition)
         try:

@@ -110,6 +110,26 @@ def land(  # noqa: PLR0913
     if not isinstance(raw, RawTable):
         raise SetupError(f"{raw.name} is made, not landed.\nNext: land the raw tables that it is made from.")
     seen = news(lake, landing, raw, now)
+    advance = _counter(raw, seen, progress)
+    audits: list[Audit] = []
+    batches: list[Batch] = []
+    for entries in _batches(seen.ready, batch_bytes) or [()]:
+        unreadable = seen.unreadable if not audits else ()
+        batch, audit = retrying(lambda: _attempt(lake, landing, raw, (*entries, *unreadable), run_id, advance))  # noqa: B023
+        audits += [audit] if audit else []
+        batches.append(batch)
+    repeated = {name: twin for batch in batches for name, twin in batch.repeated.items()}
+    refused = {name: reason for batch in batches for name, reason in batch.refused.items()}
+    return Report(
+        tuple(audits),
+        tuple(f"{name}: same bytes as {twin}" for name, twin in repeated.items()),
+        (*seen.resting, *(name for batch in batches for name in batch.changed)),
+        tuple(f"{name}: {reason}" for name, reason in refused.items()),
+    )
+
+
+def _counter(raw: RawTable, seen: News, progress: Progress) -> Callable[[Entry], None]:
+    """Tells the progress after each file."""
     whole, done = sum(entry.size for entry in seen.ready), 0
 
     def advance(entry: Entry) -> None:
@@ -117,23 +137,7 @@ def land(  # noqa: PLR0913
         done += entry.size
         progress(raw.name, done, whole)
 
-    audits: list[Audit] = []
-    repeated: dict[str, str] = {}
-    refused: dict[str, str] = {}
-    changed: list[str] = []
-    for entries in _batches(seen.ready, batch_bytes) or [()]:
-        unreadable = seen.unreadable if not audits else ()
-        batch, audit = retrying(lambda: _attempt(lake, landing, raw, (*entries, *unreadable), run_id, advance))  # noqa: B023
-        audits += [audit] if audit else []
-        repeated |= batch.repeated
-        refused |= batch.refused
-        changed += batch.changed
-    return Report(
-        tuple(audits),
-        tuple(f"{name}: same bytes as {twin}" for name, twin in repeated.items()),
-        (*seen.resting, *changed),
-        tuple(f"{name}: {reason}" for name, reason in refused.items()),
-    )
+    return advance
 
 
 def _batches(entries: Sequence[Entry], most: int) -> list[tuple[Entry, ...]]:

@@ -214,7 +214,9 @@ def test_a_transform_that_drops_the_lineage_is_refused():
         return typed(raw_lines).select("id", "amount")
 
     told = refusal(staged(Line)(bare))
-    assert "staged/bare: the transform drops _source, _offset, _received; add columns by `cast` or `with_columns`" in told
+    assert (
+        "staged/bare: the transform drops _source, _offset, _received; add columns by `cast` or `with_columns`" in told
+    )
 
 
 @pytest.mark.parametrize("result", [None, pl.DataFrame({"id": ["1"]}), "text"])
