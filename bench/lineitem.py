@@ -84,7 +84,6 @@ def ours(csv: Path, target: Path) -> dict[str, int]:
     questions = {
         "read": received.select(pl.col("_offset").max()),
         "passed": arrived(item, received),
-        "returned": arrived(item, received),
         "strays": pl.LazyFrame({"strays": [0], "whole": [0]}),
         **judged.questions,
     }

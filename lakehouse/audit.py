@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, date, datetime
 from typing import Any
 
-from lakehouse.errors import LawError, listed
+from lakehouse.errors import DataError, LawError, listed
 from lakehouse.windows import Days
 
 METADATA = "audit"
@@ -154,3 +154,11 @@ def total(audits: Iterable[Audit]) -> dict[str, int]:
         for name, count in {"read": audit.read, **audit.fates()}.items():
             summed[name] = summed.get(name, 0) + count
     return summed
+
+
+class RefusedCommitError(DataError):
+    """The verdict fell against a commit; `audit` tells what it would have been."""
+
+    def __init__(self, message: str, audit: Audit) -> None:
+        super().__init__(message)
+        self.audit = audit

@@ -12,7 +12,7 @@ from lakehouse.errors import LakehouseError, SetupError, listed
 from lakehouse.lake import check_name
 from lakehouse.query import columns_of
 from lakehouse.rules import compile_rules
-from lakehouse.tables import LINEAGE, RECEIVED, WINDOW, DerivedTable, RawTable, Table
+from lakehouse.tables import EVENT_DATE, LINEAGE, RECEIVED, WINDOW, DerivedTable, RawTable, Table
 
 
 @dataclass(frozen=True)
@@ -173,5 +173,5 @@ def given(table: DerivedTable, rows: pl.LazyFrame) -> pl.LazyFrame:
     if table.is_aggregate:
         return rows.drop(WINDOW, strict=False)
     names = rows.collect_schema().names()
-    kept = [name for name in names if not name.startswith("_") or name in {"_batch_id", "_ingested_at"}]
+    kept = [name for name in names if not name.startswith("_") or name in {"_batch_id", "_ingested_at", EVENT_DATE}]
     return rows.with_columns(pl.struct(kept).alias(RECEIVED))

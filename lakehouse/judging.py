@@ -10,9 +10,9 @@ from datetime import UTC, date, datetime
 
 import polars as pl
 
-from lakehouse.audit import Audit, Provenance
+from lakehouse.audit import Audit, Provenance, RefusedCommitError
 from lakehouse.contract import facts
-from lakehouse.errors import DataError, LawError, listed
+from lakehouse.errors import LawError, listed
 from lakehouse.publish import Findings
 from lakehouse.rules import BROKEN, Rule, broken, keeps_all, settled
 from lakehouse.tables import LINEAGE, RECEIVED, WINDOW, DerivedTable
@@ -69,6 +69,7 @@ def judge(
             _stand_for(table, ~ok).alias("broke"),
             (ok & _outside(table, keys)).sum().alias("outside"),
             *((~ok & ~rule.holds).sum().alias(f"rule {n}") for n, rule in enumerate(rules)),
+            *(() if table.is_aggregate else (_IDENTITY.alias("returned"),)),
         )
     }
     if _folds(table):
@@ -83,13 +84,16 @@ def judge(
     return Judged(table, rules, latest.select(table.schema.names()), rejected, questions)
 
 
+_IDENTITY = pl.struct(LINEAGE).hash().sum()
+
+
 def arrived(table: DerivedTable, rows: pl.LazyFrame) -> pl.LazyFrame:
     """Which rows of the first input stand in a frame, told without order: before and after a transform it is the same.
 
     Rows that keep their origin are told by it. Of aggregates it is told how many rows stand behind each period.
     """
     if not table.is_aggregate:
-        return rows.select(pl.struct(LINEAGE).hash().sum().alias("rows"))
+        return rows.select(_IDENTITY.alias("rows"))
     if table.partitions is None:
         return pl.LazyFrame({"rows": []})
     counts, is_input = facts(table.contract).counts, WINDOW in rows.collect_schema()
@@ -228,7 +232,8 @@ class Account:
                 f"{table.name} [{self.days}]: {outside:,} rows carry a day outside the days that are made. Nothing was "
                 "published.\nNext: make the transform keep the day that its first input gives a row."
             )
-        passed, returned = findings.answers["passed"], findings.answers["returned"]
+        passed, judged = findings.answers["passed"], findings.answers["judged"]
+        returned = findings.answers["returned"] if table.is_aggregate else judged.select("returned")
         if set(passed.rows()) != set(returned.rows()):
             raise LawError(
                 f"{table.name} [{self.days}]: the transform returned as many rows as it was given, but not the same "
@@ -270,14 +275,6 @@ class Account:
                 ),
                 audit,
             )
-
-
-class RefusedCommitError(DataError):
-    """The verdict fell against a commit; `audit` tells what it would have been."""
-
-    def __init__(self, message: str, audit: Audit) -> None:
-        super().__init__(message)
-        self.audit = audit
 
 
 def _by_day(findings: Findings) -> dict[date, dict[str, int]]:

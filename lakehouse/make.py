@@ -127,7 +127,11 @@ def _judged(making: _Making, inputs: Inputs, provenance: Provenance) -> Judged:
         asked["distinct"] = inputs.own(distinct, is_input=True).select(pl.len())
     if left_out:
         asked["filtered"] = inputs.own(distinct, is_input=True).select(**{n: e.sum() for n, e in left_out.items()})
-    asked |= {"passed": arrived(table, kept), "returned": arrived(table, rows), "strays": inputs.strays(kept)}
+    asked["strays"] = inputs.strays(kept)
+    if table.is_aggregate:
+        asked |= {"passed": arrived(table, kept), "returned": arrived(table, rows)}
+    else:
+        asked["passed"] = arrived(table, inputs.own(kept, is_input=True))
     return Judged(judged.table, judged.rules, judged.valid, judged.rejected, {**asked, **judged.questions})
 
 

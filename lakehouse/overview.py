@@ -15,8 +15,8 @@ from lakehouse.dead_letters import DEAD_LETTERS
 from lakehouse.environment import Environment
 from lakehouse.errors import SetupError
 from lakehouse.lake import Lake, files
-from lakehouse.staleness import audit_of
 from lakehouse.tables import EVENT_DATE, DerivedTable, RawTable
+from lakehouse.touched import audit_of
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,9 @@
 """What has to be made again: the periods whose inputs changed after they were made, as the Delta logs tell it.
 
-Belongs here: which days a commit touched, what each period was made from, and the comparison of the two. It does not
-matter who wrote a commit, nor whether a sensor saw it; without a log that reaches back, everything counts as stale.
+Belongs here: what each period was made from, and the comparison with the days that commits touched (`touched.py`).
+It does not matter whether a sensor saw a commit; without a log that reaches back, everything counts as stale.
 """
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
@@ -13,19 +12,13 @@ from typing import Any
 import polars as pl
 from deltalake.exceptions import DeltaError
 
-from lakehouse.audit import METADATA, Audit
 from lakehouse.catalog import Catalog
 from lakehouse.contract import facts
 from lakehouse.errors import SetupError
 from lakehouse.lake import Commit, Lake
-from lakehouse.tables import EVENT_DATE, DerivedTable, RawTable, Table
+from lakehouse.tables import EVENT_DATE, WINDOW, DerivedTable, RawTable, Table
+from lakehouse.touched import ALL, audit_of, changes_rows, touched_days
 from lakehouse.windows import Daily, Days
-
-ALL = None
-"""Stands for every day, where it cannot be told which."""
-
-Touched = frozenset[date | None] | None
-"""The days that a commit touched, None among them for rows without a day; or ALL."""
 
 
 @dataclass(frozen=True)
@@ -85,12 +78,26 @@ class Planner:
             key
             for parameter, name in self.catalog.inputs(table).items()
             for key in self._changed_keys(table, made, parameter, name)
-        }
+        } | self._came_true(table)
         if not changed:
             return None
         held = self._held(table, first, Days(min(changed), table.partitions.end(max(changed))))
         keys = tuple(sorted(changed & held))
         return Stale(table.name, keys, _joined(held, changed, table.partitions)) if keys else None
+
+    def _came_true(self, table: DerivedTable) -> set[date]:
+        """The first period, while its rejected rows hold some of days that exist by now: they were dated ahead.
+
+        Only told without a hint: a day begins without a commit.
+        """
+        if self.since or self.lake.open(table.quarantine) is None:
+            return set()
+        known, rows = _calendar(table).until(self.now), self.lake.scan(table.quarantine)
+        if not {WINDOW, EVENT_DATE} <= set(rows.collect_schema()):
+            return set()
+        day = pl.col(EVENT_DATE)
+        ahead = (pl.col(WINDOW) == known.first) & (day > known.first) & (day <= known.last)
+        return set() if rows.filter(ahead).head(1).collect().is_empty() else {_calendar(table).start(known.first)}
 
     def _is_newer(self, made: _Made, name: str) -> bool:
         """Whether an input changed its rows after the whole table was made from it."""
@@ -99,7 +106,7 @@ class Planner:
         if current is None or current <= consumed:
             return False
         commits = self.lake.log(name, after=consumed)
-        return commits is None or any(_changes_rows(commit) for commit in commits)
+        return commits is None or any(changes_rows(commit) for commit in commits)
 
     def _changed_keys(self, table: DerivedTable, made: _Made, parameter: str, name: str) -> set[date]:
         partitions, source = _calendar(table), self.catalog[name]
@@ -117,7 +124,7 @@ class Planner:
         is_whole = isinstance(source, RawTable) and parameter != table.parameters[0]
         keys: set[date] = set()
         for commit in commits:
-            touched = ALL if is_whole and _changes_rows(commit) else self._touched(source, commit)
+            touched = ALL if is_whole and changes_rows(commit) else touched_days(self.lake, source, commit)
             reached = partitions.keys(known) if touched is ALL else _mapped(table, touched, known)
             keys |= {key for key in reached if made.versions.get(key, {}).get(name, floor) < commit.version}
         return keys
@@ -190,27 +197,6 @@ class Planner:
                 made.versions |= dict.fromkeys(keys, audit.provenance.inputs)
         return made
 
-    def _touched(self, source: Table, commit: Commit) -> Touched:
-        """The days of the rows that a commit added or took away."""
-        audit = audit_of(commit)
-        if isinstance(source, DerivedTable) and source.partitions and audit is not None:
-            return frozenset(day for span in audit.made for day in span)
-        column = EVENT_DATE if isinstance(source, RawTable) else facts(source.contract).window
-        actions = [action for action in (*commit.added, *commit.removed) if action.get("dataChange", True)]
-        days: set[date | None] = set()
-        for action in actions:
-            found = _days_of_file(self.lake, source.name, action, column)
-            if found is ALL:
-                return ALL
-            days |= found
-        return frozenset(days)
-
-
-def audit_of(commit: Commit) -> Audit | None:
-    """The audit that a commit carries, if it is one of ours."""
-    stored = commit.info.get(METADATA)
-    return Audit.from_metadata(stored, commit.version) if isinstance(stored, Mapping) else None
-
 
 def _in_effect(commits: Iterable[Commit], floor: int) -> list[Commit] | None:
     """The commits that a RESTORE has not undone; None when one reaches back behind the floor."""
@@ -229,10 +215,6 @@ def _in_effect(commits: Iterable[Commit], floor: int) -> list[Commit] | None:
 def _restored_version(info: Mapping[str, Any]) -> int | None:
     version = info.get("operationParameters", {}).get("version")
     return int(version) if version is not None else None
-
-
-def _changes_rows(commit: Commit) -> bool:
-    return any(action.get("dataChange", True) for action in (*commit.added, *commit.removed))
 
 
 def _calendar(table: DerivedTable) -> Daily:
@@ -260,30 +242,9 @@ def _joined(held: Iterable[date], wanted: set[date], partitions: Daily) -> tuple
     return tuple(spans)
 
 
-def _python_date(day: pl.Expr) -> pl.Expr:
-    """Null for a day that no calendar of ours has; Python cannot hold it either."""
-    return pl.when(day.dt.year().is_between(1, 9999)).then(day)
-
-
 def _content(lake: Lake, source: Table, version: int) -> pl.DataFrame:
     """The rows of a table at a version, as its readers see them; none before the first."""
     names = [name for name in source.schema if not name.startswith("_")]
     if version < 0:
         return pl.DataFrame(schema={name: source.schema[name] for name in names})
     return lake.scan(source.name, version).select(names).collect()
-
-
-def _days_of_file(lake: Lake, table: str, action: Mapping[str, Any], column: str | None) -> set[date | None] | None:
-    """The days in a data file: from its statistics when they name one day, from its rows otherwise."""
-    if column is None:
-        return ALL
-    stats = json.loads(action.get("stats") or "{}")
-    low, high = (stats.get(bound, {}).get(column) for bound in ("minValues", "maxValues"))
-    if low is not None and low == high and stats.get("nullCount", {}).get(column) == 0:
-        return {date.fromisoformat(low)}
-    try:
-        uri = f"{lake.uri(table)}/{action['path']}"
-        rows = pl.scan_parquet(uri, hive_partitioning=False, storage_options=dict(lake.options) or None)
-        return set(rows.select(_python_date(pl.col(column)).unique()).collect().to_series())
-    except (FileNotFoundError, pl.exceptions.ColumnNotFoundError):
-        return ALL

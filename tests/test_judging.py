@@ -6,9 +6,9 @@ import polars as pl
 import pytest
 from support.worlds import NOW, catalog_of, land_all, world, write
 
+from lakehouse.audit import RefusedCommitError
 from lakehouse.contract import Contract, Field
 from lakehouse.errors import DataError, LawError
-from lakehouse.judging import RefusedCommitError
 from lakehouse.make import make
 from lakehouse.rules import cast
 from lakehouse.tables import mart, raw, staged

@@ -5,10 +5,9 @@ from typing import Any, cast
 
 import dagster as dg
 
-from lakehouse.audit import Audit
+from lakehouse.audit import Audit, RefusedCommitError
 from lakehouse.environment import Environment
 from lakehouse.errors import BusyError, LakehouseError
-from lakehouse.judging import RefusedCommitError
 from lakehouse.land import Report, land
 from lakehouse.make import make
 from lakehouse.orchestration import metadata, partitions

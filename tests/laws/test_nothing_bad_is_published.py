@@ -23,9 +23,9 @@ from tills import (
     with_sales,
 )
 
+from lakehouse.audit import RefusedCommitError
 from lakehouse.contract import facts
 from lakehouse.errors import DataError
-from lakehouse.judging import RefusedCommitError
 from lakehouse.lake import files
 from lakehouse.overview import audits
 from lakehouse.tables import DerivedTable

@@ -1,0 +1,67 @@
+"""Which days a commit touched, as the Delta log tells it; it does not matter who wrote the commit."""
+
+import json
+from collections.abc import Mapping
+from datetime import date
+from typing import Any
+
+import polars as pl
+
+from lakehouse.audit import METADATA, Audit
+from lakehouse.contract import facts
+from lakehouse.lake import Commit, Lake
+from lakehouse.tables import EVENT_DATE, DerivedTable, RawTable, Table
+
+ALL = None
+"""Stands for every day, where it cannot be told which."""
+
+Touched = frozenset[date | None] | None
+"""The days that a commit touched, None among them for rows without a day; or ALL."""
+
+
+def audit_of(commit: Commit) -> Audit | None:
+    """The audit that a commit carries, if it is one of ours."""
+    stored = commit.info.get(METADATA)
+    return Audit.from_metadata(stored, commit.version) if isinstance(stored, Mapping) else None
+
+
+def changes_rows(commit: Commit) -> bool:
+    """Whether a commit added or took away rows, rather than moved them."""
+    return any(action.get("dataChange", True) for action in (*commit.added, *commit.removed))
+
+
+def touched_days(lake: Lake, source: Table, commit: Commit) -> Touched:
+    """The days of the rows that a commit added or took away."""
+    audit = audit_of(commit)
+    if isinstance(source, DerivedTable) and source.partitions and audit is not None:
+        return frozenset(day for span in audit.made for day in span)
+    column = EVENT_DATE if isinstance(source, RawTable) else facts(source.contract).window
+    actions = [action for action in (*commit.added, *commit.removed) if action.get("dataChange", True)]
+    days: set[date | None] = set()
+    for action in actions:
+        found = _days_of_file(lake, source.name, action, column)
+        if found is ALL:
+            return ALL
+        days |= found
+    return frozenset(days)
+
+
+def _days_of_file(lake: Lake, table: str, action: Mapping[str, Any], column: str | None) -> set[date | None] | None:
+    """The days in a data file: from its statistics when they name one day, from its rows otherwise."""
+    if column is None:
+        return ALL
+    stats = json.loads(action.get("stats") or "{}")
+    low, high = (stats.get(bound, {}).get(column) for bound in ("minValues", "maxValues"))
+    if low is not None and low == high and stats.get("nullCount", {}).get(column) == 0:
+        return {date.fromisoformat(low)}
+    try:
+        uri = f"{lake.uri(table)}/{action['path']}"
+        rows = pl.scan_parquet(uri, hive_partitioning=False, storage_options=dict(lake.options) or None)
+        return set(rows.select(_python_date(pl.col(column)).unique()).collect().to_series())
+    except (FileNotFoundError, pl.exceptions.ColumnNotFoundError):
+        return ALL
+
+
+def _python_date(day: pl.Expr) -> pl.Expr:
+    """Null for a day that no calendar of ours has; Python cannot hold it either."""
+    return pl.when(day.dt.year().is_between(1, 9999)).then(day)

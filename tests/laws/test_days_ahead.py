@@ -1,0 +1,84 @@
+"""A row that is dated ahead is quarantined until its day comes, and then it is written, and nowhere else."""
+
+from datetime import UTC, date, datetime, timedelta
+
+import polars as pl
+import pytest
+from support.worlds import catalog_of, land_all, world, write
+
+from lakehouse.contract import Contract
+from lakehouse.environment import Environment
+from lakehouse.make import make
+from lakehouse.rules import cast
+from lakehouse.staleness import Planner
+from lakehouse.tables import raw, staged
+from lakehouse.windows import Daily
+
+TODAY = datetime(2024, 6, 10, 12, tzinfo=UTC)
+AHEAD = date(2024, 6, 15)
+
+
+class Note(Contract):
+    """A note."""
+
+    id: str
+    day: date
+
+    class Table:
+        window = "day"
+        max_quarantined = 1.0
+
+
+def declared():
+    notes = raw("notes", "Notes.", columns=("id", "on"), day=pl.col("on").str.to_date("%Y-%m-%d", strict=False))
+
+    @staged(Note, partitions=Daily(date(2024, 6, 1)))
+    def typed(raw_notes):
+        """Notes with their days."""
+        return cast(raw_notes, day=pl.col("on").str.to_date("%Y-%m-%d", strict=False))
+
+    return catalog_of(notes=notes, typed=typed)
+
+
+@pytest.fixture
+def here(tmp_path) -> Environment:
+    made = world(tmp_path, declared())
+    write(made, "notes", "a.csv", f"id,on\n1,2024-06-01\n2,{AHEAD}\n3,\n")
+    land_all(made)
+    return made
+
+
+def heal(here: Environment, now: datetime) -> None:
+    for part in Planner(here.lake, here.catalog, now).stale():
+        for days in part.spans:
+            make(here.lake, here.catalog, part.table, days, now=now)
+
+
+def ids(here: Environment, table: str) -> list[str]:
+    return sorted(here.lake.scan(table).collect()["id"].to_list())
+
+
+def test_a_row_that_is_dated_ahead_is_quarantined_beside_those_without_a_day(here):
+    heal(here, TODAY)
+    assert ids(here, "staged/typed") == ["1"]
+    assert ids(here, "quarantine/staged_typed") == ["2", "3"]
+
+
+def test_when_its_day_comes_it_is_written_and_leaves_quarantine(here):
+    heal(here, TODAY)
+    heal(here, TODAY + timedelta(days=10))
+    assert ids(here, "staged/typed") == ["1", "2"]
+    assert ids(here, "quarantine/staged_typed") == ["3"]
+
+
+def test_that_holds_when_its_day_was_made_for_another_row_meanwhile(here):
+    heal(here, TODAY)
+    later = TODAY + timedelta(days=10)
+    write(here, "notes", "b.csv", f"id,on\n4,{AHEAD}\n")
+    land_all(here)
+    known = Planner(here.lake, here.catalog, later).stale()[0].spans[-1]
+    make(here.lake, here.catalog, "staged/typed", known, now=later)
+    heal(here, later)
+    assert ids(here, "staged/typed") == ["1", "2", "4"]
+    assert ids(here, "quarantine/staged_typed") == ["3"]
+    assert Planner(here.lake, here.catalog, later).stale() == []
