@@ -232,8 +232,8 @@ class Account:
                 f"{table.name} [{self.days}]: {outside:,} rows carry a day outside the days that are made. Nothing was "
                 "published.\nNext: make the transform keep the day that its first input gives a row."
             )
-        passed, judged = findings.answers["passed"], findings.answers["judged"]
-        returned = findings.answers["returned"] if table.is_aggregate else judged.select("returned")
+        passed, said = findings.answers["passed"], findings.answers["judged"]
+        returned = findings.answers["returned"] if table.is_aggregate else said.select("returned")
         if set(passed.rows()) != set(returned.rows()):
             raise LawError(
                 f"{table.name} [{self.days}]: the transform returned as many rows as it was given, but not the same "
