@@ -24,6 +24,7 @@ from lakehouse.environment import Environment
 from lakehouse.errors import LakehouseError
 
 _SHOWN = 1000
+_LONGEST_BYTES = 100
 _LIMIT = click.IntRange(min=0)
 _FORMATS = click.Choice(["table", "csv", "json"])
 
@@ -209,7 +210,11 @@ def _words(value: Any) -> str:  # noqa: ANN401
         return f"{value:,}"
     if isinstance(value, float):
         return f"{value:,.2f}"
-    return str(_plain(value))
+    text = str(_plain(value))
+    if isinstance(value, bytes) and (len(text) > _LONGEST_BYTES or not text.isprintable()):
+        shown = "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in text[:_LONGEST_BYTES])
+        return f"{shown}…" if len(text) > _LONGEST_BYTES else shown
+    return text
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401

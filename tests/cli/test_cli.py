@@ -378,3 +378,10 @@ def test_looking_changes_nothing(filled):
     ):
         printed(filled, *command)
     assert sorted(Path(filled.lake.root).rglob("*")) == before
+
+
+def test_bytes_are_shown_short_and_without_control_signs_to_people():
+    from lakehouse.cli import _words  # noqa: PLC0415
+
+    assert _words(b"a\tb\x1b[2J") == r"a\tb\x1b[2J"
+    assert _words(b"x" * 500) == "x" * 100 + "…"
