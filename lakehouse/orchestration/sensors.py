@@ -29,7 +29,7 @@ _FAILED = [dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
 _NEWS = "lakehouse/news"
 _TRIES = 3
 _CURSOR_VERSION = 1
-_WATCH_SECONDS = 10.0
+_WATCH_SECONDS = 44.0  # just under nine turns of the daemon's loop, and under the minute after which it gives a tick up
 _LOOK_EVERY = 0.4
 _REST = 4  # times as long as a look took: on a large lake, looking takes at most a fifth of a core
 
