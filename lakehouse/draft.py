@@ -28,6 +28,8 @@ from lakehouse.schemas import delta_schema, evolve
 from lakehouse.statistics import statistics, with_count
 
 _TRUNCATE: Mapping[Physical, str] = {"day": "1d", "month": "1mo", "year": "1y"}
+# What each period was made from is told by the audits in the log, so the log is kept.
+_KEEP_THE_LOG = {"delta.logRetentionDuration": "interval 3650 days"}
 _NO_DAY = "__HIVE_DEFAULT_PARTITION__"
 _ROWS_PER_FILE = 5_000_000
 _ROWS_PER_GROUP = 32_768  # each open file buffers one group: this bounds the memory of a write to many partitions
@@ -81,6 +83,7 @@ class Draft:
         self.moved: list[Any] = []
         self.placed: list[str] = []
         self.committed = False
+        self.is_doubtful = False
 
     def _opened(self) -> DeltaTable | None:
         if self.sheet.based_on is None:
@@ -154,6 +157,8 @@ class Draft:
 
         A pass that broke off reports no file; what its threads still write after this is an orphan for vacuum.
         """
+        if self.is_doubtful and not self.committed:
+            return  # the commit was broken off and may stand: its files must, and orphans are for vacuum
         kept = {self._relative(file.path) for file in self._full()} if self.committed else set()
         for path in set(self.placed) - kept:
             with suppress(FileNotFoundError):
@@ -176,12 +181,14 @@ class Draft:
         wanted = delta_schema(self.schema, self.sheet.comments, self.sheet.partition)
         try:
             if handle is None:
+                self.is_doubtful = True
                 create_table_with_add_actions(
                     self.lake.uri(table),
                     wanted,
                     self._added(),
                     partition_by=partition_by,
                     name=table,
+                    configuration=_KEEP_THE_LOG,
                     description=self.sheet.description,
                     storage_options=dict(self.lake.options) or None,
                     commit_properties=properties,
@@ -192,13 +199,16 @@ class Draft:
             if evolve(handle, table, wanted):
                 reached("draft: columns added")
             actions: list[AddAction | RemoveAction] = [*self._added(), *self._removed()]
+            self.is_doubtful = True
             handle.create_write_transaction(
                 actions, "append", handle.schema(), partition_by or None, commit_properties=properties
             )
         except CommitFailedError as error:
+            self.is_doubtful = False
             raise BusyError(f"{table}: another writer committed first.\nNext: run again. ({error})") from error
         except DeltaError as error:
             if "already exists" in str(error):
+                self.is_doubtful = False
                 raise BusyError(f"{table}: another writer made the table first.\nNext: run again.") from error
             raise
         self.committed = True
