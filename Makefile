@@ -37,7 +37,7 @@ $(DONE): pyproject.toml constraints.txt
 setup: $(DONE)
 	@mkdir -p "$(DAGSTER_HOME)" "$(DATA)/landing"
 	@cp dagster.yaml "$(DAGSTER_HOME)/dagster.yaml"
-	@printf 'DAGSTER_HOME=%s\nLAKEHOUSE_DATA=%s\n' "$(DAGSTER_HOME)" "$(DATA)" > .env
+	@printf 'DAGSTER_HOME=%s\nLAKEHOUSE_DATA=%s\nDAGSTER_EVENT_BATCH_SIZE=1000\n' "$(DAGSTER_HOME)" "$(DATA)" > .env
 
 demo: setup
 	@$(BIN)/lakehouse demo

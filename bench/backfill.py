@@ -5,6 +5,7 @@ Dagster's start is not counted; the share that goes into its event log is named.
 
 import argparse
 import json
+import os
 import statistics
 import time
 from pathlib import Path
@@ -40,7 +41,9 @@ def _run(home: Path, lake_folder: Path) -> dict[str, float]:
     from lakehouse.sources.landing import Landing  # noqa: PLC0415
 
     here = Environment(Lake(str(lake_folder)), Landing(str(home)), collect([daily]))
-    instance = dg.DagsterInstance.local_temp(str(home))
+    (home / "dagster.yaml").write_text((OUT.parent.parent / "dagster.yaml").read_text())
+    os.environ["DAGSTER_HOME"] = str(home)
+    instance = dg.DagsterInstance.get()
     job = definitions(here).resolve_implicit_global_asset_job_def()
     tags = {"dagster/asset_partition_range_start": "2024-01-01", "dagster/asset_partition_range_end": "2024-12-30"}
     quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}

@@ -4,6 +4,7 @@
 """
 
 import importlib
+import os
 import pkgutil
 import warnings
 from types import ModuleType
@@ -14,7 +15,7 @@ import assets as domains
 from assets import retail
 from lakehouse import catalog, cli
 from lakehouse.environment import Environment
-from lakehouse.orchestration import assets, demo, healing, increments, sensors
+from lakehouse.orchestration import assets, demo, healing, increments, sensors, storage
 from resources import environment as places
 from resources import settings
 from samples import retail as retail_samples
@@ -38,6 +39,7 @@ def environment() -> Environment:
 
 def definitions(here: Environment) -> dg.Definitions:
     """Everything that Dagster knows of an environment."""
+    os.environ.setdefault(storage.BATCH_SIZE, "1000")
     with warnings.catch_warnings():
         # Single-run backfills and lenient partition mappings are public and still called beta in Dagster 1.13.
         warnings.simplefilter("ignore", dg.BetaWarning)

@@ -1,0 +1,116 @@
+"""Dagster's storage as `dagster.yaml` sets it: the same events as Dagster's own, however they were gathered."""
+
+import warnings
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from lakehouse.orchestration.storage import BATCH_SIZE, BatchedEventLog
+
+ROOT = Path(__file__).resolve().parents[2]
+RANGE = {"dagster/asset_partition_range_start": "2024-01-01", "dagster/asset_partition_range_end": "2024-01-20"}
+KEYS = [dg.AssetKey("readings"), dg.AssetKey("totals")]
+
+
+def declared() -> dg.Definitions:
+    """An asset with a check and counts for each partition, and one that reads it."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", dg.BetaWarning)
+        days = {
+            "partitions_def": dg.DailyPartitionsDefinition("2024-01-01", end_date="2024-02-01"),
+            "backfill_policy": dg.BackfillPolicy.single_run(),
+        }
+
+        @dg.asset(check_specs=[dg.AssetCheckSpec("holds", asset="readings")], **days)
+        def readings(context):
+            for key in context.partition_keys:
+                context.add_asset_metadata({"rows": int(key[-2:])}, partition_key=key)
+            return dg.MaterializeResult(check_results=[dg.AssetCheckResult(passed=True)])
+
+        @dg.asset(deps=[readings], **days)
+        def totals():
+            return dg.MaterializeResult(tags={"kind": "total"})
+
+    return dg.Definitions([readings, totals])
+
+
+def backfill(instance: dg.DagsterInstance) -> str:
+    job = declared().resolve_implicit_global_asset_job_def()
+    quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+    result = job.execute_in_process(tags=RANGE, instance=instance, run_config=quiet)
+    assert result.success
+    return result.run_id
+
+
+def told(instance: dg.DagsterInstance, run_id: str) -> dict[str, object]:
+    """What people can ask the storage."""
+    events = [entry.get_dagster_event() for entry in instance.all_logs(run_id) if entry.is_dagster_event]
+    shown: dict[str, object] = {"run": [(e.event_type_value, str(e.asset_key), e.partition) for e in events]}
+    for key in KEYS:
+        found = instance.fetch_materializations(key, limit=100, ascending=True).records
+        shown[f"{key} made"] = [(r.partition_key, dict(r.asset_materialization.metadata)) for r in found]
+        planned = dg.EventRecordsFilter(dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED, asset_key=key)
+        shown[f"{key} planned"] = [
+            r.partition_key for r in instance.event_log_storage.get_event_records(planned, ascending=True)
+        ]
+        shown[f"{key} partitions"] = instance.get_materialized_partitions(key)
+        latest = instance.get_latest_materialization_event(key)
+        shown[f"{key} latest"] = latest.dagster_event.partition
+        [record] = instance.get_asset_records([key])
+        shown[f"{key} run"] = record.asset_entry.last_run_id == run_id
+        shown[f"{key} tags"] = len(instance.get_event_tags_for_asset(key))
+    return shown
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    """A DAGSTER_HOME with the settings of this repository."""
+    (tmp_path / "dagster.yaml").write_text((ROOT / "dagster.yaml").read_text())
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    return tmp_path
+
+
+@pytest.mark.parametrize("size", ["0", "7", "1000"])
+def test_a_backfill_is_told_as_by_dagsters_own_storage(home, monkeypatch, size):
+    (home / "own").mkdir()
+    with dg.DagsterInstance.local_temp(str(home / "own")) as own:
+        expected = told(own, backfill(own))
+    monkeypatch.setenv(BATCH_SIZE, size)
+    with dg.DagsterInstance.get() as ours:
+        assert isinstance(ours.event_log_storage, BatchedEventLog)
+        assert told(ours, backfill(ours)) == expected
+    assert expected["AssetKey(['readings']) partitions"] == {f"2024-01-{day:02}" for day in range(1, 21)}
+
+
+def test_the_files_are_those_of_dagsters_own_storage(home, monkeypatch):
+    monkeypatch.setenv(BATCH_SIZE, "1000")
+    with dg.DagsterInstance.get() as ours:
+        run_id = backfill(ours)
+        expected = told(ours, run_id)
+    (home / "dagster.yaml").unlink()
+    with dg.DagsterInstance.get() as own:
+        assert not isinstance(own.event_log_storage, BatchedEventLog)
+        assert told(own, run_id) == expected
+
+
+@pytest.mark.usefixtures("home")
+def test_events_are_stored_one_by_one_when_the_index_refuses_a_batch(monkeypatch, capsys):
+    monkeypatch.setenv(BATCH_SIZE, "1000")
+    with dg.DagsterInstance.get() as ours:
+        monkeypatch.setattr(BatchedEventLog, "_store_asset_event_tags", _refuse_batches(ours.event_log_storage))
+        shown = told(ours, backfill(ours))
+    assert "Falling back" in capsys.readouterr().err
+    assert len(shown["AssetKey(['readings']) made"]) == 20
+    assert [kind for kind, *_ in shown["run"]].count("ASSET_MATERIALIZATION") == 40
+
+
+def _refuse_batches(storage):
+    original = type(storage)._store_asset_event_tags
+
+    def store(self, connection, events, numbers):
+        if len(events) > 1:
+            raise OSError("the disk is full")
+        original(self, connection, events, numbers)
+
+    return store
