@@ -5,10 +5,11 @@ from pathlib import Path
 
 import polars as pl
 
+from lakehouse.account import Account
 from lakehouse.audit import Audit, Provenance
 from lakehouse.contract import Contract, Field, facts
 from lakehouse.draft import Sheet
-from lakehouse.judging import Account, arrived, judge
+from lakehouse.judging import PERIOD, arrived, judge
 from lakehouse.lake import Lake
 from lakehouse.publish import publish
 from lakehouse.rules import compile_rules
@@ -82,7 +83,7 @@ def ours(csv: Path, target: Path) -> dict[str, int]:
     provenance = Provenance("bench", item.code_version, "bench", {})
     judged = judge(item, compile_rules(LineItem), received, provenance)
     questions = {
-        "read": received.select(pl.col("_offset").max()),
+        "read": received.select(pl.lit(None, dtype=pl.Date).alias(PERIOD), rows=pl.col("_offset").max()),
         "passed": arrived(item, received),
         "strays": pl.LazyFrame({"strays": [0], "whole": [0]}),
         **judged.questions,

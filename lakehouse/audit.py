@@ -47,6 +47,7 @@ class Audit:
         days: the span of days that was made, for windowed tables.
         made: the periods of that span that were replaced, neighbours joined.
         untouched: days of that span left as they were, because the input holds no row of them.
+        held: periods of that span that were held back and left as they were, with the reason.
         read: rows read.
         written: rows that were written, or that a written row stands for.
         quarantined: rows that broke the contract.
@@ -63,7 +64,7 @@ class Audit:
         notes: what a person should know, e.g. new columns.
         provenance: run, code, contract and inputs.
         version: the version of the table that the commit made; known after it.
-        by_day: read, written and quarantined rows of each day; not stored in the commit.
+        by_period: the fates of the rows of each period, `read` among them; not stored in the commit.
     """
 
     table: str
@@ -77,6 +78,7 @@ class Audit:
     days: Days | None = None
     made: tuple[Days, ...] = ()
     untouched: tuple[date, ...] = ()
+    held: Mapping[date, str] = field(default_factory=dict)
     rules: Mapping[str, int] = field(default_factory=dict)
     rows: int = 0
     carried: int = 0
@@ -87,7 +89,7 @@ class Audit:
     notes: tuple[str, ...] = ()
     provenance: Provenance = field(default_factory=Provenance)
     version: int | None = None
-    by_day: Mapping[date, Mapping[str, int]] = field(default_factory=dict, repr=False)
+    by_period: Mapping[date, Mapping[str, int]] = field(default_factory=dict, repr=False)
 
     @property
     def accounted(self) -> int:
@@ -126,11 +128,12 @@ class Audit:
 
     def to_metadata(self) -> dict[str, Any]:
         """The audit as JSON-able values, the way in which a commit stores it."""
-        stored = asdict(replace(self, by_day={}, version=None))
-        del stored["by_day"], stored["version"]
+        stored = asdict(replace(self, by_period={}, version=None))
+        del stored["by_period"], stored["version"]
         stored["days"] = [str(self.days.first), str(self.days.last)] if self.days else None
         stored["made"] = [[str(span.first), str(span.last)] for span in self.made]
         stored["untouched"] = [str(day) for day in self.untouched]
+        stored["held"] = {str(day): reason for day, reason in self.held.items()}
         stored["made_at"] = self.made_at.isoformat()
         return stored
 
@@ -141,6 +144,7 @@ class Audit:
         values["days"] = Days(*map(date.fromisoformat, values["days"])) if values["days"] else None
         values["made"] = tuple(Days(*map(date.fromisoformat, span)) for span in values["made"])
         values["untouched"] = tuple(map(date.fromisoformat, values["untouched"]))
+        values["held"] = {date.fromisoformat(day): reason for day, reason in values.get("held", {}).items()}
         values["made_at"] = datetime.fromisoformat(values["made_at"])
         values["notes"] = tuple(values["notes"])
         values["provenance"] = Provenance(**values["provenance"])
@@ -157,8 +161,13 @@ def total(audits: Iterable[Audit]) -> dict[str, int]:
 
 
 class RefusedCommitError(DataError):
-    """The verdict fell against a commit; `audit` tells what it would have been."""
+    """The verdict fell against a commit.
 
-    def __init__(self, message: str, audit: Audit) -> None:
+    Attributes:
+        audit: what it would have been.
+        periods: the periods that must not be published, None for a table without any, each with the first reason.
+    """
+
+    def __init__(self, message: str, audit: Audit, periods: Mapping[date | None, str]) -> None:
         super().__init__(message)
-        self.audit = audit
+        self.audit, self.periods = audit, periods

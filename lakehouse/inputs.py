@@ -1,7 +1,7 @@
 """The inputs of a derived table: pinned to versions, cut to the days that are made, by name at the border."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 
 import polars as pl
@@ -30,6 +30,7 @@ class Inputs:
         known: all days that the table has, by the clock of the run.
         day_column: the column of the first input that holds its day.
         whole: all rows of the first input, where rows without a day are among those that are made.
+        is_part: whether rows of the span's other periods are to be left aside.
     """
 
     table: DerivedTable
@@ -41,14 +42,42 @@ class Inputs:
     known: Days | None = None
     day_column: str | None = None
     whole: pl.LazyFrame | None = None
+    is_part: bool = False
+
+    @property
+    def stray(self) -> date | None:
+        """The period with which rows without a day are judged, when it is among those that are made."""
+        return None if self.whole is None or self.known is None else self._start(self.known.first)
+
+    def only(self, keys: Iterable[date]) -> "Inputs":
+        """The same inputs for some of their periods."""
+        chosen, first = tuple(sorted(keys)), self.table.parameters[0]
+        frames = dict(self.frames)
+        if not self.table.lookback:
+            frames[first] = frames[first].filter(self._is_in(chosen, WINDOW))
+        whole = self.whole if self.stray in chosen else None
+        return replace(self, frames=frames, keys=chosen, whole=whole, is_part=True)
+
+    def _start(self, day: date) -> date:
+        return self.table.partitions.start(day) if self.table.partitions else day
+
+    def _is_in(self, keys: Sequence[date], column: str) -> pl.Expr:
+        assert self.table.partitions is not None  # noqa: S101
+        return self.table.partitions.start_of(pl.col(column)).is_in(pl.Series(keys, dtype=pl.Date).implode())
 
     def own(self, rows: pl.LazyFrame, *, is_input: bool = False) -> pl.LazyFrame:
-        """The rows of the days that are made, without those that were only looked back on."""
-        if self.days is None or not self.table.lookback:
+        """The rows of the days that are made, without those that were only looked at."""
+        if self.days is None or self.keys is None or not (self.table.lookback or self.is_part):
             return rows
         window = str(facts(self.table.contract).window)
         column = WINDOW if is_input or not self.table.is_aggregate else window
+        if self.is_part:
+            return rows.filter(self._is_in(self.keys, column))
         return rows.filter(pl.col(column).is_between(self.days.first, self.days.last))
+
+    def given(self, rows: pl.LazyFrame) -> pl.LazyFrame:
+        """The rows of the days that the transform's first frame holds; a query reads a whole span."""
+        return self.own(rows) if self.is_part and not self.table.lookback else rows
 
     def strays(self, rows: pl.LazyFrame) -> pl.LazyFrame:
         """How many rows carry no day of the table, and of how many: they come from all days, not from those made."""

@@ -5,6 +5,7 @@ quarantined with the rules that it broke, or written. Inputs are pinned to the v
 """
 
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -12,14 +13,15 @@ from pathlib import Path
 import polars as pl
 
 from lakehouse import query
-from lakehouse.audit import Audit, Provenance
+from lakehouse.account import Account
+from lakehouse.audit import Audit, Provenance, RefusedCommitError
 from lakehouse.catalog import Catalog, given, unpacked
 from lakehouse.contract import columns, facts
 from lakehouse.contract_version import version
 from lakehouse.draft import Sheet
 from lakehouse.errors import DataError, SetupError
 from lakehouse.inputs import Inputs, read_inputs
-from lakehouse.judging import Account, Judged, arrived, judge, period
+from lakehouse.judging import Judged, arrived, by_period, judge, period
 from lakehouse.lake import Lake
 from lakehouse.publish import publish
 from lakehouse.retry import retrying
@@ -61,10 +63,11 @@ def make(  # noqa: PLR0913
         now: the time that counts as the present; it decides which days exist.
 
     Returns:
-        The audit of the commit; None when the first input holds no row for it, and the table was left as it was.
+        The audit of the commit, which names the periods that were held back because too many of their rows broke the
+        contract or a table rule failed; None when the first input holds no row for it, and the table is as it was.
 
     Raises:
-        DataError: too many rows broke the contract, or a table rule failed; nothing was published.
+        RefusedCommitError: every period was held back; nothing was published.
         LawError: a row is unaccounted for; nothing was published.
         BusyError: other writers kept being faster.
     """
@@ -82,11 +85,27 @@ def _attempt(making: _Making) -> Audit | None:
     inputs = read_inputs(making.lake, making.catalog, table, making.days, making.now)
     if inputs is None:
         return None
+    try:
+        return _publish(making, inputs, standing, rejects)
+    except RefusedCommitError as refused:
+        rest = set(inputs.keys or ()) - set(refused.periods)
+        if not rest:
+            raise
+        held = {period: reason for period, reason in refused.periods.items() if period is not None}
+        return _publish(making, inputs.only(rest), standing, rejects, held)
+
+
+def _publish(
+    making: _Making, inputs: Inputs, standing: int, rejects: int, held: Mapping[date, str] | None = None
+) -> Audit:
+    """Judge and publish the periods of some inputs; `held` are those that an earlier verdict held back."""
+    table = making.table
     provenance = Provenance(making.run_id, table.code_version, version(table.contract), inputs.versions)
     try:
         judged = _judged(making, inputs, provenance)
         made = tuple(table.partitions.spans(inputs.keys)) if table.partitions and inputs.keys else ()
-        account = Account(judged, inputs.days, made, _untouched(making.lake, table, inputs), provenance)
+        untouched = tuple(day for day in _untouched(making.lake, table, inputs) if day not in (held or {}))
+        account = Account(judged, inputs.days, made, untouched, provenance, inputs.stray, held)
         return publish(
             making.lake,
             _sheet(table, judged, inputs.keys, standing),
@@ -122,14 +141,16 @@ def _judged(making: _Making, inputs: Inputs, provenance: Provenance) -> Judged:
         rows = table.transform(given(table, kept), *others)
     rules = (*unread_rules(rows.collect_schema()), *_day_rules(table, inputs), *compile_rules(table.contract))
     judged = judge(table, rules, inputs.own(rows), provenance, inputs.keys)
-    asked = {"read": inputs.own(read, is_input=True).select(pl.len())}
+    own = {"read": inputs.own(read, is_input=True), "distinct": inputs.own(distinct, is_input=True)}
+    asked = {"read": by_period(table, own["read"], {"rows": pl.len()}, is_input=True)}
     if table.distinct:
-        asked["distinct"] = inputs.own(distinct, is_input=True).select(pl.len())
+        asked["distinct"] = by_period(table, own["distinct"], {"rows": pl.len()}, is_input=True)
     if left_out:
-        asked["filtered"] = inputs.own(distinct, is_input=True).select(**{n: e.sum() for n, e in left_out.items()})
+        sums = {name: matched.sum() for name, matched in left_out.items()}
+        asked["filtered"] = by_period(table, own["distinct"], sums, is_input=True)
     asked["strays"] = inputs.strays(kept)
     if table.is_aggregate:
-        asked |= {"passed": arrived(table, kept), "returned": arrived(table, rows)}
+        asked |= {"passed": arrived(table, kept), "returned": arrived(table, inputs.given(rows))}
     else:
         asked["passed"] = arrived(table, inputs.own(kept, is_input=True))
     return Judged(judged.table, judged.rules, judged.valid, judged.rejected, {**asked, **judged.questions})

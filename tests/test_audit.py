@@ -48,10 +48,10 @@ def test_an_audit_comes_back_from_its_stored_form_as_it_was(audit):
     assert Audit.from_metadata(stored, audit.version) == audit
 
 
-def test_figures_by_day_are_not_stored():
-    audit = Audit("staged/t", "replace", 1, 1, by_day={date(2020, 1, 1): {"judged": 1}})
-    assert "by_day" not in audit.to_metadata()
-    assert Audit.from_metadata(audit.to_metadata(), 3) == replace(audit, by_day={}, version=3)
+def test_figures_by_period_are_not_stored():
+    audit = Audit("staged/t", "replace", 1, 1, by_period={date(2020, 1, 1): {"read": 1}})
+    assert "by_period" not in audit.to_metadata()
+    assert Audit.from_metadata(audit.to_metadata(), 3) == replace(audit, by_period={}, version=3)
 
 
 def test_an_audit_that_adds_up_is_balanced():

@@ -7,7 +7,7 @@ import dagster as dg
 
 from lakehouse.audit import Audit, RefusedCommitError
 from lakehouse.environment import Environment
-from lakehouse.errors import BusyError, LakehouseError
+from lakehouse.errors import BusyError, LakehouseError, listed
 from lakehouse.land import Report, land
 from lakehouse.make import make
 from lakehouse.orchestration import metadata, partitions
@@ -77,12 +77,13 @@ def landing_events(context: Any, table: RawTable, report: Report) -> Events:  # 
         context.log.info(_sentence(audit))
     yield dg.MaterializeResult(
         asset_key=asset_key(table.name),
-        metadata=_of_report(report),
+        metadata=landing_metadata(report),
         check_results=[metadata.readable_result(table, report)],
     )
 
 
-def _of_report(report: Report) -> dict[str, Any]:
+def landing_metadata(report: Report) -> dict[str, Any]:
+    """What was landed: the last commit, with the rows of all of them."""
     if not report.audits:
         return {"notes": "nothing new in landing", "dagster/row_count": 0, "read": 0}
     last = metadata.of_audit(report.audits[-1])
@@ -114,13 +115,53 @@ def _derived(environment: Environment, table: DerivedTable) -> dg.AssetsDefiniti
         except RefusedCommitError as refused:
             yield metadata.contract_result(table, refused.audit, str(refused))
             raise dg.Failure(str(refused), allow_retries=False) from refused
-        _log_days(context, audit)
         context.log.info(
             _sentence(audit) if audit else f"{table.name}: its input holds no rows for it; nothing changed"
         )
+        if audit and audit.held:
+            yield from _without_held(context, table, audit)
+        _log_periods(context, audit)
         yield making_result(table, audit)
 
     return cast("dg.AssetsDefinition", asset(made))
+
+
+def _without_held(context: dg.AssetExecutionContext, table: DerivedTable, audit: Audit) -> Events:
+    """Tell of each period that was published, then fail for those that were held back.
+
+    Raises:
+        dg.Failure: always; a success would mark every period of the range as made.
+    """
+    for event in made_periods(table, audit):
+        context.log_event(event)
+    refusal = held_back(audit)
+    yield metadata.contract_result(table, audit, refusal)
+    raise dg.Failure(refusal, allow_retries=False)
+
+
+def made_periods(table: DerivedTable, audit: Audit) -> list[dg.AssetMaterialization]:
+    """An event for each period that a commit made, with its own counts; one for a table without periods."""
+    key, calendar = asset_key(table.name), table.partitions
+    if calendar is None:
+        return [dg.AssetMaterialization(key, metadata=metadata.of_audit(audit))]
+    return [
+        dg.AssetMaterialization(
+            key,
+            partition=partitions.key(period),
+            metadata={**metadata.of_audit(audit), **metadata.of_period(audit.by_period.get(period, {}))},
+        )
+        for period in calendar.keys(day for span in audit.made for day in span)
+    ]
+
+
+def held_back(audit: Audit) -> str:
+    """Which periods of a commit were held back, and why."""
+    return listed(
+        f"{audit.table} [{audit.days}]: {len(audit.held):,} periods were held back; the table is as it was there. "
+        "The others are published.",
+        (f"{period}: {reason}" for period, reason in audit.held.items()),
+        "mend the source or the transform and run these days again; or change the contract on purpose.",
+    )
 
 
 def making_result(table: DerivedTable, audit: Audit | None) -> Any:  # noqa: ANN401
@@ -136,15 +177,12 @@ def making_result(table: DerivedTable, audit: Audit | None) -> Any:  # noqa: ANN
     )
 
 
-def _log_days(context: dg.AssetExecutionContext, audit: Audit | None) -> None:
+def _log_periods(context: dg.AssetExecutionContext, audit: Audit | None) -> None:
     """Give each partition of a range its own counts."""
-    if audit is None or not context.has_partition_key_range or len(audit.by_day) < 2:  # noqa: PLR2004
+    if audit is None or not context.has_partition_key_range or len(audit.by_period) < 2:  # noqa: PLR2004
         return
-    for day, counts in audit.by_day.items():
-        context.add_asset_metadata(
-            {"dagster/partition_row_count": counts["judged"] - counts["quarantined"], **counts},
-            partition_key=partitions.key(day),
-        )
+    for period, fates in audit.by_period.items():
+        context.add_asset_metadata(metadata.of_period(fates), partition_key=partitions.key(period))
 
 
 def _dep(environment: Environment, table: DerivedTable, source: str) -> dg.AssetDep:

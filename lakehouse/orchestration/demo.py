@@ -54,15 +54,18 @@ def run(
     os.environ.setdefault("DAGSTER_HOME", str(home))
     Path(os.environ["DAGSTER_HOME"]).mkdir(parents=True, exist_ok=True)
     with _bar() as progress, dg.DagsterInstance.get() as instance:
-        _bring_up_to_date(replace(here, progress=progress), define, instance)
+        problems = _bring_up_to_date(replace(here, progress=progress), define, instance)
     fresh = _commits_since(here, before)
     if fresh:
         _tell(here, fresh)
-    else:
+    elif not problems:
         click.echo(
             "Nothing new: every file in landing is landed, no table is older than its inputs. Nothing was written."
         )
     _show_answer(here, first_answer)
+    if problems:
+        next_step = "mend what is named and run again; everything else is up to date."
+        raise DataError(listed("Not everything could be made.", problems, next_step))
     _tell_next(here)
 
 
@@ -109,19 +112,19 @@ def _in_lake(here: Environment, raw: RawTable) -> list[str]:
 
 def _bring_up_to_date(
     here: Environment, define: Callable[[Environment], dg.Definitions], instance: dg.DagsterInstance
-) -> None:
-    """Run what the sensors would ask for, one run after the other."""
+) -> list[str]:
+    """Run what the sensors would ask for, one run after the other; gives what went wrong on the way."""
     job = define(here).resolve_implicit_global_asset_job_def()
     _let_rest(here)
     fresh = tuple(raw.name for raw in here.catalog.raw() if _has_news(here, raw))
-    if fresh:
-        _execute(job, Increment(fresh), instance)
+    problems = _execute(job, Increment(fresh), instance) if fresh else []
     asked: list[Increment] = []
     while runs := [one for one in increments(here.catalog, here.planner().stale()) if one not in asked]:
         for one in runs:
             click.echo(f"  making {', '.join(one.tables)}{f'  {one.days}' if one.days else ''}")
-            _execute(job, one, instance)
+            problems += _execute(job, one, instance)
         asked += runs
+    return problems
 
 
 def _let_rest(here: Environment) -> None:
@@ -136,17 +139,14 @@ def _has_news(here: Environment, raw: RawTable) -> bool:
     return bool(found.ready or found.unreadable)
 
 
-def _execute(job: dg.JobDefinition, one: Increment, instance: dg.DagsterInstance) -> None:
+def _execute(job: dg.JobDefinition, one: Increment, instance: dg.DagsterInstance) -> list[str]:
+    """One run; gives why it failed, empty when it did not."""
     keys = [asset_key(table) for table in one.tables]
     tags = {TRIGGER: "demo", **one.partition}
     result = job.execute_in_process(
         asset_selection=keys, tags=tags, instance=instance, run_config=_QUIET, raise_on_error=False
     )
-    if not result.success:
-        messages = [_reason(event) for event in result.all_events if event.is_step_failure]
-        raise DataError(
-            listed("A run failed.", messages, f"mend it and run again; run {result.run_id} in the UI tells more.")
-        )
+    return [f"{_reason(event)}\n    run {result.run_id}" for event in result.all_events if event.is_step_failure]
 
 
 def _reason(event: dg.DagsterEvent) -> str:

@@ -4,40 +4,36 @@ It asks the tables, not the sensors, and so finds what a sensor missed. One run 
 tables read each other, and tells Dagster of each partition that it made.
 """
 
-from typing import Any
-
 import dagster as dg
 
+from lakehouse.audit import RefusedCommitError
 from lakehouse.environment import Environment
-from lakehouse.errors import DataError, LakehouseError, listed
+from lakehouse.errors import LakehouseError, listed
 from lakehouse.land import land
 from lakehouse.make import make
-from lakehouse.orchestration import metadata, partitions
-from lakehouse.orchestration.assets import RESOURCE, asset_key
+from lakehouse.orchestration import metadata
+from lakehouse.orchestration.assets import RESOURCE, Events, asset_key, held_back, landing_metadata, made_periods
 from lakehouse.staleness import Stale
-from lakehouse.tables import DerivedTable
+from lakehouse.tables import DerivedTable, RawTable
 
 
 def heal_job() -> dg.JobDefinition:
     """A job that brings every table up to date."""
 
     @dg.op(required_resource_keys={RESOURCE}, out=dg.Out(dg.Nothing))
-    def heal(context: dg.OpExecutionContext) -> None:
+    def heal(context: dg.OpExecutionContext) -> Events:
         """Land what lies in landing, then make again what is staler than its inputs."""
         here: Environment = getattr(context.resources, RESOURCE)
         problems: list[str] = []
         for raw in here.catalog.raw():
-            report = land(here.lake, here.landing, raw, run_id=context.run_id)
-            for audit in report.audits:
-                context.log_event(dg.AssetMaterialization(asset_key(raw.name), metadata=metadata.of_audit(audit)))
-            problems += [f"{raw.name}: {line}" for line in report.refused]
-        failed: set[str] = set()
-        while parts := [part for part in here.planner().stale() if part.table not in failed]:
-            failed |= _make_again(context, here, parts[0], problems)
-        if failed:
-            raise dg.Failure(
-                listed("Some tables could not be made again.", problems, "mend what is named."), allow_retries=False
-            )
+            yield from _land(context, here, raw, problems)
+        tried: set[tuple[object, ...]] = set()
+        while parts := [part for part in here.planner().stale() if _state(here, part) not in tried]:
+            tried.add(_state(here, parts[0]))
+            yield from _make_again(context, here, parts[0], problems)
+        if problems:
+            told = listed("Not everything could be healed.", problems, "mend what is named; the rest is up to date.")
+            raise dg.Failure(told, allow_retries=False)
 
     @dg.job(
         name="heal_job", description="Lands what lies in landing, and makes again whatever is staler than its inputs."
@@ -48,33 +44,47 @@ def heal_job() -> dg.JobDefinition:
     return job
 
 
-def _make_again(context: dg.OpExecutionContext, here: Environment, part: Stale, problems: list[str]) -> set[str]:
-    """Make the stale part of one table; gives its name when that fails."""
+def _state(here: Environment, part: Stale) -> tuple[object, ...]:
+    """What is stale, with the versions of what it would be made from: the same is not tried twice."""
+    table = here.catalog[part.table]
+    inputs = here.catalog.inputs(table).values() if isinstance(table, DerivedTable) else ()
+    return part.table, part.keys, tuple(here.lake.version(name) for name in inputs)
+
+
+def _land(context: dg.OpExecutionContext, here: Environment, raw: RawTable, problems: list[str]) -> Events:
+    """Land the files of one table; an outage of landing is a problem among others, and stops nothing else."""
+    try:
+        report = land(here.lake, here.landing, raw, run_id=context.run_id)
+    except LakehouseError as error:
+        context.log.error(str(error))
+        problems.append(str(error))
+        return
+    if report.audits or report.refused:
+        yield dg.AssetMaterialization(asset_key(raw.name), metadata=landing_metadata(report))
+        yield metadata.evaluation(metadata.readable_result(raw, report))
+    problems += [f"{raw.name}: {line}" for line in report.refused]
+
+
+def _make_again(context: dg.OpExecutionContext, here: Environment, part: Stale, problems: list[str]) -> Events:
+    """Make the stale part of one table, span by span."""
     table = here.catalog[part.table]
     assert isinstance(table, DerivedTable)  # noqa: S101
     for days in part.spans or (None,):
         try:
             audit = make(here.lake, here.catalog, part.table, days, run_id=context.run_id)
-        except (DataError, LakehouseError) as error:
+        except LakehouseError as error:
             context.log.error(str(error))
             problems.append(str(error))
-            return {part.table}
-        keys: list[Any] = (
-            [key for span in audit.made for key in table.partitions.keys(span)]
-            if audit and table.partitions
-            else [None]
-        )
-        for key in keys if audit else ():
-            context.log_event(
-                dg.AssetMaterialization(
-                    asset_key(part.table),
-                    partition=partitions.key(key) if key else None,
-                    metadata=metadata.of_audit(audit) if audit else {},
-                )
-            )
+            refused = error.audit if isinstance(error, RefusedCommitError) else None
+            yield metadata.evaluation(metadata.contract_result(table, refused, str(error)))
+            continue
         if audit is None:
-            return {part.table}
-    return set()
+            context.log.info(f"{part.table}{f' [{days}]' if days else ''}: its input holds no rows for it")
+            continue
+        yield from made_periods(table, audit)
+        refusal = held_back(audit) if audit.held else None
+        yield metadata.evaluation(metadata.contract_result(table, audit, refusal))
+        problems += [refusal] if refusal else []
 
 
 def nightly_schedule() -> dg.ScheduleDefinition:

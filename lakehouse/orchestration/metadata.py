@@ -62,8 +62,19 @@ def of_audit(audit: Audit) -> dict[str, Any]:
         "code_version": audit.provenance.code_version,
         "contract_version": audit.provenance.contract_version,
         **({"notes": dg.MetadataValue.md("\n".join(f"- {note}" for note in audit.notes))} if audit.notes else {}),
+        **(
+            {"held_back": dg.MetadataValue.md("\n".join(f"- {day}: {why}" for day, why in audit.held.items()))}
+            if audit.held
+            else {}
+        ),
         **({"untouched": ", ".join(map(str, audit.untouched))} if audit.untouched else {}),
     }
+
+
+def of_period(fates: Mapping[str, int]) -> dict[str, Any]:
+    """The fates of the rows of one partition, beside those of the whole range."""
+    counts = {f"partition_{name.replace(': ', '_').replace(' ', '_')}": count for name, count in fates.items()}
+    return {"dagster/partition_row_count": fates.get("written", 0), **counts}
 
 
 def of_rules(audit: Audit) -> dg.TableMetadataValue:
@@ -108,4 +119,18 @@ def readable_result(table: RawTable, report: Report) -> dg.AssetCheckResult:
             "refused_files": dg.MetadataValue.md("\n".join(f"- {line}" for line in report.refused) or "none"),
         },
         description=f"{dead:,} dead letters in quarantine.dead_letters; {len(report.refused):,} files not readable.",
+    )
+
+
+def evaluation(result: dg.AssetCheckResult) -> dg.AssetCheckEvaluation:
+    """A check result as an op tells it, outside of the asset's own run."""
+    assert result.asset_key is not None  # noqa: S101
+    assert result.check_name is not None  # noqa: S101
+    return dg.AssetCheckEvaluation(
+        asset_key=result.asset_key,
+        check_name=result.check_name,
+        passed=result.passed,
+        metadata=result.metadata,
+        severity=result.severity,
+        description=result.description,
     )

@@ -56,7 +56,7 @@ def stocked_again(folder: Path):
     """The same after it was made, with days to be replaced, more dirt, and a column that is new."""
     here = stocked(folder)
     bring_up_to_date(here)
-    sell(here, "c", lines(3, 6, first=20), lines(4, -2, first=21), "22,too,short\n", lines(9, 7, first=23))
+    sell(here, "c", lines(3, 6, first=20), lines(4, -2, 2, first=21), "24,too,short\n", lines(9, 7, first=25))
     write(here, "sales", "d.csv", f"{HEADER},note\n30,2024-06-05,south,8,new\n")
     return here
 

@@ -29,6 +29,7 @@ from lakehouse.errors import DataError
 from lakehouse.lake import files
 from lakehouse.overview import audits
 from lakehouse.tables import DerivedTable
+from lakehouse.windows import Days
 
 
 @pytest.fixture
@@ -99,6 +100,71 @@ def test_one_bad_row_refuses_a_mart_that_allows_none(tmp_path):
     take(here)
     redo(here, "staged/sales")
     assert "shop is present" in str(refuse(here, "marts/shop_days"))
+
+
+def test_poisoned_days_of_a_range_are_held_back_and_the_others_published(open_shop):
+    sell(open_shop, "b", lines(4, *[-1] * 4, first=90), lines(5, 8, -1, first=95), lines(6, 7, first=60))
+    take(open_shop)
+    before = [row for row in rows(open_shop, "staged/sales") if row[1] == june(4)]
+    audit = redo(open_shop, "staged/sales")
+    assert audit.held == {june(4): "4 of 7 rows break the contract (57.1%; 50.0% are allowed)"}
+    assert audit.made == (Days(june(3), june(3)), Days(june(5), june(6)))
+    assert (audit.read, audit.written, audit.quarantined) == (9, 8, 1)
+    assert [row for row in rows(open_shop, "staged/sales") if row[1] == june(4)] == before
+    assert {(60, june(6), "north", 7.0), (95, june(5), "north", 8.0)} <= set(rows(open_shop, "staged/sales"))
+    rejected = open_shop.lake.scan("quarantine/staged_sales").collect()
+    assert rejected["id"].to_list() == ["96"]
+
+
+def test_a_day_held_back_is_told_by_the_commit(open_shop):
+    sell(open_shop, "b", lines(4, *[-1] * 4, first=90), lines(6, 7, first=60))
+    take(open_shop)
+    redo(open_shop, "staged/sales")
+    audit = audits(open_shop, "staged/sales")[-1]
+    assert list(audit.held) == [june(4)]
+
+
+def test_a_small_dirty_day_gets_the_same_verdict_alone_and_in_a_range(open_shop):
+    sell(open_shop, "b", lines(4, *[-1] * 4, first=90), lines(6, *range(1, 100), first=100))
+    take(open_shop)
+    assert list(redo(open_shop, "staged/sales").held) == [june(4)]
+    refuse(open_shop, "staged/sales", only(4))
+
+
+def test_the_rows_of_a_day_held_back_are_still_looked_back_on(tmp_path):
+    def so_far(sales):
+        day = sales.group_by("sold_on", "shop").agg(amount=col("amount").sum(), sales=pl.len().cast(pl.Int64))
+        whole = col("amount").sum().over("shop")
+        return day.with_columns(amount=pl.when(col("sold_on") == june(4)).then(None).otherwise(whole))
+
+    here = world(tmp_path, with_days(so_far, lookback=2))
+    sell(here, "a", lines(3, 1), lines(4, 2, first=2), lines(5, 4, first=3))
+    take(here)
+    redo(here, "staged/sales")
+    audit = redo(here, "marts/shop_days")
+    assert list(audit.held) == [june(4)]
+    assert {row[0]: row[2] for row in rows(here, "marts/shop_days")} == {june(3): 7.0, june(5): 7.0}
+
+
+def test_when_every_day_is_refused_the_message_names_each(open_shop):
+    sell(open_shop, "b", *(lines(day, *[-1] * 9, first=100 * day) for day in (3, 4, 5)))
+    take(open_shop)
+    refused = refuse(open_shop, "staged/sales")
+    assert set(refused.periods) == {june(3), june(4), june(5)}
+    assert "2024-06-04: 9 of 12 rows break the contract" in str(refused)
+
+
+def test_a_rule_of_the_table_is_asked_of_each_day(tmp_path):
+    def endless_on_the_fourth(sales):
+        wrong = pl.when(col("sold_on") == june(4)).then(pl.lit(float("inf"))).otherwise(col("amount"))
+        return by_day(sales).with_columns(amount=wrong)
+
+    here = world(tmp_path, with_days(endless_on_the_fourth))
+    sell(here, "a", lines(3, 1), lines(4, 2, first=2), lines(5, 4, first=3))
+    take(here)
+    redo(here, "staged/sales")
+    assert redo(here, "marts/shop_days").held == {june(4): "the table rule 'amounts are finite' does not hold"}
+    assert [row[0] for row in rows(here, "marts/shop_days")] == [june(3), june(5)]
 
 
 def test_a_refused_day_does_not_hold_up_the_others(open_shop):

@@ -61,6 +61,25 @@ def test_a_refused_commit_fails_its_check_and_the_run_and_names_the_rules(here, 
     assert here.lake.open("staged/invoice_lines") is None
 
 
+def test_poisoned_days_of_a_range_leave_the_others_made_and_themselves_not(here, instance):
+    for day in (1, 2, 3):
+        price = -1 if day == 2 else 1
+        write(
+            here,
+            "invoice_lines",
+            f"{day}.csv",
+            f"{HEADER}\n53636{day},A,X,1,2010-12-0{day} 08:00:00,{price},1,France\n",
+        )
+    land_all(here)
+    result = run(here, instance, "staged/invoice_lines", first="2010-12-01", last="2010-12-04")
+    assert not result.success
+    assert instance.get_materialized_partitions(LINES) == {"2010-12-01", "2010-12-03"}
+    [check] = result.get_asset_check_evaluations()
+    assert not check.passed
+    assert "2010-12-02: 1 of 1 rows break the contract" in (check.description or "")
+    assert here.lake.scan("staged/invoice_lines").collect()["invoice_date"].dt.day().sort().to_list() == [1, 3]
+
+
 HEADER = "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country"
 
 

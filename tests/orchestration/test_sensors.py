@@ -1,8 +1,10 @@
 """The sensors and the healing job, on a real lake and an ephemeral Dagster instance."""
 
 from datetime import date
+from pathlib import Path
 
 import dagster as dg
+import polars as pl
 import pytest
 from support.worlds import NOW, bring_up_to_date, deliver, land_all, write
 
@@ -145,3 +147,47 @@ def test_the_nightly_job_goes_on_past_a_table_that_fails_and_ends_red(here, inst
     assert not result.success
     assert here.lake.open("staged/fx_rates") is not None
     assert here.lake.open("staged/invoice_lines") is None
+    [check] = [check for check in result.get_asset_check_evaluations() if not check.passed]
+    assert check.asset_key == dg.AssetKey(["staged", "invoice_lines"])
+
+
+def heal(here, instance):
+    """One night."""
+    quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+    job = definitions(here).resolve_job_def("heal_job")
+    return job.execute_in_process(instance=instance, run_config=quiet, raise_on_error=False)
+
+
+def test_the_nightly_job_tells_each_days_own_counts_and_checks(here, instance):
+    write(here, "invoice_lines", "a.csv", lines("2010-12-01"))
+    write(here, "invoice_lines", "b.csv", lines("2010-12-02", 2).replace(",X,", ",Y,"))
+    result = heal(here, instance)
+    assert result.success
+    key = dg.AssetKey(["staged", "invoice_lines"])
+    made = {r.partition_key: r.asset_materialization for r in instance.fetch_materializations(key, limit=10).records}
+    assert {day: event.metadata["partition_read"].value for day, event in made.items()} == {
+        day: here.lake.scan("raw/invoice_lines")
+        .filter(pl.col("_event_date") == date.fromisoformat(day))
+        .collect()
+        .height
+        for day in ("2010-12-01", "2010-12-02")
+    }
+    assert key in {check.asset_key for check in result.get_asset_check_evaluations() if check.passed}
+
+
+def test_the_nightly_job_names_refused_files_although_everything_else_went_well(here, instance):
+    write(here, "invoice_lines", "a.csv", lines("2010-12-01"))
+    write(here, "invoice_lines", "bad.csv", "")
+    result = heal(here, instance)
+    assert not result.success
+    assert "bad.csv" in str(result.failure_data_for_node("heal").user_failure_data.description)
+    assert here.planner().stale() == []
+
+
+def test_the_nightly_job_heals_although_landing_is_away(here, instance):
+    write(here, "invoice_lines", "a.csv", lines("2010-12-01"))
+    land_all(here)
+    Path(here.landing.root).rename(Path(here.landing.root).with_name("away"))
+    result = heal(here, instance)
+    assert not result.success
+    assert here.planner().stale() == []

@@ -1,0 +1,206 @@
+"""The account of a commit, made of what the pass found, and the verdict on each period of it.
+
+A period whose rows break the contract too often, or of which a table rule does not hold, is held back: it is not
+published, and its reasons are told. The other periods of the same run are published.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from itertools import islice
+
+import polars as pl
+
+from lakehouse.audit import Audit, Provenance, RefusedCommitError
+from lakehouse.contract import facts
+from lakehouse.errors import LawError, listed
+from lakehouse.judging import PERIOD, Judged, folds
+from lakehouse.publish import Findings
+from lakehouse.rules import BROKEN
+from lakehouse.tables import WINDOW
+from lakehouse.windows import Days
+
+_EXAMPLES = 5
+_PERIODS_TOLD = 10
+
+Period = date | None
+"""The first day of a period; None for all of a table without periods."""
+
+
+@dataclass(frozen=True)
+class Account:
+    """Makes the audit of one commit from what the pass found; refuses to publish what must not be published.
+
+    Attributes:
+        judged: the rows and their questions.
+        days: the span of days that is made.
+        made: the periods of it that are replaced, neighbours joined.
+        untouched: days of it that the input does not hold.
+        provenance: run, code, contract and inputs.
+        stray: the period with which rows without a day are judged; they come from all days.
+        held: the periods that an earlier verdict held back, with the reason.
+    """
+
+    judged: Judged
+    days: Days | None
+    made: tuple[Days, ...]
+    untouched: tuple[date, ...]
+    provenance: Provenance
+    stray: Period = None
+    held: Mapping[date, str] | None = None
+
+    def __call__(self, findings: Findings) -> Audit:
+        """The audit.
+
+        Raises:
+            LawError: what was written is not what was judged, or a row would land outside its days.
+            RefusedCommitError: in some periods too many rows broke the contract, or a rule of the table does not hold.
+        """
+        table, periods = self.judged.table, self._periods(findings)
+        of = {name: sum(fates[name] for fates in periods.values()) for name in _names(table.leave_out)}
+        audit = Audit(
+            table=table.name,
+            mode="replace",
+            read=of["read"],
+            written=of["written"],
+            quarantined=of["quarantined"],
+            superseded=of["superseded"],
+            filtered={name: of[f"filtered: {name}"] for name in table.leave_out},
+            days=self.days,
+            made=self.made,
+            untouched=self.untouched,
+            held=self.held or {},
+            rules=self._rules(findings),
+            provenance=self.provenance,
+            by_period={day: fates for day, fates in sorted(periods.items(), key=str) if day is not None},
+        ).balanced()
+        self._prove_writes(findings, audit)
+        self._verdict(audit, periods, findings)
+        return audit
+
+    def _periods(self, findings: Findings) -> dict[Period, dict[str, int]]:
+        """The fates of the rows of each period."""
+        table = self.judged.table
+        read, judged, broken = (_rows(findings, question) for question in ("read", "judged", "broken"))
+        distinct = _rows(findings, "distinct") if table.distinct else read
+        filtered = _answers(findings, "filtered") if table.leave_out else {}
+        latest = _rows(findings, "latest") if folds(table) else None
+        periods: dict[Period, dict[str, int]] = {}
+        for period in {*read, *judged}:
+            kept = judged.get(period, 0) - broken.get(period, 0)
+            written = kept if latest is None else latest.get(period, 0)
+            left_out = filtered.get(period, {})
+            periods[period] = {
+                "read": read.get(period, 0),
+                "written": written,
+                "quarantined": broken.get(period, 0),
+                "superseded": read.get(period, 0) - distinct.get(period, 0) + kept - written,
+                **{f"filtered: {name}": left_out.get(name, 0) for name in table.leave_out},
+            }
+        return periods
+
+    def _rules(self, findings: Findings) -> dict[str, int]:
+        """Rows by broken rule, zeros included."""
+        sums = findings.answers["broken"].sum().row(0, named=True)
+        return {rule.name: int(sums[f"rule {n}"] or 0) for n, rule in enumerate(self.judged.rules)}
+
+    def _prove_writes(self, findings: Findings, audit: Audit) -> None:
+        table, whole = self.judged.table, findings.answers["whole"]
+        if outside := int(whole["outside"].item() or 0):
+            raise LawError(
+                f"{table.name} [{self.days}]: {outside:,} rows carry a day outside the days that are made. Nothing was "
+                "published.\nNext: make the transform keep the day that its first input gives a row."
+            )
+        passed = findings.answers["passed"]
+        returned = findings.answers["returned"] if table.is_aggregate else whole.select("returned")
+        if set(passed.rows()) != set(returned.rows()):
+            raise LawError(
+                f"{table.name} [{self.days}]: the transform returned as many rows as it was given, but not the same "
+                "ones. Nothing was published.\nNext: look for rows that are dropped while others are repeated, or that "
+                "are counted for another day."
+            )
+        if table.is_aggregate:
+            return
+        for kind, judged, written in (
+            ("written", audit.written, findings.rows),
+            ("rejected", audit.quarantined, findings.rejected),
+        ):
+            if judged != written:
+                raise LawError(
+                    f"{table.name} [{self.days}]: {judged:,} rows were to be {kind}, {written:,} are in the files."
+                )
+
+    def _verdict(self, audit: Audit, periods: Mapping[Period, Mapping[str, int]], findings: Findings) -> None:
+        """Refuse the commit when a period must not be published; the other periods can be made without it."""
+        strays, whole = findings.answers["strays"].row(0)
+        rules = _answers(findings, "table")
+        refused: dict[Period, list[str]] = {}
+        for period, fates in sorted(periods.items(), key=str):
+            of_strays = (strays, whole) if period == self.stray else (0, 0)
+            failed = [name for name, holds in rules.get(period, {}).items() if holds is not True]
+            problems = [f"the table rule {name!r} does not hold" for name in failed]
+            problems += self._too_many(fates, *of_strays)
+            if problems:
+                refused[period] = problems
+        if refused:
+            raise self._refusal(audit, refused, findings)
+
+    def _too_many(self, fates: Mapping[str, int], strays: int, whole: int) -> list[str]:
+        """Why the rejected rows of a period are too many; empty when they are not."""
+        allowed, broke, read = facts(self.judged.table.contract).max_quarantined, fates["quarantined"], fates["read"]
+        if broke - strays <= allowed * (read - strays) and strays <= allowed * whole:
+            return []
+        share = f"{broke / read:.1%}" if read else "all"
+        return [f"{broke:,} of {read:,} rows break the contract ({share}; {allowed:.1%} are allowed)"]
+
+    def _refusal(self, audit: Audit, refused: Mapping[Period, list[str]], findings: Findings) -> RefusedCommitError:
+        """What is refused and why, with examples of the rows that broke the contract."""
+        table, several = self.judged.table, len(refused) > 1
+        broken = _answers(findings, "broken")
+        told: list[str] = []
+        for period, problems in islice(refused.items(), _PERIODS_TOLD):
+            counts = broken.get(period, {})
+            by_rule = ((rule.name, counts.get(f"rule {n}", 0)) for n, rule in enumerate(self.judged.rules))
+            lines = [*problems, *(f"{count:,} x {name}" for name, count in by_rule if count)]
+            told += [f"{period}: {line}" for line in lines] if several else lines
+        if len(refused) > _PERIODS_TOLD:
+            told.append(f"and {len(refused) - _PERIODS_TOLD:,} more periods")
+        told += [f"for example {_example(row)}" for row in self._examples(refused)]
+        where = f" [{next(iter(refused)) if len(refused) == 1 else audit.days}]" if audit.days else ""
+        message = listed(
+            f"{table.name}{where}: refused, nothing of it was published; the table is as it was there.",
+            told,
+            "mend the source or the transform and run these days again; or change the contract on purpose.",
+        )
+        return RefusedCommitError(message, audit, {period: problems[0] for period, problems in refused.items()})
+
+    def _examples(self, refused: Mapping[Period, list[str]]) -> list[dict[str, object]]:
+        """A few rejected rows of the refused periods."""
+        rows, table = self.judged.rejected, self.judged.table
+        if table.partitions is not None:
+            period = table.partitions.start_of(pl.col(WINDOW))
+            rows = rows.filter(period.is_in(pl.Series(list(refused), dtype=pl.Date).implode()))
+        return rows.head(_EXAMPLES).collect(engine="streaming").to_dicts()
+
+
+def _names(left_out: Mapping[str, pl.Expr]) -> list[str]:
+    return ["read", "written", "quarantined", "superseded", *(f"filtered: {name}" for name in left_out)]
+
+
+def _answers(findings: Findings, question: str) -> dict[Period, dict[str, int]]:
+    """The answers to a question, by period."""
+    if question not in findings.answers:
+        return {}
+    rows = findings.answers[question].iter_rows(named=True)
+    return {row[PERIOD]: {name: value or 0 for name, value in row.items() if name != PERIOD} for row in rows}
+
+
+def _rows(findings: Findings, question: str) -> dict[Period, int]:
+    """The number of rows that a question asks for, by period."""
+    return {period: int(answer["rows"]) for period, answer in _answers(findings, question).items()}
+
+
+def _example(row: Mapping[str, object]) -> str:
+    """Where a rejected row is from, and why; never its values, which may be personal."""
+    origin = f"{row['_source']}, record {row['_offset']}" if "_source" in row else f"the row of {row.get(WINDOW)}"
+    return f"{origin}: {', '.join(row[BROKEN])}"  # type: ignore[arg-type]
