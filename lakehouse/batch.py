@@ -18,7 +18,7 @@ from lakehouse.draft import Sheet
 from lakehouse.faults import reached
 from lakehouse.fitting import Columns
 from lakehouse.lake import Lake
-from lakehouse.landed import Landed, source_of
+from lakehouse.landed import Landed, Origin, origin_of, source_of
 from lakehouse.sources.delivery import Delivery, read_delivery
 from lakehouse.sources.landing import Entry, Landing, UnreadableError
 from lakehouse.tables import EVENT_DATE, ORIGIN, RawTable
@@ -54,6 +54,7 @@ class Batch:
         reads: the deliveries that are new.
         digests: their origin, by the hash of their bytes.
         repeated: files with the bytes of another delivery, by name.
+        corrections: the earlier origin of landed rows, by the origin that they have.
         refused: files that could not be read, with the reason.
         changed: files that were written to while they were read; left for the next run.
         unreadable: dead letters of files whose bytes could not be read at all.
@@ -66,8 +67,9 @@ class Batch:
     id: str = field(default_factory=lambda: f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{uuid4().hex[:8]}")
     started: datetime = field(default_factory=lambda: datetime.now(UTC))
     reads: list[_Read] = field(default_factory=list)
-    digests: dict[str, str] = field(default_factory=dict)
+    digests: dict[str, Origin] = field(default_factory=dict)
     repeated: dict[str, str] = field(default_factory=dict)
+    corrections: dict[str, dict[str, object]] = field(default_factory=dict)
     refused: dict[str, str] = field(default_factory=dict)
     changed: list[str] = field(default_factory=list)
     unreadable: list[dict[str, object]] = field(default_factory=list)
@@ -77,7 +79,7 @@ class Batch:
     @property
     def has_news(self) -> bool:
         """Whether there is anything to commit."""
-        return bool(self.reads or self._new_unreadable())
+        return bool(self.reads or self.corrections or self._new_unreadable())
 
     @property
     def records(self) -> int:
@@ -101,7 +103,10 @@ class Batch:
         return tuple(self._notes())
 
     def _notes(self) -> Iterator[str]:
-        yield from (f"{name}: same bytes as {twin}, superseded as a whole" for name, twin in self.repeated.items())
+        earlier = {str(new["_source"]).rpartition("#")[0] for new in self.corrections.values()}
+        for name, twin in self.repeated.items():
+            what = ", written earlier: the rows get its origin" if name in earlier else ", superseded as a whole"
+            yield f"{name}: same bytes as {twin}{what}"
         yield from (f"{name}: {reason}" for name, reason in self.refused.items())
         if self.columns.added:
             yield f"new columns: {', '.join(self.columns.added)}"
@@ -124,6 +129,7 @@ class Batch:
             "append",
             split_by="_source",
             based_on=based_on,
+            corrections=self.corrections,
             description=self.raw.description,
             comments=_ORIGIN_COMMENTS,
         )
@@ -233,17 +239,28 @@ def _read_into(batch: Batch, lake: Lake, landing: Landing, entry: Entry, known: 
         batch.changed.append(entry.name)
         return
     source = source_of(entry.name, delivery.digest)
-    twin = known.twin(delivery.digest) or batch.digests.get(delivery.digest)
-    if twin is not None:
-        batch.repeated[entry.name] = twin
+    if (twin := batch.digests.get(delivery.digest) or known.twin(delivery.digest)) is not None:
+        _repeat(batch, entry, delivery, twin, known)
         return
     fitted, renamed = batch.columns.fit(delivery)
     batch.reads.append(_Read(entry, fitted, source, renamed))
-    batch.digests[delivery.digest] = source
+    batch.digests[delivery.digest] = origin_of(entry)
     if fitted.refused is not None:
         batch.refused[entry.name] = fitted.refused
     if fitted.is_cut:
         obstore.put(lake.store, kept_path(batch.raw, source), landing.chunks(table, entry))
+
+
+def _repeat(batch: Batch, entry: Entry, delivery: Delivery, twin: Origin, known: Landed) -> None:
+    """The bytes are there already; if this file was written before the one that they came with, they are its."""
+    landed = source_of(twin.name, delivery.digest)
+    batch.repeated[entry.name] = landed
+    if origin_of(entry) < twin and not known.is_rowless(delivery.digest):
+        batch.corrections[landed] = {
+            "_source": source_of(entry.name, delivery.digest),
+            "_modified_at": entry.modified_at,
+        }
+        batch.digests[delivery.digest] = origin_of(entry)
 
 
 def _unreadable(batch: Batch, entry: Entry, problem: str) -> None:

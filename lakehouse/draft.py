@@ -51,6 +51,7 @@ class Sheet:
         description: what the table is, for the catalogue.
         comments: what each column is, for the catalogue.
         hidden: columns without statistics, because they hold personal data.
+        corrections: for a value of `split_by`, what other columns become in the rows that stand there with it.
     """
 
     table: str
@@ -64,6 +65,7 @@ class Sheet:
     description: str = ""
     comments: Mapping[str, str] = field(default_factory=dict)
     hidden: frozenset[str] = frozenset()
+    corrections: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @property
     def partition(self) -> str | None:
@@ -91,6 +93,10 @@ class Draft:
         return self.lake.open(self.sheet.table, self.sheet.based_on) if self.sheet.based_on >= 0 else None
 
     def _replaced(self) -> slices.Slice | None:
+        if self.handle is not None and self.sheet.split_by and self.sheet.corrections:
+            return slices.corrected(
+                self.lake, self.sheet.table, self.handle, self.sheet.split_by, self.sheet.corrections
+            )
         if self.handle is None or self.sheet.mode == "append":
             return None
         if self.sheet.days is None or self.sheet.window is None:

@@ -15,7 +15,7 @@ from lakehouse.batch import Batch, collect
 from lakehouse.errors import LawError, SetupError
 from lakehouse.faults import reached
 from lakehouse.lake import Lake
-from lakehouse.landed import Landed, landed
+from lakehouse.landed import Landed, landed, origin_of
 from lakehouse.publish import Findings, publish
 from lakehouse.retry import retrying
 from lakehouse.sources.landing import Entry, Landing
@@ -37,7 +37,7 @@ class News:
     """What lies in landing and is not landed.
 
     Attributes:
-        ready: files to land, in the order of their names.
+        ready: files to land, those that were written first at the front.
         resting: names of files that somebody may still be writing.
         unreadable: things that cannot be read, each with its problem.
     """
@@ -53,7 +53,7 @@ class Report:
 
     Attributes:
         audits: the audit of each commit.
-        repeated: files with the same bytes as another delivery; superseded as a whole.
+        repeated: files with the same bytes as another delivery; they add no rows.
         resting: files left alone because somebody may still be writing them.
         refused: files that could not be read, each with the reason.
     """
@@ -75,7 +75,7 @@ def _news(landing: Landing, raw: RawTable, known: Landed, now: datetime) -> News
     tried = [landing.tried(raw.landing, entry) for entry in unknown]
     readable = [entry for entry in tried if entry.problem is None]
     return News(
-        tuple(entry for entry in readable if landing.is_resting(entry, now)),
+        tuple(sorted((entry for entry in readable if landing.is_resting(entry, now)), key=origin_of)),
         tuple(entry.name for entry in readable if not landing.is_resting(entry, now)),
         tuple(entry for entry in tried if entry.problem is not None),
     )

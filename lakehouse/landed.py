@@ -2,11 +2,14 @@
 
 A raw row names its delivery in `_source`: `<file name>#<start of the hash of its bytes>`. Files of a raw table hold one
 delivery each, so the statistics in the Delta log answer without reading data; after a compaction the rows do.
+Bytes that are delivered several times are one delivery: the one that was written first, whichever was landed first.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
+from typing import NamedTuple
 
 import polars as pl
 from deltalake import DeltaTable
@@ -23,40 +26,65 @@ def source_of(name: str, digest: str) -> str:
     return f"{name}#{digest[:_DIGITS]}"
 
 
+class Origin(NamedTuple):
+    """When and under which name bytes were delivered; of several deliveries of the same bytes the least one counts."""
+
+    modified_at: datetime
+    name: str
+
+
 @dataclass(frozen=True)
 class Landed:
     """The deliveries of one raw table.
 
     Attributes:
         version: the version of the raw table that says so; -1 when there is none.
-        written: name and time of each delivery.
-        by_digest: the `_source` of each delivery, by the start of its hash.
+        by_digest: the origin of each delivery, by the start of its hash.
+        rowless: those of them of which nothing but dead letters is left.
     """
 
     version: int
-    written: frozenset[tuple[str, datetime]]
-    by_digest: dict[str, str]
+    by_digest: dict[str, Origin]
+    rowless: frozenset[str]
+
+    @cached_property
+    def _origins(self) -> frozenset[Origin]:
+        return frozenset(self.by_digest.values())
 
     def holds(self, entry: Entry) -> bool:
         """Whether an entry is known by its name and time, without reading it."""
-        return (entry.name, entry.modified_at) in self.written
+        return origin_of(entry) in self._origins
 
-    def twin(self, digest: str) -> str | None:
+    def twin(self, digest: str) -> Origin | None:
         """The delivery with the same bytes, if there is one."""
         return self.by_digest.get(digest[:_DIGITS])
+
+    def is_rowless(self, digest: str) -> bool:
+        """Whether of these bytes nothing but dead letters is left."""
+        return digest[:_DIGITS] in self.rowless
+
+
+def origin_of(entry: Entry) -> Origin:
+    """When and under which name an entry was delivered."""
+    return Origin(entry.modified_at, entry.name)
 
 
 def landed(lake: Lake, table: str) -> Landed:
     """The deliveries that a raw table and its dead letters hold."""
     handle = lake.open(table)
-    pairs = _of_table(lake, table, handle) if handle is not None else []
-    pairs += DeadLetters(lake, table).finished()
-    named = [(source.rpartition("#"), source, moment) for source, moment in pairs if not source.endswith(UNREADABLE)]
-    return Landed(
-        -1 if handle is None else handle.version(),
-        frozenset((name, moment) for (name, _, _), _, moment in named),
-        {digest: source for (_, _, digest), source, _ in named},
-    )
+    rows = _by_digest(_of_table(lake, table, handle) if handle is not None else [])
+    dead = _by_digest(DeadLetters(lake, table).finished())
+    return Landed(-1 if handle is None else handle.version(), {**dead, **rows}, frozenset(dead) - frozenset(rows))
+
+
+def _by_digest(pairs: Iterable[tuple[str, datetime]]) -> dict[str, Origin]:
+    """The first origin of each delivery."""
+    found: dict[str, Origin] = {}
+    for source, moment in pairs:
+        name, _, digest = source.rpartition("#")
+        if not source.endswith(UNREADABLE):
+            found[digest] = min(Origin(moment, name), found.get(digest, Origin(moment, name)))
+    return found
 
 
 def _of_table(lake: Lake, table: str, handle: DeltaTable) -> list[tuple[str, datetime]]:

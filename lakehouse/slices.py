@@ -1,12 +1,13 @@
 """Which files of a table a replacement touches, and the rows in them that must stay.
 
 A replaced day takes away the files that hold only replaced days; where a file holds other days too, those rows are
-carried to a new file. Files that hold no replaced day are not looked at.
+carried to a new file. Files that hold no replaced day are not looked at. Rows that are corrected move in the same way.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from typing import Any
 
 import polars as pl
 from deltalake import DeltaTable
@@ -55,6 +56,37 @@ def of_days(lake: Lake, table: str, handle: DeltaTable, column: str, days: Seque
     stays = ~pl.col(column).is_in(wanted.implode()).fill_null(False)
     rows = _rows(lake, table, handle, mixed["path"])
     return Slice(touched, rows, _count(mixed, rows), stays)
+
+
+def corrected(
+    lake: Lake, table: str, handle: DeltaTable, column: str, corrections: Mapping[str, Mapping[str, Any]]
+) -> Slice:
+    """The files that hold rows to be corrected; all their rows stay, the corrected ones with other values.
+
+    Args:
+        lake: where the table is.
+        table: its name.
+        handle: the table at the version that is corrected.
+        column: a text column.
+        corrections: for a value of it, what columns become in its rows.
+    """
+    live = files(handle)
+    bounds = (f"min.{column}", f"max.{column}")
+    if any(bound not in live.columns for bound in bounds):
+        live = live.with_columns(pl.lit(None, dtype=pl.String).alias(bound) for bound in bounds)
+    low, high = (pl.col(bound) for bound in bounds)
+    may_hold = [(pl.lit(value) >= low) & (pl.lit(value) <= high) for value in corrections]
+    touched = live.filter(pl.any_horizontal(may_hold).fill_null(True))
+    rows = _rows(lake, table, handle, touched["path"])
+    names = sorted({name for values in corrections.values() for name in values})
+    changed = [_replaced(column, name, corrections, rows.collect_schema()[name]) for name in names]
+    return Slice(touched, rows.with_columns(changed), _count(touched, rows), pl.lit(True))
+
+
+def _replaced(column: str, name: str, corrections: Mapping[str, Mapping[str, Any]], dtype: pl.DataType) -> pl.Expr:
+    new = {value: values[name] for value, values in corrections.items() if name in values}
+    old, values = pl.Series(list(new), dtype=pl.String), pl.Series(list(new.values()), dtype=dtype)
+    return pl.col(column).replace_strict(old, values, default=pl.col(name), return_dtype=dtype).alias(name)
 
 
 def _count(mixed: pl.DataFrame, rows: pl.LazyFrame) -> int:

@@ -107,7 +107,7 @@ def _in_landing(here: Environment, raw: RawTable) -> list[str]:
 
 
 def _in_lake(here: Environment, raw: RawTable) -> list[str]:
-    return list(landed(here.lake, raw.name).by_digest.values())
+    return [origin.name for origin in landed(here.lake, raw.name).by_digest.values()]
 
 
 def _bring_up_to_date(

@@ -1,9 +1,11 @@
 """Law 3: any order, batching and repetition of the same deliveries ends in the same content."""
 
 import os
+import re
 from datetime import UTC, date, datetime, timedelta
 from random import Random
 
+import polars as pl
 import pytest
 from support.worlds import bring_up_to_date, contents, deliver, world
 from tills import june, lines, rows, same_tables, sell, till
@@ -207,14 +209,81 @@ def test_the_latest_rate_wins_however_it_comes(here, tmp_path, names):
     assert [row[2] for row in rows(here, "staged/fx_rates")] == [0.3]
 
 
-@pytest.mark.xfail(strict=True, reason="of two files with the same bytes the one that was landed first gives the time")
-def test_an_older_file_that_comes_again_wins_in_any_order_or_in_none(tmp_path):
-    start, ended = datetime(2011, 1, 1, tzinfo=UTC), []
-    for order in ("abc", "cba"):
-        there = world(tmp_path / order)
-        for name in order:
-            file = rates(tmp_path / f"{name}.csv", {1: 0.2 if name == "b" else 0.1})
-            deliver(there, "fx_rates", file, at=start + timedelta(days=ord(name)))
-            bring_up_to_date(there)
-        ended.append(rows(there, "staged/fx_rates"))
-    assert ended[0] == ended[1]
+OLD, NEW = {1: 0.1}, {1: 0.2}
+CASES = {
+    "old bytes again, later": {"a": (1, OLD), "b": (2, NEW), "c": (3, OLD)},
+    "old bytes again, at the same time": {"a": (1, OLD), "b": (1, NEW), "c": (1, OLD)},
+    "the names against the times": {"c": (1, OLD), "b": (2, NEW), "a": (3, OLD)},
+}
+
+
+def rated(here, folder, name, day, pounds):
+    """A file of rates in landing, written on a day of 2011."""
+    deliver(here, "fx_rates", rates(folder / f"{name}.csv", pounds), at=datetime(2011, 1, day, tzinfo=UTC))
+
+
+@pytest.mark.parametrize("order", ["abc", "acb", "bac", "bca", "cab", "cba", "all"])
+@pytest.mark.parametrize("case", CASES)
+def test_bytes_that_come_again_count_from_their_first_writing_in_any_order(here, tmp_path, case, order):
+    for names in ["abc"] if order == "all" else order:
+        for name in names:
+            rated(here, tmp_path, name, *CASES[case][name])
+        bring_up_to_date(here)
+    assert [row[2] for row in rows(here, "staged/fx_rates")] == [0.2]
+    origins = here.lake.scan("raw/fx_rates").select(file_of("_source"), "_modified_at").collect()
+    first = "c" if case.startswith("the names") else "a"
+    assert sorted(row[0] for row in origins.rows()) == sorted([f"{first}.csv", "b.csv"])
+    assert {row[1].day for row in origins.rows()} == {day for day, _ in CASES[case].values()} - {3}
+
+
+def file_of(column):
+    """The file's name in an origin."""
+    return pl.col(column).str.split("#").list.first()
+
+
+def test_an_earlier_file_with_landed_bytes_gives_the_rows_its_origin_and_adds_none(here, tmp_path):
+    rated(here, tmp_path, "c", 3, {1: 0.1, 2: 0.3})
+    rated(here, tmp_path, "d", 4, {5: 0.5})
+    bring_up_to_date(here)
+    rated(here, tmp_path, "a", 1, {1: 0.1, 2: 0.3})
+    bring_up_to_date(here)
+    found = here.lake.scan("raw/fx_rates").select(file_of("_source"), "_offset", "Date").collect()
+    assert sorted(found.rows()) == [("a.csv", 1, "2010-12-01"), ("a.csv", 2, "2010-12-02"), ("d.csv", 1, "2010-12-05")]
+    last = audits(here, "raw/fx_rates")[-1]
+    assert (last.read, last.written, last.carried) == (0, 0, 2)
+    assert re.sub("#\\w+", "", last.notes[0]) == "a.csv: same bytes as c.csv, written earlier: the rows get its origin"
+
+
+def test_an_earlier_file_with_landed_bytes_makes_the_days_of_its_rows_again(shop):
+    os.utime(sell(shop, "b", lines(3, 1, 2), lines(4, 3, first=3)), (0, 1_700_000_000))
+    os.utime(sell(shop, "c", lines(5, 4, first=4)), (0, 1_700_000_000))
+    bring_up_to_date(shop)
+    before = len(audits(shop, "staged/sales"))
+    os.utime(sell(shop, "a", lines(3, 1, 2), lines(4, 3, first=3)), (0, 1_600_000_000))
+    bring_up_to_date(shop)
+    assert days_of(audits(shop, "staged/sales")[before:]) == [june(3), june(4)]
+    assert {row[0] for row in shop.lake.scan("staged/sales").select(file_of("_source")).collect().rows()} == {
+        "a.csv",
+        "c.csv",
+    }
+
+
+def test_a_file_that_is_compacted_with_others_gets_its_origin_alone(here, tmp_path):
+    for letter, day in (("b", 2), ("c", 3), ("d", 4)):
+        rated(here, tmp_path, letter, day, {day: day / 10})
+    bring_up_to_date(here)
+    here.lake.open("raw/fx_rates").optimize.compact()
+    rated(here, tmp_path, "a", 1, {3: 0.3})
+    bring_up_to_date(here)
+    found = here.lake.scan("raw/fx_rates").select(file_of("_source"), "Date").collect()
+    assert sorted(found.rows()) == [("a.csv", "2010-12-03"), ("b.csv", "2010-12-02"), ("d.csv", "2010-12-04")]
+
+
+def test_an_origin_that_was_rolled_back_is_given_again(here, tmp_path):
+    rated(here, tmp_path, "c", 3, OLD)
+    bring_up_to_date(here)
+    rated(here, tmp_path, "a", 1, OLD)
+    bring_up_to_date(here)
+    here.lake.open("raw/fx_rates").restore(0)
+    bring_up_to_date(here)
+    assert here.lake.scan("raw/fx_rates").select(file_of("_source")).collect().rows() == [("a.csv",)]
