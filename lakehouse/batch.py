@@ -1,26 +1,22 @@
-"""A batch of deliveries on its way into a raw table: read, named, and brought to the table's columns.
+"""A batch of deliveries on its way into a raw table: named, counted, and brought to the table's columns.
 
-Belongs here: which bytes are new, which columns they bring, and what became of each file. Does not belong here: parsing
-(`sources/delivery.py`) and the commit (`publish.py`).
+Belongs here: what became of each file, and the rows and dead letters that come of it. Does not belong here: looking at
+the files (`reading.py`), parsing (`sources/delivery.py`) and the commit (`publish.py`).
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 from uuid import uuid4
 
-import obstore
 import polars as pl
 
-from lakehouse.dead_letters import COMMENTS, DEAD_LETTERS, SCHEMA, UNREADABLE, DeadLetters
+from lakehouse.dead_letters import COMMENTS, DEAD_LETTERS, SCHEMA
 from lakehouse.draft import Sheet
-from lakehouse.faults import reached
 from lakehouse.fitting import Columns
-from lakehouse.lake import Lake
-from lakehouse.landed import Landed, Origin, origin_of, source_of
-from lakehouse.sources.delivery import Delivery, read_delivery
-from lakehouse.sources.landing import Entry, Landing, UnreadableError
+from lakehouse.landed import Origin
+from lakehouse.sources.delivery import Delivery
+from lakehouse.sources.landing import Entry
 from lakehouse.tables import EVENT_DATE, ORIGIN, RawTable
 
 _ORIGIN_COMMENTS = {
@@ -34,7 +30,7 @@ _ORIGIN_COMMENTS = {
 
 
 @dataclass(frozen=True)
-class _Read:
+class Read:
     """A delivery that was read, with where it was found."""
 
     entry: Entry
@@ -66,7 +62,7 @@ class Batch:
     columns: Columns
     id: str = field(default_factory=lambda: f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{uuid4().hex[:8]}")
     started: datetime = field(default_factory=lambda: datetime.now(UTC))
-    reads: list[_Read] = field(default_factory=list)
+    reads: list[Read] = field(default_factory=list)
     digests: dict[str, Origin] = field(default_factory=dict)
     repeated: dict[str, str] = field(default_factory=dict)
     corrections: dict[str, dict[str, object]] = field(default_factory=dict)
@@ -149,11 +145,11 @@ class Batch:
         rows = pl.concat(frames) if frames else pl.LazyFrame(schema={**self.columns.all, **ORIGIN})
         return rows if self.raw.day is None else rows.with_columns(self.raw.day.alias(EVENT_DATE))
 
-    def _brought(self, read: _Read) -> pl.LazyFrame:
+    def _brought(self, read: Read) -> pl.LazyFrame:
         rows, values = self.columns.brought(read.delivery, read.renamed)
         return rows.select(*values, *self._origin(read))
 
-    def _origin(self, read: _Read) -> list[pl.Expr]:
+    def _origin(self, read: Read) -> list[pl.Expr]:
         return [
             pl.lit(read.source).alias("_source"),
             pl.col("_offset"),
@@ -178,107 +174,13 @@ class Batch:
         unreadable = [{**row, "_batch_id": self.id, "_ingested_at": self.started} for row in self._new_unreadable()]
         return pl.concat([*frames, pl.LazyFrame(unreadable, schema=SCHEMA)])
 
-    def _kept_at(self, read: _Read) -> str | None:
+    def _kept_at(self, read: Read) -> str | None:
         return kept_path(self.raw, read.source) if read.delivery.is_cut else None
 
 
 def kept_path(raw: RawTable, source: str) -> str:
     """Where in the lake a file is kept that does not fit into a dead letter."""
     return f"quarantine/_files/{raw.landing}/{source}"
-
-
-def collect(  # noqa: PLR0913
-    lake: Lake,
-    landing: Landing,
-    raw: RawTable,
-    entries: Sequence[Entry],
-    known: Landed,
-    spool: Path,
-    advance: Callable[[Entry], None],
-) -> Batch:
-    """Read some entries into a batch; what is known by its bytes stays out.
-
-    Args:
-        lake: where the tables are.
-        landing: where the entries are.
-        raw: the table that they are for.
-        entries: what to read.
-        known: the deliveries that are landed already.
-        spool: a private folder.
-        advance: told of each entry that was looked at.
-    """
-    handle = lake.open(raw.name, None if known.version < 0 else known.version)
-    standing = raw.schema if handle is None else pl.scan_delta(handle).collect_schema()
-    batch = Batch(raw, Columns(raw.name, dict(standing)))
-    for entry in entries:
-        _read_into(batch, lake, landing, entry, known, spool)
-        advance(entry)
-        reached("land: file read")
-    sources = [read.source for read in batch.reads] + [str(row["_source"]) for row in batch.unreadable]
-    version = lake.version(DEAD_LETTERS)
-    batch.dead_version = -1 if version is None else version
-    batch.known_dead = DeadLetters(lake, raw.name).known(sources)
-    return batch
-
-
-def _read_into(batch: Batch, lake: Lake, landing: Landing, entry: Entry, known: Landed, spool: Path) -> None:  # noqa: PLR0913
-    table = batch.raw.landing
-    if entry.problem is not None:
-        _unreadable(batch, entry, entry.problem)
-        return
-    try:
-        delivery = read_delivery(
-            landing.chunks(table, entry), name=entry.name, spool=spool, required=batch.raw.required
-        )
-    except FileNotFoundError:
-        return  # taken away between the listing and the reading: nothing was delivered
-    except UnreadableError as error:
-        _unreadable(batch, entry, str(error))
-        return
-    if not landing.is_unchanged(table, entry):
-        batch.changed.append(entry.name)
-        return
-    source = source_of(entry.name, delivery.digest)
-    if (twin := batch.digests.get(delivery.digest) or known.twin(delivery.digest)) is not None:
-        _repeat(batch, entry, delivery, twin, known)
-        return
-    fitted, renamed = batch.columns.fit(delivery)
-    batch.reads.append(_Read(entry, fitted, source, renamed))
-    batch.digests[delivery.digest] = origin_of(entry)
-    if fitted.refused is not None:
-        batch.refused[entry.name] = fitted.refused
-    if fitted.is_cut:
-        obstore.put(lake.store, kept_path(batch.raw, source), landing.chunks(table, entry))
-
-
-def _repeat(batch: Batch, entry: Entry, delivery: Delivery, twin: Origin, known: Landed) -> None:
-    """The bytes are there already; if this file was written before the one that they came with, they are its."""
-    landed = source_of(twin.name, delivery.digest)
-    batch.repeated[entry.name] = landed
-    if origin_of(entry) < twin and not known.is_rowless(delivery.digest):
-        batch.corrections[landed] = {
-            "_source": source_of(entry.name, delivery.digest),
-            "_modified_at": entry.modified_at,
-        }
-        batch.digests[delivery.digest] = origin_of(entry)
-
-
-def _unreadable(batch: Batch, entry: Entry, problem: str) -> None:
-    batch.refused[entry.name] = problem
-    batch.unreadable.append(
-        {
-            "table": batch.raw.name,
-            "reason": problem,
-            "place": entry.name,
-            "payload": None,
-            "payload_bytes": entry.size,
-            "kept_at": None,
-            "landed_rows": 0,
-            "_source": f"{entry.name}{UNREADABLE}",
-            "_offset": None,
-            "_modified_at": entry.modified_at,
-        }
-    )
 
 
 def _dead_letters(delivery: Delivery) -> str:

@@ -11,12 +11,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from lakehouse.audit import Audit, Provenance
-from lakehouse.batch import Batch, collect
+from lakehouse.batch import Batch
 from lakehouse.errors import LawError, SetupError
 from lakehouse.faults import reached
 from lakehouse.lake import Lake
 from lakehouse.landed import Landed, landed, origin_of
 from lakehouse.publish import Findings, publish
+from lakehouse.reading import collect
 from lakehouse.retry import retrying
 from lakehouse.sources.landing import Entry, Landing
 from lakehouse.tables import RawTable

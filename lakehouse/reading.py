@@ -1,0 +1,115 @@
+"""Deliveries on their way into a batch: which bytes are new, which repeat others, and which cannot be read.
+
+Belongs here: looking at each entry of landing once. Does not belong here: parsing (`sources/delivery.py`), and what a
+batch becomes (`batch.py`).
+"""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import obstore
+import polars as pl
+
+from lakehouse.batch import Batch, Read, kept_path
+from lakehouse.dead_letters import DEAD_LETTERS, UNREADABLE, DeadLetters
+from lakehouse.faults import reached
+from lakehouse.fitting import Columns
+from lakehouse.lake import Lake
+from lakehouse.landed import Landed, Origin, origin_of, source_of
+from lakehouse.sources.delivery import Delivery, read_delivery
+from lakehouse.sources.landing import Entry, Landing, UnreadableError
+from lakehouse.tables import RawTable
+
+
+def collect(  # noqa: PLR0913
+    lake: Lake,
+    landing: Landing,
+    raw: RawTable,
+    entries: Sequence[Entry],
+    known: Landed,
+    spool: Path,
+    advance: Callable[[Entry], None],
+) -> Batch:
+    """Read some entries into a batch; what is known by its bytes stays out.
+
+    Args:
+        lake: where the tables are.
+        landing: where the entries are.
+        raw: the table that they are for.
+        entries: what to read.
+        known: the deliveries that are landed already.
+        spool: a private folder.
+        advance: told of each entry that was looked at.
+    """
+    handle = lake.open(raw.name, None if known.version < 0 else known.version)
+    standing = raw.schema if handle is None else pl.scan_delta(handle).collect_schema()
+    batch = Batch(raw, Columns(raw.name, dict(standing)))
+    for entry in entries:
+        _read_into(batch, lake, landing, entry, known, spool)
+        advance(entry)
+        reached("land: file read")
+    sources = [read.source for read in batch.reads] + [str(row["_source"]) for row in batch.unreadable]
+    version = lake.version(DEAD_LETTERS)
+    batch.dead_version = -1 if version is None else version
+    batch.known_dead = DeadLetters(lake, raw.name).known(sources)
+    return batch
+
+
+def _read_into(batch: Batch, lake: Lake, landing: Landing, entry: Entry, known: Landed, spool: Path) -> None:  # noqa: PLR0913
+    table = batch.raw.landing
+    if entry.problem is not None:
+        _unreadable(batch, entry, entry.problem)
+        return
+    try:
+        delivery = read_delivery(
+            landing.chunks(table, entry), name=entry.name, spool=spool, required=batch.raw.required
+        )
+    except FileNotFoundError:
+        return  # taken away between the listing and the reading: nothing was delivered
+    except UnreadableError as error:
+        _unreadable(batch, entry, str(error))
+        return
+    if not landing.is_unchanged(table, entry):
+        batch.changed.append(entry.name)
+        return
+    source = source_of(entry.name, delivery.digest)
+    if (twin := batch.digests.get(delivery.digest) or known.twin(delivery.digest)) is not None:
+        _repeat(batch, entry, delivery, twin, known)
+        return
+    fitted, renamed = batch.columns.fit(delivery)
+    batch.reads.append(Read(entry, fitted, source, renamed))
+    batch.digests[delivery.digest] = origin_of(entry)
+    if fitted.refused is not None:
+        batch.refused[entry.name] = fitted.refused
+    if fitted.is_cut:
+        obstore.put(lake.store, kept_path(batch.raw, source), landing.chunks(table, entry))
+
+
+def _repeat(batch: Batch, entry: Entry, delivery: Delivery, twin: Origin, known: Landed) -> None:
+    """The bytes are there already; if this file was written before the one that they came with, they are its."""
+    landed = source_of(twin.name, delivery.digest)
+    batch.repeated[entry.name] = landed
+    if origin_of(entry) < twin and not known.is_rowless(delivery.digest):
+        batch.corrections[landed] = {
+            "_source": source_of(entry.name, delivery.digest),
+            "_modified_at": entry.modified_at,
+        }
+        batch.digests[delivery.digest] = origin_of(entry)
+
+
+def _unreadable(batch: Batch, entry: Entry, problem: str) -> None:
+    batch.refused[entry.name] = problem
+    batch.unreadable.append(
+        {
+            "table": batch.raw.name,
+            "reason": problem,
+            "place": entry.name,
+            "payload": None,
+            "payload_bytes": entry.size,
+            "kept_at": None,
+            "landed_rows": 0,
+            "_source": f"{entry.name}{UNREADABLE}",
+            "_offset": None,
+            "_modified_at": entry.modified_at,
+        }
+    )
