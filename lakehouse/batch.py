@@ -50,6 +50,7 @@ class Batch:
         reads: the deliveries that are new.
         digests: their origin, by the hash of their bytes.
         repeated: files with the bytes of another delivery, by name.
+        recorded: the deliveries that the register does not know yet.
         corrections: the earlier origin of landed rows, by the origin that they have.
         refused: files that could not be read, with the reason.
         changed: files that were written to while they were read; left for the next run.
@@ -65,12 +66,28 @@ class Batch:
     reads: list[Read] = field(default_factory=list)
     digests: dict[str, Origin] = field(default_factory=dict)
     repeated: dict[str, str] = field(default_factory=dict)
+    recorded: list[dict[str, object]] = field(default_factory=list)
     corrections: dict[str, dict[str, object]] = field(default_factory=dict)
     refused: dict[str, str] = field(default_factory=dict)
     changed: list[str] = field(default_factory=list)
     unreadable: list[dict[str, object]] = field(default_factory=list)
     known_dead: frozenset[str] = frozenset()
     dead_version: int = -1
+
+    def record(self, entry: Entry, source: str, outcome: str, same_bytes_as: str | None = None) -> None:
+        """Keep for the register what came of a delivery."""
+        self.recorded.append(
+            {
+                "table": self.raw.name,
+                "outcome": outcome,
+                "same_bytes_as": same_bytes_as,
+                "size": entry.size,
+                "_source": source,
+                "_modified_at": entry.modified_at,
+                "_batch_id": self.id,
+                "_ingested_at": self.started,
+            }
+        )
 
     @property
     def has_news(self) -> bool:

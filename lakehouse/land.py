@@ -1,7 +1,8 @@
 """Land delivered files in a raw table: each whole and once, whatever is killed when.
 
 Which files are landed is read from the rows themselves: each carries its file, by name and by the hash of its bytes. A
-batch of files is one commit; what could not be parsed goes to `quarantine/dead_letters` just before.
+batch of files is one commit; what could not be parsed goes to `quarantine/dead_letters` just before, and what is known
+of each file to `quarantine/deliveries` just after.
 """
 
 import tempfile
@@ -12,6 +13,7 @@ from pathlib import Path
 
 from lakehouse.audit import Audit, Provenance
 from lakehouse.batch import Batch
+from lakehouse.deliveries import register
 from lakehouse.errors import LawError, SetupError
 from lakehouse.faults import reached
 from lakehouse.lake import Lake
@@ -167,9 +169,10 @@ def _attempt(  # noqa: PLR0913
         fresh = [entry for entry in entries if not known.holds(entry)]
         batch = collect(lake, landing, raw, fresh, known, Path(spool), advance)
         reached("land: files read")
-        if not batch.has_news:
-            return batch, None
         provenance = Provenance(run_id=run_id, batch_id=batch.id)
+        if not batch.has_news:
+            register(lake, batch.recorded, provenance)
+            return batch, None
         sheet, rejects = batch.sheets(known.version)
 
         def account(findings: Findings) -> Audit:
@@ -189,4 +192,5 @@ def _attempt(  # noqa: PLR0913
 
         audit = publish(lake, sheet, account, rejects=rejects)
         reached("land: published")
+        register(lake, batch.recorded, provenance)
         return batch, audit

@@ -3,18 +3,19 @@
 A raw row names its delivery in `_source`: `<file name>#<start of the hash of its bytes>`. Files of a raw table hold one
 delivery each, so the statistics in the Delta log answer without reading data; after a compaction the rows do.
 Bytes that are delivered several times are one delivery: the one that was written first, whichever was landed first.
+Which bytes a file in landing has is told by the register of deliveries.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cached_property
 from typing import NamedTuple
 
 import polars as pl
 from deltalake import DeltaTable
 
 from lakehouse.dead_letters import UNREADABLE, DeadLetters
+from lakehouse.deliveries import registered
 from lakehouse.lake import Lake, files
 from lakehouse.sources.landing import Entry
 
@@ -41,19 +42,23 @@ class Landed:
         version: the version of the raw table that says so; -1 when there is none.
         by_digest: the origin of each delivery, by the start of its hash.
         rowless: those of them of which nothing but dead letters is left.
+        registered: the start of the hash of each file that was read, landed or not.
     """
 
     version: int
     by_digest: dict[str, Origin]
     rowless: frozenset[str]
-
-    @cached_property
-    def _origins(self) -> frozenset[Origin]:
-        return frozenset(self.by_digest.values())
+    registered: dict[Entry, str]
 
     def holds(self, entry: Entry) -> bool:
-        """Whether an entry is known by its name and time, without reading it."""
-        return origin_of(entry) in self._origins
+        """Whether an entry would change nothing, as far as can be told by its name, time and size."""
+        digest = self.registered.get(entry)
+        landed = None if digest is None else self.by_digest.get(digest)
+        return landed is not None and (landed <= origin_of(entry) or digest in self.rowless)
+
+    def is_registered(self, entry: Entry, digest: str) -> bool:
+        """Whether the register says so already."""
+        return self.registered.get(entry) == digest[:_DIGITS]
 
     def twin(self, digest: str) -> Origin | None:
         """The delivery with the same bytes, if there is one."""
@@ -74,7 +79,8 @@ def landed(lake: Lake, table: str) -> Landed:
     handle = lake.open(table)
     rows = _by_digest(_of_table(lake, table, handle) if handle is not None else [])
     dead = _by_digest(DeadLetters(lake, table).finished())
-    return Landed(-1 if handle is None else handle.version(), {**dead, **rows}, frozenset(dead) - frozenset(rows))
+    version = -1 if handle is None else handle.version()
+    return Landed(version, {**dead, **rows}, frozenset(dead) - frozenset(rows), registered(lake, table))
 
 
 def _by_digest(pairs: Iterable[tuple[str, datetime]]) -> dict[str, Origin]:

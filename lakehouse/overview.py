@@ -12,6 +12,7 @@ from lakehouse.audit import Audit
 from lakehouse.catalog import Catalog
 from lakehouse.contract import facts
 from lakehouse.dead_letters import DEAD_LETTERS
+from lakehouse.deliveries import DELIVERIES
 from lakehouse.environment import Environment
 from lakehouse.errors import SetupError
 from lakehouse.lake import Lake, files
@@ -91,7 +92,7 @@ def _newest(catalog: Catalog, name: str, handle: DeltaTable) -> date | datetime 
     if isinstance(table, RawTable):
         column = EVENT_DATE if table.day is not None else "_ingested_at"
     if table is None:
-        column = "_ingested_at" if name == DEAD_LETTERS else "_rejected_at"
+        column = "_ingested_at" if name in (DEAD_LETTERS, DELIVERIES) else "_rejected_at"
     if column is None:
         return None
     return pl.scan_delta(handle).select(pl.col(column).max()).collect().item()  # type: ignore[no-any-return]

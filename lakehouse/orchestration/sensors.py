@@ -87,7 +87,7 @@ def _entries(found: Mapping[str, News]) -> dict[str, str]:
 
 
 def _asked(cursor: str | None) -> dict[str, str]:
-    """What a run was asked for already, with the mark of that run: a repeated file stays behind for ever."""
+    """What a run was asked for already, with the mark of that run: what cannot be read stays behind for ever."""
     stored = json.loads(cursor) if cursor else {}
     return stored.get("asked", {}) if stored.get("cursor_version") == _CURSOR_VERSION else {}
 

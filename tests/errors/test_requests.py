@@ -7,6 +7,7 @@ from support.worlds import catalog_of, world, write
 
 from lakehouse import overview
 from lakehouse.dead_letters import DEAD_LETTERS
+from lakehouse.deliveries import DELIVERIES
 from lakehouse.environment import Environment
 from lakehouse.errors import BusyError, DataError, LakehouseError, LawError, SetupError
 from lakehouse.lake import Lake
@@ -33,7 +34,7 @@ def test_a_table_that_does_not_exist_is_refused_and_the_others_are_named(here):
         here.lake.scan("raw/nothing")
     assert str(refused.value) == (
         f"There is no table raw/nothing in {here.lake.root}.\n"
-        f"Next: make it first; there are: raw/invoice_lines, {DEAD_LETTERS}."
+        f"Next: make it first; there are: raw/invoice_lines, {DEAD_LETTERS}, {DELIVERIES}."
     )
 
 

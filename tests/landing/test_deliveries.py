@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -11,7 +12,9 @@ from bad_files import HEADER, invoice, line
 from support.worlds import NOW, catalog_of, world, write
 
 from lakehouse.dead_letters import DEAD_LETTERS
+from lakehouse.deliveries import DELIVERIES
 from lakehouse.environment import Environment
+from lakehouse.lake import files
 from lakehouse.land import Report, land, news
 from lakehouse.sources.landing import Landing
 from lakehouse.tables import raw
@@ -178,6 +181,84 @@ def test_a_large_bad_record_is_kept_whole_whatever_its_file_is_called(events):
     land_now(events)
     [kept] = events.lake.scan(DEAD_LETTERS).collect()["kept_at"].to_list()
     assert (Path(events.lake.root) / kept).read_text() == content
+
+
+# The register
+
+
+def registered(here: Environment, *columns: str) -> list[tuple[object, ...]]:
+    found = here.lake.scan(DELIVERIES).with_columns(file=pl.col("_source").str.split("#").list.first())
+    return sorted(found.select("file", *columns).collect().rows(), key=str)
+
+
+def ready(here: Environment) -> list[str]:
+    return [entry.name for entry in news(here.lake, here.landing, here.catalog[EVENTS], TOMORROW).ready]
+
+
+def test_every_file_is_registered_with_what_came_of_it(events):
+    write(events, "events", "a.csv", "id\n1\n")
+    write(events, "events", "b.csv", "id\n1\n")
+    write(events, "events", "c.csv", "")
+    write(events, "events", "d.csv", "id\n2\n2,too,wide\n")
+    land_now(events)
+    found = registered(events, "outcome", "size")
+    assert found == [("a.csv", "landed", 5), ("b.csv", "repeated", 5), ("c.csv", "dead", 0), ("d.csv", "landed", 16)]
+    assert registered(events, "same_bytes_as")[1][1].startswith("a.csv#")
+
+
+def test_a_file_with_landed_bytes_is_no_news_once_it_was_read(events):
+    write(events, "events", "a.csv", "id\n1\n")
+    land_now(events)
+    write(events, "events", "b.csv", "id\n1\n")
+    assert ready(events) == ["b.csv"]
+    land_now(events)
+    assert ready(events) == []
+    assert land_now(events) == Report()
+
+
+def test_a_file_with_landed_bytes_that_was_read_before_a_roll_back_is_news_after_it(events):
+    write(events, "events", "a.csv", "id\n1\n")
+    land_now(events)
+    write(events, "events", "b.csv", "id\n2\n").rename(Path(events.landing.root) / "events" / "c.csv")
+    write(events, "events", "b.csv", "id\n2\n")
+    land_now(events)
+    events.lake.open(EVENTS).restore(0)
+    assert sorted(ready(events)) == ["b.csv", "c.csv"]
+    land_now(events)
+    assert sorted(rows(events)["id"]) == ["1", "2"]
+    assert len(registered(events)) == 3
+
+
+def test_another_size_at_the_same_time_under_the_same_name_is_another_delivery(events):
+    path = write(events, "events", "a.csv", "id\n1\n")
+    os.utime(path, (NOW.timestamp(), NOW.timestamp()))
+    land_now(events)
+    path.write_text("id\n1\n2\n")
+    os.utime(path, (NOW.timestamp(), NOW.timestamp()))
+    assert ready(events) == ["a.csv"]
+    land_now(events)
+    assert sorted(rows(events)["id"]) == ["1", "1", "2"]
+
+
+def test_a_lost_register_is_written_again_and_nothing_else_changes(events):
+    write(events, "events", "a.csv", "id\n1\n")
+    write(events, "events", "b.csv", "id\n1\n")
+    write(events, "events", "c.csv", "")
+    land_now(events)
+    before = registered(events, "outcome", "size")
+    shutil.rmtree(Path(events.lake.root) / DELIVERIES)
+    report = land_now(events)
+    assert (report.audits, len(report.repeated), events.lake.version(EVENTS)) == ((), 1, 0)
+    assert registered(events, "outcome", "size") == before
+    assert ready(events) == []
+
+
+def test_the_register_stays_a_few_files_and_keeps_every_row(events):
+    for number in range(40):
+        write(events, "events", f"{number}.csv", f"id\n{number}\n")
+        land_now(events)
+    assert len(registered(events)) == 40
+    assert files(events.lake.open(DELIVERIES)).height < 33
 
 
 # Batches

@@ -1,0 +1,80 @@
+"""The register of deliveries, `quarantine/deliveries`: what came of each file that was read to its end. Grain: a file.
+
+A file in the register need not be read to be known: name, time and size stand for its bytes, and never become wrong.
+Whether these bytes are landed is for the raw table to say, so nothing here has to be rolled back with it. And the
+register is safe to lose: its files are read once more.
+"""
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+
+import polars as pl
+
+from lakehouse.audit import Audit, Provenance
+from lakehouse.draft import Sheet
+from lakehouse.errors import BusyError
+from lakehouse.lake import Lake, files, scan
+from lakehouse.publish import publish
+from lakehouse.retry import retrying
+from lakehouse.sources.landing import Entry
+from lakehouse.tables import ORIGIN
+
+DELIVERIES = "quarantine/deliveries"
+SCHEMA = pl.Schema(
+    {
+        "table": pl.String(),
+        "outcome": pl.String(),
+        "same_bytes_as": pl.String(),
+        "size": pl.Int64(),
+        **{name: dtype for name, dtype in ORIGIN.items() if name != "_offset"},
+    }
+)
+_COMMENTS = {
+    "table": "The raw table for which the file was delivered",
+    "outcome": "landed; dead, when it holds nothing but dead letters; repeated, when its bytes had been landed already",
+    "same_bytes_as": "The origin of the rows with the same bytes, when this file was read",
+    "size": "Bytes of the file",
+    "_source": "The delivered file and the start of the hash of its bytes",
+    "_modified_at": "When the file was written",
+    "_batch_id": "The batch in which it was read",
+    "_ingested_at": "When that was",
+}
+_MOST_FILES = 32  # so many small files are read at each look; then they become one
+
+
+def registered(lake: Lake, table: str) -> dict[Entry, str]:
+    """The start of the hash of each file that was read for a raw table."""
+    handle = lake.open(DELIVERIES)
+    if handle is None:
+        return {}
+    rows = scan(handle).filter(pl.col("table") == table).sort("_ingested_at")
+    found = rows.select("_source", "_modified_at", "size").collect().iter_rows()
+    named = ((source.rpartition("#"), moment, size) for source, moment, size in found)
+    return {Entry(name, moment, size): digest for (name, _, digest), moment, size in named}
+
+
+def register(lake: Lake, deliveries: Sequence[Mapping[str, object]], provenance: Provenance) -> None:
+    """Add deliveries, as rows of `SCHEMA`; when other writers keep being faster, the next run does it."""
+    if deliveries:
+        with suppress(BusyError):
+            retrying(lambda: _published(lake, pl.LazyFrame(deliveries, schema=SCHEMA), provenance))
+
+
+def _published(lake: Lake, new: pl.LazyFrame, provenance: Provenance) -> Audit:
+    handle = lake.open(DELIVERIES)
+    is_scattered = handle is not None and files(handle).height >= _MOST_FILES
+    rows = pl.concat([scan(handle).select(SCHEMA.names()), new]) if handle is not None and is_scattered else new
+    read = int(rows.select(pl.len()).collect().item())
+    sheet = Sheet(
+        DELIVERIES,
+        rows,
+        "replace" if is_scattered else "append",
+        based_on=-1 if handle is None else handle.version(),
+        description="Every delivered file that was read to its end, and what came of it.",
+        comments=_COMMENTS,
+    )
+    return publish(
+        lake,
+        sheet,
+        lambda found: Audit(DELIVERIES, sheet.mode, read=read, written=found.rows, provenance=provenance),
+    )
