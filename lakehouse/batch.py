@@ -11,7 +11,7 @@ from uuid import uuid4
 
 import polars as pl
 
-from lakehouse.dead_letters import COMMENTS, DEAD_LETTERS, SCHEMA
+from lakehouse.dead_letters import COMMENTS, COUNTED, DEAD_LETTERS, SCHEMA
 from lakehouse.draft import Sheet
 from lakehouse.fitting import Columns
 from lakehouse.landed import Origin
@@ -55,7 +55,9 @@ class Batch:
         refused: files that could not be read, with the reason.
         changed: files that were written to while they were read; left for the next run.
         unreadable: dead letters of files whose bytes could not be read at all.
-        known_dead: sources whose dead letters are there already, from an attempt that was cut short.
+        known_dead: sources whose dead letters are there already.
+        standing_dead: how many dead letters there are of this table.
+        uncounted_dead: those of them that no audit has counted, because an attempt was cut short.
         dead_version: the version of the dead letters that says so, or an earlier one; -1 when there are none.
     """
 
@@ -72,6 +74,8 @@ class Batch:
     changed: list[str] = field(default_factory=list)
     unreadable: list[dict[str, object]] = field(default_factory=list)
     known_dead: frozenset[str] = frozenset()
+    standing_dead: int = 0
+    uncounted_dead: int = 0
     dead_version: int = -1
 
     def record(self, entry: Entry, source: str, outcome: str, same_bytes_as: str | None = None) -> None:
@@ -92,17 +96,17 @@ class Batch:
     @property
     def has_news(self) -> bool:
         """Whether there is anything to commit."""
-        return bool(self.reads or self.corrections or self._new_unreadable())
+        return bool(self.reads or self.corrections or self.dead)
 
     @property
     def records(self) -> int:
-        """Records in the new files; a file that cannot be read counts as one."""
+        """Records that no audit has counted; a file that cannot be read counts as one."""
         return sum(read.delivery.rows_count for read in self.reads) + self.dead
 
     @property
     def dead(self) -> int:
-        """Records that become dead letters."""
-        return sum(read.delivery.dead_count for read in self.reads) + len(self._new_unreadable())
+        """Dead letters that no audit has counted."""
+        return self.new_dead + self.uncounted_dead
 
     @property
     def new_dead(self) -> int:
@@ -121,6 +125,8 @@ class Batch:
             what = ", written earlier: the rows get its origin" if name in earlier else ", superseded as a whole"
             yield f"{name}: same bytes as {twin}{what}"
         yield from (f"{name}: {reason}" for name, reason in self.refused.items())
+        if self.uncounted_dead:
+            yield f"dead letters of an attempt that was cut short, counted here: {self.uncounted_dead:,}"
         if self.columns.added:
             yield f"new columns: {', '.join(self.columns.added)}"
         for read in self.reads:
@@ -142,6 +148,7 @@ class Batch:
             "append",
             split_by="_source",
             based_on=based_on,
+            marks={COUNTED: self.standing_dead + self.new_dead},
             corrections=self.corrections,
             description=self.raw.description,
             comments=_ORIGIN_COMMENTS,

@@ -16,6 +16,9 @@ DEAD_LETTERS = "quarantine/dead_letters"
 UNREADABLE = "#unreadable"
 """Ends the `_source` of a file whose bytes could not be read at all; it is tried again each time."""
 
+COUNTED = "dead letters"
+"""Names the mark in a raw table that tells how many of its dead letters its audits have counted."""
+
 SCHEMA = pl.Schema(
     {
         "table": pl.String(),
@@ -59,7 +62,19 @@ class DeadLetters:
         return list(rows.collect().iter_rows())
 
     def known(self, sources: Iterable[str]) -> frozenset[str]:
-        """Those of some files whose dead letters are there already, from an attempt that was cut short."""
-        wanted = pl.Series(list(sources), dtype=pl.String).implode()
-        found = self._rows().filter(pl.col("_source").is_in(wanted)).select(pl.col("_source").unique())
-        return frozenset(found.collect().to_series())
+        """Those of some files whose dead letters are there already: the same bytes, or the same unreadable file."""
+        asked = {source: _identity(source) for source in sources}
+        source = pl.col("_source")
+        identity = pl.when(source.str.ends_with(UNREADABLE)).then(source).otherwise(source.str.split("#").list.last())
+        wanted = pl.Series(list(asked.values()), dtype=pl.String).implode()
+        found = set(self._rows().select(identity.unique()).filter(source.is_in(wanted)).collect().to_series())
+        return frozenset(source for source, known in asked.items() if known in found)
+
+    def count(self) -> int:
+        """How many there are."""
+        return int(self._rows().select(pl.len()).collect().item())
+
+
+def _identity(source: str) -> str:
+    """What tells a file from others: its bytes, or its name where they cannot be read."""
+    return source if source.endswith(UNREADABLE) else source.rpartition("#")[2]

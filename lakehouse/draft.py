@@ -23,7 +23,7 @@ from lakehouse.contract import Physical
 from lakehouse.duck import connect
 from lakehouse.errors import BusyError, LawError, SetupError
 from lakehouse.faults import reached
-from lakehouse.lake import Lake
+from lakehouse.lake import Lake, application
 from lakehouse.schemas import delta_schema, evolve
 from lakehouse.statistics import statistics, with_count
 
@@ -51,6 +51,7 @@ class Sheet:
         description: what the table is, for the catalogue.
         comments: what each column is, for the catalogue.
         hidden: columns without statistics, because they hold personal data.
+        marks: numbers that the commit leaves in the table for the next writer, by name; see `lake.mark`.
         corrections: for a value of `split_by`, what other columns become in the rows that stand there with it.
     """
 
@@ -65,6 +66,7 @@ class Sheet:
     description: str = ""
     comments: Mapping[str, str] = field(default_factory=dict)
     hidden: frozenset[str] = frozenset()
+    marks: Mapping[str, int] = field(default_factory=dict)
     corrections: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @property
@@ -246,7 +248,8 @@ class Draft:
             size = {"day": 10, "month": 7, "year": 4}[self.sheet.physical]
             places = {str(day)[:size] for day in self.sheet.days}
         version = (self.handle.version() if self.handle else -1) + 1
-        return [Transaction(f"lakehouse:{self.sheet.table}:{place}", version) for place in sorted(places)]
+        fences = [Transaction(application(self.sheet.table, place), version) for place in sorted(places)]
+        return fences + [Transaction(application(self.sheet.table, name), n) for name, n in self.sheet.marks.items()]
 
     def _added(self) -> list[AddAction]:
         files = self._full()

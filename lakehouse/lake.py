@@ -180,3 +180,13 @@ def files(handle: DeltaTable) -> pl.DataFrame:
     `null_count.<column>`, `partition.<column>`.
     """
     return pl.DataFrame(handle.get_add_actions(flatten=True))
+
+
+def mark(handle: DeltaTable, table: str, name: str) -> int | None:
+    """A number that the commits of a table have left in it, None if none has; a RESTORE does not take it back."""
+    return handle.transaction_version(application(table, name))
+
+
+def application(table: str, name: str) -> str:
+    """The name under which a table keeps a number, as Delta Lake's application transactions do."""
+    return f"lakehouse:{table}:{name}"

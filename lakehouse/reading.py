@@ -11,10 +11,10 @@ import obstore
 import polars as pl
 
 from lakehouse.batch import Batch, Read, kept_path
-from lakehouse.dead_letters import DEAD_LETTERS, UNREADABLE, DeadLetters
+from lakehouse.dead_letters import COUNTED, DEAD_LETTERS, UNREADABLE, DeadLetters
 from lakehouse.faults import reached
 from lakehouse.fitting import Columns
-from lakehouse.lake import Lake
+from lakehouse.lake import Lake, mark
 from lakehouse.landed import Landed, Origin, origin_of, source_of
 from lakehouse.sources.delivery import Delivery, read_delivery
 from lakehouse.sources.landing import Entry, Landing, UnreadableError
@@ -49,9 +49,11 @@ def collect(  # noqa: PLR0913
         advance(entry)
         reached("land: file read")
     sources = [read.source for read in batch.reads] + [str(row["_source"]) for row in batch.unreadable]
-    version = lake.version(DEAD_LETTERS)
+    version, letters = lake.version(DEAD_LETTERS), DeadLetters(lake, raw.name)
     batch.dead_version = -1 if version is None else version
-    batch.known_dead = DeadLetters(lake, raw.name).known(sources)
+    batch.known_dead, batch.standing_dead = letters.known(sources), letters.count()
+    counted = 0 if handle is None else mark(handle, raw.name, COUNTED)
+    batch.uncounted_dead = 0 if counted is None else max(0, batch.standing_dead - counted)
     return batch
 
 

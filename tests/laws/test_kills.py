@@ -12,10 +12,11 @@ from shutil import copytree
 import pytest
 import tills
 from support.worlds import bring_up_to_date, contents, world, write
-from tills import HEADER, lines, sell, till
+from tills import HEADER, lines, sell, take, till
 
 import lakehouse
 from lakehouse.faults import KILL_AT
+from lakehouse.overview import audits
 
 STEPS = json.dumps([["raw/sales"], ["staged/sales"], ["marts/shop_days"], ["marts/shops"]])
 ROOT = Path(lakehouse.__file__).parents[1]
@@ -73,11 +74,11 @@ def templates(tmp_path_factory):
     return made
 
 
-def run(folder: Path, kill_at: str | None) -> int:
+def run(folder: Path, kill_at: str | None, steps: str = STEPS) -> int:
     """Land and make everything in a process of its own; its return code."""
     asked = {} if kill_at is None else {KILL_AT: kill_at}
     environment = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}", **asked}
-    return subprocess.run([sys.executable, tills.__file__, folder, STEPS], env=environment, check=False).returncode
+    return subprocess.run([sys.executable, tills.__file__, folder, steps], env=environment, check=False).returncode
 
 
 @pytest.fixture(scope="module")
@@ -128,6 +129,39 @@ def test_a_process_killed_twice_ends_as_if_nothing_had_happened(templates, undis
     here = world(folder, till())
     bring_up_to_date(here)
     assert (codes, state(here)) == ([-9, -9, 0], undisturbed[AGAIN])
+
+
+LANDING = ("publish: files written", "publish: quarantine committed", "publish: committed", "land: published")
+
+
+@pytest.mark.parametrize("is_taken_away", [False, True], ids=["", "and the files are taken away"])
+@pytest.mark.parametrize("point", LANDING)
+def test_every_record_is_counted_in_one_audit_whatever_is_killed_when(tmp_path, point, is_taken_away):
+    here = world(tmp_path, till())
+    files = [sell(here, "dead", "1,too,short\n", "2,too,short\n"), sell(here, "part", lines(3, 1), "3,too,short\n")]
+    files.append(write(here, "sales", "refused.csv", ""))
+    (Path(here.landing.root) / "sales" / "folder.csv").mkdir()
+    assert run(tmp_path, point, json.dumps([["raw/sales"]])) == -9
+    if is_taken_away:
+        for file in files:
+            file.unlink()
+    sell(here, "next", lines(4, 2, first=9))
+    for _ in range(2):
+        take(here)
+    found = audits(here, "raw/sales")
+    letters = here.lake.scan("quarantine/dead_letters").collect().height
+    assert sum(audit.written for audit in found) == here.lake.scan("raw/sales").collect().height
+    assert sum(audit.dead for audit in found) == letters == (1 if is_taken_away and point == LANDING[0] else 5)
+
+
+def test_dead_letters_of_a_file_that_comes_back_under_another_name_are_not_doubled(tmp_path):
+    here = world(tmp_path, till())
+    file = sell(here, "a", lines(3, 1), "3,too,short\n")
+    assert run(tmp_path, "publish: quarantine committed", json.dumps([["raw/sales"]])) == -9
+    file.rename(file.with_name("b.csv"))
+    take(here)
+    assert here.lake.scan("quarantine/dead_letters").collect().height == 1
+    assert [(audit.read, audit.dead) for audit in audits(here, "raw/sales")] == [(2, 1)]
 
 
 def test_every_fault_point_of_the_engine_is_killed_at():

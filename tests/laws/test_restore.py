@@ -6,6 +6,8 @@ import pytest
 from support.worlds import bring_up_to_date, contents, world
 from tills import june, lines, redo, rows, sell, take, till
 
+from lakehouse.overview import audits
+
 TABLES = ["raw/sales", "staged/sales", "marts/shop_days", "marts/shops"]
 
 
@@ -90,6 +92,7 @@ def test_a_file_of_dead_letters_is_not_doubled_by_a_roll_back(grown):
     grown.lake.open("raw/sales").restore(0)
     bring_up_to_date(grown)
     assert (len(before), rows(grown, "quarantine/dead_letters")) == (1, before)
+    assert sum(audit.dead for audit in audits(grown, "raw/sales")) == 1
 
 
 def test_a_table_that_was_deleted_is_made_again(grown):
