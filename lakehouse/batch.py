@@ -150,6 +150,7 @@ class Batch:
             based_on=based_on,
             marks={COUNTED: self.standing_dead + self.new_dead},
             corrections=self.corrections,
+            hidden=frozenset(self.columns.all),
             description=self.raw.description,
             comments=_ORIGIN_COMMENTS,
         )
@@ -160,7 +161,7 @@ class Batch:
             based_on=self.dead_version,
             description="Records that could not be parsed, byte for byte.",
             comments=COMMENTS,
-            hidden=frozenset({"payload"}),
+            hidden=frozenset({"payload", "reason", "place"}),
         )
         return rows, dead
 

@@ -24,6 +24,7 @@ from lakehouse.inputs import Inputs, read_inputs
 from lakehouse.judging import Judged, arrived, by_period, judge, period
 from lakehouse.lake import Lake
 from lakehouse.publish import publish
+from lakehouse.redaction import redacted
 from lakehouse.retry import retrying
 from lakehouse.rules import Rule, compile_rules, unread_rules
 from lakehouse.tables import LINEAGE, WINDOW, DerivedTable
@@ -116,9 +117,9 @@ def _publish(
     except pl.exceptions.PolarsError as error:
         where = f" [{inputs.days}]" if inputs.days else ""
         raise DataError(
-            f"{table.name}{where}: the transform fails on the data: {error}\n"
+            f"{table.name}{where}: the transform fails on the data: {redacted(error)}\n"
             "Next: mend the transform, or cast with strict=False so that the row is quarantined. Nothing was published."
-        ) from error
+        ) from None  # the error itself quotes values
 
 
 def _standing(lake: Lake, name: str) -> int:

@@ -14,6 +14,7 @@ from polars.datatypes import DataTypeClass
 from lakehouse.duck import connect, named, quoted
 from lakehouse.errors import DataError, SetupError
 from lakehouse.lake import Lake
+from lakehouse.redaction import redacted
 
 _TYPES: dict[pl.DataType, str] = {
     pl.String(): "VARCHAR",
@@ -99,5 +100,5 @@ def run(lake: Lake, sql: str, views: Mapping[str, str], spool: Path) -> pl.LazyF
         try:
             connection.execute(f"COPY ({sql}\n) TO {quoted(str(target))} (FORMAT parquet)")
         except duckdb.Error as error:
-            raise DataError(f"the query fails on the data: {error}") from error
+            raise DataError(f"the query fails on the data: {redacted(error)}") from None  # it quotes values
     return pl.scan_parquet(target, hive_partitioning=False)

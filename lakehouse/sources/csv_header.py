@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator, Sequence
 from itertools import islice
 
 from lakehouse.sources.books import Books, RefusedError
-from lakehouse.sources.column_names import header_names, spelled
+from lakehouse.sources.column_names import header_names, shown, spelled, spelling
 from lakehouse.sources.csv_fields import BrokenError, Fields, MoreLinesError, is_utf_8, split
 from lakehouse.sources.lines import BYTE_ORDER_MARK, Block, Line, LongLine, line_count, lines
 
@@ -16,7 +16,11 @@ def read_header(source: Iterator[Block], books: Books, separator: str, required:
     block, number = _first_block(source, books)
     first = list(islice(lines(block, number, books.limits), books.limits.record_lines))
     header = _header(first, books, separator)
-    books.columns = spelled(header_names(header.values), required, books.limits.columns)
+    names = header_names(header.values)
+    if required and not {name.casefold() for name in names} & set(spelling(required)):
+        # What stands there may be a record, so it is not repeated in a message.
+        raise RefusedError(f"columns missing: {shown(list(required))}; the first line names none of them")
+    books.columns = spelled(names, required, books.limits.columns)
     used = first[: header.lines]
     books.ends[used[-1].end] += bool(used[-1].end)
     return block[sum(len(line.content) + len(line.end) for line in used) :], number + header.lines

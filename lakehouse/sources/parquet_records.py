@@ -16,6 +16,7 @@ import polars as pl
 from polars.datatypes import DataTypeClass
 
 from lakehouse.errors import SetupError
+from lakehouse.redaction import redacted
 from lakehouse.schemas import delta_type
 from lakehouse.sources.books import Books, RefusedError
 from lakehouse.sources.column_names import spelled
@@ -71,7 +72,8 @@ def _check_magic(path: Path) -> None:
 
 
 def _message(error: BaseException) -> str:
-    return str(error).split("\n", 1)[0][:500]
+    said = redacted(error) if isinstance(error, pl.exceptions.PolarsError) else str(error)
+    return said.split("\n", 1)[0][:500]
 
 
 def _lossy(lf: pl.LazyFrame, schema: pl.Schema) -> frozenset[str]:

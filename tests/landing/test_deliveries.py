@@ -17,7 +17,7 @@ from lakehouse.environment import Environment
 from lakehouse.lake import files
 from lakehouse.land import Report, land, news
 from lakehouse.sources.landing import Landing
-from lakehouse.tables import raw
+from lakehouse.tables import ORIGIN, raw
 
 INVOICES = "raw/invoice_lines"
 EVENTS = "raw/events"
@@ -306,6 +306,17 @@ def test_rows_are_numbered_from_one_within_each_file(events):
 # Columns
 
 
+def test_no_bound_of_a_delivered_column_stands_in_the_log(events):
+    write(events, "events", "a.csv", "id,Name,extra\n1,Jane Doe,jane@example.com\nJane,too,wide,Doe\n")
+    write(events, "events", "b.csv", "Jane Doe,jane@example.com\n")
+    land_now(events)
+    for table in (EVENTS, DEAD_LETTERS, DELIVERIES):
+        logs = (Path(events.lake.root) / table / "_delta_log").glob("*.json")
+        assert not [path for path in logs if re.search("(?i)jane", path.read_text())]
+    live = files(events.lake.open(EVENTS))
+    assert {n for n in live.columns if n.startswith("min.") and live[n].count()} == {f"min.{name}" for name in ORIGIN}
+
+
 def test_a_new_column_appears_and_is_null_in_other_rows(events):
     write(events, "events", "a.csv", "id\n1\n")
     land_now(events)
@@ -339,7 +350,7 @@ def test_an_optional_column_in_another_case_is_not_missing(events):
 def test_a_file_without_a_required_column_is_refused_whole(events):
     write(events, "events", "a.csv", "Name\nx\n")
     report = land_now(events)
-    assert report.refused == ("a.csv: columns missing: id; the file has: Name",)
+    assert report.refused == ("a.csv: columns missing: id; the first line names none of them",)
     assert rows(events).height == 0
 
 
