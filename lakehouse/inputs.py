@@ -96,7 +96,9 @@ class Inputs:
             nulls = ", ".join(f"NULL::{sql_type(dtype)} AS {named(column)}" for column, dtype in schema.items())
             return f"SELECT {nulls} WHERE false"
         source = f"delta_scan({quoted(lake.uri(name))}, version => {self.versions[name]})"
-        return f"SELECT {', '.join(map(named, schema))} FROM {source}{self._condition(parameter)}"  # noqa: S608
+        standing = lake.scan(name, self.versions[name]).collect_schema()
+        columns = [named(c) if c in standing else f"NULL::{sql_type(t)} AS {named(c)}" for c, t in schema.items()]
+        return f"SELECT {', '.join(columns)} FROM {source}{self._condition(parameter)}"  # noqa: S608
 
     def _condition(self, parameter: str) -> str:
         if self.days is None or self.day_column is None or parameter != self.table.parameters[0]:
@@ -121,7 +123,7 @@ def read_inputs(lake: Lake, catalog: Catalog, table: DerivedTable, days: Days | 
         source, handle = catalog[name], lake.open(name)
         versions[name] = -1 if handle is None else handle.version()
         rows = pl.LazyFrame(schema=source.schema) if handle is None else pl.scan_delta(handle)
-        rows = rows if isinstance(source, RawTable) else rows.select(source.schema.names())
+        rows = _widened(rows, source) if isinstance(source, RawTable) else rows.select(source.schema.names())
         first = parameter == table.parameters[0]
         if first and wanted and known and known.first in wanted and _day_column(source) == EVENT_DATE:
             whole = rows
@@ -133,6 +135,12 @@ def read_inputs(lake: Lake, catalog: Catalog, table: DerivedTable, days: Days | 
     keys = tuple(sorted(key for key in held if key in wanted))
     day_column = _day_column(catalog[names[table.parameters[0]]])
     return Inputs(table, names, versions, frames, wanted, keys, known, day_column, whole) if keys else None
+
+
+def _widened(rows: pl.LazyFrame, source: RawTable) -> pl.LazyFrame:
+    """The rows of a raw table, null in columns that were declared after its last commit."""
+    standing = rows.collect_schema()
+    return rows.with_columns(pl.lit(None, t).alias(name) for name, t in source.columns.items() if name not in standing)
 
 
 def _wanted(table: DerivedTable, days: Days | None, known: Days | None) -> Days | None:

@@ -43,7 +43,9 @@ def collect(  # noqa: PLR0913
     """
     handle = lake.open(raw.name, None if known.version < 0 else known.version)
     standing = raw.schema if handle is None else pl.scan_delta(handle).collect_schema()
-    batch = Batch(raw, Columns(raw.name, dict(standing)))
+    known_names = {name.casefold() for name in standing}
+    grown = {name: dtype for name, dtype in raw.columns.items() if name.casefold() not in known_names}
+    batch = Batch(raw, Columns(raw.name, {**standing, **grown}))
     for entry in entries:
         _read_into(batch, lake, landing, entry, known, spool)
         advance(entry)
