@@ -73,9 +73,15 @@ def _read_into(batch: Batch, lake: Lake, landing: Landing, entry: Entry, known: 
     except UnreadableError as error:
         _unreadable(batch, entry, str(error))
         return
-    if not landing.is_unchanged(table, entry):
+    if landing.is_unchanged(table, entry):
+        _take(batch, lake, entry, delivery, known)
+    else:
         batch.changed.append(entry.name)
-        return
+    delivery.received.unlink()
+
+
+def _take(batch: Batch, lake: Lake, entry: Entry, delivery: Delivery, known: Landed) -> None:
+    """A delivery becomes part of the batch, unless its bytes are landed."""
     source = source_of(entry.name, delivery.digest)
     if (twin := batch.digests.get(delivery.digest) or known.twin(delivery.digest)) is not None:
         _repeat(batch, entry, delivery, twin, known)
@@ -88,7 +94,7 @@ def _read_into(batch: Batch, lake: Lake, landing: Landing, entry: Entry, known: 
     if fitted.refused is not None:
         batch.refused[entry.name] = fitted.refused
     if fitted.is_cut:
-        obstore.put(lake.store, kept_path(batch.raw, source), landing.chunks(table, entry))
+        obstore.put(lake.store, kept_path(batch.raw, source), delivery.received)
 
 
 def _repeat(batch: Batch, entry: Entry, delivery: Delivery, twin: Origin, known: Landed) -> None:

@@ -5,7 +5,6 @@ Belongs here: what a delivery is, and the way from its bytes to its books. Does 
 `parquet_records.py`), and how rows get into a table (`batch.py`).
 """
 
-import os
 import shutil
 import tempfile
 from collections.abc import Collection, Iterable
@@ -46,7 +45,8 @@ class Delivery:
         refused: why the file as a whole was refused; it is then one dead letter and no row.
         notes: what was tolerated.
         is_cut: whether a dead letter holds less than the whole of its record or file.
-        head: the first bytes of the file as delivered, as many as a dead letter may hold.
+        received: the file as delivered, spooled.
+        payload_bytes: bytes of it that a dead letter may hold.
     """
 
     name: str
@@ -61,12 +61,14 @@ class Delivery:
     refused: str | None
     notes: tuple[str, ...]
     is_cut: bool
-    head: Path
+    received: Path
+    payload_bytes: int
 
     def refuse(self, reason: str) -> "Delivery":
         """The same delivery, refused as a whole: one dead letter, no row."""
-        payload = self.head.read_bytes()
-        folder = Path(tempfile.mkdtemp(prefix="refused-", dir=self.head.parent))
+        with self.received.open("rb") as file:
+            payload = file.read(self.payload_bytes)
+        folder = Path(tempfile.mkdtemp(prefix="refused-", dir=self.received.parent))
         letters([(None, reason, _WHOLE_FILE, payload, self.size)]).write_parquet(folder / "000000.parquet")
         return replace(
             self,
@@ -105,7 +107,7 @@ def read_delivery(
     """
     work = Path(tempfile.mkdtemp(prefix="delivery-", dir=spool))
     try:
-        received = receive(chunks, work / "head")
+        received = receive(chunks, work / "received")
     except OSError:
         shutil.rmtree(work)
         raise
@@ -118,7 +120,6 @@ def read_delivery(
         books, reason = Books(work, limits), str(refusal)
     finally:
         (work / "plain").unlink(missing_ok=True)
-        os.truncate(received.path, min(received.size, limits.payload_bytes))
     delivery = _delivery(received, name, books)
     return _balanced(delivery) if reason is None else delivery.refuse(reason)
 
@@ -150,7 +151,8 @@ def _delivery(received: Received, name: str, books: Books) -> Delivery:
         refused=None,
         notes=books.told(),
         is_cut=books.is_cut,
-        head=received.path,
+        received=received.path,
+        payload_bytes=books.limits.payload_bytes,
     )
 
 

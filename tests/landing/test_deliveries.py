@@ -183,6 +183,35 @@ def test_a_large_bad_record_is_kept_whole_whatever_its_file_is_called(events):
     assert (Path(events.lake.root) / kept).read_text() == content
 
 
+def changing_after(landing: Landing, happens) -> Landing:
+    """A landing zone in which something happens to a file as soon as it was read and found unchanged."""
+
+    class Changing(Landing):
+        def is_unchanged(self, table, entry):
+            unchanged = super().is_unchanged(table, entry)
+            happens(Path(self.root) / table / entry.name)
+            return unchanged
+
+    return Changing(landing.root, rest_seconds=0)
+
+
+@pytest.mark.parametrize("happens", [Path.unlink, lambda path: path.write_text("other")], ids=["gone", "changed"])
+def test_what_is_kept_of_a_large_bad_record_is_what_was_read(events, happens):
+    content = "id\n1\n" + "x" * (2 << 20) + ',"' + "\n"
+    write(events, "events", "a.csv", content)
+    land(events.lake, changing_after(events.landing, happens), events.catalog[EVENTS], now=TOMORROW)
+    [kept] = events.lake.scan(DEAD_LETTERS).collect()["kept_at"].to_list()
+    assert (Path(events.lake.root) / kept).read_text() == content
+
+
+def test_a_large_refused_file_is_kept_whole(events):
+    content = "id,id\n" + "x,y\n" * (1 << 19)
+    write(events, "events", "a.csv", content)
+    land_now(events)
+    [kept] = events.lake.scan(DEAD_LETTERS).collect()["kept_at"].to_list()
+    assert (Path(events.lake.root) / kept).read_text() == content
+
+
 # The register
 
 
