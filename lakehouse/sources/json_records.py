@@ -31,7 +31,7 @@ def read_json(path: Path, books: Books, *, required: Collection[str]) -> None:
     """Read a plain file of JSON lines into the books.
 
     Raises:
-        RefusedError: there is no record, or none has a required key.
+        RefusedError: there is no record, or there are objects and none has a required key.
     """
     reader = _JsonReader(books, spelling(required))
     number = 1
@@ -45,7 +45,8 @@ def read_json(path: Path, books: Books, *, required: Collection[str]) -> None:
         number += 1 if isinstance(block, LongLine) else line_count(block)
     if not books.records:
         raise RefusedError("no records: the file holds nothing but blank lines")
-    refuse_missing(books.columns, required)
+    if reader.has_objects:
+        refuse_missing(books.columns, required)
 
 
 class _JsonReader:
@@ -55,6 +56,7 @@ class _JsonReader:
         self._books = books
         self._required = required
         self._places: dict[str, int] = {}
+        self.has_objects = False
 
     def read(self, line: Line) -> None:
         self._books.ends[line.end] += bool(line.end)
@@ -67,6 +69,7 @@ class _JsonReader:
         except _NotARecordError as error:
             self._books.letter(str(error), line.place, line.content, line.size)
             return
+        self.has_objects = True
         values: list[str | None] = [None] * len(self._books.columns)
         for place, value in zip(places, record.values(), strict=True):
             values[place] = value

@@ -212,6 +212,15 @@ def test_a_large_refused_file_is_kept_whole(events):
     assert (Path(events.lake.root) / kept).read_text() == content
 
 
+def test_json_lines_of_which_none_is_a_record_are_a_dead_letter_each(events):
+    write(events, "events", "a.jsonl", '{"id": 1\n[2]\n\nthree\n')
+    report = land_now(events)
+    found = events.lake.scan(DEAD_LETTERS).sort("_offset").select("_offset", "place", "payload").collect().rows()
+    assert found == [(1, "line 1", b'{"id": 1'), (2, "line 2", b"[2]"), (3, "line 4", b"three")]
+    assert (report.refused, report.audits[0].read, report.audits[0].dead) == ((), 3, 3)
+    assert ready(events) == []
+
+
 # The register
 
 
