@@ -11,6 +11,7 @@ from contextlib import suppress
 import polars as pl
 
 from lakehouse.audit import Audit, Provenance
+from lakehouse.dead_letters import DEAD_LETTERS
 from lakehouse.draft import Sheet
 from lakehouse.errors import BusyError
 from lakehouse.lake import Lake, files, scan
@@ -51,6 +52,25 @@ def registered(lake: Lake, table: str) -> dict[Entry, str]:
     found = rows.select("_source", "_modified_at", "size").collect().iter_rows()
     named = ((source.rpartition("#"), moment, size) for source, moment, size in found)
     return {Entry(name, moment, size): digest for (name, _, digest), moment, size in named}
+
+
+def open_letters(lake: Lake) -> dict[str, int]:
+    """How many dead letters of each raw table still ask for something to be done.
+
+    That of a whole file is settled by a later delivery of the same name, which has its own if it is no better.
+    """
+    if lake.open(DEAD_LETTERS) is None:
+        return {}
+    file = pl.col("_source").str.replace("#[^#]*$", "")
+    letters = lake.scan(DEAD_LETTERS).select("table", "_source", "_ingested_at", "_offset", file=file)
+    if lake.open(DELIVERIES) is not None:
+        others = lake.scan(DELIVERIES).select("table", "_source", "_ingested_at", file=file)
+        is_later = pl.col("_ingested_at_right") > pl.col("_ingested_at")
+        pairs = letters.filter(pl.col("_offset").is_null()).join(others, on=["table", "file"])
+        settled = pairs.filter(is_later & (pl.col("_source_right") != pl.col("_source")))
+        letter = ["table", "_source", "_ingested_at", "_offset"]
+        letters = letters.join(settled, on=letter, how="anti", nulls_equal=True)
+    return dict(letters.group_by("table").len().collect().iter_rows())
 
 
 def register(lake: Lake, deliveries: Sequence[Mapping[str, object]], provenance: Provenance) -> None:

@@ -12,7 +12,7 @@ from lakehouse.audit import Audit
 from lakehouse.catalog import Catalog
 from lakehouse.contract import facts
 from lakehouse.dead_letters import DEAD_LETTERS
-from lakehouse.deliveries import DELIVERIES
+from lakehouse.deliveries import DELIVERIES, open_letters
 from lakehouse.environment import Environment
 from lakehouse.errors import SetupError
 from lakehouse.lake import Lake, files
@@ -32,7 +32,7 @@ class TableState:
         version: its Delta version.
         newest: its newest event, or when rows were added last where rows carry no event time.
         freshness: how old that is, and whether that is later than promised.
-        state: `up to date`, or what is behind its inputs; for raw tables what waits in landing or died.
+        state: `up to date`, or what is behind its inputs; for raw tables how many dead letters are open.
     """
 
     table: str
@@ -49,7 +49,7 @@ def tables(here: Environment, now: datetime | None = None) -> list[TableState]:
     """Every table of the lake, layer by layer."""
     moment = now or datetime.now(UTC)
     stale = {part.table: part for part in here.planner().stale()}
-    dead = _dead_letters(here.lake)
+    dead = open_letters(here.lake)
     return [_state(here, name, stale, dead, moment) for name in here.lake.tables()]
 
 
@@ -78,12 +78,6 @@ def _behind(name: str, stale: Mapping[str, Any], dead: Mapping[str, int]) -> str
     if name in dead:
         return f"{dead[name]:,} dead letters"
     return "" if name.startswith("quarantine/") else "up to date"
-
-
-def _dead_letters(lake: Lake) -> dict[str, int]:
-    if lake.open(DEAD_LETTERS) is None:
-        return {}
-    return dict(lake.scan(DEAD_LETTERS).group_by("table").len().collect().iter_rows())
 
 
 def _newest(catalog: Catalog, name: str, handle: DeltaTable) -> date | datetime | None:

@@ -249,6 +249,7 @@ def test_tables_are_listed_layer_by_layer(filled):
         "marts/daily_sales",
         "marts/product_months",
         "quarantine/dead_letters",
+        "quarantine/deliveries",
         "quarantine/staged_invoice_lines",
     ]
 

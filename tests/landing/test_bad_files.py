@@ -1,5 +1,6 @@
 """A bad file is named and kept, the good ones beside it land whole, and nothing that stands in the lake is touched."""
 
+import gzip
 import itertools
 import os
 import subprocess
@@ -10,7 +11,7 @@ from pathlib import Path
 import dagster as dg
 import polars as pl
 import pytest
-from bad_files import BAD, HEADER, PARTLY, REFUSED, TOLERATED, UNREADABLE, Bad, invoice, line
+from bad_files import BAD, HEADER, PARTLY, REFUSED, TOLERATED, UNREADABLE, Bad, invoice, line, parquet
 from lesser_rights import permissions_count
 from support.worlds import bring_up_to_date, contents, land_all, world, write
 
@@ -229,6 +230,50 @@ def test_a_file_lands_once_it_may_be_read(here: Environment) -> None:
     assert [entry.name for entry in news_now(here).ready] == ["forbidden.csv"]
     land_now(here)
     assert rows(here, "forbidden.csv") == 1
+
+
+def test_a_file_that_could_be_read_at_last_is_no_open_matter(here: Environment) -> None:
+    [forbidden] = [bad for bad in UNREADABLE if bad.name == "forbidden.csv"]
+    folder = put(here, forbidden)
+    land_now(here)
+    assert states(here)[RAW] == "1 dead letters"
+    (folder / "forbidden.csv").chmod(0o644)
+    land_now(here)
+    assert states(here)[RAW] == "up to date"
+    assert dead_letters(here).height == 1
+
+
+@pytest.mark.parametrize("bad", REFUSED, ids=lambda bad: bad.name)
+def test_a_refused_file_that_is_delivered_again_mended_is_no_open_matter(here: Environment, bad: Bad) -> None:
+    folder = put(here, bad)
+    land_now(here)
+    land_now(here)
+    assert states(here)[RAW] == "1 dead letters"
+    (folder / bad.name).write_bytes(parquet() if bad.name.endswith("parquet") else zipped_or_plain(bad.name))
+    land_now(here)
+    assert states(here)[RAW] == "up to date"
+    assert dead_letters(here).height == 1
+
+
+def zipped_or_plain(name: str) -> bytes:
+    return gzip.compress(invoice(1, 2)) if name.endswith("gz") else invoice(1, 2)
+
+
+def test_a_refused_file_that_is_delivered_again_refused_is_one_open_matter(here: Environment) -> None:
+    write(here, "invoice_lines", "a.csv", b"")
+    land_now(here)
+    write(here, "invoice_lines", "a.csv", b"a,b\n1,2\n")
+    land_now(here)
+    assert (states(here)[RAW], dead_letters(here).height) == ("1 dead letters", 2)
+
+
+def test_a_record_that_could_not_be_parsed_stays_open_when_its_file_name_comes_again(here: Environment) -> None:
+    [ragged] = [bad for bad in PARTLY if bad.name == "ragged.csv"]
+    folder = put(here, ragged)
+    land_now(here)
+    (folder / "ragged.csv").write_bytes(invoice(1, 2, day="2010-12-03"))
+    land_now(here)
+    assert states(here)[RAW] == "2 dead letters"
 
 
 def test_a_file_in_the_place_of_a_folder_lands(here: Environment) -> None:
