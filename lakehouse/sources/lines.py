@@ -52,12 +52,12 @@ def blocks(path: Path, limits: Limits) -> Iterator[Block]:
         for chunk in _chunks(file, limits.block_bytes):
             rest = chunk
             if long is not None:
-                found = _END.search(chunk)
-                long = long._replace(size=long.size + (found.start() if found else len(chunk)))
-                if not found:
+                content, end, rest = _parted(chunk)
+                long = long._replace(size=long.size + len(content), end=end)
+                if not end:
                     continue
-                yield long._replace(end=found[0])
-                long, rest = None, chunk[found.end() :]
+                yield long
+                long = None
             held += rest
             cut = max(held.rfind(b"\n"), held.rfind(b"\r")) + 1
             if cut:
@@ -69,6 +69,16 @@ def blocks(path: Path, limits: Limits) -> Iterator[Block]:
         yield long
     if held:
         yield held
+
+
+def _parted(chunk: bytes) -> tuple[bytes, bytes, bytes]:
+    """What stands before the first end of a line, that end (empty if there is none), and what stands behind it."""
+    content, end, rest = chunk.partition(b"\n")
+    if b"\r" not in content:
+        return content, end, rest
+    content, _, behind = content.partition(b"\r")
+    is_both = not behind and bool(end)
+    return content, b"\r\n" if is_both else b"\r", rest if is_both else behind + end + rest
 
 
 def _chunks(file: BinaryIO, size: int) -> Iterator[bytes]:
