@@ -11,15 +11,18 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+import polars as pl
+
 from lakehouse.audit import Audit, Provenance
 from lakehouse.batch import Batch
 from lakehouse.deliveries import register
-from lakehouse.errors import LawError, SetupError
+from lakehouse.errors import DataError, LawError, SetupError
 from lakehouse.faults import reached
 from lakehouse.lake import Lake
 from lakehouse.landed import Landed, landed, origin_of
 from lakehouse.publish import Findings, publish
 from lakehouse.reading import collect
+from lakehouse.redaction import redacted
 from lakehouse.retry import retrying
 from lakehouse.sources.landing import Entry, Landing
 from lakehouse.tables import RawTable
@@ -108,6 +111,7 @@ def land(  # noqa: PLR0913
     Raises:
         SetupError: the landing zone does not exist.
         BusyError: it cannot be listed, or other writers kept being faster.
+        DataError: the expression for the day fails; nothing was published.
         LawError: a record is unaccounted for; nothing was published.
     """
     if not isinstance(raw, RawTable):
@@ -190,7 +194,13 @@ def _attempt(  # noqa: PLR0913
                 provenance=provenance,
             )
 
-        audit = publish(lake, sheet, account, rejects=rejects)
+        try:
+            audit = publish(lake, sheet, account, rejects=rejects)
+        except pl.exceptions.PolarsError as error:
+            raise DataError(
+                f"{raw.name}: `day` fails on the data: {redacted(error)}\n"
+                "Next: let it give null where the day cannot be told (strict=False). Nothing was published."
+            ) from None  # the error itself quotes values
         reached("land: published")
         register(lake, batch.recorded, provenance)
         return batch, audit

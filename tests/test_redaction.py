@@ -114,3 +114,13 @@ def test_no_value_is_in_the_error_of_a_table_nor_in_those_that_it_came_from(peop
     assert "Jane" not in str(raised.value)
     assert raised.value.__cause__ is None
     assert raised.value.__suppress_context__
+
+
+def test_no_value_is_in_the_error_of_a_day_that_cannot_be_told(tmp_path):
+    people = raw("people", "People.", columns=("name",), day=NAME.str.to_date("%Y"))
+    here = world(tmp_path, catalog_of(people=people))
+    write(here, "people", "a.csv", "name\nJane Doe\n")
+    with pytest.raises(DataError, match="`day` fails on the data") as raised:
+        land_all(here)
+    assert "Jane" not in str(raised.value)
+    assert here.lake.version("raw/people") is None
