@@ -9,7 +9,7 @@ from lakehouse.account import Account
 from lakehouse.audit import Audit, Provenance
 from lakehouse.contract import Contract, Field, facts
 from lakehouse.draft import Sheet
-from lakehouse.judging import PERIOD, arrived, judge
+from lakehouse.judging import arrived, by_period, judge
 from lakehouse.lake import Lake
 from lakehouse.publish import publish
 from lakehouse.rules import compile_rules
@@ -83,8 +83,7 @@ def ours(csv: Path, target: Path) -> dict[str, int]:
     provenance = Provenance("bench", item.code_version, "bench", {})
     judged = judge(item, compile_rules(LineItem), received, provenance)
     questions = {
-        "read": received.select(pl.lit(None, dtype=pl.Date).alias(PERIOD), rows=pl.col("_offset").max()),
-        "passed": arrived(item, received),
+        "distinct": by_period(item, received, {"rows": pl.len(), **arrived(item, is_input=True)}, is_input=True),
         "strays": pl.LazyFrame({"strays": [0], "whole": [0]}),
         **judged.questions,
     }

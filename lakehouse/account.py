@@ -81,39 +81,38 @@ class Account:
     def _periods(self, findings: Findings) -> dict[Period, dict[str, int]]:
         """The fates of the rows of each period."""
         table = self.judged.table
-        read, judged, broken = (_rows(findings, question) for question in ("read", "judged", "broken"))
-        distinct = _rows(findings, "distinct") if table.distinct else read
-        filtered = _answers(findings, "filtered") if table.leave_out else {}
-        latest = _rows(findings, "latest") if folds(table) else None
+        judged, distinct = _answers(findings, "judged"), _answers(findings, "distinct")
+        read = _answers(findings, "read") if table.distinct else distinct
+        latest = _answers(findings, "latest") if folds(table) else None
         periods: dict[Period, dict[str, int]] = {}
         for period in {*read, *judged}:
-            kept = judged.get(period, 0) - broken.get(period, 0)
-            written = kept if latest is None else latest.get(period, 0)
-            left_out = filtered.get(period, {})
+            counts = judged.get(period, {})
+            kept = counts.get("rows", 0) - counts.get("broke", 0)
+            written = kept if latest is None else _rows(latest, period)
+            left_out = distinct.get(period, {})
             periods[period] = {
-                "read": read.get(period, 0),
+                "read": _rows(read, period),
                 "written": written,
-                "quarantined": broken.get(period, 0),
-                "superseded": read.get(period, 0) - distinct.get(period, 0) + kept - written,
-                **{f"filtered: {name}": left_out.get(name, 0) for name in table.leave_out},
+                "quarantined": counts.get("broke", 0),
+                "superseded": _rows(read, period) - _rows(distinct, period) + kept - written,
+                **{f"filtered: {name}": left_out.get(f"filtered: {name}", 0) for name in table.leave_out},
             }
         return periods
 
     def _rules(self, findings: Findings) -> dict[str, int]:
         """Rows by broken rule, zeros included."""
-        sums = findings.answers["broken"].sum().row(0, named=True)
+        sums = findings.answers["judged"].sum().row(0, named=True)
         return {rule.name: int(sums[f"rule {n}"] or 0) for n, rule in enumerate(self.judged.rules)}
 
     def _prove_writes(self, findings: Findings, audit: Audit) -> None:
-        table, whole = self.judged.table, findings.answers["whole"]
-        if outside := int(whole["outside"].item() or 0):
+        table, judged = self.judged.table, findings.answers["judged"]
+        if outside := int(judged["outside"].sum() or 0):
             raise LawError(
                 f"{table.name} [{self.days}]: {outside:,} rows carry a day outside the days that are made. Nothing was "
                 "published.\nNext: make the transform keep the day that its first input gives a row."
             )
-        passed = findings.answers["passed"]
-        returned = findings.answers["returned"] if table.is_aggregate else whole.select("returned")
-        if set(passed.rows()) != set(returned.rows()):
+        passed, returned = ("passed", "returned") if table.is_aggregate else ("distinct", "judged")
+        if _arrived(findings, passed) != _arrived(findings, returned):
             raise LawError(
                 f"{table.name} [{self.days}]: the transform returned as many rows as it was given, but not the same "
                 "ones. Nothing was published.\nNext: look for rows that are dropped while others are repeated, or that "
@@ -121,13 +120,13 @@ class Account:
             )
         if table.is_aggregate:
             return
-        for kind, judged, written in (
+        for kind, wanted, written in (
             ("written", audit.written, findings.rows),
             ("rejected", audit.quarantined, findings.rejected),
         ):
-            if judged != written:
+            if wanted != written:
                 raise LawError(
-                    f"{table.name} [{self.days}]: {judged:,} rows were to be {kind}, {written:,} are in the files."
+                    f"{table.name} [{self.days}]: {wanted:,} rows were to be {kind}, {written:,} are in the files."
                 )
 
     def _verdict(self, audit: Audit, periods: Mapping[Period, Mapping[str, int]], findings: Findings) -> None:
@@ -156,10 +155,10 @@ class Account:
     def _refusal(self, audit: Audit, refused: Mapping[Period, list[str]], findings: Findings) -> RefusedCommitError:
         """What is refused and why, with examples of the rows that broke the contract."""
         table, several = self.judged.table, len(refused) > 1
-        broken = _answers(findings, "broken")
+        judged = _answers(findings, "judged")
         told: list[str] = []
         for period, problems in islice(refused.items(), _PERIODS_TOLD):
-            counts = broken.get(period, {})
+            counts = judged.get(period, {})
             by_rule = ((rule.name, counts.get(f"rule {n}", 0)) for n, rule in enumerate(self.judged.rules))
             lines = [*problems, *(f"{count:,} x {name}" for name, count in by_rule if count)]
             told += [f"{period}: {line}" for line in lines] if several else lines
@@ -195,9 +194,15 @@ def _answers(findings: Findings, question: str) -> dict[Period, dict[str, int]]:
     return {row[PERIOD]: {name: value or 0 for name, value in row.items() if name != PERIOD} for row in rows}
 
 
-def _rows(findings: Findings, question: str) -> dict[Period, int]:
-    """The number of rows that a question asks for, by period."""
-    return {period: int(answer["rows"]) for period, answer in _answers(findings, question).items()}
+def _rows(answers: Mapping[Period, Mapping[str, int]], period: Period) -> int:
+    """The number of rows of a period; a period without any has no answer."""
+    return int(answers.get(period, {}).get("rows", 0))
+
+
+def _arrived(findings: Findings, question: str) -> dict[Period, int]:
+    """What tells the rows that stand in a frame, by period; periods without any are left out."""
+    told = {period: answer["arrived"] for period, answer in _answers(findings, question).items()}
+    return {period: value for period, value in told.items() if value}
 
 
 def _example(row: Mapping[str, object]) -> str:

@@ -32,7 +32,7 @@ _TRUNCATE: Mapping[Physical, str] = {"day": "1d", "month": "1mo", "year": "1y"}
 _KEEP_THE_LOG = {"delta.logRetentionDuration": "interval 3650 days"}
 _NO_DAY = "__HIVE_DEFAULT_PARTITION__"
 _ROWS_PER_FILE = 5_000_000
-_ROWS_PER_GROUP = 32_768  # each open file buffers one group: this bounds the memory of a write to many partitions
+_ROWS_PER_GROUP = 16_384  # each open file buffers one group: this bounds the memory of a write to many partitions
 
 
 @dataclass(frozen=True)

@@ -61,15 +61,14 @@ def judge(
     kept, broke = judged.filter(pl.col(_OK)), judged.filter(~pl.col(_OK))
     latest = _latest(table, kept)
     rejected = broke.select(_rejected_columns(table, rules, rows.collect_schema(), provenance))
-    breaks = {f"rule {n}": (~rule.holds).sum() for n, rule in enumerate(rules)}
-    questions = {
-        "judged": by_period(table, judged, {"rows": _stand_for(table)}),
-        "broken": by_period(table, broke, {"rows": _stand_for(table), **breaks}),
-        "whole": judged.select(
-            (pl.col(_OK) & _outside(table, keys)).sum().alias("outside"),
-            *(() if table.is_aggregate else (_IDENTITY.alias("returned"),)),
-        ),
+    # One question for all that is asked of these rows: each further reader of a stream holds more of it in memory.
+    asked = {
+        "rows": _stand_for(table, pl.lit(True)),
+        "broke": _stand_for(table, ~pl.col(_OK)),
+        "outside": (pl.col(_OK) & _outside(table, keys)).sum(),
+        **{f"rule {n}": (~pl.col(_OK) & ~rule.holds).sum() for n, rule in enumerate(rules)},
     }
+    questions = {"judged": by_period(table, judged, {**asked, **arrived(table)})}
     if folds(table):
         questions["latest"] = by_period(table, latest, {"rows": pl.len()})
     if table_rules(table):
@@ -94,22 +93,20 @@ def by_period(
     return rows.group_by(table.partitions.start_of(pl.col(day)).alias(PERIOD)).agg(**asked)
 
 
-_IDENTITY = pl.struct(LINEAGE).hash().sum()
-
-
-def arrived(table: DerivedTable, rows: pl.LazyFrame) -> pl.LazyFrame:
-    """Which rows of the first input stand in a frame, told without order: before and after a transform it is the same.
+def arrived(table: DerivedTable, which: pl.Expr | None = None, *, is_input: bool = False) -> dict[str, pl.Expr]:
+    """Which rows of the first input stand in a frame, as an aggregate without order: a transform leaves it as it is.
 
     Rows that keep their origin are told by it. Of aggregates it is told how many rows stand behind each period.
+
+    Args:
+        table: the table that is made.
+        which: only some of the rows.
+        is_input: whether the frame holds rows of the input; of the transform by default.
     """
-    if not table.is_aggregate:
-        return rows.select(_IDENTITY.alias("rows"))
-    if table.partitions is None:
-        return pl.LazyFrame({"rows": []})
-    counts, is_input = facts(table.contract).counts, WINDOW in rows.collect_schema()
-    day = pl.col(WINDOW if is_input else _day_column(table))
-    number = pl.len() if is_input else pl.col(str(counts)).sum()
-    return rows.group_by(day=table.partitions.start_of(day)).agg(rows=number.cast(pl.Int64)).filter(pl.col("rows") != 0)
+    if table.is_aggregate:
+        return {"arrived": pl.len().cast(pl.Int64) if is_input else _stand_for(table, pl.lit(True))}
+    identity = pl.struct(LINEAGE).hash()
+    return {"arrived": (identity if which is None else identity.filter(which)).sum()}
 
 
 def table_rules(table: DerivedTable) -> dict[str, pl.Expr]:
@@ -121,10 +118,12 @@ def table_rules(table: DerivedTable) -> dict[str, pl.Expr]:
     return rules
 
 
-def _stand_for(table: DerivedTable) -> pl.Expr:
+def _stand_for(table: DerivedTable, which: pl.Expr) -> pl.Expr:
     """How many rows of the first input some rows stand for."""
     counts = facts(table.contract).counts
-    return pl.col(counts).cast(pl.Int64).sum() if counts else pl.len().cast(pl.Int64)
+    if counts:
+        return pl.col(counts).cast(pl.Int64).filter(which).sum()
+    return pl.len().cast(pl.Int64) if which.meta.is_literal() else which.sum().cast(pl.Int64)
 
 
 def folds(table: DerivedTable) -> bool:

@@ -135,25 +135,25 @@ def _judged(making: _Making, inputs: Inputs, provenance: Provenance) -> Judged:
     read = unpacked(table, first)
     distinct = _distinct(table, read, making.spool) if table.distinct else read
     left_out = _first_matches(table)
-    kept = distinct.filter(~pl.any_horizontal(left_out.values())) if left_out else distinct
+    stays = ~pl.any_horizontal(left_out.values()) if left_out else None
+    kept = distinct if stays is None else distinct.filter(stays)
     if table.is_sql:
         rows = query.run(making.lake, table.transform(), inputs.views(making.lake), making.spool)
     else:
         rows = table.transform(given(table, kept), *others)
     rules = (*unread_rules(rows.collect_schema()), *_day_rules(table, inputs), *compile_rules(table.contract))
     judged = judge(table, rules, inputs.own(rows), provenance, inputs.keys)
-    own = {"read": inputs.own(read, is_input=True), "distinct": inputs.own(distinct, is_input=True)}
-    asked = {"read": by_period(table, own["read"], {"rows": pl.len()}, is_input=True)}
-    if table.distinct:
-        asked["distinct"] = by_period(table, own["distinct"], {"rows": pl.len()}, is_input=True)
-    if left_out:
-        sums = {name: matched.sum() for name, matched in left_out.items()}
-        asked["filtered"] = by_period(table, own["distinct"], sums, is_input=True)
-    asked["strays"] = inputs.strays(kept)
+    # One question for all that is asked of the same rows: each further reader of a stream holds more of it in memory.
+    of_distinct = {"rows": pl.len(), **{f"filtered: {name}": matched.sum() for name, matched in left_out.items()}}
+    asked = {"strays": inputs.strays(kept)}
     if table.is_aggregate:
-        asked |= {"passed": arrived(table, kept), "returned": arrived(table, inputs.given(rows))}
+        asked["passed"] = by_period(table, kept, arrived(table, is_input=True), is_input=True)
+        asked["returned"] = by_period(table, inputs.given(rows), arrived(table))
     else:
-        asked["passed"] = arrived(table, inputs.own(kept, is_input=True))
+        of_distinct |= arrived(table, stays, is_input=True)
+    asked["distinct"] = by_period(table, inputs.own(distinct, is_input=True), of_distinct, is_input=True)
+    if table.distinct:
+        asked["read"] = by_period(table, inputs.own(read, is_input=True), {"rows": pl.len()}, is_input=True)
     return Judged(judged.table, judged.rules, judged.valid, judged.rejected, {**asked, **judged.questions})
 
 
