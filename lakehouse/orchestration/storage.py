@@ -8,13 +8,14 @@ storage does this already.
 
 from collections.abc import Mapping, Sequence
 from itertools import groupby
+from pathlib import Path
 from typing import Any
 
 from dagster import AssetKey, EventLogEntry
 from dagster._core.events import ASSET_EVENTS
 from dagster._core.storage.event_log.schema import SqlEventLogStorageTable
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
-from dagster._core.storage.sqlite_storage import DagsterSqliteStorage, _event_logs_directory
+from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
 from dagster._serdes import ConfigurableClassData
 
 BATCH_SIZE = "DAGSTER_EVENT_BATCH_SIZE"
@@ -65,7 +66,7 @@ class LakehouseStorage(DagsterSqliteStorage):
 
     def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
         super().__init__(base_dir, inst_data)
-        self._event_log_storage = BatchedEventLog(_event_logs_directory(base_dir))
+        self._event_log_storage = BatchedEventLog(str(Path(base_dir) / "history" / "runs"))
 
     @classmethod
     def from_config_value(
