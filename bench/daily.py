@@ -7,10 +7,10 @@ import polars as pl
 
 from lakehouse.audit import Audit
 from lakehouse.contract import Contract, Field, Instant
-from lakehouse.draft import Sheet
 from lakehouse.lake import Lake
 from lakehouse.publish import publish
 from lakehouse.rules import cast
+from lakehouse.sheet import Sheet
 from lakehouse.tables import EVENT_DATE, ORIGIN, raw, staged
 from lakehouse.windows import Daily
 

@@ -8,11 +8,11 @@ import polars as pl
 from lakehouse.account import Account
 from lakehouse.audit import Audit, Provenance
 from lakehouse.contract import Contract, Field, facts
-from lakehouse.draft import Sheet
 from lakehouse.judging import arrived, by_period, judge
 from lakehouse.lake import Lake
 from lakehouse.publish import publish
 from lakehouse.rules import compile_rules
+from lakehouse.sheet import Sheet
 from lakehouse.tables import DerivedTable
 
 SCHEMA = {

@@ -12,9 +12,9 @@ from uuid import uuid4
 import polars as pl
 
 from lakehouse.dead_letters import COMMENTS, COUNTED, DEAD_LETTERS, SCHEMA
-from lakehouse.draft import Sheet
 from lakehouse.fitting import Columns
 from lakehouse.landed import Origin
+from lakehouse.sheet import Sheet
 from lakehouse.sources.delivery import Delivery
 from lakehouse.sources.landing import Entry
 from lakehouse.tables import EVENT_DATE, ORIGIN, RawTable

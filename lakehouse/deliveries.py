@@ -12,11 +12,11 @@ import polars as pl
 
 from lakehouse.audit import Audit, Provenance
 from lakehouse.dead_letters import DEAD_LETTERS
-from lakehouse.draft import Sheet
 from lakehouse.errors import BusyError
 from lakehouse.lake import Lake, files, scan
 from lakehouse.publish import publish
 from lakehouse.retry import retrying
+from lakehouse.sheet import Sheet
 from lakehouse.sources.landing import Entry
 from lakehouse.tables import ORIGIN
 

@@ -5,11 +5,10 @@ Does not belong here: the verdict on the rows, and the order of commits (`publis
 """
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
 from datetime import date
-from typing import Any, Literal
+from typing import Any
 from uuid import uuid4
 
 import obstore
@@ -23,8 +22,9 @@ from lakehouse.contract import Physical
 from lakehouse.duck import connect
 from lakehouse.errors import BusyError, LawError, SetupError
 from lakehouse.faults import reached
-from lakehouse.lake import Lake, application
-from lakehouse.schemas import delta_schema, evolve
+from lakehouse.lake import Lake, application, files
+from lakehouse.schemas import add_columns, delta_schema, is_another, missing_columns
+from lakehouse.sheet import Sheet
 from lakehouse.statistics import statistics, with_count
 
 _TRUNCATE: Mapping[Physical, str] = {"day": "1d", "month": "1mo", "year": "1y"}
@@ -35,46 +35,6 @@ _ROWS_PER_FILE = 5_000_000
 _ROWS_PER_GROUP = 16_384  # each open file buffers one group: this bounds the memory of a write to many partitions
 
 
-@dataclass(frozen=True)
-class Sheet:
-    """Rows on their way into one table.
-
-    Attributes:
-        table: where they go.
-        rows: exactly the columns of the table.
-        mode: `append` adds them; `replace` puts them in the place of `days`, or of everything.
-        window: the `Date` column that tells a row's day.
-        days: the days that are replaced; None replaces the whole table.
-        physical: the partitioning of the files, from `window`.
-        split_by: a column whose values never share a file, so that file statistics tell them apart.
-        based_on: the version that the caller has read, -1 for none; a later commit to the same place makes this fail.
-        description: what the table is, for the catalogue.
-        comments: what each column is, for the catalogue.
-        hidden: columns without statistics, because they hold personal data.
-        marks: numbers that the commit leaves in the table for the next writer, by name; see `lake.mark`.
-        corrections: for a value of `split_by`, what other columns become in the rows that stand there with it.
-    """
-
-    table: str
-    rows: pl.LazyFrame
-    mode: Literal["append", "replace"]
-    window: str | None = None
-    days: Sequence[date] | None = None
-    physical: Physical | None = None
-    split_by: str | None = None
-    based_on: int | None = None
-    description: str = ""
-    comments: Mapping[str, str] = field(default_factory=dict)
-    hidden: frozenset[str] = frozenset()
-    marks: Mapping[str, int] = field(default_factory=dict)
-    corrections: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-
-    @property
-    def partition(self) -> str | None:
-        """The partition column of the files."""
-        return f"_{self.physical}" if self.physical and self.window else None
-
-
 class Draft:
     """One table's part in a publish: its files while they are not yet committed."""
 
@@ -82,6 +42,8 @@ class Draft:
         self.lake, self.sheet = lake, sheet
         self.handle = self._opened()
         self.schema = sheet.rows.collect_schema()
+        self.wanted = delta_schema(self.schema, sheet.comments, sheet.partition)
+        self.partition_by = [sheet.partition] if sheet.partition else []
         self.slice = self._replaced()
         self.new: list[Any] = []
         self.moved: list[Any] = []
@@ -104,6 +66,34 @@ class Draft:
         if self.sheet.days is None or self.sheet.window is None:
             return slices.whole(self.handle)
         return slices.of_days(self.lake, self.sheet.table, self.handle, self.sheet.window, self.sheet.days)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether no row that stands in the table will stand there afterwards."""
+        if self.handle is None or self.slice is None or self.slice.mixed is not None:
+            return self.handle is None
+        return self.slice.removed.height == len(self.handle.file_uris())
+
+    def prove(self) -> None:
+        """Refuse, before anything is written, rows that do not fit to those that stay.
+
+        Raises:
+            SetupError: the table is partitioned otherwise, or its columns changed and some of its rows would stay.
+        """
+        if self.handle is None:
+            return
+        self._prove_partitioning(self.handle)
+        if not self.is_whole:
+            missing_columns(self.handle, self.sheet, self.wanted, self._standing_days())
+
+    def _standing_days(self) -> str:
+        """The days between which rows stand, as far as the log tells."""
+        low, high = f"min.{self.sheet.window}", f"max.{self.sheet.window}"
+        live = files(self.handle) if self.handle is not None else pl.DataFrame()
+        if not {low, high} <= set(live.columns):
+            return ""
+        first, last = live.select(pl.col(low).min(), pl.col(high).max()).row(0)
+        return f"{first}...{last}"
 
     def sinks(self) -> list[pl.LazyFrame]:
         """The lazy writes: the new rows, and the rows that stay but have to move."""
@@ -185,16 +175,14 @@ class Draft:
         # A creation that delta-rs tries again becomes a second version, past every fence: it has one try.
         tries = 0 if handle is None else None
         properties = CommitProperties({**metadata, "mark": uuid4().hex}, tries, self._fences())
-        partition_by = [self.sheet.partition] if self.sheet.partition else []
-        wanted = delta_schema(self.schema, self.sheet.comments, self.sheet.partition)
         try:
             if handle is None:
                 self.is_doubtful = True
                 create_table_with_add_actions(
                     self.lake.uri(table),
-                    wanted,
+                    self.wanted,
                     self._added(),
-                    partition_by=partition_by,
+                    partition_by=self.partition_by,
                     name=table,
                     configuration=_KEEP_THE_LOG,
                     description=self.sheet.description,
@@ -203,14 +191,8 @@ class Draft:
                 )
                 self.committed = True
                 return 0
-            self._prove_place(handle, partition_by)
-            if evolve(handle, table, wanted):
-                reached("draft: columns added")
-            actions: list[AddAction | RemoveAction] = [*self._added(), *self._removed()]
-            self.is_doubtful = True
-            handle.create_write_transaction(
-                actions, "append", handle.schema(), partition_by or None, commit_properties=properties
-            )
+            self._prove_undisturbed(handle)
+            self._write(handle, properties)
         except CommitFailedError as error:
             self.is_doubtful = False
             raise BusyError(f"{table}: another writer committed first.\nNext: run again. ({error})") from error
@@ -222,16 +204,33 @@ class Draft:
         self.committed = True
         return self._version_of(properties)
 
-    def _prove_place(self, handle: DeltaTable, partition_by: Sequence[str]) -> None:
-        """Refuse to write past a table that is partitioned otherwise, or that changed while all of it was replaced."""
+    def _write(self, handle: DeltaTable, properties: CommitProperties) -> None:
+        """The commit on top of a table; one that leaves no row of it takes the columns of the new rows in the same."""
+        actions: list[AddAction | RemoveAction] = [*self._added()]
+        mode, schema = "append", handle.schema()
+        if self.is_whole and is_another(schema, self.wanted):
+            mode, schema = "overwrite", self.wanted
+        else:
+            actions += self._removed()
+            if add_columns(handle, self.sheet.table, missing_columns(handle, self.sheet, self.wanted)):
+                reached("draft: columns added")
+                schema = handle.schema()
+        self.is_doubtful = True
+        handle.create_write_transaction(actions, mode, schema, self.partition_by or None, commit_properties=properties)
+
+    def _prove_partitioning(self, handle: DeltaTable) -> None:
+        """Refuse to write past a table that is partitioned otherwise."""
         standing = list(handle.metadata().partition_columns)
-        if standing != list(partition_by):
+        if standing != self.partition_by:
             raise SetupError(
                 f"{self.sheet.table}: its files are partitioned by {', '.join(standing) or 'nothing'}, not by "
-                f"{', '.join(partition_by) or 'nothing'}.\nNext: keep `physical`, or give the table a new name."
+                f"{', '.join(self.partition_by) or 'nothing'}.\nNext: keep `physical`, or give the table a new name."
             )
-        is_whole = self.slice is not None and self.sheet.days is None
-        if is_whole and self.lake.version(self.sheet.table) != handle.version():
+
+    def _prove_undisturbed(self, handle: DeltaTable) -> None:
+        """Refuse to go on when the table changed while all of it was replaced."""
+        is_all = self.slice is not None and self.sheet.days is None and not self.sheet.corrections
+        if is_all and self.lake.version(self.sheet.table) != handle.version():
             raise BusyError(f"{self.sheet.table}: another writer committed first.\nNext: run again.")
 
     def _version_of(self, properties: CommitProperties) -> int:

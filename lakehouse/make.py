@@ -18,7 +18,6 @@ from lakehouse.audit import Audit, Provenance, RefusedCommitError
 from lakehouse.catalog import Catalog, given, unpacked
 from lakehouse.contract import columns, facts
 from lakehouse.contract_version import version
-from lakehouse.draft import Sheet
 from lakehouse.errors import DataError, SetupError
 from lakehouse.inputs import Inputs, read_inputs
 from lakehouse.judging import Judged, arrived, by_period, judge, period
@@ -27,6 +26,7 @@ from lakehouse.publish import publish
 from lakehouse.redaction import redacted
 from lakehouse.retry import retrying
 from lakehouse.rules import Rule, compile_rules, unread_rules
+from lakehouse.sheet import Sheet
 from lakehouse.tables import LINEAGE, WINDOW, DerivedTable
 from lakehouse.windows import Days
 
@@ -207,6 +207,7 @@ def _sheet(table: DerivedTable, judged: Judged, keys: tuple[date, ...] | None, b
         description=table.description,
         comments={c.name: f"{c.description}{f' [{c.unit}]' if c.unit else ''}" for c in described},
         hidden=frozenset(c.name for c in described if c.pii),
+        required=frozenset(c.name for c in described if not c.nullable),
     )
 
 

@@ -14,9 +14,10 @@ from datetime import UTC, datetime
 import polars as pl
 
 from lakehouse.audit import METADATA, Audit
-from lakehouse.draft import Draft, Sheet
+from lakehouse.draft import Draft
 from lakehouse.faults import reached
 from lakehouse.lake import Lake
+from lakehouse.sheet import Sheet
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,7 @@ def publish(
         The audit as it was stored, with the version that now carries it.
 
     Raises:
+        SetupError: the columns of a table changed, and rows would stay that do not have them; nothing was published.
         BusyError: another writer was faster; nothing was published.
         LawError: the books do not balance; nothing was published.
     """
@@ -60,6 +62,7 @@ def publish(
     with ExitStack() as undo:
         drafts = [Draft(lake, wanted) for wanted in (sheet, rejects) if wanted is not None]
         for draft in drafts:
+            draft.prove()
             undo.callback(draft.discard)
         main, findings = drafts[0], _write(drafts, asked)
         reached("publish: files written")

@@ -7,6 +7,7 @@ from deltalake import DeltaTable, Field, Schema
 from deltalake.schema import ArrayType, PrimitiveType, StructType
 
 from lakehouse.errors import BusyError, SetupError, listed
+from lakehouse.sheet import Sheet
 
 _PRIMITIVES: dict[type[pl.DataType], str] = {
     pl.String: "string",
@@ -50,26 +51,55 @@ def delta_schema(schema: Mapping[str, pl.DataType], comments: Mapping[str, str],
     return Schema([*fields, Field(partition, PrimitiveType("date"))] if partition else fields)
 
 
-def evolve(handle: DeltaTable, table: str, wanted: Schema) -> bool:
-    """Add the columns that a table does not have yet; rows that stand there hold null in them.
+def is_another(standing: Schema, wanted: Schema) -> bool:
+    """Whether a table's columns, by name and type, are not those of its new rows."""
+    return {(field.name, str(field.type)) for field in standing.fields} != {
+        (field.name, str(field.type)) for field in wanted.fields
+    }
 
-    Returns:
-        Whether there were any; they are a commit of their own.
+
+def missing_columns(handle: DeltaTable, sheet: Sheet, wanted: Schema, standing_days: str = "") -> list[Field]:
+    """The columns that a table does not have yet; rows that stay in it will hold null in them.
+
+    Args:
+        handle: the table.
+        sheet: what is to be written beside rows that stay.
+        wanted: its columns.
+        standing_days: the days between which rows stand, for the message.
 
     Raises:
-        SetupError: a column would change its type.
-        BusyError: somebody else committed meanwhile.
+        SetupError: a column would change its type, or rows that stay would not keep the table's promise.
     """
     standing = {field.name: field for field in handle.schema().fields}
-    changed = [
+    missing = [field for field in wanted.fields if field.name not in standing]
+    problems = [
         f"{field.name} is {standing[field.name].type.type} in the table and {field.type.type} in the new rows"
         for field in wanted.fields
         if field.name in standing and standing[field.name].type != field.type
     ]
-    if changed:
-        next_step = "keep the type, or give the column a new name; a rebuilt table may change it."
-        raise SetupError(listed(f"{table}: columns would change their type.", changed, next_step))
-    missing = [field for field in wanted.fields if field.name not in standing]
+    if sheet.required is not None:
+        gone = standing.keys() - {field.name for field in wanted.fields}
+        problems += [f"{name} stands in the table, and is no column of its contract" for name in sorted(gone)]
+        problems += [
+            f"{field.name} must not be null, and the rows that stay do not have it"
+            for field in missing
+            if field.name in sheet.required
+        ]
+    if problems:
+        at_once = f" from {standing_days}" if standing_days else ""
+        next_step = f"make all that stands in it{at_once} again in one run, or keep the columns as they were."
+        raise SetupError(
+            listed(f"{sheet.table}: its columns changed, but not all of its rows are replaced.", problems, next_step)
+        )
+    return missing
+
+
+def add_columns(handle: DeltaTable, table: str, missing: list[Field]) -> bool:
+    """Add columns to a table; whether there were any. They are a commit of their own.
+
+    Raises:
+        BusyError: somebody else committed meanwhile.
+    """
     if missing:
         before = handle.version()
         handle.alter.add_columns(missing)

@@ -8,11 +8,12 @@ import pytest
 from deltalake import write_deltalake
 
 from lakehouse.audit import METADATA, Audit, Provenance
-from lakehouse.draft import Draft, Sheet
+from lakehouse.draft import Draft
 from lakehouse.errors import BusyError, DataError, LawError, SetupError
 from lakehouse.lake import Lake, files
 from lakehouse.landed import landed
 from lakehouse.publish import publish
+from lakehouse.sheet import Sheet
 from lakehouse.staleness import audit_of
 
 TABLE = "staged/orders"
@@ -148,7 +149,7 @@ def test_a_failed_commit_of_the_table_takes_its_files_away(lake):
     publish(lake, sheet(), accepted)
     before = parquet(lake)
     with pytest.raises(SetupError):
-        publish(lake, sheet(ROWS.with_columns(text=1)), accepted)
+        publish(lake, sheet(ROWS.with_columns(text=1), "append"), accepted)
     assert parquet(lake) == before
 
 
@@ -196,10 +197,18 @@ def test_columns_that_are_no_longer_written_stay_and_hold_null(lake):
 def test_a_changed_type_is_refused_with_every_column_that_would_change(lake):
     publish(lake, sheet(), accepted)
     with pytest.raises(SetupError) as refusal:
-        publish(lake, sheet(ROWS.with_columns(text=1, day=pl.lit("x"))), accepted)
+        publish(lake, sheet(ROWS.with_columns(text=1, day=pl.lit("x")), "append"), accepted)
     assert "day is date in the table and string" in str(refusal.value)
     assert "text is string in the table and integer" in str(refusal.value)
     assert lake.version(TABLE) == 0
+
+
+def test_a_replacement_of_everything_takes_the_columns_of_the_new_rows_in_the_same_commit(lake):
+    publish(lake, sheet(), accepted)
+    publish(lake, sheet(ROWS.select("day", text=pl.lit(1, pl.Int64), more=pl.lit("x"))), accepted)
+    assert lake.version(TABLE) == 1
+    assert lake.scan(TABLE).collect_schema() == pl.Schema({"day": pl.Date, "text": pl.Int64, "more": pl.String})
+    assert lake.scan(TABLE, 0).collect().height == 2
 
 
 @pytest.mark.parametrize("physical", ["day", None])

@@ -11,9 +11,9 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from lakehouse.audit import Audit
-from lakehouse.draft import Sheet
 from lakehouse.lake import Lake, files
 from lakehouse.publish import publish
+from lakehouse.sheet import Sheet
 from lakehouse.slices import of_days, whole
 
 TABLE = "staged/visits"

@@ -10,10 +10,10 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from lakehouse.audit import Audit
-from lakehouse.draft import Sheet
 from lakehouse.duck import connect, quoted
 from lakehouse.lake import Lake
 from lakehouse.publish import publish
+from lakehouse.sheet import Sheet
 
 TABLE = "staged/values"
 LONG = 256

@@ -1,18 +1,23 @@
 """Law 5: no version that a reader sees breaks its contract, and no write touches a row outside its days."""
 
+from dataclasses import replace
 from random import Random
 
 import polars as pl
 import pytest
 from polars import col
-from support.worlds import bring_up_to_date, contents, deliver, world
+from support.worlds import bring_up_to_date, catalog_of, contents, deliver, world
 from tills import (
+    JUNE,
+    Sale,
+    ShopDay,
     by_day,
     files_of,
     june,
     lines,
     live_files,
     only,
+    raw_sales,
     redo,
     rows,
     sell,
@@ -24,11 +29,11 @@ from tills import (
 )
 
 from lakehouse.audit import RefusedCommitError
-from lakehouse.contract import facts
-from lakehouse.errors import DataError
+from lakehouse.contract import Field, facts
+from lakehouse.errors import DataError, SetupError
 from lakehouse.lake import files
 from lakehouse.overview import audits
-from lakehouse.tables import DerivedTable
+from lakehouse.tables import DerivedTable, staged
 from lakehouse.windows import Days
 
 
@@ -165,6 +170,120 @@ def test_a_rule_of_the_table_is_asked_of_each_day(tmp_path):
     redo(here, "staged/sales")
     assert redo(here, "marts/shop_days").held == {june(4): "the table rule 'amounts are finite' does not hold"}
     assert [row[0] for row in rows(here, "marts/shop_days")] == [june(3), june(5)]
+
+
+class Weighed(ShopDay):
+    """Sales of a shop on a day, with a column that each row must have."""
+
+    weight: float
+
+    class Table:
+        key = ("sold_on", "shop")
+        window = "sold_on"
+        counts = "sales"
+        max_quarantined = 0.0
+
+
+class Noted(ShopDay):
+    """Sales of a shop on a day, with a column that a row may have."""
+
+    note: str = Field(nullable=True)
+
+    class Table:
+        key = ("sold_on", "shop")
+        window = "sold_on"
+        counts = "sales"
+        max_quarantined = 0.0
+
+
+def weighed(sales):
+    return by_day(sales).with_columns(weight=pl.lit(1.0))
+
+
+def under(here, catalog):
+    """The same lake under other declarations."""
+    return replace(here, catalog=catalog)
+
+
+@pytest.fixture
+def three_days(tmp_path):
+    """Sales by day, of three days."""
+    here = world(tmp_path, with_days(by_day))
+    sell(here, "a", *(lines(day, 1, 2, first=10 * day) for day in (3, 4, 5)))
+    bring_up_to_date(here)
+    return here
+
+
+def test_a_column_that_must_not_be_null_is_refused_for_some_days_and_taken_for_all(three_days):
+    here = under(three_days, with_days(weighed, Weighed))
+    before = (contents(here), here.lake.version("marts/shop_days"), files_of(here, "marts/shop_days"))
+    with pytest.raises(SetupError) as refused:
+        redo(here, "marts/shop_days", only(4))
+    assert "weight must not be null, and the rows that stay do not have it" in str(refused.value)
+    assert "2024-06-03...2024-06-05" in str(refused.value)
+    assert (contents(here), here.lake.version("marts/shop_days"), files_of(here, "marts/shop_days")) == before
+    redo(here, "marts/shop_days", only(3, 5))
+    assert here.lake.scan("marts/shop_days").collect()["weight"].to_list() == [1.0] * 3
+
+
+def test_a_column_that_left_the_contract_goes_with_the_last_row_that_has_it(tmp_path):
+    here = world(tmp_path, with_days(weighed, Weighed))
+    sell(here, "a", *(lines(day, 1, 2, first=10 * day) for day in (3, 4, 5)))
+    bring_up_to_date(here)
+    here = under(here, with_days(by_day))
+    with pytest.raises(SetupError, match="weight stands in the table, and is no column of its contract"):
+        redo(here, "marts/shop_days", only(4))
+    redo(here, "marts/shop_days")
+    assert "weight" not in here.lake.scan("marts/shop_days").collect_schema()
+    assert "weight" in here.lake.scan("marts/shop_days", 0).collect_schema()
+
+
+def test_a_column_that_may_be_null_comes_with_the_first_day_that_has_it(three_days):
+    here = under(three_days, with_days(lambda sales: by_day(sales).with_columns(note=pl.lit("x")), Noted))
+    redo(here, "marts/shop_days", only(4))
+    assert here.lake.scan("marts/shop_days").collect().sort("sold_on")["note"].to_list() == [None, "x", None]
+
+
+def test_a_column_of_another_type_is_taken_with_all_days_in_one_version(three_days):
+    class Rounded(ShopDay):
+        """Sales of a shop on a day, in whole pounds."""
+
+        amount: pl.Int64  # type: ignore[assignment]
+
+        class Table:
+            key = ("sold_on", "shop")
+            window = "sold_on"
+            counts = "sales"
+            max_quarantined = 0.0
+
+    rounded = with_days(lambda sales: by_day(sales).with_columns(col("amount").cast(pl.Int64)), Rounded)
+    here, before = under(three_days, rounded), three_days.lake.version("marts/shop_days")
+    with pytest.raises(SetupError, match="amount is double in the table and long in the new rows"):
+        redo(here, "marts/shop_days", only(4))
+    redo(here, "marts/shop_days")
+    assert here.lake.version("marts/shop_days") == before + 1
+    assert here.lake.scan("marts/shop_days").collect()["amount"].to_list() == [3, 3, 3]
+
+
+def test_a_refused_change_of_columns_leaves_quarantine_as_it_was(open_shop):
+    class Tilled(Sale):
+        """One sale, with the till."""
+
+        till: str
+
+        class Table:
+            window = "sold_on"
+            max_quarantined = 0.5
+
+    def sales(raw_sales):
+        return typed(raw_sales).with_columns(till=pl.lit("first"))
+
+    sell(open_shop, "b", lines(4, -1, first=90))
+    take(open_shop)
+    here = under(open_shop, catalog_of(raw_sales=raw_sales, sales=staged(Tilled, partitions=JUNE)(sales)))
+    with pytest.raises(SetupError, match="till must not be null"):
+        redo(here, "staged/sales", only(4))
+    assert here.lake.version("quarantine/staged_sales") is None
 
 
 def test_a_refused_day_does_not_hold_up_the_others(open_shop):

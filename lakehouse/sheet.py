@@ -1,0 +1,53 @@
+"""Rows on their way into one table, and what the table has to know to take them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any, Literal
+
+import polars as pl
+
+from lakehouse.contract import Physical
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """Rows on their way into one table.
+
+    Attributes:
+        table: where they go.
+        rows: exactly the columns of the table.
+        mode: `append` adds them; `replace` puts them in the place of `days`, or of everything.
+        window: the `Date` column that tells a row's day.
+        days: the days that are replaced; None replaces the whole table.
+        physical: the partitioning of the files, from `window`.
+        split_by: a column whose values never share a file, so that file statistics tell them apart.
+        based_on: the version that the caller has read, -1 for none; a later commit to the same place makes this fail.
+        description: what the table is, for the catalogue.
+        comments: what each column is, for the catalogue.
+        hidden: columns without statistics, because they hold personal data.
+        required: columns in which no row of the table may be null; with them the columns are exactly those of the rows.
+            None lets columns come and go.
+        marks: numbers that the commit leaves in the table for the next writer, by name; see `lake.mark`.
+        corrections: for a value of `split_by`, what other columns become in the rows that stand there with it.
+    """
+
+    table: str
+    rows: pl.LazyFrame
+    mode: Literal["append", "replace"]
+    window: str | None = None
+    days: Sequence[date] | None = None
+    physical: Physical | None = None
+    split_by: str | None = None
+    based_on: int | None = None
+    description: str = ""
+    comments: Mapping[str, str] = field(default_factory=dict)
+    hidden: frozenset[str] = frozenset()
+    required: frozenset[str] | None = None
+    marks: Mapping[str, int] = field(default_factory=dict)
+    corrections: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    @property
+    def partition(self) -> str | None:
+        """The partition column of the files."""
+        return f"_{self.physical}" if self.physical and self.window else None
