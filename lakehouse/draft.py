@@ -22,10 +22,11 @@ from lakehouse.contract import Physical
 from lakehouse.duck import connect
 from lakehouse.errors import BusyError, LawError, SetupError
 from lakehouse.faults import reached
-from lakehouse.lake import Lake, application, files
+from lakehouse.lake import Lake, application
 from lakehouse.schemas import add_columns, delta_schema, is_another, missing_columns
 from lakehouse.sheet import Sheet
 from lakehouse.statistics import statistics, with_count
+from lakehouse.stragglers import Stragglers
 
 _TRUNCATE: Mapping[Physical, str] = {"day": "1d", "month": "1mo", "year": "1y"}
 # What each period was made from is told by the audits in the log, so the log is kept.
@@ -48,6 +49,7 @@ class Draft:
         self.new: list[Any] = []
         self.moved: list[Any] = []
         self.placed: list[str] = []
+        self.stragglers: list[tuple[Stragglers, list[Any]]] = []
         self.committed = False
         self.is_doubtful = False
 
@@ -84,16 +86,7 @@ class Draft:
             return
         self._prove_partitioning(self.handle)
         if not self.is_whole:
-            missing_columns(self.handle, self.sheet, self.wanted, self._standing_days())
-
-    def _standing_days(self) -> str:
-        """The days between which rows stand, as far as the log tells."""
-        low, high = f"min.{self.sheet.window}", f"max.{self.sheet.window}"
-        live = files(self.handle) if self.handle is not None else pl.DataFrame()
-        if not {low, high} <= set(live.columns):
-            return ""
-        first, last = live.select(pl.col(low).min(), pl.col(high).max()).row(0)
-        return f"{first}...{last}"
+            missing_columns(self.handle, self.sheet, self.wanted)
 
     def sinks(self) -> list[pl.LazyFrame]:
         """The lazy writes: the new rows, and the rows that stay but have to move."""
@@ -108,10 +101,22 @@ class Draft:
             return None
         return self.slice.mixed.select((~self.slice.stays).sum())
 
+    def last_sinks(self) -> list[pl.LazyFrame]:
+        """The lazy writes of what the first ones left over, as a few rows of rare partitions are."""
+        left = [(one.left_over(), done) for one, done in self.stragglers]
+        return [self._write_lazily(rows.lazy(), done) for rows, done in left if rows is not None]
+
     def _sink(self, rows: pl.LazyFrame, done: list[Any]) -> pl.LazyFrame:
+        partition, physical = self.sheet.partition, self.sheet.physical
+        if partition and physical:
+            rows = rows.with_columns(pl.col(str(self.sheet.window)).dt.truncate(_TRUNCATE[physical]).alias(partition))
+            stragglers = Stragglers(partition)
+            self.stragglers.append((stragglers, done))
+            rows = stragglers.removed_from(rows)
+        return self._write_lazily(rows, done)
+
+    def _write_lazily(self, rows: pl.LazyFrame, done: list[Any]) -> pl.LazyFrame:
         partition, sheet = self.sheet.partition, self.sheet
-        if partition and sheet.physical:
-            rows = rows.with_columns(pl.col(str(sheet.window)).dt.truncate(_TRUNCATE[sheet.physical]).alias(partition))
         key = partition or sheet.split_by
 
         def place(file: Any) -> str:  # noqa: ANN401
@@ -192,7 +197,7 @@ class Draft:
                 self.committed = True
                 return 0
             self._prove_undisturbed(handle)
-            self._write(handle, properties)
+            self._commit_on(handle, properties)
         except CommitFailedError as error:
             self.is_doubtful = False
             raise BusyError(f"{table}: another writer committed first.\nNext: run again. ({error})") from error
@@ -204,7 +209,7 @@ class Draft:
         self.committed = True
         return self._version_of(properties)
 
-    def _write(self, handle: DeltaTable, properties: CommitProperties) -> None:
+    def _commit_on(self, handle: DeltaTable, properties: CommitProperties) -> None:
         """The commit on top of a table; one that leaves no row of it takes the columns of the new rows in the same."""
         actions: list[AddAction | RemoveAction] = [*self._added()]
         mode, schema = "append", handle.schema()

@@ -86,12 +86,13 @@ def publish(
 
 
 def _write(drafts: Sequence[Draft], questions: Mapping[str, pl.LazyFrame]) -> Findings:
-    """One streaming pass: every file of every table, and the answers to every question."""
+    """One streaming pass: every file of every table, and the answers to every question; then what it left over."""
     sinks = [sink for draft in drafts for sink in draft.sinks()]
     losses = [(draft, lost) for draft in drafts if (lost := draft.lost()) is not None]
     reached("publish: before files")
     frames = [*sinks, *questions.values(), *(lost for _, lost in losses)]
     results = pl.collect_all(frames, engine="streaming")[len(sinks) :]
+    pl.collect_all([sink for draft in drafts for sink in draft.last_sinks()], engine="streaming")
     for (draft, _), result in zip(losses, results[len(questions) :], strict=True):
         draft.check_carried(int(result.item() or 0))
     rows = [sum(file.num_rows for file in draft.new) for draft in drafts]

@@ -7,6 +7,7 @@ from deltalake import DeltaTable, Field, Schema
 from deltalake.schema import ArrayType, PrimitiveType, StructType
 
 from lakehouse.errors import BusyError, SetupError, listed
+from lakehouse.lake import files
 from lakehouse.sheet import Sheet
 
 _PRIMITIVES: dict[type[pl.DataType], str] = {
@@ -58,14 +59,13 @@ def is_another(standing: Schema, wanted: Schema) -> bool:
     }
 
 
-def missing_columns(handle: DeltaTable, sheet: Sheet, wanted: Schema, standing_days: str = "") -> list[Field]:
+def missing_columns(handle: DeltaTable, sheet: Sheet, wanted: Schema) -> list[Field]:
     """The columns that a table does not have yet; rows that stay in it will hold null in them.
 
     Args:
         handle: the table.
         sheet: what is to be written beside rows that stay.
         wanted: its columns.
-        standing_days: the days between which rows stand, for the message.
 
     Raises:
         SetupError: a column would change its type, or rows that stay would not keep the table's promise.
@@ -86,12 +86,19 @@ def missing_columns(handle: DeltaTable, sheet: Sheet, wanted: Schema, standing_d
             if field.name in sheet.required
         ]
     if problems:
-        at_once = f" from {standing_days}" if standing_days else ""
-        next_step = f"make all that stands in it{at_once} again in one run, or keep the columns as they were."
+        next_step = f"make all{_standing_days(handle, sheet)} again in one run, or keep the columns as they were."
         raise SetupError(
             listed(f"{sheet.table}: its columns changed, but not all of its rows are replaced.", problems, next_step)
         )
     return missing
+
+
+def _standing_days(handle: DeltaTable, sheet: Sheet) -> str:
+    """The days between which rows stand, as far as the log tells."""
+    bounds, live = (f"min.{sheet.window}", f"max.{sheet.window}"), files(handle)
+    if not set(bounds) <= set(live.columns):
+        return " that stands in it"
+    return f" that stands in it ({live[bounds[0]].min()!s}...{live[bounds[1]].max()!s})"
 
 
 def add_columns(handle: DeltaTable, table: str, missing: list[Field]) -> bool:
