@@ -70,10 +70,6 @@ class Catalog:
             )
         return found
 
-    def readers(self, name: str) -> list[DerivedTable]:
-        """The tables that read a table directly."""
-        return [table for table in self.derived if name in self.inputs(table).values()]
-
 
 def collect(modules: Iterable[ModuleType]) -> Catalog:
     """The catalogue of everything that some modules declare, proved.
