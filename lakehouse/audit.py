@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, date, datetime
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from lakehouse.errors import DataError, LawError, listed
 from lakehouse.windows import Days
 
@@ -139,16 +141,27 @@ class Audit:
 
     @classmethod
     def from_metadata(cls, stored: Mapping[str, Any], version: int) -> "Audit":
-        """The audit that a commit stores."""
+        """The audit that a commit stores; what this version of the software does not know of is ignored.
+
+        Raises:
+            ValueError: it is not an audit.
+        """
         values = dict(stored)
-        values["days"] = Days(*map(date.fromisoformat, values["days"])) if values["days"] else None
-        values["made"] = tuple(Days(*map(date.fromisoformat, span)) for span in values["made"])
-        values["untouched"] = tuple(map(date.fromisoformat, values["untouched"]))
-        values["held"] = {date.fromisoformat(day): reason for day, reason in values.get("held", {}).items()}
-        values["made_at"] = datetime.fromisoformat(values["made_at"])
-        values["notes"] = tuple(values["notes"])
-        values["provenance"] = Provenance(**values["provenance"])
-        return cls(**values, version=version)
+        values["days"] = _span(values["days"]) if values.get("days") else None
+        values["made"] = _spans(values.get("made", []))
+        return replace(_STORED.validate_python(values), version=version)
+
+
+_STORED = TypeAdapter(Audit)
+
+
+def _spans(stored: Any) -> Any:  # noqa: ANN401
+    return [_span(ends) for ends in stored] if isinstance(stored, list) else stored
+
+
+def _span(ends: Any) -> Any:  # noqa: ANN401
+    """A span as its two ends; what is none stays what it is, and is found out after."""
+    return {"first": ends[0], "last": ends[1]} if isinstance(ends, list) and len(ends) == 2 else ends  # noqa: PLR2004
 
 
 def total(audits: Iterable[Audit]) -> dict[str, int]:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import date
 from typing import Any
 
@@ -22,7 +23,11 @@ Touched = frozenset[date | None] | None
 def audit_of(commit: Commit) -> Audit | None:
     """The audit that a commit carries, if it is one of ours."""
     stored = commit.info.get(METADATA)
-    return Audit.from_metadata(stored, commit.version) if isinstance(stored, Mapping) else None
+    if not isinstance(stored, Mapping):
+        return None
+    with suppress(ValueError):
+        return Audit.from_metadata(stored, commit.version)
+    return None
 
 
 def changes_rows(commit: Commit) -> bool:

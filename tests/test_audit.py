@@ -54,6 +54,47 @@ def test_figures_by_period_are_not_stored():
     assert Audit.from_metadata(audit.to_metadata(), 3) == replace(audit, by_period={}, version=3)
 
 
+def stored(**other: object) -> dict[str, object]:
+    """The stored form of an audit, some of it replaced."""
+    return Audit("staged/t", "replace", 1, 1).to_metadata() | other
+
+
+def test_what_another_version_of_this_software_stored_besides_is_ignored():
+    found = Audit.from_metadata(stored(mood="good", provenance={"run_id": "r", "weather": "fine"}), 3)
+    assert (found.read, found.provenance) == (1, Provenance("r"))
+
+
+@pytest.mark.parametrize("lost", ["days", "made", "untouched", "made_at", "notes", "provenance"])
+def test_what_another_version_of_this_software_did_not_store_is_as_if_nothing_were_said(lost):
+    values = stored()
+    del values[lost]
+    assert Audit.from_metadata(values, 3).read == 1
+
+
+MALFORMED = [
+    {},
+    {"read": 1},
+    stored(read=None),
+    stored(read="many"),
+    stored(days=["2024-01-01"]),
+    stored(days="soon"),
+    stored(made=[["2024-01-01", "never"]]),
+    stored(made={"a": 1}),
+    stored(made=7),
+    stored(filtered=["a"]),
+    stored(rules={"a": None}),
+    stored(made_at="yesterday"),
+    stored(provenance=None),
+    stored(provenance={"inputs": {"raw/t": "latest"}}),
+]
+
+
+@pytest.mark.parametrize("values", MALFORMED)
+def test_what_cannot_be_an_audit_is_told_apart(values):
+    with pytest.raises(ValueError, match="validation error"):
+        Audit.from_metadata(values, 3)
+
+
 def test_an_audit_that_adds_up_is_balanced():
     audit = Audit("staged/t", "replace", 15, 1, quarantined=2, superseded=3, filtered={"a": 2, "b": 3}, dead=4)
     assert audit.balanced() is audit

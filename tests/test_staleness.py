@@ -1,5 +1,6 @@
 """What is stale: exactly the periods whose inputs changed since they were made, whoever changed them."""
 
+import json
 import shutil
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -12,6 +13,7 @@ from support.worlds import NOW, catalog_of, land_all, world, write
 from lakehouse.contract import Contract, Field
 from lakehouse.environment import Environment
 from lakehouse.make import make
+from lakehouse.overview import audits
 from lakehouse.rules import cast
 from lakehouse.staleness import Planner, Stale
 from lakehouse.tables import mart, raw, staged
@@ -317,6 +319,19 @@ def test_a_raw_table_beside_the_first_input_makes_every_day_stale(here):
     write(here, "marks", "b.csv", f"day,mark\n{day(5)},y\n")
     land_all(here)
     assert numbers(stale(here, "marts/marked")) == [*range(10), 40]
+
+
+@pytest.mark.parametrize("audit", [{}, {"table": "staged/events"}, {"made": "all"}, 7, "none", [1]])
+def test_a_commit_whose_audit_cannot_be_read_is_one_of_another_program(here, audit):
+    here.lake.open("staged/events").delete(f"n = 1 AND event_date = DATE '{day(4)}'")
+    entry = Path(here.lake.uri("staged/events")) / "_delta_log" / f"{1:020}.json"
+    actions = [json.loads(line) for line in entry.read_text().splitlines()]
+    for info in (action["commitInfo"] for action in actions if "commitInfo" in action):
+        info["audit"] = audit
+    entry.write_text("".join(f"{json.dumps(action)}\n" for action in actions))
+    assert stale(here, "staged/events") is None
+    assert 4 not in numbers(stale(here, "marts/days"))
+    assert [one.version for one in audits(here, "staged/events")] == [0]
 
 
 def foreign(here: Environment, days, **options) -> None:
