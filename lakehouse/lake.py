@@ -43,6 +43,19 @@ class Commit:
 
 
 @dataclass(frozen=True)
+class LogTail:
+    """The entries of a table's log that follow each other without a gap up to the latest.
+
+    Attributes:
+        after: the version after which none is missing.
+        commits: the entries, oldest first.
+    """
+
+    after: int
+    commits: tuple[Commit, ...] = ()
+
+
+@dataclass(frozen=True)
 class Lake:
     """A root URI, a folder or a bucket, under which every table stands as `<layer>/<table>`.
 
@@ -109,12 +122,18 @@ class Lake:
 
     def log(self, table: str, *, after: int = -1) -> list[Commit] | None:
         """The log entries after a version, oldest first; None when the log no longer reaches back that far."""
+        tail = self.log_tail(table, after=after)
+        return list(tail.commits) if tail.after <= after else None
+
+    def log_tail(self, table: str, *, after: int = -1) -> LogTail:
+        """The log entries after a version, or after the last one that has been cleaned up."""
         latest = self.version(table)
         if latest is None or latest <= after:
-            return []
+            return LogTail(after)
         # A commit that came in between the two looks is for the next call.
-        entries = [entry for entry in self.log_left(table, after=after) if entry.version <= latest]
-        return entries if [entry.version for entry in entries] == list(range(after + 1, latest + 1)) else None
+        left = {entry.version: entry for entry in self.log_left(table, after=after) if entry.version <= latest}
+        known = max((version for version in range(after + 1, latest + 1) if version not in left), default=after)
+        return LogTail(known, tuple(left[version] for version in range(known + 1, latest + 1)))
 
     def log_left(self, table: str, *, after: int = -1) -> list[Commit]:
         """The log entries after a version that have not been cleaned up, oldest first."""

@@ -1,13 +1,13 @@
 """What has to be made again: the periods whose inputs changed after they were made, as the Delta logs tell it.
 
-Belongs here: what each period was made from, and the comparison with the days that commits touched (`touched.py`).
-It does not matter whether a sensor saw a commit; without a log that reaches back, everything counts as stale.
+Belongs here: the comparison of what each period was made from (`made.py`) with the days that commits touched since
+(`touched.py`). It does not matter whether a sensor saw a commit. What a cleaned-up log no longer tells counts as stale
+until it is made once more.
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
-from typing import Any
 
 import polars as pl
 from deltalake.exceptions import DeltaError
@@ -16,8 +16,9 @@ from lakehouse.catalog import Catalog
 from lakehouse.contract import facts
 from lakehouse.errors import SetupError
 from lakehouse.lake import Commit, Lake
+from lakehouse.made import Made, made_by
 from lakehouse.tables import EVENT_DATE, WINDOW, DerivedTable, RawTable, Table
-from lakehouse.touched import ALL, audit_of, changes_rows, touched_days
+from lakehouse.touched import ALL, changes_rows, touched_days
 from lakehouse.windows import Daily, Days
 
 
@@ -34,14 +35,6 @@ class Stale:
     table: str
     keys: tuple[date, ...] = ()
     spans: tuple[Days, ...] = ()
-
-
-@dataclass
-class _Made:
-    """From which versions of its inputs each period of a table was made; the key is None for the whole table."""
-
-    versions: dict[date | None, Mapping[str, int]] = field(default_factory=dict)
-    is_known: bool = True
 
 
 @dataclass(frozen=True)
@@ -70,15 +63,10 @@ class Planner:
         first = self.catalog[self.catalog.inputs(table)[table.parameters[0]]]
         if self.lake.open(first.name) is None:
             return None
-        made = self._made(table)
+        found = self._changed(table)
         if table.partitions is None:
-            is_stale = any(self._is_newer(made, name) for name in self.catalog.inputs(table).values())
-            return Stale(table.name) if is_stale else None
-        changed = {
-            key
-            for parameter, name in self.catalog.inputs(table).items()
-            for key in self._changed_keys(table, made, parameter, name)
-        } | self._came_true(table)
+            return Stale(table.name) if found else None
+        changed = {key for key in found if key is not None} | self._came_true(table)
         if not changed:
             return None
         held = self._held(table, first, Days(min(changed), table.partitions.end(max(changed))))
@@ -99,50 +87,71 @@ class Planner:
         ahead = (pl.col(WINDOW) == known.first) & (day > known.first) & (day <= known.last)
         return set() if rows.filter(ahead).head(1).collect().is_empty() else {_calendar(table).start(known.first)}
 
-    def _is_newer(self, made: _Made, name: str) -> bool:
-        """Whether an input changed its rows after the whole table was made from it."""
-        current = self.lake.version(name)
-        consumed = made.versions.get(None, {}).get(name, self.since.get(name, -1) if made.is_known else -1)
-        if current is None or current <= consumed:
-            return False
-        commits = self.lake.log(name, after=consumed)
-        return commits is None or any(changes_rows(commit) for commit in commits)
+    def _changed(self, table: DerivedTable) -> set[date | None]:
+        """The periods that see a change of an input that came after they were made from it; None is the whole table."""
+        made, hint = self._made(table)
+        keys = [None] if table.partitions is None else table.partitions.keys(table.partitions.until(self.now))
+        changed: set[date | None] = set()
+        for parameter, name in self.catalog.inputs(table).items():
+            current = self.lake.open(name)
+            if current is not None:
+                consumed = made.consumed(name, current, keys, hint.get(name, -1))
+                changed |= self._changed_since(table, parameter, consumed)
+        return changed
 
-    def _changed_keys(self, table: DerivedTable, made: _Made, parameter: str, name: str) -> set[date]:
-        partitions, source = _calendar(table), self.catalog[name]
-        known = partitions.until(self.now)
-        current = self.lake.version(name)
-        if current is None:
-            return set()
-        floor = self.since.get(name, -1) if made.is_known else -1
-        if parameter in table.as_of:
-            return self._as_of_keys(table, made, name, table.as_of[parameter], floor, current)
-        commits = self.lake.log(name, after=floor)
-        if commits is None:
-            return set(partitions.keys(known))
+    def _made(self, table: DerivedTable) -> tuple[Made, Mapping[str, int]]:
+        """What each period was made from, and the hint for the others; without it where it cannot be relied on."""
+        hint = self._hint(table)
+        made = made_by(self.lake, table, after=hint.get(table.name, -1))
+        return (made, hint) if made.is_whole or not hint else (made_by(self.lake, table), {})
+
+    def _hint(self, table: DerivedTable) -> Mapping[str, int]:
+        """The hint, where it is one about the tables as they stand: one that was built again begins below it."""
+        names = (table.name, *self.catalog.inputs(table).values())
+        told = {name: self.since[name] for name in names if name in self.since}
+        if table.name not in told:
+            return {}
+        standing = {name: self.lake.version(name) for name in told}
+        return told if all(found is not None and told[name] <= found for name, found in standing.items()) else {}
+
+    def _changed_since(
+        self, table: DerivedTable, parameter: str, consumed: Mapping[date | None, int]
+    ) -> set[date | None]:
+        """Those of some periods that see a change of an input after the version that each was made from."""
+        source = self.catalog[self.catalog.inputs(table)[parameter]]
+        if parameter in table.as_of and table.partitions:
+            return self._as_of_keys(table, source.name, table.as_of[parameter], consumed)
+        log = self.lake.log_tail(source.name, after=min(consumed.values()))
+        # Nobody knows what changed in commits whose entries have been cleaned up.
+        changed = {key for key, version in consumed.items() if version < log.after}
+        for commit in log.commits:
+            reached = self._reached(table, parameter, source, commit)
+            changed |= {key for key in reached if consumed.get(key, commit.version) < commit.version}
+        return changed
+
+    def _reached(self, table: DerivedTable, parameter: str, source: Table, commit: Commit) -> Iterable[date | None]:
+        """The periods that see what a commit of an input changed."""
+        if table.partitions is None:
+            return [None] if changes_rows(commit) else []
+        known = table.partitions.until(self.now)
         # A raw table beside the first input is read whole, so each of its rows may matter to every day.
         is_whole = isinstance(source, RawTable) and parameter != table.parameters[0]
-        keys: set[date] = set()
-        for commit in commits:
-            touched = ALL if is_whole and changes_rows(commit) else touched_days(self.lake, source, commit)
-            reached = partitions.keys(known) if touched is ALL else _mapped(table, touched, known)
-            keys |= {key for key in reached if made.versions.get(key, {}).get(name, floor) < commit.version}
-        return keys
+        touched = ALL if is_whole and changes_rows(commit) else touched_days(self.lake, source, commit)
+        return table.partitions.keys(known) if touched is ALL else _mapped(table, touched, known)
 
-    def _as_of_keys(  # noqa: PLR0913
-        self, table: DerivedTable, made: _Made, name: str, column: str, floor: int, current: int
-    ) -> set[date]:
+    def _as_of_keys(
+        self, table: DerivedTable, name: str, column: str, consumed: Mapping[date | None, int]
+    ) -> set[date | None]:
         """Periods in which a row of a dated input holds that was added, changed or taken away."""
-        partitions = _calendar(table)
+        partitions, current = _calendar(table), self.lake.version(name)
         known = partitions.until(self.now)
-        consumed = {versions.get(name, floor) for versions in made.versions.values()} | {floor}
-        keys: set[date] = set()
-        for version in (v for v in consumed if v < current):
-            spans = self._changed_spans(name, column, version, current, known)
+        keys: set[date | None] = set()
+        for version in {v for v in consumed.values() if current is not None and v < current}:
+            spans = self._changed_spans(name, column, version, current or 0, known)
             inside = (span.clipped(known) for span in spans)
             seen = (span.widened(ahead=table.lookback).clipped(known) for span in inside if span)
             reached = {key for span in seen if span for key in partitions.keys(span)}
-            keys |= {key for key in reached if made.versions.get(key, {}).get(name, floor) == version}
+            keys |= {key for key in reached if consumed.get(key) == version}
         return keys
 
     def _changed_spans(self, name: str, column: str, before: int, after: int, known: Days) -> list[Days]:
@@ -179,42 +188,6 @@ class Planner:
         rows = rows.filter(day.is_between(days.first, days.last) | (stray if known.first in days else pl.lit(False)))
         held = rows.select(pl.when(stray).then(pl.lit(known.first)).otherwise(day).unique()).collect().to_series()
         return set(partitions.keys(held))
-
-    def _made(self, table: DerivedTable) -> _Made:
-        """What each period was made from, by the audits of the commits that are in effect."""
-        floor = self.since.get(table.name, -1)
-        commits = self.lake.log(table.name, after=floor)
-        if commits is None:
-            return _Made(is_known=False)
-        effective = _in_effect(commits, floor)
-        if effective is None:
-            return _Made(is_known=False)
-        made = _Made()
-        for commit in effective:
-            audit = audit_of(commit)
-            if audit is not None:
-                keys = [None] if table.partitions is None else [k for s in audit.made for k in table.partitions.keys(s)]
-                made.versions |= dict.fromkeys(keys, audit.provenance.inputs)
-        return made
-
-
-def _in_effect(commits: Iterable[Commit], floor: int) -> list[Commit] | None:
-    """The commits that a RESTORE has not undone; None when one reaches back behind the floor."""
-    effective: list[Commit] = []
-    for commit in commits:
-        if commit.info.get("operation") == "RESTORE":
-            target = _restored_version(commit.info)
-            if target is None or target < floor:
-                return None
-            effective = [earlier for earlier in effective if earlier.version <= target]
-        else:
-            effective.append(commit)
-    return effective
-
-
-def _restored_version(info: Mapping[str, Any]) -> int | None:
-    version = info.get("operationParameters", {}).get("version")
-    return int(version) if version is not None else None
 
 
 def _calendar(table: DerivedTable) -> Daily:

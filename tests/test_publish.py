@@ -14,7 +14,7 @@ from lakehouse.lake import Lake, files
 from lakehouse.landed import landed
 from lakehouse.publish import publish
 from lakehouse.sheet import Sheet
-from lakehouse.staleness import audit_of
+from lakehouse.touched import audit_of
 
 TABLE = "staged/orders"
 ROWS = pl.LazyFrame({"day": [date(2024, 1, 1), date(2024, 2, 1)], "text": ["a", "b"]})

@@ -398,18 +398,116 @@ def test_a_table_restored_to_before_the_hint_is_looked_at_from_the_start(here):
     assert {2, 7} <= set(numbers(stale(here, "staged/events", since)))
 
 
-@pytest.mark.parametrize("cleaned", ["staged/events", "raw/events"])
-def test_without_the_log_every_day_is_stale(here, cleaned):
+def test_periods_that_are_not_found_in_what_is_left_of_the_log_are_stale(here):
     deliver(here, [2])
     make(here.lake, CATALOG, "staged/events", Days(day(2), day(2)), now=NOW)
-    forget(here, cleaned)
-    assert numbers(stale(here, "staged/events")) == [*range(10), 40]
+    forget(here, "staged/events")
+    assert numbers(stale(here, "staged/events")) == [0, 1, *range(3, 10), 40]
 
 
-def test_without_its_own_log_a_whole_table_is_stale(here):
+def test_what_was_cleaned_up_before_everything_was_made_does_not_matter(here):
+    deliver(here, [2])
+    make(here.lake, CATALOG, "staged/events", Days(day(2), day(2)), now=NOW)
+    forget(here, "raw/events")
+    assert stale(here, "staged/events") is None
+
+
+def test_what_was_cleaned_up_after_a_period_was_made_may_have_changed_it(here):
+    deliver(here, [2])
+    deliver(here, [3], "c.csv")
+    make(here.lake, CATALOG, "staged/events", Days(day(2), day(3)), now=NOW)
+    forget(here, "raw/events")
+    assert numbers(stale(here, "staged/events")) == [0, 1, *range(4, 10), 40]
+
+
+def test_a_whole_table_is_stale_only_when_no_commit_of_its_own_is_left_that_made_it(here):
     remake(here, "marts/whole")
     forget(here, "marts/whole")
+    assert stale(here, "marts/whole") is None
+    here.lake.open("marts/whole").alter.set_table_properties({"delta.appendOnly": "false"})
+    forget(here, "marts/whole")
     assert stale(here, "marts/whole") == Stale("marts/whole")
+
+
+def make_all_once(here: Environment) -> None:
+    """One round: every stale part is made again, inputs before their readers."""
+    for table in CATALOG.derived:
+        part = stale(here, table.name)
+        for days in (part.spans or (None,)) if part else ():
+            make(here.lake, CATALOG, table.name, days, now=NOW)
+
+
+@pytest.mark.parametrize("when", [date(2024, 1, 3), date(2024, 2, 9)])
+def test_after_one_round_nothing_is_stale_though_logs_were_cleaned_up(here, when):
+    for number in (2, 3):
+        deliver(here, [number], f"{number}.csv")
+        rates_become(here, **{f"d{number}": 7})
+        make(here.lake, CATALOG, "staged/events", Days(day(number), day(number)), now=NOW)
+    make(here.lake, CATALOG, "marts/days", Days(when, when), now=NOW)
+    for table in here.lake.tables():
+        forget(here, table)
+    make_all_once(here)
+    assert here.planner().stale() == []
+
+
+def restored_beyond_its_log(here: Environment) -> None:
+    """Day 2 of the staged events was made twice; then they went back to a version that is no longer in the log."""
+    for _ in range(2):
+        make(here.lake, CATALOG, "staged/events", Days(day(2), day(2)), now=NOW)
+    here.lake.open("staged/events").restore(1)
+    forget(here, "staged/events")
+
+
+def test_a_table_that_was_restored_to_before_what_is_left_of_its_log_is_stale_until_it_is_made(here):
+    restored_beyond_its_log(here)
+    assert numbers(stale(here, "staged/events")) == [*range(10), 40]
+    make(here.lake, CATALOG, "staged/events", Days(day(2), day(40)), now=NOW)
+    assert numbers(stale(here, "staged/events")) == [0, 1]
+    make_all_once(here)
+    assert here.planner().stale() == []
+
+
+def test_a_table_that_was_restored_to_a_time_is_stale_until_it_is_made(here):
+    at = datetime.now(UTC)
+    make(here.lake, CATALOG, "staged/events", Days(day(2), day(2)), now=NOW)
+    here.lake.open("staged/events").restore(at)
+    assert numbers(stale(here, "staged/events")) == [*range(10), 40]
+    make_all_once(here)
+    assert here.planner().stale() == []
+
+
+def rebuild(here: Environment, table: str, times: int = 1) -> None:
+    """Delete a table by hand and make it again."""
+    shutil.rmtree(here.lake.uri(table))
+    for _ in range(times):
+        remake(here, table)
+
+
+def test_a_table_that_was_built_again_below_what_was_consumed_makes_its_readers_stale(here):
+    remake(here, "staged/events")
+    remake(here, "marts/days")
+    rebuild(here, "staged/events")
+    assert numbers(stale(here, "marts/days")) == [*range(10), 40]
+    make_all_once(here)
+    assert here.planner().stale() == []
+
+
+@pytest.mark.parametrize("rebuilt", ["staged/events", "marts/days"])
+def test_a_hint_about_a_table_that_was_built_again_hides_nothing(here, rebuilt):
+    remake(here, "staged/events")
+    remake(here, "marts/days")
+    since = {name: here.lake.version(name) for name in here.lake.tables()}
+    deliver(here, [2])
+    rebuild(here, "staged/events")
+    if rebuilt == "marts/days":
+        shutil.rmtree(here.lake.uri(rebuilt))
+    assert numbers(stale(here, "marts/days", since)) == [*range(10), 40]
+
+
+def test_a_hint_from_before_a_table_was_first_made_does_not_hide_it(here):
+    since = {name: here.lake.version(name) for name in here.lake.tables() if name != "marts/days"}
+    shutil.rmtree(here.lake.uri("marts/days"))
+    assert numbers(stale(here, "marts/days", since)) == [*range(10), 40]
 
 
 def test_a_hint_spares_the_log_that_is_gone(here):
