@@ -26,6 +26,7 @@ class Provenance:
         code_version: hash of the transform that made the rows.
         contract_version: hash of the contract that judged them.
         inputs: the version of every input table that was read.
+        ids: Delta's own name of each of these tables; another one stands there after it was deleted and built again.
         batch_id: the batch that was appended, for raw tables.
     """
 
@@ -33,6 +34,7 @@ class Provenance:
     code_version: str = ""
     contract_version: str = ""
     inputs: Mapping[str, int] = field(default_factory=dict)
+    ids: Mapping[str, str] = field(default_factory=dict, kw_only=True)
     batch_id: str | None = None
 
 

@@ -24,6 +24,7 @@ class Inputs:
         table: the table that reads.
         names: the input tables, by parameter.
         versions: the version of each, by table; -1 where it does not exist yet.
+        ids: Delta's own name of each that exists, by table.
         frames: the rows of each, by parameter; the first with its day as `_window`.
         days: the span of whole periods that is made; None for a table without partitions.
         keys: the periods of that span of which the first input holds rows; only these are replaced.
@@ -36,6 +37,7 @@ class Inputs:
     table: DerivedTable
     names: Mapping[str, str]
     versions: Mapping[str, int]
+    ids: Mapping[str, str]
     frames: Mapping[str, pl.LazyFrame]
     days: Days | None = None
     keys: tuple[date, ...] | None = None
@@ -119,9 +121,12 @@ def read_inputs(lake: Lake, catalog: Catalog, table: DerivedTable, days: Days | 
     known = table.partitions.until(now) if table.partitions else None
     wanted = _wanted(table, days, known)
     versions, frames, names, whole = {}, {}, catalog.inputs(table), None
+    ids: dict[str, str] = {}
     for parameter, name in names.items():
         source, handle = catalog[name], lake.open(name)
         versions[name] = -1 if handle is None else handle.version()
+        if handle is not None:
+            ids[name] = str(handle.metadata().id)
         rows = pl.LazyFrame(schema=source.schema) if handle is None else pl.scan_delta(handle)
         rows = _widened(rows, source) if isinstance(source, RawTable) else rows.select(source.schema.names())
         first = parameter == table.parameters[0]
@@ -130,11 +135,11 @@ def read_inputs(lake: Lake, catalog: Catalog, table: DerivedTable, days: Days | 
         frames[parameter] = _cut(rows, source, table.lookback, wanted, known, first=first) if wanted and known else rows
     first_rows = frames[table.parameters[0]]
     if table.partitions is None or wanted is None:
-        return None if first_rows.head(1).collect().is_empty() else Inputs(table, names, versions, frames)
+        return None if first_rows.head(1).collect().is_empty() else Inputs(table, names, versions, ids, frames)
     held = first_rows.select(table.partitions.start_of(pl.col(WINDOW)).unique()).collect().to_series()
     keys = tuple(sorted(key for key in held if key in wanted))
     day_column = _day_column(catalog[names[table.parameters[0]]])
-    return Inputs(table, names, versions, frames, wanted, keys, known, day_column, whole) if keys else None
+    return Inputs(table, names, versions, ids, frames, wanted, keys, known, day_column, whole) if keys else None
 
 
 def _widened(rows: pl.LazyFrame, source: RawTable) -> pl.LazyFrame:

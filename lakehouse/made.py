@@ -34,11 +34,17 @@ class Made:
     ) -> dict[date | None, int]:
         """The version of an input that each of some periods was made from; `floor` for periods that are not found.
 
-        It is -1 where that version cannot be one of the table that stands there now: it was deleted and built again.
+        It is -1 where another table stood there, which was deleted since and built again.
         """
-        latest = current.version()
-        told = {key: self.provenance[key].inputs.get(name, -1) for key in keys if key in self.provenance}
-        return {key: version if (version := told.get(key, floor)) <= latest else -1 for key in keys}
+        latest, identity = current.version(), str(current.metadata().id)
+
+        def of(key: date | None) -> int:
+            provenance = self.provenance.get(key)
+            version = floor if provenance is None else provenance.inputs.get(name, -1)
+            is_same = version <= latest and (provenance is None or provenance.ids.get(name, identity) == identity)
+            return version if is_same else -1
+
+        return {key: of(key) for key in keys}
 
 
 def made_by(lake: Lake, table: DerivedTable, *, after: int = -1) -> Made:

@@ -101,7 +101,7 @@ def _publish(
 ) -> Audit:
     """Judge and publish the periods of some inputs; `held` are those that an earlier verdict held back."""
     table = making.table
-    provenance = Provenance(making.run_id, table.code_version, version(table.contract), inputs.versions)
+    provenance = Provenance(making.run_id, table.code_version, version(table.contract), inputs.versions, ids=inputs.ids)
     try:
         judged = _judged(making, inputs, provenance)
         made = tuple(table.partitions.spans(inputs.keys)) if table.partitions and inputs.keys else ()

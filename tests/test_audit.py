@@ -35,7 +35,11 @@ AUDITS = st.builds(
     made_at=st.datetimes(timezones=st.just(UTC)),
     notes=st.lists(NAMES, max_size=2).map(tuple),
     provenance=st.builds(
-        Provenance, run_id=NAMES, inputs=st.dictionaries(NAMES, st.integers(-1, 99)), batch_id=st.none() | NAMES
+        Provenance,
+        run_id=NAMES,
+        inputs=st.dictionaries(NAMES, st.integers(-1, 99)),
+        batch_id=st.none() | NAMES,
+        ids=st.dictionaries(NAMES, NAMES),
     ),
     version=st.integers(0, 99),
 )

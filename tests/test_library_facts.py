@@ -54,6 +54,15 @@ def test_a_commit_keeps_metadata_of_any_depth(table):
     assert DeltaTable(table).history(1)[0]["audit"] == {"read": 3, "made": [["a", "b"]], "dead": None}
 
 
+def test_a_table_keeps_its_id_until_it_is_built_again(table, tmp_path):
+    before = DeltaTable(table).metadata().id
+    write_deltalake(table, NUMBERS.with_columns(m=1), mode="append", schema_mode="merge")
+    DeltaTable(table).restore(0)
+    assert DeltaTable(table).metadata().id == before
+    write_deltalake(str(tmp_path / "again"), NUMBERS)
+    assert DeltaTable(str(tmp_path / "again")).metadata().id != before
+
+
 def test_the_same_transaction_twice_in_sequence_lands_twice(table):
     for number in range(2):
         commit(DeltaTable(table), [added(table, f"{number}.parquet", NUMBERS)], Transaction("app", 1))
