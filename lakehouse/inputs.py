@@ -11,6 +11,7 @@ from lakehouse.contract import facts
 from lakehouse.duck import named, quoted
 from lakehouse.errors import DataError
 from lakehouse.lake import Lake
+from lakehouse.made import is_as_made, speaks_for
 from lakehouse.query import sql_type
 from lakehouse.tables import EVENT_DATE, WINDOW, DerivedTable, RawTable, Table
 from lakehouse.windows import Days
@@ -27,7 +28,7 @@ class Inputs:
         ids: Delta's own name of each that exists, by table.
         frames: the rows of each, by parameter; the first with its day as `_window`.
         days: the span of whole periods that is made; None for a table without partitions.
-        keys: the periods of that span of which the first input holds rows; only these are replaced.
+        keys: the periods of that span that are replaced: the first input holds rows of them, or was made without any.
         known: all days that the table has, by the clock of the run.
         day_column: the column of the first input that holds its day.
         whole: all rows of the first input, where rows without a day are among those that are made.
@@ -113,7 +114,7 @@ def read_inputs(lake: Lake, catalog: Catalog, table: DerivedTable, days: Days | 
     """The inputs at their latest versions, cut to the days.
 
     Returns:
-        None when the first input holds no row for these days.
+        None when the first input holds no row for these days, and was not made so.
 
     Raises:
         DataError: the table has none of these days.
@@ -133,12 +134,17 @@ def read_inputs(lake: Lake, catalog: Catalog, table: DerivedTable, days: Days | 
         if first and wanted and known and known.first in wanted and _day_column(source) == EVENT_DATE:
             whole = rows
         frames[parameter] = _cut(rows, source, table.lookback, wanted, known, first=first) if wanted and known else rows
-    first_rows = frames[table.parameters[0]]
+    first_rows, first_table = frames[table.parameters[0]], catalog[names[table.parameters[0]]]
+    until = versions[first_table.name]
     if table.partitions is None or wanted is None:
-        return None if first_rows.head(1).collect().is_empty() else Inputs(table, names, versions, ids, frames)
-    held = first_rows.select(table.partitions.start_of(pl.col(WINDOW)).unique()).collect().to_series()
+        has_rows = not first_rows.head(1).collect().is_empty()
+        has_say = has_rows or is_as_made(lake, first_table, until=until)
+        return Inputs(table, names, versions, ids, frames) if has_say else None
+    held = set(first_rows.select(table.partitions.start_of(pl.col(WINDOW)).unique()).collect().to_series())
+    if not held.issuperset(table.partitions.keys(wanted)):
+        held |= speaks_for(lake, table, first_table, wanted, until=until)
     keys = tuple(sorted(key for key in held if key in wanted))
-    day_column = _day_column(catalog[names[table.parameters[0]]])
+    day_column = _day_column(first_table)
     return Inputs(table, names, versions, ids, frames, wanted, keys, known, day_column, whole) if keys else None
 
 

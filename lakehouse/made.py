@@ -1,7 +1,7 @@
 """What each period of a table was made from, as the audits in its own log say.
 
-Belongs here: which commits are in effect after RESTOREs, and where the log is too short to tell. Does not belong here:
-whether what was consumed is still the latest (`staleness.py`).
+Belongs here: which commits are in effect after RESTOREs, where the log is too short to tell, and which periods are
+empty because they were made so. Does not belong here: whether what was consumed is still the latest (`staleness.py`).
 """
 
 from collections.abc import Iterable, Mapping
@@ -9,12 +9,15 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
+import polars as pl
 from deltalake import DeltaTable
 
 from lakehouse.audit import Provenance
-from lakehouse.lake import Commit, Lake
-from lakehouse.tables import DerivedTable
-from lakehouse.touched import audit_of
+from lakehouse.contract import facts
+from lakehouse.lake import Commit, Lake, scan
+from lakehouse.tables import DerivedTable, Table
+from lakehouse.touched import ALL, audit_of, changes_rows, touched_days
+from lakehouse.windows import Days
 
 
 @dataclass(frozen=True)
@@ -63,12 +66,49 @@ def made_by(lake: Lake, table: DerivedTable, *, after: int = -1) -> Made:
     return Made(provenance, is_whole)
 
 
-def in_effect(lake: Lake, table: str, *, after: int = -1) -> tuple[list[Commit], bool]:
-    """The commits after a version that no RESTORE has undone, oldest first, and whether none is missing."""
+def speaks_for(  # noqa: PLR0913
+    lake: Lake, table: DerivedTable, source: Table, days: Days, *, after: int = -1, until: int | None = None
+) -> set[date]:
+    """The periods of a table for which its first input speaks even where it holds no rows of them.
+
+    They are empty because they were made so, and nobody has touched them since. A raw table only has what is
+    delivered, so it speaks for nothing that it does not hold.
+    """
+    if not isinstance(source, DerivedTable) or table.partitions is None:
+        return set()
+    if source.partitions is None:
+        return _periods_held(lake, table, days) if is_as_made(lake, source, until=until) else set()
+    made: set[date] = set()
+    for commit in in_effect(lake, source.name, after=after, until=until)[0]:
+        touched = touched_days(lake, source, commit)
+        if audit_of(commit) is not None and touched is not ALL:
+            made |= {day for day in touched if day is not None}
+        else:
+            made -= made if touched is ALL else touched
+    return set(table.partitions.keys(made & set(days)))
+
+
+def is_as_made(lake: Lake, source: Table, *, until: int | None = None) -> bool:
+    """Whether nobody has touched a derived table since it was made."""
+    commits, _ = in_effect(lake, source.name, until=until)
+    telling = [audit_of(commit) for commit in commits if audit_of(commit) is not None or changes_rows(commit)]
+    return isinstance(source, DerivedTable) and bool(telling) and telling[-1] is not None
+
+
+def _periods_held(lake: Lake, table: DerivedTable, days: Days) -> set[date]:
+    window, handle = facts(table.contract).window, lake.open(table.name)
+    if handle is None or window is None or table.partitions is None:
+        return set()
+    held = scan(handle).filter(pl.col(window).is_between(days.first, days.last)).select(pl.col(window).unique())
+    return set(table.partitions.keys(held.collect().to_series()))
+
+
+def in_effect(lake: Lake, table: str, *, after: int = -1, until: int | None = None) -> tuple[list[Commit], bool]:
+    """The commits between two versions that no RESTORE has undone, oldest first, and whether none is missing."""
     log = lake.log_tail(table, after=after)
     effective: list[Commit] = []
     is_whole = log.after <= after
-    for commit in log.commits:
+    for commit in (one for one in log.commits if until is None or one.version <= until):
         if commit.info.get("operation") != "RESTORE":
             effective.append(commit)
             continue

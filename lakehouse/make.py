@@ -65,7 +65,8 @@ def make(  # noqa: PLR0913
 
     Returns:
         The audit of the commit, which names the periods that were held back because too many of their rows broke the
-        contract or a table rule failed; None when the first input holds no row for it, and the table is as it was.
+        contract or a table rule failed; None when the first input holds no row for it, and was not made so: then the
+        table is as it was.
 
     Raises:
         RefusedCommitError: every period was held back; nothing was published.

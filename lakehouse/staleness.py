@@ -16,7 +16,7 @@ from lakehouse.catalog import Catalog
 from lakehouse.contract import facts
 from lakehouse.errors import SetupError
 from lakehouse.lake import Commit, Lake
-from lakehouse.made import Made, made_by
+from lakehouse.made import Made, made_by, speaks_for
 from lakehouse.tables import EVENT_DATE, WINDOW, DerivedTable, RawTable, Table
 from lakehouse.touched import ALL, changes_rows, touched_days
 from lakehouse.windows import Daily, Days
@@ -63,13 +63,17 @@ class Planner:
         first = self.catalog[self.catalog.inputs(table)[table.parameters[0]]]
         if self.lake.open(first.name) is None:
             return None
-        found = self._changed(table)
+        made, hint = self._made(table)
+        found = self._changed(table, made, hint)
         if table.partitions is None:
             return Stale(table.name) if found else None
         changed = {key for key in found if key is not None} | self._came_true(table)
         if not changed:
             return None
-        held = self._held(table, first, Days(min(changed), table.partitions.end(max(changed))))
+        days = Days(min(changed), table.partitions.end(max(changed)))
+        held = self._held(table, first, days)
+        if changed - held:
+            held |= speaks_for(self.lake, table, first, days, after=hint.get(first.name, -1))
         keys = tuple(sorted(changed & held))
         return Stale(table.name, keys, _joined(held, changed, table.partitions)) if keys else None
 
@@ -87,9 +91,8 @@ class Planner:
         ahead = (pl.col(WINDOW) == known.first) & (day > known.first) & (day <= known.last)
         return set() if rows.filter(ahead).head(1).collect().is_empty() else {_calendar(table).start(known.first)}
 
-    def _changed(self, table: DerivedTable) -> set[date | None]:
+    def _changed(self, table: DerivedTable, made: Made, hint: Mapping[str, int]) -> set[date | None]:
         """The periods that see a change of an input that came after they were made from it; None is the whole table."""
-        made, hint = self._made(table)
         keys = [None] if table.partitions is None else table.partitions.keys(table.partitions.until(self.now))
         changed: set[date | None] = set()
         for parameter, name in self.catalog.inputs(table).items():
