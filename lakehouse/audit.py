@@ -26,8 +26,10 @@ class Provenance:
         code_version: hash of the transform that made the rows.
         contract_version: hash of the contract that judged them.
         inputs: the version of every input table that was read.
-        ids: Delta's own name of each of these tables; another one stands there after it was deleted and built again.
+        ids: Delta's own name of each of these tables, and of the quarantine; another one stands there after a table
+            was deleted and built again.
         batch_id: the batch that was appended, for raw tables.
+        quarantine: the version of the table with the rows that the commit rejected; -1 where there was none yet.
     """
 
     run_id: str = "local"
@@ -35,6 +37,7 @@ class Provenance:
     contract_version: str = ""
     inputs: Mapping[str, int] = field(default_factory=dict)
     ids: Mapping[str, str] = field(default_factory=dict, kw_only=True)
+    quarantine: int = field(default=-1, kw_only=True)
     batch_id: str | None = None
 
 

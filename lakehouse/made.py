@@ -12,7 +12,7 @@ from typing import Any
 import polars as pl
 from deltalake import DeltaTable
 
-from lakehouse.audit import Provenance
+from lakehouse.audit import Audit
 from lakehouse.contract import facts
 from lakehouse.lake import Commit, Lake, scan
 from lakehouse.tables import DerivedTable, Table
@@ -25,11 +25,11 @@ class Made:
     """From what each period of a table was made.
 
     Attributes:
-        provenance: the inputs of each period that is found in the log; the key is None for the whole table.
+        audits: the latest audit of each period that is found in the log; the key is None for the whole table.
         is_whole: whether the log tells of every period that was made after the version asked for.
     """
 
-    provenance: Mapping[date | None, Provenance]
+    audits: Mapping[date | None, Audit]
     is_whole: bool = True
 
     def consumed(
@@ -42,7 +42,7 @@ class Made:
         latest, identity = current.version(), str(current.metadata().id)
 
         def of(key: date | None) -> int:
-            provenance = self.provenance.get(key)
+            provenance = self.audits[key].provenance if key in self.audits else None
             version = floor if provenance is None else provenance.inputs.get(name, -1)
             is_same = version <= latest and (provenance is None or provenance.ids.get(name, identity) == identity)
             return version if is_same else -1
@@ -57,13 +57,13 @@ def made_by(lake: Lake, table: DerivedTable, *, after: int = -1) -> Made:
     found again as soon as it was made once more.
     """
     commits, is_whole = in_effect(lake, table.name, after=after)
-    provenance: dict[date | None, Provenance] = {}
+    audits: dict[date | None, Audit] = {}
     for commit in commits:
         audit = audit_of(commit)
         if audit is not None:
             keys = [None] if table.partitions is None else [k for s in audit.made for k in table.partitions.keys(s)]
-            provenance |= dict.fromkeys(keys, audit.provenance)
-    return Made(provenance, is_whole)
+            audits |= dict.fromkeys(keys, audit)
+    return Made(audits, is_whole)
 
 
 def speaks_for(  # noqa: PLR0913

@@ -13,11 +13,14 @@ from datetime import UTC, datetime
 
 import polars as pl
 
-from lakehouse.audit import METADATA, Audit
+from lakehouse.audit import METADATA, Audit, Provenance
 from lakehouse.draft import Draft
 from lakehouse.faults import reached
 from lakehouse.lake import Lake
 from lakehouse.sheet import Sheet
+
+PUBLISHED_WITH = "published_with"
+"""The key of a quarantine commit's metadata that names the table whose rejected rows it holds."""
 
 
 @dataclass(frozen=True)
@@ -77,12 +80,22 @@ def publish(
             made_at=datetime.now(UTC),
         )
         for draft in drafts[1:]:
-            if draft.changes:
-                draft.commit({"published_with": sheet.table, "run_id": audit.provenance.run_id})
+            audit = replace(audit, provenance=_quarantined(draft, sheet.table, audit.provenance))
         reached("publish: quarantine committed")
         version = main.commit({METADATA: audit.to_metadata()})
         reached("publish: committed")
     return replace(audit, version=version)
+
+
+def _quarantined(draft: Draft, table: str, provenance: Provenance) -> Provenance:
+    """Commit the rejected rows; gives the provenance with their place, so that a later change of them is found out."""
+    if draft.changes:
+        draft.commit({PUBLISHED_WITH: table, "run_id": provenance.run_id})
+    handle = draft.lake.open(draft.sheet.table)
+    if handle is None:
+        return provenance
+    ids = {**provenance.ids, draft.sheet.table: str(handle.metadata().id)}
+    return replace(provenance, ids=ids, quarantine=handle.version())
 
 
 def _write(drafts: Sequence[Draft], questions: Mapping[str, pl.LazyFrame]) -> Findings:

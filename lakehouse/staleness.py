@@ -17,6 +17,7 @@ from lakehouse.contract import facts
 from lakehouse.errors import SetupError
 from lakehouse.lake import Commit, Lake
 from lakehouse.made import Made, made_by, speaks_for
+from lakehouse.rejects import disturbed
 from lakehouse.tables import EVENT_DATE, WINDOW, DerivedTable, RawTable, Table
 from lakehouse.touched import ALL, changes_rows, touched_days
 from lakehouse.windows import Daily, Days
@@ -92,7 +93,10 @@ class Planner:
         return set() if rows.filter(ahead).head(1).collect().is_empty() else {_calendar(table).start(known.first)}
 
     def _changed(self, table: DerivedTable, made: Made, hint: Mapping[str, int]) -> set[date | None]:
-        """The periods that see a change of an input that came after they were made from it; None is the whole table."""
+        """The periods that see a change of an input that came after they were made from it; None is the whole table.
+
+        What became of their rejected rows is only told without a hint, which knows nothing of quarantine.
+        """
         keys = [None] if table.partitions is None else table.partitions.keys(table.partitions.until(self.now))
         changed: set[date | None] = set()
         for parameter, name in self.catalog.inputs(table).items():
@@ -100,7 +104,8 @@ class Planner:
             if current is not None:
                 consumed = made.consumed(name, current, keys, hint.get(name, -1))
                 changed |= self._changed_since(table, parameter, consumed)
-        return changed
+        known = table.partitions.until(self.now) if table.partitions else None
+        return changed if self.since else changed | disturbed(self.lake, table, made.audits, known)
 
     def _made(self, table: DerivedTable) -> tuple[Made, Mapping[str, int]]:
         """What each period was made from, and the hint for the others; without it where it cannot be relied on."""

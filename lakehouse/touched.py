@@ -41,10 +41,15 @@ def touched_days(lake: Lake, source: Table, commit: Commit) -> Touched:
     if isinstance(source, DerivedTable) and source.partitions and audit is not None:
         return frozenset(day for span in audit.made for day in span)
     column = EVENT_DATE if isinstance(source, RawTable) else facts(source.contract).window
+    return days_of_rows(lake, source.name, commit, column)
+
+
+def days_of_rows(lake: Lake, table: str, commit: Commit, column: str | None) -> Touched:
+    """The days in the files that a commit added or took away, by the column that holds them."""
     actions = [action for action in (*commit.added, *commit.removed) if action.get("dataChange", True)]
     days: set[date | None] = set()
     for action in actions:
-        found = _days_of_file(lake, source.name, action, column)
+        found = _days_of_file(lake, table, action, column)
         if found is ALL:
             return ALL
         days |= found
