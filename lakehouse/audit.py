@@ -61,6 +61,8 @@ class Audit:
         superseded: repeated rows, and older versions of a key.
         filtered: rows left out, by the name of the rule that did so.
         dead: records that could not be parsed; for raw tables, where they are part of `read`.
+        changed: days in which a row holds that is not as it was before, for rows that hold until the next one; by the
+            column that dates them.
         rules: rows by broken rule, zeros included; a row may break several.
         rows: rows of this table that the commit added.
         carried: rows outside the span that moved to new files unchanged.
@@ -86,6 +88,7 @@ class Audit:
     made: tuple[Days, ...] = ()
     untouched: tuple[date, ...] = ()
     held: Mapping[date, str] = field(default_factory=dict)
+    changed: Mapping[str, tuple[Days, ...]] = field(default_factory=dict, repr=False)
     rules: Mapping[str, int] = field(default_factory=dict)
     rows: int = 0
     carried: int = 0
@@ -138,7 +141,8 @@ class Audit:
         stored = asdict(replace(self, by_period={}, version=None))
         del stored["by_period"], stored["version"]
         stored["days"] = [str(self.days.first), str(self.days.last)] if self.days else None
-        stored["made"] = [[str(span.first), str(span.last)] for span in self.made]
+        stored["made"] = _ends(self.made)
+        stored["changed"] = {column: _ends(spans) for column, spans in self.changed.items()}
         stored["untouched"] = [str(day) for day in self.untouched]
         stored["held"] = {str(day): reason for day, reason in self.held.items()}
         stored["made_at"] = self.made_at.isoformat()
@@ -154,10 +158,16 @@ class Audit:
         values = dict(stored)
         values["days"] = _span(values["days"]) if values.get("days") else None
         values["made"] = _spans(values.get("made", []))
+        changed = values.get("changed", {})
+        values["changed"] = {c: _spans(s) for c, s in changed.items()} if isinstance(changed, dict) else changed
         return replace(_STORED.validate_python(values), version=version)
 
 
 _STORED = TypeAdapter(Audit)
+
+
+def _ends(spans: Iterable[Days]) -> list[list[str]]:
+    return [[str(span.first), str(span.last)] for span in spans]
 
 
 def _spans(stored: Any) -> Any:  # noqa: ANN401

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import polars as pl
 
-from lakehouse import query
+from lakehouse import as_of, query
 from lakehouse.account import Account
 from lakehouse.audit import Audit, Provenance, RefusedCommitError
 from lakehouse.catalog import Catalog, given, unpacked
@@ -111,9 +111,12 @@ def _publish(
         return publish(
             making.lake,
             _sheet(table, judged, inputs.keys, standing),
-            account,
+            lambda findings: as_of.noted(account(findings), findings.answers),
             rejects=_rejects(table, judged, inputs.keys, rejects),
-            questions=judged.questions,
+            questions={
+                **judged.questions,
+                **as_of.questions(making.lake, making.catalog, table, standing, judged.valid),
+            },
         )
     except pl.exceptions.PolarsError as error:
         where = f" [{inputs.days}]" if inputs.days else ""

@@ -7,14 +7,13 @@ until it is made once more.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 
 import polars as pl
-from deltalake.exceptions import DeltaError
 
+from lakehouse.as_of import Dated
 from lakehouse.catalog import Catalog
 from lakehouse.contract import facts
-from lakehouse.errors import SetupError
 from lakehouse.lake import Commit, Lake
 from lakehouse.made import Made, made_by, speaks_for
 from lakehouse.rejects import disturbed
@@ -127,61 +126,29 @@ class Planner:
     ) -> set[date | None]:
         """Those of some periods that see a change of an input after the version that each was made from."""
         source = self.catalog[self.catalog.inputs(table)[parameter]]
-        if parameter in table.as_of and table.partitions:
-            return self._as_of_keys(table, source.name, table.as_of[parameter], consumed)
+        dated = Dated(self.lake, source, table.as_of[parameter]) if parameter in table.as_of else None
         log = self.lake.log_tail(source.name, after=min(consumed.values()))
         # Nobody knows what changed in commits whose entries have been cleaned up.
         changed = {key for key, version in consumed.items() if version < log.after}
         for commit in log.commits:
-            reached = self._reached(table, parameter, source, commit)
+            reached = self._reached(table, parameter, dated or source, commit)
             changed |= {key for key in reached if consumed.get(key, commit.version) < commit.version}
         return changed
 
-    def _reached(self, table: DerivedTable, parameter: str, source: Table, commit: Commit) -> Iterable[date | None]:
+    def _reached(
+        self, table: DerivedTable, parameter: str, source: Table | Dated, commit: Commit
+    ) -> Iterable[date | None]:
         """The periods that see what a commit of an input changed."""
         if table.partitions is None:
             return [None] if changes_rows(commit) else []
         known = table.partitions.until(self.now)
+        if isinstance(source, Dated):
+            spans = source.changed(commit)
+            return table.partitions.keys(known) if spans is None else _seeing(table, spans, known)
         # A raw table beside the first input is read whole, so each of its rows may matter to every day.
         is_whole = isinstance(source, RawTable) and parameter != table.parameters[0]
         touched = ALL if is_whole and changes_rows(commit) else touched_days(self.lake, source, commit)
         return table.partitions.keys(known) if touched is ALL else _mapped(table, touched, known)
-
-    def _as_of_keys(
-        self, table: DerivedTable, name: str, column: str, consumed: Mapping[date | None, int]
-    ) -> set[date | None]:
-        """Periods in which a row of a dated input holds that was added, changed or taken away."""
-        partitions, current = _calendar(table), self.lake.version(name)
-        known = partitions.until(self.now)
-        keys: set[date | None] = set()
-        for version in {v for v in consumed.values() if current is not None and v < current}:
-            spans = self._changed_spans(name, column, version, current or 0, known)
-            inside = (span.clipped(known) for span in spans)
-            seen = (span.widened(ahead=table.lookback).clipped(known) for span in inside if span)
-            reached = {key for span in seen if span for key in partitions.keys(span)}
-            keys |= {key for key in reached if consumed.get(key) == version}
-        return keys
-
-    def _changed_spans(self, name: str, column: str, before: int, after: int, known: Days) -> list[Days]:
-        """The days in which a row of a dated input holds that stands in only one of two versions."""
-        source = self.catalog[name]
-        key = facts(source.contract).key if isinstance(source, DerivedTable) else ()
-        try:
-            new, old = (_content(self.lake, source, version) for version in (after, before))
-        except (SetupError, DeltaError, OSError):
-            return [known]  # the older version is gone, or never was
-        changed = new.join(old, on=new.columns, how="anti", nulls_equal=True)
-        changed = changed.vstack(old.join(new, on=new.columns, how="anti", nulls_equal=True)).drop_nulls(column)
-        # A row holds until the next one of the same series; without a key nobody knows the series.
-        series = [other for other in key if other != column]
-        dated = pl.concat([new, old]).select(column, *series).unique().sort(column)
-        following = pl.col(column).shift(-1) if column in key else pl.lit(None, dtype=pl.Date)
-        ends = dated.with_columns((following.over(series) if series else following).alias("_until"))
-        held = changed.select(column, *series).unique().join(ends, on=[column, *series], nulls_equal=True)
-        # Series change on the same days: tens of thousands of rows come down to the few spans that exist here.
-        is_known = (pl.col(column) <= known.last) & (pl.col("_until") > known.first).fill_null(True)
-        spans = held.filter(is_known).select(column, "_until").unique()
-        return [Days(day, until - timedelta(days=1) if until else known.last) for day, until in spans.iter_rows()]
 
     def _held(self, table: DerivedTable, first: Table, days: Days) -> set[date]:
         """The periods of which the first input holds rows: there is nothing to make of the others."""
@@ -206,8 +173,14 @@ def _calendar(table: DerivedTable) -> Daily:
 def _mapped(table: DerivedTable, touched: Iterable[date | None], known: Days) -> set[date]:
     """The periods of a table that some days of an input enter; a day that does not exist belongs to the first."""
     days = {day if day is not None and day in known else known.first for day in touched}
-    spans = (Days(day, day).widened(ahead=table.lookback).clipped(known) for day in days)
-    return {key for span in spans if span for key in _calendar(table).keys(span)}
+    return _seeing(table, (Days(day, day) for day in days), known)
+
+
+def _seeing(table: DerivedTable, spans: Iterable[Days], known: Days) -> set[date]:
+    """The periods of a table that some days of an input enter, those that look back on them included."""
+    inside = (span.clipped(known) for span in spans)
+    seen = (span.widened(ahead=table.lookback).clipped(known) for span in inside if span)
+    return {key for span in seen if span for key in _calendar(table).keys(span)}
 
 
 def _joined(held: Iterable[date], wanted: set[date], partitions: Daily) -> tuple[Days, ...]:
@@ -221,11 +194,3 @@ def _joined(held: Iterable[date], wanted: set[date], partitions: Daily) -> tuple
             spans.append(Days(key, partitions.end(key)))
         is_open = key in wanted
     return tuple(spans)
-
-
-def _content(lake: Lake, source: Table, version: int) -> pl.DataFrame:
-    """The rows of a table at a version, as its readers see them; none before the first."""
-    names = [name for name in source.schema if not name.startswith("_")]
-    if version < 0:
-        return pl.DataFrame(schema={name: source.schema[name] for name in names})
-    return lake.scan(source.name, version).select(names).collect()

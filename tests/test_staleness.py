@@ -207,6 +207,22 @@ def forget(here: Environment, table: str) -> None:
         entry.unlink()
 
 
+def without(here: Environment, table: str, *place: str) -> None:
+    """Rewrite the log of a table as earlier versions of this software wrote it: its audits do not tell something."""
+    for entry in (Path(here.lake.uri(table)) / "_delta_log").glob("*.json"):
+        actions = [json.loads(line) for line in entry.read_text().splitlines()]
+        for told in (action["commitInfo"]["audit"] for action in actions if "commitInfo" in action):
+            for name in place[:-1]:
+                told = told[name]  # noqa: PLW2901
+            del told[place[-1]]
+        entry.write_text("".join(f"{json.dumps(action)}\n" for action in actions))
+
+
+def drop_old_files(here: Environment, table: str) -> None:
+    """Take away the data files that only older versions of a table hold."""
+    here.lake.open(table).vacuum(0, dry_run=False, enforce_retention_duration=False)
+
+
 def test_nothing_is_stale_when_everything_is_made(here):
     assert here.planner().stale() == []
 
@@ -282,8 +298,11 @@ def test_a_hint_about_what_is_in_order_changes_nothing(here, table):
         ({"d0": 9, "d6": 9}, [0, 1, 2, 6, 7, 8, 9, 40]),
     ],
 )
-def test_a_dated_row_makes_stale_the_days_in_which_it_holds(here, change, found):
+@pytest.mark.parametrize("noted", [True, False])
+def test_a_dated_row_makes_stale_the_days_in_which_it_holds(here, change, found, noted):
     rates_become(here, **change)
+    if not noted:
+        without(here, "staged/rates", "changed")
     assert numbers(stale(here, "marts/priced")) == found
 
 
@@ -304,10 +323,55 @@ def test_a_dated_row_holds_until_the_next_of_its_own_series(here):
     assert numbers(stale(here, "marts/priced")) == [1, 2, 3, 4, 5, 6, 7, 8, 9, 40]
 
 
-def test_without_the_older_version_of_a_dated_table_every_day_is_stale(here):
+@pytest.mark.parametrize("times", [1, 2, 5])
+def test_a_dated_table_tells_what_it_changed_without_its_older_versions(here, times):
+    for _ in range(times):
+        rates_become(here, d3=2.5)
+    drop_old_files(here, "staged/rates")
+    assert numbers(stale(here, "marts/priced")) == [3, 4, 5]
+    assert [audit.changed for audit in audits(here, "staged/rates")][1:] == [
+        {"rate_date": (Days(day(3), day(5)),)},
+        *[{"rate_date": ()}] * (times - 1),
+    ]
+
+
+def test_a_dated_table_whose_columns_change_their_type_changes_every_day(here):
+    class Rate(Contract):
+        """A rate in whole numbers."""
+
+        rate_date: date
+        currency: str
+        rate: int
+
+        class Table:
+            key = ("rate_date", "currency")
+
+    @staged(Rate)
+    def rates(raw_rates):
+        return cast(raw_rates, rate_date=TEXT_DAY, rate=pl.col("rate").cast(pl.Int64, strict=False))
+
+    changed = catalog_of(
+        **{name.replace("raw/", "raw_").split("/")[-1]: t for name, t in CATALOG.tables.items()} | {"rates": rates}
+    )
+    make(here.lake, changed, "staged/rates", now=NOW)
+    assert numbers(stale(here, "marts/priced")) == [*range(10), 40]
+
+
+def test_what_another_program_changed_in_a_dated_table_without_leaving_the_old_files_is_every_day(here):
+    here.lake.open("staged/rates").delete("rate = 2.0")
+    drop_old_files(here, "staged/rates")
+    assert numbers(stale(here, "marts/priced")) == [*range(10), 40]
+
+
+def test_without_all_of_the_log_of_a_dated_table_every_day_is_stale(here):
     rates_become(here, d3=2.5)
+    rates_become(here, d4=2.5)
     forget(here, "staged/rates")
     assert numbers(stale(here, "marts/priced")) == [*range(10), 40]
+
+
+def test_a_table_that_nobody_reads_by_date_notes_no_changed_days(here):
+    assert [audit.changed for audit in audits(here, "staged/events")] == [{}]
 
 
 def test_a_table_without_days_that_is_read_whole_makes_every_day_stale(here):
@@ -501,18 +565,9 @@ def test_a_table_that_was_built_again_beyond_what_was_consumed_makes_its_readers
     assert here.planner().stale() == []
 
 
-def without_ids(here: Environment, table: str) -> None:
-    """Rewrite the log of a table as earlier versions of this software wrote it."""
-    for entry in (Path(here.lake.uri(table)) / "_delta_log").glob("*.json"):
-        actions = [json.loads(line) for line in entry.read_text().splitlines()]
-        for info in (action["commitInfo"] for action in actions if "commitInfo" in action):
-            del info["audit"]["provenance"]["ids"]
-        entry.write_text("".join(f"{json.dumps(action)}\n" for action in actions))
-
-
 def test_an_audit_that_does_not_say_which_table_was_read_is_believed(here):
     for table in CATALOG.derived:
-        without_ids(here, table.name)
+        without(here, table.name, "provenance", "ids")
     assert here.planner().stale() == []
 
 

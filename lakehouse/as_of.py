@@ -1,0 +1,138 @@
+"""Dated inputs, whose rows hold until the next one of their series: the days that a commit of one changes.
+
+A table that is made whole notes these days in its audit, from one comparison when it is made; so nobody has to read old
+versions again, however many there are. Of other commits they are told from the files that were added and removed.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
+from functools import cached_property
+from typing import Any
+
+import polars as pl
+
+from lakehouse.audit import Audit
+from lakehouse.catalog import Catalog
+from lakehouse.contract import facts
+from lakehouse.lake import Commit, Lake
+from lakehouse.tables import DerivedTable, Table
+from lakehouse.touched import audit_of
+from lakehouse.windows import Days
+
+_QUESTION = "changed by "
+_FIRST, _UNTIL = "_first", "_until"
+_DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True)
+class Dated:
+    """A dated input.
+
+    Attributes:
+        lake: where it is.
+        source: the table.
+        column: the day from which a row holds.
+    """
+
+    lake: Lake
+    source: Table
+    column: str
+
+    def changed(self, commit: Commit) -> tuple[Days, ...] | None:
+        """The days in which a row holds that a commit added, changed or took away; None where it cannot be told."""
+        audit = audit_of(commit)
+        if audit is not None and self.column in audit.changed:
+            return audit.changed[self.column]
+        try:
+            before, after = (self._rows(actions) for actions in (commit.removed, commit.added))
+            return _joined(changes(before, after, self._dates.lazy(), self.column, _key(self.source)).collect())
+        except (OSError, pl.exceptions.PolarsError):
+            return None  # files are gone, or of another form than they have now
+
+    @cached_property
+    def _dates(self) -> pl.DataFrame:
+        """The days of each series as they stand now."""
+        return self.lake.scan(self.source.name).select({self.column, *_key(self.source)}).collect()
+
+    def _rows(self, actions: Iterable[Mapping[str, Any]]) -> pl.LazyFrame:
+        names, root = _names(self.source), self.lake.uri(self.source.name)
+        paths = [f"{root}/{action['path']}" for action in actions if action.get("dataChange", True)]
+        if not paths:
+            return pl.LazyFrame(schema={name: self.source.schema[name] for name in names})
+        options = dict(self.lake.options) or None
+        rows = pl.scan_parquet(paths, hive_partitioning=False, extra_columns="ignore", storage_options=options)
+        return rows.select(names)
+
+
+def changes(
+    before: pl.LazyFrame, after: pl.LazyFrame, dates: pl.LazyFrame, column: str, key: tuple[str, ...]
+) -> pl.LazyFrame:
+    """From when until when rows hold that stand on one side only; without an end where none of the series follows.
+
+    Args:
+        before: the rows before a change.
+        after: the rows after it, in the same columns.
+        dates: the date and key of rows that neither of them holds.
+        column: the day from which a row holds.
+        key: the key of the table; without `column` it names the series.
+    """
+    names = after.collect_schema().names()
+    sides = ((after, before), (before, after))
+    changed = pl.concat([one.join(other, on=names, how="anti", nulls_equal=True) for one, other in sides])
+    series = [name for name in key if name != column]
+    dated = pl.concat([rows.select(column, *series) for rows in (dates, before, after)]).unique().sort(column)
+    # A row holds until the next one of the same series; without a key nobody knows the series.
+    following = pl.col(column).shift(-1) if column in key else pl.lit(None, dtype=pl.Date)
+    ends = dated.with_columns((following.over(series) if series else following).alias(_UNTIL))
+    held = changed.select(column, *series).drop_nulls(column).unique()
+    spans = held.join(ends, on=[column, *series], nulls_equal=True)
+    return spans.select(pl.col(column).alias(_FIRST), _UNTIL).unique()
+
+
+def questions(
+    lake: Lake, catalog: Catalog, table: DerivedTable, standing: int, rows: pl.LazyFrame
+) -> dict[str, pl.LazyFrame]:
+    """What to ask of new rows of a table, so that its audit can note what they change for those who read it by date."""
+    columns = {
+        reader.as_of[parameter]
+        for reader in catalog.derived
+        for parameter, name in catalog.inputs(reader).items()
+        if name == table.name and parameter in reader.as_of
+    }
+    names, schema = _names(table), rows.collect_schema()
+    before = pl.LazyFrame(schema=schema) if standing < 0 else lake.scan(table.name, standing)
+    stood = before.collect_schema()
+    if table.partitions is not None or any(stood.get(name) != schema[name] for name in names):
+        return {}  # a column that is new, or of another type, changes every row
+    old, new = before.select(names), rows.select(names)
+    dated = (column for column in sorted(columns) if schema[column] == pl.Date)
+    return {f"{_QUESTION}{column}": changes(old, new, old.clear(), column, _key(table)) for column in dated}
+
+
+def noted(audit: Audit, answers: Mapping[str, pl.DataFrame]) -> Audit:
+    """The audit with the answers to these questions."""
+    asked = {name.removeprefix(_QUESTION): rows for name, rows in answers.items() if name.startswith(_QUESTION)}
+    return replace(audit, changed={column: _joined(rows) for column, rows in asked.items()})
+
+
+def _names(source: Table) -> list[str]:
+    return [name for name in source.schema if not name.startswith("_")]
+
+
+def _key(source: Table) -> tuple[str, ...]:
+    return facts(source.contract).key if isinstance(source, DerivedTable) else ()
+
+
+def _joined(spans: pl.DataFrame) -> tuple[Days, ...]:
+    """Spans of days in order, those that meet joined; days that no calendar of ours has are cut off."""
+    first, until = pl.max_horizontal(_FIRST, pl.lit(date.min)), pl.col(_UNTIL)
+    kept = spans.select(first, pl.when(until <= date.max).then(until)).filter(pl.col(_FIRST) <= date.max).sort(_FIRST)
+    joined: list[Days] = []
+    for begins, ends in kept.iter_rows():
+        last = ends - _DAY if ends else date.max
+        if joined and max(begins, date.min + _DAY) - _DAY <= joined[-1].last:
+            joined[-1] = Days(joined[-1].first, max(joined[-1].last, last))
+        else:
+            joined.append(Days(begins, last))
+    return tuple(joined)
