@@ -106,16 +106,18 @@ def _periods_held(lake: Lake, table: DerivedTable, days: Days) -> set[date]:
 def in_effect(lake: Lake, table: str, *, after: int = -1, until: int | None = None) -> tuple[list[Commit], bool]:
     """The commits between two versions that no RESTORE has undone, oldest first, and whether none is missing."""
     log = lake.log_tail(table, after=after)
+    found = {commit.version: commit for commit in log.commits}
+    latest = max(found, default=log.after)
+    version = latest if until is None else min(until, latest)
     effective: list[Commit] = []
-    is_whole = log.after <= after
-    for commit in (one for one in log.commits if until is None or one.version <= until):
-        if commit.info.get("operation") != "RESTORE":
+    while version > log.after:
+        commit = found[version]
+        if commit.info.get("operation") == "RESTORE":
+            version = min(_restored_version(commit.info), version - 1)
+        else:
             effective.append(commit)
-            continue
-        target = _restored_version(commit.info)
-        effective = [earlier for earlier in effective if earlier.version <= target]
-        is_whole = is_whole and target >= log.after
-    return effective, is_whole
+            version -= 1
+    return effective[::-1], version == log.after == after
 
 
 def _restored_version(info: Mapping[str, Any]) -> int:

@@ -445,6 +445,16 @@ def test_a_restored_input_makes_stale_what_was_undone(here):
     assert numbers(stale(here, "staged/events")) == [2, 7]
 
 
+def test_a_table_that_was_restored_and_put_back_is_as_it_was(here):
+    deliver(here, [2, 7])
+    make(here.lake, CATALOG, "staged/events", Days(day(2), day(7)), now=NOW)
+    here.lake.open("staged/events").restore(0)
+    here.lake.open("staged/events").restore(1)
+    assert stale(here, "staged/events") is None
+    here.lake.open("staged/events").restore(2)
+    assert numbers(stale(here, "staged/events")) == [2, 7]
+
+
 @pytest.mark.parametrize("hinted", [False, True])
 def test_a_restored_table_is_behind_its_inputs_again(here, hinted):
     since = {name: here.lake.version(name) for name in here.lake.tables()} if hinted else {}
