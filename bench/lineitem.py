@@ -89,7 +89,7 @@ def ours(csv: Path, target: Path) -> dict[str, int]:
     }
     sheet = Sheet(item.name, judged.valid, "replace", window="l_shipdate", physical=facts(LineItem).physical)
     rejects = Sheet(item.quarantine, judged.rejected, "replace")
-    account = Account(judged, None, (), (), provenance)
+    account = Account(judged, None, None, (), provenance)
     audit: Audit = publish(Lake(str(target)), sheet, account, rejects=rejects, questions=questions)
     return {"read": audit.read, "written": audit.written, "quarantined": audit.quarantined, "files": audit.files}
 

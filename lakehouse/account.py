@@ -34,7 +34,7 @@ class Account:
     Attributes:
         judged: the rows and their questions.
         days: the span of days that is made.
-        made: the periods of it that are replaced, neighbours joined.
+        keys: the periods of it that are replaced; None for a table without periods.
         untouched: days of it that the input does not hold.
         provenance: run, code, contract and inputs.
         stray: the period with which rows without a day are judged; they come from all days.
@@ -43,7 +43,7 @@ class Account:
 
     judged: Judged
     days: Days | None
-    made: tuple[Days, ...]
+    keys: tuple[date, ...] | None
     untouched: tuple[date, ...]
     provenance: Provenance
     stray: Period = None
@@ -56,7 +56,7 @@ class Account:
             LawError: what was written is not what was judged, or a row would land outside its days.
             RefusedCommitError: in some periods too many rows broke the contract, or a rule of the table does not hold.
         """
-        table, periods = self.judged.table, self._periods(findings)
+        table, periods, rules = self.judged.table, self._periods(findings), self._broken_rules(findings)
         of = {name: sum(fates[name] for fates in periods.values()) for name in _names(table.leave_out)}
         audit = Audit(
             table=table.name,
@@ -67,15 +67,16 @@ class Account:
             superseded=of["superseded"],
             filtered={name: of[f"filtered: {name}"] for name in table.leave_out},
             days=self.days,
-            made=self.made,
+            made=tuple(table.partitions.spans(self.keys)) if table.partitions and self.keys else (),
             untouched=self.untouched,
             held=self.held or {},
-            rules=self._rules(findings),
+            rules={rule.name: sum(counts.get(rule.name, 0) for counts in rules.values()) for rule in self.judged.rules},
             provenance=self.provenance,
             by_period={day: fates for day, fates in sorted(periods.items(), key=str) if day is not None},
         ).balanced()
         self._prove_writes(findings, audit)
-        self._verdict(audit, periods, findings)
+        if refused := self._refused(periods, findings):
+            raise self._refusal(audit, refused, rules, findings)
         return audit
 
     def _periods(self, findings: Findings) -> dict[Period, dict[str, int]]:
@@ -99,14 +100,28 @@ class Account:
             }
         return periods
 
-    def _rules(self, findings: Findings) -> dict[str, int]:
-        """Rows by broken rule, zeros included."""
-        sums = findings.answers["judged"].sum().row(0, named=True)
-        return {rule.name: int(sums[f"rule {n}"] or 0) for n, rule in enumerate(self.judged.rules)}
+    def _broken_rules(self, findings: Findings) -> dict[Period, dict[str, int]]:
+        """Rows by broken rule, as the rejected rows tell it, for each period that has some."""
+        if not findings.rejected:
+            return {}
+        counted = findings.rejects.select(self._period.alias(PERIOD), BROKEN).explode(BROKEN)
+        counts: dict[Period, dict[str, int]] = {}
+        for period, rule, number in counted.group_by(PERIOD, BROKEN).len().collect(engine="streaming").iter_rows():
+            counts.setdefault(period, {})[rule] = number
+        return counts
+
+    @property
+    def _period(self) -> pl.Expr:
+        """The period of a rejected row."""
+        calendar = self.judged.table.partitions
+        return pl.lit(None, dtype=pl.Date) if calendar is None else calendar.start_of(pl.col(WINDOW))
 
     def _prove_writes(self, findings: Findings, audit: Audit) -> None:
-        table, judged = self.judged.table, findings.answers["judged"]
-        if outside := int(judged["outside"].sum() or 0):
+        table, judged = self.judged.table, _answers(findings, "judged")
+        strange = [counts for period, counts in judged.items() if self.keys is not None and period not in self.keys]
+        outside = sum(int(counts["outside"]) for counts in judged.values())
+        outside += sum(int(counts["rows"] - counts["broke"]) for counts in strange)
+        if outside:
             raise LawError(
                 f"{table.name} [{self.days}]: {outside:,} rows carry a day outside the days that are made. Nothing was "
                 "published.\nNext: make the transform keep the day that its first input gives a row."
@@ -129,8 +144,8 @@ class Account:
                     f"{table.name} [{self.days}]: {wanted:,} rows were to be {kind}, {written:,} are in the files."
                 )
 
-    def _verdict(self, audit: Audit, periods: Mapping[Period, Mapping[str, int]], findings: Findings) -> None:
-        """Refuse the commit when a period must not be published; the other periods can be made without it."""
+    def _refused(self, periods: Mapping[Period, Mapping[str, int]], findings: Findings) -> dict[Period, list[str]]:
+        """The periods that must not be published, with every reason."""
         strays, whole = findings.answers["strays"].row(0)
         rules = _answers(findings, "table")
         refused: dict[Period, list[str]] = {}
@@ -141,8 +156,7 @@ class Account:
             problems += self._too_many(fates, *of_strays)
             if problems:
                 refused[period] = problems
-        if refused:
-            raise self._refusal(audit, refused, findings)
+        return refused
 
     def _too_many(self, fates: Mapping[str, int], strays: int, whole: int) -> list[str]:
         """Why the rejected rows of a period are too many; empty when they are not."""
@@ -152,19 +166,22 @@ class Account:
         share = f"{broke / read:.1%}" if read else "all"
         return [f"{broke:,} of {read:,} rows break the contract ({share}; {allowed:.1%} are allowed)"]
 
-    def _refusal(self, audit: Audit, refused: Mapping[Period, list[str]], findings: Findings) -> RefusedCommitError:
+    def _refusal(
+        self,
+        audit: Audit,
+        refused: Mapping[Period, list[str]],
+        rules: Mapping[Period, Mapping[str, int]],
+        findings: Findings,
+    ) -> RefusedCommitError:
         """What is refused and why, with examples of the rows that broke the contract."""
         table, several = self.judged.table, len(refused) > 1
-        judged = _answers(findings, "judged")
         told: list[str] = []
         for period, problems in islice(refused.items(), _PERIODS_TOLD):
-            counts = judged.get(period, {})
-            by_rule = ((rule.name, counts.get(f"rule {n}", 0)) for n, rule in enumerate(self.judged.rules))
-            lines = [*problems, *(f"{count:,} x {name}" for name, count in by_rule if count)]
+            lines = [*problems, *(f"{count:,} x {name}" for name, count in sorted(rules.get(period, {}).items()))]
             told += [f"{period}: {line}" for line in lines] if several else lines
         if len(refused) > _PERIODS_TOLD:
             told.append(f"and {len(refused) - _PERIODS_TOLD:,} more periods")
-        told += [f"for example {_example(row)}" for row in self._examples(refused)]
+        told += [f"for example {_example(row)}" for row in self._examples(refused, findings)]
         where = f" [{next(iter(refused)) if len(refused) == 1 else audit.days}]" if audit.days else ""
         message = listed(
             f"{table.name}{where}: refused, nothing of it was published; the table is as it was there.",
@@ -173,13 +190,12 @@ class Account:
         )
         return RefusedCommitError(message, audit, {period: problems[0] for period, problems in refused.items()})
 
-    def _examples(self, refused: Mapping[Period, list[str]]) -> list[dict[str, object]]:
+    def _examples(self, refused: Mapping[Period, list[str]], findings: Findings) -> list[dict[str, object]]:
         """A few rejected rows of the refused periods."""
-        rows, table = self.judged.rejected, self.judged.table
-        if table.partitions is not None:
-            period = table.partitions.start_of(pl.col(WINDOW))
-            rows = rows.filter(period.is_in(pl.Series(list(refused), dtype=pl.Date).implode()))
-        return rows.head(_EXAMPLES).collect(engine="streaming").to_dicts()
+        if not findings.rejected:
+            return []
+        which = self._period.is_in(pl.Series(list(refused), dtype=pl.Date).implode(), nulls_equal=True)
+        return findings.rejects.filter(which).head(_EXAMPLES).collect(engine="streaming").to_dicts()
 
 
 def _names(left_out: Mapping[str, pl.Expr]) -> list[str]:

@@ -6,7 +6,7 @@ Does not belong here: the account made of the answers (`account.py`), reading (`
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 
 import polars as pl
 
@@ -45,7 +45,6 @@ def judge(
     rules: tuple[Rule, ...],
     rows: pl.LazyFrame,
     provenance: Provenance,
-    keys: tuple[date, ...] | None = None,
 ) -> Judged:
     """Split a transform's rows, and ask what the account needs to know, period by period.
 
@@ -54,7 +53,6 @@ def judge(
         rules: the rules that they are held to.
         rows: the transform's rows, inside the days that are made.
         provenance: run and contract, noted beside each rejected row.
-        keys: the periods that may be written.
     """
     rules, verdicts = settled(rules)
     judged = rows.with_columns(verdicts).with_columns(keeps_all(rules).alias(_OK))
@@ -65,8 +63,7 @@ def judge(
     asked = {
         "rows": _stand_for(table, pl.lit(True)),
         "broke": _stand_for(table, ~pl.col(_OK)),
-        "outside": (pl.col(_OK) & _outside(table, keys)).sum(),
-        **{f"rule {n}": (~pl.col(_OK) & ~rule.holds).sum() for n, rule in enumerate(rules)},
+        "outside": (pl.col(_OK) & _is_moved(table)).sum(),
     }
     questions = {"judged": by_period(table, judged, {**asked, **arrived(table)})}
     if folds(table):
@@ -148,13 +145,12 @@ def _day_column(table: DerivedTable) -> str:
     return str(facts(table.contract).window) if table.is_aggregate else WINDOW
 
 
-def _outside(table: DerivedTable, keys: tuple[date, ...] | None) -> pl.Expr:
-    """Whether a row carries a day that may not be written."""
+def _is_moved(table: DerivedTable) -> pl.Expr:
+    """Whether a row carries another day than the one that the first input gave it."""
     window = facts(table.contract).window
-    if keys is None or window is None or table.partitions is None:
+    if table.is_aggregate or table.partitions is None or window is None:
         return pl.lit(False)
-    allowed = table.partitions.start_of(pl.col(window)).is_in(pl.Series(keys, dtype=pl.Date).implode())
-    return ~(allowed if table.is_aggregate else allowed & (pl.col(window) == pl.col(WINDOW))).fill_null(False)
+    return (pl.col(window) != pl.col(WINDOW)).fill_null(True)
 
 
 def _rejected_columns(

@@ -105,9 +105,8 @@ def _publish(
     provenance = Provenance(making.run_id, table.code_version, version(table.contract), inputs.versions, ids=inputs.ids)
     try:
         judged = _judged(making, inputs, provenance)
-        made = tuple(table.partitions.spans(inputs.keys)) if table.partitions and inputs.keys else ()
         untouched = tuple(day for day in _untouched(making.lake, table, inputs) if day not in (held or {}))
-        account = Account(judged, inputs.days, made, untouched, provenance, inputs.stray, held)
+        account = Account(judged, inputs.days, inputs.keys, untouched, provenance, inputs.stray, held)
         return publish(
             making.lake,
             _sheet(table, judged, inputs.keys, standing),
@@ -146,7 +145,7 @@ def _judged(making: _Making, inputs: Inputs, provenance: Provenance) -> Judged:
     else:
         rows = table.transform(given(table, kept), *others)
     rules = (*unread_rules(rows.collect_schema()), *_day_rules(table, inputs), *compile_rules(table.contract))
-    judged = judge(table, rules, inputs.own(rows), provenance, inputs.keys)
+    judged = judge(table, rules, inputs.own(rows), provenance)
     # One question for all that is asked of the same rows: each further reader of a stream holds more of it in memory.
     of_distinct = {"rows": pl.len(), **{f"filtered: {name}": matched.sum() for name, matched in left_out.items()}}
     asked = {"strays": inputs.strays(kept)}

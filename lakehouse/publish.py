@@ -25,11 +25,19 @@ PUBLISHED_WITH = "published_with"
 
 @dataclass(frozen=True)
 class Findings:
-    """What the pass found out: the answers to its questions, and the rows in each kind of file."""
+    """What the pass found out.
+
+    Attributes:
+        answers: the answers to its questions, by name.
+        rows: how many rows are in the files of the table.
+        rejected: how many are in those of its quarantine.
+        rejects: these rows, as they were written.
+    """
 
     answers: Mapping[str, pl.DataFrame]
     rows: int
     rejected: int
+    rejects: pl.LazyFrame
 
     def number(self, question: str) -> int:
         """The answer to a question that asks for one number."""
@@ -110,4 +118,5 @@ def _write(drafts: Sequence[Draft], questions: Mapping[str, pl.LazyFrame]) -> Fi
         draft.check_carried(int(result.item() or 0))
     rows = [sum(file.num_rows for file in draft.new) for draft in drafts]
     answers = dict(zip(questions, results[: len(questions)], strict=True))
-    return Findings(answers, rows[0], rows[1] if len(rows) > 1 else 0)
+    rejects = drafts[1].written() if len(drafts) > 1 else pl.LazyFrame()
+    return Findings(answers, rows[0], rows[1] if len(rows) > 1 else 0, rejects)
