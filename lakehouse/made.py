@@ -12,6 +12,7 @@ from typing import Any
 import polars as pl
 from deltalake import DeltaTable
 
+from lakehouse import contract_version
 from lakehouse.audit import Audit
 from lakehouse.contract import facts
 from lakehouse.lake import Commit, Lake, scan
@@ -26,10 +27,12 @@ class Made:
 
     Attributes:
         audits: the latest audit of each period that is found in the log; the key is None for the whole table.
+        held: the audits that held a period back since then; the same code does not try it again from the same inputs.
         is_whole: whether the log tells of every period that was made after the version asked for.
     """
 
     audits: Mapping[date | None, Audit]
+    held: Mapping[date | None, Audit]
     is_whole: bool = True
 
     def consumed(
@@ -42,12 +45,17 @@ class Made:
         latest, identity = current.version(), str(current.metadata().id)
 
         def of(key: date | None) -> int:
-            provenance = self.audits[key].provenance if key in self.audits else None
+            latest_audit = self.held.get(key) or self.audits.get(key)
+            provenance = None if latest_audit is None else latest_audit.provenance
             version = floor if provenance is None else provenance.inputs.get(name, -1)
             is_same = version <= latest and (provenance is None or provenance.ids.get(name, identity) == identity)
             return version if is_same else -1
 
         return {key: of(key) for key in keys}
+
+    def by_other_code(self, table: DerivedTable) -> list[date | None]:
+        """The periods that were made by another transform, or held to another contract, than are declared now."""
+        return [key for key, audit in self.audits.items() if not _is_by(table, audit)]
 
 
 def made_by(lake: Lake, table: DerivedTable, *, after: int = -1) -> Made:
@@ -58,12 +66,21 @@ def made_by(lake: Lake, table: DerivedTable, *, after: int = -1) -> Made:
     """
     commits, is_whole = in_effect(lake, table.name, after=after)
     audits: dict[date | None, Audit] = {}
+    held: dict[date | None, Audit] = {}
     for commit in commits:
         audit = audit_of(commit)
         if audit is not None:
             keys = [None] if table.partitions is None else [k for s in audit.made for k in table.partitions.keys(s)]
             audits |= dict.fromkeys(keys, audit)
-    return Made(audits, is_whole)
+            held = {key: earlier for key, earlier in held.items() if key not in keys}
+            held |= dict.fromkeys(audit.held if _is_by(table, audit) else (), audit)
+    return Made(audits, held, is_whole)
+
+
+def _is_by(table: DerivedTable, audit: Audit) -> bool:
+    """Whether a commit was made by the transform and the contract that are declared now."""
+    made = audit.provenance
+    return (made.code_version, made.contract_version) == (table.code_version, contract_version.version(table.contract))
 
 
 def speaks_for(  # noqa: PLR0913

@@ -16,6 +16,7 @@ from lakehouse.deliveries import DELIVERIES, open_letters
 from lakehouse.environment import Environment
 from lakehouse.errors import SetupError
 from lakehouse.lake import Lake, files
+from lakehouse.remarks import remarks
 from lakehouse.tables import EVENT_DATE, DerivedTable, RawTable
 from lakehouse.touched import audit_of
 
@@ -68,7 +69,7 @@ def _state(
         handle.version(),
         newest,
         _freshness(here.catalog, name, newest, now),
-        _behind(name, stale, dead),
+        "; ".join(filter(None, (str(remarks(here.lake, here.catalog.tables.get(name))), _behind(name, stale, dead)))),
     )
 
 

@@ -22,6 +22,7 @@ from lakehouse.land import news
 from lakehouse.landed import landed
 from lakehouse.orchestration.assets import asset_key
 from lakehouse.orchestration.increments import TRIGGER, Increment, increments
+from lakehouse.remarks import remarks
 from lakehouse.tables import RawTable
 
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
@@ -62,6 +63,7 @@ def run(
         click.echo(
             "Nothing new: every file in landing is landed, no table is older than its inputs. Nothing was written."
         )
+    _tell_remarks(here)
     _show_answer(here, first_answer)
     if problems:
         next_step = "mend what is named and run again; everything else is up to date."
@@ -197,6 +199,21 @@ def _tell(here: Environment, fresh: Sequence[Audit]) -> None:
         for note in audit.notes:
             click.echo(f"  {audit.table}: {note}")
     _tell_rejects(here)
+
+
+def _tell_remarks(here: Environment) -> None:
+    """Periods that were held back, or made by code that has changed since, with the command that makes them again."""
+    for table in here.catalog.derived:
+        found = remarks(here.lake, table)
+        for period, reason in found.held.items():
+            click.echo(f"  {table.name} [{period}]: held back, as it was before: {reason}")
+        if found.other:
+            periods = [period for period in found.other if period is not None]
+            span = f" --partition-range {min(periods)}...{max(periods)}" if periods else ""
+            click.echo(
+                f"  {table.name}: {found}. To make it again: dagster asset materialize -m lakehouse.definitions "
+                f"--select {table.name}{span}"
+            )
 
 
 def _audits(here: Environment, name: str) -> list[Audit]:

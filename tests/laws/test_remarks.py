@@ -1,0 +1,76 @@
+"""What a table says beside what is stale: periods held back, and periods made by other code."""
+
+from dataclasses import replace
+
+import polars as pl
+import pytest
+from polars import col
+from support.worlds import bring_up_to_date, world
+from tills import by_day, june, lines, only, redo, rows, sell, take, typed, with_days, with_sales
+
+from lakehouse.overview import tables
+from lakehouse.remarks import remarks
+
+
+@pytest.fixture
+def poisoned(tmp_path):
+    """Sales by day; the second of three days has too many rejects."""
+    here = world(tmp_path, with_days(by_day))
+    sell(here, "a", lines(3, 1, 2), lines(4, -1, -2, 3, first=20), lines(5, 4, first=30))
+    bring_up_to_date(here)
+    return here
+
+
+def said(here, name):
+    return str(remarks(here.lake, here.catalog[name]))
+
+
+def test_a_day_held_back_is_not_tried_again_from_the_same_rows_and_its_readers_go_on(poisoned):
+    assert poisoned.planner().stale() == []
+    assert [row[0] for row in rows(poisoned, "marts/shop_days")] == [june(3), june(5)]
+    found = remarks(poisoned.lake, poisoned.catalog["staged/sales"])
+    assert found.held == {june(4): "2 of 3 rows break the contract (66.7%; 50.0% are allowed)"}
+    assert "1 period held back" in next(t.state for t in tables(poisoned) if t.table == "staged/sales")
+
+
+def test_a_day_held_back_is_tried_again_when_it_gets_more_rows(poisoned):
+    sell(poisoned, "b", lines(4, 5, 6, first=40))
+    take(poisoned)
+    assert [(part.table, part.keys) for part in poisoned.planner().stale()] == [("staged/sales", (june(4),))]
+    bring_up_to_date(poisoned)
+    assert said(poisoned, "staged/sales") == ""
+    assert june(4) in [row[0] for row in rows(poisoned, "marts/shop_days")]
+
+
+def test_a_day_held_back_is_tried_again_by_mended_code(poisoned):
+    def mended(raw_sales):
+        return typed(raw_sales).with_columns(col("amount").abs())
+
+    here = replace(poisoned, catalog=with_sales(mended))
+    assert [(part.table, part.keys) for part in here.planner().stale()] == [("staged/sales", (june(4),))]
+    redo(here, "staged/sales", only(4))
+    assert here.planner().stale() == []
+    assert remarks(here.lake, here.catalog["staged/sales"]).held == {}
+
+
+def test_periods_that_other_code_made_are_told_until_they_are_made_again(poisoned):
+    def doubled(sales):
+        return by_day(sales).with_columns(col("amount") * 2)
+
+    assert said(poisoned, "marts/shop_days") == ""
+    here = replace(poisoned, catalog=with_days(doubled))
+    assert said(here, "marts/shop_days") == "2 periods made by other code or contract"
+    redo(here, "marts/shop_days", only(3))
+    assert said(here, "marts/shop_days") == "1 period made by other code or contract"
+    redo(here, "marts/shop_days")
+    assert said(here, "marts/shop_days") == ""
+
+
+def test_a_table_without_periods_is_made_by_other_code_as_a_whole(tmp_path):
+    here = world(tmp_path)
+    (tmp_path / "landing" / "fx_rates").mkdir()
+    (tmp_path / "landing" / "fx_rates" / "a.csv").write_text("Date,USD\n2010-12-01,1.3\n")
+    bring_up_to_date(here)
+    rates = here.catalog["staged/fx_rates"]
+    changed = replace(rates, transform=lambda raw_fx_rates: rates.transform(raw_fx_rates).filter(pl.lit(True)))
+    assert str(remarks(here.lake, changed)) == "made by other code or contract"
