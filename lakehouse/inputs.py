@@ -1,19 +1,20 @@
 """The inputs of a derived table: pinned to versions, cut to the days that are made, by name at the border."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 
 import polars as pl
 
 from lakehouse.catalog import Catalog
 from lakehouse.contract import facts
+from lakehouse.cuts import Cut, cut_of, day_column
 from lakehouse.duck import named, quoted
 from lakehouse.errors import DataError
 from lakehouse.lake import Lake
 from lakehouse.made import is_as_made, speaks_for
 from lakehouse.query import sql_type
-from lakehouse.tables import EVENT_DATE, WINDOW, DerivedTable, RawTable, Table
+from lakehouse.tables import EVENT_DATE, WINDOW, DerivedTable, RawTable
 from lakehouse.windows import Days
 
 
@@ -30,9 +31,10 @@ class Inputs:
         days: the span of whole periods that is made; None for a table without partitions.
         keys: the periods of that span that are replaced: the first input holds rows of them, or was made without any.
         known: all days that the table has, by the clock of the run.
-        day_column: the column of the first input that holds its day.
+        cuts: how each input is cut to days, by parameter; those that are read whole are left out.
         whole: all rows of the first input, where rows without a day are among those that are made.
         is_part: whether rows of the span's other periods are to be left aside.
+        heights: rows of the first input that are seen, by period.
     """
 
     table: DerivedTable
@@ -43,9 +45,25 @@ class Inputs:
     days: Days | None = None
     keys: tuple[date, ...] | None = None
     known: Days | None = None
-    day_column: str | None = None
+    cuts: Mapping[str, "Cut"] = field(default_factory=dict)
     whole: pl.LazyFrame | None = None
     is_part: bool = False
+    heights: Mapping[date, int] = field(default_factory=dict)
+
+    def chunks(self, rows: pl.LazyFrame, most: int) -> Iterator[pl.LazyFrame]:
+        """Rows of the first input in parts of some periods each, with at most so many rows, or a single period."""
+        if not self.heights:
+            yield rows
+            return
+        chunks: list[list[date]] = [[]]
+        size = 0
+        for period, height in sorted(self.heights.items()):
+            if chunks[-1] and size + height > most:
+                chunks.append([])
+                size = 0
+            chunks[-1].append(period)
+            size += height
+        yield from (rows.filter(self._is_in(chunk, WINDOW)) if len(chunks) > 1 else rows for chunk in chunks)
 
     @property
     def stray(self) -> date | None:
@@ -104,10 +122,7 @@ class Inputs:
         return f"SELECT {', '.join(columns)} FROM {source}{self._condition(parameter)}"  # noqa: S608
 
     def _condition(self, parameter: str) -> str:
-        if self.days is None or self.day_column is None or parameter != self.table.parameters[0]:
-            return ""
-        seen, day = self.days.widened(back=self.table.lookback), named(self.day_column)
-        return f" WHERE {day} BETWEEN DATE {quoted(str(seen.first))} AND DATE {quoted(str(seen.last))}"
+        return f" WHERE {self.cuts[parameter].sql}" if parameter in self.cuts else ""
 
 
 def read_inputs(lake: Lake, catalog: Catalog, table: DerivedTable, days: Days | None, now: datetime) -> Inputs | None:
@@ -123,6 +138,7 @@ def read_inputs(lake: Lake, catalog: Catalog, table: DerivedTable, days: Days | 
     wanted = _wanted(table, days, known)
     versions, frames, names, whole = {}, {}, catalog.inputs(table), None
     ids: dict[str, str] = {}
+    cuts: dict[str, Cut] = {}
     for parameter, name in names.items():
         source, handle = catalog[name], lake.open(name)
         versions[name] = -1 if handle is None else handle.version()
@@ -131,21 +147,29 @@ def read_inputs(lake: Lake, catalog: Catalog, table: DerivedTable, days: Days | 
         rows = pl.LazyFrame(schema=source.schema) if handle is None else pl.scan_delta(handle)
         rows = _widened(rows, source) if isinstance(source, RawTable) else rows.select(source.schema.names())
         first = parameter == table.parameters[0]
-        if first and wanted and known and known.first in wanted and _day_column(source) == EVENT_DATE:
+        if first and wanted and known and known.first in wanted and day_column(source) == EVENT_DATE:
             whole = rows
-        frames[parameter] = _cut(rows, source, table.lookback, wanted, known, first=first) if wanted and known else rows
+        cut = cut_of(source, table.lookback, wanted, known, first=first) if wanted and known else None
+        if cut is not None:
+            cuts[parameter] = cut
+            rows = rows.filter(cut.rows)
+            rows = rows.with_columns(cut.window.alias(WINDOW)) if first else rows
+        frames[parameter] = rows
     first_rows, first_table = frames[table.parameters[0]], catalog[names[table.parameters[0]]]
     until = versions[first_table.name]
     if table.partitions is None or wanted is None:
         has_rows = not first_rows.head(1).collect().is_empty()
         has_say = has_rows or is_as_made(lake, first_table, until=until)
         return Inputs(table, names, versions, ids, frames) if has_say else None
-    held = set(first_rows.select(table.partitions.start_of(pl.col(WINDOW)).unique()).collect().to_series())
+    period = table.partitions.start_of(pl.col(WINDOW))
+    heights = dict(first_rows.group_by(period=period).len().collect(engine="streaming").iter_rows())
+    held = set(heights)
     if not held.issuperset(table.partitions.keys(wanted)):
         held |= speaks_for(lake, table, first_table, wanted, until=until)
     keys = tuple(sorted(key for key in held if key in wanted))
-    day_column = _day_column(first_table)
-    return Inputs(table, names, versions, ids, frames, wanted, keys, known, day_column, whole) if keys else None
+    return (
+        Inputs(table, names, versions, ids, frames, wanted, keys, known, cuts, whole, heights=heights) if keys else None
+    )
 
 
 def _widened(rows: pl.LazyFrame, source: RawTable) -> pl.LazyFrame:
@@ -161,28 +185,3 @@ def _wanted(table: DerivedTable, days: Days | None, known: Days | None) -> Days 
     if wanted is None:
         raise DataError(f"{table.name} has no days {days}.\nNext: ask for days in {known}.")
     return wanted
-
-
-def _cut(  # noqa: PLR0913
-    rows: pl.LazyFrame, source: Table, lookback: int, wanted: Days, known: Days, *, first: bool
-) -> pl.LazyFrame:
-    """Rows of the wanted days and of those before that the table looks back on; the first input's with their day."""
-    column = _day_column(source)
-    if column is None or (isinstance(source, RawTable) and not first):
-        return rows
-    seen, day = wanted.widened(back=lookback), pl.col(column)
-    if not isinstance(source, RawTable):
-        rows = rows.filter(day.is_between(seen.first, seen.last))
-        return rows.with_columns(day.alias(WINDOW)) if first else rows
-    # A raw row without a day, or with one that does not exist here, is judged with the table's first day.
-    stray = day.is_null() | ~day.is_between(known.first, known.last)
-    inside = day.is_between(max(seen.first, known.first), min(seen.last, known.last))
-    rows = rows.filter(inside | stray if known.first in wanted else inside)
-    return rows.with_columns(pl.when(stray).then(pl.lit(known.first)).otherwise(day).alias(WINDOW))
-
-
-def _day_column(source: Table) -> str | None:
-    """The column by which an input is cut; None when it is read whole."""
-    if isinstance(source, RawTable):
-        return EVENT_DATE if source.day is not None else None
-    return facts(source.contract).window

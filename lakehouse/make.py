@@ -30,6 +30,8 @@ from lakehouse.sheet import Sheet
 from lakehouse.tables import LINEAGE, WINDOW, DerivedTable
 from lakehouse.windows import Days
 
+_ROWS_AT_ONCE = 2_000_000
+
 
 @dataclass(frozen=True)
 class _Making:
@@ -136,7 +138,7 @@ def _judged(making: _Making, inputs: Inputs, provenance: Provenance) -> Judged:
     table = making.table
     first, *others = inputs.frames.values()
     read = unpacked(table, first)
-    distinct = _distinct(table, read, making.spool) if table.distinct else read
+    distinct = _distinct(table, inputs, read, making.spool) if table.distinct else read
     left_out = _first_matches(table)
     stays = ~pl.any_horizontal(left_out.values()) if left_out else None
     kept = distinct if stays is None else distinct.filter(stays)
@@ -160,11 +162,16 @@ def _judged(making: _Making, inputs: Inputs, provenance: Provenance) -> Judged:
     return Judged(judged.table, judged.rules, judged.valid, judged.rejected, {**asked, **judged.questions})
 
 
-def _distinct(table: DerivedTable, rows: pl.LazyFrame, spool: Path) -> pl.LazyFrame:
-    """The first of the rows that repeat each other, by origin; spooled, because the pass looks at it several times."""
-    target = spool / "distinct.parquet"
-    rows.sort(LINEAGE).unique([*table.distinct, *period(table)], keep="first").sink_parquet(target, compression="lz4")
-    return pl.scan_parquet(target, hive_partitioning=False)
+def _distinct(table: DerivedTable, inputs: Inputs, rows: pl.LazyFrame, spool: Path) -> pl.LazyFrame:
+    """The first of the rows that repeat each other, by origin; spooled, because the pass looks at it several times.
+
+    Rows of two periods never repeat each other, so a few periods at a time are enough, and all that is in memory.
+    """
+    columns = [*table.distinct, *period(table)]
+    for number, part in enumerate(inputs.chunks(rows, _ROWS_AT_ONCE)):
+        first = part.sort(LINEAGE).unique(columns, keep="first")
+        first.sink_parquet(spool / f"distinct-{number}.parquet", compression="lz4")
+    return pl.scan_parquet(spool / "distinct-*.parquet", hive_partitioning=False)
 
 
 def _first_matches(table: DerivedTable) -> dict[str, pl.Expr]:

@@ -10,6 +10,8 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
+from lakehouse.errors import SetupError
+
 _DAY = timedelta(days=1)
 
 
@@ -89,6 +91,12 @@ class Daily:
 @dataclass(frozen=True)
 class Monthly(Daily):
     """A period a calendar month, named by its first day."""
+
+    def __post_init__(self) -> None:
+        if self.first.day != 1:
+            raise SetupError(
+                f"Monthly({self.first}) begins within a month.\nNext: begin with {self.first.replace(day=1)}."
+            )
 
     def start(self, day: date) -> date:
         """The first day of the month."""

@@ -175,6 +175,15 @@ def test_repeated_rows_are_superseded(tmp_path):
     assert (audit.read, audit.written, audit.superseded) == (3, 1, 2)
 
 
+@pytest.mark.parametrize("at_once", [1, 3, 1000])
+def test_repeats_are_found_a_few_periods_at_a_time(tmp_path, monkeypatch, at_once):
+    monkeypatch.setattr("lakehouse.make._ROWS_AT_ONCE", at_once)
+    rows = [f"{n},2024-01-0{day},{n},1" for day in (1, 2, 3) for n in (1, 2, 1, 2, 1)]
+    lake, audit = made(tmp_path, rows, orders_by(named("orders"), distinct=("id", "day", "n", "rev")))
+    assert (audit.read, audit.written, audit.superseded) == (15, 6, 9)
+    assert standing(lake, "on_day", "id") == [(date(2024, 1, day), str(n)) for day in (1, 2, 3) for n in (1, 2)]
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
