@@ -84,7 +84,6 @@ def ours(csv: Path, target: Path) -> dict[str, int]:
     judged = judge(item, compile_rules(LineItem), received, provenance)
     questions = {
         "distinct": by_period(item, received, {"rows": pl.len(), **arrived(item, is_input=True)}, is_input=True),
-        "strays": pl.LazyFrame({"strays": [0], "whole": [0]}),
         **judged.questions,
     }
     sheet = Sheet(item.name, judged.valid, "replace", window="l_shipdate", physical=facts(LineItem).physical)

@@ -38,6 +38,7 @@ class Account:
         untouched: days of it that the input does not hold.
         provenance: run, code, contract and inputs.
         stray: the period with which rows without a day are judged; they come from all days.
+        whole: how many rows the first input has, of all days.
         held: the periods that an earlier verdict held back, with the reason.
     """
 
@@ -47,6 +48,7 @@ class Account:
     untouched: tuple[date, ...]
     provenance: Provenance
     stray: Period = None
+    whole: int = 0
     held: Mapping[date, str] | None = None
 
     def __call__(self, findings: Findings) -> Audit:
@@ -146,22 +148,21 @@ class Account:
 
     def _refused(self, periods: Mapping[Period, Mapping[str, int]], findings: Findings) -> dict[Period, list[str]]:
         """The periods that must not be published, with every reason."""
-        strays, whole = findings.answers["strays"].row(0)
+        strays = {period: counts.get("strays", 0) for period, counts in _answers(findings, "distinct").items()}
         rules = _answers(findings, "table")
         refused: dict[Period, list[str]] = {}
         for period, fates in sorted(periods.items(), key=str):
-            of_strays = (strays, whole) if period == self.stray else (0, 0)
             failed = [name for name, holds in rules.get(period, {}).items() if holds is not True]
             problems = [f"the table rule {name!r} does not hold" for name in failed]
-            problems += self._too_many(fates, *of_strays)
+            problems += self._too_many(fates, strays.get(period, 0))
             if problems:
                 refused[period] = problems
         return refused
 
-    def _too_many(self, fates: Mapping[str, int], strays: int, whole: int) -> list[str]:
+    def _too_many(self, fates: Mapping[str, int], strays: int) -> list[str]:
         """Why the rejected rows of a period are too many; empty when they are not."""
         allowed, broke, read = facts(self.judged.table.contract).max_quarantined, fates["quarantined"], fates["read"]
-        if broke - strays <= allowed * (read - strays) and strays <= allowed * whole:
+        if broke - strays <= allowed * (read - strays) and strays <= allowed * self.whole:
             return []
         share = f"{broke / read:.1%}" if read else "all"
         return [f"{broke:,} of {read:,} rows break the contract ({share}; {allowed:.1%} are allowed)"]

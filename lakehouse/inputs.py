@@ -5,13 +5,14 @@ from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 
 import polars as pl
+from deltalake import DeltaTable
 
 from lakehouse.catalog import Catalog
 from lakehouse.contract import facts
 from lakehouse.cuts import Cut, cut_of, day_column
 from lakehouse.duck import named, quoted
 from lakehouse.errors import DataError
-from lakehouse.lake import Lake
+from lakehouse.lake import Lake, files, scan
 from lakehouse.made import is_as_made, speaks_for
 from lakehouse.query import sql_type
 from lakehouse.tables import EVENT_DATE, WINDOW, DerivedTable, RawTable
@@ -32,7 +33,7 @@ class Inputs:
         keys: the periods of that span that are replaced: the first input holds rows of them, or was made without any.
         known: all days that the table has, by the clock of the run.
         cuts: how each input is cut to days, by parameter; those that are read whole are left out.
-        whole: all rows of the first input, where rows without a day are among those that are made.
+        whole: how many rows the first input has, where rows without a day are among those that are made.
         is_part: whether rows of the span's other periods are to be left aside.
         heights: rows of the first input that are seen, by period.
     """
@@ -46,7 +47,7 @@ class Inputs:
     keys: tuple[date, ...] | None = None
     known: Days | None = None
     cuts: Mapping[str, "Cut"] = field(default_factory=dict)
-    whole: pl.LazyFrame | None = None
+    whole: int | None = None
     is_part: bool = False
     heights: Mapping[date, int] = field(default_factory=dict)
 
@@ -100,12 +101,12 @@ class Inputs:
         """The rows of the days that the transform's first frame holds; a query reads a whole span."""
         return self.own(rows) if self.is_part and not self.table.lookback else rows
 
-    def strays(self, rows: pl.LazyFrame) -> pl.LazyFrame:
-        """How many rows carry no day of the table, and of how many: they come from all days, not from those made."""
+    @property
+    def is_stray(self) -> pl.Expr:
+        """True for a row of the first input that carries no day of the table: such come from all days."""
         if self.whole is None or self.known is None:
-            return pl.LazyFrame({"strays": [0], "whole": [0]})
-        is_stray = ~pl.col(EVENT_DATE).is_between(self.known.first, self.known.last).fill_null(False)
-        return pl.concat([rows.select(strays=is_stray.sum()), self.whole.select(whole=pl.len())], how="horizontal")
+            return pl.lit(False)
+        return ~pl.col(EVENT_DATE).is_between(self.known.first, self.known.last).fill_null(False)
 
     def views(self, lake: Lake) -> dict[str, str]:
         """What stands behind each view of a query: a table at its pinned version, cut as its frame is."""
@@ -148,7 +149,7 @@ def read_inputs(lake: Lake, catalog: Catalog, table: DerivedTable, days: Days | 
         rows = _widened(rows, source) if isinstance(source, RawTable) else rows.select(source.schema.names())
         first = parameter == table.parameters[0]
         if first and wanted and known and known.first in wanted and day_column(source) == EVENT_DATE:
-            whole = rows
+            whole = 0 if handle is None else _height(handle)
         cut = cut_of(source, table.lookback, wanted, known, first=first) if wanted and known else None
         if cut is not None:
             cuts[parameter] = cut
@@ -170,6 +171,14 @@ def read_inputs(lake: Lake, catalog: Catalog, table: DerivedTable, days: Days | 
     return (
         Inputs(table, names, versions, ids, frames, wanted, keys, known, cuts, whole, heights=heights) if keys else None
     )
+
+
+def _height(handle: DeltaTable) -> int:
+    """How many rows a table has; another writer may have left that out of the log."""
+    told = files(handle)["num_records"]
+    if told.null_count():
+        return int(scan(handle).select(pl.len()).collect(engine="streaming").item())
+    return int(told.sum())
 
 
 def _widened(rows: pl.LazyFrame, source: RawTable) -> pl.LazyFrame:

@@ -108,7 +108,9 @@ def _publish(
     try:
         judged = _judged(making, inputs, provenance)
         untouched = tuple(day for day in _untouched(making.lake, table, inputs) if day not in (held or {}))
-        account = Account(judged, inputs.days, inputs.keys, untouched, provenance, inputs.stray, held)
+        account = Account(
+            judged, inputs.days, inputs.keys, untouched, provenance, inputs.stray, inputs.whole or 0, held
+        )
         return publish(
             making.lake,
             _sheet(table, judged, inputs.keys, standing),
@@ -150,7 +152,9 @@ def _judged(making: _Making, inputs: Inputs, provenance: Provenance) -> Judged:
     judged = judge(table, rules, inputs.own(rows), provenance)
     # One question for all that is asked of the same rows: each further reader of a stream holds more of it in memory.
     of_distinct = {"rows": pl.len(), **{f"filtered: {name}": matched.sum() for name, matched in left_out.items()}}
-    asked = {"strays": inputs.strays(kept)}
+    asked: dict[str, pl.LazyFrame] = {}
+    if inputs.whole is not None:
+        of_distinct["strays"] = (inputs.is_stray if stays is None else inputs.is_stray & stays).sum()
     if table.is_aggregate:
         asked["passed"] = by_period(table, kept, arrived(table, is_input=True), is_input=True)
         asked["returned"] = by_period(table, inputs.given(rows), arrived(table))
