@@ -17,6 +17,7 @@ from lakehouse.errors import SetupError, listed
 BROKEN = "_rules"
 """Column of a rejected row: the names of every rule that it broke."""
 
+_TYPED = "_typed_"
 _UNREAD = "_unread_"
 _VERDICT = "_verdict_"
 
@@ -158,9 +159,12 @@ def cast(lf: pl.LazyFrame, **typed: pl.Expr) -> pl.LazyFrame:
         **typed: the new columns, each an expression over source columns.
     """
     schema = lf.collect_schema()
-    unread = {f"{_UNREAD}{name}": expr.is_null() & _was_given(expr, schema) for name, expr in typed.items()}
+    # Each cast is made once, under a name of its own, because a typed column may take the name of its source.
+    made = {f"{_TYPED}{name}": expr for name, expr in typed.items()}
+    read = {name: pl.col(f"{_TYPED}{name}") for name in typed}
+    unread = {f"{_UNREAD}{name}": read[name].is_null() & _was_given(expr, schema) for name, expr in typed.items()}
     unread = {name: pl.col(name) | expr if name in schema else expr for name, expr in unread.items()}
-    return lf.with_columns(**unread).with_columns(**typed)
+    return lf.with_columns(**made).with_columns(**unread, **read).drop(made)
 
 
 def _was_given(expr: pl.Expr, schema: pl.Schema) -> pl.Expr:

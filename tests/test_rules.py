@@ -189,7 +189,7 @@ def test_a_rejected_row_names_the_check_that_it_broke_among_all_rows():
     found = judge(numbers, compile_rules(OneVerdict), rows, Provenance())
     assert found.rejected.collect()[BROKEN].to_list() == [["a: is_near_the_others"]]
     assert found.valid.collect()["a"].to_list() == [1, 1, 1]
-    assert found.questions["judged"].collect()["rule 2"].item() == 1
+    assert found.questions["judged"].collect()["broke"].item() == 1
 
 
 def test_a_check_of_the_users_own_may_carry_the_name_of_a_known_one():
