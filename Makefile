@@ -6,14 +6,11 @@ BIN    := $(VENV)/bin
 DONE   := $(VENV)/.installed
 PORT   ?= 3000
 
+# What is asked for here, or stands in the environment, becomes lines in .env: later calls then need not say it again.
 ifdef LANDING
-export LAKEHOUSE_LANDING := $(if $(findstring ://,$(LANDING)),$(LANDING),$(abspath $(LANDING)))
+export LAKEHOUSE_LANDING := $(LANDING)
 endif
-ifdef LAKEHOUSE_DATA
-export LAKEHOUSE_DATA := $(abspath $(LAKEHOUSE_DATA))
-endif
-DATA := $(if $(LAKEHOUSE_DATA),$(LAKEHOUSE_DATA),$(CURDIR)/data)
-export DAGSTER_HOME := $(DATA)/dagster
+unexport DAGSTER_HOME # that of another project; .env says which is ours
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo ui test lint format bench clean-data
@@ -35,9 +32,7 @@ $(DONE): pyproject.toml constraints.txt
 
 # Dagster reads .env in the folder where it is called, so that its commands find data/dagster with nothing set by hand.
 setup: $(DONE)
-	@mkdir -p "$(DAGSTER_HOME)" "$(DATA)/landing"
-	@cp dagster.yaml "$(DAGSTER_HOME)/dagster.yaml"
-	@printf 'DAGSTER_HOME=%s\nLAKEHOUSE_DATA=%s\nDAGSTER_EVENT_BATCH_SIZE=1000\n' "$(DAGSTER_HOME)" "$(DATA)" > .env
+	@$(BIN)/python -m resources.checkout
 
 demo: setup
 	@$(BIN)/lakehouse demo
@@ -45,19 +40,19 @@ demo: setup
 ui: setup
 	@$(BIN)/dagster dev --workspace workspace.yaml --host 127.0.0.1 --port $(PORT)
 
-test: setup
+test: $(DONE)
 	@$(BIN)/python -m pytest
 
-lint: setup
+lint: $(DONE)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-format: setup
+format: $(DONE)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: setup
+bench: $(DONE)
 	@$(BIN)/python -m bench.publish
 	@$(BIN)/python -m bench.backfill
 

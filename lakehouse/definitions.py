@@ -56,8 +56,8 @@ def definitions(here: Environment) -> dg.Definitions:
 
 def demonstrate() -> None:
     """`lakehouse demo`."""
-    data = settings.load().data
-    demo.run(environment(), definitions, retail_samples.generate, data / "dagster", retail.FIRST_QUESTION)
+    home = settings.dagster_home(settings.load())
+    demo.run(environment(), definitions, retail_samples.generate, home, retail.FIRST_QUESTION)
 
 
 def command() -> None:

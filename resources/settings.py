@@ -12,6 +12,8 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from lakehouse.errors import SetupError, listed
 
 ROOT = Path(__file__).resolve().parent.parent
+DATA = ROOT / "data"
+"""The folder for everything, unless a setting names another."""
 
 
 class Settings(BaseSettings):
@@ -27,7 +29,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="LAKEHOUSE_", extra="ignore", frozen=True)
 
-    data: Path = ROOT / "data"
+    data: Path = DATA
     lake: str | None = None
     landing: str | None = None
     storage_options: Annotated[dict[str, SecretStr], NoDecode] = Field(default_factory=dict)
@@ -36,6 +38,8 @@ class Settings(BaseSettings):
     @field_validator("data")
     @classmethod
     def _absolute(cls, folder: Path) -> Path:
+        if folder == Path():
+            raise ValueError("is empty; leave it out, or name a folder")
         return (ROOT / folder.expanduser()).resolve()
 
     @field_validator("lake", "landing")
@@ -70,6 +74,18 @@ class Settings(BaseSettings):
     def options(self) -> dict[str, str]:
         """The object store options in the clear; never to be logged."""
         return {name: value.get_secret_value() for name, value in self.storage_options.items()}
+
+
+def dagster_home(known: Settings) -> Path:
+    """Where Dagster keeps its storage: as `DAGSTER_HOME` says, else below the data.
+
+    `.env` speaks of the data that it names itself, not of those that the environment puts in their place.
+    """
+    if named := os.environ.get("DAGSTER_HOME"):
+        return Path(named)
+    told = {name: value for name, value in dotenv_values(Path.cwd() / ".env").items() if value}
+    is_same = Settings(data=Path(told.get("LAKEHOUSE_DATA", DATA)), _env_file=None).data == known.data  # type: ignore[call-arg]
+    return Path(told["DAGSTER_HOME"]) if is_same and "DAGSTER_HOME" in told else known.data / "dagster"
 
 
 def load() -> Settings:

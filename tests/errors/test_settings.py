@@ -12,7 +12,8 @@ from resources import settings
 
 
 @pytest.fixture(autouse=True)
-def no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+def no_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)  # the checkout may have a `.env`
     for name in [name for name in os.environ if name.startswith("LAKEHOUSE_")]:
         monkeypatch.delenv(name)
 
@@ -48,6 +49,10 @@ def test_storage_options_have_to_be_an_object_in_json(monkeypatch, value):
 
 def test_an_empty_place_is_refused(monkeypatch):
     assert "LAKEHOUSE_LAKE: " in refusal(monkeypatch, LAKE=" ")
+
+
+def test_an_empty_folder_for_the_data_is_refused(monkeypatch):
+    assert "LAKEHOUSE_DATA: " in refusal(monkeypatch, DATA="")
 
 
 def test_every_wrong_setting_is_named_at_once(monkeypatch):
