@@ -47,10 +47,17 @@ def cli() -> None:
 
 @dataclass(frozen=True)
 class App:
-    """What the commands work with: an environment, made when it is needed, and the demonstration."""
+    """What the commands work with.
+
+    Attributes:
+        environment: gives the environment, when it is needed.
+        demo: runs the demonstration.
+        samples: writes the sample files of so many more days into landing, and gives their paths.
+    """
 
     environment: Callable[[], Environment]
     demo: Callable[[], None]
+    samples: Callable[[int], Sequence[str]]
 
 
 def main(app: App) -> None:
@@ -63,6 +70,16 @@ def main(app: App) -> None:
 def demo(app: App) -> None:
     """Bring everything up to date through Dagster, on sample files if there are none, and tell what happened."""
     app.demo()
+
+
+@cli.command()
+@click.option("--days", type=click.IntRange(min=1), default=1, show_default=True, help="How many days' files.")
+@click.pass_obj
+def samples(app: App, days: int) -> None:
+    """Deliver the sample files of one more day into landing."""
+    for path in app.samples(days):
+        click.echo(path)
+    click.echo("Next: with `make ui` running, look at `lakehouse tables`; without, `make demo` lands them.")
 
 
 @cli.command("sql")

@@ -13,7 +13,7 @@ import dagster as dg
 
 import assets as domains
 from assets import retail
-from lakehouse import catalog, cli
+from lakehouse import catalog, cli, mixing
 from lakehouse.environment import Environment
 from lakehouse.orchestration import assets, demo, healing, increments, sensors, storage
 from resources import environment as places
@@ -56,13 +56,26 @@ def definitions(here: Environment) -> dg.Definitions:
 
 def demonstrate() -> None:
     """`lakehouse demo`."""
-    home = settings.dagster_home(settings.load())
-    demo.run(environment(), definitions, retail_samples.generate, home, retail.FIRST_QUESTION)
+    known, here = settings.load(), environment()
+    is_usual = known.landing_uri == str(known.data / "landing")
+    make_samples = (lambda: retail_samples.generate(here.landing.root)) if is_usual else None
+    demo.run(here, definitions, make_samples, settings.dagster_home(known), retail.FIRST_QUESTION)
+
+
+def add_samples(days: int) -> list[str]:
+    """`lakehouse samples`: the sample files of the next days, written into landing.
+
+    Raises:
+        SetupError: landing is no folder of this machine, or holds somebody's own files.
+    """
+    here = environment()
+    mixing.refuse_samples(here, retail.__name__.rpartition(".")[2])
+    return retail_samples.add_days(here.landing.root, days)
 
 
 def command() -> None:
     """The `lakehouse` command."""
-    cli.main(cli.App(environment, demonstrate))
+    cli.main(cli.App(environment, demonstrate, add_samples))
 
 
 @dg.definitions

@@ -6,7 +6,7 @@ A day is in memory at a time. The truth is returned, never written next to the f
 from datetime import date
 from pathlib import Path
 
-from samples.days import Day, Run
+from samples.days import ONE_DAY, Day, Run
 from samples.dirt import in_bytes, spoil
 from samples.files import PREFIX, gzipped, put
 from samples.fx import write_rates
@@ -43,6 +43,39 @@ def generate(out: Path | str, days: int = 60, rows: int = 400, seed: int = 7, st
         _write_day(Path(out) / "invoice_lines", day, truth, names)
     truth.count_names(names)
     return Truth(truth, write_rates(Path(out), run))
+
+
+def add_days(out: Path | str, days: int = 1, rows: int = 400, seed: int = 7) -> list[str]:
+    """Write the files of the next days on which the shop is open, after those that are there.
+
+    They hold what `generate` writes for the same days, rows and seed.
+
+    Args:
+        out: the landing folder.
+        days: how many days with a file.
+        rows: invoice lines on a mean day.
+        seed: the same one gives the same bytes.
+
+    Returns:
+        The paths of the day's files and of the rates, which have grown.
+    """
+    last = _last_day(Path(out)) or FIRST_DAY - ONE_DAY
+    whole = Run(days=(last - FIRST_DAY).days + 1 + 14 * (days + 1), rows=rows, seed=seed, start=FIRST_DAY)
+    fresh = [day.date for day in whole.open_days() if day.date > last][:days]
+    run = Run(days=(fresh[-1] - FIRST_DAY).days + 1, rows=rows, seed=seed, start=FIRST_DAY)
+    truth = InvoiceTruth()
+    for day in run.open_days():
+        if day.date in fresh:
+            _write_day(Path(out) / "invoice_lines", day, truth, Names())
+    write_rates(Path(out), run)
+    written = [Path(out) / "invoice_lines" / name for name in (*truth.by_file, *truth.copies)]
+    return [str(path) for path in (*written, *(Path(out) / "fx_rates").glob(f"{PREFIX}*"))]
+
+
+def _last_day(out: Path) -> date | None:
+    """The last day of which there is a file."""
+    names = [path.name[len(PREFIX) :] for path in (out / "invoice_lines").glob(f"{PREFIX}????-??-??.csv.gz")]
+    return max((date.fromisoformat(name.removesuffix(".csv.gz")) for name in names), default=None)
 
 
 def _write_day(folder: Path, day: Day, truth: InvoiceTruth, names: Names) -> None:

@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -13,27 +13,25 @@ import dagster as dg
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn
 
-from lakehouse import overview, sql
+from lakehouse import mixing, overview, sql
 from lakehouse.audit import Audit
 from lakehouse.cli import printed
 from lakehouse.environment import Environment
 from lakehouse.errors import DataError, LakehouseError, SetupError, listed
 from lakehouse.land import news
-from lakehouse.landed import landed
 from lakehouse.orchestration.assets import asset_key
 from lakehouse.orchestration.increments import TRIGGER, Increment, increments
 from lakehouse.remarks import remarks
+from lakehouse.staleness import Stale
 from lakehouse.tables import RawTable
 
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
-SAMPLE = "sample-"
-"""Begins the name of every sample file; so a lake knows which kind it holds."""
 
 
 def run(
     here: Environment,
     define: Callable[[Environment], dg.Definitions],
-    make_samples: Callable[[Path], Any],
+    make_samples: Callable[[], Any] | None,
     home: Path,
     first_answer: str,
 ) -> None:
@@ -42,7 +40,7 @@ def run(
     Args:
         here: where to run it.
         define: gives Dagster's definitions for an environment.
-        make_samples: writes sample files into a landing folder.
+        make_samples: writes sample files into landing; None where landing is a folder of somebody's own.
         home: Dagster's folder, used unless `DAGSTER_HOME` is set.
         first_answer: the query whose rows are shown at the end.
 
@@ -50,12 +48,12 @@ def run(
         SetupError: the lake holds the other kind of data, or there is nothing to land.
         DataError: a run failed.
     """
-    _prepare(here, make_samples)
+    refused = _prepare(here, make_samples)
     before = {name: here.lake.version(name) for name in here.catalog.tables}
     os.environ.setdefault("DAGSTER_HOME", str(home))
     Path(os.environ["DAGSTER_HOME"]).mkdir(parents=True, exist_ok=True)
     with _bar() as progress, dg.DagsterInstance.get() as instance:
-        problems = _bring_up_to_date(replace(here, progress=progress), define, instance)
+        problems = _bring_up_to_date(replace(here, progress=progress), define, instance, apart=refused)
     fresh = _commits_since(here, before)
     if fresh:
         _tell(here, fresh)
@@ -65,68 +63,66 @@ def run(
         )
     _tell_remarks(here)
     _show_answer(here, first_answer)
-    if problems:
-        next_step = "mend what is named and run again; everything else is up to date."
-        raise DataError(listed("Not everything could be made.", problems, next_step))
+    _refuse([*problems, *(str(error).splitlines()[0] for error in refused.values())] if problems else [])
+    for error in refused.values():
+        raise error
     _tell_next(here)
 
 
-def _prepare(here: Environment, make_samples: Callable[[Path], Any]) -> None:
-    """Make samples where nothing lies; refuse to mix samples with somebody's own data."""
-    is_default = "://" not in here.landing.root and "LAKEHOUSE_LANDING" not in os.environ
-    root = Path(here.landing.root)
-    if is_default:
-        root.mkdir(parents=True, exist_ok=True)
-    if is_default and not any(_kinds(here, _in_landing).values()) and not any(_kinds(here, _in_lake).values()):
-        click.echo(f"Making 60 days of sample files in {root} …")
-        make_samples(root)
-    there, landed_before = _kinds(here, _in_landing), _kinds(here, _in_lake)
-    if not any(there.values()) and not any(landed_before.values()):
+def _refuse(problems: Sequence[str]) -> None:
+    if problems:
+        next_step = "mend what is named and run again; everything else is up to date."
+        raise DataError(listed("Not everything could be made.", problems, next_step))
+
+
+def _prepare(here: Environment, make_samples: Callable[[], Any] | None) -> dict[str, LakehouseError]:
+    """Make samples where nothing lies; gives the domains that hold samples and somebody's own files, with the refusal.
+
+    Raises:
+        SetupError: there is nothing to land, or no domain can be worked on.
+    """
+    if make_samples is not None:
+        Path(here.landing.root).mkdir(parents=True, exist_ok=True)
+    files = mixing.held(here)
+    if make_samples is not None and not any(one.waiting | one.landed for one in files.values()):
+        click.echo(f"Making 60 days of sample files in {here.landing.root} …")
+        make_samples()
+        files = mixing.held(here)
+    busy = [domain for domain, found in files.items() if found.waiting | found.landed]
+    if not busy:
         folders = ", ".join(raw.landing for raw in here.catalog.raw())
-        raise SetupError(f"There are no files in {root}.\nNext: put them into its folders {folders}.")
-    for domain, kinds in there.items():
-        if len(kinds | landed_before[domain]) > 1:
-            raise SetupError(
-                f"Sample rows and your own never mix: in the domain {domain}, the lake {here.lake.root} and the "
-                f"landing folder {root} hold both kinds.\nNext: keep them apart with another folder, `make demo "
-                "LAKEHOUSE_DATA=<folder> …`, or start afresh with `make clean-data`, which deletes data/."
-            )
-
-
-Names = Callable[[Environment, RawTable], list[str]]
-
-
-def _kinds(here: Environment, names: Names) -> dict[str, set[bool]]:
-    """For each domain, whether its files are samples (True), somebody's own (False), or both."""
-    kinds: dict[str, set[bool]] = {raw.domain: set() for raw in here.catalog.raw()}
-    for raw in here.catalog.raw():
-        kinds[raw.domain] |= {name.rsplit("/", 1)[-1].startswith(SAMPLE) for name in names(here, raw)}
-    return kinds
-
-
-def _in_landing(here: Environment, raw: RawTable) -> list[str]:
-    return [entry.name for entry in here.landing.entries(raw.landing) if entry.problem is None]
-
-
-def _in_lake(here: Environment, raw: RawTable) -> list[str]:
-    return [origin.name for origin in landed(here.lake, raw.name).by_digest.values()]
+        raise SetupError(f"There are no files in {here.landing.root}.\nNext: put them into its folders {folders}.")
+    refused: dict[str, LakehouseError] = {
+        domain: mixing.refusal(here, domain, files[domain]) for domain in mixing.mixed(files)
+    }
+    if len(refused) == len(busy):
+        raise refused[busy[0]]
+    return refused
 
 
 def _bring_up_to_date(
-    here: Environment, define: Callable[[Environment], dg.Definitions], instance: dg.DagsterInstance
+    here: Environment,
+    define: Callable[[Environment], dg.Definitions],
+    instance: dg.DagsterInstance,
+    *,
+    apart: Collection[str] = (),
 ) -> list[str]:
-    """Run what the sensors would ask for, one run after the other; gives what went wrong on the way."""
+    """Run what the sensors would ask for, but in the domains `apart`; gives what went wrong on the way."""
     job = define(here).resolve_implicit_global_asset_job_def()
     _let_rest(here)
-    fresh = tuple(raw.name for raw in here.catalog.raw() if _has_news(here, raw))
+    fresh = tuple(raw.name for raw in here.catalog.raw() if raw.domain not in apart and _has_news(here, raw))
     problems = _execute(job, Increment(fresh), instance) if fresh else []
     asked: list[Increment] = []
-    while runs := [one for one in increments(here.catalog, here.planner().stale()) if one not in asked]:
+    while runs := [one for one in increments(here.catalog, _stale(here, apart)) if one not in asked]:
         for one in runs:
             click.echo(f"  making {', '.join(one.tables)}{f'  {one.days}' if one.days else ''}")
             problems += _execute(job, one, instance)
         asked += runs
     return problems
+
+
+def _stale(here: Environment, apart: Collection[str]) -> list[Stale]:
+    return [part for part in here.planner().stale() if here.catalog[part.table].domain not in apart]
 
 
 def _let_rest(here: Environment) -> None:

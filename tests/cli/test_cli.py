@@ -39,7 +39,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Environment:
 
 
 def run(here: Environment, *arguments: str, stdin: str | None = None) -> Result:
-    app = cli.App(lambda: here, lambda: click.echo("demonstrated"))
+    app = cli.App(lambda: here, lambda: click.echo("demonstrated"), lambda days: [f"{days} files"])
     return CliRunner().invoke(cli.cli, list(arguments), obj=app, input=stdin, catch_exceptions=False)
 
 
@@ -210,7 +210,7 @@ def test_big_results_stream(filled):
 def test_a_reader_that_has_enough_ends_the_command_quietly(filled):
     script = (
         "from support.worlds import world; from pathlib import Path; from lakehouse import cli;"
-        f"cli.main(cli.App(lambda: world(Path({str(Path(filled.lake.root).parent)!r})), None))"
+        f"cli.main(cli.App(lambda: world(Path({str(Path(filled.lake.root).parent)!r})), None, None))"
     )
     query = [sys.executable, "-c", script, "sql", "--format", "csv", "FROM range(1000000000000)"]
     root = Path(__file__).parents[2]
@@ -352,7 +352,7 @@ def test_the_quarantine_of_an_unknown_table_is_refused(filled):
 
 
 def test_every_command_has_a_help_text(here):
-    for command in ("", "sql", "tables", "audit", "quarantine", "demo"):
+    for command in ("", "sql", "tables", "audit", "quarantine", "demo", "samples"):
         assert "Usage: " in printed(here, *command.split(), "--help")
 
 
@@ -360,12 +360,16 @@ def test_the_demo_is_the_one_that_the_application_brings(here):
     assert printed(here, "demo") == "demonstrated\n"
 
 
+def test_the_samples_are_those_that_the_application_brings(here):
+    assert printed(here, "samples", "--days", "2").startswith("2 files\nNext: ")
+
+
 @pytest.mark.parametrize("error", [SetupError, DataError])
 def test_an_error_of_the_engine_is_a_message_and_a_failure(error):
     def fail() -> Environment:
         raise error("It is [bold]wrong[/bold].\nNext: mend it.")
 
-    result = CliRunner().invoke(cli.cli, ["tables"], obj=cli.App(fail, lambda: None))
+    result = CliRunner().invoke(cli.cli, ["tables"], obj=cli.App(fail, lambda: None, list))
     assert (result.exit_code, result.stderr) == (1, "It is [bold]wrong[/bold].\nNext: mend it.\n")
 
 

@@ -46,7 +46,7 @@ def commands(first_word: str) -> list[str]:
     return [line.partition("  #")[0].strip() for line in blocks.splitlines() if line.startswith(first_word)]
 
 
-@pytest.mark.parametrize("command", commands("lakehouse"))
+@pytest.mark.parametrize("command", [one for one in commands("lakehouse") if one != "lakehouse samples"])
 def test_each_lakehouse_command_of_the_readme_answers(command: str, environment: dict[str, str]):
     assert shell(command, environment).strip()
 
@@ -76,16 +76,30 @@ def test_a_second_demo_writes_nothing_and_says_so(environment: dict[str, str]):
     assert logs == sorted((Path(environment["HERE"]) / "lake").rglob("_delta_log/*.json"))
 
 
-def test_the_demo_refuses_to_mix_samples_with_other_files(environment: dict[str, str], tmp_path: Path):
-    (tmp_path / "invoice_lines").mkdir()
-    (tmp_path / "invoice_lines" / "mine.csv").write_text("InvoiceNo\n1\n")
-    done = subprocess.run(
+def demo(environment: dict[str, str], landing: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
         [BIN / "lakehouse", "demo"],
-        env={**environment, "LAKEHOUSE_LANDING": str(tmp_path)},
+        env={**environment, "LAKEHOUSE_LANDING": str(landing)},
         cwd=environment["HERE"],
         capture_output=True,
         text=True,
         check=False,
     )
+
+
+def test_the_demo_refuses_to_mix_samples_with_other_files(environment: dict[str, str], tmp_path: Path):
+    (tmp_path / "invoice_lines").mkdir()
+    (tmp_path / "invoice_lines" / "mine.csv").write_text("InvoiceNo\n1\n")
+    done = demo(environment, tmp_path)
     assert done.returncode == 1
     assert "never mix" in done.stderr
+    assert "no samples: invoice_lines/mine.csv\n" in done.stderr
+    assert "its name begins with `sample-`" in done.stderr
+    assert "LANDING=<folder of your files> LAKEHOUSE_DATA=<new folder>" in done.stderr
+
+
+def test_another_day_of_samples_is_landed_by_the_demo(environment: dict[str, str]):
+    path = shell("lakehouse samples", environment).splitlines()[0]
+    assert Path(path).name > "sample-2011-01-28.csv.gz"
+    assert "raw/invoice_lines" in shell("lakehouse demo", environment)
+    assert Path(path).name in shell("lakehouse sql 'select max(_source) from raw.invoice_lines'", environment)

@@ -8,8 +8,10 @@ from itertools import chain, pairwise
 
 import pytest
 
+from samples import generate
 from samples.__main__ import main
 from samples.days import Run
+from samples.retail import add_days
 from samples.shop import open_shop
 
 
@@ -57,6 +59,21 @@ def test_it_runs_as_a_module(tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout.startswith("invoice_lines\n")
     assert done.stderr == ""
+
+
+def test_a_day_that_is_added_is_the_one_that_a_longer_run_has(tmp_path):
+    generate(tmp_path / "added", days=10)
+    added = add_days(tmp_path / "added", 2)  # 11 December 2010 is a Saturday
+    generate(tmp_path / "longer", days=13)
+    names = ["invoice_lines/sample-2010-12-12.csv.gz", "invoice_lines/sample-2010-12-13.csv.gz"]
+    names.append("fx_rates/sample-eurofxref-hist.zip")
+    assert added == [str(tmp_path / "added" / name) for name in names]
+    for path in (tmp_path / "longer").rglob("sample-*"):
+        assert (tmp_path / "added" / path.relative_to(tmp_path / "longer")).read_bytes() == path.read_bytes()
+
+
+def test_the_first_day_that_is_added_to_nothing_is_the_first_day(tmp_path):
+    assert add_days(tmp_path)[0].endswith("sample-2010-12-01.csv.gz")
 
 
 @pytest.mark.parametrize("rows", [1, 2000, 400_000])
