@@ -19,6 +19,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from lakehouse import overview, sql
+from lakehouse.arrivals import arrivals
 from lakehouse.audit import Audit
 from lakehouse.environment import Environment
 from lakehouse.errors import LakehouseError
@@ -98,11 +99,15 @@ def run_sql(app: App, query: str, form: str) -> None:
 @click.pass_obj
 def tables(app: App, form: str) -> None:
     """List the tables: rows, bytes, files, version, newest event, freshness, and what is behind or died."""
-    states = overview.tables(app.environment())
+    here = app.environment()
+    arrived = arrivals(here)
+    states = overview.tables(here, arrived=arrived)
     columns = ["table", "rows", "bytes", "files", "version", "newest", "freshness", "state"]
     show(columns, ([getattr(state, column) for column in columns] for state in states), form)
     if not states and form == "table":
         click.echo("The lake is empty. Next: `make demo`.")
+    for note in arrived.notes:
+        click.echo(note, err=form != "table")
 
 
 @cli.command()

@@ -1,13 +1,14 @@
 """What a person asks of a lake: its tables, their commits and their rejected rows, as plain rows of values."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import polars as pl
 from deltalake import DeltaTable
 
+from lakehouse.arrivals import Arrivals, arrivals
 from lakehouse.audit import Audit
 from lakehouse.catalog import Catalog
 from lakehouse.contract import facts
@@ -19,6 +20,7 @@ from lakehouse.lake import Lake, files
 from lakehouse.remarks import remarks
 from lakehouse.tables import EVENT_DATE, DerivedTable, RawTable
 from lakehouse.touched import audit_of
+from lakehouse.wording import counted
 
 
 @dataclass(frozen=True)
@@ -30,28 +32,43 @@ class TableState:
         rows: its rows.
         bytes: bytes of its files.
         files: how many files hold them.
-        version: its Delta version.
+        version: its Delta version; None when there is no such table yet, only files for it.
         newest: its newest event, or when rows were added last where rows carry no event time.
         freshness: how old that is, and whether that is later than promised.
-        state: `up to date`, or what is behind its inputs; for raw tables how many dead letters are open.
+        state: `up to date`, or what is behind its inputs; for raw tables what waits in landing, and how many dead
+            letters are open.
     """
 
     table: str
     rows: int
     bytes: int
     files: int
-    version: int
+    version: int | None
     newest: date | datetime | None
     freshness: str
     state: str
 
 
-def tables(here: Environment, now: datetime | None = None) -> list[TableState]:
-    """Every table of the lake, layer by layer."""
+def tables(here: Environment, now: datetime | None = None, arrived: Arrivals | None = None) -> list[TableState]:
+    """Every table of the lake, layer by layer, and the raw tables for which files wait."""
     moment = now or datetime.now(UTC)
     stale = {part.table: part for part in here.planner().stale()}
     dead = open_letters(here.lake)
-    return [_state(here, name, stale, dead, moment) for name in here.lake.tables()]
+    waiting = arrived or arrivals(here)
+    known = here.lake.tables()
+    new = [raw.name for raw in here.catalog.raw() if raw.name not in known and waiting.words(raw.name)]
+    states = [_state(here, name, stale, dead, moment) for name in known]
+    states += [TableState(name, 0, 0, 0, None, None, "", "") for name in new]
+    return sorted(
+        (_expecting(state, waiting) for state in states), key=lambda state: not state.table.startswith("raw/")
+    )
+
+
+def _expecting(state: TableState, waiting: Arrivals) -> TableState:
+    """A state that begins with what waits in landing."""
+    if not (words := waiting.words(state.table)):
+        return state
+    return replace(state, state="; ".join([*words, *([] if state.state in ("", "up to date") else [state.state])]))
 
 
 def _state(
@@ -77,7 +94,7 @@ def _behind(name: str, stale: Mapping[str, Any], dead: Mapping[str, int]) -> str
     if name in stale:
         return f"behind: {len(stale[name].keys)} periods to make again" if stale[name].keys else "behind its inputs"
     if name in dead:
-        return f"{dead[name]:,} dead letters"
+        return counted(dead[name], "dead letter")
     return "" if name.startswith("quarantine/") else "up to date"
 
 

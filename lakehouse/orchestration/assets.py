@@ -5,6 +5,7 @@ from typing import Any, cast
 
 import dagster as dg
 
+from lakehouse.arrivals import stray_note
 from lakehouse.audit import Audit, RefusedCommitError
 from lakehouse.environment import Environment
 from lakehouse.errors import BusyError, LakehouseError, listed
@@ -60,6 +61,8 @@ def _raw(environment: Environment, table: RawTable) -> dg.AssetsDefinition:
         report = _failing_clearly(
             lambda: land(here.lake, here.landing, table, run_id=context.run.run_id, progress=here.progress)
         )
+        if note := _failing_clearly(lambda: stray_note(here)):
+            context.log.warning(note)
         yield from landing_events(context, table, report)
 
     return cast("dg.AssetsDefinition", asset(landed))

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn
 
 from lakehouse import mixing, overview, sql
+from lakehouse.arrivals import stray_note
 from lakehouse.audit import Audit
 from lakehouse.cli import printed
 from lakehouse.environment import Environment
@@ -62,6 +63,8 @@ def run(
             "Nothing new: every file in landing is landed, no table is older than its inputs. Nothing was written."
         )
     _tell_remarks(here)
+    if note := stray_note(here):
+        click.echo(f"\n{note}")
     _show_answer(here, first_answer)
     _refuse([*problems, *(str(error).splitlines()[0] for error in refused.values())] if problems else [])
     for error in refused.values():
@@ -91,7 +94,8 @@ def _prepare(here: Environment, make_samples: Callable[[], Any] | None) -> dict[
     busy = [domain for domain, found in files.items() if found.waiting | found.landed]
     if not busy:
         folders = ", ".join(raw.landing for raw in here.catalog.raw())
-        raise SetupError(f"There are no files in {here.landing.root}.\nNext: put them into its folders {folders}.")
+        next_step = stray_note(here) or f"Next: put them into its folders {folders}."
+        raise SetupError(f"There are no files for a table in {here.landing.root}.\n{next_step}")
     refused: dict[str, LakehouseError] = {
         domain: mixing.refusal(here, domain, files[domain]) for domain in mixing.mixed(files)
     }

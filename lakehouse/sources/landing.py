@@ -6,7 +6,7 @@ Belongs here: what lies there and whether it rests; reading a file's bytes. Does
 
 import os
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -67,10 +67,7 @@ class Landing:
         """
         if "://" in self.root:
             return sorted(self._objects(table))
-        root = Path(self.root)
-        if not root.is_dir():
-            what = "is no folder" if root.exists() else "does not exist"
-            raise SetupError(f"The landing folder {root} {what}.\nNext: make it, or set LAKEHOUSE_LANDING to yours.")
+        root = self._folder()
         if (root / table).exists() and not (root / table).is_dir():
             raise SetupError(f"{root / table} is no folder.\nNext: make it one, and put the files for {table} into it.")
         try:
@@ -79,6 +76,33 @@ class Landing:
             raise BusyError(
                 f"The landing folder {root / table} cannot be listed: {error}.\nNext: mend that; nothing changed."
             ) from error
+
+    def _folder(self) -> Path:
+        root = Path(self.root)
+        if not root.is_dir():
+            what = "is no folder" if root.exists() else "does not exist"
+            raise SetupError(f"The landing folder {root} {what}.\nNext: make it, or set LAKEHOUSE_LANDING to yours.")
+        return root
+
+    def strays(self, folders: Collection[str]) -> list[str]:
+        """What lies at the root beside the folders of the raw tables; empty folders and hidden names do not count.
+
+        Raises:
+            SetupError: the landing zone does not exist.
+            BusyError: it cannot be listed right now.
+        """
+        try:
+            found = self._top_objects() if "://" in self.root else list(_top(self._folder()))
+        except (OSError, obstore.exceptions.BaseError) as error:
+            raise BusyError(
+                f"The landing zone {self.root} cannot be listed: {error}\nNext: run again later."
+            ) from error
+        return sorted(name for name in found if name.removesuffix("/") not in folders and not _is_hidden(name))
+
+    def _top_objects(self) -> list[str]:
+        found = obstore.list_with_delimiter(open_store(self.root, self.options))
+        folders = [f"{str(prefix).rstrip('/')}/" for prefix in found["common_prefixes"]]
+        return [*folders, *(str(meta["path"]) for meta in found["objects"])]
 
     def _objects(self, table: str) -> Iterator[Entry]:
         try:
@@ -147,6 +171,15 @@ class Landing:
             return _entry(Path(self.root) / table / entry.name, entry.name) == entry
         except OSError:
             return False
+
+
+def _top(root: Path) -> Iterator[str]:
+    """The files at the root of a landing folder, and the folders in it that hold anything."""
+    for path in root.iterdir():
+        if not path.is_dir():
+            yield _shown(path.name)
+        elif any(_below(path, path.name, ())):
+            yield f"{_shown(path.name)}/"
 
 
 def _walk(folder: Path, below: str, above: tuple[tuple[int, int], ...]) -> Iterator[Entry]:
