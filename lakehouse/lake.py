@@ -16,9 +16,10 @@ import obstore
 import polars as pl
 from deltalake import DeltaTable
 from deltalake.exceptions import TableNotFoundError
-from obstore.store import ObjectStore, from_url
+from obstore.store import ObjectStore
 
 from lakehouse.errors import SetupError
+from lakehouse.stores import answering, open_store
 
 LAYERS = ("raw", "staged", "marts", "quarantine")
 _NAME = re.compile(rf"({'|'.join(LAYERS)})/[a-z][a-z0-9_]*")
@@ -72,6 +73,11 @@ class Lake:
         """Whether the root is a folder of this machine."""
         return "://" not in self.root
 
+    @property
+    def _exists(self) -> bool:
+        """Whether anything can be there; looking makes no folder."""
+        return not self.is_local or Path(self.root).exists()
+
     @cached_property
     def store(self) -> ObjectStore:
         """The object store at the root."""
@@ -90,7 +96,8 @@ class Lake:
         """The table at a version, the latest by default; None when it does not exist yet."""
         uri = self.uri(table)
         try:
-            return DeltaTable(uri, version=version, storage_options=dict(self.options) or None)
+            with answering(self.root, self.options):
+                return DeltaTable(uri, version=version, storage_options=dict(self.options) or None)
         except TableNotFoundError:
             return None
 
@@ -113,9 +120,10 @@ class Lake:
 
     def tables(self) -> list[str]:
         """Every table that exists, by name, layer by layer."""
-        found = []
-        for layer in LAYERS:
-            prefixes = obstore.list_with_delimiter(self.store, prefix=f"{layer}/")["common_prefixes"]
+        found: list[str] = []
+        for layer in LAYERS if self._exists else ():
+            with answering(self.root, self.options):
+                prefixes = obstore.list_with_delimiter(self.store, prefix=f"{layer}/")["common_prefixes"]
             names = sorted(str(prefix).rstrip("/") for prefix in prefixes)
             found += [name for name in names if _NAME.fullmatch(name) and self.open(name) is not None]
         return found
@@ -143,6 +151,8 @@ class Lake:
 
     def _log_paths(self, table: str, after: int) -> Iterator[str]:
         self.uri(table)
+        if not self._exists:
+            return
         offset = f"{table}/_delta_log/{max(after, 0):020}"
         for page in obstore.list(self.store, prefix=f"{table}/_delta_log", offset=offset):
             yield from (str(meta["path"]) for meta in page)
@@ -159,23 +169,6 @@ def check_name(table: str) -> None:
             f"{table!r} is not the name of a table.\n"
             f"Next: write <layer>/<table>, lower case, with a layer of {', '.join(LAYERS)}."
         )
-
-
-def open_store(root: str, options: Mapping[str, str]) -> ObjectStore:
-    """The object store behind a folder or a URI.
-
-    Raises:
-        SetupError: it can be neither.
-    """
-    try:
-        if "://" not in root:
-            Path(root).mkdir(parents=True, exist_ok=True)
-            return from_url(Path(root).resolve().as_uri())
-        return from_url(root, config=dict(options) or None)  # type: ignore[arg-type, no-any-return, unused-ignore]
-    except (OSError, obstore.exceptions.BaseError) as error:
-        raise SetupError(
-            f"{root} cannot be opened: {str(error).splitlines()[0]}.\nNext: name a folder, or a URI such as s3://bucket/lake."
-        ) from error
 
 
 def _commit(version: int, text: bytes) -> Commit:

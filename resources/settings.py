@@ -10,6 +10,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from lakehouse.errors import SetupError, listed
+from lakehouse.stores import problem
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA = ROOT / "data"
@@ -45,10 +46,14 @@ class Settings(BaseSettings):
     @field_validator("lake", "landing")
     @classmethod
     def _place(cls, place: str | None) -> str | None:
-        if place is None or "://" in place:
-            return place
+        if place is None:
+            return None
         if not place.strip():
             raise ValueError("is empty; leave it out, or name a folder or a URI")
+        if wrong := problem(place):
+            raise ValueError(wrong)
+        if "://" in place:
+            return place
         return str((ROOT / Path(place).expanduser()).resolve())
 
     @field_validator("storage_options", mode="before")

@@ -14,7 +14,7 @@ from pathlib import Path
 import obstore
 
 from lakehouse.errors import BusyError, SetupError
-from lakehouse.lake import open_store
+from lakehouse.stores import next_step, open_store, said
 
 _IN_FLIGHT = (".tmp", ".part", ".partial", ".crdownload", ".filepart")
 _FORMATS = (".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".parquet", ".gz", ".zip")
@@ -95,8 +95,8 @@ class Landing:
             found = self._top_objects() if "://" in self.root else list(_top(self._folder()))
         except (OSError, obstore.exceptions.BaseError) as error:
             raise BusyError(
-                f"The landing zone {self.root} cannot be listed: {error}\nNext: run again later."
-            ) from error
+                f"The landing zone {self.root} cannot be listed: {said(error, self.options)}\n{next_step(self.root)}"
+            ) from None
         return sorted(name for name in found if name.removesuffix("/") not in folders and not _is_hidden(name))
 
     def _top_objects(self) -> list[str]:
@@ -114,8 +114,8 @@ class Landing:
                         yield Entry(name, _to_milliseconds(written), int(meta["size"]))
         except (OSError, obstore.exceptions.BaseError) as error:
             raise BusyError(
-                f"The landing zone {self.root}/{table} cannot be listed: {error}\nNext: run again later."
-            ) from error
+                f"The landing zone {self.root} cannot be listed: {said(error, self.options)}\n{next_step(self.root)}"
+            ) from None  # the error itself is long, and may hold secrets
 
     def is_resting(self, entry: Entry, now: datetime) -> bool:
         """Whether an entry is complete: nobody has written to it for a while."""
@@ -139,8 +139,8 @@ class Landing:
             if "://" not in self.root:
                 raise UnreadableError(_reason(error)) from error
             raise BusyError(
-                f"{self.root}/{table}/{entry.name} cannot be read: {error}\nNext: run again later."
-            ) from error
+                f"{self.root}/{table}/{entry.name} cannot be read: {said(error, self.options)}\n{next_step(self.root)}"
+            ) from None
 
     def _bytes(self, table: str, entry: Entry) -> Iterator[bytes]:
         if "://" in self.root:

@@ -14,6 +14,7 @@ from lakehouse.lake import Lake
 from lakehouse.land import land, news
 from lakehouse.make import make
 from lakehouse.sources.landing import Landing
+from lakehouse.stores import said
 from lakehouse.tables import raw
 
 
@@ -117,6 +118,42 @@ def test_a_lake_that_cannot_be_a_folder_is_a_wrong_setting(tmp_path):
 def test_a_lake_of_an_unknown_scheme_is_a_wrong_setting():
     with pytest.raises(SetupError, match=r"ftp://x/y cannot be opened: .*URL"):
         Lake("ftp://x/y").tables()
+
+
+@pytest.fixture
+def unreachable() -> tuple[str, dict[str, str]]:
+    options = {"aws_access_key_id": "AKIAHUSH", "aws_secret_access_key": "hush-hush", "aws_region": "eu-west-1"}
+    return "s3://bucket/place", options | {"aws_endpoint": "http://127.0.0.1:9", "aws_allow_http": "true"}
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda root, options: Lake(root, options).tables(),
+        lambda root, options: Lake(root, options).open("raw/orders"),
+        lambda root, options: Landing(root, options).entries("orders"),
+        lambda root, options: Landing(root, options).strays([]),
+    ],
+    ids=["tables", "open", "entries", "strays"],
+)
+def test_a_store_that_does_not_answer_is_told_in_short_and_without_secrets(unreachable, ask):
+    with pytest.raises(BusyError) as refused:
+        ask(*unreachable)
+    told = str(refused.value)
+    assert len(told.splitlines()) == 2
+    assert "Next: see that the bucket exists, and that LAKEHOUSE_STORAGE_OPTIONS holds its credentials" in told
+    assert not any(word in told for word in ("AKIAHUSH", "hush-hush", "Debug", "\x1b"))
+
+
+def test_a_secret_that_a_store_quotes_is_left_out():
+    told = said(OSError("cannot sign with hush\nas AKIA\n\nDebug source:\nhush"), {"aws_secret_access_key": "hush"})
+    assert told == "cannot sign with … as AKIA"
+
+
+def test_looking_into_a_lake_that_is_not_there_makes_no_folder(tmp_path):
+    lake = Lake(str(tmp_path / "nowhere"))
+    assert (lake.tables(), lake.version("raw/orders"), lake.log_left("raw/orders")) == ([], None, [])
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_each_error_says_by_its_type_what_to_do_next():

@@ -55,6 +55,22 @@ def test_an_empty_folder_for_the_data_is_refused(monkeypatch):
     assert "LAKEHOUSE_DATA: " in refusal(monkeypatch, DATA="")
 
 
+@pytest.mark.parametrize("place", ["s3://", "s3:///x", "s3:/x", "S3:/bucket/x"])
+def test_a_place_without_a_bucket_is_refused(monkeypatch, place):
+    told = refusal(monkeypatch, LAKE=place, LANDING=place)
+    assert told.count("names no bucket; write") == 2
+
+
+@pytest.mark.parametrize("place", ["ftp://x/y", "c:/x", "file:///x", "http://x/y"])
+def test_a_place_of_an_unknown_scheme_is_refused(monkeypatch, place):
+    assert "has the unknown scheme" in refusal(monkeypatch, LAKE=place)
+
+
+def test_a_folder_may_hold_a_colon(monkeypatch, tmp_path):
+    monkeypatch.setenv("LAKEHOUSE_LAKE", f"{tmp_path}/a:/b")
+    assert settings.load().lake_uri == f"{tmp_path}/a:/b"
+
+
 def test_every_wrong_setting_is_named_at_once(monkeypatch):
     told = refusal(monkeypatch, LAEK="x", REST_SECONDS="soon", STORAGE_OPTIONS="{", LANDING="")
     names = ("LAEK is no setting", "REST_SECONDS: ", "STORAGE_OPTIONS: ", "LANDING: ")
