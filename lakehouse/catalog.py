@@ -1,18 +1,35 @@
 """Every declared table, and the proof that they fit together, before any data is touched."""
 
+import inspect
+import traceback
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from types import ModuleType
 
 import polars as pl
 
 from lakehouse.contract import facts, polars_schema
-from lakehouse.errors import LakehouseError, SetupError, listed
+from lakehouse.errors import LakehouseError, SetupError, brief, listed, within
 from lakehouse.lake import check_name
 from lakehouse.query import columns_of
 from lakehouse.rules import compile_rules
 from lakehouse.tables import EVENT_DATE, LINEAGE, RECEIVED, WINDOW, DerivedTable, RawTable, Table
+
+_MISTAKES = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    ImportError,
+    LookupError,
+    NameError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
+"""What a transform with a slip in it raises when it is called."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +132,7 @@ def _raw_problems(table: RawTable) -> list[str]:
     try:
         day = pl.LazyFrame(schema=table.columns).select(day=table.day).collect_schema()["day"]
     except pl.exceptions.PolarsError as error:
-        return [*problems, f"{table.name}: its day cannot be told: {error}"]
+        return [*problems, f"{table.name}: its day cannot be told: {brief(error)}"]
     return problems if day == pl.Date else [*problems, f"{table.name}: its day is {day}, it has to be Date"]
 
 
@@ -123,8 +140,12 @@ def _problems(catalog: Catalog, table: DerivedTable) -> list[str]:
     try:
         compile_rules(table.contract)
         found = _output_schema(catalog, table)
-    except (LakehouseError, pl.exceptions.PolarsError) as error:
-        return [f"{table.name}: {error}"]
+    except LakehouseError as error:
+        return [f"{table.name}: {within(error)}"]
+    except pl.exceptions.PolarsError as error:
+        return [f"{table.name}: {brief(error)}"]
+    except _MISTAKES as error:
+        return [f"{table.name}: the transform raises {type(error).__name__}: {brief(error)}{_line(table, error)}"]
     wanted = polars_schema(table.contract)
     problems = [f"{table.name}: the transform does not return {name!r}" for name in wanted if name not in found]
     problems += [
@@ -144,6 +165,13 @@ def _problems(catalog: Catalog, table: DerivedTable) -> list[str]:
     if table.partitions and not facts(table.contract).window:
         problems.append(f"{table.name}: it has partitions, but its contract names no window column")
     return problems
+
+
+def _line(table: DerivedTable, error: Exception) -> str:
+    """Where in the transform's file an error arose."""
+    file = inspect.getsourcefile(table.transform)
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
+    return f" ({Path(frames[-1].filename).name}, line {frames[-1].lineno})" if frames else ""
 
 
 def _output_schema(catalog: Catalog, table: DerivedTable) -> pl.Schema:

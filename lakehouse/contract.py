@@ -8,6 +8,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import timedelta
+from difflib import get_close_matches
+from inspect import signature
 from typing import Annotated, Any, ClassVar, Literal, get_args
 
 import pandera.polars as pa
@@ -33,16 +35,28 @@ def Field(*, unit: str | None = None, pii: bool = False, **options: Any) -> Any:
         pii: personal data; kept out of file statistics, examples and log messages.
         **options: whatever `pandera.Field` takes (`ge`, `isin`, `str_matches`, `nullable`, `description`, …).
 
-    Raises:
-        SetupError: there is no such option, or its value makes no sense.
+    An option that does not exist, or whose value makes no sense, is refused by the contract, which knows the column.
     """
     try:
         return pa.Field(metadata={"unit": unit, "pii": pii}, **options)
     except (pa.errors.SchemaInitError, re.error, TypeError, ValueError) as error:
         given = ", ".join(f"{name}={value!r}" for name, value in options.items())
-        raise SetupError(
-            f"A contract declares Field({given}), which cannot be: {error}\nNext: mend the field."
-        ) from error
+        return _Unfit(f"Field({given}): {_reason(error)}")
+
+
+@dataclass(frozen=True)
+class _Unfit:
+    """Stands for a field that cannot be, until the contract tells of it."""
+
+    problem: str
+
+
+def _reason(error: Exception) -> str:
+    unknown = re.match(r"custom check '(\w+)' is not available", str(error))
+    if unknown is None:
+        return str(error)
+    known = get_close_matches(unknown[1], signature(pa.Field).parameters)
+    return f"there is no check {unknown[1]!r}" + (f"; did you mean {', '.join(known)}?" if known else "")
 
 
 @dataclass(frozen=True)
@@ -88,6 +102,11 @@ class Contract(pa.DataFrameModel):
         if inner is not None:
             delattr(cls, "Table")  # Pandera takes every public name for a column
             cls.__facts__ = _facts(cls.__name__, inner)
+        unfit = {name: value for name, value in vars(cls).items() if isinstance(value, _Unfit)}
+        if unfit:
+            problems = [f"column {name!r}: {value.problem}" for name, value in unfit.items()]
+            headline = f"Contract {cls.__name__} ({cls.__module__}) does not compile."
+            raise SetupError(listed(headline, problems, "mend the field; no data was touched."))
         super().__init_subclass__(**kwargs)  # type: ignore[no-untyped-call]
 
 

@@ -12,7 +12,7 @@ import pandera.polars as pa
 import polars as pl
 
 from lakehouse.contract import Column, Contract, columns, facts, polars_schema, prove
-from lakehouse.errors import SetupError, listed
+from lakehouse.errors import SetupError, brief, listed
 
 BROKEN = "_rules"
 """Column of a rejected row: the names of every rule that it broke."""
@@ -134,12 +134,12 @@ def _prove_rules(contract: type[Contract], rules: tuple[Rule, ...]) -> None:
         try:
             empty.select(rule.holds).collect()
         except pl.exceptions.PolarsError as error:
-            problems.append(f"{rule.name}: {error}")
+            problems.append(f"{rule.name}: {brief(error)}")
     for name, holds in facts(contract).rules.items():
         try:
             answer = empty.select(holds).collect()
         except pl.exceptions.PolarsError as error:
-            problems.append(f"table rule {name}: {error}")
+            problems.append(f"table rule {name}: {brief(error)}")
         else:
             if answer.shape != (1, 1) or answer.dtypes != [pl.Boolean]:
                 problems.append(f"table rule {name}: it has to give one true or false for the table, such as `.all()`")

@@ -138,8 +138,13 @@ def test_a_column_that_begins_with_an_underscore_is_refused():
 
 
 def test_a_regular_expression_that_does_not_compile_is_refused():
-    with pytest.raises(SetupError, match=r"Field\(str_matches='\[a-z'\).*unterminated character set.*\nNext: mend"):
-        Field(str_matches="[a-z")
+    with pytest.raises(SetupError) as refused:
+        contract({"id": str, "x": str}, id=Field(str_matches="[a-z"), x=Field(gee=3))
+    told = str(refused.value)
+    assert told.startswith(
+        "Contract Broken (checks.x) does not compile.\n  - column 'id': Field(str_matches='[a-z'): unter"
+    )
+    assert "\n  - column 'x': Field(gee=3): " in told
 
 
 def test_a_regular_expression_that_only_python_knows_is_refused():
@@ -156,8 +161,10 @@ def test_a_check_that_does_not_fit_its_column_is_refused(dtype, check):
 
 
 def test_a_check_that_does_not_exist_is_refused():
-    with pytest.raises(SetupError, match=r"Field\(at_least=1\), which cannot be: .*\nNext: mend the field"):
-        Field(at_least=1)
+    with pytest.raises(
+        SetupError, match=r"column 'x': Field\(gee=1\): there is no check 'gee'; did you mean ge\?\nNext: "
+    ):
+        contract({"x": pl.Int64}, x=Field(gee=1))
 
 
 def test_a_type_that_does_not_exist_is_refused():
@@ -235,6 +242,34 @@ def test_a_transform_over_an_unknown_column_is_refused():
     told = refusal(staged(Line)(lost))
     assert "staged/lost: " in told
     assert "amuont" in told
+
+
+def test_a_transform_that_raises_is_refused_with_its_place():
+    def boom(raw_lines):
+        return raw_lines.with_colums(x=1)
+
+    told = refusal(staged(Line)(boom), staged(Line)(typed))
+    assert "staged/boom: the transform raises AttributeError: 'LazyFrame' object has no attribute 'with_colums'" in told
+    assert re.search(r"\(test_declarations\.py, line \d+\)", told)
+
+
+def test_a_problem_among_others_is_one_line_and_its_details_stand_below_it():
+    def lost(raw_lines):
+        return typed(raw_lines).filter(pl.col("id") != "").with_columns(pl.col("amuont") + 1)
+
+    wrong = contract({"id": str, "amount": pl.Int64}, {"key": ("idd",)})
+
+    def clean(raw_lines):
+        return typed(raw_lines)
+
+    head, *problems, last = refusal(staged(Line)(lost), staged(wrong)(clean)).splitlines()
+    assert head == "The declared tables do not fit together."
+    assert [line[:24] for line in problems] == [
+        "  - staged/lost: unable ",
+        "  - staged/clean: Contra",
+        "    - key names the colu",
+    ]
+    assert last == "Next: mend them; no data was touched."
 
 
 def test_an_unknown_input_is_refused_and_the_known_ones_are_named():
