@@ -38,7 +38,7 @@ demo: setup
 	@$(BIN)/lakehouse demo
 
 ui: setup
-	@$(BIN)/dagster dev --workspace workspace.yaml --host 127.0.0.1 --port $(PORT)
+	@$(BIN)/python -m resources.ui $(BIN)/dagster dev --workspace workspace.yaml --host 127.0.0.1 --port $(PORT)
 
 test: $(DONE)
 	@$(BIN)/python -m pytest
@@ -57,4 +57,4 @@ bench: $(DONE)
 	@$(BIN)/python -m bench.backfill
 
 clean-data:
-	rm -rf "$(CURDIR)/data"
+	@$(PYTHON) -m resources.occupied "$(CURDIR)/data"

@@ -17,7 +17,7 @@ from lakehouse import catalog, cli, mixing
 from lakehouse.environment import Environment
 from lakehouse.orchestration import assets, demo, healing, increments, sensors, storage
 from resources import environment as places
-from resources import settings
+from resources import occupied, settings
 from samples import retail as retail_samples
 
 
@@ -59,7 +59,8 @@ def demonstrate() -> None:
     known, here = settings.load(), environment()
     is_usual = known.landing_uri == str(known.data / "landing")
     make_samples = (lambda: retail_samples.generate(here.landing.root)) if is_usual else None
-    demo.run(here, definitions, make_samples, settings.dagster_home(known), retail.FIRST_QUESTION)
+    with occupied.by_demo(known.data):
+        demo.run(here, definitions, make_samples, settings.dagster_home(known), retail.FIRST_QUESTION)
 
 
 def add_samples(days: int) -> list[str]:

@@ -4,10 +4,13 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from dotenv import dotenv_values
+
+from resources.occupied import by_demo
 
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
@@ -100,3 +103,45 @@ def test_a_wrong_setting_is_told_before_anything_is_written(checkout):
     with pytest.raises(AssertionError, match="LAKEHOUSE_LAEK is no setting"):
         make(checkout, "setup")
     assert (checkout / ".env").read_text() == "LAKEHOUSE_LAEK=x\n"
+
+
+@pytest.fixture
+def ui(checkout: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A program that stands for the UI of the checkout's data."""
+    waiting = "import time; print('serving', flush=True); time.sleep(60)"
+    command = [BIN / "python", "-m", "resources.ui", str(BIN / "python"), "-c", waiting]
+    known = {name: value for name, value in os.environ.items() if not name.startswith("LAKEHOUSE_")}
+    with subprocess.Popen(command, cwd=checkout, env=known, stdout=subprocess.PIPE) as process:
+        assert process.stdout.readline() == b"serving\n"
+        yield process
+        process.kill()
+
+
+def test_data_that_a_ui_works_on_are_not_deleted(checkout, ui):
+    with pytest.raises(
+        AssertionError, match=f"A UI with its daemon works on {checkout}/data .*\n +Next: .* stop it first"
+    ):
+        make(checkout, "clean-data")
+    assert (checkout / "data").exists()
+    ui.kill()
+    ui.wait()
+    make(checkout, "clean-data")
+    assert not (checkout / "data").exists()
+    make(checkout, "clean-data")
+
+
+def test_a_second_ui_on_the_same_data_is_refused(checkout, ui):  # noqa: ARG001
+    second = [BIN / "python", "-m", "resources.ui", "never"]
+    done = subprocess.run(second, cwd=checkout, capture_output=True, text=True, check=False)
+    assert (done.returncode, "Next: use that one" in done.stderr) == (1, True)
+
+
+def test_a_second_demo_on_the_same_data_is_refused(tmp_path):
+    environment = {**os.environ, "LAKEHOUSE_DATA": str(tmp_path)}
+    with by_demo(tmp_path):
+        done = subprocess.run(
+            [BIN / "lakehouse", "demo"], env=environment, cwd=tmp_path, capture_output=True, text=True, check=False
+        )
+    assert done.stderr == (
+        f"Another demo works on {tmp_path} (`make demo`).\nNext: wait until it has ended, then run again.\n"
+    )
