@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from lakehouse.environment import Environment
 from lakehouse.errors import BusyError, SetupError
 from lakehouse.land import News, news
-from lakehouse.wording import counted
+from lakehouse.wording import counted, flat
 
 _NAMED = 10
 
@@ -61,6 +61,6 @@ def stray_note(here: Environment) -> str | None:
     more = [f"and {len(strays) - _NAMED:,} more"] if len(strays) > _NAMED else []
     return (
         f"In {here.landing.root} these belong to no raw table and are ignored: "
-        f"{', '.join([*strays[:_NAMED], *more])}.\n"
+        f"{', '.join([*(str(flat(stray)) for stray in strays[:_NAMED]), *more])}.\n"
         f"Next: put files into the folder of their table ({', '.join(folders)}), or declare a raw table of that name."
     )

@@ -1,13 +1,9 @@
 """The `lakehouse` command: what Dagster's own command line does not do. It only reads, `demo` aside.
 
-Belongs here: arguments, and how answers look on a screen. What they are is decided in `overview.py` and `sql.py`.
+Belongs here: arguments. What the answers are is decided in `overview.py` and `sql.py`, how they look in `screen.py`.
 """
 
-import csv
-import io
-import itertools
 import json
-import math
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
@@ -16,18 +12,17 @@ from typing import Any
 import click
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from lakehouse import overview, sql
 from lakehouse.arrivals import arrivals
 from lakehouse.audit import Audit
 from lakehouse.environment import Environment
 from lakehouse.errors import LakehouseError
+from lakehouse.screen import FORMATS, show
+from lakehouse.wording import counted, flat
 
-_SHOWN = 1000
-_LONGEST_BYTES = 100
 _LIMIT = click.IntRange(min=0)
-_FORMATS = click.Choice(["table", "csv", "json"])
+_FORMATS = click.Choice(FORMATS)
 
 
 class _Group(click.Group):
@@ -66,14 +61,14 @@ def main(app: App) -> None:
     cli(obj=app, prog_name="lakehouse")
 
 
-@cli.command()
+@cli.command(short_help="Bring everything up to date.")
 @click.pass_obj
 def demo(app: App) -> None:
     """Bring everything up to date through Dagster, on sample files if there are none, and tell what happened."""
     app.demo()
 
 
-@cli.command()
+@cli.command(short_help="Deliver one more day of samples.")
 @click.option("--days", type=click.IntRange(min=1), default=1, show_default=True, help="How many days' files.")
 @click.pass_obj
 def samples(app: App, days: int) -> None:
@@ -83,18 +78,18 @@ def samples(app: App, days: int) -> None:
     click.echo("Next: with `make ui` running, look at `lakehouse tables`; without, `make demo` lands them.")
 
 
-@cli.command("sql")
+@cli.command("sql", short_help="Run a query that reads.")
 @click.argument("query")
 @click.option("--format", "form", type=_FORMATS, default="table", show_default=True, help="How to print the rows.")
 @click.pass_obj
 def run_sql(app: App, query: str, form: str) -> None:
-    """Run a query that reads, e.g. "select * from marts.daily_sales limit 5"; `-` reads it from standard input."""
+    """Run a query that reads, such as "select * from marts.daily_sales limit 5"; `-` reads it from standard input."""
     text = sys.stdin.read() if query == "-" else query
     columns, rows = sql.rows(app.environment().lake, text)
     show(columns, rows, form)
 
 
-@cli.command()
+@cli.command(short_help="List the tables, and what is behind.")
 @click.option("--format", "form", type=_FORMATS, default="table", show_default=True, help="How to print the rows.")
 @click.pass_obj
 def tables(app: App, form: str) -> None:
@@ -110,7 +105,7 @@ def tables(app: App, form: str) -> None:
         click.echo(note, err=form != "table")
 
 
-@cli.command()
+@cli.command(short_help="Show the fate of every row, by commit.")
 @click.argument("table")
 @click.option("--format", "form", type=_FORMATS, default="table", show_default=True, help="How to print the commits.")
 @click.option("--limit", type=_LIMIT, default=20, show_default=True, help="How many commits, latest last; 0 for all.")
@@ -144,7 +139,7 @@ def _audit_row(one: Audit) -> Iterable[Any]:
     yield one.provenance.run_id[:8]
 
 
-@cli.command()
+@cli.command(short_help="Show rejected rows, and why.")
 @click.argument("table")
 @click.option("--format", "form", type=_FORMATS, default="table", show_default=True, help="How to print the rows.")
 @click.option("--limit", type=_LIMIT, default=20, show_default=True, help="How many rows to show.")
@@ -153,106 +148,17 @@ def quarantine(app: App, table: str, form: str, limit: int) -> None:
     """Show the rejected rows of TABLE, with every rule that they broke; of a raw table, its dead letters."""
     found = overview.rejects(app.environment(), table, limit)
     if form == "table":
-        click.echo(f"{found.total:,} rows in {found.table.replace('/', '.')}")
+        kind = "dead letter" if table.startswith("raw/") else "row"
+        click.echo(
+            f"{counted(found.total, kind)} in {found.table.replace('/', '.')}"
+            if found.total
+            else f"{table}: nothing was rejected"
+        )
         for reason, count in found.reasons.items():
-            click.echo(f"  {count:>8,}  {reason}")
-    hidden = () if form != "table" else ("_contract_version", "_run_id", "_rejected_at", "_batch_id", "_ingested_at")
-    columns = [name for name in found.rows.columns if name not in hidden]
-    show(columns, found.rows.select(columns).iter_rows(), form)
-
-
-def show(columns: Sequence[str], rows: Iterable[Sequence[Any]], form: str) -> None:
-    """Print rows as a table for people, or as CSV or JSON for programs."""
-    if form == "csv":
-        writer = csv.writer(sys.stdout, lineterminator="\n")
-        writer.writerow(columns)
-        writer.writerows([_plain(value) for value in row] for row in rows)
-    elif form == "json":
-        _show_json(columns, rows)
-    elif columns:
-        _show_table(columns, rows)
-
-
-def _show_json(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """An array of objects, written row by row."""
-    before, names = "[", _distinct(columns)
-    for row in rows:
-        values = {name: _json_value(_plain(value)) for name, value in zip(names, row, strict=True)}
-        sys.stdout.write(f"{before}\n  {json.dumps(values, default=str, ensure_ascii=False)}")
-        before = ","
-    sys.stdout.write("[]\n" if before == "[" else "\n]\n")
-
-
-def _distinct(columns: Sequence[str]) -> list[str]:
-    """Names for the keys of an object: a name that was there before gets a number."""
-    names: list[str] = []
-    for column in columns:
-        tries = (f"{column}_{number}" if number > 1 else column for number in itertools.count(1))
-        names.append(next(name for name in tries if name not in names))
-    return names
-
-
-def _json_value(value: Any) -> Any:  # noqa: ANN401
-    """A value that JSON has: it knows no NaN and no infinity, and only text as a key."""
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
-    if isinstance(value, dict):
-        return {str(key): _json_value(_plain(held)) for key, held in value.items()}
-    return value
-
-
-def _show_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    taken = []
-    for number, row in enumerate(rows):
-        if number == _SHOWN:
-            click.echo(f"Only the first {_SHOWN:,} rows are shown; `--format csv` prints all.", err=True)
-            break
-        taken.append(row)
-    for place, name in enumerate(columns):
-        is_number = all(isinstance(row[place], int | float) or row[place] is None for row in taken)
-        table.add_column(escape(name), justify="right" if is_number and taken else "left")
-    for row in taken:
-        table.add_row(*(escape(_words(value)) for value in row))
-    # A file or a pipe has no width: there every value is printed whole.
-    Console(width=None if sys.stdout.isatty() else _width(columns, taken)).print(table)
-
-
-def _width(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> int:
-    widths = (max([len(name), *(len(_words(row[place])) for row in rows)]) + 2 for place, name in enumerate(columns))
-    return max(80, sum(widths))
-
-
-def _words(value: Any) -> str:  # noqa: ANN401
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, int):
-        return f"{value:,}"
-    if isinstance(value, float):
-        return f"{value:,.2f}"
-    text = str(_plain(value))
-    if isinstance(value, bytes) and (len(text) > _LONGEST_BYTES or not text.isprintable()):
-        shown = "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in text[:_LONGEST_BYTES])
-        return f"{shown}…" if len(text) > _LONGEST_BYTES else shown
-    return text
-
-
-def _plain(value: Any) -> Any:  # noqa: ANN401
-    """Bytes and lists as text, so that every format can hold them."""
-    if isinstance(value, bytes):
-        return value.decode("utf-8", "backslashreplace")
-    if isinstance(value, list):
-        return "; ".join(map(str, value))
-    return value
-
-
-def printed(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    """A table for people, as text."""
-    text = io.StringIO()
-    console, table = Console(file=text, width=200), Table(*columns, box=None, header_style="bold", pad_edge=False)
-    for row in rows:
-        table.add_row(*(escape(_words(value)) for value in row))
-    console.print(table)
-    return text.getvalue()
+            click.echo(f"  {count:>8,}  {flat(reason)}")
+    if form == "table":
+        hidden = ("_contract_version", "_run_id", "_rejected_at", "_batch_id", "_ingested_at")
+        rows = found.rows.drop(hidden, strict=False)
+        show(rows.columns if found.total else [], (list(map(flat, row)) for row in rows.iter_rows()), form)
+    else:
+        show(found.rows.columns, found.rows.iter_rows(), form)

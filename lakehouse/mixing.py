@@ -44,15 +44,27 @@ def is_sample(name: str) -> bool:
     return name.rsplit("/", 1)[-1].startswith(SAMPLE)
 
 
+def of_samples(here: Environment) -> set[str]:
+    """The domains of which the lake holds samples and nothing else."""
+    known = _landed(here)
+    return {domain for domain, names in known.items() if names and all(map(is_sample, names))}
+
+
+def _landed(here: Environment) -> dict[str, set[str]]:
+    """The files of each domain whose rows are in the lake."""
+    known: dict[str, set[str]] = {raw.domain: set() for raw in here.catalog.raw()}
+    for raw in here.catalog.raw():
+        known[raw.domain] |= {f"{raw.landing}/{one.name}" for one in landed(here.lake, raw.name).by_digest.values()}
+    return known
+
+
 def held(here: Environment) -> dict[str, Held]:
     """The files of each domain, in landing and in the lake."""
     waiting: dict[str, set[str]] = {raw.domain: set() for raw in here.catalog.raw()}
-    known: dict[str, set[str]] = {raw.domain: set() for raw in here.catalog.raw()}
     for raw in here.catalog.raw():
         entries = here.landing.entries(raw.landing)
         waiting[raw.domain] |= {f"{raw.landing}/{entry.name}" for entry in entries if entry.problem is None}
-        origins = landed(here.lake, raw.name).by_digest.values()
-        known[raw.domain] |= {f"{raw.landing}/{origin.name}" for origin in origins}
+    known = _landed(here)
     return {domain: Held(frozenset(waiting[domain]), frozenset(known[domain])) for domain in waiting}
 
 

@@ -1,6 +1,6 @@
 """What a person asks of a lake: its tables, their commits and their rejected rows, as plain rows of values."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -17,6 +17,7 @@ from lakehouse.deliveries import DELIVERIES, open_letters
 from lakehouse.environment import Environment
 from lakehouse.errors import SetupError
 from lakehouse.lake import Lake, files
+from lakehouse.mixing import of_samples
 from lakehouse.remarks import remarks
 from lakehouse.tables import EVENT_DATE, DerivedTable, RawTable
 from lakehouse.touched import audit_of
@@ -34,7 +35,7 @@ class TableState:
         files: how many files hold them.
         version: its Delta version; None when there is no such table yet, only files for it.
         newest: its newest event, or when rows were added last where rows carry no event time.
-        freshness: how old that is, and whether that is later than promised.
+        freshness: how old that is, and whether that is later than promised; or that the rows are samples.
         state: `up to date`, or what is behind its inputs; for raw tables what waits in landing, and how many dead
             letters are open.
     """
@@ -57,7 +58,8 @@ def tables(here: Environment, now: datetime | None = None, arrived: Arrivals | N
     waiting = arrived or arrivals(here)
     known = here.lake.tables()
     new = [raw.name for raw in here.catalog.raw() if raw.name not in known and waiting.words(raw.name)]
-    states = [_state(here, name, stale, dead, moment) for name in known]
+    samples = of_samples(here)
+    states = [_aged(here.catalog, _state(here, name, stale, dead), moment, samples) for name in known]
     states += [TableState(name, 0, 0, 0, None, None, "", "") for name in new]
     return sorted(
         (_expecting(state, waiting) for state in states), key=lambda state: not state.table.startswith("raw/")
@@ -71,9 +73,7 @@ def _expecting(state: TableState, waiting: Arrivals) -> TableState:
     return replace(state, state="; ".join([*words, *([] if state.state in ("", "up to date") else [state.state])]))
 
 
-def _state(
-    here: Environment, name: str, stale: Mapping[str, Any], dead: Mapping[str, int], now: datetime
-) -> TableState:
+def _state(here: Environment, name: str, stale: Mapping[str, Any], dead: Mapping[str, int]) -> TableState:
     handle = here.lake.open(name)
     assert handle is not None  # noqa: S101
     live = files(handle)
@@ -85,14 +85,18 @@ def _state(
         live.height,
         handle.version(),
         newest,
-        _freshness(here.catalog, name, newest, now),
+        "",
         "; ".join(filter(None, (str(remarks(here.lake, here.catalog.tables.get(name))), _behind(name, stale, dead)))),
     )
 
 
 def _behind(name: str, stale: Mapping[str, Any], dead: Mapping[str, int]) -> str:
     if name in stale:
-        return f"behind: {len(stale[name].keys)} periods to make again" if stale[name].keys else "behind its inputs"
+        return (
+            f"behind: {counted(len(stale[name].keys), 'period')} to make again"
+            if stale[name].keys
+            else "behind its inputs"
+        )
     if name in dead:
         return counted(dead[name], "dead letter")
     return "" if name.startswith("quarantine/") else "up to date"
@@ -110,15 +114,19 @@ def _newest(catalog: Catalog, name: str, handle: DeltaTable) -> date | datetime 
     return pl.scan_delta(handle).select(pl.col(column).max()).collect().item()  # type: ignore[no-any-return]
 
 
-def _freshness(catalog: Catalog, name: str, newest: date | datetime | None, now: datetime) -> str:
-    table = catalog.tables.get(name)
+def _aged(catalog: Catalog, state: TableState, now: datetime, samples: Collection[str]) -> TableState:
+    """A state with its freshness; the dates of samples are invented, so that no promise is held against them."""
+    table, newest = catalog.tables.get(state.table), state.newest
     if newest is None or not isinstance(table, DerivedTable):
-        return ""
+        return state
     moment = newest if isinstance(newest, datetime) else datetime(newest.year, newest.month, newest.day, tzinfo=UTC)
     age, promised = now - moment, facts(table.contract).fresh_within
+    if table.domain in samples:
+        return replace(state, freshness="samples")
     if promised is None:
-        return _words(age)
-    return f"{_words(age)}, fresh" if age <= promised else f"{_words(age)}, LATE (promised {_words(promised)})"
+        return replace(state, freshness=_words(age))
+    late = f"LATE (promised {_words(promised)})"
+    return replace(state, freshness=f"{_words(age)}, {'fresh' if age <= promised else late}")
 
 
 def _words(age: timedelta) -> str:

@@ -6,6 +6,7 @@ from datetime import date
 from lakehouse.lake import Lake
 from lakehouse.made import made_by
 from lakehouse.tables import DerivedTable, Table
+from lakehouse.wording import counted
 
 
 @dataclass(frozen=True)
@@ -22,8 +23,8 @@ class Remarks:
 
     def __str__(self) -> str:
         """In a few words; empty when there is nothing to say."""
-        remarks = [f"{_periods(len(self.held))} held back"] if self.held else []
-        other = "" if None in self.other else f"{_periods(len(self.other))} "
+        remarks = [f"{counted(len(self.held), 'period')} held back"] if self.held else []
+        other = "" if None in self.other else f"{counted(len(self.other), 'period')} "
         remarks += [f"{other}made by other code or contract"] if self.other else []
         return "; ".join(remarks)
 
@@ -35,7 +36,3 @@ def remarks(lake: Lake, table: Table | None) -> Remarks:
     made = made_by(lake, table)
     held = {key: audit.held[key] for key, audit in made.held.items() if key is not None}
     return Remarks(held, tuple(made.by_other_code(table)))
-
-
-def _periods(number: int) -> str:
-    return f"{number:,} period{'' if number == 1 else 's'}"

@@ -20,6 +20,10 @@ _EXPLAIN = re.compile(
     r"(?:\s|--[^\n]*\n|/\*.*?\*/)*EXPLAIN\b(?:\s+ANALYZE\b)?(?:\s*\(\s*(?:ANALYZE|FORMAT)\b[^)]*\))?",
     re.DOTALL | re.IGNORECASE,
 )
+_SHOW_TABLES = re.compile(r"\s*SHOW\s+TABLES\s*;?\s*", re.IGNORECASE)
+_ALL_TABLES = "SELECT schema, name FROM (SHOW ALL TABLES) ORDER BY ALL"
+"""What `SHOW TABLES` gives: DuckDB's own shows the tables of no schema."""
+
 _ROWS_AT_ONCE = 10_000
 
 
@@ -48,7 +52,7 @@ def rows(lake: Lake, query: str) -> tuple[list[str], Iterator[tuple[Any, ...]]]:
         SetupError: the query is not one statement that only reads.
         DataError: DuckDB cannot run it.
     """
-    statements = _parsed(query)
+    statements = _parsed(_ALL_TABLES if _SHOW_TABLES.fullmatch(query) else query)
     if not _only_read(statements):
         raise SetupError("`lakehouse sql` runs one statement that reads.\nNext: write a single SELECT.")
     with ExitStack() as stack:
@@ -81,7 +85,9 @@ def _parsed(query: str) -> list[duckdb.Statement]:
         with duckdb.connect() as parser:
             return parser.extract_statements(query)
     except duckdb.Error as error:
-        raise SetupError(f"The query cannot be parsed: {error}") from error
+        raise SetupError(
+            f"The query cannot be parsed: {error}\nNext: write a single SELECT; `lakehouse tables` lists what there is."
+        ) from error
 
 
 def _fetched(connection: duckdb.DuckDBPyConnection, held: ExitStack) -> Iterator[tuple[Any, ...]]:

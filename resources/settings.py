@@ -10,6 +10,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from lakehouse.errors import SetupError, listed
+from lakehouse.faults import KILL_AT
 from lakehouse.stores import problem
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -81,6 +82,12 @@ class Settings(BaseSettings):
         return {name: value.get_secret_value() for name, value in self.storage_options.items()}
 
 
+def _told(place: tuple[int | str, ...], reason: str) -> str:
+    setting, *keys = map(str, place)
+    below = f" at {'.'.join(keys)}" if keys else ""
+    return f"LAKEHOUSE_{setting.upper()}{below}: {reason.removeprefix('Value error, ')}"
+
+
 def dagster_home(known: Settings) -> Path:
     """Where Dagster keeps its storage: as `DAGSTER_HOME` says, else below the data.
 
@@ -100,13 +107,13 @@ def load() -> Settings:
         SetupError: naming every setting that is unknown or wrong.
     """
     file = Path.cwd() / ".env"
-    known = {f"LAKEHOUSE_{name.upper()}" for name in Settings.model_fields} | {"LAKEHOUSE_KILL_AT"}
+    known = {f"LAKEHOUSE_{name.upper()}" for name in Settings.model_fields}
     given = [name for name in {**dotenv_values(file), **os.environ} if name.startswith("LAKEHOUSE_")]
-    problems = [f"{name} is no setting" for name in sorted(given) if name not in known]
+    problems = [f"{name} is no setting" for name in sorted(given) if name not in known | {KILL_AT}]
     try:
         settings = Settings(_env_file=file)  # type: ignore[call-arg]
     except ValidationError as error:
-        problems += [f"LAKEHOUSE_{'.'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors()]
+        problems += [_told(one["loc"], one["msg"]) for one in error.errors()]
     if problems:
         raise SetupError(
             listed("The settings are wrong.", problems, f"set or unset them; known are {', '.join(sorted(known))}.")

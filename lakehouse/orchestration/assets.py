@@ -13,6 +13,7 @@ from lakehouse.land import Report, land
 from lakehouse.make import make
 from lakehouse.orchestration import metadata, partitions
 from lakehouse.tables import DerivedTable, RawTable, Table
+from lakehouse.wording import counted
 
 RESOURCE = "environment"
 Events = Iterator[Any]
@@ -160,7 +161,7 @@ def made_periods(table: DerivedTable, audit: Audit) -> list[dg.AssetMaterializat
 def held_back(audit: Audit) -> str:
     """Which periods of a commit were held back, and why."""
     return listed(
-        f"{audit.table} [{audit.days}]: {len(audit.held):,} periods were held back; the table is as it was there. "
+        f"{audit.table} [{audit.days}]: {counted(len(audit.held), 'period')} held back; the table is as it was there. "
         "The others are published.",
         (f"{period}: {reason}" for period, reason in audit.held.items()),
         "mend the source or the transform and run these days again; or change the contract on purpose.",

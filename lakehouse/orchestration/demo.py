@@ -16,15 +16,16 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeE
 from lakehouse import mixing, overview, sql
 from lakehouse.arrivals import stray_note
 from lakehouse.audit import Audit
-from lakehouse.cli import printed
 from lakehouse.environment import Environment
 from lakehouse.errors import DataError, LakehouseError, SetupError, listed
 from lakehouse.land import news
 from lakehouse.orchestration.assets import asset_key
 from lakehouse.orchestration.increments import TRIGGER, Increment, increments
 from lakehouse.remarks import remarks
+from lakehouse.screen import printed
 from lakehouse.staleness import Stale
 from lakehouse.tables import RawTable
+from lakehouse.wording import counted, flat
 
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
@@ -230,11 +231,11 @@ def _tell_rejects(here: Environment) -> None:
     for name in here.catalog.tables:
         found = overview.rejects(here, name, 3)
         if found.total:
-            click.echo(f"\n{found.total:,} rejected rows of {name}, whole in {found.table.replace('/', '.')}:")
+            click.echo(f"\n{counted(found.total, 'rejected row')} of {name}, whole in {found.table.replace('/', '.')}:")
         for reason, count in found.reasons.items():
-            click.echo(f"  {count:>6,}  {reason}")
+            click.echo(f"  {count:>6,}  {flat(reason)}")
         for row in found.rows.iter_rows(named=True):
-            click.echo(f"          e.g. {row['_source']}, {_place(row)}")
+            click.echo(f"          e.g. {flat(row['_source'])}, {_place(row)}")
 
 
 def _place(row: dict[str, Any]) -> str:

@@ -10,6 +10,7 @@ from lakehouse.audit import Audit
 from lakehouse.lake import Lake
 from lakehouse.land import Report
 from lakehouse.tables import DerivedTable, RawTable, Table
+from lakehouse.wording import counted
 
 CONTRACT_CHECK = "rows_keep_the_contract"
 READABLE_CHECK = "every_record_is_readable"
@@ -118,7 +119,8 @@ def readable_result(table: RawTable, report: Report) -> dg.AssetCheckResult:
             "dead_letters": dead,
             "refused_files": dg.MetadataValue.md("\n".join(f"- {line}" for line in report.refused) or "none"),
         },
-        description=f"{dead:,} dead letters in quarantine.dead_letters; {len(report.refused):,} files not readable.",
+        description=f"{counted(dead, 'dead letter')} in quarantine.dead_letters; "
+        f"{counted(len(report.refused), 'file')} not readable.",
     )
 
 

@@ -88,13 +88,16 @@ def test_sql_prints_json_for_programs(filled):
 @pytest.mark.parametrize(
     ("value", "shown"),
     [
-        ("'nan'::DOUBLE", "nan"),
-        ("'-inf'::DOUBLE", "-inf"),
-        ("{'x': 'nan'::DOUBLE}", {"x": "nan"}),
+        ("'nan'::DOUBLE", None),
+        ("'-inf'::DOUBLE", None),
+        ("{'x': 'nan'::DOUBLE}", {"x": None}),
         ("MAP {DATE '2010-12-01': 1}", {"2010-12-01": 1}),
-        ("[1, 2]", "1; 2"),
+        ("[1, 2]", [1, 2]),
+        ("[{'x': [1.5, 'nan'::DOUBLE]}]", [{"x": [1.5, None]}]),
+        ("['a']::VARCHAR[1]", ["a"]),
         ("'\\xFF'::BLOB", "\\xff"),
-        ("1.10::DECIMAL(9,2)", "1.10"),
+        ("1.10::DECIMAL(9,2)", 1.1),
+        ("12345678901234567.89::DECIMAL(19,2)", "12345678901234567.89"),
         ("170141183460469231731687303715884105727", 170141183460469231731687303715884105727),
     ],
 )
@@ -193,6 +196,16 @@ def test_a_query_that_cannot_be_parsed_says_where(filled):
     )
 
 
+def test_a_query_that_cannot_be_parsed_says_what_to_do(filled):
+    assert "\nNext: write a single SELECT" in refused(filled, "sql", "SELEC 1")
+
+
+def test_show_tables_gives_every_table_with_its_schema(filled):
+    rows = as_csv(filled, "sql", "show tables;")
+    assert (rows[0], len(rows)) == (["schema", "name"], 11)
+    assert ["marts", "daily_sales"] in rows
+
+
 def test_a_query_that_fails_after_many_rows_says_so(filled):
     query = "SELECT CASE WHEN range = 900000 THEN error('too late') ELSE range END AS x FROM range(1000000)"
     result = run(filled, "sql", query, "--format", "csv")
@@ -268,6 +281,18 @@ def test_tables_of_every_format_name_each_column(filled, form):
     assert [name for name in columns if name not in out] == []
 
 
+def test_samples_are_not_called_late(here):
+    write(here, "fx_rates", "sample-fx.csv", "Date,USD\n2010-12-01,1.31\n")
+    bring_up_to_date(here)
+    found = {row["table"]: row["freshness"] for row in as_json(here, "tables")}
+    assert found["staged/fx_rates"] == "samples"
+
+
+def test_what_is_older_than_promised_is_called_late(filled):
+    found = {row["table"]: row["freshness"] for row in as_json(filled, "tables")}
+    assert "LATE (promised " in found["staged/fx_rates"]
+
+
 def test_an_empty_lake_says_what_to_do(here):
     assert printed(here, "tables").endswith("The lake is empty. Next: `make demo`.\n")
     assert as_json(here, "tables") == []
@@ -318,21 +343,21 @@ def test_the_audit_of_an_unknown_table_is_refused(filled, table, told):
 
 def test_the_quarantine_of_a_derived_table_shows_rows_and_reasons(filled):
     out = printed(filled, "quarantine", "staged/invoice_lines")
-    assert out.startswith("1 rows in quarantine.staged_invoice_lines\n")
+    assert out.startswith("1 row in quarantine.staged_invoice_lines\n")
     assert ("       1  quantity != 0\n" in out, "       1  unit_price >= 0\n" in out) == (True, True)
     assert "NOTHING" in out
 
 
 def test_the_quarantine_of_a_raw_table_shows_its_dead_letters(filled):
     out = printed(filled, "quarantine", "raw/invoice_lines")
-    assert out.startswith("2 rows in quarantine.dead_letters\n")
+    assert out.startswith("2 dead letters in quarantine.dead_letters\n")
     assert ("2 fields where the header has 8" in out, "536398,85123A" in out) == (True, True)
 
 
 def test_the_quarantine_as_json_holds_whole_rows(filled):
     [row] = as_json(filled, "quarantine", "staged/invoice_lines")
     assert (row["_offset"], row["_source"][:6], row["Description"]) == (31, "a.csv#", "NOTHING")
-    assert row["_rules"] == "quantity != 0; unit_price >= 0"
+    assert row["_rules"] == ["quantity != 0", "unit_price >= 0"]
 
 
 def test_the_quarantine_as_csv_has_a_line_for_each_row(filled):
@@ -344,11 +369,29 @@ def test_a_table_without_rejects_has_none_in_every_format(filled, form):
     assert printed(filled, "quarantine", "staged/fx_rates", "--format", form)
 
 
+@pytest.mark.parametrize("table", ["staged/fx_rates", "marts/daily_sales"])
+def test_a_table_of_which_nothing_was_rejected_says_so(filled, table):
+    assert printed(filled, "quarantine", table) == f"{table}: nothing was rejected\n"
+
+
+def test_a_line_feed_in_a_name_stays_in_its_line(here):
+    write(here, "fx_rates", "a\nb.csv", b"\xff\xfe\x00")
+    bring_up_to_date(here)
+    out = printed(here, "quarantine", "raw/fx_rates")
+    assert r"a\nb.csv#" in out
+    assert len(out.splitlines()) == 4
+
+
 def test_the_quarantine_of_an_unknown_table_is_refused(filled):
     assert "There is no table 'staged/nothing'" in refused(filled, "quarantine", "staged/nothing")
 
 
 # all of them
+
+
+def test_the_list_of_commands_is_not_cut_off(here):
+    commands = printed(here, "--help").partition("Commands:\n")[2].splitlines()
+    assert [line for line in commands if not line.endswith(".") or line.endswith(("...", "e.g."))] == []
 
 
 def test_every_command_has_a_help_text(here):
@@ -386,7 +429,7 @@ def test_looking_changes_nothing(filled):
 
 
 def test_bytes_are_shown_short_and_without_control_signs_to_people():
-    from lakehouse.cli import _words  # noqa: PLC0415
+    from lakehouse.screen import words  # noqa: PLC0415
 
-    assert _words(b"a\tb\x1b[2J") == r"a\tb\x1b[2J"
-    assert _words(b"x" * 500) == "x" * 100 + "…"
+    assert words(b"a\tb\x1b[2J") == r"a\tb\x1b[2J"
+    assert words(b"x" * 500) == "x" * 100 + "…"

@@ -35,6 +35,11 @@ def test_an_unknown_setting_is_refused_and_the_known_ones_are_named(monkeypatch)
     assert "LAKEHOUSE_LAEK is no setting" in told
     assert "known are LAKEHOUSE_DATA, " in told
     assert "LAKEHOUSE_LAKE, LAKEHOUSE_LANDING" in told
+    assert "LAKEHOUSE_KILL_AT" not in told
+
+
+def test_an_option_is_named_as_it_was_written(monkeypatch):
+    assert "LAKEHOUSE_STORAGE_OPTIONS at a: Input should be" in refusal(monkeypatch, STORAGE_OPTIONS='{"a": 3}')
 
 
 @pytest.mark.parametrize("value", ["soon", "-1", "nan", "inf", ""])
