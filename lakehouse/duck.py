@@ -37,6 +37,15 @@ def connect(
     return connection
 
 
+def shut_in(connection: duckdb.DuckDBPyConnection, root: str, spool: str) -> None:
+    """Let a connection read nothing but what lies below a root, for good; what does not fit in memory is spooled."""
+    places = {root.rstrip("/"), root.rstrip("/") if "://" in root else str(Path(root).resolve()), spool}
+    connection.execute(f"SET temp_directory = {quoted(spool)}")
+    connection.execute(f"SET allowed_directories = [{', '.join(quoted(f'{place}/') for place in sorted(places))}]")
+    connection.execute("SET enable_external_access = false")
+    connection.execute("SET lock_configuration = true")
+
+
 def _load(connection: duckdb.DuckDBPyConnection, extension: str) -> None:
     folder = files(f"duckdb_extension_{extension}") / "extensions" / f"v{duckdb.__version__}"
     connection.execute(f"LOAD {quoted(str(Path(str(folder)) / f'{extension}.duckdb_extension'))}")

@@ -1,13 +1,14 @@
 """SQL over the lake: DuckDB in memory, a schema for each layer, a view for each table, nothing to write to."""
 
 import re
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import duckdb
 
-from lakehouse.duck import connect, named, quoted
+from lakehouse.duck import connect, named, quoted, shut_in
 from lakehouse.errors import DataError, SetupError
 from lakehouse.lake import LAYERS, Lake
 
@@ -29,19 +30,23 @@ _ROWS_AT_ONCE = 10_000
 
 @contextmanager
 def opened(lake: Lake, tables: Sequence[str] | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A DuckDB in which every table of the lake is a view, such as `staged.invoice_lines`.
+    """A DuckDB in which every table of the lake is a view, such as `staged.invoice_lines`; it reads no other file.
 
     Args:
         lake: where the tables are.
         tables: which tables; all that exist by default.
     """
-    with connect(lake.options, remote=not lake.is_local) as connection:
+    with (
+        tempfile.TemporaryDirectory(prefix="lakehouse-") as spool,
+        connect(lake.options, remote=not lake.is_local) as connection,
+    ):
         for layer in LAYERS:
             connection.execute(f"CREATE SCHEMA {named(layer)}")
         for table in lake.tables() if tables is None else tables:
             layer, name = table.split("/")
             scan = f"delta_scan({quoted(lake.uri(table))})"
             connection.execute(f"CREATE VIEW {named(layer)}.{named(name)} AS SELECT * FROM {scan}")  # noqa: S608
+        shut_in(connection, lake.root, spool)
         yield connection
 
 

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import click
+import polars as pl
 import pytest
 from click.testing import CliRunner, Result
 from support.worlds import bring_up_to_date, world, write
@@ -18,6 +19,7 @@ from support.worlds import bring_up_to_date, world, write
 from lakehouse import cli, sql
 from lakehouse.environment import Environment
 from lakehouse.errors import DataError, SetupError
+from lakehouse.lake import Lake
 
 HEADER = "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country"
 LINES = [
@@ -182,6 +184,38 @@ def test_whatever_could_write_is_refused(filled, tmp_path, query):
         "The query cannot be parsed: " in told
     )
     assert not file.exists()
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "SELECT * FROM read_csv('{file}')",
+        "SELECT * FROM read_text('{file}')",
+        "SELECT * FROM read_text('{lake}/../{name}')",
+        "SELECT * FROM '{file}'",
+        "SELECT * FROM glob('{folder}/*')",
+        "SELECT * FROM delta_scan('{other}')",
+    ],
+)
+def test_a_query_reads_nothing_but_the_lake(filled, tmp_path, query):
+    (file := tmp_path / "secret.csv").write_text("hush\nhush\n")
+    (filled_root := Path(filled.lake.root)).parent.joinpath("secret.csv").write_text("hush\nhush\n")
+    pl.DataFrame({"x": ["hush"]}).write_delta(tmp_path / "other")
+    places = {"file": file, "lake": filled_root, "name": "secret.csv", "folder": tmp_path, "other": tmp_path / "other"}
+    told = refused(filled, "sql", query.format(**places))
+    assert ("hush" not in told, "Next: " in told) == (True, True)
+
+
+def test_a_lake_in_a_folder_behind_a_link_is_read(filled, tmp_path):
+    (tmp_path / "a link").symlink_to(filled.lake.root)
+    _, found = sql.rows(Lake(str(tmp_path / "a link")), "SELECT count(*) FROM staged.fx_rates")
+    assert list(found) == [(2,)]
+
+
+def test_a_query_may_need_more_than_memory(filled):
+    with sql.opened(filled.lake, []) as connection:
+        assert Path(connection.execute("SELECT current_setting('temp_directory')").fetchone()[0]).is_dir()
+        assert connection.execute("SELECT current_setting('lock_configuration')").fetchone() == (True,)
 
 
 def test_a_query_that_fails_says_what_and_what_to_do(filled):
