@@ -141,7 +141,7 @@ def _problems(catalog: Catalog, table: DerivedTable) -> list[str]:
         compile_rules(table.contract)
         found = _output_schema(catalog, table)
     except LakehouseError as error:
-        return [f"{table.name}: {within(error)}"]
+        return [f"{table.name}: {within(str(error))}"]
     except pl.exceptions.PolarsError as error:
         return [f"{table.name}: {brief(error)}"]
     except _MISTAKES as error:

@@ -37,9 +37,9 @@ def listed(headline: str, problems: Iterable[str], next_step: str) -> str:
     return "\n".join([headline, *(f"  - {problem}" for problem in problems), f"Next: {next_step}"])
 
 
-def within(error: LakehouseError) -> str:
-    """An error as one problem among others: without its own next step, its details set in."""
-    first, *others = [line for line in str(error).splitlines() if not line.startswith("Next: ")]
+def within(message: str) -> str:
+    """A message as one problem among others: without its own next step, its details set in."""
+    first, *others = [line for line in message.splitlines() if not line.startswith("Next: ")]
     return "\n".join([first, *(f"    {line.strip()}" for line in others)])
 
 

@@ -326,6 +326,13 @@ def test_an_unreadable_value_breaks_its_rule_in_a_nullable_column_too():
     assert lf.select(broken(rules)).collect()[BROKEN].to_list() == [["x can be read"], []]
 
 
+def test_a_mark_for_a_missing_value_that_is_null_before_the_cast_breaks_no_rule():
+    lf = pl.LazyFrame({"text": ["NA", "x", "3"]}).with_columns(pl.col("text").replace("NA", None))
+    lf = cast(lf, x=pl.col("text").cast(pl.Int64, strict=False))
+    rules = (*unread_rules(lf.collect_schema()), *compile_rules(contract_of(int, nullable=True)))
+    assert lf.select(broken(rules)).collect()[BROKEN].to_list() == [[], ["x can be read"], []]
+
+
 def test_a_cast_reads_columns_that_are_not_text():
     schema = {"day": pl.Date, "raw": pl.Binary, "many": pl.List(pl.Int64)}
     lf = pl.LazyFrame({"day": [None], "raw": [b"\xff"], "many": [[1]]}, schema=schema)

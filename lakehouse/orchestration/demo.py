@@ -17,7 +17,7 @@ from lakehouse import mixing, overview, sql
 from lakehouse.arrivals import stray_note
 from lakehouse.audit import Audit
 from lakehouse.environment import Environment
-from lakehouse.errors import DataError, LakehouseError, SetupError, listed
+from lakehouse.errors import DataError, LakehouseError, SetupError, listed, within
 from lakehouse.land import news
 from lakehouse.orchestration.assets import asset_key
 from lakehouse.orchestration.increments import TRIGGER, Increment, increments
@@ -149,7 +149,9 @@ def _execute(job: dg.JobDefinition, one: Increment, instance: dg.DagsterInstance
     result = job.execute_in_process(
         asset_selection=keys, tags=tags, instance=instance, run_config=_QUIET, raise_on_error=False
     )
-    return [f"{_reason(event)}\n    run {result.run_id}" for event in result.all_events if event.is_step_failure]
+    return [
+        f"{within(_reason(event))}\n    run {result.run_id}" for event in result.all_events if event.is_step_failure
+    ]
 
 
 def _reason(event: dg.DagsterEvent) -> str:
