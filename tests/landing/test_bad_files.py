@@ -21,6 +21,7 @@ from lakehouse.definitions import definitions
 from lakehouse.environment import Environment
 from lakehouse.land import News, Report, news
 from lakehouse.orchestration.metadata import readable_result
+from lakehouse.wording import counted
 
 RAW = "raw/invoice_lines"
 GOOD = {"a-good.csv": "2010-12-01", "z-good.csv": "2010-12-02"}
@@ -117,7 +118,7 @@ def test_the_books_of_the_commit_close(tried: Tried) -> None:
 
 
 def test_the_list_of_tables_counts_the_dead_letters(tried: Tried) -> None:
-    assert states(tried.here)[RAW] == f"{tried.bad.dead} dead letters"
+    assert states(tried.here)[RAW].endswith(counted(tried.bad.dead, "dead letter"))
 
 
 def test_the_dagster_check_fails_as_a_warning(tried: Tried) -> None:
@@ -236,7 +237,7 @@ def test_a_file_that_could_be_read_at_last_is_no_open_matter(here: Environment) 
     [forbidden] = [bad for bad in UNREADABLE if bad.name == "forbidden.csv"]
     folder = put(here, forbidden)
     land_now(here)
-    assert states(here)[RAW] == "1 dead letters"
+    assert states(here)[RAW].endswith("1 dead letter")
     (folder / "forbidden.csv").chmod(0o644)
     land_now(here)
     assert states(here)[RAW] == "up to date"
@@ -248,7 +249,7 @@ def test_a_refused_file_that_is_delivered_again_mended_is_no_open_matter(here: E
     folder = put(here, bad)
     land_now(here)
     land_now(here)
-    assert states(here)[RAW] == "1 dead letters"
+    assert states(here)[RAW] == "1 dead letter"
     (folder / bad.name).write_bytes(parquet() if bad.name.endswith("parquet") else zipped_or_plain(bad.name))
     land_now(here)
     assert states(here)[RAW] == "up to date"
@@ -264,7 +265,7 @@ def test_a_refused_file_that_is_delivered_again_refused_is_one_open_matter(here:
     land_now(here)
     write(here, "invoice_lines", "a.csv", b"a,b\n1,2\n")
     land_now(here)
-    assert (states(here)[RAW], dead_letters(here).height) == ("1 dead letters", 2)
+    assert (states(here)[RAW], dead_letters(here).height) == ("1 dead letter", 2)
 
 
 def test_a_record_that_could_not_be_parsed_stays_open_when_its_file_name_comes_again(here: Environment) -> None:
