@@ -118,10 +118,15 @@ def audit(app: App, table: str, form: str, limit: int) -> None:
         return
     columns = ["version", "made_at", "mode", "days", "read", "written", "quarantined", "superseded", "filtered", "dead"]
     show([*columns, "sum", "rows", "seconds", "run"], ([*_audit_row(one)] for one in found), form)
+    for one in found if form == "table" else ():
+        for period, reason in one.held.items():
+            click.echo(f"version {one.version} held back {period}: {reason}")
 
 
 def _as_json(one: Audit) -> dict[str, Any]:
-    return {**asdict(one), "days": str(one.days) if one.days else None, "made": list(map(str, one.made))}
+    held = {str(period): reason for period, reason in one.held.items()}
+    days = str(one.days) if one.days else None
+    return {**asdict(one), "days": days, "made": list(map(str, one.made)), "held": held}
 
 
 def _audit_row(one: Audit) -> Iterable[Any]:

@@ -40,16 +40,6 @@ def landing_sensor(environment: Environment, job: Any) -> dg.SensorDefinition:  
     """Asks for one ingest run when files lie in landing that are not landed."""
     raw = environment.catalog.raw()
 
-    @dg.sensor(
-        name="landing_sensor",
-        job=job,
-        minimum_interval_seconds=1,
-        default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Asks for one ingest run when there are files in landing that are not landed.",
-    )
-    def sense(context: dg.SensorEvaluationContext) -> Answer:
-        return _watch(environment, lambda: look(context))
-
     def look(context: dg.SensorEvaluationContext) -> Answer:
         if _is_running(context.instance, "landing"):
             return dg.SkipReason("an ingest run is under way")
@@ -74,7 +64,8 @@ def landing_sensor(environment: Environment, job: Any) -> dg.SensorDefinition:  
         request = dg.RunRequest(asset_selection=keys, tags={TRIGGER: "landing", _NEWS: mark})
         return dg.SensorResult(run_requests=[request], cursor=_write(asked | dict.fromkeys(fresh, mark)))
 
-    return sense
+    told = "Asks for one ingest run when there are files in landing that are not landed."
+    return _sensor(environment, "landing_sensor", told, look, job=job)
 
 
 def _entries(found: Mapping[str, News]) -> dict[str, str]:
@@ -105,16 +96,6 @@ def _may_retry(instance: dg.DagsterInstance, mark: str) -> bool:
 def commit_sensor(environment: Environment, jobs: Sequence[Any]) -> dg.SensorDefinition:
     """Asks for runs of exactly the periods that new commits made stale."""
 
-    @dg.sensor(
-        name="commit_sensor",
-        jobs=jobs,
-        minimum_interval_seconds=1,
-        default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Reads from the Delta logs which days new commits fall into, and asks for these days downstream.",
-    )
-    def sense(context: dg.SensorEvaluationContext) -> Answer:
-        return _watch(environment, lambda: look(context))
-
     def look(context: dg.SensorEvaluationContext) -> Answer:
         if _is_running(context.instance, "commit"):
             return dg.SkipReason("a run that an earlier commit asked for is under way")
@@ -134,6 +115,29 @@ def commit_sensor(environment: Environment, jobs: Sequence[Any]) -> dg.SensorDef
             run_requests=[run.request(environment.catalog, "commit") for run in runs],
             cursor=_write_cursor(since, asked=seen),
         )
+
+    told = "Reads from the Delta logs which days new commits fall into, and asks for these days downstream."
+    return _sensor(environment, "commit_sensor", told, look, jobs=jobs)
+
+
+def _sensor(
+    environment: Environment,
+    name: str,
+    told: str,
+    look: Callable[[dg.SensorEvaluationContext], Answer],
+    **runs: Any,  # noqa: ANN401
+) -> dg.SensorDefinition:
+    """A sensor that is on from the start and looks all the time; `runs` says which jobs it asks for."""
+
+    @dg.sensor(
+        name=name,
+        minimum_interval_seconds=1,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description=told,
+        **runs,
+    )
+    def sense(context: dg.SensorEvaluationContext) -> Answer:
+        return _watch(environment, lambda: look(context))
 
     return sense
 

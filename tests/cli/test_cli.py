@@ -353,6 +353,17 @@ def test_the_audit_as_json_holds_rules_and_provenance(filled):
     assert audit["provenance"]["inputs"] == {"raw/invoice_lines": 0}
 
 
+def test_an_audit_names_the_days_that_were_held_back_and_why(tmp_path):
+    here = world(tmp_path)
+    good, bad = LINES[0], BAD_LINE.replace("2010-12-01", "2010-12-02")
+    write(here, "invoice_lines", "a.csv", f"{HEADER}\n{good}\n{bad}")
+    bring_up_to_date(here)
+    reason = "1 of 1 rows break the contract (100.0%; 5.0% are allowed)"
+    assert f"version 0 held back 2010-12-02: {reason}\n" in printed(here, "audit", "staged/invoice_lines")
+    [audit] = as_json(here, "audit", "staged/invoice_lines")
+    assert audit["held"] == {"2010-12-02": reason}
+
+
 @pytest.mark.parametrize("limit", ["0", "20", "1"])
 def test_an_audit_may_be_cut_to_the_latest_commits(filled, limit):
     assert len(as_json(filled, "audit", "staged/fx_rates", "--limit", limit)) == 1
