@@ -110,9 +110,9 @@ class Audit:
         """This audit, when every row that was read has a fate.
 
         Raises:
-            LawError: the sum of the fates is not the number of rows read.
+            LawError: the sum of the fates is not the number of rows read, or one of them is below zero.
         """
-        if self.accounted != self.read:
+        if self.accounted != self.read or min(self.fates().values()) < 0:
             fates = [f"{name} {count:,}" for name, count in self.fates().items()]
             raise LawError(
                 listed(

@@ -18,7 +18,6 @@ from deltalake.exceptions import CommitFailedError, DeltaError
 from deltalake.transaction import AddAction, RemoveAction, create_table_with_add_actions
 
 from lakehouse import slices
-from lakehouse.contract import Physical
 from lakehouse.duck import connect
 from lakehouse.errors import BusyError, LawError, SetupError
 from lakehouse.faults import reached
@@ -28,7 +27,6 @@ from lakehouse.sheet import Sheet
 from lakehouse.statistics import statistics, with_count
 from lakehouse.stragglers import Stragglers
 
-_TRUNCATE: Mapping[Physical, str] = {"day": "1d", "month": "1mo", "year": "1y"}
 # What each period was made from is told by the audits in the log, so the log is kept.
 _KEEP_THE_LOG = {"delta.logRetentionDuration": "interval 3650 days"}
 _NO_DAY = "__HIVE_DEFAULT_PARTITION__"
@@ -76,6 +74,11 @@ class Draft:
             return self.handle is None
         return self.slice.removed.height == len(self.handle.file_uris())
 
+    @property
+    def changes_columns(self) -> bool:
+        """Whether the table gets the columns of the new rows in the same commit that takes its own rows away."""
+        return self.handle is not None and self.is_whole and is_another(self.handle.schema(), self.wanted)
+
     def prove(self) -> None:
         """Refuse, before anything is written, rows that do not fit to those that stay.
 
@@ -107,12 +110,10 @@ class Draft:
         return [self._write_lazily(rows.lazy(), done) for rows, done in left if rows is not None]
 
     def _sink(self, rows: pl.LazyFrame, done: list[Any]) -> pl.LazyFrame:
-        partition, physical = self.sheet.partition, self.sheet.physical
-        if partition and physical:
-            rows = rows.with_columns(pl.col(str(self.sheet.window)).dt.truncate(_TRUNCATE[physical]).alias(partition))
-            stragglers = Stragglers(partition)
+        if self.sheet.partition:
+            stragglers = Stragglers(self.sheet.partition)
             self.stragglers.append((stragglers, done))
-            rows = stragglers.removed_from(rows)
+            rows = stragglers.removed_from(self.sheet.parted(rows))
         return self._write_lazily(rows, done)
 
     def _write_lazily(self, rows: pl.LazyFrame, done: list[Any]) -> pl.LazyFrame:
@@ -121,8 +122,9 @@ class Draft:
 
         def place(file: Any) -> str:  # noqa: ANN401
             folder = f"{partition}={_text(file.partition_keys[partition][0]) or _NO_DAY}/" if partition else ""
-            self.placed.append(f"{folder}{uuid4()}.parquet")
-            return self.placed[-1]
+            path = f"{folder}{uuid4()}.parquet"
+            self.placed.append(path)  # several threads ask at once, so the last one need not be this one
+            return path
 
         by_key: dict[str, Any] = (
             {"key": key, "include_key": not partition} if key else {"max_rows_per_file": _ROWS_PER_FILE}
@@ -184,8 +186,9 @@ class Draft:
     def commit(self, metadata: Mapping[str, Any]) -> int:
         """Make the files the table, in one atomic commit; gives the new version."""
         table, handle = self.sheet.table, self.handle
-        # A creation that delta-rs tries again becomes a second version, past every fence: it has one try.
-        tries = 0 if handle is None else None
+        # A creation that delta-rs tries again becomes a second version, past every fence, and a commit that changes
+        # columns would come over rows that do not have them: each has one try, on the version that was read.
+        tries = 0 if handle is None or self.changes_columns else None
         properties = CommitProperties({**metadata, "mark": uuid4().hex}, tries, self._fences())
         try:
             if handle is None:
@@ -220,7 +223,7 @@ class Draft:
         """The commit on top of a table; one that leaves no row of it takes the columns of the new rows in the same."""
         actions: list[AddAction | RemoveAction] = [*self._added()]
         mode, schema = "append", handle.schema()
-        if self.is_whole and is_another(schema, self.wanted):
+        if self.changes_columns:
             mode, schema = "overwrite", self.wanted
         else:
             actions += self._removed()
@@ -254,12 +257,8 @@ class Draft:
 
     def _fences(self) -> list[Transaction]:
         """Application transactions that make two writers of the same place collide, even where it was empty."""
-        places: set[str] = {""}
-        if self.sheet.mode == "replace" and self.sheet.days is not None and self.sheet.physical:
-            size = {"day": 10, "month": 7, "year": 4}[self.sheet.physical]
-            places = {str(day)[:size] for day in self.sheet.days}
         version = (self.handle.version() if self.handle else -1) + 1
-        fences = [Transaction(application(self.sheet.table, place), version) for place in sorted(places)]
+        fences = [Transaction(application(self.sheet.table, place), version) for place in sorted(self.sheet.places)]
         return fences + [Transaction(application(self.sheet.table, name), n) for name, n in self.sheet.marks.items()]
 
     def _added(self) -> list[AddAction]:

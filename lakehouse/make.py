@@ -5,7 +5,8 @@ quarantined with the rules that it broke, or written. Inputs are pinned to the v
 """
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -43,7 +44,6 @@ class _Making:
     days: Days | None
     run_id: str
     now: datetime
-    spool: Path
 
 
 def make(  # noqa: PLR0913
@@ -78,9 +78,8 @@ def make(  # noqa: PLR0913
     table = catalog[name]
     if not isinstance(table, DerivedTable):
         raise SetupError(f"{name} is landed, not made.\nNext: put files into its landing folder.")
-    with tempfile.TemporaryDirectory(prefix="lakehouse-") as spool:
-        making = _Making(lake, catalog, table, days, run_id, now or datetime.now(UTC), Path(spool))
-        return retrying(lambda: _attempt(making))
+    making = _Making(lake, catalog, table, days, run_id, now or datetime.now(UTC))
+    return retrying(lambda: _attempt(making))
 
 
 def _attempt(making: _Making) -> Audit | None:
@@ -105,8 +104,8 @@ def _publish(
     """Judge and publish the periods of some inputs; `held` are those that an earlier verdict held back."""
     table = making.table
     provenance = Provenance(making.run_id, table.code_version, version(table.contract), inputs.versions, ids=inputs.ids)
-    try:
-        judged = _judged(making, inputs, provenance)
+    with tempfile.TemporaryDirectory(prefix="lakehouse-") as spool, _told_clearly(table, inputs):
+        judged = _judged(making, inputs, provenance, Path(spool))
         untouched = tuple(day for day in _untouched(making.lake, table, inputs) if day not in (held or {}))
         account = Account(
             judged, inputs.days, inputs.keys, untouched, provenance, inputs.stray, inputs.whole or 0, held
@@ -121,6 +120,13 @@ def _publish(
                 **as_of.questions(making.lake, making.catalog, table, standing, judged.valid),
             },
         )
+
+
+@contextmanager
+def _told_clearly(table: DerivedTable, inputs: Inputs) -> Iterator[None]:
+    """What the transform cannot do with the rows, as an error that names the place and quotes no value."""
+    try:
+        yield
     except pl.exceptions.PolarsError as error:
         where = f" [{inputs.days}]" if inputs.days else ""
         raise DataError(
@@ -135,17 +141,17 @@ def _standing(lake: Lake, name: str) -> int:
     return -1 if found is None else found
 
 
-def _judged(making: _Making, inputs: Inputs, provenance: Provenance) -> Judged:
+def _judged(making: _Making, inputs: Inputs, provenance: Provenance, spool: Path) -> Judged:
     """The lazy pass from the inputs to judged rows, with the questions about the way there."""
     table = making.table
     first, *others = inputs.frames.values()
     read = unpacked(table, first)
-    distinct = _distinct(table, inputs, read, making.spool) if table.distinct else read
+    distinct = _distinct(table, inputs, read, spool) if table.distinct else read
     left_out = _first_matches(table)
     stays = ~pl.any_horizontal(left_out.values()) if left_out else None
     kept = distinct if stays is None else distinct.filter(stays)
     if table.is_sql:
-        rows = query.run(making.lake, table.transform(), inputs.views(making.lake), making.spool)
+        rows = query.run(making.lake, table.transform(), inputs.views(making.lake), spool)
     else:
         rows = table.transform(given(table, kept), *others)
     rules = (*unread_rules(rows.collect_schema()), *_day_rules(table, inputs), *compile_rules(table.contract))
@@ -208,6 +214,13 @@ def _untouched(lake: Lake, table: DerivedTable, inputs: Inputs) -> tuple[date, .
     return tuple(sorted(set(held) - set(inputs.keys)))
 
 
+def _days(table: DerivedTable, keys: tuple[date, ...] | None) -> tuple[date, ...] | None:
+    """All days of some periods: a row carries a day, not the name of its period."""
+    if keys is None or table.partitions is None:
+        return None
+    return tuple(day for span in table.partitions.spans(keys) for day in span)
+
+
 def _sheet(table: DerivedTable, judged: Judged, keys: tuple[date, ...] | None, based_on: int) -> Sheet:
     known, described = facts(table.contract), columns(table.contract)
     return Sheet(
@@ -215,7 +228,7 @@ def _sheet(table: DerivedTable, judged: Judged, keys: tuple[date, ...] | None, b
         judged.valid,
         "replace",
         window=known.window if keys is not None else None,
-        days=keys,
+        days=_days(table, keys),
         physical=known.physical if known.window else None,
         based_on=based_on,
         description=table.description,
@@ -231,7 +244,7 @@ def _rejects(table: DerivedTable, judged: Judged, keys: tuple[date, ...] | None,
         judged.rejected,
         "replace",
         window=WINDOW if keys is not None else None,
-        days=keys,
+        days=_days(table, keys),
         based_on=based_on,
         description=f"Rows that {table.name} rejected, as received, with every rule that they broke.",
         hidden=frozenset(judged.rejected.collect_schema().names()) - {WINDOW, *LINEAGE},

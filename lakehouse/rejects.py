@@ -38,11 +38,17 @@ def disturbed(
         and (then.quarantine > latest or then.ids.get(table.quarantine, identity) != identity)
     }
     log = lake.log_tail(table.quarantine, after=min(then.quarantine for then in stood.values()))
-    for commit in (one for one in log.commits if PUBLISHED_WITH not in one.info and changes_rows(one)):
+    # A quarantine commit of ours that no audit names was left alone by a run that was broken off.
+    named = {then.quarantine for then in stood.values()}
+    for commit in (one for one in log.commits if _is_strange(one, named) and changes_rows(one)):
         touched = _touched(lake, table, commit, known)
         reached = stood.keys() if touched is None else stood.keys() & touched
         found |= {key for key in reached if stood[key].quarantine < commit.version}
     return found
+
+
+def _is_strange(commit: Commit, named: set[int]) -> bool:
+    return PUBLISHED_WITH not in commit.info or commit.version not in named
 
 
 def _touched(lake: Lake, table: DerivedTable, commit: Commit, known: Days | None) -> set[date] | None:

@@ -9,6 +9,8 @@ import polars as pl
 
 from lakehouse.contract import Physical
 
+_TRUNCATE: Mapping[Physical, str] = {"day": "1d", "month": "1mo", "year": "1y"}
+
 
 @dataclass(frozen=True)
 class Sheet:
@@ -51,3 +53,17 @@ class Sheet:
     def partition(self) -> str | None:
         """The partition column of the files."""
         return f"_{self.physical}" if self.physical and self.window else None
+
+    def parted(self, rows: pl.LazyFrame) -> pl.LazyFrame:
+        """Rows with the partition column."""
+        if self.partition is None or self.physical is None:
+            return rows
+        return rows.with_columns(pl.col(str(self.window)).dt.truncate(_TRUNCATE[self.physical]).alias(self.partition))
+
+    @property
+    def places(self) -> set[str]:
+        """Names of the parts of the table that are filled; no two writers fill the same at once."""
+        if self.mode == "append" or self.days is None or self.physical is None:
+            return {""}
+        size = {"day": 10, "month": 7, "year": 4}[self.physical]
+        return {str(day)[:size] for day in self.days}

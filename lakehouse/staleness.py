@@ -78,7 +78,7 @@ class Planner:
         return Stale(table.name, keys, _joined(held, changed, table.partitions)) if keys else None
 
     def _came_true(self, table: DerivedTable) -> set[date]:
-        """The first period, while its rejected rows hold some of days that exist by now: they were dated ahead.
+        """The periods of rejected rows that were dated ahead, of days that exist by now, and the first, which has them.
 
         Only told without a hint: a day begins without a commit.
         """
@@ -89,7 +89,8 @@ class Planner:
             return set()
         day = pl.col(EVENT_DATE)
         ahead = (pl.col(WINDOW) == known.first) & (day > known.first) & (day <= known.last)
-        return set() if rows.filter(ahead).head(1).collect().is_empty() else {_calendar(table).start(known.first)}
+        came = rows.filter(ahead).select(day.unique()).collect().to_series()
+        return set() if came.is_empty() else set(_calendar(table).keys([known.first, *came]))
 
     def _changed(self, table: DerivedTable, made: Made, hint: Mapping[str, int]) -> set[date | None]:
         """The periods that see a change of an input that came after they were made from it; None is the whole table.

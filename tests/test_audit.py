@@ -139,3 +139,8 @@ def test_the_fates_of_no_commit_are_nothing_read():
 
 def test_an_audit_is_made_now_unless_it_says_otherwise():
     assert abs(datetime.now(UTC) - Audit("t", "append", 0, 0).made_at).total_seconds() < 5
+
+
+def test_a_fate_below_zero_closes_no_books():
+    with pytest.raises(LawError, match="superseded -3"):
+        Audit("staged/t", "replace", read=2, written=5, superseded=-3).balanced()

@@ -211,6 +211,21 @@ def test_a_replacement_of_everything_takes_the_columns_of_the_new_rows_in_the_sa
     assert lake.scan(TABLE, 0).collect().height == 2
 
 
+def test_other_columns_are_not_put_under_the_rows_of_a_writer_that_was_faster(lake):
+    march = pl.LazyFrame({"day": [date(2020, 3, 1)], "text": ["c"]})
+    month = {"window": "day", "physical": "month"}
+    publish(lake, sheet(**month), accepted)
+
+    def meanwhile(found):
+        publish(lake, sheet(march, "append", **month), accepted)
+        return accepted(found)
+
+    days = ROWS.collect()["day"].to_list()
+    with pytest.raises(BusyError):
+        publish(lake, sheet(ROWS.with_columns(text=pl.lit(1, pl.Int64)), days=days, based_on=0, **month), meanwhile)
+    assert lake.scan(TABLE).collect().height == 3
+
+
 @pytest.mark.parametrize("physical", ["day", None])
 def test_a_changed_partitioning_is_refused(lake, physical):
     publish(lake, sheet(window="day", physical="month"), accepted)

@@ -74,3 +74,26 @@ def test_a_table_without_periods_is_made_by_other_code_as_a_whole(tmp_path):
     rates = here.catalog["staged/fx_rates"]
     changed = replace(rates, transform=lambda raw_fx_rates: rates.transform(raw_fx_rates).filter(pl.lit(True)))
     assert str(remarks(here.lake, changed)) == "made by other code or contract"
+
+
+def test_a_run_of_other_code_that_was_cut_off_before_its_table_is_noticed(tmp_path, monkeypatch):
+    def stricter(raw_sales):
+        return typed(raw_sales).with_columns(pl.when(col("id") == 1).then(-1.0).otherwise("amount").alias("amount"))
+
+    here = world(tmp_path, with_sales(typed))
+    sell(here, "a", lines(3, 1, 2, 3, -1))
+    bring_up_to_date(here)
+    cut = replace(here, catalog=with_sales(stricter))
+    with monkeypatch.context() as broken:
+        broken.setattr("lakehouse.publish.reached", cut_off)
+        with pytest.raises(KeyboardInterrupt):
+            redo(cut, "staged/sales")
+    assert len(rows(here, "quarantine/staged_sales")) == 2
+    bring_up_to_date(here)
+    assert len(rows(here, "quarantine/staged_sales")) == 1
+    assert len(rows(here, "staged/sales")) == 3
+
+
+def cut_off(point: str) -> None:
+    if point == "publish: quarantine committed":
+        raise KeyboardInterrupt
