@@ -146,13 +146,14 @@ def _without_held(context: dg.AssetExecutionContext, table: DerivedTable, audit:
 def made_periods(table: DerivedTable, audit: Audit) -> list[dg.AssetMaterialization]:
     """An event for each period that a commit made, with its own counts; one for a table without periods."""
     key, calendar = asset_key(table.name), table.partitions
+    common = metadata.of_audit(audit)
     if calendar is None:
-        return [dg.AssetMaterialization(key, metadata=metadata.of_audit(audit))]
+        return [dg.AssetMaterialization(key, metadata=common)]
     return [
         dg.AssetMaterialization(
             key,
             partition=partitions.key(period),
-            metadata={**metadata.of_audit(audit), **metadata.of_period(audit.by_period.get(period, {}))},
+            metadata={**common, **metadata.of_period(audit.by_period.get(period, {}))},
         )
         for period in calendar.keys(day for span in audit.made for day in span)
     ]
