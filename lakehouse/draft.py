@@ -31,7 +31,6 @@ from lakehouse.stragglers import Stragglers
 _KEEP_THE_LOG = {"delta.logRetentionDuration": "interval 3650 days"}
 _NO_DAY = "__HIVE_DEFAULT_PARTITION__"
 _ROWS_PER_FILE = 5_000_000
-_ROWS_PER_GROUP = 16_384  # each open file buffers one group: this bounds the memory of a write to many partitions
 
 
 class Draft:
@@ -132,7 +131,7 @@ class Draft:
         sink = rows.sink_parquet(
             pl.PartitionBy(self.lake.uri(sheet.table), file_path_provider=place, **by_key),
             compression_level=1,
-            row_group_size=_ROWS_PER_GROUP,
+            row_group_size=sheet.rows_per_group,
             lazy=True,
             mkdir=self.lake.is_local,
             storage_options=dict(self.lake.options) or None,

@@ -102,7 +102,7 @@ def arrived(table: DerivedTable, which: pl.Expr | None = None, *, is_input: bool
     """
     if table.is_aggregate:
         return {"arrived": pl.len().cast(pl.Int64) if is_input else _stand_for(table, pl.lit(True))}
-    identity = pl.struct(LINEAGE).hash()
+    identity = pl.col("_source").hash() * pl.col("_offset").hash()  # half the cost of the hash of a struct
     return {"arrived": (identity if which is None else identity.filter(which)).sum()}
 
 

@@ -9,6 +9,9 @@ import polars as pl
 
 from lakehouse.contract import Physical
 
+# Each open file buffers one row group, so that all of them together bound the memory of a write to many partitions.
+_ROWS_BUFFERED = 1_200_000
+_ROWS_PER_GROUP = (16_384, 122_880)
 _TRUNCATE: Mapping[Physical, str] = {"day": "1d", "month": "1mo", "year": "1y"}
 
 
@@ -67,3 +70,11 @@ class Sheet:
             return {""}
         size = {"day": 10, "month": 7, "year": 4}[self.physical]
         return {str(day)[:size] for day in self.days}
+
+    @property
+    def rows_per_group(self) -> int:
+        """How many rows make a row group: large ones are cheaper, where few files are open at a time."""
+        least, most = _ROWS_PER_GROUP
+        if self.mode == "append" or self.days is None or self.physical is None:
+            return least
+        return min(max(_ROWS_BUFFERED // max(len(self.places), 1), least), most)

@@ -44,6 +44,8 @@ class Stragglers:
         if self.seen < _LARGE_WRITE or batch.height < _LARGE_BATCH:
             return batch
         key = batch[self.partition]
+        if key.null_count() == 0 and key.min() == key.max():
+            return batch
         rare = key.value_counts().filter(pl.col("count") * _ONE_IN < batch.height)[self.partition]
         if rare.is_empty():
             return batch
