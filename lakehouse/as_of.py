@@ -16,7 +16,7 @@ from lakehouse.audit import Audit
 from lakehouse.catalog import Catalog
 from lakehouse.contract import facts
 from lakehouse.lake import Commit, Lake
-from lakehouse.tables import DerivedTable, Table
+from lakehouse.tables import VALID, DerivedTable, Table
 from lakehouse.touched import audit_of
 from lakehouse.windows import Days
 
@@ -46,7 +46,7 @@ class Dated:
             return audit.changed[self.column]
         try:
             before, after = (self._rows(actions) for actions in (commit.removed, commit.added))
-            return _joined(changes(before, after, self._dates.lazy(), self.column, _key(self.source)).collect())
+            return joined(changes(before, after, self._dates.lazy(), self.column, _key(self.source)).collect())
         except (OSError, pl.exceptions.PolarsError):
             return None  # files are gone, or of another form than they have now
 
@@ -94,26 +94,33 @@ def questions(
     lake: Lake, catalog: Catalog, table: DerivedTable, standing: int, rows: pl.LazyFrame
 ) -> dict[str, pl.LazyFrame]:
     """What to ask of new rows of a table, so that its audit can note what they change for those who read it by date."""
-    columns = {
-        reader.as_of[parameter]
-        for reader in catalog.derived
-        for parameter, name in catalog.inputs(reader).items()
-        if name == table.name and parameter in reader.as_of
-    }
     names, schema = _names(table), rows.collect_schema()
     before = pl.LazyFrame(schema=schema) if standing < 0 else lake.scan(table.name, standing)
     stood = before.collect_schema()
     if table.partitions is not None or any(stood.get(name) != schema[name] for name in names):
         return {}  # a column that is new, or of another type, changes every row
     old, new = before.select(names), rows.select(names)
-    dated = (column for column in sorted(columns) if schema[column] == pl.Date)
-    return {f"{_QUESTION}{column}": changes(old, new, old.clear(), column, _key(table)) for column in dated}
+    return {
+        f"{_QUESTION}{column}": changes(old, new, old.clear(), column, _key(table))
+        for column in columns_read(catalog, table)
+    }
+
+
+def columns_read(catalog: Catalog, table: DerivedTable) -> list[str]:
+    """The columns by which readers look up the rows of a table that hold on a day."""
+    columns = {
+        reader.as_of[parameter]
+        for reader in catalog.derived
+        for parameter, name in catalog.inputs(reader).items()
+        if name == table.name and parameter in reader.as_of
+    }
+    return [column for column in sorted(columns) if table.schema[column] == pl.Date]
 
 
 def noted(audit: Audit, answers: Mapping[str, pl.DataFrame]) -> Audit:
     """The audit with the answers to these questions."""
     asked = {name.removeprefix(_QUESTION): rows for name, rows in answers.items() if name.startswith(_QUESTION)}
-    return replace(audit, changed={column: _joined(rows) for column, rows in asked.items()})
+    return replace(audit, changed={column: joined(rows) for column, rows in asked.items()})
 
 
 def _names(source: Table) -> list[str]:
@@ -121,18 +128,20 @@ def _names(source: Table) -> list[str]:
 
 
 def _key(source: Table) -> tuple[str, ...]:
-    return facts(source.contract).key if isinstance(source, DerivedTable) else ()
+    if not isinstance(source, DerivedTable):
+        return ()
+    return (*facts(source.contract).key, *((VALID[0],) if source.mode == "history" else ()))
 
 
-def _joined(spans: pl.DataFrame) -> tuple[Days, ...]:
+def joined(spans: pl.DataFrame) -> tuple[Days, ...]:
     """Spans of days in order, those that meet joined; days that no calendar of ours has are cut off."""
     first, until = pl.max_horizontal(_FIRST, pl.lit(date.min)), pl.col(_UNTIL)
     kept = spans.select(first, pl.when(until <= date.max).then(until)).filter(pl.col(_FIRST) <= date.max).sort(_FIRST)
-    joined: list[Days] = []
+    together: list[Days] = []
     for begins, ends in kept.iter_rows():
         last = ends - _DAY if ends else date.max
-        if joined and max(begins, date.min + _DAY) - _DAY <= joined[-1].last:
-            joined[-1] = Days(joined[-1].first, max(joined[-1].last, last))
+        if together and max(begins, date.min + _DAY) - _DAY <= together[-1].last:
+            together[-1] = Days(together[-1].first, max(together[-1].last, last))
         else:
-            joined.append(Days(begins, last))
-    return tuple(joined)
+            together.append(Days(begins, last))
+    return tuple(together)

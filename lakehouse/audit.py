@@ -50,7 +50,7 @@ class Audit:
 
     Attributes:
         table: the table that was published to.
-        mode: `append` or `replace`.
+        mode: `append`, `replace`, or what was folded into a table with keys: `upsert`, `history`.
         days: the span of days that was made, for windowed tables.
         made: the periods of that span that were replaced, neighbours joined.
         untouched: days of that span left as they were, because the input holds no row of them.
@@ -63,6 +63,7 @@ class Audit:
         dead: records that could not be parsed; for raw tables, where they are part of `read`.
         changed: days in which a row holds that is not as it was before, for rows that hold until the next one; by the
             column that dates them.
+        ties: events of a table with keys that say something else than a later one of the same key and time.
         rules: rows by broken rule, zeros included; a row may break several.
         rows: rows of this table that the commit added.
         carried: rows outside the span that moved to new files unchanged.
@@ -89,6 +90,7 @@ class Audit:
     untouched: tuple[date, ...] = ()
     held: Mapping[date, str] = field(default_factory=dict)
     changed: Mapping[str, tuple[Days, ...]] = field(default_factory=dict, repr=False)
+    ties: int = 0
     rules: Mapping[str, int] = field(default_factory=dict)
     rows: int = 0
     carried: int = 0

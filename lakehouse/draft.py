@@ -62,6 +62,8 @@ class Draft:
             )
         if self.handle is None or self.sheet.mode == "append":
             return None
+        if self.sheet.keys is not None:
+            return slices.of_keys(self.lake, self.sheet.table, self.handle, self.sheet.keys)
         if self.sheet.days is None or self.sheet.window is None:
             return slices.whole(self.handle)
         return slices.of_days(self.lake, self.sheet.table, self.handle, self.sheet.window, self.sheet.days)
@@ -69,7 +71,7 @@ class Draft:
     @property
     def is_whole(self) -> bool:
         """Whether no row that stands in the table will stand there afterwards."""
-        if self.handle is None or self.slice is None or self.slice.mixed is not None:
+        if self.handle is None or self.slice is None or self.slice.kept is not None:
             return self.handle is None
         return self.slice.removed.height == len(self.handle.file_uris())
 
@@ -93,15 +95,13 @@ class Draft:
     def sinks(self) -> list[pl.LazyFrame]:
         """The lazy writes: the new rows, and the rows that stay but have to move."""
         sinks = [self._sink(self.sheet.rows, self.new)]
-        if self.slice is not None and self.slice.mixed is not None:
-            sinks.append(self._sink(self.slice.mixed.filter(self.slice.stays), self.moved))
+        if self.slice is not None and self.slice.kept is not None:
+            sinks.append(self._sink(self.slice.kept, self.moved))
         return sinks
 
     def lost(self) -> pl.LazyFrame | None:
-        """How many rows of the mixed files stand in replaced days; None when no file is mixed."""
-        if self.slice is None or self.slice.mixed is None:
-            return None
-        return self.slice.mixed.select((~self.slice.stays).sum())
+        """How many rows of the files that go are replaced; None where all are."""
+        return None if self.slice is None else self.slice.lost
 
     def last_sinks(self) -> list[pl.LazyFrame]:
         """The lazy writes of what the first ones left over, as a few rows of rare partitions are."""
@@ -155,12 +155,12 @@ class Draft:
         """
         moved, stood = (
             sum(file.num_rows for file in self.moved),
-            self.slice.mixed_records if self.slice else 0,
+            self.slice.stood if self.slice else 0,
         )
         if moved + lost != stood:
             raise LawError(
-                f"{self.sheet.table}: {stood:,} rows stood in files that are partly replaced, {lost:,} of them in the "
-                f"replaced days, but {moved:,} were carried over. Nothing was published."
+                f"{self.sheet.table}: {stood:,} rows stood in files that are partly replaced, {lost:,} of them are "
+                f"replaced, but {moved:,} were carried over. Nothing was published."
             )
 
     def discard(self) -> None:

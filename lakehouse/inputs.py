@@ -145,8 +145,8 @@ def read_inputs(lake: Lake, catalog: Catalog, table: DerivedTable, days: Days | 
         versions[name] = -1 if handle is None else handle.version()
         if handle is not None:
             ids[name] = str(handle.metadata().id)
-        rows = pl.LazyFrame(schema=source.schema) if handle is None else pl.scan_delta(handle)
-        rows = _widened(rows, source) if isinstance(source, RawTable) else rows.select(source.schema.names())
+        rows = pl.LazyFrame(schema=source.schema) if handle is None else scan(handle)
+        rows = widened(rows, source) if isinstance(source, RawTable) else rows.select(source.schema.names())
         first = parameter == table.parameters[0]
         if first and wanted and known and known.first in wanted and day_column(source) == EVENT_DATE:
             whole = 0 if handle is None else _height(handle)
@@ -181,7 +181,7 @@ def _height(handle: DeltaTable) -> int:
     return int(told.sum())
 
 
-def _widened(rows: pl.LazyFrame, source: RawTable) -> pl.LazyFrame:
+def widened(rows: pl.LazyFrame, source: RawTable) -> pl.LazyFrame:
     """The rows of a raw table, null in columns that were declared after its last commit."""
     standing = rows.collect_schema()
     return rows.with_columns(pl.lit(None, t).alias(name) for name, t in source.columns.items() if name not in standing)

@@ -30,6 +30,7 @@ class Judged:
         rules: the rules that they are held to.
         valid: the rows to write; exactly the table's columns.
         rejected: the rows to quarantine: as received, with the rules that they broke and their origin.
+        broke: the same rows as the transform gave them.
         questions: aggregates to be answered in the same pass as the writes.
     """
 
@@ -37,6 +38,7 @@ class Judged:
     rules: tuple[Rule, ...]
     valid: pl.LazyFrame
     rejected: pl.LazyFrame
+    broke: pl.LazyFrame
     questions: Mapping[str, pl.LazyFrame]
 
 
@@ -68,9 +70,9 @@ def judge(
     questions = {"judged": by_period(table, judged, {**asked, **arrived(table)})}
     if folds(table):
         questions["latest"] = by_period(table, latest, {"rows": pl.len()})
-    if table_rules(table):
+    if table_rules(table) and table.mode == "replace":
         questions["table"] = by_period(table, latest, table_rules(table))
-    return Judged(table, rules, latest.select(table.schema.names()), rejected, questions)
+    return Judged(table, rules, latest.select(table.event_schema.names()), rejected, broke, questions)
 
 
 def by_period(
@@ -110,7 +112,7 @@ def table_rules(table: DerivedTable) -> dict[str, pl.Expr]:
     """The aggregates that must be true of the rows to be published."""
     known = facts(table.contract)
     rules = dict(known.rules)
-    if known.key and not folds(table):
+    if known.key and table.mode == "replace" and not folds(table):
         rules[f"{', '.join(known.key)} is a key"] = pl.struct(known.key).n_unique() == pl.len()
     return rules
 
@@ -124,8 +126,8 @@ def _stand_for(table: DerivedTable, which: pl.Expr) -> pl.Expr:
 
 
 def folds(table: DerivedTable) -> bool:
-    """Whether older versions of a key are superseded, as in every staged table that has one."""
-    return bool(facts(table.contract).key) and table.name.startswith("staged/")
+    """Whether older versions of a key are superseded in the pass, as in every staged table that is made again."""
+    return bool(facts(table.contract).key) and table.name.startswith("staged/") and table.mode == "replace"
 
 
 def _latest(table: DerivedTable, rows: pl.LazyFrame) -> pl.LazyFrame:

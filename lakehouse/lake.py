@@ -22,6 +22,9 @@ from lakehouse.errors import SetupError
 from lakehouse.stores import answering, open_store
 
 LAYERS = ("raw", "staged", "marts", "quarantine")
+DELETED = "_deleted"
+"""Column of a table with keys: true for a tombstone, which readers do not see."""
+
 _NAME = re.compile(rf"({'|'.join(LAYERS)})/[a-z][a-z0-9_]*")
 _LOG_ENTRY = re.compile(r"_delta_log/(\d{20})\.json$")
 
@@ -181,7 +184,13 @@ def _commit(version: int, text: bytes) -> Commit:
 
 
 def scan(handle: DeltaTable) -> pl.LazyFrame:
-    """The rows of an open table, at the version at which it was opened."""
+    """The rows of an open table that a reader sees, at the version at which it was opened: tombstones are hidden."""
+    rows = all_rows(handle)
+    return rows.filter(~pl.col(DELETED)).drop(DELETED) if DELETED in rows.collect_schema() else rows
+
+
+def all_rows(handle: DeltaTable) -> pl.LazyFrame:
+    """The rows of an open table, tombstones of deleted keys among them."""
     return pl.scan_delta(handle)
 
 

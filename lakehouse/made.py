@@ -55,7 +55,7 @@ class Made:
 
     def by_other_code(self, table: DerivedTable) -> list[date | None]:
         """The periods that were made by another transform, or held to another contract, than are declared now."""
-        return [key for key, audit in self.audits.items() if not _is_by(table, audit)]
+        return [key for key, audit in self.audits.items() if not is_by(table, audit)]
 
 
 def made_by(lake: Lake, table: DerivedTable, *, after: int = -1) -> Made:
@@ -73,11 +73,11 @@ def made_by(lake: Lake, table: DerivedTable, *, after: int = -1) -> Made:
             keys = [None] if table.partitions is None else [k for s in audit.made for k in table.partitions.keys(s)]
             audits |= dict.fromkeys(keys, audit)
             held = {key: earlier for key, earlier in held.items() if key not in keys}
-            held |= dict.fromkeys(audit.held if _is_by(table, audit) else (), audit)
+            held |= dict.fromkeys(audit.held if is_by(table, audit) else (), audit)
     return Made(audits, held, is_whole)
 
 
-def _is_by(table: DerivedTable, audit: Audit) -> bool:
+def is_by(table: DerivedTable, audit: Audit) -> bool:
     """Whether a commit was made by the transform and the contract that are declared now."""
     made = audit.provenance
     return (made.code_version, made.contract_version) == (table.code_version, contract_version.version(table.contract))

@@ -5,45 +5,29 @@ quarantined with the rules that it broke, or written. Inputs are pinned to the v
 """
 
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from pathlib import Path
 
 import polars as pl
 
-from lakehouse import as_of, query
+from lakehouse import as_of
 from lakehouse.account import Account
 from lakehouse.audit import Audit, Provenance, RefusedCommitError
-from lakehouse.catalog import Catalog, given, unpacked
+from lakehouse.catalog import Catalog
 from lakehouse.contract import columns, facts
 from lakehouse.contract_version import version
-from lakehouse.errors import DataError, SetupError
+from lakehouse.errors import SetupError
 from lakehouse.inputs import Inputs, read_inputs
-from lakehouse.judging import Judged, arrived, by_period, judge, period
+from lakehouse.judging import Judged
+from lakehouse.keyed import take
 from lakehouse.lake import Lake
 from lakehouse.publish import publish
-from lakehouse.redaction import redacted
 from lakehouse.retry import retrying
-from lakehouse.rules import Rule, compile_rules, unread_rules
 from lakehouse.sheet import Sheet
 from lakehouse.tables import LINEAGE, WINDOW, DerivedTable
+from lakehouse.transforming import Making, judge_rows, told_clearly
 from lakehouse.windows import Days
-
-_ROWS_AT_ONCE = 2_000_000
-
-
-@dataclass(frozen=True)
-class _Making:
-    """One attempt: what to make, with whom and when."""
-
-    lake: Lake
-    catalog: Catalog
-    table: DerivedTable
-    days: Days | None
-    run_id: str
-    now: datetime
 
 
 def make(  # noqa: PLR0913
@@ -78,13 +62,15 @@ def make(  # noqa: PLR0913
     table = catalog[name]
     if not isinstance(table, DerivedTable):
         raise SetupError(f"{name} is landed, not made.\nNext: put files into its landing folder.")
-    making = _Making(lake, catalog, table, days, run_id, now or datetime.now(UTC))
+    making = Making(lake, catalog, table, days, run_id, now or datetime.now(UTC))
     return retrying(lambda: _attempt(making))
 
 
-def _attempt(making: _Making) -> Audit | None:
+def _attempt(making: Making) -> Audit | None:
     table = making.table
     standing, rejects = (_standing(making.lake, name) for name in (table.name, table.quarantine))
+    if table.mode != "replace":
+        return take(making, standing, rejects)
     inputs = read_inputs(making.lake, making.catalog, table, making.days, making.now)
     if inputs is None:
         return None
@@ -99,13 +85,13 @@ def _attempt(making: _Making) -> Audit | None:
 
 
 def _publish(
-    making: _Making, inputs: Inputs, standing: int, rejects: int, held: Mapping[date, str] | None = None
+    making: Making, inputs: Inputs, standing: int, rejects: int, held: Mapping[date, str] | None = None
 ) -> Audit:
     """Judge and publish the periods of some inputs; `held` are those that an earlier verdict held back."""
     table = making.table
     provenance = Provenance(making.run_id, table.code_version, version(table.contract), inputs.versions, ids=inputs.ids)
-    with tempfile.TemporaryDirectory(prefix="lakehouse-") as spool, _told_clearly(table, inputs):
-        judged = _judged(making, inputs, provenance, Path(spool))
+    with tempfile.TemporaryDirectory(prefix="lakehouse-") as spool, told_clearly(table, inputs):
+        judged = judge_rows(making, inputs, provenance, Path(spool))
         untouched = tuple(day for day in _untouched(making.lake, table, inputs) if day not in (held or {}))
         account = Account(
             judged, inputs.days, inputs.keys, untouched, provenance, inputs.stray, inputs.whole or 0, held
@@ -122,85 +108,10 @@ def _publish(
         )
 
 
-@contextmanager
-def _told_clearly(table: DerivedTable, inputs: Inputs) -> Iterator[None]:
-    """What the transform cannot do with the rows, as an error that names the place and quotes no value."""
-    try:
-        yield
-    except pl.exceptions.PolarsError as error:
-        where = f" [{inputs.days}]" if inputs.days else ""
-        raise DataError(
-            f"{table.name}{where}: the transform fails on the data: {redacted(error)}\n"
-            "Next: mend the transform, or cast with strict=False so that the row is quarantined. Nothing was published."
-        ) from None  # the error itself quotes values
-
-
 def _standing(lake: Lake, name: str) -> int:
     """The version of a table before anything is read; a commit on top of a later one is refused."""
     found = lake.version(name)
     return -1 if found is None else found
-
-
-def _judged(making: _Making, inputs: Inputs, provenance: Provenance, spool: Path) -> Judged:
-    """The lazy pass from the inputs to judged rows, with the questions about the way there."""
-    table = making.table
-    first, *others = inputs.frames.values()
-    read = unpacked(table, first)
-    distinct = _distinct(table, inputs, read, spool) if table.distinct else read
-    left_out = _first_matches(table)
-    stays = ~pl.any_horizontal(left_out.values()) if left_out else None
-    kept = distinct if stays is None else distinct.filter(stays)
-    if table.is_sql:
-        rows = query.run(making.lake, table.transform(), inputs.views(making.lake), spool)
-    else:
-        rows = table.transform(given(table, kept), *others)
-    rules = (*unread_rules(rows.collect_schema()), *_day_rules(table, inputs), *compile_rules(table.contract))
-    judged = judge(table, rules, inputs.own(rows), provenance)
-    # One question for all that is asked of the same rows: each further reader of a stream holds more of it in memory.
-    of_distinct = {"rows": pl.len(), **{f"filtered: {name}": matched.sum() for name, matched in left_out.items()}}
-    asked: dict[str, pl.LazyFrame] = {}
-    if inputs.whole is not None:
-        of_distinct["strays"] = (inputs.is_stray if stays is None else inputs.is_stray & stays).sum()
-    if table.is_aggregate:
-        asked["passed"] = by_period(table, kept, arrived(table, is_input=True), is_input=True)
-        asked["returned"] = by_period(table, inputs.given(rows), arrived(table))
-    else:
-        of_distinct |= arrived(table, stays, is_input=True)
-    asked["distinct"] = by_period(table, inputs.own(distinct, is_input=True), of_distinct, is_input=True)
-    if table.distinct:
-        asked["read"] = by_period(table, inputs.own(read, is_input=True), {"rows": pl.len()}, is_input=True)
-    return Judged(judged.table, judged.rules, judged.valid, judged.rejected, {**asked, **judged.questions})
-
-
-def _distinct(table: DerivedTable, inputs: Inputs, rows: pl.LazyFrame, spool: Path) -> pl.LazyFrame:
-    """The first of the rows that repeat each other, by origin; spooled, because the pass looks at it several times.
-
-    Rows of two periods never repeat each other, so a few periods at a time are enough, and all that is in memory.
-    """
-    columns = [*table.distinct, *period(table)]
-    for number, part in enumerate(inputs.chunks(rows, _ROWS_AT_ONCE)):
-        first = part.sort(LINEAGE).unique(columns, keep="first")
-        first.sink_parquet(spool / f"distinct-{number}.parquet", compression="lz4")
-    return pl.scan_parquet(spool / "distinct-*.parquet", hive_partitioning=False)
-
-
-def _first_matches(table: DerivedTable) -> dict[str, pl.Expr]:
-    """For each rule that leaves rows out, the rows that it is the first to match, so that none counts twice."""
-    matched: dict[str, pl.Expr] = {}
-    before = pl.lit(False)
-    for name, rule in table.leave_out.items():
-        matched[name] = rule.fill_null(False) & ~before
-        before = before | rule.fill_null(False)
-    return matched
-
-
-def _day_rules(table: DerivedTable, inputs: Inputs) -> tuple[Rule, ...]:
-    """A row whose day is none of the table's is rejected, not dropped."""
-    window = facts(table.contract).window
-    if inputs.known is None or window is None or table.is_aggregate:
-        return ()
-    holds = pl.col(window).is_between(inputs.known.first, inputs.known.last).fill_null(True)
-    return (Rule(f"{window} is a day of this table", holds),)
 
 
 def _untouched(lake: Lake, table: DerivedTable, inputs: Inputs) -> tuple[date, ...]:

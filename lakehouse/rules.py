@@ -18,7 +18,8 @@ BROKEN = "_rules"
 """Column of a rejected row: the names of every rule that it broke."""
 
 _TYPED = "_typed_"
-_UNREAD = "_unread_"
+UNREAD = "_unread_"
+"""Prefix of the columns by which `cast` remembers where a value was there and could not be read."""
 _VERDICT = "_verdict_"
 
 
@@ -162,7 +163,7 @@ def cast(lf: pl.LazyFrame, **typed: pl.Expr) -> pl.LazyFrame:
     # Each cast is made once, under a name of its own, because a typed column may take the name of its source.
     made = {f"{_TYPED}{name}": expr for name, expr in typed.items()}
     read = {name: pl.col(f"{_TYPED}{name}") for name in typed}
-    unread = {f"{_UNREAD}{name}": _was_given(expr, schema, read[name].is_null()) for name, expr in typed.items()}
+    unread = {f"{UNREAD}{name}": _was_given(expr, schema, read[name].is_null()) for name, expr in typed.items()}
     unread = {name: pl.col(name) | expr if name in schema else expr for name, expr in unread.items()}
     return lf.with_columns(**made).with_columns(**unread, **read).drop(made)
 
@@ -181,8 +182,8 @@ def _was_given(expr: pl.Expr, schema: pl.Schema, where: pl.Expr) -> pl.Expr:
 
 def unread_rules(schema: pl.Schema) -> tuple[Rule, ...]:
     """The rules that `cast` left behind in a frame."""
-    names = [name for name in schema.names() if name.startswith(_UNREAD)]
-    return tuple(Rule(f"{name.removeprefix(_UNREAD)} can be read", ~pl.col(name)) for name in names)
+    names = [name for name in schema.names() if name.startswith(UNREAD)]
+    return tuple(Rule(f"{name.removeprefix(UNREAD)} can be read", ~pl.col(name)) for name in names)
 
 
 def settled(rules: tuple[Rule, ...]) -> tuple[tuple[Rule, ...], list[pl.Expr]]:

@@ -25,6 +25,7 @@ class Sheet:
         mode: `append` adds them; `replace` puts them in the place of `days`, or of everything.
         window: the `Date` column that tells a row's day.
         days: the days that are replaced; None replaces the whole table.
+        keys: the keys whose rows are replaced, one row each; the rows of all other keys stay.
         physical: the partitioning of the files, from `window`.
         split_by: a column whose values never share a file, so that file statistics tell them apart.
         based_on: the version that the caller has read, -1 for none; a later commit to the same place makes this fail.
@@ -42,6 +43,7 @@ class Sheet:
     mode: Literal["append", "replace"]
     window: str | None = None
     days: Sequence[date] | None = None
+    keys: pl.DataFrame | None = None
     physical: Physical | None = None
     split_by: str | None = None
     based_on: int | None = None

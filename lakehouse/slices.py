@@ -4,8 +4,8 @@ A replaced day takes away the files that hold only replaced days; where a file h
 carried to a new file. Files that hold no replaced day are not looked at. Rows that are corrected move in the same way.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
@@ -21,15 +21,15 @@ class Slice:
 
     Attributes:
         removed: the files that go, one row each, as `lake.files` tells them.
-        mixed: the rows of those files that hold other days too; None when there are none.
-        mixed_records: how many rows these files hold.
-        stays: true for a row that has to stay.
+        kept: the rows of those files that have to stay; None when there are none.
+        lost: how many of their rows go, where some stay.
+        stood: how many rows these files hold.
     """
 
     removed: pl.DataFrame
-    mixed: pl.LazyFrame | None = None
-    mixed_records: int = 0
-    stays: pl.Expr = field(default_factory=lambda: pl.lit(False))
+    kept: pl.LazyFrame | None = None
+    lost: pl.LazyFrame | None = None
+    stood: int = 0
 
 
 def whole(handle: DeltaTable) -> Slice:
@@ -54,8 +54,8 @@ def of_days(lake: Lake, table: str, handle: DeltaTable, column: str, days: Seque
     if mixed.is_empty():
         return Slice(touched)
     stays = ~pl.col(column).is_in(wanted.implode()).fill_null(False)
-    rows = _rows(lake, table, handle, mixed["path"])
-    return Slice(touched, rows, _count(mixed, rows), stays)
+    rows = rows_of(lake, table, handle, mixed["path"])
+    return Slice(touched, rows.filter(stays), rows.select((~stays).sum()), _count(mixed, rows))
 
 
 def corrected(
@@ -77,10 +77,25 @@ def corrected(
     low, high = (pl.col(bound) for bound in bounds)
     may_hold = [(pl.lit(value) >= low) & (pl.lit(value) <= high) for value in corrections]
     touched = live.filter(pl.any_horizontal(may_hold).fill_null(True))
-    rows = _rows(lake, table, handle, touched["path"])
+    rows = rows_of(lake, table, handle, touched["path"])
     names = sorted({name for values in corrections.values() for name in values})
     changed = [_replaced(column, name, corrections, rows.collect_schema()[name]) for name in names]
-    return Slice(touched, rows.with_columns(changed), _count(touched, rows), pl.lit(True))
+    return Slice(touched, rows.with_columns(changed), pl.LazyFrame({"lost": [0]}), _count(touched, rows))
+
+
+def of_keys(lake: Lake, table: str, handle: DeltaTable, keys: pl.DataFrame) -> Slice:
+    """All files; the rows of other keys stay.
+
+    Args:
+        lake: where the table is.
+        table: its name.
+        handle: the table at the version that is replaced.
+        keys: the keys whose rows go, one row each, in the key's columns.
+    """
+    live, names = files(handle), keys.columns
+    rows = rows_of(lake, table, handle, live["path"])
+    others, own = (rows.join(keys.lazy(), on=names, how=how) for how in ("anti", "semi"))
+    return Slice(live, others, own.select(pl.len()), _count(live, rows))
 
 
 def _replaced(column: str, name: str, corrections: Mapping[str, Mapping[str, Any]], dtype: pl.DataType) -> pl.Expr:
@@ -104,7 +119,8 @@ def _all_wanted(low: pl.Expr, high: pl.Expr, wanted: pl.Series) -> pl.Expr:
     return ((low >= first) & (high <= last)) if unbroken else pl.lit(False)
 
 
-def _rows(lake: Lake, table: str, handle: DeltaTable, paths: pl.Series) -> pl.LazyFrame:
+def rows_of(lake: Lake, table: str, handle: DeltaTable, paths: Iterable[str]) -> pl.LazyFrame:
+    """The rows of some files of a table, in all columns that the table has."""
     partitions = set(handle.metadata().partition_columns)
     schema = {name: dtype for name, dtype in pl.scan_delta(handle).collect_schema().items() if name not in partitions}
     return pl.scan_parquet(

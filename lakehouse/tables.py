@@ -8,13 +8,14 @@ import hashlib
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import Any, Literal
 
 import polars as pl
 
 from lakehouse import contract as contracts
 from lakehouse.contract import Contract
 from lakehouse.errors import SetupError
+from lakehouse.lake import DELETED
 from lakehouse.windows import Daily
 
 ORIGIN: Mapping[str, pl.DataType] = {
@@ -37,6 +38,30 @@ RECEIVED = "_received"
 
 LINEAGE = ("_source", "_offset")
 """The origin that every row keeps for as long as rows are not aggregated."""
+
+LAST = "_last"
+"""Column of a table with keys: what orders the newest event of the key that was seen, whatever came of it."""
+
+VALID = ("valid_from", "valid_to", "is_current")
+"""Columns of a history: a version holds from `valid_from` until before `valid_to`, null for the current one."""
+
+Mode = Literal["replace", "upsert", "history"]
+"""How rows land in a derived table: made again, the latest version of each key, or all versions with their times."""
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Full dumps as a source: a key that a later dump does not have was deleted.
+
+    A dump is all rows of one value of the contract's first `sequence` column.
+
+    Attributes:
+        may_shrink: the largest share of its rows by which a dump may be smaller than the one before.
+        accepted: dumps that are smaller still and right, by that value, as text.
+    """
+
+    may_shrink: float = 0.1
+    accepted: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -93,6 +118,11 @@ class DerivedTable:
         unpack: turns input rows into the rows that are accounted for, where one row holds many.
         as_of: inputs whose rows hold until the next one, by the column that dates them.
         is_sql: whether `transform` gives a query for DuckDB.
+        mode: `replace` makes it again from its inputs. `upsert` and `history` fold the events of each key of the
+            contract, new raw rows only where that is enough: the latest version, or all with the time they held.
+        deletes: true for a row of the transform that deletes its key; such a row needs no more than key and sequence.
+        partial: whether null in an event keeps the value from before.
+        snapshot: set where deliveries are full dumps.
         owner: who answers for the table.
         domain: the folder under `assets/`.
     """
@@ -108,6 +138,10 @@ class DerivedTable:
     unpack: Callable[[pl.LazyFrame], pl.LazyFrame] | None = None
     as_of: Mapping[str, str] = field(default_factory=dict)
     is_sql: bool = False
+    mode: Mode = "replace"
+    deletes: pl.Expr | None = None
+    partial: bool = False
+    snapshot: Snapshot | None = None
     owner: str | None = None
     domain: str = ""
 
@@ -123,9 +157,37 @@ class DerivedTable:
 
     @property
     def schema(self) -> pl.Schema:
-        """The columns of the table, its partition column aside."""
+        """The columns of the table that a reader sees, its partition column aside."""
         lineage = {} if self.is_aggregate else {name: ORIGIN[name] for name in LINEAGE}
-        return pl.Schema({**contracts.polars_schema(self.contract), **lineage})
+        declared = contracts.polars_schema(self.contract)
+        valid: dict[str, pl.DataType] = {}
+        if self.mode == "history":
+            moment = declared[contracts.facts(self.contract).sequence[0]]
+            valid = dict(zip(VALID, (moment, moment, pl.Boolean()), strict=True))
+        return pl.Schema({**declared, **valid, **lineage})
+
+    @property
+    def event_schema(self) -> pl.Schema:
+        """The columns of the rows that a transform gives, as they are published or folded."""
+        if self.mode == "replace":
+            return self.schema
+        engine = {"_modified_at": ORIGIN["_modified_at"], DELETED: pl.Boolean()}
+        lineage = {name: ORIGIN[name] for name in LINEAGE}
+        return pl.Schema({**contracts.polars_schema(self.contract), **lineage, **engine})
+
+    @property
+    def stored_schema(self) -> pl.Schema:
+        """The columns that stand in the table, with what the next events of a key need to know."""
+        if self.mode == "replace":
+            return self.schema
+        known, declared = contracts.facts(self.contract), contracts.polars_schema(self.contract)
+        engine: dict[str, pl.DataType] = {"_modified_at": ORIGIN["_modified_at"]}
+        if self.deletes is not None or self.snapshot is not None:
+            engine[DELETED] = pl.Boolean()
+        if self.mode == "history" or self.partial or self.snapshot is not None:
+            seen = known.sequence[:1] if self.mode == "history" else known.sequence
+            engine[LAST] = pl.Struct({name: declared[name] for name in seen})
+        return pl.Schema({**self.schema, **engine})
 
     @property
     def quarantine(self) -> str:
@@ -141,6 +203,8 @@ class DerivedTable:
             self.distinct,
             sorted((name, str(expr)) for name, expr in self.leave_out.items()),
         )
+        if self.mode != "replace":
+            around += (self.mode, str(self.deletes), self.partial, self.snapshot)  # type: ignore[assignment]
         return hashlib.sha256(f"{source}{around}".encode()).hexdigest()[:12]
 
 

@@ -177,7 +177,7 @@ def test_repeated_rows_are_superseded(tmp_path):
 
 @pytest.mark.parametrize("at_once", [1, 3, 1000])
 def test_repeats_are_found_a_few_periods_at_a_time(tmp_path, monkeypatch, at_once):
-    monkeypatch.setattr("lakehouse.make._ROWS_AT_ONCE", at_once)
+    monkeypatch.setattr("lakehouse.transforming._ROWS_AT_ONCE", at_once)
     rows = [f"{n},2024-01-0{day},{n},1" for day in (1, 2, 3) for n in (1, 2, 1, 2, 1)]
     lake, audit = made(tmp_path, rows, orders_by(named("orders"), distinct=("id", "day", "n", "rev")))
     assert (audit.read, audit.written, audit.superseded) == (15, 6, 9)
@@ -185,7 +185,7 @@ def test_repeats_are_found_a_few_periods_at_a_time(tmp_path, monkeypatch, at_onc
 
 
 def test_a_day_that_is_held_back_leaves_nothing_behind_in_the_search_for_repeats(tmp_path, monkeypatch):
-    monkeypatch.setattr("lakehouse.make._ROWS_AT_ONCE", 1)
+    monkeypatch.setattr("lakehouse.transforming._ROWS_AT_ONCE", 1)
     rows = ["a,2024-01-01,1,1", "a,2024-01-01,1,1", "b,2024-01-02,2,1", "c,2024-01-03,-1,1"]
     lake, audit = made(tmp_path, rows, orders_by(named("orders"), distinct=("id", "day", "n", "rev")))
     assert (audit.read, audit.written, audit.superseded, list(audit.held)) == (3, 2, 1, [date(2024, 1, 3)])

@@ -98,13 +98,13 @@ def test_a_gap_between_replaced_days_touches_no_file_in_it(lake):
 
 def test_a_file_of_wanted_days_alone_is_not_read(lake):
     put(lake, visits(range(10, 20), "0"))
-    assert of_days(lake, TABLE, lake.open(TABLE), "day", [day(n) for n in range(8, 22)]).mixed is None
+    assert of_days(lake, TABLE, lake.open(TABLE), "day", [day(n) for n in range(8, 22)]).kept is None
 
 
 def test_rows_that_stay_are_counted(lake):
     put(lake, visits([7, 8, 8, 9, 10], "0"))
     found = of_days(lake, TABLE, lake.open(TABLE), "day", [day(8)])
-    assert (found.mixed_records, found.mixed.filter(found.stays).collect().height) == (5, 3)
+    assert (found.stood, found.kept.collect().height) == (5, 3)
 
 
 def test_no_replaced_day_touches_nothing(lake):

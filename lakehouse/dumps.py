@@ -1,0 +1,62 @@
+"""Full dumps as a source: what is gone since the dump before, and whether a dump is too small to be believed.
+
+Belongs here: deletes that no row tells of. A dump is all rows of one moment, as the contract's first `sequence`
+column tells it.
+"""
+
+from datetime import date, datetime
+from itertools import pairwise
+
+import polars as pl
+
+from lakehouse.errors import DataError
+from lakehouse.lake import DELETED
+from lakehouse.tables import LINEAGE, ORIGIN, Snapshot
+
+_NEXT = "_next"
+NO_RECORD = -1
+"""The `_offset` of a delete that was concluded from a dump without the key."""
+
+Moment = date | datetime | int
+
+
+def dumps_of(present: pl.LazyFrame, moment: str) -> pl.DataFrame:
+    """The dumps among some rows, oldest first: moment, `rows`, `_source` and `_modified_at`."""
+    delivery = {"_source": pl.col("_source").min(), "_modified_at": pl.col("_modified_at").max()}
+    return present.group_by(moment).agg(rows=pl.len(), **delivery).sort(moment).collect(engine="streaming")
+
+
+def gone(present: pl.DataFrame, dumps: pl.DataFrame, key: tuple[str, ...], moment: str) -> pl.DataFrame:
+    """A delete for each key that a dump has and the next one has not.
+
+    Args:
+        present: key and moment of each row of the dumps; of the keys that stand, with the moment of the last dump.
+        dumps: the dumps, as `dumps_of` gives them, the last one that was folded before among them.
+        key: the columns of the key.
+        moment: the column of the moment.
+
+    Returns:
+        Key, moment, `_source`, `_modified_at`, `_offset` (`NO_RECORD`) and `_deleted`.
+    """
+    following = dumps.select(moment, pl.col(moment).shift(-1).alias(_NEXT)).drop_nulls()
+    expected = present.unique([*key, moment]).join(following, on=moment).select(*key, pl.col(_NEXT).alias(moment))
+    missing = expected.join(present, on=[*key, moment], how="anti")
+    return missing.join(dumps.select(moment, "_source", "_modified_at"), on=moment).with_columns(
+        pl.lit(NO_RECORD, ORIGIN[LINEAGE[1]]).alias(LINEAGE[1]), pl.lit(True).alias(DELETED)
+    )
+
+
+def prove_size(table: str, dumps: pl.DataFrame, moment: str, promised: Snapshot) -> None:
+    """Refuse a dump that is much smaller than the one before: it would delete what it merely lacks.
+
+    Raises:
+        DataError: naming the dump, both sizes, and how to accept it.
+    """
+    for (_, before), (when, rows) in pairwise(dumps.select(moment, "rows").iter_rows()):
+        if rows < before * (1 - promised.may_shrink) and str(when) not in promised.accepted:
+            source = dumps.filter(pl.col(moment) == when)["_source"][0]
+            raise DataError(
+                f"{table}: the dump of {when} ({source}) has {rows:,} rows, the one before {before:,}: "
+                f"{1 - rows / before:.1%} fewer, {promised.may_shrink:.1%} are allowed. Nothing was published.\n"
+                f"Next: deliver it whole; or accept it on purpose: Snapshot(accepted=({str(when)!r},))."
+            )

@@ -1,0 +1,131 @@
+"""From the events of a key to what stands of it: the latest version, or all versions with the time in which each held.
+
+Belongs here: the order of events, ties, partial updates, deletes, and what the next event has to know. Pure functions.
+Does not belong here: which events there are (`keyed.py`), and storing anything.
+
+What stands of a key is always what folding all of its events gives. Where events only follow what stands, the same is
+had from less: the rows that stand are events themselves, and so `fold(standing rows + new events) = fold(all events)`.
+An event that does not follow, because it is late or equal in time, needs all events of its key.
+"""
+
+from dataclasses import dataclass
+
+import polars as pl
+
+from lakehouse.contract import facts, polars_schema
+from lakehouse.lake import DELETED
+from lakehouse.tables import LAST, LINEAGE, VALID, DerivedTable, Mode
+
+_TIE_BREAK = ("_modified_at", *LINEAGE)
+_SEGMENT = "_segment"
+
+
+@dataclass(frozen=True)
+class Shape:
+    """How the events of a table are folded.
+
+    Attributes:
+        mode: `upsert` keeps the latest version of a key, `history` all of them.
+        key: columns that name what the events are about.
+        sequence: columns that order them; the delivery's time and the origin decide between equals.
+        values: the other columns.
+        is_partial: whether null in an event keeps the value from before.
+        is_dumped: whether events come as full dumps.
+    """
+
+    mode: Mode
+    key: tuple[str, ...]
+    sequence: tuple[str, ...]
+    values: tuple[str, ...]
+    is_partial: bool = False
+    is_dumped: bool = False
+
+    @classmethod
+    def of(cls, table: DerivedTable) -> "Shape":
+        """The shape of a table with keys."""
+        known = facts(table.contract)
+        values = (name for name in polars_schema(table.contract) if name not in {*known.key, *known.sequence})
+        return cls(table.mode, known.key, known.sequence, tuple(values), table.partial, table.snapshot is not None)
+
+    @property
+    def order(self) -> tuple[str, ...]:
+        """The columns that order the events of a key, totally."""
+        return (*self.sequence, *_TIE_BREAK)
+
+    @property
+    def needs_all(self) -> bool:
+        """Whether an event that does not follow needs all events of its key; the latest of all needs only itself."""
+        return self.mode == "history" or self.is_partial or self.is_dumped
+
+    @property
+    def instant(self) -> tuple[str, ...]:
+        """The columns that two events of one key have to share to be a tie: of a history only the time counts."""
+        return self.sequence[:1] if self.mode == "history" else self.sequence
+
+
+def fold(events: pl.DataFrame, shape: Shape) -> pl.DataFrame:
+    """What stands of each key after all of its events.
+
+    Args:
+        events: one row for each event: key, sequence and values, `_source`, `_offset`, `_modified_at`, `_deleted`;
+            where the shape needs all also `_last`, null in events that are new.
+        shape: how they are folded.
+
+    Returns:
+        One row for each key (`upsert`) or version (`history`, with `valid_from`, `valid_to`, `is_current`), tombstones
+        among them with `_deleted`. `_last` is the sequence of the newest event of the key that was seen.
+    """
+    said = pl.when(~pl.col(DELETED)).then(pl.col(shape.values)) if shape.values else ()
+    rows = events.lazy().with_columns(said).sort(*shape.key, *shape.order)
+    if shape.needs_all:
+        rows = rows.with_columns(_newest(shape).over(shape.key))
+    rows = _filled(rows, shape) if shape.is_partial else rows
+    if shape.mode == "upsert":
+        return rows.unique(shape.key, keep="last", maintain_order=True).collect()
+    return _versions(rows.unique([*shape.key, *shape.instant], keep="last", maintain_order=True), shape).collect()
+
+
+def ties(events: pl.DataFrame, shape: Shape) -> int:
+    """How many events say something else than a later one of the same key and time, which is taken for the truth."""
+    said = [DELETED, *shape.values]
+    sayings = pl.struct(said).n_unique() - 1
+    groups = events.lazy().group_by(*shape.key, *shape.instant).agg(sayings)
+    return int(groups.select(pl.col(DELETED).sum()).collect().item() or 0)
+
+
+def follows(first: tuple[str, ...], before: pl.Expr) -> pl.Expr:
+    """Whether an event comes truly after what was seen of its key.
+
+    Args:
+        first: the columns of the event that order it.
+        before: the `_last` of its key.
+    """
+    later, equal = pl.lit(False), pl.lit(True)
+    for name in first:
+        seen = before.struct.field(name)
+        later = later | (equal & (pl.col(name) > seen))
+        equal = equal & (pl.col(name) == seen)
+    return later
+
+
+def _newest(shape: Shape) -> pl.Expr:
+    """The order of the newest event of a key, of sorted rows; what was seen before may be newer than what stands."""
+    mine = pl.struct(shape.instant)
+    return pl.coalesce(pl.col(LAST), mine).last().alias(LAST)
+
+
+def _filled(rows: pl.LazyFrame, shape: Shape) -> pl.LazyFrame:
+    """Sorted rows with the values from before where an event has none; a delete forgets them."""
+    since_delete = pl.col(DELETED).cast(pl.Int64).cum_sum().over(shape.key).alias(_SEGMENT)
+    filled = pl.col(shape.values).forward_fill().over([*shape.key, _SEGMENT])
+    return rows.with_columns(since_delete).with_columns(filled).drop(_SEGMENT)
+
+
+def _versions(rows: pl.LazyFrame, shape: Shape) -> pl.LazyFrame:
+    """Of sorted rows those that change something, each with the time in which it held."""
+    begins, ends, is_current = VALID
+    said = pl.struct(DELETED, *shape.values)
+    changes = said.ne_missing(said.shift(1)).over(shape.key) | pl.int_range(pl.len()).over(shape.key).eq(0)
+    since = pl.col(shape.sequence[0])
+    changed = rows.filter(changes).with_columns(since.alias(begins), since.shift(-1).over(shape.key).alias(ends))
+    return changed.with_columns((pl.col(ends).is_null() & ~pl.col(DELETED)).alias(is_current))

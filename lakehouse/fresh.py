@@ -1,0 +1,65 @@
+"""Which rows of a raw table a table with keys has not folded yet, as the logs of both tell it.
+
+Belongs here: the version that stands behind a table, and the rows that were appended after it.
+None is the answer to everything that is not certain: then the table is folded anew from all rows.
+"""
+
+import polars as pl
+from deltalake import DeltaTable
+
+from lakehouse.audit import Audit
+from lakehouse.lake import Commit, Lake, files
+from lakehouse.made import in_effect, is_by
+from lakehouse.slices import rows_of
+from lakehouse.tables import DerivedTable
+from lakehouse.touched import audit_of, changes_rows
+
+_LATEST = 20
+
+
+def fresh_rows(lake: Lake, table: DerivedTable, source: str, current: DeltaTable) -> pl.LazyFrame | None:
+    """The rows of a raw table that came after those from which a table was folded.
+
+    Args:
+        lake: where the tables are.
+        table: the table with keys.
+        source: the raw table.
+        current: the raw table at the version that is read.
+
+    Returns:
+        None when they cannot be told, because the table is not there or was made by other code, because somebody else
+        changed it, or because rows of the raw table went; and when there are none.
+    """
+    audit = _folded(lake, table)
+    if audit is None or audit.provenance.ids.get(source) != str(current.metadata().id):
+        return None
+    since = audit.provenance.inputs.get(source, -1)
+    log = lake.log_tail(source, after=since)
+    commits = [commit for commit in log.commits if commit.version <= current.version()]
+    if since > current.version() or log.after > since or any(_takes_rows(commit) for commit in commits):
+        return None
+    paths = [str(action["path"]) for commit in commits for action in commit.added if action.get("dataChange", True)]
+    # A compaction may have moved the rows to files where they stand among older ones.
+    if not paths or not set(paths) <= set(files(current)["path"]):
+        return None
+    return rows_of(lake, source, current, paths)
+
+
+def _folded(lake: Lake, table: DerivedTable) -> Audit | None:
+    """The latest audit of a table that is as we left it, by the transform and contract that are declared now."""
+    version = lake.version(table.name)
+    if version is None:
+        return None
+    for after in (version - _LATEST, -1):
+        commits, _ = in_effect(lake, table.name, after=max(after, -1))
+        telling = [commit for commit in commits if audit_of(commit) or changes_rows(commit)]
+        audit = audit_of(telling[-1]) if telling else None
+        if telling:
+            break
+    if audit is None:
+        return None
+    return audit if is_by(table, audit) else None
+
+
+def _takes_rows(commit: Commit) -> bool:
+    return any(action.get("dataChange", True) for action in commit.removed)

@@ -1,0 +1,150 @@
+"""Publish a table with keys: what new raw rows make of what stands, or the table folded anew from all of them.
+
+Belongs here: the choice between the two, and the way of the outcome into the table and its quarantine.
+Does not belong here: the folding (`folding.py`, `fold.py`), which rows are new (`fresh.py`).
+
+New rows are folded with what stands of their keys. An event that is late, or equal in time to one that was seen, may
+fall between events that left no trace; the rows of its key are then folded from all raw rows. A table whose code,
+contract or raw rows are not those that it was made from is folded anew, and so is one that is made without news.
+"""
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import polars as pl
+
+from lakehouse.audit import Audit, RefusedCommitError
+from lakehouse.contract import columns, facts
+from lakehouse.errors import LawError, listed
+from lakehouse.folding import Folded, Folding
+from lakehouse.fresh import fresh_rows
+from lakehouse.inputs import Inputs, read_inputs, widened
+from lakehouse.lake import DELETED, all_rows
+from lakehouse.publish import Findings, publish
+from lakehouse.sheet import Sheet
+from lakehouse.tables import LINEAGE, RawTable
+from lakehouse.transforming import Making, told_clearly
+
+
+def take(making: Making, standing: int, rejects: int) -> Audit | None:
+    """Bring a table with keys up to date, in one commit.
+
+    Args:
+        making: what to make.
+        standing: the version of the table that stands, -1 for none.
+        rejects: the version of its quarantine, -1 for none.
+
+    Returns:
+        The audit of the commit; None when the raw table holds no row.
+
+    Raises:
+        DataError: a dump is too small to be believed; nothing was published.
+        RefusedCommitError: too many rows broke the contract, or a table rule fails; nothing was published.
+        LawError: a row is unaccounted for; nothing was published.
+        BusyError: another writer was faster.
+    """
+    everything = read_inputs(making.lake, making.catalog, making.table, None, making.now)
+    if everything is None:
+        return None
+    with tempfile.TemporaryDirectory(prefix="lakehouse-") as spool, told_clearly(making.table, everything):
+        folded = _folded(making, everything, standing, Path(spool))
+        return publish(
+            making.lake,
+            _sheet(making, folded, standing),
+            lambda findings: _proved(making, folded, findings),
+            rejects=_rejects(making, folded, rejects),
+            questions=_table_rules(making, folded, standing),
+        )
+
+
+def _folded(making: Making, everything: Inputs, standing: int, spool: Path) -> Folded:
+    """What new rows make of what stands; what all rows make, where that is not enough."""
+    fresh = _fresh(making, everything) if standing >= 0 else None
+    folded = None
+    if fresh is not None:
+        folded = Folding(making, everything, spool, _standing(making, standing)).of(fresh)
+    folded = Folding(making, everything, spool).of(everything) if folded is None else folded
+    assert folded is not None  # noqa: S101
+    return folded
+
+
+def _fresh(making: Making, everything: Inputs) -> Inputs | None:
+    """The inputs with the new rows alone; None when the table has to be folded anew."""
+    parameter, name = next(iter(everything.names.items()))
+    source, current = making.catalog[name], making.lake.open(name, everything.versions[name])
+    assert current is not None  # noqa: S101
+    assert isinstance(source, RawTable)  # noqa: S101
+    rows = fresh_rows(making.lake, making.table, name, current)
+    return None if rows is None else replace(everything, frames={parameter: widened(rows, source)})
+
+
+def _standing(making: Making, version: int) -> pl.LazyFrame:
+    """The rows that stand, tombstones among them."""
+    handle = making.lake.open(making.table.name, version)
+    assert handle is not None  # noqa: S101
+    return all_rows(handle)
+
+
+def _sheet(making: Making, folded: Folded, standing: int) -> Sheet:
+    table, described = making.table, columns(making.table.contract)
+    known = facts(table.contract)
+    has_tombstones = DELETED in table.stored_schema
+    always = {*known.key, *known.sequence}
+    return Sheet(
+        table.name,
+        folded.stands,
+        "replace",
+        keys=folded.keys,
+        based_on=standing,
+        description=table.description,
+        comments={c.name: f"{c.description}{f' [{c.unit}]' if c.unit else ''}" for c in described},
+        hidden=frozenset(c.name for c in described if c.pii),
+        required=frozenset(c.name for c in described if not c.nullable and (not has_tombstones or c.name in always)),
+    )
+
+
+def _rejects(making: Making, folded: Folded, standing: int) -> Sheet:
+    """The rejected rows beside those that stand, or in the place of all; taken twice, a row is there once."""
+    table, new = making.table, folded.rejected
+    names = new.collect_schema().names()
+    is_added = folded.keys is not None and standing >= 0
+    if is_added and folded.audit.quarantined:
+        older = making.lake.scan(table.quarantine, standing).join(new.select(LINEAGE), on=LINEAGE, how="anti")
+        new = pl.concat([older, new], how="diagonal_relaxed")
+    return Sheet(
+        table.quarantine,
+        new,
+        "append" if is_added and not folded.audit.quarantined else "replace",
+        based_on=standing,
+        description=f"Rows that {table.name} rejected, as received, with every rule that they broke.",
+        hidden=frozenset(names) - set(LINEAGE),
+    )
+
+
+def _table_rules(making: Making, folded: Folded, standing: int) -> Mapping[str, pl.LazyFrame]:
+    """The aggregates that must be true of all rows that a reader will see."""
+    rules = facts(making.table.contract).rules
+    if not rules:
+        return {}
+    rows = folded.stands
+    if folded.keys is not None:
+        others = _standing(making, standing).join(folded.keys.lazy(), on=folded.keys.columns, how="anti")
+        rows = pl.concat([others.select(rows.collect_schema().names()), rows])
+    shown = rows.filter(~pl.col(DELETED)) if DELETED in making.table.stored_schema else rows
+    return {"table": shown.select(**rules)}
+
+
+def _proved(making: Making, folded: Folded, findings: Findings) -> Audit:
+    """The account, when what was written is what was folded, and the table keeps its rules."""
+    name, audit = making.table.name, folded.audit
+    if findings.rows != folded.height:
+        raise LawError(f"{name}: {folded.height:,} rows were folded, {findings.rows:,} are in the files.")
+    told = findings.answers["table"].row(0, named=True) if "table" in findings.answers else {}
+    failed = [f"the table rule {rule!r} does not hold" for rule, holds in told.items() if holds is not True]
+    if failed:
+        headline = f"{name}: refused, nothing of it was published; the table is as it was."
+        next_step = "mend the source or the transform and run again; or change the contract on purpose."
+        raise RefusedCommitError(listed(headline, failed, next_step), audit, {None: failed[0]})
+    return audit

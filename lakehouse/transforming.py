@@ -1,0 +1,136 @@
+"""The lazy pass from pinned inputs to judged rows: what is read, left out, transformed, and asked on the way.
+
+Belongs here: calling a transform, and the questions about the rows before and after it.
+Does not belong here: which inputs there are (`inputs.py`), what is done with the rows (`make.py`, `keyed.py`).
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+
+import polars as pl
+
+from lakehouse import query
+from lakehouse.audit import Provenance
+from lakehouse.catalog import Catalog, given, unpacked
+from lakehouse.contract import facts
+from lakehouse.errors import DataError
+from lakehouse.inputs import Inputs
+from lakehouse.judging import Judged, arrived, by_period, judge, period
+from lakehouse.lake import DELETED, Lake
+from lakehouse.redaction import redacted
+from lakehouse.rules import UNREAD, Rule, compile_rules, unread_rules
+from lakehouse.tables import LINEAGE, DerivedTable
+from lakehouse.windows import Days
+
+_ROWS_AT_ONCE = 2_000_000
+
+
+@dataclass(frozen=True)
+class Making:
+    """One attempt: what to make, with whom and when."""
+
+    lake: Lake
+    catalog: Catalog
+    table: DerivedTable
+    days: Days | None
+    run_id: str
+    now: datetime
+
+
+@contextmanager
+def told_clearly(table: DerivedTable, inputs: Inputs) -> Iterator[None]:
+    """What the transform cannot do with the rows, as an error that names the place and quotes no value."""
+    try:
+        yield
+    except pl.exceptions.PolarsError as error:
+        where = f" [{inputs.days}]" if inputs.days else ""
+        raise DataError(
+            f"{table.name}{where}: the transform fails on the data: {redacted(error)}\n"
+            "Next: mend the transform, or cast with strict=False so that the row is quarantined. Nothing was published."
+        ) from None  # the error itself quotes values
+
+
+def judge_rows(making: Making, inputs: Inputs, provenance: Provenance, spool: Path) -> Judged:
+    """The lazy pass from the inputs to judged rows, with the questions about the way there."""
+    table = making.table
+    first, *others = inputs.frames.values()
+    read = unpacked(table, first)
+    distinct = _distinct(table, inputs, read, spool) if table.distinct else read
+    left_out = _first_matches(table)
+    stays = ~pl.any_horizontal(left_out.values()) if left_out else None
+    kept = distinct if stays is None else distinct.filter(stays)
+    if table.is_sql:
+        rows = query.run(making.lake, table.transform(), inputs.views(making.lake), spool)
+    else:
+        rows = table.transform(given(table, kept), *others)
+    rules = (*unread_rules(rows.collect_schema()), *_day_rules(table, inputs), *compile_rules(table.contract))
+    if table.mode != "replace":
+        rows, rules = _with_deletes(table, rows, rules)
+    judged = judge(table, rules, inputs.own(rows), provenance)
+    # One question for all that is asked of the same rows: each further reader of a stream holds more of it in memory.
+    of_distinct = {"rows": pl.len(), **{f"filtered: {name}": matched.sum() for name, matched in left_out.items()}}
+    asked: dict[str, pl.LazyFrame] = {}
+    if inputs.whole is not None:
+        of_distinct["strays"] = (inputs.is_stray if stays is None else inputs.is_stray & stays).sum()
+    if table.is_aggregate:
+        asked["passed"] = by_period(table, kept, arrived(table, is_input=True), is_input=True)
+        asked["returned"] = by_period(table, inputs.given(rows), arrived(table))
+    else:
+        of_distinct |= arrived(table, stays, is_input=True)
+    asked["distinct"] = by_period(table, inputs.own(distinct, is_input=True), of_distinct, is_input=True)
+    if table.distinct:
+        asked["read"] = by_period(table, inputs.own(read, is_input=True), {"rows": pl.len()}, is_input=True)
+    return replace(judged, questions={**asked, **judged.questions})
+
+
+def _with_deletes(
+    table: DerivedTable, rows: pl.LazyFrame, rules: tuple[Rule, ...]
+) -> tuple[pl.LazyFrame, tuple[Rule, ...]]:
+    """Rows that tell whether they delete their key, and rules that ask nothing but key and sequence of those."""
+    if table.deletes is None:
+        return rows.with_columns(pl.lit(False).alias(DELETED)), rules
+    known = facts(table.contract)
+    asked = {*known.key, *known.sequence}
+    spared = tuple(
+        rule if asked.issuperset(_columns_of(rule)) else replace(rule, holds=rule.holds | pl.col(DELETED))
+        for rule in rules
+    )
+    return rows.with_columns(table.deletes.fill_null(False).alias(DELETED)), spared
+
+
+def _columns_of(rule: Rule) -> set[str]:
+    return {name.removeprefix(UNREAD) for name in rule.holds.meta.root_names()}
+
+
+def _distinct(table: DerivedTable, inputs: Inputs, rows: pl.LazyFrame, spool: Path) -> pl.LazyFrame:
+    """The first of the rows that repeat each other, by origin; spooled, because the pass looks at it several times.
+
+    Rows of two periods never repeat each other, so a few periods at a time are enough, and all that is in memory.
+    """
+    columns = [*table.distinct, *period(table)]
+    for number, part in enumerate(inputs.chunks(rows, _ROWS_AT_ONCE)):
+        first = part.sort(LINEAGE).unique(columns, keep="first")
+        first.sink_parquet(spool / f"distinct-{number}.parquet", compression="lz4")
+    return pl.scan_parquet(spool / "distinct-*.parquet", hive_partitioning=False)
+
+
+def _first_matches(table: DerivedTable) -> dict[str, pl.Expr]:
+    """For each rule that leaves rows out, the rows that it is the first to match, so that none counts twice."""
+    matched: dict[str, pl.Expr] = {}
+    before = pl.lit(False)
+    for name, rule in table.leave_out.items():
+        matched[name] = rule.fill_null(False) & ~before
+        before = before | rule.fill_null(False)
+    return matched
+
+
+def _day_rules(table: DerivedTable, inputs: Inputs) -> tuple[Rule, ...]:
+    """A row whose day is none of the table's is rejected, not dropped."""
+    window = facts(table.contract).window
+    if inputs.known is None or window is None or table.is_aggregate:
+        return ()
+    holds = pl.col(window).is_between(inputs.known.first, inputs.known.last).fill_null(True)
+    return (Rule(f"{window} is a day of this table", holds),)

@@ -1,0 +1,142 @@
+"""Tables with keys: in whatever order events come, and however they are cut, the same stands as after folding them all.
+
+The second opinion is a few lines of plain Python, which walks the events of one key in their order.
+"""
+
+from datetime import date, timedelta
+from itertools import groupby
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from stock import FOLDED, Event, bring, empty, stands, tell
+from support.worlds import NOW
+
+from lakehouse.environment import Environment
+from lakehouse.land import land
+from lakehouse.touched import audit_of
+
+events = st.builds(
+    Event,
+    sku=st.sampled_from(["a", "b", "c"]),
+    at=st.integers(0, 6),
+    name=st.sampled_from(["", "x", "y"]),
+    price=st.sampled_from(["", "1", "2"]),
+    op=st.sampled_from(["u", "u", "u", "d"]),
+)
+deliveries = st.lists(st.lists(events, min_size=1, max_size=5), min_size=1, max_size=5).map(
+    lambda files: [[*events, Event(f"only in {n}", n, "", "")] for n, events in enumerate(files)]
+)
+"""Files of events; no two hold the same bytes, which would land once."""
+
+Delivered = list[list[Event]]
+
+
+def walked(delivered: Delivered, *, partial: bool) -> dict[str, list[tuple[int, dict[str, str] | None]]]:
+    """What is known of each article after each moment, None after a delete; in the order of time, then of delivery."""
+    known: dict[str, list[tuple[int, dict[str, str] | None]]] = {}
+    ordered = sorted((event for file in delivered for event in file), key=lambda event: (event.sku, event.at))
+    for sku, own in groupby(ordered, key=lambda event: event.sku):
+        state: dict[str, str] | None = None
+        for at, equals in groupby(own, key=lambda event: event.at):
+            for event in equals:
+                said = {"name": event.name, "price": event.price}
+                before = (state or {}) if partial else {}
+                filled = {what: value or before.get(what, "") for what, value in said.items()}
+                state = None if event.op == "d" else filled
+            known.setdefault(sku, []).append((at, state))
+    return known
+
+
+def value(text: str) -> int | None:
+    return int(text) if text else None
+
+
+def day(number: int) -> date:
+    return date(2024, 1, 1) + timedelta(days=number)
+
+
+def latest(delivered: Delivered, *, partial: bool) -> list[tuple[object, ...]]:
+    """The articles as they should stand."""
+    last = {sku: states[-1] for sku, states in walked(delivered, partial=partial).items()}
+    return [
+        (sku, at, state["name"] or None, value(state["price"])) for sku, (at, state) in sorted(last.items()) if state
+    ]
+
+
+def versions(delivered: Delivered, *, partial: bool) -> list[tuple[object, ...]]:
+    """Their versions as they should stand."""
+    found: list[tuple[object, ...]] = []
+    for sku, states in walked(delivered, partial=partial).items():
+        changes = [states[n] for n in range(len(states)) if n == 0 or states[n][1] != states[n - 1][1]]
+        for (at, state), following in zip(changes, [*changes[1:], None], strict=True):
+            since, until = (
+                None if n is None else date(2024, 1, 1) + timedelta(days=n[0]) for n in ((at, 0), following)
+            )
+            if state:
+                found.append((sku, since, state["name"] or None, value(state["price"]), since, until, until is None))
+    return sorted(found, key=str)
+
+
+def expected(delivered: Delivered) -> dict[str, list[tuple[object, ...]]]:
+    """What should stand in each table."""
+    return {
+        "staged/latest": latest(delivered, partial=False),
+        "staged/merged": latest(delivered, partial=True),
+        "staged/versions": versions(delivered, partial=False),
+        "staged/merged_versions": versions(delivered, partial=True),
+    }
+
+
+def deliver(here: Environment, delivered: Delivered, number: int) -> None:
+    """Land one delivery; each is an hour younger than the one before."""
+    tell(here, f"{number:03}", delivered[number], at=NOW.timestamp() - 3600 * (100 - number))
+
+
+def found(here: Environment) -> dict[str, list[tuple[object, ...]]]:
+    return {name: stands(here, name) for name in FOLDED}
+
+
+@settings(max_examples=8, deadline=None)
+@given(delivered=deliveries, data=st.data())
+def test_any_order_and_any_cut_ends_in_what_all_events_give(delivered: Delivered, data: st.DataObject):
+    order = data.draw(st.permutations(range(len(delivered))))
+    with TemporaryDirectory() as folder:
+        here = empty(Path(folder))
+        for number in order:
+            deliver(here, delivered, number)
+            if data.draw(st.booleans()):
+                bring(here)
+        bring(here)
+        assert found(here) == expected(delivered)
+
+
+@settings(max_examples=3, deadline=None)
+@given(delivered=deliveries)
+def test_folding_anew_gives_what_the_increments_gave(delivered: Delivered):
+    with TemporaryDirectory() as folder:
+        here = empty(Path(folder))
+        for number in range(len(delivered)):
+            deliver(here, delivered, number)
+            bring(here)
+        by_increments = found(here)
+        bring(here)  # without news
+        assert found(here) == by_increments
+        assert {audit_of(here.lake.log(name)[-1]).mode for name in FOLDED} == {"replace"}
+
+
+@settings(max_examples=4, deadline=None)
+@given(delivered=deliveries, data=st.data())
+def test_a_restored_table_catches_up(delivered: Delivered, data: st.DataObject):
+    with TemporaryDirectory() as folder:
+        here = empty(Path(folder))
+        for number in range(len(delivered)):
+            deliver(here, delivered, number)
+            bring(here)
+        for name in ("raw/items", *FOLDED):
+            handle = here.lake.open(name)
+            handle.restore(data.draw(st.integers(0, handle.version())))
+        land(here.lake, here.landing, here.catalog["raw/items"], now=NOW)
+        bring(here, *(part.table for part in here.planner().stale()))
+        assert found(here) == expected(delivered)
