@@ -12,6 +12,7 @@ import polars as pl
 
 from lakehouse.contract import facts, polars_schema
 from lakehouse.errors import LakehouseError, SetupError, brief, listed, within
+from lakehouse.keys import key_problems
 from lakehouse.lake import check_name
 from lakehouse.query import columns_of
 from lakehouse.rules import compile_rules
@@ -164,7 +165,8 @@ def _problems(catalog: Catalog, table: DerivedTable) -> list[str]:
         )
     if table.partitions and not facts(table.contract).window:
         problems.append(f"{table.name}: it has partitions, but its contract names no window column")
-    return problems
+    sources = [catalog[name] for name in catalog.inputs(table).values()]
+    return problems + [f"{table.name}: {problem}" for problem in key_problems(table, sources, found)]
 
 
 def _line(table: DerivedTable, error: Exception) -> str:

@@ -10,8 +10,8 @@ from itertools import pairwise
 import polars as pl
 
 from lakehouse.errors import DataError
-from lakehouse.lake import DELETED
 from lakehouse.tables import LINEAGE, ORIGIN, Snapshot
+from lakehouse.tombstones import DELETED
 
 _NEXT = "_next"
 NO_RECORD = -1

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import polars as pl
 
 from lakehouse.contract import facts, polars_schema
-from lakehouse.lake import DELETED
 from lakehouse.tables import LAST, LINEAGE, VALID, DerivedTable, Mode
+from lakehouse.tombstones import DELETED
 
 _TIE_BREAK = ("_modified_at", *LINEAGE)
 _SEGMENT = "_segment"

@@ -21,9 +21,9 @@ from lakehouse.dumps import dumps_of, gone, prove_size
 from lakehouse.fold import Shape, fold, follows, ties
 from lakehouse.inputs import Inputs
 from lakehouse.judging import Judged
-from lakehouse.lake import DELETED
 from lakehouse.publish import Findings
 from lakehouse.tables import LAST, LINEAGE, VALID, DerivedTable
+from lakehouse.tombstones import DELETED
 from lakehouse.transforming import Making, judge_rows
 
 _EVENTS_AT_ONCE = 2_000_000

@@ -12,10 +12,11 @@ from lakehouse.contract import facts
 from lakehouse.cuts import Cut, cut_of, day_column
 from lakehouse.duck import named, quoted
 from lakehouse.errors import DataError
-from lakehouse.lake import Lake, files, scan
+from lakehouse.lake import Lake, all_rows, files, scan
 from lakehouse.made import is_as_made, speaks_for
 from lakehouse.query import sql_type
 from lakehouse.tables import EVENT_DATE, WINDOW, DerivedTable, RawTable
+from lakehouse.tombstones import DELETED
 from lakehouse.windows import Days
 
 
@@ -118,12 +119,15 @@ class Inputs:
             nulls = ", ".join(f"NULL::{sql_type(dtype)} AS {named(column)}" for column, dtype in schema.items())
             return f"SELECT {nulls} WHERE false"
         source = f"delta_scan({quoted(lake.uri(name))}, version => {self.versions[name]})"
-        standing = lake.scan(name, self.versions[name]).collect_schema()
+        handle = lake.open(name, self.versions[name])
+        standing = {} if handle is None else all_rows(handle).collect_schema()
         columns = [named(c) if c in standing else f"NULL::{sql_type(t)} AS {named(c)}" for c, t in schema.items()]
-        return f"SELECT {', '.join(columns)} FROM {source}{self._condition(parameter)}"  # noqa: S608
+        return f"SELECT {', '.join(columns)} FROM {source}{self._condition(parameter, standing)}"  # noqa: S608
 
-    def _condition(self, parameter: str) -> str:
-        return f" WHERE {self.cuts[parameter].sql}" if parameter in self.cuts else ""
+    def _condition(self, parameter: str, standing: Mapping[str, pl.DataType]) -> str:
+        conditions = [self.cuts[parameter].sql] if parameter in self.cuts else []
+        conditions += [f"NOT {DELETED}"] if DELETED in standing else []
+        return f" WHERE {' AND '.join(conditions)}" if conditions else ""
 
 
 def read_inputs(lake: Lake, catalog: Catalog, table: DerivedTable, days: Days | None, now: datetime) -> Inputs | None:

@@ -21,10 +21,11 @@ from lakehouse.errors import LawError, listed
 from lakehouse.folding import Folded, Folding
 from lakehouse.fresh import fresh_rows
 from lakehouse.inputs import Inputs, read_inputs, widened
-from lakehouse.lake import DELETED, all_rows
+from lakehouse.lake import all_rows
 from lakehouse.publish import Findings, publish
 from lakehouse.sheet import Sheet
 from lakehouse.tables import LINEAGE, RawTable
+from lakehouse.tombstones import DELETED
 from lakehouse.transforming import Making, told_clearly
 
 

@@ -20,11 +20,9 @@ from obstore.store import ObjectStore
 
 from lakehouse.errors import SetupError
 from lakehouse.stores import answering, open_store
+from lakehouse.tombstones import shown
 
 LAYERS = ("raw", "staged", "marts", "quarantine")
-DELETED = "_deleted"
-"""Column of a table with keys: true for a tombstone, which readers do not see."""
-
 _NAME = re.compile(rf"({'|'.join(LAYERS)})/[a-z][a-z0-9_]*")
 _LOG_ENTRY = re.compile(r"_delta_log/(\d{20})\.json$")
 
@@ -185,8 +183,7 @@ def _commit(version: int, text: bytes) -> Commit:
 
 def scan(handle: DeltaTable) -> pl.LazyFrame:
     """The rows of an open table that a reader sees, at the version at which it was opened: tombstones are hidden."""
-    rows = all_rows(handle)
-    return rows.filter(~pl.col(DELETED)).drop(DELETED) if DELETED in rows.collect_schema() else rows
+    return shown(all_rows(handle))
 
 
 def all_rows(handle: DeltaTable) -> pl.LazyFrame:

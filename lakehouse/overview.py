@@ -16,10 +16,11 @@ from lakehouse.dead_letters import DEAD_LETTERS
 from lakehouse.deliveries import DELIVERIES, open_letters
 from lakehouse.environment import Environment
 from lakehouse.errors import SetupError
-from lakehouse.lake import Lake, files
+from lakehouse.lake import Lake, all_rows, files
 from lakehouse.mixing import of_samples
 from lakehouse.remarks import remarks
 from lakehouse.tables import EVENT_DATE, DerivedTable, RawTable
+from lakehouse.tombstones import DELETED
 from lakehouse.touched import audit_of
 from lakehouse.wording import counted
 
@@ -80,7 +81,7 @@ def _state(here: Environment, name: str, stale: Mapping[str, Any], dead: Mapping
     newest = _newest(here.catalog, name, handle)
     return TableState(
         name,
-        int(live["num_records"].sum()) if live.height else 0,
+        (int(live["num_records"].sum()) if live.height else 0) - _tombstones(handle),
         int(live["size_bytes"].sum()) if live.height else 0,
         live.height,
         handle.version(),
@@ -88,6 +89,12 @@ def _state(here: Environment, name: str, stale: Mapping[str, Any], dead: Mapping
         "",
         "; ".join(filter(None, (str(remarks(here.lake, here.catalog.tables.get(name))), _behind(name, stale, dead)))),
     )
+
+
+def _tombstones(handle: DeltaTable) -> int:
+    """How many rows stand for deleted keys and are not seen."""
+    rows = all_rows(handle)
+    return rows.select(pl.col(DELETED).sum()).collect().item() if DELETED in rows.collect_schema() else 0
 
 
 def _behind(name: str, stale: Mapping[str, Any], dead: Mapping[str, int]) -> str:

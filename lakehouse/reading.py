@@ -5,6 +5,8 @@ batch becomes (`batch.py`).
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 
 import obstore
@@ -73,6 +75,8 @@ def _read_into(batch: Batch, lake: Lake, landing: Landing, entry: Entry, known: 
     except UnreadableError as error:
         _unreadable(batch, entry, str(error))
         return
+    if batch.raw.dumps:
+        delivery = replace(delivery, digest=sha256(f"{entry.name}\n{delivery.digest}".encode()).hexdigest())
     if landing.is_unchanged(table, entry):
         _take(batch, lake, entry, delivery, known)
     else:

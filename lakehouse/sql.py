@@ -11,6 +11,7 @@ import duckdb
 from lakehouse.duck import connect, named, quoted, shut_in
 from lakehouse.errors import DataError, SetupError
 from lakehouse.lake import LAYERS, Lake
+from lakehouse.tombstones import DELETED
 
 _READS = {
     duckdb.StatementType.SELECT,
@@ -44,10 +45,17 @@ def opened(lake: Lake, tables: Sequence[str] | None = None) -> Iterator[duckdb.D
             connection.execute(f"CREATE SCHEMA {named(layer)}")
         for table in lake.tables() if tables is None else tables:
             layer, name = table.split("/")
-            scan = f"delta_scan({quoted(lake.uri(table))})"
-            connection.execute(f"CREATE VIEW {named(layer)}.{named(name)} AS SELECT * FROM {scan}")  # noqa: S608
+            view, scan = f"{named(layer)}.{named(name)}", f"delta_scan({quoted(lake.uri(table))})"
+            connection.execute(f"CREATE VIEW {view} AS SELECT * FROM {scan}")  # noqa: S608
+            if layer == "staged" and DELETED in _columns(connection, view):
+                shown = f"SELECT * EXCLUDE ({DELETED}) FROM {scan} WHERE NOT {DELETED}"  # noqa: S608
+                connection.execute(f"CREATE OR REPLACE VIEW {view} AS {shown}")
         shut_in(connection, lake.root, spool)
         yield connection
+
+
+def _columns(connection: duckdb.DuckDBPyConnection, view: str) -> list[str]:
+    return [str(name) for name, *_ in connection.execute(f"DESCRIBE {view}").fetchall()]
 
 
 def rows(lake: Lake, query: str) -> tuple[list[str], Iterator[tuple[Any, ...]]]:

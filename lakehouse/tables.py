@@ -15,7 +15,7 @@ import polars as pl
 from lakehouse import contract as contracts
 from lakehouse.contract import Contract
 from lakehouse.errors import SetupError
-from lakehouse.lake import DELETED
+from lakehouse.tombstones import DELETED
 from lakehouse.windows import Daily
 
 ORIGIN: Mapping[str, pl.DataType] = {
@@ -74,6 +74,8 @@ class RawTable:
         columns: the columns that are expected, with their types; text unless the source is typed.
         optional: those of them that a delivery may lack; it holds null in them then.
         day: the day that a row belongs to, from its own columns; null when it cannot be told.
+        dumps: whether each file is all that there is at its time. Then the bytes of an earlier file under another name
+            are a delivery of their own, because a source may return to what it was.
         owner: who answers for the source.
         domain: the folder under `assets/`.
     """
@@ -83,6 +85,7 @@ class RawTable:
     columns: Mapping[str, pl.DataType]
     optional: frozenset[str] = frozenset()
     day: pl.Expr | None = None
+    dumps: bool = False
     owner: str | None = None
     domain: str = ""
 
@@ -218,6 +221,7 @@ def raw(  # noqa: PLR0913
     columns: Mapping[str, pl.DataType] | tuple[str, ...],
     optional: tuple[str, ...] = (),
     day: pl.Expr | None = None,
+    dumps: bool = False,
     owner: str | None = None,
 ) -> RawTable:
     """Declare a table of files as they are landed; see `RawTable`."""
@@ -227,7 +231,7 @@ def raw(  # noqa: PLR0913
         raise SetupError(
             f"raw/{name}: optional names columns that are not declared: {', '.join(unknown)}.\nNext: add them."
         )
-    return RawTable(f"raw/{name}", description, typed, frozenset(optional), day, owner, domain)
+    return RawTable(f"raw/{name}", description, typed, frozenset(optional), day, dumps, owner, domain)
 
 
 def staged(contract: type[Contract], **declared: Any) -> Callable[[Callable[..., pl.LazyFrame]], DerivedTable]:  # noqa: ANN401

@@ -19,10 +19,11 @@ from lakehouse.contract import facts
 from lakehouse.errors import DataError
 from lakehouse.inputs import Inputs
 from lakehouse.judging import Judged, arrived, by_period, judge, period
-from lakehouse.lake import DELETED, Lake
+from lakehouse.lake import Lake
 from lakehouse.redaction import redacted
 from lakehouse.rules import UNREAD, Rule, compile_rules, unread_rules
 from lakehouse.tables import LINEAGE, DerivedTable
+from lakehouse.tombstones import DELETED
 from lakehouse.windows import Days
 
 _ROWS_AT_ONCE = 2_000_000

@@ -1,0 +1,197 @@
+"""Full dumps as a source: inserts, updates and deletes against the dump before, on real nightly dumps of OurAirports.
+
+The figures are those that `shared/data/README.md` counts: rows that are new, changed and gone between two dumps.
+"""
+
+import gzip
+from datetime import date
+from pathlib import Path
+
+import polars as pl
+import pytest
+from polars import LazyFrame, col
+from support.worlds import NOW, SHARED, catalog_of, world, write
+
+from lakehouse.contract import Contract, Field
+from lakehouse.environment import Environment
+from lakehouse.errors import DataError
+from lakehouse.land import land
+from lakehouse.make import make
+from lakehouse.overview import audits
+from lakehouse.rules import cast
+from lakehouse.tables import Snapshot, raw, staged
+
+DUMPS = ("2023-07-01", "2023-07-02", "2024-01-01", "2025-01-01")
+AIRPORTS = SHARED / "ourairports"
+MOVES = {
+    "airport-frequencies": [(69, 3, 46), (98, 11, 50), (395, 22, 259)],
+    "runways": [(0, 0, 0), (507, 0, 262), (1094, 9, 723)],
+    "regions": [(0, 0, 0), (27, 2, 84), (18, 0, 48)],
+    "navaids": [(0, 0, 0), (0, 0, 0), (0, 0, 2)],
+}
+
+
+def columns_of(table: str) -> list[str]:
+    """The header of the latest dump, which has every column."""
+    with gzip.open(AIRPORTS / DUMPS[-1] / f"{table}.csv.gz", "rt") as file:
+        return file.readline().strip().replace('"', "").split(",")
+
+
+def airports(table: str, mode: str) -> object:
+    """A table of OurAirports, folded from its dumps."""
+    columns = columns_of(table)
+    fields = {"__annotations__": {"id": pl.Int64, "taken_on": date, **{c: str for c in columns if c != "id"}}}
+    fields |= {c: Field(nullable=True) for c in columns if c != "id"}
+    fields["Table"] = type("Table", (), {"key": ("id",), "sequence": ("taken_on",)})
+    contract = type("Place", (Contract,), {"__doc__": "A place.", "__module__": __name__, **fields})
+    optional = tuple(c for c in columns if c != "id")
+    raw_places = raw("places", "Nightly dumps.", columns=tuple(columns), optional=optional, dumps=True)
+
+    def places(raw_places: LazyFrame) -> LazyFrame:
+        """Places as the latest dump has them."""
+        return cast(
+            raw_places,
+            id=col("id").cast(pl.Int64, strict=False),
+            taken_on=col("_source").str.extract(r"(\d{4}-\d{2}-\d{2})").str.to_date("%Y-%m-%d", strict=False),
+        )
+
+    return catalog_of(raw_places=raw_places, places=staged(contract, mode=mode, snapshot=Snapshot())(places))
+
+
+def deliver(here: Environment, table: str, day: str) -> None:
+    """Land one dump."""
+    write(here, "places", f"{day}.csv.gz", (AIRPORTS / day / f"{table}.csv.gz").read_bytes())
+    land(here.lake, here.landing, here.catalog["raw/places"], now=NOW)
+
+
+def bring(here: Environment) -> object:
+    return make(here.lake, here.catalog, "staged/places", now=NOW)
+
+
+real = pytest.mark.skipif(not AIRPORTS.exists(), reason="needs ../shared/data/ourairports")
+
+
+def moves(versions: pl.DataFrame, day: str) -> tuple[int, int, int]:
+    """Inserts, deletes and updates that a history tells of a day."""
+    at = pl.lit(day).str.to_date()
+    begun, ended = (versions.filter(col(c) == at).select("id") for c in ("valid_from", "valid_to"))
+    updated = begun.join(ended, on="id").height
+    return begun.height - updated, ended.height - updated, updated
+
+
+@real
+@pytest.mark.parametrize("table", MOVES)
+def test_a_history_of_real_dumps_tells_of_every_insert_update_and_delete(tmp_path: Path, table: str):
+    here = world(tmp_path, airports(table, "history"))
+    for day in DUMPS:
+        deliver(here, table, day)
+        bring(here)
+    versions = here.lake.scan("staged/places").collect()
+    assert [moves(versions, day) for day in DUMPS[1:]] == MOVES[table]
+    latest = pl.read_csv(AIRPORTS / DUMPS[-1] / f"{table}.csv.gz", infer_schema=False)
+    assert set(versions.filter("is_current")["id"]) == set(latest["id"].cast(pl.Int64))
+    assert [audit.mode for audit in audits(here, "staged/places")] == ["replace", "history", "history", "history"]
+
+
+@real
+@pytest.mark.parametrize("mode", ["upsert", "history"])
+def test_dumps_in_any_order_end_in_the_same(tmp_path: Path, mode: str):
+    found = []
+    for number, order in enumerate([(0, 1, 2, 3), (3, 0, 2, 1)]):
+        here = world(tmp_path / str(number), airports("regions", mode))
+        for place in order:
+            deliver(here, "regions", DUMPS[place])
+            bring(here)
+        shown = here.lake.scan("staged/places").select(pl.exclude("^_.*$")).collect()
+        found.append(shown.sort("id", "taken_on"))
+    assert found[0].equals(found[1])
+
+
+SMALL = "id,name\n"
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Environment:
+    """An empty lake for small dumps."""
+
+    class Place(Contract):
+        """A place."""
+
+        id: pl.Int64
+        taken_on: date
+        name: str = Field(nullable=True)
+
+        class Table:
+            key = ("id",)
+            sequence = ("taken_on",)
+            max_quarantined = 0.5
+
+    raw_places = raw("places", "Dumps.", columns=("id", "name"), dumps=True)
+
+    def places(raw_places: LazyFrame) -> LazyFrame:
+        """Places."""
+        return cast(
+            raw_places,
+            id=col("id").cast(pl.Int64, strict=False),
+            taken_on=col("_source").str.extract(r"(\d{4}-\d{2}-\d{2})").str.to_date("%Y-%m-%d", strict=False),
+        )
+
+    declared = staged(Place, mode="upsert", snapshot=Snapshot(may_shrink=0.25))(places)
+    return world(tmp_path, catalog_of(raw_places=raw_places, places=declared))
+
+
+def dump(here: Environment, day: int, *lines: str) -> object:
+    """Deliver a dump of a day and take it."""
+    write(here, "places", f"2024-06-{day:02}.csv", SMALL + "".join(f"{line}\n" for line in lines))
+    report = land(here.lake, here.landing, here.catalog["raw/places"], now=NOW)
+    return report.refused or bring(here)
+
+
+def names(here: Environment) -> list[tuple[int, str]]:
+    return sorted(here.lake.scan("staged/places").select("id", "name").collect().rows())
+
+
+def test_what_a_dump_lacks_is_deleted(here):
+    dump(here, 1, "1,a", "2,b", "3,c", "4,d")
+    dump(here, 2, "1,a", "2,B", "3,c", "5,e")
+    assert names(here) == [(1, "a"), (2, "B"), (3, "c"), (5, "e")]
+
+
+def test_a_key_that_comes_back_stands_again(here):
+    dump(here, 1, "1,a", "2,b", "3,c", "4,d")
+    dump(here, 2, "1,a", "2,b", "3,c")
+    dump(here, 3, "1,a", "2,b", "3,c", "4,again")
+    assert names(here) == [(1, "a"), (2, "b"), (3, "c"), (4, "again")]
+
+
+def test_a_dump_that_shrinks_too_much_is_refused_and_changes_nothing(here):
+    dump(here, 1, "1,a", "2,b", "3,c", "4,d")
+    with pytest.raises(DataError, match=r"the dump of 2024-06-02 .* has 2 rows, the one before 4.*\n.*accepted="):
+        dump(here, 2, "1,a", "2,b")
+    assert names(here) == [(1, "a"), (2, "b"), (3, "c"), (4, "d")]
+
+
+def test_an_empty_dump_deletes_nothing(here):
+    dump(here, 1, "1,a", "2,b", "3,c", "4,d")
+    dump(here, 2)
+    assert names(here) == [(1, "a"), (2, "b"), (3, "c"), (4, "d")]
+
+
+def test_a_row_that_breaks_the_contract_is_not_taken_for_a_deleted_one(here):
+    dump(here, 1, "1,a", "2,b", "3,c", "4,d")
+    dump(here, 2, "1,a", "2,b", "x,c", "4,d")
+    assert names(here) == [(1, "a"), (2, "b"), (4, "d")]
+
+
+def test_a_dump_may_return_to_what_an_earlier_one_said(here):
+    dump(here, 1, "1,a", "2,b", "3,c", "4,d")
+    dump(here, 2, "1,a", "2,b", "3,c")
+    dump(here, 3, "1,a", "2,b", "3,c", "4,d")
+    assert names(here) == [(1, "a"), (2, "b"), (3, "c"), (4, "d")]
+
+
+def test_a_dump_that_comes_after_later_ones_finds_its_place(here):
+    dump(here, 1, "1,a", "2,b", "3,c", "4,d")
+    dump(here, 3, "1,a", "2,b", "3,c")
+    dump(here, 2, "1,a", "2,b", "3,C", "4,d")
+    assert names(here) == [(1, "a"), (2, "b"), (3, "c")]
