@@ -31,6 +31,51 @@ class InvoiceLine(Contract):
         fresh_within = timedelta(days=4)
 
 
+class Product(Contract):
+    """What a product was called, since a day."""
+
+    stock_code: str = Field(str_length={"min_value": 1}, description="Product or service code, upper case")
+    described_on: date = Field(description="Day in London on which it was sold under this text")
+    description: str = Field(str_length={"min_value": 1}, description="Product text, blanks folded")
+
+    class Table:
+        key = ("stock_code",)
+        sequence = ("described_on",)
+        event_time = "described_on"
+
+
+class Customer(Contract):
+    """Where a customer was, since a day."""
+
+    customer_id: pl.Int64 = Field(pii=True, description="Customer number")
+    seen_on: date = Field(description="Day in London of a sale")
+    country: str = Field(str_length={"min_value": 1}, description="Country of the customer, as booked")
+
+    class Table:
+        key = ("customer_id",)
+        sequence = ("seen_on",)
+        event_time = "seen_on"
+
+
+class Sale(Contract):
+    """One invoice line as a fact, with what was known of its product and its customer on that day."""
+
+    invoice: str = Field(description="Invoice number; C marks a cancellation, A an adjustment")
+    stock_code: str = Field(description="Product or service code")
+    customer_id: pl.Int64 = Field(nullable=True, pii=True, description="Customer number; missing for anonymous sales")
+    sales_date: date = Field(description="Day of the invoice in London")
+    quantity: pl.Int32 = Field(unit="pieces", description="Pieces sold; negative when returned or written off")
+    unit_price: float = Field(ge=0, unit="GBP", description="Price of a piece")
+    revenue_gbp: float = Field(unit="GBP", description="Quantity times price")
+    product: str = Field(nullable=True, description="Text of the product as of that day")
+    country: str = Field(description="Country of the customer as of that day; as booked for anonymous sales")
+
+    class Table:
+        event_time = "sales_date"
+        window = "sales_date"
+        max_quarantined = 0.0
+
+
 class FxRate(Contract):
     """The reference rate of one currency on one day."""
 

@@ -17,6 +17,7 @@ from lakehouse.catalog import Catalog
 from lakehouse.contract import facts
 from lakehouse.lake import Commit, Lake
 from lakehouse.tables import VALID, DerivedTable, Table
+from lakehouse.tombstones import DELETED
 from lakehouse.touched import audit_of
 from lakehouse.windows import Days
 
@@ -88,6 +89,32 @@ def changes(
     held = changed.select(column, *series).drop_nulls(column).unique()
     spans = held.join(ends, on=[column, *series], nulls_equal=True)
     return spans.select(pl.col(column).alias(_FIRST), _UNTIL).unique()
+
+
+def differing(
+    before: pl.LazyFrame, after: pl.LazyFrame, moment: str, key: tuple[str, ...], values: tuple[str, ...]
+) -> pl.LazyFrame:
+    """From when until when a key says something else than it did; without an end where that is still so.
+
+    Args:
+        before: the versions of some keys before a change, tombstones among them.
+        after: the same after it.
+        moment: the day from which a version holds.
+        key: the key of the table.
+        values: what it says; when a version began is not part of that.
+    """
+    said, nothing = pl.struct(DELETED, *values), pl.lit(None)
+    old = before.select(*key, moment, _before=said, _after=nothing)
+    new = after.select(*key, moment, _before=nothing, _after=said)
+    told = (
+        pl.concat([old, new], how="vertical_relaxed")
+        .sort(*key, moment)
+        .with_columns(pl.col("_before", "_after").forward_fill().over(key))
+    )
+    points = told.unique([*key, moment], keep="last", maintain_order=True)
+    ends = points.with_columns(pl.col(moment).shift(-1).over(key).alias(_UNTIL))
+    other = ends.filter(pl.col("_before").ne_missing(pl.col("_after")))
+    return other.select(pl.col(moment).alias(_FIRST), _UNTIL).unique()
 
 
 def questions(

@@ -238,10 +238,11 @@ class Folding:
 
     def _changed(self, before: pl.DataFrame, after: pl.DataFrame) -> dict[str, pl.DataFrame]:
         """When rows hold that are not as they were, for readers that read by date."""
-        begins = (VALID[0],) if self.shape.mode == "history" else ()
-        names = [*polars_schema(self.table.contract), *begins]
-        names += [DELETED] if DELETED in after.columns else []
-        columns = as_of.columns_read(self.making.catalog, self.table)
-        key = (*self.shape.key, *begins)
-        old, new = before.select(names).lazy(), after.select(names).lazy()
-        return {column: as_of.changes(old, new, old.clear(), column, key).collect() for column in columns}
+        shape, columns = self.shape, as_of.columns_read(self.making.catalog, self.table)
+        old, new = (self._as_events(rows).lazy() for rows in (before, after))
+        if shape.mode == "history":
+            spans = as_of.differing(old, new, shape.sequence[0], shape.key, shape.values)
+            return {column: spans.collect() for column in columns if column == VALID[0]}
+        names = [*polars_schema(self.table.contract), DELETED]
+        old, new = old.select(names), new.select(names)
+        return {column: as_of.changes(old, new, old.clear(), column, shape.key).collect() for column in columns}

@@ -4,7 +4,8 @@ import polars as pl
 from polars import LazyFrame, col
 
 from assets.retail import DAILY, MONTHLY, OWNER
-from checks.retail import CustomerFeatures, DailySales, ProductMonth
+from checks.retail import CustomerFeatures, DailySales, ProductMonth, Sale
+from lakehouse.history import join_as_of
 from lakehouse.tables import mart, sql_mart
 
 IS_SALE = ~col("is_cancellation")
@@ -34,6 +35,18 @@ def daily_sales(invoice_lines: LazyFrame, fx_rates: LazyFrame) -> LazyFrame:
         .join_asof(pounds, left_on="sales_date", right_on="rate_date")
         .with_columns(revenue_eur=col("revenue_gbp") / col("gbp_per_eur"))
         .drop("gbp_per_eur", "rate_date", strict=False)
+    )
+
+
+@mart(Sale, partitions=DAILY, as_of={"products": "valid_from", "customers": "valid_from"}, owner=OWNER)
+def sales(invoice_lines: LazyFrame, products: LazyFrame, customers: LazyFrame) -> LazyFrame:
+    """Invoice lines as facts, with the product's text and the customer's country as of the day of the sale."""
+    named = join_as_of(invoice_lines, products, on="stock_code", at="invoice_date", take={"description": "product"})
+    placed = join_as_of(named, customers, on="customer_id", at="invoice_date", take={"country": "known_country"})
+    return placed.with_columns(
+        sales_date="invoice_date",
+        revenue_gbp=col("quantity") * col("unit_price"),
+        country=pl.coalesce("known_country", "country"),
     )
 
 

@@ -5,33 +5,55 @@ from polars import LazyFrame, col
 
 from assets.retail import DAILY, OWNER
 from assets.retail.raw import invoice_lines as raw_lines
-from checks.retail import FxRate, InvoiceLine
+from checks.retail import Customer, FxRate, InvoiceLine, Product
 from lakehouse.rules import cast
 from lakehouse.tables import staged
 
 PRODUCT_CODE = r"^\d{5}[A-Z]{0,2}$"
+LOCAL = col("InvoiceDate").str.to_datetime("%Y-%m-%d %H:%M:%S", strict=False)
+STOCK_CODE = col("StockCode").str.strip_chars().str.to_uppercase()
+DESCRIPTION = col("Description").str.strip_chars().str.replace_all(r"\s+", " ").replace("", None)
+PRICE = col("UnitPrice").cast(pl.Float64, strict=False)
+CUSTOMER_ID = col("CustomerID").str.strip_suffix(".0").cast(pl.Int64, strict=False)
+COUNTRY = col("Country").str.strip_chars()
 
 
 @staged(InvoiceLine, partitions=DAILY, distinct=tuple(raw_lines.columns), owner=OWNER)
 def invoice_lines(raw_invoice_lines: LazyFrame) -> LazyFrame:
     """Typed invoice lines; a line that is repeated in every field as received is superseded."""
-    local = col("InvoiceDate").str.to_datetime("%Y-%m-%d %H:%M:%S", strict=False)
-    in_london = local.dt.replace_time_zone("Europe/London", ambiguous="earliest", non_existent="null")
+    in_london = LOCAL.dt.replace_time_zone("Europe/London", ambiguous="earliest", non_existent="null")
     return cast(
         raw_invoice_lines,
         invoice=col("InvoiceNo").str.strip_chars().str.to_uppercase(),
-        stock_code=col("StockCode").str.strip_chars().str.to_uppercase(),
-        description=col("Description").str.strip_chars().str.replace_all(r"\s+", " ").replace("", None),
+        stock_code=STOCK_CODE,
+        description=DESCRIPTION,
         quantity=col("Quantity").cast(pl.Int32, strict=False),
-        unit_price=col("UnitPrice").cast(pl.Float64, strict=False),
-        customer_id=col("CustomerID").str.strip_suffix(".0").cast(pl.Int64, strict=False),
-        country=col("Country").str.strip_chars(),
+        unit_price=PRICE,
+        customer_id=CUSTOMER_ID,
+        country=COUNTRY,
         invoiced_at=in_london.dt.convert_time_zone("UTC").dt.cast_time_unit("us"),
-        invoice_date=local.dt.date(),
+        invoice_date=LOCAL.dt.date(),
     ).with_columns(
         is_cancellation=col("invoice").str.starts_with("C"),
         is_service=~col("stock_code").str.contains(PRODUCT_CODE),
     )
+
+
+@staged(
+    Product,
+    mode="history",
+    leave_out={"without a text": DESCRIPTION.is_null(), "a remark on stock, at no price": PRICE == 0},
+    owner=OWNER,
+)
+def products(raw_invoice_lines: LazyFrame) -> LazyFrame:
+    """What each product was called, and from when until when; of several texts on a day the last one counts."""
+    return cast(raw_invoice_lines, stock_code=STOCK_CODE, described_on=LOCAL.dt.date(), description=DESCRIPTION)
+
+
+@staged(Customer, mode="history", leave_out={"anonymous": col("CustomerID").is_null()}, owner=OWNER)
+def customers(raw_invoice_lines: LazyFrame) -> LazyFrame:
+    """Where each known customer was, and from when until when; of several countries on a day the last one counts."""
+    return cast(raw_invoice_lines, customer_id=CUSTOMER_ID, seen_on=LOCAL.dt.date(), country=COUNTRY)
 
 
 def rate_cells(raw_fx_rates: LazyFrame) -> LazyFrame:
