@@ -210,6 +210,37 @@ def customers(lines: Iterable[Line]) -> dict[int, Customer]:
     return {key: _customer(group, latest) for key, group in groups.items() if key is not None}
 
 
+def product_texts(lines: Iterable[Line]) -> dict[str, dict[date, str]]:
+    """By stock code the days on which its text changed, with the new text; lines without a price say nothing."""
+    return _changes((line.stock_code, line.invoice_date, line.description) for line in lines if line.price)
+
+
+def customer_countries(lines: Iterable[Line]) -> dict[int, dict[date, str]]:
+    """By customer the days on which the country changed, with the new country."""
+    return _changes((line.customer_id, line.invoice_date, line.country) for line in lines if line.customer_id)
+
+
+def value_on(changes: dict[date, str], day: date) -> str | None:
+    """What was said last, on or before a day."""
+    return next((changes[since] for since in sorted(changes, reverse=True) if since <= day), None)
+
+
+def _changes(said: Iterable[tuple[K, date, str | None]]) -> dict[K, dict[date, str]]:
+    """The last word of each day, where it is another than that of the day before."""
+    last: dict[K, dict[date, str]] = defaultdict(dict)
+    for key, day, value in said:
+        if value is not None:
+            last[key][day] = value
+    return {
+        key: {
+            day: days[day]
+            for before, day in zip([None, *sorted(days)], sorted(days), strict=False)
+            if before is None or days[before] != days[day]
+        }
+        for key, days in last.items()
+    }
+
+
 def anonymous_lines(lines: Iterable[Line]) -> int:
     """How many lines name no customer."""
     return sum(line.customer_id is None for line in lines)
