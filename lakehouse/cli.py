@@ -119,6 +119,8 @@ def audit(app: App, table: str, form: str, limit: int) -> None:
     columns = ["version", "made_at", "mode", "days", "read", "written", "quarantined", "superseded", "filtered", "dead"]
     show([*columns, "sum", "rows", "seconds", "run"], ([*_audit_row(one)] for one in found), form)
     for one in found if form == "table" else ():
+        if one.ties:
+            click.echo(f"version {one.version}: {counted(one.ties, 'event')} lost to another of the same key and time")
         for period, reason in one.held.items():
             click.echo(f"version {one.version} held back {period}: {reason}")
 

@@ -9,11 +9,18 @@ from lakehouse import contract as contracts
 from lakehouse.audit import Audit
 from lakehouse.lake import Lake
 from lakehouse.land import Report
-from lakehouse.tables import DerivedTable, RawTable, Table
+from lakehouse.tables import VALID, DerivedTable, RawTable, Table
 from lakehouse.wording import counted
 
 CONTRACT_CHECK = "rows_keep_the_contract"
 READABLE_CHECK = "every_record_is_readable"
+
+
+_VALID = {
+    "valid_from": "From when on this version holds",
+    "valid_to": "Until before when it holds; missing for the current version",
+    "is_current": "Whether it is the one that holds now",
+}
 
 
 def column_schema(table: Table) -> dg.TableSchema:
@@ -30,6 +37,10 @@ def column_schema(table: Table) -> dg.TableSchema:
                 tags={"pii": ""} if column.pii else None,
             )
             for column in contracts.columns(table.contract)
+        ]
+        + [
+            dg.TableColumn(name, str(table.schema[name]), description=_VALID[name])
+            for name in (VALID if table.mode == "history" else ())
         ]
     )
 

@@ -15,6 +15,9 @@ ASSETS = {
     "marts/daily_sales",
     "marts/product_months",
     "marts/customers",
+    "marts/sales",
+    "staged/customers",
+    "staged/products",
 }
 
 
