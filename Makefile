@@ -55,6 +55,7 @@ format: $(DONE)
 bench: $(DONE)
 	@$(BIN)/python -m bench.publish
 	@$(BIN)/python -m bench.backfill
+	@$(BIN)/python -m bench.keyed
 
 clean-data:
 	@$(PYTHON) -m resources.occupied "$(CURDIR)/data"
