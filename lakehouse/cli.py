@@ -1,28 +1,40 @@
-"""The `lakehouse` command: what Dagster's own command line does not do. It only reads, `demo` aside.
+"""The `lakehouse` command: what Dagster's own command line does not do. It only reads, `demo` and `restore` aside.
 
 Belongs here: arguments. What the answers are is decided in `overview.py` and `sql.py`, how they look in `screen.py`.
 """
 
+import getpass
 import json
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import click
 from rich.console import Console
 from rich.markup import escape
 
-from lakehouse import overview, sql
+from lakehouse import overview, sql, undo_words
 from lakehouse.arrivals import arrivals
 from lakehouse.audit import Audit
 from lakehouse.environment import Environment
-from lakehouse.errors import LakehouseError
+from lakehouse.errors import LakehouseError, SetupError
+from lakehouse.restore import Wish, restore
 from lakehouse.screen import FORMATS, show
+from lakehouse.undo import undoing, version_at
 from lakehouse.wording import counted, flat
 
 _LIMIT = click.IntRange(min=0)
 _FORMATS = click.Choice(FORMATS)
+_TIMES = [
+    "%Y-%m-%dT%H:%M:%S%z",
+    "%Y-%m-%d",
+    "%Y-%m-%dT%H:%M:%S",
+    "%Y-%m-%d %H:%M:%S",
+    "%Y-%m-%dT%H:%M",
+    "%Y-%m-%d %H:%M",
+]
 
 
 class _Group(click.Group):
@@ -169,3 +181,34 @@ def quarantine(app: App, table: str, form: str, limit: int) -> None:
         show(rows.columns if found.total else [], (list(map(flat, row)) for row in rows.iter_rows()), form)
     else:
         show(found.rows.columns, found.rows.iter_rows(), form)
+
+
+@cli.command("restore", short_help="Go back to an earlier version of a table.")
+@click.argument("table")
+@click.option("--version", type=_LIMIT, help="The version to go back to; `lakehouse audit` names them.")
+@click.option("--time", "moment", type=click.DateTime(_TIMES), help="Or the time to go back to, UTC.")
+@click.option("--reason", default="", help="Why; kept in the commit.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.pass_obj
+def run_restore(app: App, table: str, version: int | None, moment: datetime | None, reason: str, yes: bool) -> None:  # noqa: FBT001, PLR0913
+    """Go back to an earlier version of TABLE (`<layer>/<table>`), with the rows that it rejected.
+
+    It says what that undoes, and asks. The next run makes again what is stale then: see docs/runbook.md.
+    """
+    here = app.environment()
+    if (version is None) == (moment is None):
+        raise SetupError("Going back needs a version or a time.\nNext: add --version <number>, or --time <UTC time>.")
+    if moment is not None:
+        version = version_at(here.lake, table, moment if moment.tzinfo else moment.replace(tzinfo=UTC))
+    found = undoing(here, table, version or 0)
+    for line in undo_words.lines(found):
+        click.echo(line)
+    if found.is_nothing:
+        return
+    if not yes and not sys.stdin.isatty():
+        raise SetupError("Nothing was restored: nobody can be asked here.\nNext: add --yes.")
+    if not yes:
+        click.confirm("Go back?", abort=True)
+    made = restore(here, found, Wish(getpass.getuser(), reason))
+    click.echo(f"{table} is at version {made} now, and holds what version {found.version} held.")
+    click.echo("Next: `lakehouse tables` shows what is behind; the next run makes it again (`make demo`, or the UI).")

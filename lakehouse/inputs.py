@@ -170,7 +170,7 @@ def read_inputs(lake: Lake, catalog: Catalog, table: DerivedTable, days: Days | 
     heights = dict(first_rows.group_by(period=period).len().collect(engine="streaming").iter_rows())
     held = set(heights)
     if not held.issuperset(table.partitions.keys(wanted)):
-        held |= speaks_for(lake, table, first_table, wanted, until=until)
+        held |= speaks_for(lake, table, first_table, wanted, held=held, until=until)
     keys = tuple(sorted(key for key in held if key in wanted))
     return (
         Inputs(table, names, versions, ids, frames, wanted, keys, known, cuts, whole, heights=heights) if keys else None

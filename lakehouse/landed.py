@@ -77,10 +77,15 @@ def origin_of(entry: Entry) -> Origin:
 def landed(lake: Lake, table: str) -> Landed:
     """The deliveries that a raw table and its dead letters hold."""
     handle = lake.open(table)
-    rows = _by_digest(_of_table(lake, table, handle) if handle is not None else [])
+    rows = delivered(lake, table, handle) if handle is not None else {}
     dead = _by_digest(DeadLetters(lake, table).finished())
     version = -1 if handle is None else handle.version()
     return Landed(version, {**dead, **rows}, frozenset(dead) - frozenset(rows), registered(lake, table))
+
+
+def delivered(lake: Lake, table: str, handle: DeltaTable) -> dict[str, Origin]:
+    """The origin of each delivery of which a raw table holds rows, at the handle's version, by its hash's start."""
+    return _by_digest(_of_table(lake, table, handle))
 
 
 def _by_digest(pairs: Iterable[tuple[str, datetime]]) -> dict[str, Origin]:

@@ -4,7 +4,7 @@ Belongs here: which commits are in effect after RESTOREs, where the log is too s
 empty because they were made so. Does not belong here: whether what was consumed is still the latest (`staleness.py`).
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -15,9 +15,9 @@ from deltalake import DeltaTable
 from lakehouse import contract_version
 from lakehouse.audit import Audit
 from lakehouse.contract import facts
-from lakehouse.lake import Commit, Lake, scan
-from lakehouse.tables import DerivedTable, Table
-from lakehouse.touched import ALL, audit_of, changes_rows, touched_days
+from lakehouse.lake import Commit, Lake, mark, scan
+from lakehouse.tables import WINDOW, DerivedTable, RawTable, Table
+from lakehouse.touched import ALL, RESTORED, audit_of, changes_rows, touched_days
 from lakehouse.windows import Days
 
 
@@ -28,11 +28,13 @@ class Made:
     Attributes:
         audits: the latest audit of each period that is found in the log; the key is None for the whole table.
         held: the audits that held a period back since then; the same code does not try it again from the same inputs.
+        undone: the periods that the code and the contract declared now had made, when a RESTORE undid it.
         is_whole: whether the log tells of every period that was made after the version asked for.
     """
 
     audits: Mapping[date | None, Audit]
     held: Mapping[date | None, Audit]
+    undone: frozenset[date | None] = frozenset()
     is_whole: bool = True
 
     def consumed(
@@ -53,6 +55,10 @@ class Made:
 
         return {key: of(key) for key in keys}
 
+    def to_make_again(self, table: DerivedTable) -> set[date | None]:
+        """The periods that would be as declared, had no RESTORE undone it."""
+        return set(self.by_other_code(table)) & self.undone - self.held.keys()
+
     def by_other_code(self, table: DerivedTable) -> list[date | None]:
         """The periods that were made by another transform, or held to another contract, than are declared now."""
         return [key for key, audit in self.audits.items() if not is_by(table, audit)]
@@ -64,17 +70,21 @@ def made_by(lake: Lake, table: DerivedTable, *, after: int = -1) -> Made:
     A period that is not found because the log was cleaned up, or restored to a version that it no longer tells of, is
     found again as soon as it was made once more.
     """
-    commits, is_whole = in_effect(lake, table.name, after=after)
+    history = _history(lake, table.name, after=after)
     audits: dict[date | None, Audit] = {}
     held: dict[date | None, Audit] = {}
-    for commit in commits:
-        audit = audit_of(commit)
-        if audit is not None:
-            keys = [None] if table.partitions is None else [k for s in audit.made for k in table.partitions.keys(s)]
-            audits |= dict.fromkeys(keys, audit)
-            held = {key: earlier for key, earlier in held.items() if key not in keys}
-            held |= dict.fromkeys(audit.held if is_by(table, audit) else (), audit)
-    return Made(audits, held, is_whole)
+    for audit in filter(None, map(audit_of, history.effective)):
+        keys = _periods(table, audit)
+        audits |= dict.fromkeys(keys, audit)
+        held = {key: earlier for key, earlier in held.items() if key not in keys}
+        held |= dict.fromkeys(audit.held if is_by(table, audit) else (), audit)
+    undone = (audit for audit in filter(None, map(audit_of, history.undone)) if is_by(table, audit))
+    return Made(audits, held, frozenset(key for audit in undone for key in _periods(table, audit)), history.is_whole)
+
+
+def _periods(table: DerivedTable, audit: Audit) -> list[Any]:
+    """The periods that a commit made; None is the whole table."""
+    return [None] if table.partitions is None else [key for s in audit.made for key in table.partitions.keys(s)]
 
 
 def is_by(table: DerivedTable, audit: Audit) -> bool:
@@ -84,15 +94,33 @@ def is_by(table: DerivedTable, audit: Audit) -> bool:
 
 
 def speaks_for(  # noqa: PLR0913
-    lake: Lake, table: DerivedTable, source: Table, days: Days, *, after: int = -1, until: int | None = None
+    lake: Lake,
+    table: DerivedTable,
+    source: Table,
+    days: Days,
+    *,
+    held: Collection[date] = (),
+    after: int = -1,
+    until: int | None = None,
 ) -> set[date]:
     """The periods of a table for which its first input speaks even where it holds no rows of them.
 
     They are empty because they were made so, and nobody has touched them since. A raw table only has what is
-    delivered, so it speaks for nothing that it does not hold.
+    delivered, so it speaks for nothing that it does not hold, unless a person took it back by `lakehouse restore`.
+
+    Args:
+        lake: where the tables are.
+        table: whose periods.
+        source: its first input.
+        days: the days that are asked about.
+        held: the periods of which the input holds rows.
+        after: the version of the input after which its log is read.
+        until: the version of the input that is read.
     """
-    if not isinstance(source, DerivedTable) or table.partitions is None:
+    if table.partitions is None:
         return set()
+    if isinstance(source, RawTable):
+        return _taken_back(lake, table, source, days, held, until)
     if source.partitions is None:
         return _periods_held(lake, table, days) if is_as_made(lake, source, until=until) else set()
     made: set[date] = set()
@@ -105,6 +133,24 @@ def speaks_for(  # noqa: PLR0913
     return set(table.partitions.keys(made & set(days)))
 
 
+def _taken_back(  # noqa: PLR0913
+    lake: Lake, table: DerivedTable, source: RawTable, days: Days, held: Collection[date], until: int | None
+) -> set[date]:
+    """The periods of which a table still has rows, and of which its raw table was rolled back to none on purpose."""
+    handle = lake.open(source.name)
+    restored = None if handle is None else mark(handle, source.name, RESTORED)
+    if restored is None or table.partitions is None or not (asked := _periods_held(lake, table, days) - set(held)):
+        return set()
+    taken: set[date | None] = set()
+    for commit in lake.log_tail(source.name, after=restored - 1).commits:
+        touched = touched_days(lake, source, commit) if until is None or commit.version <= until else frozenset()
+        if touched is ALL:
+            taken = set()
+            continue
+        taken = taken | touched if RESTORED in commit.info else taken - touched
+    return asked & set(table.partitions.keys(day for day in taken if day is not None))
+
+
 def is_as_made(lake: Lake, source: Table, *, until: int | None = None) -> bool:
     """Whether nobody has touched a derived table since it was made."""
     commits, _ = in_effect(lake, source.name, until=until)
@@ -113,15 +159,34 @@ def is_as_made(lake: Lake, source: Table, *, until: int | None = None) -> bool:
 
 
 def _periods_held(lake: Lake, table: DerivedTable, days: Days) -> set[date]:
-    window, handle = facts(table.contract).window, lake.open(table.name)
-    if handle is None or window is None or table.partitions is None:
-        return set()
-    held = scan(handle).filter(pl.col(window).is_between(days.first, days.last)).select(pl.col(window).unique())
-    return set(table.partitions.keys(held.collect().to_series()))
+    """The periods of which a table or its quarantine holds rows."""
+    window, found = facts(table.contract).window, set()
+    for name, column in ((table.name, window), (table.quarantine, WINDOW)):
+        handle = lake.open(name)
+        if handle is not None and column is not None and column in scan(handle).collect_schema():
+            day = pl.col(column)
+            found |= set(
+                scan(handle).filter(day.is_between(days.first, days.last)).select(day.unique()).collect()[column]
+            )
+    return set(table.partitions.keys(found)) if table.partitions else set()
+
+
+@dataclass(frozen=True)
+class _History:
+    """The commits of a table: those in effect and those that a RESTORE has undone, and whether none is missing."""
+
+    effective: list[Commit]
+    undone: list[Commit]
+    is_whole: bool
 
 
 def in_effect(lake: Lake, table: str, *, after: int = -1, until: int | None = None) -> tuple[list[Commit], bool]:
     """The commits between two versions that no RESTORE has undone, oldest first, and whether none is missing."""
+    history = _history(lake, table, after=after, until=until)
+    return history.effective, history.is_whole
+
+
+def _history(lake: Lake, table: str, *, after: int, until: int | None = None) -> _History:
     log = lake.log_tail(table, after=after)
     found = {commit.version: commit for commit in log.commits}
     latest = max(found, default=log.after)
@@ -134,7 +199,8 @@ def in_effect(lake: Lake, table: str, *, after: int = -1, until: int | None = No
         else:
             effective.append(commit)
             version -= 1
-    return effective[::-1], version == log.after == after
+    undone = [found[one] for one in sorted(found.keys() - {commit.version for commit in effective})]
+    return _History(effective[::-1], undone, version == log.after == after)
 
 
 def _restored_version(info: Mapping[str, Any]) -> int:

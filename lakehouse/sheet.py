@@ -1,6 +1,6 @@
 """Rows on their way into one table, and what the table has to know to take them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, Literal
@@ -70,8 +70,7 @@ class Sheet:
         """Names of the parts of the table that are filled; no two writers fill the same at once."""
         if self.mode == "append" or self.days is None or self.physical is None:
             return {""}
-        size = {"day": 10, "month": 7, "year": 4}[self.physical]
-        return {str(day)[:size] for day in self.days}
+        return places_of(self.physical, self.days)
 
     @property
     def rows_per_group(self) -> int:
@@ -80,3 +79,9 @@ class Sheet:
         if self.mode == "append" or self.days is None or self.physical is None:
             return least
         return min(max(_ROWS_BUFFERED // max(len(self.places), 1), least), most)
+
+
+def places_of(physical: Physical, days: Iterable[object]) -> set[str]:
+    """Names of the parts of a table into which some days fall."""
+    size = {"day": 10, "month": 7, "year": 4}[physical]
+    return {str(day)[:size] for day in days}

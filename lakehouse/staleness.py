@@ -73,7 +73,7 @@ class Planner:
         days = Days(min(changed), table.partitions.end(max(changed)))
         held = self._held(table, first, days)
         if changed - held:
-            held |= speaks_for(self.lake, table, first, days, after=hint.get(first.name, -1))
+            held |= speaks_for(self.lake, table, first, days, held=held, after=hint.get(first.name, -1))
         keys = tuple(sorted(changed & held))
         return Stale(table.name, keys, _joined(held, changed, table.partitions)) if keys else None
 
@@ -105,6 +105,7 @@ class Planner:
                 consumed = made.consumed(name, current, keys, hint.get(name, -1))
                 changed |= self._changed_since(table, parameter, consumed)
         known = table.partitions.until(self.now) if table.partitions else None
+        changed |= made.to_make_again(table)
         return changed if self.since else changed | disturbed(self.lake, table, made.audits, known)
 
     def _made(self, table: DerivedTable) -> tuple[Made, Mapping[str, int]]:

@@ -13,6 +13,9 @@ from lakehouse.contract import facts
 from lakehouse.lake import Commit, Lake
 from lakehouse.tables import EVENT_DATE, DerivedTable, RawTable, Table
 
+RESTORED = "restored"
+"""The key of a commit's metadata under which `lakehouse restore` says who went back, where to, and why."""
+
 ALL = None
 """Stands for every day, where it cannot be told which."""
 

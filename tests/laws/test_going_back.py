@@ -1,0 +1,181 @@
+"""`lakehouse restore`: a table goes back with the rows that it rejected, by one commit that says who and why."""
+
+import os
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from shutil import copytree, rmtree
+
+import pytest
+from support.worlds import NOW, bring_up_to_date, contents, world, write
+from tills import HEADER, lines, raw_sales, rows, sell, take, till, typed, with_sales
+
+from lakehouse.deliveries import DELIVERIES
+from lakehouse.errors import BusyError, SetupError
+from lakehouse.land import land
+from lakehouse.restore import Wish, restore
+from lakehouse.undo import undoing, version_at
+
+ME = Wish("somebody", "a bad file")
+LETTERS, REJECTS = "quarantine/dead_letters", "quarantine/staged_sales"
+
+
+def go_back(here, table, version):
+    return restore(here, undoing(here, table, version), ME)
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory):
+    """A till after three deliveries: new days, lines of an earlier day, rejects, records that cannot be parsed."""
+    folder = tmp_path_factory.mktemp("template")
+    shop = world(folder, till())
+    sell(shop, "a", lines(3, 1, 2, -1), lines(4, 3, first=4), "8,too,short\n")
+    bring_up_to_date(shop)
+    sell(shop, "b", lines(5, 4, 5, first=5), lines(3, 6, first=9), "9,too,short\n")
+    sell(shop, "dead", "10,too,short\n")
+    bring_up_to_date(shop)
+    sell(shop, "c", lines(4, 7, 8, -1, first=11), lines(20, 9, -1, -1, 9, first=20))
+    bring_up_to_date(shop)
+    return folder
+
+
+@pytest.fixture
+def grown(template, tmp_path):
+    """A copy of it."""
+    return world(copytree(template, tmp_path / "grown"), till())
+
+
+def state(here):
+    """Everything but what names a run or a moment."""
+    rejected = {name: rows(here, name) for name in (LETTERS, REJECTS)}
+    origins = sorted(here.lake.scan("raw/sales").select("_source", "_offset").collect().rows())
+    return contents(here), origins, rejected
+
+
+def held_then(here, table, version):
+    return sorted(here.lake.scan(table, version).collect().rows(), key=str)
+
+
+@pytest.mark.parametrize("version", [0, 1, 2])
+@pytest.mark.parametrize("table", ["raw/sales", "staged/sales", "marts/shop_days", "marts/shops"])
+def test_a_table_goes_back_and_the_next_run_makes_the_present_again(grown, table, version):
+    before, then = state(grown), held_then(grown, table, version)
+    if version < grown.lake.version(table):
+        go_back(grown, table, version)
+    assert held_then(grown, table, None) == then
+    bring_up_to_date(grown)
+    assert (state(grown), grown.planner().stale()) == (before, [])
+
+
+def test_rejected_rows_go_back_with_their_table(grown):
+    first = grown.lake.scan(REJECTS, 0).collect().height
+    go_back(grown, "staged/sales", 0)
+    assert (first, grown.lake.scan(REJECTS).collect().height) == (1, 1)
+
+
+def test_dead_letters_go_back_with_their_raw_table_and_those_of_others_stay(grown):
+    write(grown, "shops", "shops.csv", "shop,town\nnorth,A\ntoo,many,fields\n")
+    bring_up_to_date(grown)
+    go_back(grown, "raw/sales", 0)
+    assert sorted(grown.lake.scan(LETTERS).collect()["table"]) == ["raw/sales", "raw/shops"]
+
+
+def test_every_dead_letter_is_counted_once_by_the_commits_in_effect_after_going_back(grown):
+    go_back(grown, "raw/sales", 0)
+    take(grown)
+    letters = grown.lake.scan(LETTERS).collect().height
+    from lakehouse.made import in_effect
+    from lakehouse.touched import audit_of
+
+    effective, _ = in_effect(grown.lake, "raw/sales")
+    assert sum(audit_of(commit).dead for commit in effective) == letters == 3
+
+
+def test_a_bad_file_is_gone_for_good_when_it_is_taken_out_of_landing_first(grown, tmp_path):
+    other = world(tmp_path / "other", till())
+    for name in "ab":
+        copytree_file(grown, other, f"{name}.csv")
+    copytree_file(grown, other, "dead.csv")
+    bring_up_to_date(other)
+    (Path(grown.landing.root) / "sales" / "c.csv").unlink()
+    go_back(grown, "raw/sales", 1)
+    bring_up_to_date(grown)
+    assert state(grown) == state(other)
+
+
+def copytree_file(here, other, name):
+    target = Path(other.landing.root) / "sales" / name
+    target.parent.mkdir(parents=True, exist_ok=True)
+    source = Path(here.landing.root) / "sales" / name
+    target.write_bytes(source.read_bytes())
+    os.utime(target, ns=(source.stat().st_atime_ns, source.stat().st_mtime_ns))
+
+
+def test_the_commit_says_who_went_back_and_why(grown):
+    version = go_back(grown, "raw/sales", 0)
+    (commit,) = grown.lake.log("raw/sales", after=version - 1)
+    assert commit.info["operation"] == "RESTORE"
+    assert commit.info["restored"] == {"version": 0, "by": "somebody", "reason": "a bad file"}
+
+
+def test_it_says_what_it_will_undo(grown):
+    found = undoing(grown, "raw/sales", 0)
+    assert [commit.version for commit in found.undone] == [1, 2]
+    assert (found.rows, found.rejected, found.again, found.lost) == ((14, 4), (3, 1), ("b.csv", "c.csv"), ())
+    assert found.readers == ("staged/sales", "marts/shop_days", "marts/shops")
+
+
+def test_files_that_are_not_in_landing_are_told_to_be_lost(grown):
+    (Path(grown.landing.root) / "sales" / "b.csv").unlink()
+    assert undoing(grown, "raw/sales", 0).lost == ("b.csv",)
+
+
+def test_going_back_can_be_undone_in_the_same_way(grown):
+    before = state(grown)
+    go_back(grown, "raw/sales", 0)
+    found = undoing(grown, "raw/sales", 2)
+    assert ([c.version for c in found.undone], [c.version for c in found.redone]) == ([], [1, 2])
+    restore(grown, found, ME)
+    assert state(grown) == before
+
+
+def test_there_is_nothing_to_go_back_to_twice(grown):
+    go_back(grown, "staged/sales", 0)
+    assert undoing(grown, "staged/sales", 0).is_nothing
+
+
+def test_a_version_is_found_by_its_time(grown):
+    first, second = (commit.info["timestamp"] / 1000 for commit in grown.lake.log("raw/sales")[:2])
+    assert version_at(grown.lake, "raw/sales", datetime.fromtimestamp(second, UTC)) >= 1
+    with pytest.raises(SetupError, match="no version stood at"):
+        version_at(grown.lake, "raw/sales", datetime.fromtimestamp(first, UTC) - timedelta(seconds=2))
+
+
+def test_a_version_that_does_not_exist_is_refused(grown):
+    with pytest.raises(SetupError, match="raw/sales has no version 7; the latest is 2"):
+        undoing(grown, "raw/sales", 7)
+
+
+def test_a_version_that_was_vacuumed_is_refused_and_nothing_changes(grown):
+    grown.lake.open("staged/sales").vacuum(0, enforce_retention_duration=False, dry_run=False)
+    before = grown.lake.version("staged/sales")
+    with pytest.raises(SetupError, match="no longer whole, . of its . files have been vacuumed"):
+        undoing(grown, "staged/sales", 0)
+    assert grown.lake.version("staged/sales") == before
+
+
+def test_a_version_whose_log_was_cleaned_up_is_refused(grown):
+    grown.lake.open("raw/sales").create_checkpoint()
+    for entry in sorted((Path(grown.lake.uri("raw/sales")) / "_delta_log").glob("*.json"))[:-1]:
+        entry.unlink()
+    with pytest.raises(SetupError, match="version 0 is gone, its log has been cleaned up"):
+        undoing(grown, "raw/sales", 0)
+
+
+def test_a_writer_that_was_faster_stops_it(grown):
+    found = undoing(grown, "raw/sales", 0)
+    sell(grown, "d", lines(6, 1, first=40))
+    take(grown)
+    before = state(grown)
+    with pytest.raises(BusyError, match="another writer committed meanwhile"):
+        restore(grown, found, ME)
+    assert state(grown) == before
