@@ -4,7 +4,7 @@ Belongs here: what became of each file, and the rows and dead letters that come 
 the files (`reading.py`), parsing (`sources/delivery.py`) and the commit (`publish.py`).
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from uuid import uuid4
@@ -50,6 +50,7 @@ class Batch:
         reads: the deliveries that are new.
         digests: their origin, by the hash of their bytes.
         repeated: files with the bytes of another delivery, by name.
+        returned: deliveries whose rows are landed, and whose dead letters are not all there any more.
         recorded: the deliveries that the register does not know yet.
         corrections: the earlier origin of landed rows, by the origin that they have.
         refused: files that could not be read, with the reason.
@@ -68,6 +69,7 @@ class Batch:
     reads: list[Read] = field(default_factory=list)
     digests: dict[str, Origin] = field(default_factory=dict)
     repeated: dict[str, str] = field(default_factory=dict)
+    returned: list[Read] = field(default_factory=list)
     recorded: list[dict[str, object]] = field(default_factory=list)
     corrections: dict[str, dict[str, object]] = field(default_factory=dict)
     refused: dict[str, str] = field(default_factory=dict)
@@ -78,7 +80,7 @@ class Batch:
     uncounted_dead: int = 0
     dead_version: int = -1
 
-    def record(self, entry: Entry, source: str, outcome: str, same_bytes_as: str | None = None) -> None:
+    def record(self, entry: Entry, source: str, outcome: str, dead: int, same_bytes_as: str | None = None) -> None:
         """Keep for the register what came of a delivery."""
         self.recorded.append(
             {
@@ -86,6 +88,7 @@ class Batch:
                 "outcome": outcome,
                 "same_bytes_as": same_bytes_as,
                 "size": entry.size,
+                "dead": dead,
                 "_source": source,
                 "_modified_at": entry.modified_at,
                 "_batch_id": self.id,
@@ -154,16 +157,28 @@ class Batch:
             description=self.raw.description,
             comments=_ORIGIN_COMMENTS,
         )
-        dead = Sheet(
+        return rows, self._letters(self._dead())
+
+    def returning(self, standing: Callable[[str], pl.Series]) -> Sheet:
+        """The dead letters of landed files that are not there any more, by what `standing` says of an origin."""
+        offset = pl.col("_offset")
+        frames = []
+        for read in self.returned:
+            there = standing(read.source)
+            is_there = offset.is_in(there.implode()) | (offset.is_null() & pl.lit(there.has_nulls()))
+            frames.append(self._dead_of(read).filter(~is_there.fill_null(False)))
+        return self._letters(pl.concat(frames))
+
+    def _letters(self, rows: pl.LazyFrame) -> Sheet:
+        return Sheet(
             DEAD_LETTERS,
-            self._dead(),
+            rows,
             "append",
             based_on=self.dead_version,
             description="Records that could not be parsed, byte for byte.",
             comments=COMMENTS,
             hidden=frozenset({"payload", "reason", "place"}),
         )
-        return rows, dead
 
     def _rows(self) -> pl.LazyFrame:
         frames = [self._brought(read) for read in self.reads if read.delivery.rows_count]
@@ -185,6 +200,16 @@ class Batch:
 
     def _dead(self) -> pl.LazyFrame:
         frames = [
+            self._dead_of(read)
+            for read in self.reads
+            if read.delivery.dead_count and read.source not in self.known_dead
+        ]
+        unreadable = [{**row, "_batch_id": self.id, "_ingested_at": self.started} for row in self._new_unreadable()]
+        return pl.concat([*frames, pl.LazyFrame(unreadable, schema=SCHEMA)])
+
+    def _dead_of(self, read: Read) -> pl.LazyFrame:
+        """The dead letters of a delivery."""
+        return (
             pl.scan_parquet(str(read.delivery.dead), hive_partitioning=False)
             .with_columns(
                 pl.lit(self.raw.name).alias("table"),
@@ -193,11 +218,7 @@ class Batch:
                 *self._origin(read),
             )
             .select(SCHEMA.names())
-            for read in self.reads
-            if read.delivery.dead_count and read.source not in self.known_dead
-        ]
-        unreadable = [{**row, "_batch_id": self.id, "_ingested_at": self.started} for row in self._new_unreadable()]
-        return pl.concat([*frames, pl.LazyFrame(unreadable, schema=SCHEMA)])
+        )
 
     def _kept_at(self, read: Read) -> str | None:
         return kept_path(self.raw, read.source) if read.delivery.is_cut else None

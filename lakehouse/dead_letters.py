@@ -56,10 +56,15 @@ class DeadLetters:
             return pl.LazyFrame(schema=SCHEMA)
         return self.lake.scan(DEAD_LETTERS).filter(pl.col("table") == self.table)
 
-    def finished(self) -> list[tuple[str, datetime]]:
-        """Origin and time of the files of which nothing but dead letters is left."""
-        rows = self._rows().filter(pl.col("landed_rows") == 0).select("_source", "_modified_at").unique()
-        return list(rows.collect().iter_rows())
+    def files(self) -> list[tuple[str, datetime, int, int]]:
+        """Each file that has any: its origin and time, how many of its rows landed, and how many letters it has."""
+        landed = pl.col("landed_rows").min()
+        return list(self._rows().group_by("_source", "_modified_at").agg(landed, pl.len()).collect().iter_rows())
+
+    def offsets(self, source: str) -> pl.Series:
+        """The records of a file whose dead letters are there; null stands for the file as a whole."""
+        same = pl.col("_source").str.split("#").list.last() == _identity(source)
+        return self._rows().filter(same).select("_offset").collect().to_series()
 
     def known(self, sources: Iterable[str]) -> frozenset[str]:
         """Those of some files whose dead letters are there already: the same bytes, or the same unreadable file."""

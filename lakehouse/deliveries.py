@@ -7,6 +7,7 @@ register is safe to lose: its files are read once more.
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, field
 
 import polars as pl
 
@@ -27,6 +28,7 @@ SCHEMA = pl.Schema(
         "outcome": pl.String(),
         "same_bytes_as": pl.String(),
         "size": pl.Int64(),
+        "dead": pl.Int64(),
         **{name: dtype for name, dtype in ORIGIN.items() if name != "_offset"},
     }
 )
@@ -35,6 +37,7 @@ _COMMENTS = {
     "outcome": "landed; dead, when it holds nothing but dead letters; repeated, when its bytes had been landed already",
     "same_bytes_as": "The origin of the rows with the same bytes, when this file was read",
     "size": "Bytes of the file",
+    "dead": "How many dead letters it has",
     "_source": "The delivered file and the start of the hash of its bytes",
     "_modified_at": "When the file was written",
     "_batch_id": "The batch in which it was read",
@@ -43,15 +46,37 @@ _COMMENTS = {
 _MOST_FILES = 32  # so many small files are read at each look; then they become one
 
 
-def registered(lake: Lake, table: str) -> dict[Entry, str]:
-    """The start of the hash of each file that was read for a raw table."""
+@dataclass(frozen=True)
+class Register:
+    """What the register says of the files of a raw table.
+
+    Attributes:
+        digests: the start of the hash of each file that was read.
+        dead: how many dead letters these bytes have, by that start; where the register knows it.
+    """
+
+    digests: Mapping[Entry, str] = field(default_factory=dict)
+    dead: Mapping[str, int] = field(default_factory=dict)
+
+
+def registered(lake: Lake, table: str) -> Register:
+    """What is known of each file that was read for a raw table."""
     handle = lake.open(DELIVERIES)
     if handle is None:
-        return {}
-    rows = scan(handle).filter(pl.col("table") == table).sort("_ingested_at")
-    found = rows.select("_source", "_modified_at", "size").collect().iter_rows()
-    named = ((source.rpartition("#"), moment, size) for source, moment, size in found)
-    return {Entry(name, moment, size): digest for (name, _, digest), moment, size in named}
+        return Register()
+    rows = _widened(scan(handle)).filter(pl.col("table") == table).sort("_ingested_at")
+    found = rows.select("_source", "_modified_at", "size", "dead").collect().iter_rows()
+    named = [(source.rpartition("#"), moment, size, dead) for source, moment, size, dead in found]
+    return Register(
+        {Entry(name, moment, size): digest for (name, _, digest), moment, size, _ in named},
+        {digest: dead for (_, _, digest), _, _, dead in named if dead is not None},
+    )
+
+
+def _widened(rows: pl.LazyFrame) -> pl.LazyFrame:
+    """The rows of a register, null in columns that an earlier version of this software did not write."""
+    standing = rows.collect_schema()
+    return rows.select(pl.col(n) if n in standing else pl.lit(None, t).alias(n) for n, t in SCHEMA.items())
 
 
 def open_letters(lake: Lake) -> dict[str, int]:
@@ -83,7 +108,7 @@ def register(lake: Lake, deliveries: Sequence[Mapping[str, object]], provenance:
 def _published(lake: Lake, new: pl.LazyFrame, provenance: Provenance) -> Audit:
     handle = lake.open(DELIVERIES)
     is_scattered = handle is not None and files(handle).height >= _MOST_FILES
-    rows = pl.concat([scan(handle).select(SCHEMA.names()), new]) if handle is not None and is_scattered else new
+    rows = pl.concat([_widened(scan(handle)), new]) if handle is not None and is_scattered else new
     read = int(rows.select(pl.len()).collect().item())
     sheet = Sheet(
         DELIVERIES,

@@ -15,6 +15,7 @@ import polars as pl
 
 from lakehouse.audit import Audit, Provenance
 from lakehouse.batch import Batch
+from lakehouse.dead_letters import DEAD_LETTERS, DeadLetters
 from lakehouse.deliveries import register
 from lakehouse.errors import DataError, LawError, SetupError
 from lakehouse.faults import reached
@@ -174,6 +175,7 @@ def _attempt(  # noqa: PLR0913
         batch = collect(lake, landing, raw, fresh, known, Path(spool), advance)
         reached("land: files read")
         provenance = Provenance(run_id=run_id, batch_id=batch.id)
+        _put_back(lake, batch, provenance)
         if not batch.has_news:
             register(lake, batch.recorded, provenance)
             return batch, None
@@ -204,3 +206,18 @@ def _attempt(  # noqa: PLR0913
         reached("land: published")
         register(lake, batch.recorded, provenance)
         return batch, audit
+
+
+def _put_back(lake: Lake, batch: Batch, provenance: Provenance) -> None:
+    """Dead letters that were lost while the rows of their file are landed; a raw commit has counted them before."""
+    if not batch.returned:
+        return
+    sheet = batch.returning(DeadLetters(lake, batch.raw.name).offsets)
+
+    def account(findings: Findings) -> Audit:
+        note = f"dead letters of {batch.raw.name} that were there before: {findings.rows:,}"
+        return Audit(DEAD_LETTERS, "append", findings.rows, findings.rows, notes=(note,), provenance=provenance)
+
+    audit = publish(lake, sheet, account)
+    batch.dead_version = batch.dead_version if audit.version is None else audit.version
+    batch.standing_dead += audit.rows

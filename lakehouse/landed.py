@@ -6,7 +6,7 @@ Bytes that are delivered several times are one delivery: the one that was writte
 Which bytes a file in landing has is told by the register of deliveries.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
@@ -43,17 +43,19 @@ class Landed:
         by_digest: the origin of each delivery, by the start of its hash.
         rowless: those of them of which nothing but dead letters is left.
         registered: the start of the hash of each file that was read, landed or not.
+        lacking: those of the deliveries with rows whose dead letters are not all there, though they had been.
     """
 
     version: int
     by_digest: dict[str, Origin]
     rowless: frozenset[str]
-    registered: dict[Entry, str]
+    registered: Mapping[Entry, str]
+    lacking: frozenset[str] = frozenset()
 
     def holds(self, entry: Entry) -> bool:
         """Whether an entry would change nothing, as far as can be told by its name, time and size."""
         digest = self.registered.get(entry)
-        landed = None if digest is None else self.by_digest.get(digest)
+        landed = None if digest is None or digest in self.lacking else self.by_digest.get(digest)
         return landed is not None and (landed <= origin_of(entry) or digest in self.rowless)
 
     def is_registered(self, entry: Entry, digest: str) -> bool:
@@ -63,6 +65,10 @@ class Landed:
     def twin(self, digest: str) -> Origin | None:
         """The delivery with the same bytes, if there is one."""
         return self.by_digest.get(digest[:_DIGITS])
+
+    def lacks_letters(self, digest: str) -> bool:
+        """Whether dead letters of these bytes were there and are not any more."""
+        return digest[:_DIGITS] in self.lacking
 
     def is_rowless(self, digest: str) -> bool:
         """Whether of these bytes nothing but dead letters is left."""
@@ -78,9 +84,13 @@ def landed(lake: Lake, table: str) -> Landed:
     """The deliveries that a raw table and its dead letters hold."""
     handle = lake.open(table)
     rows = delivered(lake, table, handle) if handle is not None else {}
-    dead = _by_digest(DeadLetters(lake, table).finished())
+    letters, register = DeadLetters(lake, table).files(), registered(lake, table)
+    dead = _by_digest((source, moment) for source, moment, landed_rows, _ in letters if not landed_rows)
+    there = {source.rpartition("#")[2]: count for source, _, _, count in letters}
+    lacking = {digest for digest, count in register.dead.items() if digest in rows and there.get(digest, 0) < count}
     version = -1 if handle is None else handle.version()
-    return Landed(version, {**dead, **rows}, frozenset(dead) - frozenset(rows), registered(lake, table))
+    rowless = frozenset(dead) - frozenset(rows)
+    return Landed(version, {**dead, **rows}, rowless, register.digests, frozenset(lacking))
 
 
 def delivered(lake: Lake, table: str, handle: DeltaTable) -> dict[str, Origin]:

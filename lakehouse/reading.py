@@ -89,12 +89,14 @@ def _take(batch: Batch, lake: Lake, entry: Entry, delivery: Delivery, known: Lan
     source = source_of(entry.name, delivery.digest)
     if (twin := batch.digests.get(delivery.digest) or known.twin(delivery.digest)) is not None:
         _repeat(batch, entry, delivery, twin, known)
+        if known.lacks_letters(delivery.digest) and delivery.digest not in batch.digests:
+            _return(batch, lake, entry, delivery, twin)
         return
     fitted, renamed = batch.columns.fit(delivery)
     batch.reads.append(Read(entry, fitted, source, renamed))
     batch.digests[delivery.digest] = origin_of(entry)
     if not known.is_registered(entry, delivery.digest):
-        batch.record(entry, source, "landed" if fitted.rows_count else "dead")
+        batch.record(entry, source, "landed" if fitted.rows_count else "dead", fitted.dead_count)
     if fitted.refused is not None:
         batch.refused[entry.name] = fitted.refused
     if fitted.is_cut:
@@ -104,10 +106,11 @@ def _take(batch: Batch, lake: Lake, entry: Entry, delivery: Delivery, known: Lan
 def _repeat(batch: Batch, entry: Entry, delivery: Delivery, twin: Origin, known: Landed) -> None:
     """The bytes are there already; if this file was written before the one that they came with, they are its."""
     landed, is_itself = source_of(twin.name, delivery.digest), origin_of(entry) == twin
-    if not known.is_registered(entry, delivery.digest):
+    if not known.is_registered(entry, delivery.digest) or known.lacks_letters(delivery.digest):
         itself = "dead" if known.is_rowless(delivery.digest) else "landed"
         source = source_of(entry.name, delivery.digest)
-        batch.record(entry, source, itself if is_itself else "repeated", None if is_itself else landed)
+        outcome, twin_source = (itself, None) if is_itself else ("repeated", landed)
+        batch.record(entry, source, outcome, delivery.dead_count, twin_source)
     if is_itself:
         return
     batch.repeated[entry.name] = landed
@@ -117,6 +120,15 @@ def _repeat(batch: Batch, entry: Entry, delivery: Delivery, twin: Origin, known:
             "_modified_at": entry.modified_at,
         }
         batch.digests[delivery.digest] = origin_of(entry)
+
+
+def _return(batch: Batch, lake: Lake, entry: Entry, delivery: Delivery, twin: Origin) -> None:
+    """The rows of these bytes are landed, and dead letters of them were lost: they come back under the same origin."""
+    source = source_of(twin.name, delivery.digest)
+    batch.digests[delivery.digest] = twin
+    batch.returned.append(Read(replace(entry, name=twin.name, modified_at=twin.modified_at), delivery, source, {}))
+    if delivery.is_cut:
+        obstore.put(lake.store, kept_path(batch.raw, source), delivery.received)
 
 
 def _unreadable(batch: Batch, entry: Entry, problem: str) -> None:

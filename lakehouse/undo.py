@@ -236,7 +236,7 @@ def _files(
     """The files whose rows go: those that lie in landing, and those that do not."""
     gone, kept = delivered(here.lake, table.name, now), delivered(here.lake, table.name, then)
     names = {digest: origin.name for digest, origin in gone.items() if digest not in kept}
-    known = registered(here.lake, table.name)
+    known = registered(here.lake, table.name).digests
     try:
         lying = {known[entry] for entry in here.landing.entries(table.landing) if entry in known}
     except (SetupError, BusyError):

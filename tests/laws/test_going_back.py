@@ -1,18 +1,25 @@
 """`lakehouse restore`: a table goes back with the rows that it rejected, by one commit that says who and why."""
 
 import os
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from shutil import copytree, rmtree
+from shutil import copytree
 
 import pytest
-from support.worlds import NOW, bring_up_to_date, contents, world, write
-from tills import HEADER, lines, raw_sales, rows, sell, take, till, typed, with_sales
+from polars import col
+from support.worlds import bring_up_to_date, contents, world, write
+from test_kills import RESTORE
+from tills import june, lines, redo, rows, sell, take, till, typed, with_sales
 
-from lakehouse.deliveries import DELIVERIES
+from lakehouse import make
 from lakehouse.errors import BusyError, SetupError
-from lakehouse.land import land
+from lakehouse.faults import KILL_AT
+from lakehouse.made import in_effect
+from lakehouse.publish import publish
 from lakehouse.restore import Wish, restore
+from lakehouse.touched import audit_of
 from lakehouse.undo import undoing, version_at
 
 ME = Wish("somebody", "a bad file")
@@ -83,9 +90,6 @@ def test_every_dead_letter_is_counted_once_by_the_commits_in_effect_after_going_
     go_back(grown, "raw/sales", 0)
     take(grown)
     letters = grown.lake.scan(LETTERS).collect().height
-    from lakehouse.made import in_effect
-    from lakehouse.touched import audit_of
-
     effective, _ = in_effect(grown.lake, "raw/sales")
     assert sum(audit_of(commit).dead for commit in effective) == letters == 3
 
@@ -158,7 +162,7 @@ def test_a_version_that_does_not_exist_is_refused(grown):
 def test_a_version_that_was_vacuumed_is_refused_and_nothing_changes(grown):
     grown.lake.open("staged/sales").vacuum(0, enforce_retention_duration=False, dry_run=False)
     before = grown.lake.version("staged/sales")
-    with pytest.raises(SetupError, match="no longer whole, . of its . files have been vacuumed"):
+    with pytest.raises(SetupError, match=r"no longer whole, \d of its \d files have been vacuumed"):
         undoing(grown, "staged/sales", 0)
     assert grown.lake.version("staged/sales") == before
 
@@ -179,3 +183,69 @@ def test_a_writer_that_was_faster_stops_it(grown):
     with pytest.raises(BusyError, match="another writer committed meanwhile"):
         restore(grown, found, ME)
     assert state(grown) == before
+
+
+def test_a_writer_that_began_before_starts_anew(grown, monkeypatch):
+    """The rows of a day that was empty when it was read must not come beside those that came back."""
+    go_back(grown, "staged/sales", 0)
+    before, published = contents(grown), []
+
+    def interrupted(*arguments, **asked):
+        if not published:
+            published.append(go_back(grown, "staged/sales", 2))
+        return publish(*arguments, **asked)
+
+    monkeypatch.setattr(make, "publish", interrupted)
+    redo(grown, "staged/sales")
+    assert grown.lake.scan("staged/sales").collect().height == 10
+    assert contents(grown) != before
+
+
+def doubled(raw_sales):
+    return typed(raw_sales).with_columns(amount=col("amount") * 2)
+
+
+def test_rows_of_other_code_are_made_again_when_it_is_not_put_back(tmp_path):
+    now, then = (world(tmp_path, with_sales(transform)) for transform in (typed, doubled))
+    sell(then, "a", lines(3, 1, 2))
+    bring_up_to_date(then)
+    redo(now, "staged/sales")
+    go_back(now, "staged/sales", 0)
+    assert [part.keys for part in now.planner().stale()] == [(june(3),)]
+    assert then.planner().stale() == []
+    bring_up_to_date(now)
+    assert [row[3] for row in rows(now, "staged/sales")] == [1.0, 2.0]
+
+
+KILLED = """
+import sys
+from pathlib import Path
+from lakehouse.publish import publish
+from lakehouse.restore import Wish, restore
+from lakehouse.undo import undoing
+from support.worlds import world
+from tills import till
+here = world(Path(sys.argv[1]), till())
+restore(here, undoing(here, sys.argv[2], 0), Wish("somebody"))
+"""
+
+
+def killed(folder, table, point):
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), KILL_AT: point}
+    return subprocess.run([sys.executable, "-c", KILLED, folder, table], env=environment, check=False).returncode
+
+
+@pytest.mark.parametrize("is_asked_again", [True, False])
+@pytest.mark.parametrize("point", RESTORE)
+@pytest.mark.parametrize("table", ["raw/sales", "staged/sales"])
+def test_a_restore_that_is_killed_is_healed_or_ended(grown, tmp_path, table, point, is_asked_again):
+    before, then = state(grown), held_then(grown, table, 0)
+    assert killed(tmp_path / "grown", table, point) == -9
+    if is_asked_again:
+        found = undoing(grown, table, 0)
+        assert found.is_nothing == (point == RESTORE[1])
+        if not found.is_nothing:
+            restore(grown, found, ME)
+        assert held_then(grown, table, None) == then
+    bring_up_to_date(grown)
+    assert (state(grown), grown.planner().stale()) == (before, [])

@@ -103,16 +103,7 @@ def test_a_table_that_was_deleted_is_made_again(grown):
     assert contents(grown) == before
 
 
-@pytest.mark.parametrize(
-    "table",
-    [
-        "quarantine/staged_sales",
-        pytest.param(
-            "quarantine/dead_letters",
-            marks=pytest.mark.xfail(strict=True, reason="a file whose rows are landed is not read again"),
-        ),
-    ],
-)
+@pytest.mark.parametrize("table", ["quarantine/staged_sales", "quarantine/dead_letters"])
 @pytest.mark.parametrize("rolled_back", [True, False])
 def test_rejected_rows_that_are_rolled_back_or_deleted_come_back(shop, table, rolled_back):
     for day in (3, 4):
