@@ -77,6 +77,11 @@ def undoing(here: Environment, name: str, version: int) -> Undoing:
     Raises:
         SetupError: the table or the version does not exist, or is no longer whole.
     """
+    if name.startswith("quarantine/"):
+        raise SetupError(
+            f"{name} goes back with the table whose rows it holds.\n"
+            "Next: restore that one; or let the next run bring this one into order."
+        )
     table, lake = here.catalog[name], here.lake
     handle = _open(lake, name)
     then = _open_then(lake, name, version, handle.version())

@@ -220,7 +220,6 @@ def test_rows_of_other_code_are_made_again_when_it_is_not_put_back(tmp_path):
 KILLED = """
 import sys
 from pathlib import Path
-from lakehouse.publish import publish
 from lakehouse.restore import Wish, restore
 from lakehouse.undo import undoing
 from support.worlds import world
