@@ -25,6 +25,7 @@ from lakehouse.publish import Findings, publish
 from lakehouse.reading import collect
 from lakehouse.redaction import redacted
 from lakehouse.retry import retrying
+from lakehouse.room import room
 from lakehouse.sources.landing import Entry, Landing
 from lakehouse.tables import RawTable
 
@@ -172,7 +173,8 @@ def _attempt(  # noqa: PLR0913
     known = landed(lake, raw.name)
     with tempfile.TemporaryDirectory(prefix="lakehouse-") as spool:
         fresh = [entry for entry in entries if not known.holds(entry)]
-        batch = collect(lake, landing, raw, fresh, known, Path(spool), advance)
+        with room(lake.root):
+            batch = collect(lake, landing, raw, fresh, known, Path(spool), advance)
         reached("land: files read")
         provenance = Provenance(run_id=run_id, batch_id=batch.id)
         _put_back(lake, batch, provenance)

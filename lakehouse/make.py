@@ -24,6 +24,7 @@ from lakehouse.keyed import take
 from lakehouse.lake import Lake
 from lakehouse.publish import publish
 from lakehouse.retry import retrying
+from lakehouse.room import room
 from lakehouse.sheet import Sheet
 from lakehouse.tables import LINEAGE, WINDOW, DerivedTable
 from lakehouse.transforming import Making, judge_rows, told_clearly
@@ -90,7 +91,7 @@ def _publish(
     """Judge and publish the periods of some inputs; `held` are those that an earlier verdict held back."""
     table = making.table
     provenance = Provenance(making.run_id, table.code_version, version(table.contract), inputs.versions, ids=inputs.ids)
-    with tempfile.TemporaryDirectory(prefix="lakehouse-") as spool, told_clearly(table, inputs):
+    with tempfile.TemporaryDirectory(prefix="lakehouse-") as spool, told_clearly(table, inputs), room(making.lake.root):
         judged = judge_rows(making, inputs, provenance, Path(spool))
         untouched = tuple(day for day in _untouched(making.lake, table, inputs) if day not in (held or {}))
         account = Account(

@@ -52,16 +52,16 @@ class TableState:
 
 
 def tables(here: Environment, now: datetime | None = None, arrived: Arrivals | None = None) -> list[TableState]:
-    """Every table of the lake, layer by layer, and the raw tables for which files wait."""
+    """Every table of the lake, layer by layer, and those that are not there yet and will be with the next run."""
     moment = now or datetime.now(UTC)
     stale = {part.table: part for part in here.planner().stale()}
     dead = open_letters(here.lake)
     waiting = arrived or arrivals(here)
     known = here.lake.tables()
-    new = [raw.name for raw in here.catalog.raw() if raw.name not in known and waiting.words(raw.name)]
+    new = [name for name in here.catalog.tables if name not in known and (name in stale or waiting.words(name))]
     samples = of_samples(here)
     states = [_aged(here.catalog, _state(here, name, stale, dead), moment, samples) for name in known]
-    states += [TableState(name, 0, 0, 0, None, None, "", "") for name in new]
+    states += [TableState(name, 0, 0, 0, None, None, "", "never made" if name in stale else "") for name in new]
     return sorted(
         (_expecting(state, waiting) for state in states), key=lambda state: not state.table.startswith("raw/")
     )

@@ -17,6 +17,7 @@ from lakehouse.audit import METADATA, Audit, Provenance
 from lakehouse.draft import Draft
 from lakehouse.faults import reached
 from lakehouse.lake import Lake
+from lakehouse.room import room
 from lakehouse.sheet import Sheet
 
 PUBLISHED_WITH = "published_with"
@@ -65,12 +66,13 @@ def publish(
         The audit as it was stored, with the version that now carries it.
 
     Raises:
-        SetupError: the columns of a table changed, and rows would stay that do not have them; nothing was published.
+        SetupError: the columns of a table changed, and rows would stay that do not have them, or the disk is full;
+            nothing was published.
         BusyError: another writer was faster; nothing was published.
         LawError: the books do not balance; nothing was published.
     """
     started, asked = time.monotonic(), dict(questions or {})
-    with ExitStack() as undo:
+    with ExitStack() as undo, room(lake.root):
         drafts = [Draft(lake, wanted) for wanted in (sheet, rejects) if wanted is not None]
         for draft in drafts:
             draft.prove()
