@@ -135,6 +135,8 @@ def audit(app: App, table: str, form: str, limit: int) -> None:
             click.echo(f"version {one.version}: {counted(one.ties, 'event')} lost to another of the same key and time")
         for period, reason in one.held.items():
             click.echo(f"version {one.version} held back {period}: {reason}")
+    for line in undo_words.restores(app.environment().lake, table) if form == "table" else ():
+        click.echo(line)
 
 
 def _as_json(one: Audit) -> dict[str, Any]:

@@ -37,7 +37,7 @@ class Undoing:
         redone: commits that an earlier restore undid, and that will be in effect again.
         is_whole: whether the log still tells of every commit between the two.
         rows: the rows of the table, now and then.
-        rejects: the table that holds its rejected rows or dead letters; None if there is none.
+        rejects: the table that holds its rejected rows or dead letters; None if it has not changed since.
         rejects_version: the version of it that belongs to the version of the table, -1 for none; None where that is
             not known or gone: then it stays as it is.
         rejected: the rows in it that are this table's, now and then.
@@ -99,7 +99,7 @@ def undoing(here: Environment, name: str, version: int) -> Undoing:
         tuple(commit for commit in then_in_effect if commit.version not in versions[0]),
         is_whole and was_whole,
         (_height(handle), _height(then)),
-        rejects if lake.open(rejects) is not None else None,
+        rejects if lake.version(rejects) not in (None, rejects_version) else None,
         rejects_version,
         _rejected(lake, table, rejects, rejects_version),
         again,

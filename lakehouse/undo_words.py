@@ -4,8 +4,8 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from lakehouse.audit import total
-from lakehouse.lake import Commit
-from lakehouse.touched import audit_of
+from lakehouse.lake import Commit, Lake
+from lakehouse.touched import RESTORED, audit_of
 from lakehouse.undo import Undoing, committed_at, days_of
 from lakehouse.wording import counted, flat
 
@@ -37,6 +37,17 @@ def lines(found: Undoing) -> Iterator[str]:
         yield f"  made from it, and so from what it holds then: {', '.join(found.readers)}"
     yield "The next run makes again what is stale then. An old state stays only if its cause is taken away first:"
     yield "the bad file out of landing, or the code put back (docs/runbook.md, Restore)."
+
+
+def restores(lake: Lake, name: str) -> Iterator[str]:
+    """Each restore that the log of a table holds, in a line: what it went back to, who asked, and why."""
+    for commit in lake.log_left(name):
+        if commit.info.get("operation") == "RESTORE":
+            told = commit.info.get(RESTORED)
+            where = (told or commit.info.get("operationParameters") or {}).get("version", "an earlier version")
+            who = f"by {told['by']}" if told else "by another program"
+            why = f": {told['reason']}" if told and told["reason"] else ""
+            yield f"version {commit.version} went back to version {where}, {who}{why}"
 
 
 def _commits(commits: Sequence[Commit]) -> Iterator[str]:

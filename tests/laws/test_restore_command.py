@@ -1,5 +1,6 @@
 """`lakehouse restore`: what it says before it goes back, when it asks, and how it refuses."""
 
+import getpass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -22,9 +23,9 @@ def here(tmp_path):
     return shop
 
 
-def run(here, *arguments):
+def run(here, *arguments, command="restore"):
     app = cli.App(lambda: here, lambda: click.echo(""), lambda _: [])
-    return CliRunner().invoke(cli.cli, ["restore", *arguments], obj=app, catch_exceptions=False)
+    return CliRunner().invoke(cli.cli, [command, *arguments], obj=app, catch_exceptions=False)
 
 
 def test_it_tells_what_it_undoes_and_does_it_with_yes(here):
@@ -72,3 +73,11 @@ def test_a_table_that_nobody_declares_is_refused(here):
 
 def test_a_table_of_quarantine_goes_back_with_its_own(here):
     assert "goes back with the table" in run(here, "quarantine/dead_letters", "--version", "0").stderr
+
+
+def test_the_audits_of_a_table_tell_of_its_restores(here):
+    run(here, "raw/sales", "--version", "0", "--yes", "--reason", "b was wrong")
+    here.lake.open("raw/sales").restore(1)
+    told = run(here, "raw/sales", command="audit").stdout.splitlines()[-2:]
+    assert told[0].endswith("version 2 went back to version 0, by root: b was wrong".replace("root", getpass.getuser()))
+    assert told[1] == "version 3 went back to version 1, by another program"

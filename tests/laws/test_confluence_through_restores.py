@@ -1,0 +1,62 @@
+"""Law 3 with compactions and restores between deliveries that come in any order, batching and repetition."""
+
+from random import Random
+
+import pytest
+from support.worlds import bring_up_to_date, contents, world
+from tills import lines, rows, sell, till
+
+from lakehouse.restore import Wish, restore
+from lakehouse.undo import undoing
+
+FILES = {str(n): lines(3 + n % 4, n, 10 + n, *([-1] if n % 3 == 0 else []), first=10 * n) for n in range(1, 7)}
+FILES["late"] = lines(3, 5, first=90) + "91,never,north,2\n"
+FILES["dead"] = f"{lines(4, 6, first=95)}96,too,short\n"
+REJECTED = ("quarantine/staged_sales", "quarantine/dead_letters")
+
+
+def disturb(here, random):
+    """Compact a table, or roll one back: by delta-rs alone or by `lakehouse restore`."""
+    table = random.choice([name for name in here.lake.tables() if name != "quarantine/deliveries"])
+    handle, kind = here.lake.open(table), random.choice(["compact", "plainly", "restore"])
+    version = random.randrange(handle.version()) if handle.version() else None
+    if kind == "compact":
+        handle.optimize.compact()
+    elif version is None:
+        return
+    elif kind == "plainly" or table in REJECTED:
+        handle.restore(version)
+    elif not (found := undoing(here, table, version)).is_nothing:
+        restore(here, found, Wish("somebody"))
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    here = world(tmp_path_factory.mktemp("undisturbed"), till())
+    for name, text in FILES.items():
+        sell(here, name, text)
+    bring_up_to_date(here)
+    return here
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_deliveries_in_any_order_between_restores_and_compactions_end_in_the_same_content(shop, undisturbed, seed):
+    random = Random(seed)
+    names = [*FILES, *random.sample([*FILES], 2)]
+    random.shuffle(names)
+    for number, name in enumerate(names):
+        sell(shop, f"{name}-again" if name in names[:number] else name, FILES[name])
+        if random.random() < 0.6:
+            bring_up_to_date(shop)
+            disturb(shop, random)
+    bring_up_to_date(shop)
+    assert contents(shop) == contents(undisturbed)
+    assert shop.planner().stale() == []
+    offsets = shop.lake.scan("raw/sales").select("_source", "_offset").collect()
+    assert (offsets.height, offsets.is_duplicated().any()) == (len(rows(undisturbed, "raw/sales")), False)
+    assert [counted(shop, name) for name in REJECTED] == [counted(undisturbed, name) for name in REJECTED]
+
+
+def counted(here, table):
+    """How many rows a table of quarantine holds of each record; files may have come under another name."""
+    return sorted(here.lake.scan(table).select("_offset").collect().to_series().to_list())
