@@ -23,6 +23,7 @@ from lakehouse.fresh import fresh_rows
 from lakehouse.inputs import Inputs, read_inputs, widened
 from lakehouse.lake import all_rows
 from lakehouse.publish import Findings, publish
+from lakehouse.room import room
 from lakehouse.sheet import Sheet
 from lakehouse.tables import LINEAGE, RawTable
 from lakehouse.tombstones import DELETED
@@ -49,7 +50,8 @@ def take(making: Making, standing: int, rejects: int) -> Audit | None:
     everything = read_inputs(making.lake, making.catalog, making.table, None, making.now)
     if everything is None:
         return None
-    with tempfile.TemporaryDirectory(prefix="lakehouse-") as spool, told_clearly(making.table, everything):
+    named, root = told_clearly(making.table, everything), making.lake.root
+    with tempfile.TemporaryDirectory(prefix="lakehouse-") as spool, named, room(root):
         folded = _folded(making, everything, standing, Path(spool))
         return publish(
             making.lake,

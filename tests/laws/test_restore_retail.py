@@ -16,7 +16,8 @@ from lakehouse.undo import undoing
 from samples import generate
 
 TABLES = ("raw/invoice_lines", "raw/fx_rates", "staged/invoice_lines", "staged/fx_rates")
-TABLES += ("marts/daily_sales", "marts/product_months", "marts/customers")
+TABLES += ("staged/products", "staged/customers")
+TABLES += ("marts/daily_sales", "marts/product_months", "marts/customers", "marts/sales")
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
