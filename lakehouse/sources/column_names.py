@@ -28,8 +28,8 @@ def spelled(names: Sequence[str], required: Collection[str], most: int) -> list[
     """Column names as the table knows them: required ones in the required spelling.
 
     Raises:
-        RefusedError: no name, too many, equal but for case, reserved for the engine, a pattern, or a required one is
-            missing.
+        RefusedError: no name, too many, equal but for case, reserved for the engine, a pattern, with a NUL byte, or a
+            required one is missing.
     """
     if not names:
         raise RefusedError("no column has a name")
@@ -42,6 +42,8 @@ def spelled(names: Sequence[str], required: Collection[str], most: int) -> list[
         raise RefusedError(f"column names beginning with _ are reserved for the engine: {shown(reserved)}")
     if patterns := [name for name in names if is_pattern(name)]:
         raise RefusedError(f"column names that stand for other columns in queries: {shown(patterns)}")
+    if unheld := [name for name in names if is_unheld(name)]:
+        raise RefusedError(f"column names with a NUL byte, which a table cannot have: {shown(unheld)}")
     refuse_missing(names, required)
     wanted = spelling(required)
     return [wanted.get(name.casefold(), name) for name in names]
@@ -50,6 +52,11 @@ def spelled(names: Sequence[str], required: Collection[str], most: int) -> list[
 def is_pattern(name: str) -> bool:
     """Whether Polars would take a name for a pattern: `*`, or `^…$`."""
     return name == "*" or (name.startswith("^") and name.endswith("$"))
+
+
+def is_unheld(name: str) -> bool:
+    """Whether no table can have the name: Arrow hands names on as C strings; a NUL in one shuts the table."""
+    return "\0" in name
 
 
 def spelling(required: Collection[str]) -> dict[str, str]:

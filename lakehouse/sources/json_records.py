@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from lakehouse.sources.books import Books, Limits, RefusedError
-from lakehouse.sources.column_names import is_pattern, refuse_missing, shown, spelling
+from lakehouse.sources.column_names import is_pattern, is_unheld, refuse_missing, shown, spelling
 from lakehouse.sources.lines import BYTE_ORDER_MARK, Line, LongLine, blocks, line_count, lines
 
 _quoted = json.JSONEncoder(ensure_ascii=False).encode
@@ -96,6 +96,8 @@ def _check_keys(folded: list[str], record: Collection[str]) -> None:
         raise _NotARecordError(f"keys are blank or begin with _, reserved for the engine: {shown(reserved)}")
     if patterns := [key for key in record if is_pattern(key.strip())]:
         raise _NotARecordError(f"keys that stand for other columns in queries: {shown(patterns)}")
+    if unheld := [key for key in record if is_unheld(key)]:
+        raise _NotARecordError(f"keys with a NUL byte, which no column can have: {shown(unheld)}")
 
 
 def _parsed(line: Line, limits: Limits) -> dict[str, str | None]:

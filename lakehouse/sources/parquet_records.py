@@ -19,7 +19,7 @@ from lakehouse.errors import SetupError
 from lakehouse.redaction import redacted
 from lakehouse.schemas import delta_type
 from lakehouse.sources.books import Books, RefusedError
-from lakehouse.sources.column_names import spelled
+from lakehouse.sources.column_names import is_unheld, spelled
 
 _MAGIC = b"PAR1"
 _LEAST = 12
@@ -120,8 +120,8 @@ def _is_held(dtype: pl.DataType | DataTypeClass) -> bool:
         return False
     if isinstance(dtype, pl.Struct):
         names = {field.name.casefold() for field in dtype.fields}
-        is_distinct = 0 < len(names) == len(dtype.fields)
-        return is_distinct and all(_is_held(field.dtype) for field in dtype.fields)
+        is_named_well = 0 < len(names) == len(dtype.fields) and not any(map(is_unheld, names))
+        return is_named_well and all(_is_held(field.dtype) for field in dtype.fields)
     if isinstance(dtype, pl.List):
         return _is_held(dtype.inner)
     try:

@@ -1,5 +1,6 @@
 """What counts as a delivery, which columns it brings, and how deliveries become commits."""
 
+import json
 import os
 import re
 import shutil
@@ -428,6 +429,25 @@ def test_a_json_key_that_polars_takes_for_a_pattern_is_a_dead_letter(events):
     land_now(events)
     assert rows(events)["id"].to_list() == ["1"]
     assert "stand for other columns in queries: *" in events.lake.scan(DEAD_LETTERS).collect()["reason"].to_list()[0]
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet", "jsonl"])
+def test_a_name_with_a_nul_byte_does_not_shut_the_table_for_ever(events, suffix):
+    frame = pl.DataFrame({"id": ["1"], "a\0b": ["x"]})
+    path = write(events, "events", f"a.{suffix}", b"")
+    {"csv": frame.write_csv, "parquet": frame.write_parquet, "jsonl": frame.write_ndjson}[suffix](path)
+    write(events, "events", "b.csv", "id\n2\n")
+    for _ in range(2):
+        land_now(events)
+    assert rows(events).rows() == [("2", None)]
+    assert "NUL" in events.lake.scan(DEAD_LETTERS).collect()["reason"].to_list()[0]
+
+
+def test_a_nested_name_with_a_nul_byte_becomes_text(events):
+    parquet(events, "a.parquet", id=["1"], more=[{"a\0b": 1, "c": [2]}])
+    for _ in range(2):
+        land_now(events)
+    assert json.loads(rows(events)["more"].to_list()[0]) == {"a\0b": 1, "c": [2]}
 
 
 # Types
