@@ -43,6 +43,7 @@ _COMMENTS = {
     "_batch_id": "The batch in which it was read",
     "_ingested_at": "When that was",
 }
+_KNOWN_BY = ["table", "_source", "_modified_at", "size", "dead"]
 _MOST_FILES = 32  # so many small files are read at each look; then they become one
 
 
@@ -99,17 +100,22 @@ def open_letters(lake: Lake) -> dict[str, int]:
 
 
 def register(lake: Lake, deliveries: Sequence[Mapping[str, object]], provenance: Provenance) -> None:
-    """Add deliveries, as rows of `SCHEMA`; when other writers keep being faster, the next run does it."""
+    """Add deliveries, as rows of `SCHEMA`, each once; when other writers keep being faster, the next run does it."""
     if deliveries:
         with suppress(BusyError):
             retrying(lambda: _published(lake, pl.LazyFrame(deliveries, schema=SCHEMA), provenance))
 
 
-def _published(lake: Lake, new: pl.LazyFrame, provenance: Provenance) -> Audit:
+def _published(lake: Lake, read: pl.LazyFrame, provenance: Provenance) -> Audit | None:
     handle = lake.open(DELIVERIES)
+    known = pl.LazyFrame(schema=SCHEMA) if handle is None else _widened(scan(handle))
+    fresh = read.join(known, on=_KNOWN_BY, how="anti").collect()  # a landing at the same time may have read them too
+    if fresh.is_empty():
+        return None
+    new = fresh.lazy()
     is_scattered = handle is not None and files(handle).height >= _MOST_FILES
-    rows = pl.concat([_widened(scan(handle)), new]) if handle is not None and is_scattered else new
-    read = int(rows.select(pl.len()).collect().item())
+    rows = pl.concat([known, new]) if is_scattered else new
+    count = int(rows.select(pl.len()).collect().item())
     sheet = Sheet(
         DELIVERIES,
         rows,
@@ -121,5 +127,5 @@ def _published(lake: Lake, new: pl.LazyFrame, provenance: Provenance) -> Audit:
     return publish(
         lake,
         sheet,
-        lambda found: Audit(DELIVERIES, sheet.mode, read=read, written=found.rows, provenance=provenance),
+        lambda found: Audit(DELIVERIES, sheet.mode, read=count, written=found.rows, provenance=provenance),
     )

@@ -159,6 +159,14 @@ def test_a_landing_in_the_middle_of_another_doubles_no_dead_letter(shop, between
     assert (raw_rows(shop).height, len(rows(shop, "quarantine/dead_letters"))) == (2, 1)
 
 
+@pytest.mark.parametrize("point", ["land: files read", "land: published"])
+def test_a_file_that_two_landings_read_is_registered_once(shop, between, point):
+    sell(shop, "a", lines(3, 1, 2), "9,too,short\n")
+    between("land", point, lambda: take(shop))
+    take(shop)
+    assert shop.lake.scan("quarantine/deliveries").collect()["outcome"].to_list() == ["landed"]
+
+
 def test_a_landing_in_the_middle_of_another_keeps_the_files_of_both(shop, between):
     def another():
         sell(shop, "b", lines(4, 3, first=3))
