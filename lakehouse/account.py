@@ -135,12 +135,10 @@ class Account:
                 "ones. Nothing was published.\nNext: look for rows that are dropped while others are repeated, or that "
                 "are counted for another day."
             )
+        kept, shut = audit.written, audit.quarantined
         if table.is_aggregate:
-            return
-        for kind, wanted, written in (
-            ("written", audit.written, findings.rows),
-            ("rejected", audit.quarantined, findings.rejected),
-        ):
+            kept, shut = (sum(int(counts[kind]) for counts in judged.values()) for kind in ("kept", "shut"))
+        for kind, wanted, written in (("written", kept, findings.rows), ("rejected", shut, findings.rejected)):
             if wanted != written:
                 raise LawError(
                     f"{table.name} [{self.days}]: {wanted:,} rows were to be {kind}, {written:,} are in the files."

@@ -67,6 +67,8 @@ def judge(
         "broke": _stand_for(table, ~pl.col(_OK)),
         "outside": (pl.col(_OK) & _is_moved(table)).sum(),
     }
+    if table.is_aggregate:  # a row stands for several there, so those to be written are counted apart
+        asked |= {"kept": pl.col(_OK).sum(), "shut": (~pl.col(_OK)).sum()}
     questions = {"judged": by_period(table, judged, {**asked, **arrived(table)})}
     if folds(table):
         questions["latest"] = by_period(table, latest, {"rows": pl.len()})

@@ -53,12 +53,13 @@ def take(making: Making, standing: int, rejects: int) -> Audit | None:
     named, root = told_clearly(making.table, everything), making.lake.root
     with tempfile.TemporaryDirectory(prefix="lakehouse-") as spool, named, room(root):
         folded = _folded(making, everything, standing, Path(spool))
+        rejected = _rejects(making, folded, rejects)
         return publish(
             making.lake,
             _sheet(making, folded, standing),
             lambda findings: _proved(making, folded, findings),
-            rejects=_rejects(making, folded, rejects),
-            questions=_table_rules(making, folded, standing),
+            rejects=rejected,
+            questions={**_table_rules(making, folded, standing), "rejected": rejected.rows.select(pl.len())},
         )
 
 
@@ -144,6 +145,8 @@ def _proved(making: Making, folded: Folded, findings: Findings) -> Audit:
     name, audit = making.table.name, folded.audit
     if findings.rows != folded.height:
         raise LawError(f"{name}: {folded.height:,} rows were folded, {findings.rows:,} are in the files.")
+    if findings.rejected != (wanted := findings.number("rejected")):
+        raise LawError(f"{name}: {wanted:,} rows were to be rejected, {findings.rejected:,} are in the files.")
     told = findings.answers["table"].row(0, named=True) if "table" in findings.answers else {}
     failed = [f"the table rule {rule!r} does not hold" for rule, holds in told.items() if holds is not True]
     if failed:
