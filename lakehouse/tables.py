@@ -8,6 +8,7 @@ import hashlib
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
+from functools import cached_property
 from typing import Any, Literal
 
 import polars as pl
@@ -197,7 +198,7 @@ class DerivedTable:
         """The table that holds its rejected rows."""
         return f"quarantine/{self.name.replace('/', '_')}"
 
-    @property
+    @cached_property
     def code_version(self) -> str:
         """A short hash of the transform's source and of what is declared around it."""
         source = "".join(inspect.getsource(f) for f in (self.transform, self.unpack) if f is not None)
