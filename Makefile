@@ -13,7 +13,7 @@ endif
 unexport DAGSTER_HOME # that of another project; .env says which is ours
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo ui test lint format bench clean-data
+.PHONY: help setup demo ui test lint format bench campaign clean-data
 
 help:
 	@echo "make demo [LANDING=<folder>]  set everything up and run the retail domain, on samples or on your files"
@@ -21,6 +21,7 @@ help:
 	@echo "make test                     all tests"
 	@echo "make lint                     formatting, lint and types"
 	@echo "make bench                    what it costs, beside the bare libraries"
+	@echo "make campaign [SEED=1] [MINUTES=] [ONLY=kill|writers|fuzz]  kills, writers and broken files; about an hour"
 	@echo "make clean-data               delete data/: lake, landing and Dagster's storage"
 
 $(DONE): pyproject.toml constraints.txt
@@ -56,6 +57,11 @@ bench: $(DONE)
 	@$(BIN)/python -m bench.publish
 	@$(BIN)/python -m bench.backfill
 	@$(BIN)/python -m bench.keyed
+
+# Each of SEED, MINUTES, ONLY, SEEDS, WAY, FIRST, FILES and OUT becomes an option; `python -m campaign --help` tells of them.
+CAMPAIGN := SEED MINUTES ONLY SEEDS WAY FIRST FILES OUT
+campaign: $(DONE)
+	@$(BIN)/python -W ignore -m campaign $(foreach name,$(CAMPAIGN),$(if $($(name)),--$(shell echo $(name) | tr A-Z a-z) $($(name))))
 
 clean-data:
 	@$(PYTHON) -m resources.occupied "$(CURDIR)/data"

@@ -122,6 +122,7 @@ class Draft:
         def place(file: Any) -> str:  # noqa: ANN401
             folder = f"{partition}={_text(file.partition_keys[partition][0]) or _NO_DAY}/" if partition else ""
             path = f"{folder}{uuid4()}.parquet"
+            reached("draft: file begun")
             self.placed.append(path)  # several threads ask at once, so the last one need not be this one
             return path
 
@@ -189,6 +190,7 @@ class Draft:
         # columns would come over rows that do not have them: each has one try, on the version that was read.
         tries = 0 if handle is None or self.changes_columns else None
         properties = CommitProperties({**metadata, "mark": uuid4().hex}, tries, self._fences())
+        reached("draft: before commit")
         try:
             if handle is None:
                 self.is_doubtful = True

@@ -1,15 +1,15 @@
 """Numbered places at which a test may kill the process, to prove that nothing is lost there.
 
-A fault point costs one look at the environment. It acts only where `LAKEHOUSE_KILL_AT` names it; `name#2` means the
-second time that it is reached in a process.
+A fault point costs one look at the environment. It acts only where `LAKEHOUSE_KILL_AT` names it: `name`; `name#2` for
+the second time that it is reached in a process; `#17` for the 17th of all points that are reached.
 """
 
 import os
 import signal
-from collections import Counter
 
 KILL_AT = "LAKEHOUSE_KILL_AT"
-_reached: Counter[str] = Counter()
+trail: list[str] = []
+"""The points that were reached, in order, where the environment names one; `#0` names none of them."""
 
 
 def reached(point: str) -> None:
@@ -17,7 +17,8 @@ def reached(point: str) -> None:
     wanted = os.environ.get(KILL_AT)
     if wanted is None:
         return
-    _reached[point] += 1
+    trail.append(point)
     name, _, turn = wanted.partition("#")
-    if name == point and _reached[point] == int(turn or 1):
+    number = trail.count(point) if name else len(trail)
+    if name in ("", point) and number == int(turn or 1):
         os.kill(os.getpid(), signal.SIGKILL)

@@ -14,6 +14,7 @@ import dagster as dg
 
 from lakehouse.environment import Environment
 from lakehouse.errors import BusyError
+from lakehouse.faults import reached
 from lakehouse.land import News, news
 from lakehouse.orchestration.assets import asset_key
 from lakehouse.orchestration.increments import TRIGGER, increments
@@ -137,7 +138,9 @@ def _sensor(
         **runs,
     )
     def sense(context: dg.SensorEvaluationContext) -> Answer:
-        return _watch(environment, lambda: look(context))
+        found = _watch(environment, lambda: look(context))
+        reached("sensor: looked")
+        return found
 
     return sense
 

@@ -1,0 +1,1 @@
+"""The campaign of faults: kills, writers and broken files, by seed; `make campaign`."""

@@ -1,0 +1,90 @@
+"""`make campaign`: break the lakehouse in every known way, by seed, and say what was tried and what was found."""
+
+import argparse
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from tempfile import mkdtemp
+
+from campaign.fuzz import Fuzz
+from campaign.kill import Kills
+from campaign.steps import WAYS
+from campaign.tally import Tally
+from campaign.writers import Writers
+
+PARTS = ("kill", "writers", "fuzz")
+_REAL = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the campaign; 1 if anything was found."""
+    asked = _parser().parse_args(arguments)
+    folder = Path(mkdtemp(prefix="campaign-", dir=asked.out))
+    say(f"campaign in {folder}, seed {asked.seed}")
+    tallies = [_run(part, asked, folder) for part in asked.only or PARTS]
+    say("\n".join(["", "tried and found", *(line for tally in tallies for line in tally.lines())]))
+    found = [one for tally in tallies for one in tally.found]
+    say("\n".join(["", f"{len(found)} findings", *found]))
+    if not found:
+        shutil.rmtree(folder)
+    return 1 if found else 0
+
+
+def say(line: str) -> None:
+    """Print a line at once."""
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+def _run(part: str, asked: argparse.Namespace, folder: Path) -> Tally:
+    tally = Tally(part, say)
+    say(f"{part} …")
+    until = time.monotonic() + asked.minutes * 60 if asked.minutes else None
+    progress = _progress(part, until)
+    if part == "kill":
+        kills = Kills(folder / part, tally)
+        for seeds in progress(range(asked.seed, asked.seed + asked.seeds), 2):
+            kills.run([(seed, way) for seed in seeds for way in asked.way or WAYS])
+    elif part == "writers":
+        Writers(folder / part, tally, asked.seed, (asked.minutes or 10) * 60).run()
+    else:
+        fuzz = Fuzz(folder / part, tally, asked.seed, _REAL if _REAL.is_dir() else None)
+        for numbers in progress(range(asked.first, asked.first + asked.files), 1000):
+            fuzz.run(numbers)
+    return tally
+
+
+def _progress(part: str, until: float | None) -> Callable[[range, int], Iterable[range]]:
+    """Cuts a range into parts, says which is next, and stops when the time is over."""
+
+    def cut(whole: range, size: int) -> Iterator[range]:
+        for start in range(0, len(whole), size):
+            if until is not None and time.monotonic() > until:
+                say(f"{part}: the time is over after {start} of {len(whole)}")
+                return
+            some = whole[start : start + size]
+            say(f"{part}: {some[0]} to {some[-1]} of {whole[-1]}")
+            yield some
+
+    return cut
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="make campaign", description=__doc__)
+    parser.add_argument("--seed", type=int, default=1, help="decides everything but the moments (%(default)s)")
+    parser.add_argument("--minutes", type=float, help="how long each part may take; the writers take 10 by default")
+    parser.add_argument("--only", choices=PARTS, action="append", help="these parts alone; all by default")
+    parser.add_argument("--seeds", type=int, default=200, help="kill: how many seeds (%(default)s)")
+    parser.add_argument("--way", choices=list(WAYS), action="append", help="kill: these ways alone; all by default")
+    parser.add_argument("--first", type=int, default=0, help="fuzz: the number of the first file (%(default)s)")
+    parser.add_argument("--files", type=int, default=10_000, help="fuzz: how many files (%(default)s)")
+    parser.add_argument(
+        "--out", type=Path, help="where worlds are made, and kept if anything is found; a temporary folder by default"
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,87 @@
+"""Pieces of work in processes of their own, which may be killed at any moment.
+
+They are forked from a server that has imported everything and started nothing, so that a child is there at once.
+"""
+
+import multiprocessing
+import os
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from multiprocessing.context import ForkServerContext
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any
+
+from lakehouse.faults import KILL_AT
+
+KILLED = -9
+_LONGEST = 300.0
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a piece of work ended.
+
+    Attributes:
+        code: 0, or the exit code; minus the signal that killed it.
+        seconds: how long it took.
+        is_hung: whether it was still at work after its time.
+        said: what it wrote to its standard error, from its end.
+    """
+
+    code: int
+    seconds: float
+    is_hung: bool
+    said: str
+
+
+def _context() -> ForkServerContext:
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["campaign.steps", "campaign.state", "campaign.landings"])
+    return context
+
+
+def start(folder: Path, work: Callable[..., None], *given: Any, kill_at: str | None = None) -> BaseProcess:  # noqa: ANN401
+    """Start a piece of work on a world; what it prints and its temporary files stay in the folder."""
+    process = _context().Process(target=_alone, args=(folder, kill_at, work, *given))
+    process.start()
+    return process
+
+
+def run(
+    folder: Path,
+    work: Callable[..., None],
+    *given: Any,  # noqa: ANN401
+    kill_at: str | None = None,
+    kill_after: float | None = None,
+    longest: float = _LONGEST,
+) -> Ended:
+    """Do a piece of work, and kill it: at a fault point, after some seconds, or when it hangs."""
+    started, process = time.monotonic(), start(folder, work, *given, kill_at=kill_at)
+    process.join(longest if kill_after is None else kill_after)
+    is_hung = kill_after is None and process.is_alive()
+    if process.is_alive():
+        process.kill()
+        process.join()
+    code = -1 if process.exitcode is None else process.exitcode
+    return Ended(code, time.monotonic() - started, is_hung, said(folder))
+
+
+def said(folder: Path) -> str:
+    """The end of what the children of a world wrote to their standard error."""
+    path = folder / "said.txt"
+    return path.read_text(errors="replace")[-4000:] if path.exists() else ""
+
+
+def _alone(folder: Path, kill_at: str | None, work: Callable[..., None], *given: Any) -> None:  # noqa: ANN401
+    spool = folder / "tmp"
+    spool.mkdir(parents=True, exist_ok=True)
+    tempfile.tempdir = os.environ["TMPDIR"] = str(spool)
+    target = os.open(folder / "said.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.dup2(target, 1)
+    os.dup2(target, 2)
+    if kill_at is not None:
+        os.environ[KILL_AT] = kill_at
+    work(folder, *given)

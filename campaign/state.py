@@ -1,0 +1,120 @@
+"""What stands in a lake: its content, and whatever must never be seen in one.
+
+Belongs here: comparing lakes, origins without gap or repeat, audits, and files that nobody owns. Does not belong here:
+what led there.
+"""
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import polars as pl
+
+from campaign.shop import opened, planner
+from lakehouse.environment import Environment
+from lakehouse.lake import files
+from lakehouse.overview import audits
+
+_MOVING = ("_batch_id", "_ingested_at", "_run_id", "_rejected_at", "_modified_at")
+_WHOLE_FILE = 0
+
+
+def describe(folder: Path, records: Mapping[str, int | None]) -> None:
+    """In a child: leave the content of each table and what is wrong with the lake in `state.json`.
+
+    Args:
+        folder: of the world.
+        records: how many records each delivery has, by the start of the hash of its bytes; None if it is no table.
+    """
+    here = opened(folder)
+    found = {"content": content(here), "problems": list(problems(here, records))}
+    (folder / "state.json").write_text(json.dumps(found))
+
+
+def by_digest(delivered: Iterator[tuple[bytes, int | None]]) -> dict[str, int | None]:
+    """The records of each delivery, by the start of the hash of its bytes."""
+    return {hashlib.sha256(content).hexdigest()[:16]: records for content, records in delivered}
+
+
+def content(here: Environment) -> dict[str, str]:
+    """For each table the number of its rows and an order-free hash of them, without what names a run or a moment."""
+    return {name: _hashed(here.lake.scan(name)) for name in here.lake.tables()}
+
+
+def _hashed(rows: pl.LazyFrame) -> str:
+    schema = rows.collect_schema()
+    names = sorted(name for name in schema if name not in _MOVING)
+    floats = [pl.col(name).round_sig_figs(9) for name in names if schema[name].is_float()]
+    lines = sorted(map(repr, rows.select(names).with_columns(floats).collect().iter_rows()))
+    digest = hashlib.sha256("\n".join([repr(names), *lines]).encode()).hexdigest()[:16]
+    return f"{len(lines)} rows, {digest}"
+
+
+def problems(here: Environment, records: Mapping[str, int | None]) -> Iterator[str]:
+    """Everything that is wrong with a lake at rest."""
+    yield from _origins(here, records)
+    yield from _unaccounted(here)
+    for table in here.lake.tables():
+        yield from (f"{table}: nobody owns {path}" for path in orphans(here, table))
+    yield from (f"{part.table}: still stale {', '.join(map(str, part.keys))}" for part in planner(here).stale())
+
+
+def _origins(here: Environment, records: Mapping[str, int | None]) -> Iterator[str]:
+    """Law 2: each record of each delivery is a row or a dead letter, once."""
+    found = Counter((source.rpartition("#")[2], offset or _WHOLE_FILE) for source, offset in _all_origins(here))
+    wanted = Counter(
+        (digest, offset)
+        for digest, count in records.items()
+        for offset in ([_WHOLE_FILE] if count is None else range(1, count + 1))
+    )
+    for kind, some in (("missing", wanted - found), ("too often", found - wanted)):
+        if some:
+            yield f"raw/sales: {some.total()} records {kind}, for example {next(iter(some))}"
+
+
+def _all_origins(here: Environment) -> Iterator[tuple[str, int | None]]:
+    for table in ("raw/sales", "quarantine/dead_letters"):
+        if here.lake.open(table) is not None:
+            yield from here.lake.scan(table).select("_source", "_offset").collect().iter_rows()
+
+
+def _unaccounted(here: Environment) -> Iterator[str]:
+    """Law 1: the books of each commit close; those of a raw table add up to its rows and its dead letters."""
+    for name in here.catalog.tables:
+        found = audits(here, name) if here.lake.open(name) is not None else []
+        yield from (
+            f"{name}: the books of version {one.version} do not close" for one in found if one.accounted != one.read
+        )
+        if name.startswith("raw/") and found:
+            told = (sum(one.written for one in found), sum(one.dead for one in found))
+            if told != (stands := (_height(here, name), _height(here, "quarantine/dead_letters"))):
+                yield f"{name}: the audits tell {told} rows and dead letters, {stands} stand"
+
+
+def _height(here: Environment, table: str) -> int:
+    return 0 if here.lake.open(table) is None else int(here.lake.scan(table).select(pl.len()).collect().item())
+
+
+def orphans(here: Environment, table: str) -> Iterator[str]:
+    """Files in a table's folder that are neither live nor listed by a full vacuum; and live ones that it lists."""
+    handle = here.lake.open(table)
+    assert handle is not None
+    folder = Path(here.lake.uri(table))
+    on_disk = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file() and not _is_log(path)}
+    live = set(files(handle)["path"]) if handle.file_uris() else set()
+    listed = set(handle.vacuum(0, dry_run=True, enforce_retention_duration=False, full=True))
+    yield from sorted(on_disk - live - listed)
+    yield from (f"{path}, which is live and which vacuum would take" for path in sorted(live & listed))
+    yield from (f"{path}, which is live and not there" for path in sorted(live - on_disk))
+
+
+def _is_log(path: Path) -> bool:
+    return "_delta_log" in path.parts
+
+
+def differences(wanted: Mapping[str, str], found: Mapping[str, str]) -> list[str]:
+    """Tables whose content is not that of another lake."""
+    names = [name for name in {**wanted, **found} if wanted.get(name) != found.get(name)]
+    return [f"{name}: {found.get(name, 'no table')} instead of {wanted.get(name, 'no table')}" for name in names]

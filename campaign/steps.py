@@ -1,0 +1,211 @@
+"""What is attacked: the ways in which a lake changes, each as steps that a child takes.
+
+A way is the name of a mode. To attack a new mode, declare a table of it in `shop.py` and name its steps in `WAYS`.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from datetime import date
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import dagster as dg
+from deltalake.exceptions import CommitFailedError
+
+from campaign.shop import DAYS, FIRST_DAY, NOW, opened, planner
+from lakehouse import faults
+from lakehouse.definitions import definitions
+from lakehouse.environment import Environment
+from lakehouse.errors import BusyError, DataError
+from lakehouse.faults import reached
+from lakehouse.land import land
+from lakehouse.make import make
+from lakehouse.orchestration import sensors
+from lakehouse.windows import Days
+
+_QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+_MOST_TICKS = 20
+
+
+def append(here: Environment) -> None:
+    """Land what lies in landing."""
+    for raw in here.catalog.raw():
+        land(here.lake, here.landing, raw, now=NOW)
+
+
+def made(*tables: str) -> Callable[[Environment], None]:
+    """Makes some tables again, all their periods; what is poisoned stays as it is."""
+
+    def work(here: Environment) -> None:
+        for table in tables:
+            with suppress(DataError):
+                make(here.lake, here.catalog, table, now=NOW)
+
+    return work
+
+
+def by_spans(*tables: str) -> Callable[[Environment], None]:
+    """Makes some tables again, a few days at a time."""
+
+    def work(here: Environment) -> None:
+        for table in tables:
+            for days in spans(4):
+                with suppress(DataError):
+                    make(here.lake, here.catalog, table, days, now=NOW)
+
+    return work
+
+
+def spans(length: int) -> Iterator[Days]:
+    """The days of the shop, so many at a time."""
+    first = FIRST_DAY.toordinal()
+    for start in range(first, first + DAYS, length):
+        last = min(start + length, first + DAYS) - 1
+        yield Days(date.fromordinal(start), date.fromordinal(last))
+
+
+def compact(here: Environment, tables: tuple[str, ...] | None = None) -> None:
+    """Let delta-rs join the small files of tables, all of them by default; it yields to writers."""
+    for table in tables or tuple(here.lake.tables()):
+        handle = here.lake.open(table)
+        if handle is not None:
+            reached(f"campaign: compaction of {table}")
+            with suppress(CommitFailedError):
+                handle.optimize.compact()
+            handle.create_checkpoint()
+
+
+def tick(here: Environment) -> None:
+    """What Dagster's daemon does: let the sensors look, and run what they ask for, until they ask for nothing."""
+    vars(sensors)["_WATCH_SECONDS"] = 0
+    defs, cursors = definitions(here), Path(here.landing.root).with_name("cursors.json")
+    stored = json.loads(cursors.read_text()) if cursors.exists() else {}
+    with dg.DagsterInstance.ephemeral() as instance:
+        for _ in range(_MOST_TICKS):
+            asked = [_tick(defs, instance, sensor, stored, cursors) for sensor in defs.sensors or []]
+            if not any(asked):
+                return
+
+
+def _tick(
+    defs: dg.Definitions,
+    instance: dg.DagsterInstance,
+    sensor: Any,  # noqa: ANN401
+    stored: dict[str, str],
+    cursors: Path,
+) -> bool:
+    """One look of one sensor; whether it asked for runs."""
+    with dg.build_sensor_context(instance=instance, cursor=stored.get(sensor.name), definitions=defs) as context:
+        found = sensor(context)
+    reached("campaign: sensor ticked")
+    asked = list(found.run_requests or []) if isinstance(found, dg.SensorResult) else []
+    for request in asked:
+        job = defs.resolve_job_def(request.job_name or sensor.job_name)
+        job.execute_in_process(
+            instance=instance,
+            asset_selection=list(request.asset_selection or []),
+            tags=dict(request.tags),
+            partition_key=request.partition_key,
+            run_config=_QUIET,
+            raise_on_error=False,
+        )
+        reached("campaign: run ended")
+    if isinstance(found, dg.SensorResult) and found.cursor is not None:
+        stored[sensor.name] = found.cursor
+        fresh = cursors.with_suffix(".new")
+        fresh.write_text(json.dumps(stored))
+        fresh.rename(cursors)
+    return bool(asked)
+
+
+def bring_up_to_date(here: Environment) -> None:
+    """The healing run: land what lies in landing, and make again what is stale, until nothing is."""
+    append(here)
+    tried: set[tuple[object, ...]] = set()
+    while fresh := [part for part in planner(here).stale() if (part.table, part.keys, _versions(here)) not in tried]:
+        part = fresh[0]
+        tried.add((part.table, part.keys, _versions(here)))
+        for days in part.spans or (None,):
+            make(here.lake, here.catalog, part.table, days, now=NOW)
+
+
+def _versions(here: Environment) -> tuple[int | None, ...]:
+    return tuple(here.lake.version(name) for name in here.catalog.tables)
+
+
+def make_days(here: Environment, table: str, days: Days | None) -> None:
+    """Make a table, or some days of it."""
+    make(here.lake, here.catalog, table, days, now=NOW)
+
+
+def tried(act: Callable[[], None]) -> str:
+    """What came of something that other writers, or poisoned rows, may stand in the way of."""
+    try:
+        act()
+    except BusyError:
+        return "busy"
+    except DataError:
+        return "refused"
+    except CommitFailedError:
+        return "conflict"
+    return "done"
+
+
+def _vacuum(here: Environment, random: Random) -> None:
+    handle = here.lake.open(random.choice(here.lake.tables()))
+    if handle is not None:
+        handle.vacuum(dry_run=False, full=True)
+
+
+def _some_days(random: Random) -> Days:
+    return random.choice(list(spans(random.randint(1, DAYS))))
+
+
+STAGED, MARTS = ("staged/sales", "staged/last_sales"), ("marts/shop_days", "marts/shops")
+UPSERT, HISTORY = "staged/shelves", "staged/shelf_versions"
+Step = Callable[[Environment], None]
+
+WAYS: Mapping[str, tuple[tuple[Step, ...], Step]] = {
+    "append": ((), append),
+    "replace": ((append,), made(*STAGED)),
+    "spans": ((append,), by_spans(*STAGED)),
+    "upsert": ((append,), made(UPSERT)),
+    "history": ((append,), made(HISTORY)),
+    "marts": ((append, made(*STAGED)), made(*MARTS)),
+    "compaction": ((append, made(*STAGED, UPSERT, HISTORY, *MARTS)), compact),
+    "sensors": ((), tick),
+    "healing": ((), bring_up_to_date),
+}
+"""For each way: the steps that lead there, and the step that is attacked."""
+
+ACTIONS: Mapping[str, Callable[[Environment, Random], None]] = {
+    "append": lambda here, _: append(here),
+    "replace": lambda here, random: make_days(here, random.choice(STAGED), _some_days(random)),
+    "upsert": lambda here, _: make_days(here, UPSERT, None),
+    "history": lambda here, _: make_days(here, HISTORY, None),
+    "mart by day": lambda here, random: make_days(here, MARTS[0], _some_days(random)),
+    "mart": lambda here, _: make_days(here, MARTS[1], None),
+    "compaction": lambda here, random: compact(here, (random.choice(here.lake.tables()),)),
+    "vacuum": _vacuum,
+}
+"""What a writer does among others."""
+
+
+def prepare(folder: Path, way: str) -> None:
+    """In a child: take the steps that lead to a way."""
+    here = opened(folder)
+    for step in WAYS[way][0]:
+        step(here)
+
+
+def attack(folder: Path, way: str) -> None:
+    """In a child: take the step of a way; the points that it reached are left beside the lake."""
+    WAYS[way][1](opened(folder))
+    (folder / "trail.json").write_text(json.dumps(faults.trail))
+
+
+def heal(folder: Path) -> None:
+    """In a child: one healing run."""
+    bring_up_to_date(opened(folder))

@@ -1,0 +1,174 @@
+"""An independent reader of broken files, which says what has to stand of each after it was landed.
+
+It uses nothing of the engine: Python's gzip, zipfile and csv, and DuckDB for Parquet. Where it cannot judge, it is
+silent.
+"""
+
+import csv
+import gzip
+import io
+import re
+import zipfile
+import zlib
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from campaign.broken import MARK, REQUIRED, Broken
+
+_LINE = re.compile(rb"[^\r\n]+")
+_BROKEN = (OSError, EOFError, zlib.error, zipfile.BadZipFile, NotImplementedError, RuntimeError, ValueError, IndexError)
+_TABLES = {".csv": ",", ".tsv": "\t"}
+
+
+@dataclass(frozen=True)
+class Stands:
+    """What stands of a file.
+
+    Attributes:
+        rows: number and values of each row.
+        dead: number, reason and payload of each dead letter; without a number for the whole file.
+        columns: the columns of its table.
+    """
+
+    rows: Sequence[tuple[int, Sequence[str]]]
+    dead: Sequence[tuple[int | None, str, str]]
+    columns: Sequence[str]
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether the whole file is one dead letter."""
+        return not self.rows and [offset for offset, *_ in self.dead] == [None]
+
+
+def stands(found: Mapping[str, Any]) -> Stands:
+    """What stands of a file, as the child that landed it wrote it down."""
+    return Stands(found["rows"], found["dead"], found["columns"])
+
+
+def complaints(file: Broken, found: Stands) -> Iterator[str]:
+    """Whatever was lost of a file, doubled, or made up."""
+    plain, suffix = unpacked(file)
+    if found.is_refused:
+        yield from _of_refused(file, found, plain, suffix)
+        return
+    numbers = sorted(offset or 0 for offset in (*(n for n, _ in found.rows), *(n for n, *_ in found.dead)))
+    if numbers != list(range(1, len(numbers) + 1)):
+        yield f"its records are numbered {numbers[:9]} … {numbers[-3:]}"
+    if plain is None:
+        yield "it was landed, although it cannot be unpacked"
+    elif suffix == ".parquet":
+        yield from _of_parquet(plain, found)
+    else:
+        yield from _of_text(plain, suffix, found, len(numbers))
+
+
+def unpacked(file: Broken) -> tuple[bytes | None, str]:
+    """The plain bytes, None where nobody can have them, and the suffix that tells their format."""
+    name = file.name
+    try:
+        if name.endswith(".zip"):
+            with zipfile.ZipFile(io.BytesIO(file.content)) as zipped:
+                inner = [one for one in zipped.infolist() if not one.is_dir()]
+                return (zipped.read(inner[0]), _suffix(inner[0].filename)) if len(inner) == 1 else (None, "")
+        if name.endswith(".gz"):
+            return gzip.decompress(file.content), _suffix(name.removesuffix(".gz"))
+    except _BROKEN:
+        return None, ""
+    return file.content, _suffix(name)
+
+
+def _suffix(name: str) -> str:
+    return f".{name.rpartition('.')[2]}" if "." in name else ""
+
+
+def _of_refused(file: Broken, found: Stands, plain: bytes | None, suffix: str) -> Iterator[str]:
+    _, reason, payload = found.dead[0]
+    if payload.encode("latin-1") != file.content[: 1 << 20]:
+        yield f"its dead letter holds {len(payload)} bytes of {len(file.content)}"
+    if plain is None or suffix not in _TABLES:
+        return
+    read = _csv(plain, _TABLES[suffix])
+    has_columns = read is not None and (file.table == "loose" or set(REQUIRED) <= {name.strip() for name in read[0]})
+    if read is not None and has_columns and _is_plain_header(read[0]) and len(read) > 1:
+        yield f"refused, although it can be read: {reason}"
+
+
+def _is_plain_header(names: Sequence[str]) -> bool:
+    return all(re.fullmatch(r"[a-z][a-z0-9]{0,20}", name) for name in names) and len(set(names)) == len(names) < 4000
+
+
+def _of_parquet(plain: bytes, found: Stands) -> Iterator[str]:
+    count = _parquet_rows(plain)
+    if count is not None and count != len(found.rows):
+        yield f"DuckDB reads {count} rows, {len(found.rows)} were landed"
+
+
+def _parquet_rows(plain: bytes) -> int | None:
+    from tempfile import NamedTemporaryFile  # noqa: PLC0415
+
+    import duckdb  # noqa: PLC0415
+
+    with NamedTemporaryFile(suffix=".parquet") as file, duckdb.connect() as connection:
+        file.write(plain)
+        file.flush()
+        try:
+            return len(connection.execute(f"SELECT * FROM read_parquet('{file.name}')").fetchall())
+        except duckdb.Error:
+            return None
+
+
+def _of_text(plain: bytes, suffix: str, found: Stands, records: int) -> Iterator[str]:
+    yield from _of_marks(plain, _header(plain, _TABLES[suffix]) if suffix in _TABLES else "", found)
+    if suffix in _TABLES:
+        read = _csv(plain, _TABLES[suffix])
+        if read is not None and _is_sound(read) and not found.dead:
+            yield from _of_values(read, found)
+    elif (lines := sum(1 for line in _LINE.findall(plain.removeprefix(b"\xef\xbb\xbf")) if line.strip())) != records:
+        yield f"it has {lines} lines, {records} records were found"
+
+
+def _header(plain: bytes, separator: str) -> str:
+    """The first record, which is none: it names the columns."""
+    text = plain.removeprefix(b"\xef\xbb\xbf").decode("latin-1").lstrip("\r\n")
+    lines = re.findall(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+", text)
+    reader = csv.reader(iter(lines), delimiter=separator)
+    next(reader, None)
+    return "".join(lines[: reader.line_num])
+
+
+def _of_marks(plain: bytes, header: str, found: Stands) -> Iterator[str]:
+    """Each mark below the header is in a row or in a dead letter, as often as in the file."""
+    wanted = Counter(MARK.findall(plain.decode("latin-1"))) - Counter(MARK.findall(header))
+    held = Counter(MARK.findall("\n".join([*("\t".join(v) for _, v in found.rows), *(p for *_, p in found.dead)])))
+    for what, some in (("lost", wanted - held), ("doubled", held - wanted)):
+        if some:
+            yield f"{some.total()} marks are {what}, for example {min(some)}"
+
+
+def _csv(plain: bytes, separator: str) -> list[list[str]] | None:
+    """The records as Python's csv module reads them, blank lines left out; None where it has a doubt."""
+    try:
+        text = plain.removeprefix(b"\xef\xbb\xbf").decode()
+        read = list(csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True))
+    except (UnicodeDecodeError, csv.Error):
+        return None
+    records = [record for record in read if record]
+    return records if records and "\0" not in text else None
+
+
+def _is_sound(read: list[list[str]]) -> bool:
+    """Whether each record has the fields of the header."""
+    return all(len(record) == len(read[0]) for record in read) and _is_plain_header(read[0])
+
+
+def _of_values(read: list[list[str]], found: Stands) -> Iterator[str]:
+    """Every value of every record, in the order of the file; empty ones are null."""
+    wanted = [sorted(value for value in record if value) for record in read[1:]]
+    landed = [sorted(values) for _, values in sorted(found.rows)]
+    if wanted != landed:
+        place = next(
+            (n for n, (one, other) in enumerate(zip(wanted, landed, strict=False)) if one != other), len(landed)
+        )
+        yield f"{len(wanted)} records and {len(landed)} rows differ from record {place + 1} on: {[*wanted, []][place]}"

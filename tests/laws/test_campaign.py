@@ -1,0 +1,118 @@
+"""The campaign of faults at a size that fits here; `make campaign` is the long one. And that it sees what is wrong."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from support.worlds import SHARED
+
+import lakehouse
+from campaign import children, shop, state, steps, witness
+from campaign.broken import broken
+from campaign.fuzz import Fuzz
+from campaign.kill import Kills
+from campaign.tally import Tally
+from campaign.writers import Writers
+
+SEEDS = range(1, 21)
+FILES = range(300)
+WAYS = tuple(steps.WAYS)
+
+
+@pytest.fixture
+def tally():
+    return Tally("law", print)
+
+
+def test_whatever_is_killed_when_ends_as_if_nothing_had_happened(tmp_path, tally):
+    Kills(tmp_path, tally, stories=2, files=4).run([(seed, WAYS[seed % len(WAYS)]) for seed in SEEDS])
+    assert tally.found == []
+    assert sum(count for what, count in tally.tried.items() if "killed at" in what) >= 15
+
+
+def test_eight_writers_that_are_killed_lose_and_double_nothing(tmp_path, tally):
+    Writers(tmp_path, tally, seed=1, seconds=12).run()
+    assert tally.found == []
+    assert {"append: done", "replace: done", "compaction: done", "vacuum: done", "writer killed"} <= set(tally.tried)
+
+
+def test_every_record_of_a_broken_file_is_a_row_or_a_dead_letter(tmp_path, tally):
+    Fuzz(tmp_path, tally, seed=1, real=SHARED if SHARED.is_dir() else None).run(FILES)
+    assert tally.found == []
+    assert {what.partition(": ")[2] for what in tally.tried} >= {
+        "landed whole",
+        "rows and dead letters",
+        "refused whole",
+    }
+
+
+def test_the_campaign_comes_by_every_fault_point_of_the_engine(tmp_path):
+    sources = (Path(lakehouse.__file__).parent).rglob("*.py")
+    named = {point for path in sources for point in re.findall(r"reached\(\"([^\"]+)\"\)", path.read_text())}
+    for one in shop.deliveries("0", 3):
+        one.put(tmp_path)
+    reached: set[str] = set()
+    for way in ("sensors", "healing"):
+        children.run(tmp_path, steps.attack, way, kill_at="#0")
+        reached |= set(json.loads((tmp_path / "trail.json").read_text()))
+        shop.Delivery("remark.csv", f"{shop.HEADER},remark\n1,2024-06-01,north,1,new\n".encode(), 1).put(tmp_path)
+    assert named <= reached
+
+
+# What the campaign has to see
+
+
+@pytest.fixture
+def sold(tmp_path):
+    """A lake that is in order, and the records of its deliveries."""
+    delivered = shop.deliveries("3", 3)
+    for one in delivered:
+        one.put(tmp_path)
+    here = shop.opened(tmp_path)
+    steps.bring_up_to_date(here)
+    contents = {one.name: one.content for one in delivered}
+    return here, state.by_digest((contents[name], count) for name, count in shop.records(delivered))
+
+
+def test_a_lake_in_order_has_no_problems(sold):
+    assert list(state.problems(*sold)) == []
+
+
+def test_a_lost_row_is_seen(sold):
+    here, records = sold
+    before = state.content(here)
+    here.lake.open("raw/sales").delete("_offset = 1")
+    assert "records missing" in next(state.problems(here, records))
+    assert state.differences(before, state.content(here))[0].startswith("raw/sales: ")
+
+
+def test_a_doubled_row_is_seen(sold):
+    here, records = sold
+    rows = here.lake.scan("raw/sales").head(2).collect()
+    rows.write_delta(here.lake.uri("raw/sales"), mode="append")
+    assert "2 records too often" in next(state.problems(here, records))
+
+
+def test_a_file_that_nobody_owns_is_seen(sold):
+    here, _ = sold
+    path = Path(here.lake.uri("staged/sales"), "_left_behind.parquet")
+    path.write_bytes(b"x")
+    assert list(state.orphans(here, "staged/sales")) == [path.name]
+
+
+@pytest.mark.parametrize(
+    ("change", "seen"),
+    [
+        (lambda stood: stood.rows.pop(), "marks are lost"),
+        (lambda stood: stood.rows.append(stood.rows[0]), "its records are numbered"),
+        (lambda stood: stood.rows[0][1].__setitem__(0, "other"), "marks are lost"),
+    ],
+)
+def test_the_witness_sees_a_record_that_is_not_there(change, seen):
+    file = next(one for one in (broken(1, n, None) for n in range(999)) if one.how == ("csv",) and one.table == "loose")
+    plain = file.content.decode().splitlines()
+    rows = [(n, line.split(",")) for n, line in enumerate(plain[1:], 1)]
+    stood = witness.Stands(rows, [], plain[0].split(","))
+    change(stood)
+    assert any(seen in complaint for complaint in witness.complaints(file, stood))
