@@ -9,6 +9,7 @@ from typing import TypeVar
 from lakehouse.errors import BusyError
 
 _ATTEMPTS = 10
+_PATIENCE = 600.0
 _LONGEST_PAUSE = 5.0
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -17,16 +18,21 @@ T = TypeVar("T")
 def retrying(attempt: Callable[[], T]) -> T:
     """The result of the first attempt that no other writer disturbs.
 
-    An attempt starts from a fresh handle each time: committing the same files again would not see what changed.
+    An attempt starts from a fresh handle each time: committing the same files again would not see what changed. Whoever
+    disturbs an attempt has committed. So writers that each have an end all come to it, if they are patient; how many
+    attempts that takes depends on how many they are.
 
     Raises:
-        BusyError: ten attempts were disturbed.
+        BusyError: all of ten or more attempts were disturbed, for ten minutes or more.
     """
-    for number in range(_ATTEMPTS - 1):
+    started, disturbed = time.monotonic(), 0
+    while True:
         try:
             return attempt()
         except BusyError as error:
-            pause = random.uniform(0.1, 1) * min(_LONGEST_PAUSE, 0.2 * 2**number)  # noqa: S311
+            disturbed += 1
+            if disturbed >= _ATTEMPTS and time.monotonic() - started >= _PATIENCE:
+                raise
+            pause = random.uniform(0.1, 1) * min(_LONGEST_PAUSE, 0.2 * 2 ** min(disturbed - 1, 9))  # noqa: S311
             _log.info("%s Trying again in %.1f s.", str(error).splitlines()[0], pause)
             time.sleep(pause)
-    return attempt()

@@ -25,12 +25,13 @@ def _without_pauses(monkeypatch):
     monkeypatch.setattr(retry, "_LONGEST_PAUSE", 0.0)
 
 
-@pytest.mark.parametrize("disturbed", [0, 1, 9])
+@pytest.mark.parametrize("disturbed", [0, 1, 9, 60])
 def test_a_disturbed_attempt_is_made_again(disturbed):
     assert retrying(Writer(disturbed)) == disturbed + 1
 
 
-def test_ten_disturbed_attempts_are_enough():
+def test_ten_disturbed_attempts_are_enough_when_the_time_is_over(monkeypatch):
+    monkeypatch.setattr(retry, "_PATIENCE", 0.0)
     writer = Writer(100)
     with pytest.raises(BusyError, match="another writer committed first"):
         retrying(writer)
