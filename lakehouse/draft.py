@@ -19,10 +19,11 @@ from deltalake.transaction import AddAction, RemoveAction, create_table_with_add
 
 from lakehouse import slices
 from lakehouse.duck import connect
-from lakehouse.errors import BusyError, LawError, SetupError
+from lakehouse.errors import BusyError, LawError
 from lakehouse.faults import reached
+from lakehouse.ground import MARK, grounds, version_of
 from lakehouse.lake import Lake, application
-from lakehouse.schemas import add_columns, delta_schema, is_another, missing_columns
+from lakehouse.schemas import add_columns, delta_schema, is_another, missing_columns, same_partitioning
 from lakehouse.sheet import Sheet
 from lakehouse.statistics import statistics, with_count
 from lakehouse.stragglers import Stragglers
@@ -88,7 +89,7 @@ class Draft:
         """
         if self.handle is None:
             return
-        self._prove_partitioning(self.handle)
+        same_partitioning(self.handle, self.sheet, self.partition_by)
         if not self.is_whole:
             missing_columns(self.handle, self.sheet, self.wanted)
 
@@ -185,11 +186,11 @@ class Draft:
 
     def commit(self, metadata: Mapping[str, Any]) -> int:
         """Make the files the table, in one atomic commit; gives the new version."""
-        table, handle = self.sheet.table, self.handle
-        # A creation that delta-rs tries again becomes a second version, past every fence, and a commit that changes
-        # columns would come over rows that do not have them: each has one try, on the version that was read.
-        tries = 0 if handle is None or self.changes_columns else None
-        properties = CommitProperties({**metadata, "mark": uuid4().hex}, tries, self._fences())
+        table, handle, mark = self.sheet.table, self.handle, uuid4().hex
+        # One try: a creation would become a second version, other columns come over rows without them; and `ground.py`.
+        removes = self.slice is not None and self.slice.removed.height > 0
+        tries = 0 if handle is None or self.changes_columns or removes else None
+        properties = CommitProperties({**metadata, MARK: mark}, tries, self._fences())
         reached("draft: before commit")
         try:
             if handle is None:
@@ -207,8 +208,11 @@ class Draft:
                 )
                 self.committed = True
                 return 0
-            self._prove_undisturbed(handle)
-            self._commit_on(handle, properties)
+            if removes and not (self._is_all or self.changes_columns):
+                self._commit_later(handle, properties)
+            else:
+                self._prove_undisturbed(handle)
+                self._commit_on(handle, properties)
         except CommitFailedError as error:
             self.is_doubtful = False
             raise BusyError(f"{table}: another writer committed first.\nNext: run again. ({error})") from error
@@ -218,7 +222,16 @@ class Draft:
                 raise BusyError(f"{table}: another writer made the table first.\nNext: run again.") from error
             raise
         self.committed = True
-        return self._version_of(properties)
+        return version_of(self.lake, table, handle.version(), mark)
+
+    def _commit_later(self, handle: DeltaTable, properties: CommitProperties) -> None:
+        """The commit on top of the latest version, as long as nothing changed there that it relies on."""
+        removed = self.slice.removed["path"] if self.slice is not None else ()
+        for ground in grounds(self.lake, self.sheet.table, handle, removed, self._fences()):
+            with suppress(CommitFailedError):
+                self._commit_on(ground, properties)
+                return
+            self.is_doubtful = False
 
     def _commit_on(self, handle: DeltaTable, properties: CommitProperties) -> None:
         """The commit on top of a table; one that leaves no row of it takes the columns of the new rows in the same."""
@@ -234,27 +247,14 @@ class Draft:
         self.is_doubtful = True
         handle.create_write_transaction(actions, mode, schema, self.partition_by or None, commit_properties=properties)
 
-    def _prove_partitioning(self, handle: DeltaTable) -> None:
-        """Refuse to write past a table that is partitioned otherwise."""
-        standing = list(handle.metadata().partition_columns)
-        if standing != self.partition_by:
-            raise SetupError(
-                f"{self.sheet.table}: its files are partitioned by {', '.join(standing) or 'nothing'}, not by "
-                f"{', '.join(self.partition_by) or 'nothing'}.\nNext: keep `physical`, or give the table a new name."
-            )
+    @property
+    def _is_all(self) -> bool:
+        return self.slice is not None and self.sheet.days is None and not self.sheet.corrections
 
     def _prove_undisturbed(self, handle: DeltaTable) -> None:
         """Refuse to go on when the table changed while all of it was replaced."""
-        is_all = self.slice is not None and self.sheet.days is None and not self.sheet.corrections
-        if is_all and self.lake.version(self.sheet.table) != handle.version():
+        if self._is_all and self.lake.version(self.sheet.table) != handle.version():
             raise BusyError(f"{self.sheet.table}: another writer committed first.\nNext: run again.")
-
-    def _version_of(self, properties: CommitProperties) -> int:
-        """The version that carries our own mark; somebody else may have committed since."""
-        for commit in self.lake.log(self.sheet.table, after=self.handle.version() if self.handle else -1) or []:
-            if commit.info.get("mark") == (properties.custom_metadata or {}).get("mark"):
-                return commit.version
-        return self.lake.version(self.sheet.table) or 0
 
     def _fences(self) -> list[Transaction]:
         """Application transactions that make two writers of the same place collide, even where it was empty."""

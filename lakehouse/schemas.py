@@ -59,6 +59,20 @@ def is_another(standing: Schema, wanted: Schema) -> bool:
     }
 
 
+def same_partitioning(handle: DeltaTable, sheet: Sheet, wanted: list[str]) -> None:
+    """Refuse to write past a table that is partitioned otherwise.
+
+    Raises:
+        SetupError: its files are partitioned by other columns than the wanted ones.
+    """
+    standing = list(handle.metadata().partition_columns)
+    if standing != wanted:
+        raise SetupError(
+            f"{sheet.table}: its files are partitioned by {', '.join(standing) or 'nothing'}, not by "
+            f"{', '.join(wanted) or 'nothing'}.\nNext: keep `physical`, or give the table a new name."
+        )
+
+
 def missing_columns(handle: DeltaTable, sheet: Sheet, wanted: Schema) -> list[Field]:
     """The columns that a table does not have yet; rows that stay in it will hold null in them.
 

@@ -193,6 +193,35 @@ def test_a_slow_writer_never_undoes_newer_rows(open_shop, between, point):
     assert len(rows(open_shop, "quarantine/staged_sales")) == 2
 
 
+POINTS = ["publish: before files", "publish: files written", "publish: quarantine committed"]
+
+
+@pytest.mark.parametrize("table", ["staged/sales", "quarantine/staged_sales"])
+@pytest.mark.parametrize("point", POINTS)
+def test_a_compaction_in_the_middle_of_a_replacement_doubles_nothing(open_shop, between, point, table, tmp_path):
+    sell(open_shop, "b", lines(4, -7, 7, 8, first=30), lines(5, -7, 7, 7, first=40))
+    take(open_shop)
+    for day in (3, 4, 5):
+        redo(open_shop, "staged/sales", only(day))
+    compacted = []
+    between("publish", point, lambda: compacted.append(open_shop.lake.open(table).optimize.compact()))
+    redo(open_shop, "staged/sales", only(4))
+    assert compacted[0]["numFilesRemoved"] > 1
+    assert contents(open_shop) == {"staged/sales": alone(open_shop, tmp_path / "alone")["staged/sales"]}
+    assert [row[0] for row in rows(open_shop, "quarantine/staged_sales")] == ["30", "4", "40"]
+
+
+def test_a_compaction_in_the_middle_of_a_corrected_landing_doubles_nothing(shop, between):
+    for name, day in (("b", 3), ("c", 4)):
+        os.utime(sell(shop, name, lines(day, 1, 2, first=day * 10)), (1_700_000_000, 1_700_000_000))
+        take(shop)
+    os.utime(sell(shop, "a", lines(3, 1, 2, first=30)), (1_600_000_000, 1_600_000_000))
+    between("publish", "publish: files written", shop.lake.open("raw/sales").optimize.compact)
+    take(shop)
+    assert [row[0] for row in rows(shop, "raw/sales")] == ["30", "31", "40", "41"]
+    assert set(shop.lake.scan("raw/sales").collect()["_source"].str.split("#").list.first()) == {"a.csv", "c.csv"}
+
+
 def test_a_slow_writer_that_dies_leaves_the_newer_quarantine(tmp_path, monkeypatch):
     waiting = []
 
