@@ -21,6 +21,7 @@ from lakehouse.environment import Environment
 from lakehouse.errors import BusyError, DataError
 from lakehouse.faults import reached
 from lakehouse.land import land
+from lakehouse.lock import held
 from lakehouse.make import make
 from lakehouse.orchestration import sensors
 from lakehouse.windows import Days
@@ -67,13 +68,17 @@ def spans(length: int) -> Iterator[Days]:
 
 
 def compact(here: Environment, tables: tuple[str, ...] | None = None) -> None:
-    """Let delta-rs join the small files of tables, all of them by default; it yields to writers."""
+    """Let delta-rs join the small files of tables, all of them by default; it yields to writers.
+
+    Of two compactions of a table at the same time delta-rs lets both commit, and each row stands twice: one at a time.
+    """
     for table in tables or tuple(here.lake.tables()):
-        handle = here.lake.open(table)
-        if handle is not None:
+        lock = Path(here.landing.root).with_name("locks") / table.replace("/", "_")
+        with suppress(CommitFailedError, BusyError), held(lock, f"{table} is being compacted"):
             reached(f"campaign: compaction of {table}")
-            with suppress(CommitFailedError):
-                handle.optimize.compact()
+            handle = here.lake.open(table)
+            assert handle is not None
+            handle.optimize.compact()
             handle.create_checkpoint()
 
 

@@ -3,8 +3,8 @@
 Belongs here: whether what a commit relies on still stands. Does not belong here: what is committed (`draft.py`).
 
 delta-rs lets a commit pass others that came between, where it sees no conflict. It does not see that a compaction
-removed the same files; what was replaced then stands on in the compacted file. So a commit that removes files has one try
-at a time, on a version that was looked at here.
+removed the same files; what was replaced then stands on in the compacted file. So a commit that removes files has one
+try at a time, on a version that was looked at here.
 """
 
 from collections.abc import Iterable, Iterator

@@ -144,6 +144,27 @@ def test_a_compaction_marks_its_files_as_no_change_of_data(table):
     assert {action[kind]["dataChange"] for action in actions for kind in ("add", "remove") if kind in action} == {False}
 
 
+def test_two_compactions_at_once_double_every_row(table):
+    """The reason why there must be one at a time for each table; when this fails, delta-rs was mended."""
+    write_deltalake(table, NUMBERS, mode="append")
+    first, second = DeltaTable(table), DeltaTable(table)
+    fence = CommitProperties(max_commit_retries=0, app_transactions=[Transaction("compaction", 2)])
+    for handle in (first, second):
+        handle.optimize.compact(commit_properties=fence)
+    assert pl.scan_delta(table).collect().height == 4 * NUMBERS.height
+
+
+def test_files_that_a_compaction_removed_can_be_removed_once_more(table):
+    """The reason why commits that remove files look for them (`ground.py`); when this fails, delta-rs was mended."""
+    write_deltalake(table, NUMBERS, mode="append")
+    late = DeltaTable(table)
+    live = pl.DataFrame(late.get_add_actions(flatten=True))
+    DeltaTable(table).optimize.compact()
+    gone = [RemoveAction(path, True, 0, size, {}) for path, size in live.select("path", "size_bytes").iter_rows()]
+    late.create_write_transaction(gone, "append", late.schema())
+    assert pl.scan_delta(table).collect().height == 2 * NUMBERS.height
+
+
 def test_escaped_letters_beyond_the_first_plane_make_statistics_wrong_in_readers(tmp_path):
     """The reason why the engine writes statistics unescaped; when this fails, the reader was mended."""
     path, text = str(tmp_path / "table"), "𠮷"
