@@ -24,6 +24,8 @@ from lakehouse.land import land
 from lakehouse.lock import held
 from lakehouse.make import make
 from lakehouse.orchestration import sensors
+from lakehouse.restore import Wish, restore
+from lakehouse.undo import undoing
 from lakehouse.windows import Days
 
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
@@ -80,6 +82,14 @@ def compact(here: Environment, tables: tuple[str, ...] | None = None) -> None:
             assert handle is not None
             handle.optimize.compact()
             handle.create_checkpoint()
+
+
+def go_back(here: Environment) -> None:
+    """Restore tables to the version before the last, as `lakehouse restore` does."""
+    for table in ("staged/sales", "staged/last_sales"):
+        version = here.lake.version(table)
+        if version:
+            restore(here, undoing(here, table, version - 1), Wish("campaign"))
 
 
 def tick(here: Environment) -> None:
@@ -179,6 +189,7 @@ WAYS: Mapping[str, tuple[tuple[Step, ...], Step]] = {
     "upsert": ((append,), made(UPSERT)),
     "history": ((append,), made(HISTORY)),
     "marts": ((append, made(*STAGED)), made(*MARTS)),
+    "restore": ((append, made(*STAGED), by_spans(*STAGED)), go_back),
     "compaction": ((append, made(*STAGED, UPSERT, HISTORY, *MARTS)), compact),
     "sensors": ((), tick),
     "healing": ((), bring_up_to_date),
