@@ -4,7 +4,7 @@ Belongs here: what became of each file, and the rows and dead letters that come 
 the files (`reading.py`), parsing (`sources/delivery.py`) and the commit (`publish.py`).
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from uuid import uuid4
@@ -14,10 +14,13 @@ import polars as pl
 from lakehouse.dead_letters import COMMENTS, COUNTED, DEAD_LETTERS, SCHEMA
 from lakehouse.fitting import Columns
 from lakehouse.landed import Origin
+from lakehouse.rescue import RESCUED
 from lakehouse.sheet import Sheet
 from lakehouse.sources.delivery import Delivery
 from lakehouse.sources.landing import Entry
 from lakehouse.tables import EVENT_DATE, ORIGIN, RawTable
+from lakehouse.taking import Fit
+from lakehouse.widening import meeting
 
 _ORIGIN_COMMENTS = {
     "_source": "The delivered file and the start of the hash of its bytes",
@@ -26,6 +29,7 @@ _ORIGIN_COMMENTS = {
     "_batch_id": "The batch in which the file was landed",
     "_ingested_at": "When that was",
     EVENT_DATE: "The day that the row belongs to, as it says itself",
+    RESCUED: "What was delivered and does not fit into the columns: a JSON object of texts, by the names in the file",
 }
 
 
@@ -36,7 +40,7 @@ class Read:
     entry: Entry
     delivery: Delivery
     source: str
-    renamed: Mapping[str, str]
+    fit: Fit
 
 
 @dataclass
@@ -132,11 +136,16 @@ class Batch:
             yield f"dead letters of an attempt that was cut short, counted here: {self.uncounted_dead:,}"
         if self.columns.added:
             yield f"new columns: {', '.join(self.columns.added)}"
+        if wider := [f"{n} ({self.columns.stood[n]} to {dtype})" for n, dtype in self.columns.retyped.items()]:
+            yield f"wider columns: {', '.join(wider)}; the rows that stood in the table were written again"
         for read in self.reads:
             yield from (f"{read.entry.name}: {note}" for note in read.delivery.notes)
             if read.delivery.dead_count and not read.delivery.refused:
                 yield f"{read.entry.name}: {_dead_letters(read.delivery)}"
-            missing = sorted(self.raw.optional - {read.renamed[c] for c in read.delivery.columns})
+            if read.fit.rescued and not read.delivery.refused:
+                values = ", ".join(f"{name} in {count:,}" for name, count in read.fit.rescued.items())
+                yield f"{read.entry.name}: rescued from {read.fit.rescued_rows:,} rows: {values}"
+            missing = sorted(self.raw.optional - set(read.fit.names.values()))
             if missing and not read.delivery.refused:
                 yield f"{read.entry.name}: columns missing, null in its rows: {', '.join(missing)}"
 
@@ -145,15 +154,17 @@ class Batch:
 
     def sheets(self, based_on: int) -> tuple[Sheet, Sheet]:
         """The rows for the raw table, and the dead letters."""
+        new, retyped = meeting(self._rows(), self.columns.stood)
         rows = Sheet(
             self.raw.name,
-            self._rows(),
+            new,
             "append",
             split_by="_source",
             based_on=based_on,
             marks={COUNTED: self.standing_dead + self.new_dead},
             corrections=self.corrections,
-            hidden=frozenset(self.columns.all),
+            hidden=frozenset({*self.columns.all, RESCUED}),
+            retyped=retyped,
             description=self.raw.description,
             comments=_ORIGIN_COMMENTS,
         )
@@ -182,11 +193,12 @@ class Batch:
 
     def _rows(self) -> pl.LazyFrame:
         frames = [self._brought(read) for read in self.reads if read.delivery.rows_count]
-        rows = pl.concat(frames) if frames else pl.LazyFrame(schema={**self.columns.all, **ORIGIN})
+        rescued = {RESCUED: pl.String()} if self.raw.drift == "rescue" else {}
+        rows = pl.concat(frames) if frames else pl.LazyFrame(schema={**self.columns.all, **rescued, **ORIGIN})
         return rows if self.raw.day is None else rows.with_columns(self.raw.day.alias(EVENT_DATE))
 
     def _brought(self, read: Read) -> pl.LazyFrame:
-        rows, values = self.columns.brought(read.delivery, read.renamed)
+        rows, values = self.columns.brought(read.delivery, read.fit)
         return rows.select(*values, *self._origin(read))
 
     def _origin(self, read: Read) -> list[pl.Expr]:

@@ -2,6 +2,7 @@
 
 import inspect
 import traceback
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,7 +16,9 @@ from lakehouse.errors import LakehouseError, SetupError, brief, listed, within
 from lakehouse.keys import key_problems
 from lakehouse.lake import check_name
 from lakehouse.query import columns_of
+from lakehouse.rescue import RESCUED
 from lakehouse.rules import compile_rules
+from lakehouse.sources.column_names import is_pattern
 from lakehouse.tables import EVENT_DATE, LINEAGE, RECEIVED, WINDOW, DerivedTable, RawTable, Table
 
 _MISTAKES = (
@@ -128,6 +131,7 @@ def _raw_problems(table: RawTable) -> list[str]:
         for name in table.columns
         if name.startswith("_")
     ]
+    problems += [f"{table.name}: {problem}" for problem in _drift_problems(table)]
     if table.day is None:
         return problems
     try:
@@ -135,6 +139,27 @@ def _raw_problems(table: RawTable) -> list[str]:
     except pl.exceptions.PolarsError as error:
         return [*problems, f"{table.name}: its day cannot be told: {brief(error)}"]
     return problems if day == pl.Date else [*problems, f"{table.name}: its day is {day}, it has to be Date"]
+
+
+def _drift_problems(table: RawTable) -> list[str]:
+    """What of the declared ways to meet drift cannot work."""
+    columns, known = set(table.columns), {name.casefold() for name in table.columns}
+    others = Counter(name.strip().casefold() for name in table.aliases)
+    problems = [
+        f"aliases: {old!r} stands for {new!r}, which is no column of the table"
+        for old, new in table.aliases.items()
+        if new not in columns
+    ]
+    for old in table.aliases:
+        if old.strip().casefold() in known:
+            problems.append(f"aliases: {old!r} is a column of the table itself")
+        elif others[old.strip().casefold()] > 1:
+            problems.append(f"aliases: {old!r} is named twice, in another case")
+        elif not old.strip() or old != old.strip() or old.startswith("_") or is_pattern(old):
+            problems.append(f"aliases: no file can deliver a column named {old!r}")
+    if table.drift != "evolve" and not columns:
+        problems.append(f"drift is {table.drift!r}, which needs columns to hold the files to")
+    return problems
 
 
 def _problems(catalog: Catalog, table: DerivedTable) -> list[str]:
@@ -199,5 +224,6 @@ def given(table: DerivedTable, rows: pl.LazyFrame) -> pl.LazyFrame:
     if table.is_aggregate:
         return rows.drop(WINDOW, strict=False)
     names = rows.collect_schema().names()
-    kept = [name for name in names if not name.startswith("_") or name in {"_batch_id", "_ingested_at", EVENT_DATE}]
+    engine = {"_batch_id", "_ingested_at", EVENT_DATE, RESCUED}
+    kept = [name for name in names if not name.startswith("_") or name in engine]
     return rows.with_columns(pl.struct(kept).alias(RECEIVED))

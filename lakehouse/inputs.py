@@ -15,6 +15,7 @@ from lakehouse.errors import DataError
 from lakehouse.lake import Lake, all_rows, files, scan
 from lakehouse.made import is_as_made, speaks_for
 from lakehouse.query import sql_type
+from lakehouse.rescue import RESCUED
 from lakehouse.tables import EVENT_DATE, WINDOW, DerivedTable, RawTable
 from lakehouse.tombstones import DELETED
 from lakehouse.windows import Days
@@ -188,7 +189,8 @@ def _height(handle: DeltaTable) -> int:
 def widened(rows: pl.LazyFrame, source: RawTable) -> pl.LazyFrame:
     """The rows of a raw table, null in columns that were declared after its last commit."""
     standing = rows.collect_schema()
-    return rows.with_columns(pl.lit(None, t).alias(name) for name, t in source.columns.items() if name not in standing)
+    known = {name: t for name, t in source.schema.items() if name in source.columns or name == RESCUED}
+    return rows.with_columns(pl.lit(None, t).alias(name) for name, t in known.items() if name not in standing)
 
 
 def _wanted(table: DerivedTable, days: Days | None, known: Days | None) -> Days | None:

@@ -12,6 +12,7 @@ import polars as pl
 
 from lakehouse.audit import Provenance
 from lakehouse.contract import facts
+from lakehouse.errors import SetupError, listed
 from lakehouse.rules import Rule, broken, keeps_all, settled
 from lakehouse.tables import LINEAGE, RECEIVED, WINDOW, DerivedTable
 
@@ -55,7 +56,11 @@ def judge(
         rules: the rules that they are held to.
         rows: the transform's rows, inside the days that are made.
         provenance: run and contract, noted beside each rejected row.
+
+    Raises:
+        SetupError: the rows are not of the contract's types.
     """
+    _prove_types(table, rows.collect_schema())
     rules, verdicts = settled(rules)
     judged = rows.with_columns(verdicts).with_columns(keeps_all(rules).alias(_OK))
     kept, broke = judged.filter(pl.col(_OK)), judged.filter(~pl.col(_OK))
@@ -75,6 +80,23 @@ def judge(
     if table_rules(table) and table.mode == "replace":
         questions["table"] = by_period(table, latest, table_rules(table))
     return Judged(table, rules, latest.select(table.event_schema.names()), rejected, broke, questions)
+
+
+def _prove_types(table: DerivedTable, schema: pl.Schema) -> None:
+    """Refuse rows of other types than the table's: an input may have grown wider since the declaration was proved."""
+    wrong = [
+        f"{n} is {schema[n]}, its contract says {t}"
+        for n, t in table.event_schema.items()
+        if n in schema and schema[n] != t
+    ]
+    if wrong:
+        raise SetupError(
+            listed(
+                f"{table.name}: the transform returns other types than its contract. Nothing was published.",
+                wrong,
+                "a column of an input grew wider: cast it in the transform, or change the contract.",
+            )
+        )
 
 
 def by_period(

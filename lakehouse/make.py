@@ -21,13 +21,14 @@ from lakehouse.errors import SetupError
 from lakehouse.inputs import Inputs, read_inputs
 from lakehouse.judging import Judged
 from lakehouse.keyed import take
-from lakehouse.lake import Lake
+from lakehouse.lake import Lake, scan
 from lakehouse.publish import publish
 from lakehouse.retry import retrying
 from lakehouse.room import room
 from lakehouse.sheet import Sheet
 from lakehouse.tables import LINEAGE, WINDOW, DerivedTable
 from lakehouse.transforming import Making, judge_rows, told_clearly
+from lakehouse.widening import meeting
 from lakehouse.windows import Days
 
 
@@ -101,7 +102,7 @@ def _publish(
             making.lake,
             _sheet(table, judged, inputs.keys, standing),
             lambda findings: as_of.noted(account(findings), findings.answers),
-            rejects=_rejects(table, judged, inputs.keys, rejects),
+            rejects=_rejects(making.lake, table, judged, inputs.keys, rejects),
             questions={
                 **judged.questions,
                 **as_of.questions(making.lake, making.catalog, table, standing, judged.valid),
@@ -150,14 +151,17 @@ def _sheet(table: DerivedTable, judged: Judged, keys: tuple[date, ...] | None, b
     )
 
 
-def _rejects(table: DerivedTable, judged: Judged, keys: tuple[date, ...] | None, based_on: int) -> Sheet:
+def _rejects(lake: Lake, table: DerivedTable, judged: Judged, keys: tuple[date, ...] | None, based_on: int) -> Sheet:
+    handle = lake.open(table.quarantine, based_on) if based_on >= 0 and keys is not None else None
+    rows, retyped = meeting(judged.rejected, {} if handle is None else scan(handle).collect_schema())
     return Sheet(
         table.quarantine,
-        judged.rejected,
+        rows,
         "replace",
         window=WINDOW if keys is not None else None,
         days=_days(table, keys),
         based_on=based_on,
         description=f"Rows that {table.name} rejected, as received, with every rule that they broke.",
-        hidden=frozenset(judged.rejected.collect_schema().names()) - {WINDOW, *LINEAGE},
+        hidden=frozenset(rows.collect_schema().names()) - {WINDOW, *LINEAGE},
+        retyped=retyped,
     )

@@ -116,6 +116,8 @@ def _write(drafts: Sequence[Draft], questions: Mapping[str, pl.LazyFrame]) -> Fi
     frames = [*sinks, *questions.values(), *(lost for _, lost in losses)]
     results = pl.collect_all(frames, engine="streaming")[len(sinks) :]
     pl.collect_all([sink for draft in drafts for sink in draft.last_sinks()], engine="streaming")
+    for draft in drafts:
+        draft.carry()
     for (draft, _), result in zip(losses, results[len(questions) :], strict=True):
         draft.check_carried(int(result.item() or 0))
     rows = [sum(file.num_rows for file in draft.new) for draft in drafts]

@@ -21,6 +21,7 @@ from lakehouse.landed import Landed, Origin, origin_of, source_of
 from lakehouse.sources.delivery import Delivery, read_delivery
 from lakehouse.sources.landing import Entry, Landing, UnreadableError
 from lakehouse.tables import RawTable
+from lakehouse.taking import Fit
 
 
 def collect(  # noqa: PLR0913
@@ -44,10 +45,7 @@ def collect(  # noqa: PLR0913
         advance: told of each entry that was looked at.
     """
     handle = lake.open(raw.name, None if known.version < 0 else known.version)
-    standing = raw.schema if handle is None else pl.scan_delta(handle).collect_schema()
-    known_names = {name.casefold() for name in standing}
-    grown = {name: dtype for name, dtype in raw.columns.items() if name.casefold() not in known_names}
-    batch = Batch(raw, Columns(raw.name, {**standing, **grown}))
+    batch = Batch(raw, Columns(raw, {} if handle is None else pl.scan_delta(handle).collect_schema()))
     for entry in entries:
         _read_into(batch, lake, landing, entry, known, spool)
         advance(entry)
@@ -68,7 +66,7 @@ def _read_into(batch: Batch, lake: Lake, landing: Landing, entry: Entry, known: 
         return
     try:
         delivery = read_delivery(
-            landing.chunks(table, entry), name=entry.name, spool=spool, required=batch.raw.required
+            landing.chunks(table, entry), name=entry.name, spool=spool, required=batch.columns.own_names
         )
     except FileNotFoundError:
         return  # taken away between the listing and the reading: nothing was delivered
@@ -92,8 +90,8 @@ def _take(batch: Batch, lake: Lake, entry: Entry, delivery: Delivery, known: Lan
         if known.lacks_letters(delivery.digest) and delivery.digest not in batch.digests:
             _return(batch, lake, entry, delivery, twin)
         return
-    fitted, renamed = batch.columns.fit(delivery)
-    batch.reads.append(Read(entry, fitted, source, renamed))
+    fitted, fit = batch.columns.fit(delivery)
+    batch.reads.append(Read(entry, fitted, source, fit))
     batch.digests[delivery.digest] = origin_of(entry)
     if not known.is_registered(entry, delivery.digest):
         batch.record(entry, source, "landed" if fitted.rows_count else "dead", fitted.dead_count)
@@ -126,7 +124,7 @@ def _return(batch: Batch, lake: Lake, entry: Entry, delivery: Delivery, twin: Or
     """The rows of these bytes are landed, and dead letters of them were lost: they come back under the same origin."""
     source = source_of(twin.name, delivery.digest)
     batch.digests[delivery.digest] = twin
-    batch.returned.append(Read(replace(entry, name=twin.name, modified_at=twin.modified_at), delivery, source, {}))
+    batch.returned.append(Read(replace(entry, name=twin.name, modified_at=twin.modified_at), delivery, source, Fit({})))
     if delivery.is_cut:
         obstore.put(lake.store, kept_path(batch.raw, source), delivery.received)
 

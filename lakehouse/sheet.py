@@ -36,6 +36,7 @@ class Sheet:
             None lets columns come and go.
         marks: numbers that the commit leaves in the table for the next writer, by name; see `lake.mark`.
         corrections: for a value of `split_by`, what other columns become in the rows that stand there with it.
+        retyped: columns that get another type, in the rows that stand in the table too; all of them are written again.
     """
 
     table: str
@@ -53,6 +54,7 @@ class Sheet:
     required: frozenset[str] | None = None
     marks: Mapping[str, int] = field(default_factory=dict)
     corrections: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    retyped: Mapping[str, pl.DataType] = field(default_factory=dict)
 
     @property
     def partition(self) -> str | None:

@@ -4,7 +4,7 @@ A replaced day takes away the files that hold only replaced days; where a file h
 carried to a new file. Files that hold no replaced day are not looked at. Rows that are corrected move in the same way.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -12,7 +12,9 @@ from typing import Any
 import polars as pl
 from deltalake import DeltaTable
 
+from lakehouse.errors import LawError
 from lakehouse.lake import Lake, files
+from lakehouse.sheet import Sheet
 
 
 @dataclass(frozen=True)
@@ -96,6 +98,51 @@ def of_keys(lake: Lake, table: str, handle: DeltaTable, keys: pl.DataFrame) -> S
     rows = rows_of(lake, table, handle, live["path"])
     others, own = (rows.join(keys.lazy(), on=names, how=how) for how in ("anti", "semi"))
     return Slice(live, others, own.select(pl.len()), _count(live, rows))
+
+
+def retyped(lake: Lake, sheet: Sheet, handle: DeltaTable) -> Slice:
+    """Everything that a table holds, because its columns get other types; see `rewritten` for the rows that stay."""
+    live = files(handle)
+    if live.is_empty():
+        return Slice(live)
+    rows = rows_of(lake, sheet.table, handle, live["path"])
+    return Slice(live, lost=rows.select((~_stays(sheet)).sum()), stood=_count(live, rows))
+
+
+def check_carried(table: str, part: Slice | None, moved: int, lost: int) -> None:
+    """Prove that of the files that go as many rows were carried over as had to stay.
+
+    Raises:
+        LawError: they are not; nothing was published.
+    """
+    stood = part.stood if part else 0
+    if moved + lost != stood:
+        raise LawError(
+            f"{table}: {stood:,} rows stood in files that are partly replaced, {lost:,} of them are "
+            f"replaced, but {moved:,} were carried over. Nothing was published."
+        )
+
+
+def _stays(sheet: Sheet) -> pl.Expr:
+    """True for a row that stands in no replaced day."""
+    if sheet.days is None or sheet.window is None:
+        return pl.lit(True)
+    return ~pl.col(sheet.window).is_in(pl.Series(sheet.days, dtype=pl.Date).implode()).fill_null(False)
+
+
+def rewritten(lake: Lake, sheet: Sheet, handle: DeltaTable, schema: pl.Schema) -> Iterator[pl.LazyFrame]:
+    """The rows of each file that stay, corrected and in other columns; those that they do not have are null."""
+    for path in files(handle)["path"]:
+        rows = rows_of(lake, sheet.table, handle, [path]).filter(_stays(sheet))
+        standing = rows.collect_schema()
+        names = sorted({name for values in sheet.corrections.values() for name in values})
+        rows = rows.with_columns(
+            _replaced(str(sheet.split_by), name, sheet.corrections, standing[name]) for name in names
+        )
+        yield rows.select(
+            pl.col(name).cast(dtype) if name in standing else pl.lit(None, dtype=dtype).alias(name)
+            for name, dtype in schema.items()
+        )
 
 
 def _replaced(column: str, name: str, corrections: Mapping[str, Mapping[str, Any]], dtype: pl.DataType) -> pl.Expr:

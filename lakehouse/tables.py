@@ -16,6 +16,7 @@ import polars as pl
 from lakehouse import contract as contracts
 from lakehouse.contract import Contract
 from lakehouse.errors import SetupError
+from lakehouse.rescue import RESCUED, Drift
 from lakehouse.tombstones import DELETED
 from lakehouse.windows import Daily
 
@@ -77,6 +78,9 @@ class RawTable:
         day: the day that a row belongs to, from its own columns; null when it cannot be told.
         dumps: whether each file is all that there is at its time. Then the bytes of an earlier file under another name
             are a delivery of their own, because a source may return to what it was.
+        drift: what becomes of a file whose columns or types are others: `evolve` adds the columns and widens the types,
+            `freeze` refuses the file whole, `rescue` keeps what does not fit in `_rescued`.
+        aliases: other names under which a column is delivered, each with the column.
         owner: who answers for the source.
         domain: the folder under `assets/`.
     """
@@ -87,6 +91,8 @@ class RawTable:
     optional: frozenset[str] = frozenset()
     day: pl.Expr | None = None
     dumps: bool = False
+    drift: Drift = "evolve"
+    aliases: Mapping[str, str] = field(default_factory=dict)
     owner: str | None = None
     domain: str = ""
 
@@ -98,7 +104,9 @@ class RawTable:
     @property
     def schema(self) -> pl.Schema:
         """The columns that the raw table is sure to have."""
-        return pl.Schema({**self.columns, **ORIGIN, **({EVENT_DATE: pl.Date()} if self.day is not None else {})})
+        rescued = {RESCUED: pl.String()} if self.drift == "rescue" else {}
+        dated = {EVENT_DATE: pl.Date()} if self.day is not None else {}
+        return pl.Schema({**self.columns, **rescued, **ORIGIN, **dated})
 
     @property
     def landing(self) -> str:
@@ -223,6 +231,8 @@ def raw(  # noqa: PLR0913
     optional: tuple[str, ...] = (),
     day: pl.Expr | None = None,
     dumps: bool = False,
+    drift: Drift = "evolve",
+    aliases: Mapping[str, str] | None = None,
     owner: str | None = None,
 ) -> RawTable:
     """Declare a table of files as they are landed; see `RawTable`."""
@@ -232,7 +242,9 @@ def raw(  # noqa: PLR0913
         raise SetupError(
             f"raw/{name}: optional names columns that are not declared: {', '.join(unknown)}.\nNext: add them."
         )
-    return RawTable(f"raw/{name}", description, typed, frozenset(optional), day, dumps, owner, domain)
+    return RawTable(
+        f"raw/{name}", description, typed, frozenset(optional), day, dumps, drift, dict(aliases or {}), owner, domain
+    )
 
 
 def staged(contract: type[Contract], **declared: Any) -> Callable[[Callable[..., pl.LazyFrame]], DerivedTable]:  # noqa: ANN401

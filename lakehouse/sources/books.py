@@ -73,6 +73,7 @@ class Books:
         blank_lines: lines without a byte, which are no records.
         notes: what else was tolerated.
         is_cut: whether a dead letter holds less than its record.
+        is_typed: whether the format has types of its own; otherwise all values are text.
     """
 
     def __init__(self, folder: Path, limits: Limits) -> None:
@@ -80,6 +81,7 @@ class Books:
         self.columns: list[str] = []
         self.records = 0
         self.is_cut = False
+        self.is_typed = False
         self.ends: Counter[bytes] = Counter()
         self.blank_lines = 0
         self.notes: list[str] = []
@@ -121,7 +123,7 @@ class Books:
 
     def typed(self, lf: pl.LazyFrame, columns: Sequence[str]) -> None:
         """All records are rows of a frame that has its types already."""
-        self.columns = list(columns)
+        self.columns, self.is_typed = list(columns), True
         numbered = lf.with_row_index("_offset", offset=1)
         self.rows.sink(numbered.select(pl.col("_offset").cast(pl.Int64), *columns))
         self.records = self.rows.count

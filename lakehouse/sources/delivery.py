@@ -47,6 +47,7 @@ class Delivery:
         is_cut: whether a dead letter holds less than the whole of its record or file.
         received: the file as delivered, spooled.
         payload_bytes: bytes of it that a dead letter may hold.
+        is_typed: whether its format has types of its own; otherwise all values are text.
     """
 
     name: str
@@ -63,6 +64,7 @@ class Delivery:
     is_cut: bool
     received: Path
     payload_bytes: int
+    is_typed: bool = False
 
     def refuse(self, reason: str) -> "Delivery":
         """The same delivery, refused as a whole: one dead letter, no row."""
@@ -153,6 +155,7 @@ def _delivery(received: Received, name: str, books: Books) -> Delivery:
         is_cut=books.is_cut,
         received=received.path,
         payload_bytes=books.limits.payload_bytes,
+        is_typed=books.is_typed,
     )
 
 

@@ -1,0 +1,70 @@
+"""Delivered values as text, and what does not fit into a table as JSON: `_rescued` is an object of such texts.
+
+A value is the text that it would be in a column of text: of CSV and JSON lines what was delivered, of Parquet its own
+form. Nested values are JSON, bytes are base64. A key is the name that the file has for the column.
+"""
+
+import json
+from collections.abc import Iterable
+from typing import Literal
+
+import polars as pl
+
+RESCUED = "_rescued"
+"""What was delivered and does not fit into the columns of a raw table: a JSON object of texts; null when all fits."""
+
+Drift = Literal["evolve", "freeze", "rescue"]
+"""What becomes of a file whose columns or types are not those of its table; see `RawTable`."""
+
+
+def is_told_in_text(dtype: pl.DataType) -> bool:
+    """Whether text can hold values of a type, nested ones as JSON; JSON has no bytes."""
+    return not dtype.is_nested() or not _has_bytes(dtype)
+
+
+def as_text(value: pl.Expr, dtype: pl.DataType) -> pl.Expr:
+    """A value as text that loses nothing of it; null stays null."""
+    if dtype == pl.Binary:
+        return value.bin.encode("base64")
+    if not dtype.is_nested():
+        return value.cast(pl.String)
+    # JSON has no NaN and no infinity, so real numbers within nested values are texts.
+    return pl.when(value.is_not_null()).then(_json(value.cast(_with_texts(dtype))))
+
+
+def as_object(pieces: Iterable[tuple[str, pl.Expr]]) -> pl.Expr:
+    """Named texts as one JSON object: without those that are null, and null when all of them are."""
+    members = [
+        pl.when(text.is_not_null()).then(pl.concat_str(pl.lit(f"{json.dumps(name, ensure_ascii=False)}:"), _json(text)))
+        for name, text in pieces
+    ]
+    if not members:
+        return pl.lit(None, dtype=pl.String)
+    joined = pl.concat_str(members, separator=",", ignore_nulls=True)
+    has_any = pl.any_horizontal([member.is_not_null() for member in members])
+    return pl.when(has_any).then(pl.concat_str(pl.lit("{"), joined, pl.lit("}")))
+
+
+def _json(value: pl.Expr) -> pl.Expr:
+    """A value as JSON."""
+    return pl.struct(value.alias("v")).struct.json_encode().str.strip_prefix('{"v":').str.strip_suffix("}")
+
+
+def _has_bytes(dtype: pl.DataType) -> bool:
+    return dtype == pl.Binary or any(_has_bytes(inner) for inner in _within(dtype))
+
+
+def _within(dtype: pl.DataType) -> list[pl.DataType]:
+    """The types of which a nested type is made."""
+    if isinstance(dtype, pl.Struct):
+        return [field.dtype for field in dtype.fields]  # type: ignore[misc]
+    return [dtype.inner] if isinstance(dtype, pl.List) else []  # type: ignore[list-item]
+
+
+def _with_texts(dtype: pl.DataType) -> pl.DataType:
+    """A nested type with text in the place of real numbers."""
+    if isinstance(dtype, pl.Struct):
+        return pl.Struct({field.name: _with_texts(field.dtype) for field in dtype.fields})  # type: ignore[arg-type]
+    if isinstance(dtype, pl.List):
+        return pl.List(_with_texts(dtype.inner))  # type: ignore[arg-type]
+    return pl.String() if dtype.is_float() else dtype
