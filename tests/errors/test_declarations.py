@@ -321,6 +321,44 @@ def test_an_optional_column_that_is_not_declared_is_refused():
         raw("orders", "Orders.", columns=("name",), optional=("nmae",))
 
 
+def test_a_way_to_meet_drift_that_does_not_exist_is_refused():
+    with pytest.raises(SetupError, match=r"raw/orders: drift is 'ignore'.\nNext: use one of evolve, freeze, rescue"):
+        raw("orders", "Orders.", columns=("name",), drift="ignore")
+
+
+@pytest.mark.parametrize(
+    ("aliases", "problem"),
+    [
+        ({"nmae": "nam"}, "aliases: 'nmae' stands for 'nam', which is no column of the table"),
+        ({"NAME": "id"}, "aliases: 'NAME' is a column of the table itself"),
+        ({"old": "name", "OLD": "id"}, "aliases: 'old' is named twice, in another case"),
+        ({"_old": "name"}, "aliases: no file can deliver a column named '_old'"),
+        ({" old": "name"}, "aliases: no file can deliver a column named ' old'"),
+        ({"^o.*$": "name"}, "aliases: no file can deliver a column named '^o.*$'"),
+        ({"": "name"}, "aliases: no file can deliver a column named ''"),
+    ],
+)
+def test_an_alias_that_cannot_work_is_refused(aliases, problem):
+    with pytest.raises(SetupError) as refused:
+        catalog_of(orders=raw("orders", "Orders.", columns=("id", "name"), aliases=aliases))
+    assert f"raw/orders: {problem}" in str(refused.value)
+
+
+@pytest.mark.parametrize("drift", ["freeze", "rescue"])
+def test_a_way_to_meet_drift_that_needs_columns_is_refused_without_any(drift):
+    with pytest.raises(SetupError, match=f"raw/orders: drift is '{drift}', which needs columns to hold the files to"):
+        catalog_of(orders=raw("orders", "Orders.", columns=(), drift=drift))
+
+
+def test_a_transform_may_read_what_was_rescued():
+    table = raw("orders", "Orders.", columns=("id",), drift="rescue")
+
+    def clean(raw_orders):
+        return raw_orders.with_columns(tip=pl.col("_rescued").str.json_path_match("$.tip"))
+
+    catalog_of(orders=table, clean=staged(contract({"id": str, "tip": str}))(clean))
+
+
 def test_a_day_over_an_unknown_column_is_refused():
     table = raw("orders", "Orders.", columns=("at",), day=pl.col("day").str.to_date(strict=False))
     with pytest.raises(SetupError, match='raw/orders: its day cannot be told: unable to find column "day"'):
