@@ -13,7 +13,8 @@ from lakehouse.dead_letters import DEAD_LETTERS
 from lakehouse.environment import Environment
 from lakehouse.land import Report
 from lakehouse.overview import audits
-from lakehouse.tables import RESCUED, raw
+from lakehouse.rescue import RESCUED
+from lakehouse.tables import raw
 
 pytestmark = pytest.mark.real_data
 

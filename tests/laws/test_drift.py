@@ -24,8 +24,9 @@ from lakehouse.errors import SetupError
 from lakehouse.faults import KILL_AT
 from lakehouse.land import Report, land
 from lakehouse.make import make
+from lakehouse.rescue import RESCUED, Drift
 from lakehouse.rules import cast
-from lakehouse.tables import RESCUED, Drift, raw, staged
+from lakehouse.tables import raw, staged
 from lakehouse.windows import Daily, Days
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -14,7 +14,8 @@ from support.worlds import NOW, catalog_of, world, write
 from lakehouse.dead_letters import DEAD_LETTERS
 from lakehouse.environment import Environment
 from lakehouse.land import Report, land
-from lakehouse.tables import RESCUED, raw
+from lakehouse.rescue import RESCUED
+from lakehouse.tables import raw
 
 TRIPS = "raw/trips"
 Build = Callable[..., Environment]
