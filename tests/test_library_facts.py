@@ -9,8 +9,9 @@ import duckdb
 import pandera.polars as pa
 import polars as pl
 import pytest
-from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
+from deltalake import CommitProperties, DeltaTable, Field, Schema, TableFeatures, Transaction, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
+from deltalake.schema import PrimitiveType
 from deltalake.transaction import AddAction, RemoveAction, create_table_with_add_actions
 from pandera.errors import SchemaErrors
 
@@ -127,6 +128,20 @@ def test_added_columns_are_null_in_older_rows(table):
     write_deltalake(table, NUMBERS.with_columns(more=pl.lit("x")), mode="append", schema_mode="merge")
     assert pl.scan_delta(table).select(pl.col("more").null_count()).collect().item() == 3
     assert handle.version() == 0
+
+
+def test_delta_rs_knows_no_type_widening():
+    assert not [name for name in dir(TableFeatures) if "widen" in name.lower()]
+
+
+def test_an_append_takes_no_new_schema_and_an_overwrite_does(table):
+    rows, handle = NUMBERS.select(pl.col("n").cast(pl.Float64), m="n"), DeltaTable(table)
+    wide = Schema([Field("n", PrimitiveType("double")), Field("m", PrimitiveType("long"))])
+    handle.create_write_transaction([added(table, "a.parquet", rows.head(0))], "append", wide)
+    assert [field.name for field in DeltaTable(table).schema().fields] == ["n"]
+    DeltaTable(table).create_write_transaction([added(table, "b.parquet", rows)], "overwrite", wide)
+    assert pl.scan_delta(table).collect().schema == rows.schema
+    assert pl.scan_delta(table, version=0).collect().equals(NUMBERS)
 
 
 def test_a_restore_is_a_new_version_that_names_the_old_one(table):
