@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from types import ModuleType
+from typing import get_args
 
 import polars as pl
 
@@ -16,7 +17,7 @@ from lakehouse.errors import LakehouseError, SetupError, brief, listed, within
 from lakehouse.keys import key_problems
 from lakehouse.lake import check_name
 from lakehouse.query import columns_of
-from lakehouse.rescue import RESCUED
+from lakehouse.rescue import RESCUED, Drift
 from lakehouse.rules import compile_rules
 from lakehouse.sources.column_names import is_pattern
 from lakehouse.tables import EVENT_DATE, LINEAGE, RECEIVED, WINDOW, DerivedTable, RawTable, Table
@@ -157,7 +158,9 @@ def _drift_problems(table: RawTable) -> list[str]:
             problems.append(f"aliases: {old!r} is named twice, in another case")
         elif not old.strip() or old != old.strip() or old.startswith("_") or is_pattern(old):
             problems.append(f"aliases: no file can deliver a column named {old!r}")
-    if table.drift != "evolve" and not columns:
+    if table.drift not in get_args(Drift):
+        problems.append(f"drift is {table.drift!r}, it has to be one of {', '.join(get_args(Drift))}")
+    elif table.drift != "evolve" and not columns:
         problems.append(f"drift is {table.drift!r}, which needs columns to hold the files to")
     return problems
 

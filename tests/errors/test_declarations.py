@@ -322,8 +322,8 @@ def test_an_optional_column_that_is_not_declared_is_refused():
 
 
 def test_a_way_to_meet_drift_that_does_not_exist_is_refused():
-    with pytest.raises(SetupError, match=r"raw/orders: drift is 'ignore'.\nNext: use one of evolve, freeze, rescue"):
-        raw("orders", "Orders.", columns=("name",), drift="ignore")
+    with pytest.raises(SetupError, match="raw/orders: drift is 'ignore', it has to be one of evolve, freeze, rescue"):
+        catalog_of(orders=raw("orders", "Orders.", columns=("name",), drift="ignore"))
 
 
 @pytest.mark.parametrize(
