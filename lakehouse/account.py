@@ -17,6 +17,7 @@ from lakehouse.errors import LawError, listed
 from lakehouse.judging import PERIOD, Judged, folds
 from lakehouse.publish import Findings
 from lakehouse.rules import BROKEN
+from lakehouse.states import RELEASED, is_in
 from lakehouse.tables import WINDOW
 from lakehouse.windows import Days
 
@@ -106,7 +107,7 @@ class Account:
         """Rows by broken rule, as the rejected rows tell it, for each period that has some."""
         if not findings.rejected:
             return {}
-        counted = findings.rejects.select(self._period.alias(PERIOD), BROKEN).explode(BROKEN)
+        counted = _rejected(findings).select(self._period.alias(PERIOD), BROKEN).explode(BROKEN)
         counts: dict[Period, dict[str, int]] = {}
         for period, rule, number in counted.group_by(PERIOD, BROKEN).len().collect(engine="streaming").iter_rows():
             counts.setdefault(period, {})[rule] = number
@@ -138,7 +139,8 @@ class Account:
         kept, shut = audit.written, audit.quarantined
         if table.is_aggregate:
             kept, shut = (sum(int(counts[kind]) for counts in judged.values()) for kind in ("kept", "shut"))
-        for kind, wanted, written in (("written", kept, findings.rows), ("rejected", shut, findings.rejected)):
+        rejected = _rejected_count(findings)
+        for kind, wanted, written in (("written", kept, findings.rows), ("rejected", shut, rejected)):
             if wanted != written:
                 raise LawError(
                     f"{table.name} [{self.days}]: {wanted:,} rows were to be {kind}, {written:,} are in the files."
@@ -194,7 +196,18 @@ class Account:
         if not findings.rejected:
             return []
         which = self._period.is_in(pl.Series(list(refused), dtype=pl.Date).implode(), nulls_equal=True)
-        return findings.rejects.filter(which).head(_EXAMPLES).collect(engine="streaming").to_dicts()
+        return _rejected(findings).filter(which).head(_EXAMPLES).collect(engine="streaming").to_dicts()
+
+
+def _rejected(findings: Findings) -> pl.LazyFrame:
+    """The rows that were rejected now; those that were released stand beside them in quarantine."""
+    return findings.rejects.filter(~is_in(RELEASED))
+
+
+def _rejected_count(findings: Findings) -> int:
+    if not findings.rejected:
+        return 0
+    return int(_rejected(findings).select(pl.len()).collect(engine="streaming").item())
 
 
 def _names(left_out: Mapping[str, pl.Expr]) -> list[str]:

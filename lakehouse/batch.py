@@ -18,6 +18,7 @@ from lakehouse.rescue import RESCUED
 from lakehouse.sheet import Sheet
 from lakehouse.sources.delivery import Delivery
 from lakehouse.sources.landing import Entry
+from lakehouse.states import Attempt
 from lakehouse.tables import EVENT_DATE, ORIGIN, RawTable
 from lakehouse.taking import Fit
 from lakehouse.widening import meeting
@@ -217,7 +218,10 @@ class Batch:
             if read.delivery.dead_count and read.source not in self.known_dead
         ]
         unreadable = [{**row, "_batch_id": self.id, "_ingested_at": self.started} for row in self._new_unreadable()]
-        return pl.concat([*frames, pl.LazyFrame(unreadable, schema=SCHEMA)])
+        return pl.concat([*frames, pl.LazyFrame(unreadable, schema=SCHEMA).with_columns(self._opened())])
+
+    def _opened(self) -> list[pl.Expr]:
+        return Attempt("", now=self.started).opened()
 
     def _dead_of(self, read: Read) -> pl.LazyFrame:
         """The dead letters of a delivery."""
@@ -228,6 +232,7 @@ class Batch:
                 pl.lit(self._kept_at(read), dtype=pl.String).alias("kept_at"),
                 pl.lit(read.delivery.rows_count, dtype=pl.Int64).alias("landed_rows"),
                 *self._origin(read),
+                *self._opened(),
             )
             .select(SCHEMA.names())
         )

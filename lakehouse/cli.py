@@ -1,4 +1,4 @@
-"""The `lakehouse` command: what Dagster's own command line does not do. It only reads, `demo` and `restore` aside.
+"""The `lakehouse` command: what Dagster's own command line does not do. Most of it only reads.
 
 Belongs here: arguments. What the answers are is decided in `overview.py` and `sql.py`, how they look in `screen.py`.
 """
@@ -18,10 +18,13 @@ from rich.markup import escape
 from lakehouse import overview, sql, undo_words
 from lakehouse.arrivals import arrivals
 from lakehouse.audit import Audit
+from lakehouse.discard import Choice, discard
 from lakehouse.environment import Environment
-from lakehouse.errors import LakehouseError, SetupError
+from lakehouse.errors import DataError, LakehouseError, SetupError
+from lakehouse.replay import replay
 from lakehouse.restore import Wish, restore
 from lakehouse.screen import FORMATS, show
+from lakehouse.states import DISCARDED, OPEN, RELEASED, State
 from lakehouse.undo import undoing, version_at
 from lakehouse.wording import counted, flat
 
@@ -35,6 +38,8 @@ _TIMES = [
     "%Y-%m-%dT%H:%M",
     "%Y-%m-%d %H:%M",
 ]
+_STATES: tuple[State, ...] = (OPEN, RELEASED, DISCARDED)
+_HIDDEN = ("_contract_version", "_code_version", "_run_id", "_batch_id", "_ingested_at")
 
 
 class _Group(click.Group):
@@ -162,24 +167,18 @@ def _audit_row(one: Audit) -> Iterable[Any]:
 
 @cli.command(short_help="Show rejected rows, and why.")
 @click.argument("table")
+@click.option("--state", type=click.Choice([*_STATES, "all"]), default=OPEN, show_default=True, help="Which rows.")
 @click.option("--format", "form", type=_FORMATS, default="table", show_default=True, help="How to print the rows.")
 @click.option("--limit", type=_LIMIT, default=20, show_default=True, help="How many rows to show.")
 @click.pass_obj
-def quarantine(app: App, table: str, form: str, limit: int) -> None:
+def quarantine(app: App, table: str, state: str, form: str, limit: int) -> None:
     """Show the rejected rows of TABLE, with every rule that they broke; of a raw table, its dead letters."""
-    found = overview.rejects(app.environment(), table, limit)
+    asked = next((one for one in _STATES if one == state), None)
+    found = overview.rejects(app.environment(), table, limit, asked)
     if form == "table":
-        kind = "dead letter" if table.startswith("raw/") else "row"
-        click.echo(
-            f"{counted(found.total, kind)} in {found.table.replace('/', '.')}"
-            if found.total
-            else f"{table}: nothing was rejected"
-        )
-        for reason, count in found.reasons.items():
-            click.echo(f"  {count:>8,}  {flat(reason)}")
-    if form == "table":
-        hidden = ("_contract_version", "_run_id", "_rejected_at", "_batch_id", "_ingested_at")
-        rows = found.rows.drop(hidden, strict=False)
+        _tell_rejects(table, found, asked)
+        settled = ("_settled_at", "_settled_by", "_discard_reason")
+        rows = found.rows.drop(*_HIDDEN, *(("_state", *settled) if asked == OPEN else ()), strict=False)
         show(rows.columns if found.total else [], (list(map(flat, row)) for row in rows.iter_rows()), form)
     else:
         show(found.rows.columns, found.rows.iter_rows(), form)
@@ -214,3 +213,64 @@ def run_restore(app: App, table: str, version: int | None, moment: datetime | No
     made = restore(here, found, Wish(getpass.getuser(), reason))
     click.echo(f"{table} is at version {made} now, and holds what version {found.version} held.")
     click.echo("Next: `lakehouse tables` shows what is behind; the next run makes it again (`make demo`, or the UI).")
+
+
+def _tell_rejects(table: str, found: overview.Rejects, asked: State | None) -> None:
+    """How many rejected rows there are, and why."""
+    kind = f"{f'{asked} ' if asked else ''}{'dead letter' if table.startswith('raw/') else 'row'}"
+    nothing = f"nothing is {asked}" if found.states and asked else "nothing was rejected"
+    place = found.table.replace("/", ".")
+    click.echo(f"{counted(found.total, kind)} in {place}" if found.total else f"{table}: {nothing}")
+    if others := [f"{count:,} {state}" for state, count in found.states.items() if asked not in (None, state)]:
+        click.echo(f"beside {', '.join(others)}; --state all shows them")
+    for reason, count in found.reasons.items():
+        click.echo(f"  {count:>8,}  {flat(reason)}")
+
+
+@cli.command("replay", short_help="Give rejected rows another try.")
+@click.argument("table")
+@click.pass_obj
+def run_replay(app: App, table: str) -> None:
+    """Give the open rows in quarantine of TABLE another try, after its contract or transform was mended.
+
+    Makes again exactly the periods that hold open rows. Of a raw table, reads the files with open dead letters again.
+    """
+    here = app.environment()
+    done = replay(here, table)
+    kind = "dead letter" if table.startswith("raw/") else "row"
+    click.echo(f"{table}: {counted(done.released.rows, kind)} released, {done.stays.rows:,} still open")
+    rules = sorted({*done.released.rules, *done.stays.rules})
+    broken = ((flat(rule), done.released.rules.get(rule, 0), done.stays.rules.get(rule, 0)) for rule in rules)
+    show(["rule" if kind == "row" else "reason", "released", "open"] if rules else [], broken, "table")
+    for note in done.notes:
+        click.echo(note)
+    if behind := [part.table for part in here.planner().stale()] if done.audits else []:
+        click.echo(f"Next: behind now are {', '.join(behind)}; `make ui` makes them by itself, `make demo` at once.")
+    if done.problems:
+        raise DataError("\n".join(done.problems))
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        raise click.UsageError("Nobody knows who you are here. Name yourself with --by.") from None
+
+
+@cli.command("discard", short_help="Give rejected rows up.")
+@click.argument("table")
+@click.option("--reason", required=True, help="Why; stored beside each row.")
+@click.option("--where", help="A condition in SQL over the columns that the quarantine shows.")
+@click.option("--rule", "rules", multiple=True, help="Rows that broke this rule; dead letters with this reason.")
+@click.option("--source", "sources", multiple=True, help="Rows of this file.")
+@click.option("--all", "is_all", is_flag=True, help="Every open row.")
+@click.option("--by", "who", default=_user, show_default="you", help="Who says so.")
+@click.pass_obj
+def run_discard(app: App, /, table: str, reason: str, who: str, **chosen: Any) -> None:  # noqa: ANN401
+    """Give up open rows in quarantine of TABLE, or dead letters of a raw one: those that meet all that is said.
+
+    They stay in quarantine, and are told as open no more. One that passes later lands nevertheless.
+    """
+    here = app.environment()
+    count = discard(here.lake, here.catalog, table, Choice(**chosen), reason=reason, who=who)
+    click.echo(f"{table}: {counted(count, 'dead letter' if table.startswith('raw/') else 'row')} discarded by {who}")

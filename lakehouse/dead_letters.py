@@ -9,7 +9,9 @@ from datetime import datetime
 
 import polars as pl
 
+from lakehouse import states
 from lakehouse.lake import Lake
+from lakehouse.states import RELEASED, is_in, told
 from lakehouse.tables import ORIGIN
 
 DEAD_LETTERS = "quarantine/dead_letters"
@@ -29,6 +31,7 @@ SCHEMA = pl.Schema(
         "kept_at": pl.String(),
         "landed_rows": pl.Int64(),
         **ORIGIN,
+        **states.STATES,
     }
 )
 COMMENTS = {
@@ -41,6 +44,7 @@ COMMENTS = {
     "landed_rows": "Rows of the same file that did land; 0 when none did",
     "_source": "The delivered file and the start of the hash of its bytes",
     "_offset": "The record in the file; null for the file as a whole",
+    **states.COMMENTS,
 }
 
 
@@ -51,20 +55,26 @@ class DeadLetters:
     lake: Lake
     table: str
 
-    def _rows(self) -> pl.LazyFrame:
+    def rows(self) -> pl.LazyFrame:
+        """All of them, with their states."""
         if self.lake.open(DEAD_LETTERS) is None:
             return pl.LazyFrame(schema=SCHEMA)
-        return self.lake.scan(DEAD_LETTERS).filter(pl.col("table") == self.table)
+        return told(self.lake.scan(DEAD_LETTERS)).filter(pl.col("table") == self.table)
 
-    def files(self) -> list[tuple[str, datetime, int, int]]:
-        """Each file that has any: its origin and time, how many of its rows landed, and how many letters it has."""
-        landed = pl.col("landed_rows").min()
-        return list(self._rows().group_by("_source", "_modified_at").agg(landed, pl.len()).collect().iter_rows())
+    def files(self) -> list[tuple[str, datetime, bool, int]]:
+        """Each file that has any: origin and time, whether nothing else is left of it, and how many letters it has.
+
+        A file of which something was released has rows; when these are gone, it has to be read again.
+        """
+        dead = (pl.col("landed_rows") == 0) & ~is_in(RELEASED)
+        of_file = self.rows().group_by("_source", "_modified_at")
+        found = of_file.agg(is_dead=dead.all() | (dead & pl.col("_offset").is_null()).any(), letters=pl.len())
+        return list(found.collect().iter_rows())
 
     def offsets(self, source: str) -> pl.Series:
         """The records of a file whose dead letters are there; null stands for the file as a whole."""
         same = pl.col("_source").str.split("#").list.last() == _identity(source)
-        return self._rows().filter(same).select("_offset").collect().to_series()
+        return self.rows().filter(same).select("_offset").collect().to_series()
 
     def known(self, sources: Iterable[str]) -> frozenset[str]:
         """Those of some files whose dead letters are there already: the same bytes, or the same unreadable file."""
@@ -72,12 +82,19 @@ class DeadLetters:
         source = pl.col("_source")
         identity = pl.when(source.str.ends_with(UNREADABLE)).then(source).otherwise(source.str.split("#").list.last())
         wanted = pl.Series(list(asked.values()), dtype=pl.String).implode()
-        found = set(self._rows().select(identity.unique()).filter(source.is_in(wanted)).collect().to_series())
+        found = set(
+            self.rows()
+            .filter(~is_in(RELEASED))
+            .select(identity.unique())
+            .filter(source.is_in(wanted))
+            .collect()
+            .to_series()
+        )
         return frozenset(source for source, known in asked.items() if known in found)
 
     def count(self) -> int:
         """How many there are."""
-        return int(self._rows().select(pl.len()).collect().item())
+        return int(self.rows().select(pl.len()).collect().item())
 
 
 def _identity(source: str) -> str:

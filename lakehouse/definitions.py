@@ -15,7 +15,7 @@ import assets as domains
 from assets import retail
 from lakehouse import catalog, cli, mixing
 from lakehouse.environment import Environment
-from lakehouse.orchestration import assets, demo, healing, increments, sensors, storage
+from lakehouse.orchestration import assets, demo, healing, increments, replaying, sensors, storage
 from resources import environment as places
 from resources import occupied, settings
 from samples import retail as retail_samples
@@ -48,7 +48,7 @@ def definitions(here: Environment) -> dg.Definitions:
             assets=assets.build(here),
             sensors=sensors.build(here, ingest, making),
             schedules=[healing.nightly_schedule()],
-            jobs=[ingest, *making],
+            jobs=[ingest, *making, replaying.replay_job()],
             resources={assets.RESOURCE: dg.ResourceDefinition.hardcoded_resource(here)},
             executor=dg.in_process_executor,
         )

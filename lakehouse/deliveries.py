@@ -19,6 +19,7 @@ from lakehouse.publish import publish
 from lakehouse.retry import retrying
 from lakehouse.sheet import Sheet
 from lakehouse.sources.landing import Entry
+from lakehouse.states import OPEN, is_in, told
 from lakehouse.tables import ORIGIN
 
 DELIVERIES = "quarantine/deliveries"
@@ -44,6 +45,7 @@ _COMMENTS = {
     "_ingested_at": "When that was",
 }
 _KNOWN_BY = ["table", "_source", "_modified_at", "size", "dead"]
+_LETTER = ("table", "_source", "_ingested_at", "_offset")
 _MOST_FILES = 32  # so many small files are read at each look; then they become one
 
 
@@ -81,22 +83,26 @@ def _widened(rows: pl.LazyFrame) -> pl.LazyFrame:
 
 
 def open_letters(lake: Lake) -> dict[str, int]:
-    """How many dead letters of each raw table still ask for something to be done.
+    """How many dead letters of each raw table still ask for something to be done."""
+    if lake.open(DEAD_LETTERS) is None:
+        return {}
+    letters = told(lake.scan(DEAD_LETTERS)).filter(is_in(OPEN)).select(*_LETTER)
+    letters = letters.join(overtaken(lake, letters), on=_LETTER, how="anti", nulls_equal=True)
+    return dict(letters.group_by("table").len().collect().iter_rows())
+
+
+def overtaken(lake: Lake, letters: pl.LazyFrame) -> pl.LazyFrame:
+    """Those of some dead letters that a later delivery has settled.
 
     That of a whole file is settled by a later delivery of the same name, which has its own if it is no better.
     """
-    if lake.open(DEAD_LETTERS) is None:
-        return {}
+    if lake.open(DELIVERIES) is None:
+        return letters.select(*_LETTER).clear()
     file = pl.col("_source").str.replace("#[^#]*$", "")
-    letters = lake.scan(DEAD_LETTERS).select("table", "_source", "_ingested_at", "_offset", file=file)
-    if lake.open(DELIVERIES) is not None:
-        others = lake.scan(DELIVERIES).select("table", "_source", "_ingested_at", file=file)
-        is_later = pl.col("_ingested_at_right") > pl.col("_ingested_at")
-        pairs = letters.filter(pl.col("_offset").is_null()).join(others, on=["table", "file"])
-        settled = pairs.filter(is_later & (pl.col("_source_right") != pl.col("_source")))
-        letter = ["table", "_source", "_ingested_at", "_offset"]
-        letters = letters.join(settled, on=letter, how="anti", nulls_equal=True)
-    return dict(letters.group_by("table").len().collect().iter_rows())
+    others = lake.scan(DELIVERIES).select("table", "_source", "_ingested_at", file=file)
+    pairs = letters.filter(pl.col("_offset").is_null()).select(*_LETTER, file=file).join(others, on=["table", "file"])
+    is_later = pl.col("_ingested_at_right") > pl.col("_ingested_at")
+    return pairs.filter(is_later & (pl.col("_source_right") != pl.col("_source"))).select(*_LETTER).unique()
 
 
 def register(lake: Lake, deliveries: Sequence[Mapping[str, object]], provenance: Provenance) -> None:

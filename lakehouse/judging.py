@@ -6,7 +6,6 @@ Does not belong here: the account made of the answers (`account.py`), reading (`
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 import polars as pl
 
@@ -14,6 +13,7 @@ from lakehouse.audit import Provenance
 from lakehouse.contract import facts
 from lakehouse.errors import SetupError, listed
 from lakehouse.rules import Rule, broken, keeps_all, settled
+from lakehouse.states import Attempt
 from lakehouse.tables import LINEAGE, RECEIVED, WINDOW, DerivedTable
 
 PERIOD = "period"
@@ -196,7 +196,5 @@ def _rejected_columns(
         *row,
         *place,
         broken(rules),
-        pl.lit(provenance.contract_version).alias("_contract_version"),
-        pl.lit(provenance.run_id).alias("_run_id"),
-        pl.lit(datetime.now(UTC)).dt.cast_time_unit("us").alias("_rejected_at"),
+        *Attempt(provenance.run_id, provenance.code_version, provenance.contract_version).seen(),
     ]

@@ -23,9 +23,10 @@ from lakehouse.fresh import fresh_rows
 from lakehouse.inputs import Inputs, read_inputs, widened
 from lakehouse.lake import all_rows
 from lakehouse.publish import Findings, publish
+from lakehouse.quarantine import rejects as rejects_of
 from lakehouse.room import room
 from lakehouse.sheet import Sheet
-from lakehouse.tables import LINEAGE, RawTable
+from lakehouse.tables import RawTable
 from lakehouse.tombstones import DELETED
 from lakehouse.transforming import Making, told_clearly
 
@@ -64,8 +65,8 @@ def take(making: Making, standing: int, rejects: int) -> Audit | None:
 
 
 def _folded(making: Making, everything: Inputs, standing: int, spool: Path) -> Folded:
-    """What new rows make of what stands; what all rows make, where that is not enough."""
-    fresh = _fresh(making, everything) if standing >= 0 else None
+    """What new rows make of what stands; what all rows make, where that is not enough, or to replay those rejected."""
+    fresh = _fresh(making, everything) if standing >= 0 and not making.is_replay else None
     folded = None
     if fresh is not None:
         folded = Folding(making, everything, spool, _standing(making, standing)).of(fresh)
@@ -110,21 +111,10 @@ def _sheet(making: Making, folded: Folded, standing: int) -> Sheet:
 
 
 def _rejects(making: Making, folded: Folded, standing: int) -> Sheet:
-    """The rejected rows beside those that stand, or in the place of all; taken twice, a row is there once."""
-    table, new = making.table, folded.rejected
-    names = new.collect_schema().names()
-    is_added = folded.keys is not None and standing >= 0
-    if is_added and folded.audit.quarantined:
-        older = making.lake.scan(table.quarantine, standing).join(new.select(LINEAGE), on=LINEAGE, how="anti")
-        new = pl.concat([older, new], how="diagonal_relaxed")
-    return Sheet(
-        table.quarantine,
-        new,
-        "append" if is_added and not folded.audit.quarantined else "replace",
-        based_on=standing,
-        description=f"Rows that {table.name} rejected, as received, with every rule that they broke.",
-        hidden=frozenset(names) - set(LINEAGE),
-    )
+    """The rejected rows beside those that stand; a folding of all rows has judged those too."""
+    is_all = folded.keys is None
+    sheet = rejects_of(making.lake, making.table, folded.rejected, standing, making.attempt, is_all=is_all)
+    return sheet if is_all or folded.audit.quarantined else replace(sheet, rows=folded.rejected, mode="append")
 
 
 def _table_rules(making: Making, folded: Folded, standing: int) -> Mapping[str, pl.LazyFrame]:

@@ -176,38 +176,53 @@ def _attempt(  # noqa: PLR0913
         with room(lake.root):
             batch = collect(lake, landing, raw, fresh, known, Path(spool), advance)
         reached("land: files read")
-        provenance = Provenance(run_id=run_id, batch_id=batch.id)
-        _put_back(lake, batch, provenance)
-        if not batch.has_news:
-            register(lake, batch.recorded, provenance)
-            return batch, None
-        sheet, rejects = batch.sheets(known.version)
+        _put_back(lake, batch, Provenance(run_id=run_id, batch_id=batch.id))
+        return batch, publish_batch(lake, batch, known.version, run_id)
 
-        def account(findings: Findings) -> Audit:
-            if findings.rejected != batch.new_dead:
-                raise LawError(
-                    f"{raw.name}: {batch.new_dead:,} dead letters were found, {findings.rejected:,} written."
-                )
-            return Audit(
-                table=raw.name,
-                mode="append",
-                read=batch.records,
-                written=findings.rows,
-                dead=batch.dead,
-                notes=batch.notes,
-                provenance=provenance,
-            )
 
-        try:
-            audit = publish(lake, sheet, account, rejects=rejects)
-        except pl.exceptions.PolarsError as error:
-            raise DataError(
-                f"{raw.name}: `day` fails on the data: {redacted(error)}\n"
-                "Next: let it give null where the day cannot be told (strict=False). Nothing was published."
-            ) from None  # the error itself quotes values
-        reached("land: published")
+def publish_batch(lake: Lake, batch: Batch, based_on: int, run_id: str) -> Audit | None:
+    """Publish what some files brought, and register them; None when there is nothing to publish.
+
+    Args:
+        lake: where the tables are.
+        batch: the files, read.
+        based_on: the version of the raw table that was read before them.
+        run_id: who asks; stored in the commits.
+
+    Raises:
+        BusyError: another writer was faster; nothing was published.
+        DataError: the expression for the day fails; nothing was published.
+        LawError: a record is unaccounted for; nothing was published.
+    """
+    raw, provenance = batch.raw, Provenance(run_id=run_id, batch_id=batch.id)
+    if not batch.has_news:
         register(lake, batch.recorded, provenance)
-        return batch, audit
+        return None
+    sheet, rejects = batch.sheets(based_on)
+
+    def account(findings: Findings) -> Audit:
+        if findings.rejected != batch.new_dead:
+            raise LawError(f"{raw.name}: {batch.new_dead:,} dead letters were found, {findings.rejected:,} written.")
+        return Audit(
+            table=raw.name,
+            mode="append",
+            read=batch.records,
+            written=findings.rows,
+            dead=batch.dead,
+            notes=batch.notes,
+            provenance=provenance,
+        )
+
+    try:
+        audit = publish(lake, sheet, account, rejects=rejects)
+    except pl.exceptions.PolarsError as error:
+        raise DataError(
+            f"{raw.name}: `day` fails on the data: {redacted(error)}\n"
+            "Next: let it give null where the day cannot be told (strict=False). Nothing was published."
+        ) from None  # the error itself quotes values
+    reached("land: published")
+    register(lake, batch.recorded, provenance)
+    return audit
 
 
 def _put_back(lake: Lake, batch: Batch, provenance: Provenance) -> None:

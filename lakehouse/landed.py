@@ -85,7 +85,7 @@ def landed(lake: Lake, table: str) -> Landed:
     handle = lake.open(table)
     rows = delivered(lake, table, handle) if handle is not None else {}
     letters, register = DeadLetters(lake, table).files(), registered(lake, table)
-    dead = _by_digest((source, moment) for source, moment, landed_rows, _ in letters if not landed_rows)
+    dead = _by_digest((source, moment) for source, moment, is_dead, _ in letters if is_dead)
     there = {source.rpartition("#")[2]: count for source, _, _, count in letters}
     lacking = {digest for digest, count in register.dead.items() if digest in rows and there.get(digest, 0) < count}
     version = -1 if handle is None else handle.version()

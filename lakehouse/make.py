@@ -11,7 +11,7 @@ from pathlib import Path
 
 import polars as pl
 
-from lakehouse import as_of
+from lakehouse import as_of, quarantine
 from lakehouse.account import Account
 from lakehouse.audit import Audit, Provenance, RefusedCommitError
 from lakehouse.catalog import Catalog
@@ -21,14 +21,13 @@ from lakehouse.errors import SetupError
 from lakehouse.inputs import Inputs, read_inputs
 from lakehouse.judging import Judged
 from lakehouse.keyed import take
-from lakehouse.lake import Lake, scan
+from lakehouse.lake import Lake
 from lakehouse.publish import publish
 from lakehouse.retry import retrying
 from lakehouse.room import room
 from lakehouse.sheet import Sheet
-from lakehouse.tables import LINEAGE, WINDOW, DerivedTable
+from lakehouse.tables import DerivedTable
 from lakehouse.transforming import Making, judge_rows, told_clearly
-from lakehouse.widening import meeting
 from lakehouse.windows import Days
 
 
@@ -40,6 +39,7 @@ def make(  # noqa: PLR0913
     *,
     run_id: str = "local",
     now: datetime | None = None,
+    is_replay: bool = False,
 ) -> Audit | None:
     """Make a table again, whole or for a span of days.
 
@@ -50,6 +50,7 @@ def make(  # noqa: PLR0913
         days: the days to make, widened to whole periods; a table with partitions is made for all its days by default.
         run_id: who asks; stored in the commit.
         now: the time that counts as the present; it decides which days exist.
+        is_replay: whether quarantined rows are given another try on purpose; their tries count it.
 
     Returns:
         The audit of the commit, which names the periods that were held back because too many of their rows broke the
@@ -64,7 +65,7 @@ def make(  # noqa: PLR0913
     table = catalog[name]
     if not isinstance(table, DerivedTable):
         raise SetupError(f"{name} is landed, not made.\nNext: put files into its landing folder.")
-    making = Making(lake, catalog, table, days, run_id, now or datetime.now(UTC))
+    making = Making(lake, catalog, table, days, run_id, now or datetime.now(UTC), is_replay)
     return retrying(lambda: _attempt(making))
 
 
@@ -102,7 +103,9 @@ def _publish(
             making.lake,
             _sheet(table, judged, inputs.keys, standing),
             lambda findings: as_of.noted(account(findings), findings.answers),
-            rejects=_rejects(making.lake, table, judged, inputs.keys, rejects),
+            rejects=quarantine.rejects(
+                making.lake, table, judged.rejected, rejects, making.attempt, days=_days(table, inputs.keys)
+            ),
             questions={
                 **judged.questions,
                 **as_of.questions(making.lake, making.catalog, table, standing, judged.valid),
@@ -148,20 +151,4 @@ def _sheet(table: DerivedTable, judged: Judged, keys: tuple[date, ...] | None, b
         comments={c.name: f"{c.description}{f' [{c.unit}]' if c.unit else ''}" for c in described},
         hidden=frozenset(c.name for c in described if c.pii),
         required=frozenset(c.name for c in described if not c.nullable),
-    )
-
-
-def _rejects(lake: Lake, table: DerivedTable, judged: Judged, keys: tuple[date, ...] | None, based_on: int) -> Sheet:
-    handle = lake.open(table.quarantine, based_on) if based_on >= 0 and keys is not None else None
-    rows, retyped = meeting(judged.rejected, {} if handle is None else scan(handle).collect_schema())
-    return Sheet(
-        table.quarantine,
-        rows,
-        "replace",
-        window=WINDOW if keys is not None else None,
-        days=_days(table, keys),
-        based_on=based_on,
-        description=f"Rows that {table.name} rejected, as received, with every rule that they broke.",
-        hidden=frozenset(rows.collect_schema().names()) - {WINDOW, *LINEAGE},
-        retyped=retyped,
     )

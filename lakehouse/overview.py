@@ -1,7 +1,7 @@
 """What a person asks of a lake: its tables, their commits and their rejected rows, as plain rows of values."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -16,9 +16,11 @@ from lakehouse.dead_letters import DEAD_LETTERS
 from lakehouse.deliveries import DELIVERIES, open_letters
 from lakehouse.environment import Environment
 from lakehouse.errors import SetupError
-from lakehouse.lake import Lake, all_rows, files
+from lakehouse.lake import Lake, all_rows, files, scan
 from lakehouse.mixing import of_samples
 from lakehouse.remarks import remarks
+from lakehouse.rules import BROKEN
+from lakehouse.states import State, by_state, is_in, told
 from lakehouse.tables import EVENT_DATE, DerivedTable, RawTable
 from lakehouse.tombstones import DELETED
 from lakehouse.touched import audit_of
@@ -79,6 +81,7 @@ def _state(here: Environment, name: str, stale: Mapping[str, Any], dead: Mapping
     assert handle is not None  # noqa: S101
     live = files(handle)
     newest = _newest(here.catalog, name, handle)
+    said = _settled(handle) if name.startswith("quarantine/") else _behind(name, stale, dead)
     return TableState(
         name,
         (int(live["num_records"].sum()) if live.height else 0) - _tombstones(handle),
@@ -87,7 +90,7 @@ def _state(here: Environment, name: str, stale: Mapping[str, Any], dead: Mapping
         handle.version(),
         newest,
         "",
-        "; ".join(filter(None, (str(remarks(here.lake, here.catalog.tables.get(name))), _behind(name, stale, dead)))),
+        "; ".join(filter(None, (str(remarks(here.lake, here.catalog.tables.get(name))), said))),
     )
 
 
@@ -95,6 +98,14 @@ def _tombstones(handle: DeltaTable) -> int:
     """How many rows stand for deleted keys and are not seen."""
     rows = all_rows(handle)
     return rows.select(pl.col(DELETED).sum()).collect().item() if DELETED in rows.collect_schema() else 0
+
+
+def _settled(handle: DeltaTable) -> str:
+    """What stands in a quarantine, by state; empty for a table that has none."""
+    rows = scan(handle)
+    if not {"_state", BROKEN} & set(rows.collect_schema()):
+        return ""
+    return ", ".join(f"{count:,} {state}" for state, count in by_state(told(rows)).items())
 
 
 def _behind(name: str, stale: Mapping[str, Any], dead: Mapping[str, int]) -> str:
@@ -106,7 +117,7 @@ def _behind(name: str, stale: Mapping[str, Any], dead: Mapping[str, int]) -> str
         )
     if name in dead:
         return counted(dead[name], "dead letter")
-    return "" if name.startswith("quarantine/") else "up to date"
+    return "up to date"
 
 
 def _newest(catalog: Catalog, name: str, handle: DeltaTable) -> date | datetime | None:
@@ -115,10 +126,11 @@ def _newest(catalog: Catalog, name: str, handle: DeltaTable) -> date | datetime 
     if isinstance(table, RawTable):
         column = EVENT_DATE if table.day is not None else "_ingested_at"
     if table is None:
-        column = "_ingested_at" if name in (DEAD_LETTERS, DELIVERIES) else "_rejected_at"
+        column = "_ingested_at" if name in (DEAD_LETTERS, DELIVERIES) else "_last_seen_at"
     if column is None:
         return None
-    return pl.scan_delta(handle).select(pl.col(column).max()).collect().item()  # type: ignore[no-any-return]
+    rows = scan(handle) if column != "_last_seen_at" else told(scan(handle))
+    return rows.select(pl.col(column).max()).collect().item()  # type: ignore[no-any-return]
 
 
 def _aged(catalog: Catalog, state: TableState, now: datetime, samples: Collection[str]) -> TableState:
@@ -159,33 +171,38 @@ class Rejects:
 
     Attributes:
         table: the quarantine table that holds them.
-        total: how many there are.
-        reasons: rows by reason; a row may have several.
-        rows: the latest of them, whole.
+        total: how many there are in the state that was asked for.
+        reasons: these rows by reason; a row may have several.
+        rows: the first of them, whole.
+        states: all rows that were ever rejected, by state.
     """
 
     table: str
     total: int
     reasons: Mapping[str, int]
     rows: pl.DataFrame
+    states: Mapping[str, int] = field(default_factory=dict)
 
 
-def rejects(here: Environment, table: str, limit: int) -> Rejects:
-    """The rejected rows of a derived table, or the dead letters of a raw one.
+def rejects(here: Environment, table: str, limit: int, state: State | None = "open") -> Rejects:
+    """The rejected rows of a derived table, or the dead letters of a raw one, in a state; None asks for all.
 
     Raises:
         SetupError: no such table is declared.
     """
     declared = here.catalog[table]
     if isinstance(declared, RawTable):
-        return _rejects(here.lake, DEAD_LETTERS, pl.col("table") == table, pl.col("reason"), limit)
-    return _rejects(here.lake, declared.quarantine, pl.lit(True), pl.col("_rules").explode(), limit)
+        return _rejects(here.lake, DEAD_LETTERS, pl.col("table") == table, pl.col("reason"), limit, state)
+    return _rejects(here.lake, declared.quarantine, pl.lit(True), pl.col("_rules").explode(), limit, state)
 
 
-def _rejects(lake: Lake, name: str, which: pl.Expr, reason: pl.Expr, limit: int) -> Rejects:
+def _rejects(  # noqa: PLR0913
+    lake: Lake, name: str, which: pl.Expr, reason: pl.Expr, limit: int, state: State | None
+) -> Rejects:
     if lake.open(name) is None:
         return Rejects(name, 0, {}, pl.DataFrame())
-    rows = lake.scan(name).filter(which)
+    every = told(lake.scan(name)).filter(which)
+    rows = every if state is None else every.filter(is_in(state))
     reasons = rows.select(reason.alias("reason")).group_by("reason").len().sort("len", descending=True).collect()
     total = rows.select(pl.len()).collect().item()
-    return Rejects(name, total, dict(reasons.iter_rows()), rows.head(limit).collect())
+    return Rejects(name, total, dict(reasons.iter_rows()), rows.head(limit).collect(), by_state(every))

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import obstore
 import polars as pl
+from deltalake import DeltaTable
 
 from lakehouse.batch import Batch, Read, kept_path
 from lakehouse.dead_letters import COUNTED, DEAD_LETTERS, UNREADABLE, DeadLetters
@@ -44,19 +45,34 @@ def collect(  # noqa: PLR0913
         spool: a private folder.
         advance: told of each entry that was looked at.
     """
-    handle = lake.open(raw.name, None if known.version < 0 else known.version)
-    batch = Batch(raw, Columns(raw, {} if handle is None else pl.scan_delta(handle).collect_schema()))
+    batch = begun(lake, raw, known)
     for entry in entries:
         _read_into(batch, lake, landing, entry, known, spool)
         advance(entry)
         reached("land: file read")
     sources = [read.source for read in batch.reads] + [str(row["_source"]) for row in batch.unreadable]
-    version, letters = lake.version(DEAD_LETTERS), DeadLetters(lake, raw.name)
-    batch.dead_version = -1 if version is None else version
-    batch.known_dead, batch.standing_dead = letters.known(sources), letters.count()
-    counted = 0 if handle is None else mark(handle, raw.name, COUNTED)
-    batch.uncounted_dead = 0 if counted is None else max(0, batch.standing_dead - counted)
+    count_letters(batch, lake, known)
+    batch.known_dead = DeadLetters(lake, raw.name).known(sources)
     return batch
+
+
+def begun(lake: Lake, raw: RawTable, known: Landed) -> Batch:
+    """A batch without deliveries, for the columns that the table has by now."""
+    handle = _handle(lake, raw, known)
+    return Batch(raw, Columns(raw, {} if handle is None else pl.scan_delta(handle).collect_schema()))
+
+
+def count_letters(batch: Batch, lake: Lake, known: Landed) -> None:
+    """Note how many dead letters stand, and how many of them no audit has counted."""
+    version, handle = lake.version(DEAD_LETTERS), _handle(lake, batch.raw, known)
+    batch.dead_version = -1 if version is None else version
+    batch.standing_dead = DeadLetters(lake, batch.raw.name).count()
+    counted = 0 if handle is None else mark(handle, batch.raw.name, COUNTED)
+    batch.uncounted_dead = 0 if counted is None else max(0, batch.standing_dead - counted)
+
+
+def _handle(lake: Lake, raw: RawTable, known: Landed) -> DeltaTable | None:
+    return lake.open(raw.name, None if known.version < 0 else known.version)
 
 
 def _read_into(batch: Batch, lake: Lake, landing: Landing, entry: Entry, known: Landed, spool: Path) -> None:  # noqa: PLR0913

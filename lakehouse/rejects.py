@@ -11,7 +11,7 @@ from lakehouse.audit import Audit
 from lakehouse.lake import Commit, Lake
 from lakehouse.publish import PUBLISHED_WITH
 from lakehouse.tables import WINDOW, DerivedTable
-from lakehouse.touched import ALL, changes_rows, days_of_rows
+from lakehouse.touched import ALL, audit_of, changes_rows, days_of_rows
 from lakehouse.windows import Days
 
 
@@ -48,6 +48,9 @@ def disturbed(
 
 
 def _is_strange(commit: Commit, named: set[int]) -> bool:
+    """Whether it is not known what a commit did to rejected rows; one with an audit only changed their states."""
+    if audit_of(commit) is not None:
+        return False
     return PUBLISHED_WITH not in commit.info or commit.version not in named
 
 

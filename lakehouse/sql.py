@@ -11,6 +11,7 @@ import duckdb
 from lakehouse.duck import connect, named, quoted, shut_in
 from lakehouse.errors import DataError, SetupError
 from lakehouse.lake import LAYERS, Lake
+from lakehouse.states import OPEN
 from lakehouse.tombstones import DELETED
 
 _READS = {
@@ -33,6 +34,8 @@ _ROWS_AT_ONCE = 10_000
 def opened(lake: Lake, tables: Sequence[str] | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
     """A DuckDB in which every table of the lake is a view, such as `staged.invoice_lines`; it reads no other file.
 
+    A quarantine shows its open rows, and under a name that ends in `_all` those that were released or discarded too.
+
     Args:
         lake: where the tables are.
         tables: which tables; all that exist by default.
@@ -49,6 +52,11 @@ def opened(lake: Lake, tables: Sequence[str] | None = None) -> Iterator[duckdb.D
             connection.execute(f"CREATE VIEW {view} AS SELECT * FROM {scan}")  # noqa: S608
             if layer == "staged" and DELETED in _columns(connection, view):
                 shown = f"SELECT * EXCLUDE ({DELETED}) FROM {scan} WHERE NOT {DELETED}"  # noqa: S608
+                connection.execute(f"CREATE OR REPLACE VIEW {view} AS {shown}")
+            if layer == "quarantine" and "_state" in _columns(connection, view):
+                every = f"{named(layer)}.{named(f'{name}_all')}"
+                connection.execute(f"CREATE VIEW {every} AS SELECT * FROM {scan}")  # noqa: S608
+                shown = f"SELECT * FROM {scan} WHERE coalesce(_state, {quoted(OPEN)}) = {quoted(OPEN)}"  # noqa: S608
                 connection.execute(f"CREATE OR REPLACE VIEW {view} AS {shown}")
         shut_in(connection, lake.root, spool)
         yield connection

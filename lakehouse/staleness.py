@@ -16,8 +16,9 @@ from lakehouse.catalog import Catalog
 from lakehouse.contract import facts
 from lakehouse.lake import Commit, Lake
 from lakehouse.made import Made, made_by, speaks_for
+from lakehouse.quarantine import came_true
 from lakehouse.rejects import disturbed
-from lakehouse.tables import EVENT_DATE, WINDOW, DerivedTable, RawTable, Table
+from lakehouse.tables import EVENT_DATE, DerivedTable, RawTable, Table
 from lakehouse.touched import ALL, changes_rows, touched_days
 from lakehouse.windows import Daily, Days
 
@@ -67,7 +68,9 @@ class Planner:
         found = self._changed(table, made, hint)
         if table.partitions is None:
             return Stale(table.name) if found else None
-        changed = {key for key in found if key is not None} | self._came_true(table)
+        changed = {key for key in found if key is not None}
+        if not self.since:  # a day begins without a commit, so a hint knows nothing of it
+            changed |= came_true(self.lake, table, made.audits, table.partitions.until(self.now))
         if not changed:
             return None
         days = Days(min(changed), table.partitions.end(max(changed)))
@@ -76,21 +79,6 @@ class Planner:
             held |= speaks_for(self.lake, table, first, days, held=held, after=hint.get(first.name, -1))
         keys = tuple(sorted(changed & held))
         return Stale(table.name, keys, _joined(held, changed, table.partitions)) if keys else None
-
-    def _came_true(self, table: DerivedTable) -> set[date]:
-        """The periods of rejected rows that were dated ahead, of days that exist by now, and the first, which has them.
-
-        Only told without a hint: a day begins without a commit.
-        """
-        if self.since or self.lake.open(table.quarantine) is None:
-            return set()
-        known, rows = _calendar(table).until(self.now), self.lake.scan(table.quarantine)
-        if not {WINDOW, EVENT_DATE} <= set(rows.collect_schema()):
-            return set()
-        day = pl.col(EVENT_DATE)
-        ahead = (pl.col(WINDOW) == known.first) & (day > known.first) & (day <= known.last)
-        came = rows.filter(ahead).select(day.unique()).collect().to_series()
-        return set() if came.is_empty() else set(_calendar(table).keys([known.first, *came]))
 
     def _changed(self, table: DerivedTable, made: Made, hint: Mapping[str, int]) -> set[date | None]:
         """The periods that see a change of an input that came after they were made from it; None is the whole table.

@@ -16,12 +16,14 @@ from lakehouse import query
 from lakehouse.audit import Provenance
 from lakehouse.catalog import Catalog, given, unpacked
 from lakehouse.contract import facts
+from lakehouse.contract_version import version
 from lakehouse.errors import DataError
 from lakehouse.inputs import Inputs
 from lakehouse.judging import Judged, arrived, by_period, judge, period
 from lakehouse.lake import Lake
 from lakehouse.redaction import redacted
 from lakehouse.rules import UNREAD, Rule, compile_rules, unread_rules
+from lakehouse.states import Attempt
 from lakehouse.tables import LINEAGE, DerivedTable
 from lakehouse.tombstones import DELETED
 from lakehouse.windows import Days
@@ -39,6 +41,12 @@ class Making:
     days: Days | None
     run_id: str
     now: datetime
+    is_replay: bool = False
+
+    @property
+    def attempt(self) -> Attempt:
+        """What quarantine notes of it."""
+        return Attempt(self.run_id, self.table.code_version, version(self.table.contract), self.is_replay)
 
 
 @contextmanager

@@ -234,10 +234,11 @@ def test_a_query_that_cannot_be_parsed_says_what_to_do(filled):
     assert "\nNext: write a single SELECT" in refused(filled, "sql", "SELEC 1")
 
 
-def test_show_tables_gives_every_table_with_its_schema(filled):
+def test_show_tables_gives_every_table_with_its_schema_and_all_rows_of_each_quarantine(filled):
     rows = as_csv(filled, "sql", "show tables;")
-    assert (rows[0], len(rows)) == (["schema", "name"], 11)
-    assert ["marts", "daily_sales"] in rows
+    found = {f"{schema}/{name}" for schema, name in rows[1:]}
+    whole = {"quarantine/dead_letters_all", "quarantine/staged_invoice_lines_all"}
+    assert (rows[0], found - whole, whole - found) == (["schema", "name"], set(filled.lake.tables()), set())
 
 
 def test_a_query_that_fails_after_many_rows_says_so(filled):
@@ -305,7 +306,8 @@ def test_tables_tell_rows_and_state(filled):
     found = {row["table"]: (row["rows"], row["state"]) for row in as_json(filled, "tables")}
     assert found["raw/invoice_lines"] == (31, "2 dead letters")
     assert found["staged/invoice_lines"] == (30, "up to date")
-    assert found["quarantine/staged_invoice_lines"] == (1, "")
+    assert found["quarantine/staged_invoice_lines"] == (1, "1 open")
+    assert found["quarantine/dead_letters"] == (2, "2 open")
 
 
 @pytest.mark.parametrize("form", FORMATS)
@@ -388,14 +390,14 @@ def test_the_audit_of_an_unknown_table_is_refused(filled, table, told):
 
 def test_the_quarantine_of_a_derived_table_shows_rows_and_reasons(filled):
     out = printed(filled, "quarantine", "staged/invoice_lines")
-    assert out.startswith("1 row in quarantine.staged_invoice_lines\n")
+    assert out.startswith("1 open row in quarantine.staged_invoice_lines\n")
     assert ("       1  quantity != 0\n" in out, "       1  unit_price >= 0\n" in out) == (True, True)
     assert "NOTHING" in out
 
 
 def test_the_quarantine_of_a_raw_table_shows_its_dead_letters(filled):
     out = printed(filled, "quarantine", "raw/invoice_lines")
-    assert out.startswith("2 dead letters in quarantine.dead_letters\n")
+    assert out.startswith("2 open dead letters in quarantine.dead_letters\n")
     assert ("2 fields where the header has 8" in out, "536398,85123A" in out) == (True, True)
 
 
@@ -431,6 +433,50 @@ def test_the_quarantine_of_an_unknown_table_is_refused(filled):
     assert "There is no table 'staged/nothing'" in refused(filled, "quarantine", "staged/nothing")
 
 
+# replay and discard
+
+
+@pytest.fixture
+def dirty(here) -> Environment:
+    """A lake with two rejected lines and a dead letter."""
+    write(here, "invoice_lines", "a.csv", "\n".join([HEADER, *LINES, BAD_LINE, "536398,85123A"]))
+    bring_up_to_date(here)
+    return here
+
+
+def test_a_discard_names_who_and_takes_the_rows_from_those_that_are_open(dirty):
+    asked = ["--reason", "a test", "--rule", "quantity != 0", "--by", "ann"]
+    assert printed(dirty, "discard", "staged/invoice_lines", *asked) == "staged/invoice_lines: 1 row discarded by ann\n"
+    out = printed(dirty, "quarantine", "staged/invoice_lines")
+    assert out == "staged/invoice_lines: nothing is open\nbeside 1 discarded; --state all shows them\n"
+    assert "a test" in printed(dirty, "quarantine", "staged/invoice_lines", "--state", "discarded")
+
+
+def test_discarded_dead_letters_are_not_told_of(dirty):
+    printed(dirty, "discard", "raw/invoice_lines", "--reason", "cut off", "--source", "a.csv", "--by", "ann")
+    found = {row["table"]: row["state"] for row in as_json(dirty, "tables")}
+    assert (found["raw/invoice_lines"], found["quarantine/dead_letters"]) == ("up to date", "1 discarded")
+    [row] = as_json(dirty, "quarantine", "raw/invoice_lines", "--state", "all")
+    assert (row["_state"], row["_settled_by"], row["_discard_reason"]) == ("discarded", "ann", "cut off")
+
+
+def test_a_discard_that_names_no_rows_is_refused(dirty):
+    assert "Nothing says which rows." in refused(dirty, "discard", "staged/invoice_lines", "--reason", "a test")
+
+
+@pytest.mark.parametrize(("table", "kind"), [("staged/invoice_lines", "rows"), ("raw/invoice_lines", "dead letters")])
+def test_a_replay_says_what_was_released_and_what_stays(dirty, table, kind):
+    out = printed(dirty, "replay", table).splitlines()
+    assert out[0] == f"{table}: 0 {kind} released, 1 still open"
+    assert [line.split()[-2:] for line in out[2:4]] == [["0", "1"]] * (2 if kind == "rows" else 1)
+
+
+def test_sql_shows_open_rows_and_the_others_under_a_name_of_their_own(dirty):
+    printed(dirty, "discard", "staged/invoice_lines", "--reason", "a test", "--all", "--by", "ann")
+    open_rows = "SELECT count(*) AS n FROM quarantine.staged_invoice_lines"
+    assert [as_json(dirty, "sql", query) for query in (open_rows, f"{open_rows}_all")] == [[{"n": 0}], [{"n": 1}]]
+
+
 # all of them
 
 
@@ -440,7 +486,7 @@ def test_the_list_of_commands_is_not_cut_off(here):
 
 
 def test_every_command_has_a_help_text(here):
-    for command in ("", "sql", "tables", "audit", "quarantine", "demo", "samples"):
+    for command in ("", "sql", "tables", "audit", "quarantine", "replay", "discard", "demo", "samples"):
         assert "Usage: " in printed(here, *command.split(), "--help")
 
 

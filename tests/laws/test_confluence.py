@@ -7,7 +7,7 @@ from random import Random
 
 import polars as pl
 import pytest
-from support.worlds import bring_up_to_date, contents, deliver, world
+from support.worlds import bring_up_to_date, contents, deliver, in_state, world
 from tills import june, lines, rows, same_tables, sell, till
 
 from lakehouse.deliveries import DELIVERIES
@@ -72,7 +72,7 @@ def test_samples_in_any_order_end_in_the_same_content(here, fortnight, at_once, 
 def counted(here, table):
     """Rows as received, however they came."""
     columns = ["InvoiceNo", "StockCode", "Quantity", "InvoiceDate", "UnitPrice"]
-    return sorted(here.lake.scan(table).select(columns).collect().rows(), key=str)
+    return sorted(in_state(here, table).select(columns).rows(), key=str)
 
 
 @pytest.mark.real_data

@@ -4,11 +4,12 @@ from datetime import UTC, date, datetime, timedelta
 
 import polars as pl
 import pytest
-from support.worlds import catalog_of, land_all, world, write
+from support.worlds import catalog_of, in_state, land_all, world, write
 
 from lakehouse.contract import Contract
 from lakehouse.environment import Environment
 from lakehouse.make import make
+from lakehouse.replay import replay
 from lakehouse.rules import cast
 from lakehouse.staleness import Planner
 from lakehouse.tables import raw, staged
@@ -55,7 +56,7 @@ def heal(here: Environment, now: datetime) -> None:
 
 
 def ids(here: Environment, table: str) -> list[str]:
-    return sorted(here.lake.scan(table).collect()["id"].to_list())
+    return sorted(in_state(here, table)["id"].to_list())
 
 
 def test_a_row_that_is_dated_ahead_is_quarantined_beside_those_without_a_day(here):
@@ -82,3 +83,10 @@ def test_that_holds_when_its_day_was_made_for_another_row_meanwhile(here):
     assert ids(here, "staged/typed") == ["1", "2", "4"]
     assert ids(here, "quarantine/staged_typed") == ["3"]
     assert Planner(here.lake, here.catalog, later).stale() == []
+
+
+def test_a_replay_lands_a_row_whose_day_has_come(here):
+    heal(here, TODAY)
+    replay(here, "staged/typed", now=TODAY + timedelta(days=10))
+    assert ids(here, "staged/typed") == ["1", "2"]
+    assert ids(here, "quarantine/staged_typed") == ["3"]

@@ -108,7 +108,7 @@ def killed(templates, tmp_path_factory):
 
 def state(here):
     """Every row of every table, without the columns that name a run or a moment."""
-    moving = ("_batch_id", "_ingested_at", "_run_id", "_rejected_at", "_modified_at")
+    moving = ("_batch_id", "_ingested_at", "_run_id", "_first_seen_at", "_last_seen_at", "_modified_at")
     tables = [name for name in here.lake.tables() if name.startswith(("raw/", "quarantine/"))]
     frames = {name: here.lake.scan(name).collect() for name in tables}
     plain = {name: frame.drop(*moving, strict=False) for name, frame in frames.items()}

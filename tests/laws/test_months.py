@@ -4,7 +4,7 @@ from datetime import UTC, date, datetime
 
 import polars as pl
 import pytest
-from support.worlds import catalog_of, land_all, world, write
+from support.worlds import catalog_of, in_state, land_all, world, write
 
 from lakehouse.contract import Contract
 from lakehouse.environment import Environment
@@ -12,7 +12,7 @@ from lakehouse.make import make
 from lakehouse.rules import cast
 from lakehouse.staleness import Planner
 from lakehouse.tables import raw, staged
-from lakehouse.windows import Monthly
+from lakehouse.windows import Days, Monthly
 
 DAY = pl.col("on").str.to_date("%Y-%m-%d", strict=False)
 
@@ -53,7 +53,7 @@ def heal(here: Environment, now: datetime) -> None:
 
 
 def ids(here: Environment, table: str) -> list[str]:
-    return sorted(here.lake.scan(table).collect()["id"].to_list())
+    return sorted(in_state(here, table)["id"].to_list())
 
 
 def test_made_again_it_holds_the_same_rows(here):
@@ -79,3 +79,12 @@ def test_a_row_dated_ahead_within_the_running_month_is_written_when_its_day_come
     assert (ids(here, "staged/typed"), ids(here, "quarantine/staged_typed")) == (["1", "5"], ["2", "3", "4"])
     heal(here, datetime(2024, 6, 20, tzinfo=UTC))
     assert (ids(here, "staged/typed"), ids(here, "quarantine/staged_typed")) == (["1", "2", "5"], ["3", "4"])
+
+
+def test_that_holds_when_a_run_is_killed_after_it_left_quarantine_and_before_its_month_is_made(here):
+    heal(here, datetime(2024, 6, 10, tzinfo=UTC))
+    later = datetime(2024, 6, 20, tzinfo=UTC)
+    make(here.lake, here.catalog, "staged/typed", Days(date(2024, 1, 1), date(2024, 1, 31)), now=later)
+    heal(here, later)
+    assert (ids(here, "staged/typed"), ids(here, "quarantine/staged_typed")) == (["1", "2", "5"], ["3", "4"])
+    assert Planner(here.lake, here.catalog, later).stale() == []

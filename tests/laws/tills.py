@@ -9,13 +9,14 @@ from pathlib import Path
 import polars as pl
 from polars import LazyFrame, col
 from polars.testing import assert_frame_equal
-from support.worlds import NOW, catalog_of, world, write
+from support.worlds import NOW, catalog_of, in_state, world, write
 
 from lakehouse.catalog import Catalog
 from lakehouse.contract import Contract, Field
 from lakehouse.environment import Environment
 from lakehouse.land import land
 from lakehouse.make import make
+from lakehouse.replay import replay
 from lakehouse.rules import cast
 from lakehouse.tables import mart, raw, staged
 from lakehouse.windows import Daily, Days
@@ -158,8 +159,8 @@ def redo(here: Environment, name: str, days: Days | None = None, **asked: object
 
 
 def rows(here: Environment, table: str) -> list[tuple[object, ...]]:
-    """A table's rows without the engine's columns, sorted."""
-    frame = here.lake.scan(table).collect()
+    """A table's rows without the engine's columns, sorted; of a quarantine the open ones."""
+    frame = in_state(here, table)
     return sorted(frame.select(name for name in frame.columns if not name.startswith("_")).rows(), key=str)
 
 
@@ -190,10 +191,12 @@ def live_files(here: Environment, table: str) -> set[str]:
 
 
 def main(folder: str, steps: str) -> None:
-    """Run some steps in a process of its own: `land`, or the name of a table, with two days if it is made in part."""
+    """Run some steps in a process of its own: the name of a table, with two days if it is made in part; or a replay."""
     here = world(Path(folder), till())
     for name, *days in json.loads(steps):
-        if name.startswith("raw/"):
+        if name.startswith("replay "):
+            replay(here, name.removeprefix("replay "), now=NOW)
+        elif name.startswith("raw/"):
             take(here, name)
         else:
             redo(here, name, only(*days) if days else None)

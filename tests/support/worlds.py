@@ -16,6 +16,7 @@ from lakehouse.lake import Lake
 from lakehouse.land import Report, land
 from lakehouse.make import make
 from lakehouse.sources.landing import Landing
+from lakehouse.states import State, is_in
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -95,6 +96,12 @@ def content(here: Environment, table: str) -> str:
     ]
     frame = rows.select(columns).with_columns(floats).collect().sort(columns, nulls_last=True)
     return hashlib.sha256(frame.write_csv().encode()).hexdigest()
+
+
+def in_state(here: Environment, table: str, state: State = "open") -> pl.DataFrame:
+    """The rows of a table; of a quarantine those in a state."""
+    rows = here.lake.scan(table)
+    return (rows.filter(is_in(state)) if table.startswith("quarantine/") else rows).collect()
 
 
 def contents(here: Environment) -> dict[str, str]:
