@@ -7,6 +7,7 @@ import importlib
 import os
 import pkgutil
 import warnings
+from contextlib import suppress
 from types import ModuleType
 
 import dagster as dg
@@ -15,6 +16,7 @@ import assets as domains
 from assets import retail
 from lakehouse import catalog, cli, mixing
 from lakehouse.environment import Environment
+from lakehouse.errors import OutageError
 from lakehouse.orchestration import assets, demo, healing, increments, replaying, sensors, storage
 from resources import environment as places
 from resources import occupied, settings
@@ -32,9 +34,10 @@ def environment() -> Environment:
 
     Raises:
         SetupError: a setting, a contract or a transform is wrong; the message names every problem.
+        OutageError: the secret that a setting names cannot be read right now.
     """
-    known = settings.load()
-    return Environment(places.lake(known), places.landing(known), catalog.collect(modules()))
+    lake, landing = places.places(settings.load())
+    return Environment(lake, landing, catalog.collect(modules()))
 
 
 def definitions(here: Environment) -> dg.Definitions:
@@ -82,4 +85,7 @@ def command() -> None:
 @dg.definitions
 def defs() -> dg.Definitions:
     """What Dagster loads; made when it asks, so that the `lakehouse` command can tell of a wrong setting by itself."""
-    return definitions(environment())
+    here = environment()
+    with suppress(OutageError):  # whoever writes first proves it then
+        here.lake.prove_writable()
+    return definitions(here)

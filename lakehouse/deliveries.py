@@ -113,6 +113,11 @@ def register(lake: Lake, deliveries: Sequence[Mapping[str, object]], provenance:
 
 
 def _published(lake: Lake, read: pl.LazyFrame, provenance: Provenance) -> Audit | None:
+    with lake.answering():
+        return _appended(lake, read, provenance)
+
+
+def _appended(lake: Lake, read: pl.LazyFrame, provenance: Provenance) -> Audit | None:
     handle = lake.open(DELIVERIES)
     known = pl.LazyFrame(schema=SCHEMA) if handle is None else _widened(scan(handle))
     fresh = read.join(known, on=_KNOWN_BY, how="anti").collect()  # a landing at the same time may have read them too

@@ -4,6 +4,7 @@ Belongs here: what goes into a table, the lazy writes, the Delta actions and the
 Does not belong here: the verdict on the rows, and the order of commits (`publish.py`).
 """
 
+import logging
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -14,24 +15,25 @@ from uuid import uuid4
 import obstore
 import polars as pl
 from deltalake import CommitProperties, DeltaTable, Transaction
-from deltalake.exceptions import CommitFailedError, DeltaError
-from deltalake.transaction import AddAction, RemoveAction, create_table_with_add_actions
+from deltalake.exceptions import CommitFailedError
+from deltalake.transaction import AddAction, RemoveAction
 
 from lakehouse import slices
+from lakehouse.commit import MARK, committed, create
 from lakehouse.duck import connect
-from lakehouse.errors import BusyError
+from lakehouse.errors import BusyError, OutageError
 from lakehouse.faults import reached
-from lakehouse.ground import MARK, grounds, version_of
+from lakehouse.ground import grounds
 from lakehouse.lake import Lake, application
 from lakehouse.schemas import add_columns, delta_schema, is_another, missing_columns, same_partitioning
 from lakehouse.sheet import Sheet
 from lakehouse.statistics import statistics, with_count
+from lakehouse.stores import said
 from lakehouse.stragglers import Stragglers
 
-# What each period was made from is told by the audits in the log, so the log is kept.
-_KEEP_THE_LOG = {"delta.logRetentionDuration": "interval 3650 days"}
 _NO_DAY = "__HIVE_DEFAULT_PARTITION__"
 _ROWS_PER_FILE = 5_000_000
+_log = logging.getLogger(__name__)
 
 
 class Draft:
@@ -87,8 +89,10 @@ class Draft:
         """Refuse, before anything is written, rows that do not fit to those that stay.
 
         Raises:
-            SetupError: the table is partitioned otherwise, or its columns changed and some of its rows would stay.
+            SetupError: the table is partitioned otherwise, or its columns changed and some of its rows would stay; or
+                two writers of this bucket would lose commits.
         """
+        self.lake.prove_writable()
         if self.handle is None:
             return
         same_partitioning(self.handle, self.sheet, self.partition_by)
@@ -169,9 +173,12 @@ class Draft:
         if self.is_doubtful and not self.committed:
             return  # the commit was broken off and may stand: its files must, and orphans are for vacuum
         kept = {self._relative(file.path) for file in self._full()} if self.committed else set()
-        for path in set(self.placed) - kept:
-            with suppress(FileNotFoundError):
-                obstore.delete(self.lake.store, f"{self.sheet.table}/{path}")
+        try:
+            for path in set(self.placed) - kept:
+                with suppress(FileNotFoundError):
+                    obstore.delete(self.lake.store, f"{self.sheet.table}/{path}")
+        except obstore.exceptions.BaseError as error:
+            _log.warning("%s: files of no commit stay for vacuum: %s", self.sheet.table, said(error, self.lake.options))
 
     def _full(self) -> list[Any]:
         """The files that hold rows."""
@@ -182,43 +189,37 @@ class Draft:
 
     def commit(self, metadata: Mapping[str, Any]) -> int:
         """Make the files the table, in one atomic commit; gives the new version."""
-        table, handle, mark = self.sheet.table, self.handle, uuid4().hex
+        handle, mark = self.handle, uuid4().hex
         # One try: a creation would become a second version, other columns come over rows without them; and `ground.py`.
-        removes = self.slice is not None and self.slice.removed.height > 0
-        tries = 0 if handle is None or self.changes_columns or removes else None
+        tries = 0 if handle is None or self.changes_columns or self._removes else None
         properties = CommitProperties({**metadata, MARK: mark}, tries, self._fences())
         reached("draft: before commit")
+        based_on = -1 if handle is None else handle.version()
         try:
-            if handle is None:
-                self.is_doubtful = True
-                create_table_with_add_actions(
-                    self.lake.uri(table),
-                    self.wanted,
-                    self._added(),
-                    partition_by=self.partition_by,
-                    name=table,
-                    configuration=_KEEP_THE_LOG,
-                    description=self.sheet.description,
-                    storage_options=dict(self.lake.options) or None,
-                    commit_properties=properties,
-                )
-                self.committed = True
-                return 0
-            if removes and not (self._is_all or self.changes_columns):
-                self._commit_later(handle, properties)
-            else:
-                self._prove_undisturbed(handle)
-                self._commit_on(handle, properties)
-        except CommitFailedError as error:
-            self.is_doubtful = False
-            raise BusyError(f"{table}: another writer committed first.\nNext: run again. ({error})") from error
-        except DeltaError as error:
-            if "already exists" in str(error):
-                self.is_doubtful = False
-                raise BusyError(f"{table}: another writer made the table first.\nNext: run again.") from error
+            version = committed(self.lake, self.sheet.table, based_on, properties, lambda: self._commit(properties))
+        except BusyError as error:
+            self.is_doubtful = self.is_doubtful and isinstance(error, OutageError)
             raise
         self.committed = True
-        return version_of(self.lake, table, handle.version(), mark)
+        return version
+
+    @property
+    def _removes(self) -> bool:
+        return self.slice is not None and self.slice.removed.height > 0
+
+    def _commit(self, properties: CommitProperties) -> None:
+        if self.handle is None:
+            self._create(properties)
+        elif self._removes and not (self._is_all or self.changes_columns):
+            self._commit_later(self.handle, properties)
+        else:
+            self._prove_undisturbed(self.handle)
+            self._commit_on(self.handle, properties)
+
+    def _create(self, properties: CommitProperties) -> None:
+        added = self._added()
+        self.is_doubtful = True
+        create(self.lake, self.sheet, self.wanted, added, properties)
 
     def _commit_later(self, handle: DeltaTable, properties: CommitProperties) -> None:
         """The commit on top of the latest version, as long as nothing changed there that it relies on."""
@@ -227,7 +228,6 @@ class Draft:
             with suppress(CommitFailedError):
                 self._commit_on(ground, properties)
                 return
-            self.is_doubtful = False
 
     def _commit_on(self, handle: DeltaTable, properties: CommitProperties) -> None:
         """The commit on top of a table; one that leaves no row of it takes the columns of the new rows in the same."""

@@ -4,8 +4,10 @@ The one module that knows which DuckDB this is, so that a move to another releas
 """
 
 from collections.abc import Mapping
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import duckdb
 
@@ -29,11 +31,13 @@ def connect(
     """
     connection = duckdb.connect(config={"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"})
     connection.execute("SET TimeZone = 'UTC'")
+    connection.execute("SET enable_progress_bar = false")  # it is drawn on standard output
     if delta:
         _load(connection, "delta")
     if remote:
         _load(connection, "httpfs")
-        connection.execute(_secret({key.lower(): value for key, value in (options or {}).items()}))
+        told = {key.lower(): value for key, value in (options or {}).items()}
+        connection.execute(_secret(told if _has_keys(told) else {**told, **_keys_of_role()}))
     return connection
 
 
@@ -49,6 +53,28 @@ def shut_in(connection: duckdb.DuckDBPyConnection, root: str, spool: str) -> Non
 def _load(connection: duckdb.DuckDBPyConnection, extension: str) -> None:
     folder = files(f"duckdb_extension_{extension}") / "extensions" / f"v{duckdb.__version__}"
     connection.execute(f"LOAD {quoted(str(Path(str(folder)) / f'{extension}.duckdb_extension'))}")
+
+
+def _has_keys(options: Mapping[str, str]) -> bool:
+    return any(name in options for name in (*_S3["KEY_ID"], *_S3["SESSION_TOKEN"]))
+
+
+def _keys_of_role() -> dict[str, str]:
+    """The keys that AWS gives to this process at the moment, empty if it gives none: DuckDB cannot ask by itself."""
+    credentials = _chain()
+    if credentials is None:
+        return {}
+    keys = credentials.get_frozen_credentials()
+    found = {"aws_access_key_id": keys.access_key, "aws_secret_access_key": keys.secret_key}
+    return found | ({"aws_session_token": keys.token} if keys.token else {})
+
+
+@cache
+def _chain() -> Any:  # noqa: ANN401
+    """What renews the keys of a role before they expire."""
+    from botocore.session import get_session  # noqa: PLC0415, its import opens a socket
+
+    return get_session().get_credentials()
 
 
 def _secret(options: Mapping[str, str]) -> str:

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from lakehouse.catalog import Catalog
-from lakehouse.lake import Lake
+from lakehouse.lake import Glance, Lake
 from lakehouse.land import Progress, no_progress
 from lakehouse.sources.landing import Landing
 from lakehouse.staleness import Planner
@@ -28,4 +28,5 @@ class Environment:
 
     def planner(self, since: dict[str, int] | None = None) -> Planner:
         """Finds what is stale now; `since` spares old log entries, see `Planner`."""
-        return Planner(self.lake, self.catalog, datetime.now(UTC), since or {})
+        glance = Glance(self.lake.root, self.lake.options, self.lake.single_writer)
+        return Planner(glance, self.catalog, datetime.now(UTC), since or {})

@@ -4,6 +4,7 @@
     ├── SetupError      fix the configuration, the contract or the transform, then run again
     ├── DataError       fix the data at its source, or the contract that refuses it
     ├── BusyError       somebody else wrote at the same time: wait and run again
+    │   └── OutageError     the store does not answer: the same, when it does
     └── LawError        the books do not balance: never retry, report it
 
 A message names the table, the partition, the place and the next step, and lists every problem at once.
@@ -26,6 +27,10 @@ class DataError(LakehouseError):
 
 class BusyError(LakehouseError):
     """Another writer committed first; the same call may succeed when it is made again."""
+
+
+class OutageError(BusyError):
+    """The store did not answer; the same call may succeed when it does."""
 
 
 class LawError(LakehouseError):

@@ -14,9 +14,6 @@ from deltalake import DeltaTable, Transaction
 from lakehouse.errors import BusyError
 from lakehouse.lake import Lake, files
 
-MARK = "mark"
-"""The key of a commit's metadata by which its writer finds it again."""
-
 _STEPS = 20
 
 
@@ -54,11 +51,3 @@ def _is_undisturbed(handle: DeltaTable, latest: DeltaTable, removed: frozenset[s
         and all(latest.transaction_version(app) == handle.transaction_version(app) for app in apps)
         and removed <= set(files(latest)["path"])
     )
-
-
-def version_of(lake: Lake, table: str, after: int, mark: str) -> int:
-    """The version that carries a mark; somebody else may have committed since."""
-    for commit in lake.log(table, after=after) or []:
-        if commit.info.get(MARK) == mark:
-            return commit.version
-    return lake.version(table) or 0

@@ -4,9 +4,12 @@ Belongs here: names and places of tables, opening them, scanning a version, list
 Does not belong here: writing (`publish.py` is the only way in which a table changes).
 """
 
+import hashlib
 import json
 import re
+import tempfile
 from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -18,7 +21,9 @@ from deltalake import DeltaTable
 from deltalake.exceptions import TableNotFoundError
 from obstore.store import ObjectStore
 
-from lakehouse.errors import SetupError
+from lakehouse import exclusive
+from lakehouse.errors import BusyError, SetupError
+from lakehouse.lock import turn
 from lakehouse.stores import answering, open_store
 from lakehouse.tombstones import shown
 
@@ -64,10 +69,12 @@ class Lake:
     Attributes:
         root: an absolute folder or a URI such as `s3://bucket/lake`.
         options: object store options as delta-rs and Polars take them; never logged.
+        single_writer: whether only this machine writes; a bucket that cannot put if absent is refused without it.
     """
 
     root: str
     options: Mapping[str, str] = field(default_factory=dict, repr=False)
+    single_writer: bool = False
 
     @property
     def is_local(self) -> bool:
@@ -84,6 +91,42 @@ class Lake:
         """The object store at the root."""
         return open_store(self.root, self.options)
 
+    def answering(self) -> AbstractContextManager[None]:
+        """Tells in short when the store fails, see `stores.answering`."""
+        return answering(self.root, self.options)
+
+    def prove_writable(self) -> None:
+        """Refuse a bucket in which several writers would lose commits; a folder of this machine is none.
+
+        Raises:
+            SetupError: its store does not put if absent.
+            OutageError: it does not answer.
+        """
+        if not self.is_local and not self.single_writer:
+            exclusive.prove(self.root, self.options)
+
+    @contextmanager
+    def turn(self, table: str, based_on: int) -> Iterator[None]:
+        """A writer's turn to commit: with a single writer the processes of this machine wait for each other.
+
+        Args:
+            table: the table to commit to.
+            based_on: the version that the commit stands on; -1 for a table that is not there yet.
+
+        Raises:
+            BusyError: the table has a later version.
+        """
+        if self.is_local or not self.single_writer:
+            yield
+            return
+        with turn(
+            Path(tempfile.gettempdir()) / f"lakehouse-{hashlib.sha256(self.root.encode()).hexdigest()[:16]}.lock"
+        ):
+            found = self.version(table)
+            if (-1 if found is None else found) != based_on:
+                raise BusyError(f"{table}: another writer committed first.\nNext: run again.")
+            yield
+
     def uri(self, table: str) -> str:
         """The place of a table.
 
@@ -97,7 +140,7 @@ class Lake:
         """The table at a version, the latest by default; None when it does not exist yet."""
         uri = self.uri(table)
         try:
-            with answering(self.root, self.options):
+            with self.answering():
                 return DeltaTable(uri, version=version, storage_options=dict(self.options) or None)
         except TableNotFoundError:
             return None
@@ -123,7 +166,7 @@ class Lake:
         """Every table that exists, by name, layer by layer."""
         found: list[str] = []
         for layer in LAYERS if self._exists else ():
-            with answering(self.root, self.options):
+            with self.answering():
                 prefixes = obstore.list_with_delimiter(self.store, prefix=f"{layer}/")["common_prefixes"]
             names = sorted(str(prefix).rstrip("/") for prefix in prefixes)
             found += [name for name in names if _NAME.fullmatch(name) and self.open(name) is not None]
@@ -146,9 +189,10 @@ class Lake:
 
     def log_left(self, table: str, *, after: int = -1) -> list[Commit]:
         """The log entries after a version that have not been cleaned up, oldest first."""
-        names = {int(m[1]): path for path in self._log_paths(table, after) if (m := _LOG_ENTRY.search(path))}
-        wanted = sorted(version for version in names if version > after)
-        return [_commit(version, bytes(obstore.get(self.store, names[version]).bytes())) for version in wanted]
+        with self.answering():
+            names = {int(m[1]): path for path in self._log_paths(table, after) if (m := _LOG_ENTRY.search(path))}
+            wanted = sorted(version for version in names if version > after)
+            return [_commit(version, bytes(obstore.get(self.store, names[version]).bytes())) for version in wanted]
 
     def _log_paths(self, table: str, after: int) -> Iterator[str]:
         self.uri(table)
@@ -157,6 +201,19 @@ class Lake:
         offset = f"{table}/_delta_log/{max(after, 0):020}"
         for page in obstore.list(self.store, prefix=f"{table}/_delta_log", offset=offset):
             yield from (str(meta["path"]) for meta in page)
+
+
+@dataclass(frozen=True)
+class Glance(Lake):
+    """A lake as it is looked at once: each table is opened one time, and stands at that version until the look ends."""
+
+    _opened: dict[tuple[str, int | None], DeltaTable | None] = field(default_factory=dict, repr=False, compare=False)
+
+    def open(self, table: str, version: int | None = None) -> DeltaTable | None:
+        """The table at a version, the latest of the first look by default; None when it did not exist then."""
+        if (table, version) not in self._opened:
+            self._opened[table, version] = super().open(table, version)
+        return self._opened[table, version]
 
 
 def check_name(table: str) -> None:

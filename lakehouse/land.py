@@ -74,7 +74,8 @@ class Report:
 
 def news(lake: Lake, landing: Landing, raw: RawTable, now: datetime | None = None) -> News:
     """What lies in landing and is not landed, told without reading a file."""
-    return _news(landing, raw, landed(lake, raw.name), now or datetime.now(UTC))
+    with lake.answering():
+        return _news(landing, raw, landed(lake, raw.name), now or datetime.now(UTC))
 
 
 def _news(landing: Landing, raw: RawTable, known: Landed, now: datetime) -> News:
@@ -170,8 +171,8 @@ def _attempt(  # noqa: PLR0913
     advance: Callable[[Entry], None],
 ) -> tuple[Batch, Audit | None]:
     """Read the position, read the files, publish on that position."""
-    known = landed(lake, raw.name)
-    with tempfile.TemporaryDirectory(prefix="lakehouse-") as spool:
+    with tempfile.TemporaryDirectory(prefix="lakehouse-") as spool, lake.answering():
+        known = landed(lake, raw.name)
         fresh = [entry for entry in entries if not known.holds(entry)]
         with room(lake.root):
             batch = collect(lake, landing, raw, fresh, known, Path(spool), advance)

@@ -10,6 +10,17 @@ from lakehouse.errors import BusyError
 
 
 @contextmanager
+def turn(file: Path) -> Iterator[None]:
+    """Wait for a lock, and hold it; whoever asks for the same one waits in turn."""
+    descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
 def held(file: Path, busy: str) -> Iterator[int]:
     """Hold a lock; gives its file descriptor, which a program that takes this process over may inherit.
 

@@ -70,6 +70,11 @@ def make(  # noqa: PLR0913
 
 
 def _attempt(making: Making) -> Audit | None:
+    with making.lake.answering():
+        return _made(making)
+
+
+def _made(making: Making) -> Audit | None:
     table = making.table
     standing, rejects = (_standing(making.lake, name) for name in (table.name, table.quarantine))
     if table.mode != "replace":

@@ -55,18 +55,19 @@ class TableState:
 
 def tables(here: Environment, now: datetime | None = None, arrived: Arrivals | None = None) -> list[TableState]:
     """Every table of the lake, layer by layer, and those that are not there yet and will be with the next run."""
-    moment = now or datetime.now(UTC)
-    stale = {part.table: part for part in here.planner().stale()}
-    dead = open_letters(here.lake)
-    waiting = arrived or arrivals(here)
-    known = here.lake.tables()
-    new = [name for name in here.catalog.tables if name not in known and (name in stale or waiting.words(name))]
-    samples = of_samples(here)
-    states = [_aged(here.catalog, _state(here, name, stale, dead), moment, samples) for name in known]
-    states += [TableState(name, 0, 0, 0, None, None, "", "never made" if name in stale else "") for name in new]
-    return sorted(
-        (_expecting(state, waiting) for state in states), key=lambda state: not state.table.startswith("raw/")
-    )
+    with here.lake.answering():
+        moment = now or datetime.now(UTC)
+        stale = {part.table: part for part in here.planner().stale()}
+        dead = open_letters(here.lake)
+        waiting = arrived or arrivals(here)
+        known = here.lake.tables()
+        new = [name for name in here.catalog.tables if name not in known and (name in stale or waiting.words(name))]
+        samples = of_samples(here)
+        states = [_aged(here.catalog, _state(here, name, stale, dead), moment, samples) for name in known]
+        states += [TableState(name, 0, 0, 0, None, None, "", "never made" if name in stale else "") for name in new]
+        return sorted(
+            (_expecting(state, waiting) for state in states), key=lambda state: not state.table.startswith("raw/")
+        )
 
 
 def _expecting(state: TableState, waiting: Arrivals) -> TableState:
@@ -159,10 +160,11 @@ def audits(here: Environment, table: str) -> list[Audit]:
     Raises:
         SetupError: there is no such table.
     """
-    if here.lake.open(table) is None:
-        known = ", ".join(here.lake.tables()) or "none yet"
-        raise SetupError(f"There is no table {table!r} in the lake.\nNext: name one of {known}.")
-    return [audit for commit in here.lake.log_left(table) if (audit := audit_of(commit)) is not None]
+    with here.lake.answering():
+        if here.lake.open(table) is None:
+            known = ", ".join(here.lake.tables()) or "none yet"
+            raise SetupError(f"There is no table {table!r} in the lake.\nNext: name one of {known}.")
+        return [audit for commit in here.lake.log_left(table) if (audit := audit_of(commit)) is not None]
 
 
 @dataclass(frozen=True)
@@ -190,10 +192,11 @@ def rejects(here: Environment, table: str, limit: int, state: State | None = "op
     Raises:
         SetupError: no such table is declared.
     """
-    declared = here.catalog[table]
-    if isinstance(declared, RawTable):
-        return _rejects(here.lake, DEAD_LETTERS, pl.col("table") == table, pl.col("reason"), limit, state)
-    return _rejects(here.lake, declared.quarantine, pl.lit(True), pl.col("_rules").explode(), limit, state)
+    with here.lake.answering():
+        declared = here.catalog[table]
+        if isinstance(declared, RawTable):
+            return _rejects(here.lake, DEAD_LETTERS, pl.col("table") == table, pl.col("reason"), limit, state)
+        return _rejects(here.lake, declared.quarantine, pl.lit(True), pl.col("_rules").explode(), limit, state)
 
 
 def _rejects(  # noqa: PLR0913

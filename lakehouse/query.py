@@ -98,7 +98,8 @@ def run(lake: Lake, sql: str, views: Mapping[str, str], spool: Path) -> pl.LazyF
         for view, behind in views.items():
             connection.execute(f"CREATE VIEW {named(view)} AS {behind}")
         try:
-            connection.execute(f"COPY ({sql}\n) TO {quoted(str(target))} (FORMAT parquet)")
+            with lake.answering():
+                connection.execute(f"COPY ({sql}\n) TO {quoted(str(target))} (FORMAT parquet)")
         except duckdb.Error as error:
             raise DataError(f"the query fails on the data: {redacted(error)}") from None  # it quotes values
     return pl.scan_parquet(target, hive_partitioning=False)

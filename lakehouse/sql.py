@@ -46,20 +46,26 @@ def opened(lake: Lake, tables: Sequence[str] | None = None) -> Iterator[duckdb.D
     ):
         for layer in LAYERS:
             connection.execute(f"CREATE SCHEMA {named(layer)}")
-        for table in lake.tables() if tables is None else tables:
-            layer, name = table.split("/")
-            view, scan = f"{named(layer)}.{named(name)}", f"delta_scan({quoted(lake.uri(table))})"
-            connection.execute(f"CREATE VIEW {view} AS SELECT * FROM {scan}")  # noqa: S608
-            if layer == "staged" and DELETED in _columns(connection, view):
-                shown = f"SELECT * EXCLUDE ({DELETED}) FROM {scan} WHERE NOT {DELETED}"  # noqa: S608
-                connection.execute(f"CREATE OR REPLACE VIEW {view} AS {shown}")
-            if layer == "quarantine" and "_state" in _columns(connection, view):
-                every = f"{named(layer)}.{named(f'{name}_all')}"
-                connection.execute(f"CREATE VIEW {every} AS SELECT * FROM {scan}")  # noqa: S608
-                shown = f"SELECT * FROM {scan} WHERE coalesce(_state, {quoted(OPEN)}) = {quoted(OPEN)}"  # noqa: S608
-                connection.execute(f"CREATE OR REPLACE VIEW {view} AS {shown}")
+        with lake.answering():
+            for table in lake.tables() if tables is None else tables:
+                _view(connection, lake, table)
         shut_in(connection, lake.root, spool)
         yield connection
+
+
+def _view(connection: duckdb.DuckDBPyConnection, lake: Lake, table: str) -> None:
+    """The view of a table: without tombstones, and of quarantine the open rows, beside a view of all of them."""
+    layer, name = table.split("/")
+    view, scan = f"{named(layer)}.{named(name)}", f"delta_scan({quoted(lake.uri(table))})"
+    connection.execute(f"CREATE VIEW {view} AS SELECT * FROM {scan}")  # noqa: S608
+    if layer == "staged" and DELETED in _columns(connection, view):
+        shown = f"SELECT * EXCLUDE ({DELETED}) FROM {scan} WHERE NOT {DELETED}"  # noqa: S608
+        connection.execute(f"CREATE OR REPLACE VIEW {view} AS {shown}")
+    if layer == "quarantine" and "_state" in _columns(connection, view):
+        every = f"{named(layer)}.{named(f'{name}_all')}"
+        connection.execute(f"CREATE VIEW {every} AS SELECT * FROM {scan}")  # noqa: S608
+        shown = f"SELECT * FROM {scan} WHERE coalesce(_state, {quoted(OPEN)}) = {quoted(OPEN)}"  # noqa: S608
+        connection.execute(f"CREATE OR REPLACE VIEW {view} AS {shown}")
 
 
 def _columns(connection: duckdb.DuckDBPyConnection, view: str) -> list[str]:
@@ -72,6 +78,7 @@ def rows(lake: Lake, query: str) -> tuple[list[str], Iterator[tuple[Any, ...]]]:
     Raises:
         SetupError: the query is not one statement that only reads.
         DataError: DuckDB cannot run it.
+        OutageError: the bucket does not answer.
     """
     statements = _parsed(_ALL_TABLES if _SHOW_TABLES.fullmatch(query) else query)
     if not _only_read(statements):
@@ -79,10 +86,11 @@ def rows(lake: Lake, query: str) -> tuple[list[str], Iterator[tuple[Any, ...]]]:
     with ExitStack() as stack:
         connection = stack.enter_context(opened(lake))
         try:
-            connection.execute(statements[0])
+            with lake.answering():
+                connection.execute(statements[0])
         except duckdb.Error as error:
             raise _failed(error) from error
-        return [column[0] for column in connection.description or []], _fetched(connection, stack.pop_all())
+        return [column[0] for column in connection.description or []], _fetched(lake, connection, stack.pop_all())
 
 
 def _failed(error: duckdb.Error) -> DataError:
@@ -111,14 +119,15 @@ def _parsed(query: str) -> list[duckdb.Statement]:
         ) from error
 
 
-def _fetched(connection: duckdb.DuckDBPyConnection, held: ExitStack) -> Iterator[tuple[Any, ...]]:
+def _fetched(lake: Lake, connection: duckdb.DuckDBPyConnection, held: ExitStack) -> Iterator[tuple[Any, ...]]:
     with held:
-        while batch := _next_rows(connection):
+        while batch := _next_rows(lake, connection):
             yield from batch
 
 
-def _next_rows(connection: duckdb.DuckDBPyConnection) -> list[tuple[Any, ...]]:
+def _next_rows(lake: Lake, connection: duckdb.DuckDBPyConnection) -> list[tuple[Any, ...]]:
     try:
-        return connection.fetchmany(_ROWS_AT_ONCE)
+        with lake.answering():
+            return connection.fetchmany(_ROWS_AT_ONCE)
     except duckdb.Error as error:
         raise _failed(error) from error

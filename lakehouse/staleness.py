@@ -56,8 +56,13 @@ class Planner:
     since: Mapping[str, int] = field(default_factory=dict)
 
     def stale(self) -> list[Stale]:
-        """Every stale table, inputs before their readers."""
-        return [stale for table in self.catalog.derived if (stale := self.stale_part(table)) is not None]
+        """Every stale table, inputs before their readers.
+
+        Raises:
+            OutageError: the bucket does not answer.
+        """
+        with self.lake.answering():
+            return [stale for table in self.catalog.derived if (stale := self.stale_part(table)) is not None]
 
     def stale_part(self, table: DerivedTable) -> Stale | None:
         """The part of a table that is stale; None when it is up to date."""

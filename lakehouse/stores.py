@@ -8,18 +8,26 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+import duckdb
 import obstore
+from deltalake.exceptions import DeltaError, TableNotFoundError
 from obstore.store import ObjectStore, from_url
 
-from lakehouse.errors import BusyError, SetupError
+from lakehouse.errors import OutageError, SetupError
 
 _SCHEMES = ("s3", "s3a", "gs", "az", "abfs", "abfss")
 _URI = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):(//?)([^/]*)")
 _HTTP = ("allow_http", "aws_allow_http")
+_CLIENT = ("connect_timeout", "proxy_url", "timeout", "user_agent")
 _SECRET = re.compile(r"secret|key|token|password|sas", re.IGNORECASE)
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
-_LONGEST = 300
+_OF_STORE = re.compile(r"Generic \w+ error|object[ -]?store|\bHTTP", re.IGNORECASE)
+_REFUSAL = re.compile(r"\b40[13] [FU]|AccessDenied|InvalidAccessKeyId|SignatureDoesNotMatch|ExpiredToken|NoSuchBucket")
+_ODD = re.compile(r"[^A-Za-z0-9!&'()*+,./:=@_~-]")
+_MARKUP = re.compile(r"<[?/]?\w[^>]*>")
+_LONGEST = 400
 
 
 def problem(place: str) -> str | None:
@@ -32,6 +40,10 @@ def problem(place: str) -> str | None:
         return f"has the unknown scheme {scheme}:; write a folder, or a URI such as s3://bucket/folder"
     if slashes != "//" or not bucket:
         return f"names no bucket; write {scheme}://<bucket>/<folder>"
+    if odd := sorted(set(_ODD.findall(place))):
+        return (
+            f"holds {' '.join(map(repr, odd))}, which not every client of a bucket finds again; use letters and digits"
+        )
     return None
 
 
@@ -45,10 +57,11 @@ def open_store(root: str, options: Mapping[str, str]) -> ObjectStore:
         if "://" not in root:
             Path(root).mkdir(parents=True, exist_ok=True)
             return from_url(Path(root).resolve().as_uri())
-        config = {name: value for name, value in options.items() if name.lower() not in _HTTP}
-        plain = any(options[name].lower() == "true" for name in options if name.lower() in _HTTP)
-        client = {"allow_http": True} if plain else None
-        return from_url(root, config=config or None, client_options=client)  # type: ignore[arg-type, call-overload, no-any-return, unused-ignore]
+        config = {name: value for name, value in options.items() if name.lower() not in (*_HTTP, *_CLIENT)}
+        client: dict[str, Any] = {name.lower(): options[name] for name in options if name.lower() in _CLIENT}
+        if any(options[name].lower() == "true" for name in options if name.lower() in _HTTP):
+            client["allow_http"] = True
+        return from_url(root, config=config or None, client_options=client or None)  # type: ignore[arg-type, call-overload, no-any-return, unused-ignore]
     except (OSError, obstore.exceptions.BaseError) as error:
         raise SetupError(
             f"{root} cannot be opened: {said(error, options)}\nNext: name a folder, or a URI such as s3://bucket/lake."
@@ -57,19 +70,34 @@ def open_store(root: str, options: Mapping[str, str]) -> ObjectStore:
 
 @contextmanager
 def answering(root: str, options: Mapping[str, str]) -> Iterator[None]:
-    """Tell in short when the store at a root does not answer; errors of a folder of this machine are left as they are.
+    """Tell in short when the store at a root fails; errors of a folder of this machine are left as they are.
 
     Raises:
-        BusyError: it does not answer.
+        SetupError: it refuses these credentials, or there is no such bucket.
+        OutageError: it does not answer.
     """
     try:
         yield
-    except FileNotFoundError:
-        raise
-    except (OSError, obstore.exceptions.BaseError) as error:
-        if "://" not in root:
+    except FileNotFoundError as error:
+        if "://" not in root or not _REFUSAL.search(str(error)):
             raise
-        raise BusyError(f"{root} does not answer: {said(error, options)}\n{next_step(root)}") from None
+        raise SetupError(f"{root} is refused: {said(error, options)}\n{next_step(root)}") from None
+    except (OSError, obstore.exceptions.BaseError, DeltaError, duckdb.IOException) as error:
+        if not is_of_store(root, error):
+            raise
+        text = said(error, options)
+        if _REFUSAL.search(str(error)):
+            raise SetupError(f"{root} is refused: {text}\n{next_step(root)}") from None
+        raise OutageError(f"{root} does not answer: {text}\n{next_step(root)}") from None
+
+
+def is_of_store(root: str, error: Exception) -> bool:
+    """Whether an error comes from the store behind a URI, and not from this machine or from the data."""
+    if "://" not in root or isinstance(error, TableNotFoundError):
+        return False
+    if isinstance(error, OSError):
+        return error.errno is None  # Polars and delta-rs raise these with a text alone
+    return isinstance(error, obstore.exceptions.BaseError) or _OF_STORE.search(str(error)) is not None
 
 
 def next_step(root: str) -> str:
@@ -88,5 +116,5 @@ def said(error: Exception, options: Mapping[str, str]) -> str:
     for name, value in options.items():
         if value and _SECRET.search(name):
             text = text.replace(value, "…")
-    line = " ".join(text.replace("↳", "").split())
+    line = " ".join(_MARKUP.sub(" ", text).replace("↳", "").split())
     return line if len(line) <= _LONGEST else f"{line[:_LONGEST]}…"

@@ -2,14 +2,17 @@
 
 from lakehouse.lake import Lake
 from lakehouse.sources.landing import Landing
+from resources.credentials import options
 from resources.settings import Settings
 
 
-def lake(settings: Settings) -> Lake:
-    """Where the tables are."""
-    return Lake(settings.lake_uri, settings.options)
+def places(settings: Settings) -> tuple[Lake, Landing]:
+    """Where the tables are, and where files are delivered.
 
-
-def landing(settings: Settings) -> Landing:
-    """Where files are delivered."""
-    return Landing(settings.landing_uri, settings.options, settings.rest_seconds)
+    Raises:
+        SetupError: the secret that holds their options cannot be read.
+        OutageError: Secrets Manager does not answer.
+    """
+    clear = {name: value.get_secret_value() for name, value in options(settings).items()}
+    lake = Lake(settings.lake_uri, clear, settings.single_writer)
+    return lake, Landing(settings.landing_uri, clear, settings.rest_seconds)

@@ -26,6 +26,8 @@ class Settings(BaseSettings):
         lake: where the tables are; `<data>/lake` by default, or a URI such as `s3://bucket/lake`.
         landing: where files are delivered; `<data>/landing` by default, or a URI.
         storage_options: object store options for both, as delta-rs takes them, in JSON.
+        storage_secret: the secret in AWS Secrets Manager that holds more of these options, by name or ARN.
+        single_writer: whether only this machine writes to the lake; needed for a bucket that cannot put if absent.
         rest_seconds: how long a delivered file has to lie unchanged before it counts as complete.
     """
 
@@ -35,6 +37,8 @@ class Settings(BaseSettings):
     lake: str | None = None
     landing: str | None = None
     storage_options: Annotated[dict[str, SecretStr], NoDecode] = Field(default_factory=dict)
+    storage_secret: str | None = None
+    single_writer: bool = False
     rest_seconds: float = Field(default=1.0, ge=0, allow_inf_nan=False)
 
     @field_validator("data")
@@ -76,11 +80,6 @@ class Settings(BaseSettings):
         """Where files are delivered."""
         return self.landing or str(self.data / "landing")
 
-    @property
-    def options(self) -> dict[str, str]:
-        """The object store options in the clear; never to be logged."""
-        return {name: value.get_secret_value() for name, value in self.storage_options.items()}
-
 
 def _told(place: tuple[int | str, ...], reason: str) -> str:
     setting, *keys = map(str, place)
@@ -107,6 +106,9 @@ def load() -> Settings:
         SetupError: naming every setting that is unknown or wrong.
     """
     file = Path.cwd() / ".env"
+    for name, value in dotenv_values(file).items():
+        if name.startswith("AWS_") and value:
+            os.environ.setdefault(name, value)  # as Dagster does with every line, for the libraries that read them
     known = {f"LAKEHOUSE_{name.upper()}" for name in Settings.model_fields}
     given = [name for name in {**dotenv_values(file), **os.environ} if name.startswith("LAKEHOUSE_")]
     problems = [f"{name} is no setting" for name in sorted(given) if name not in known | {KILL_AT}]

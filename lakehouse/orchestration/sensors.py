@@ -44,10 +44,7 @@ def landing_sensor(environment: Environment, job: Any) -> dg.SensorDefinition:  
     def look(context: dg.SensorEvaluationContext) -> Answer:
         if _is_running(context.instance, "landing"):
             return dg.SkipReason("an ingest run is under way")
-        try:
-            found = {table.name: news(environment.lake, environment.landing, table) for table in raw}
-        except BusyError as error:
-            return dg.SkipReason(str(error))
+        found = {table.name: news(environment.lake, environment.landing, table) for table in raw}
         entries = _entries(found)
         stored = _asked(context.cursor)
         asked = {entry: mark for entry, mark in stored.items() if entry in entries}
@@ -138,7 +135,10 @@ def _sensor(
         **runs,
     )
     def sense(context: dg.SensorEvaluationContext) -> Answer:
-        found = _watch(environment, lambda: look(context))
+        try:
+            found = _watch(environment, lambda: look(context))
+        except BusyError as error:
+            return dg.SkipReason(str(error))
         reached("sensor: looked")
         return found
 

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import obstore
 
-from lakehouse.errors import BusyError, SetupError
-from lakehouse.stores import next_step, open_store, said
+from lakehouse.errors import BusyError, OutageError, SetupError
+from lakehouse.stores import answering, next_step, open_store, said
 
 _IN_FLIGHT = (".tmp", ".part", ".partial", ".crdownload", ".filepart")
 _FORMATS = (".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".parquet", ".gz", ".zip")
@@ -92,10 +92,11 @@ class Landing:
             BusyError: it cannot be listed right now.
         """
         try:
-            found = self._top_objects() if "://" in self.root else list(_top(self._folder()))
-        except (OSError, obstore.exceptions.BaseError) as error:
+            with answering(self.root, self.options):
+                found = self._top_objects() if "://" in self.root else list(_top(self._folder()))
+        except OSError as error:
             raise BusyError(
-                f"The landing zone {self.root} cannot be listed: {said(error, self.options)}\n{next_step(self.root)}"
+                f"The landing zone {self.root} cannot be listed: {error}\nNext: mend that; nothing changed."
             ) from None
         return sorted(name for name in found if name.removesuffix("/") not in folders and not _is_hidden(name))
 
@@ -105,17 +106,13 @@ class Landing:
         return [*folders, *(str(meta["path"]) for meta in found["objects"])]
 
     def _objects(self, table: str) -> Iterator[Entry]:
-        try:
+        with answering(self.root, self.options):
             for page in obstore.list(open_store(self.root, self.options), prefix=table):
                 for meta in page:
                     name = str(meta["path"]).removeprefix(f"{table}/")
-                    if not _is_hidden(name):
+                    if not (_is_hidden(name) or _is_marker(name, meta["size"])):
                         written = meta["last_modified"].astimezone(UTC)
                         yield Entry(name, _to_milliseconds(written), int(meta["size"]))
-        except (OSError, obstore.exceptions.BaseError) as error:
-            raise BusyError(
-                f"The landing zone {self.root} cannot be listed: {said(error, self.options)}\n{next_step(self.root)}"
-            ) from None  # the error itself is long, and may hold secrets
 
     def is_resting(self, entry: Entry, now: datetime) -> bool:
         """Whether an entry is complete: nobody has written to it for a while."""
@@ -138,7 +135,7 @@ class Landing:
         except (OSError, obstore.exceptions.BaseError) as error:
             if "://" not in self.root:
                 raise UnreadableError(_reason(error)) from error
-            raise BusyError(
+            raise OutageError(
                 f"{self.root}/{table}/{entry.name} cannot be read: {said(error, self.options)}\n{next_step(self.root)}"
             ) from None
 
@@ -237,6 +234,11 @@ def _reason(error: Exception) -> str:
 
 def _to_milliseconds(moment: datetime) -> datetime:
     return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+
+
+def _is_marker(name: str, size: int) -> bool:
+    """Whether an object is what consoles put for an empty folder."""
+    return size == 0 and not name.lower().endswith(_FORMATS)
 
 
 def _is_hidden(name: str) -> bool:

@@ -1,0 +1,87 @@
+"""Object store options from where they are kept: the settings, a secret in AWS Secrets Manager, AWS's own variables.
+
+With none of them the clients ask AWS themselves: a container's role, or that of the machine.
+"""
+
+import json
+import os
+import warnings
+from collections.abc import Mapping
+
+from pydantic import SecretStr
+
+from lakehouse.errors import OutageError, SetupError
+from resources.settings import Settings
+
+_KEYS = {
+    "aws_access_key_id": ("AWS_ACCESS_KEY_ID",),
+    "aws_secret_access_key": ("AWS_SECRET_ACCESS_KEY",),
+    "aws_session_token": ("AWS_SESSION_TOKEN",),
+}
+_PLACES = {
+    "aws_region": ("AWS_REGION", "AWS_DEFAULT_REGION"),
+    "aws_endpoint_url": ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"),
+    "aws_allow_http": ("AWS_ALLOW_HTTP",),
+}
+_REFUSED = ("ResourceNotFoundException", "AccessDeniedException", "UnrecognizedClientException", "InvalidClientTokenId")
+
+
+def options(known: Settings) -> dict[str, SecretStr]:
+    """The options of lake and landing.
+
+    Raises:
+        SetupError: the secret is not there, may not be read, or holds no options.
+        OutageError: Secrets Manager does not answer.
+    """
+    told = {**known.storage_options, **(_secret(known.storage_secret) if known.storage_secret else {})}
+    if not any(place.startswith(("s3://", "s3a://")) for place in (known.lake_uri, known.landing_uri)):
+        return told
+    names = {name.lower().removeprefix("aws_") for name in told}
+    # Keys belong together: those of one identity and the token of another are none.
+    missing = _PLACES if names & {"access_key_id", "token", "session_token"} else {**_PLACES, **_KEYS}
+    found = {name: _first(variables) for name, variables in missing.items() if name.removeprefix("aws_") not in names}
+    return {**{name: SecretStr(value) for name, value in found.items() if value}, **told}
+
+
+def _first(variables: tuple[str, ...]) -> str | None:
+    return next((os.environ[name] for name in variables if os.environ.get(name)), None)
+
+
+def _secret(name: str) -> Mapping[str, SecretStr]:
+    """The options that a secret holds, as an object in JSON."""
+    # Whoever names no secret need not wait for all of Dagster, and importing botocore opens a socket.
+    from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, NoRegionError  # noqa: PLC0415
+    from dagster_aws.secretsmanager import SecretsManagerResource  # noqa: PLC0415
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # dagster-aws calls it beta
+        resource = SecretsManagerResource(region_name=_first(_PLACES["aws_region"]))
+    try:
+        text = resource.get_client().get_secret_value(SecretId=name).get("SecretString", "")
+    except ClientError as error:
+        code = error.response["Error"]["Code"]
+        kind = SetupError if code in _REFUSED else OutageError
+        raise kind(f"{_named(name)} cannot be read: {code}.\nNext: see that it exists and may be read.") from None
+    except (NoCredentialsError, NoRegionError) as error:
+        next_step = "set AWS_REGION, and give this process a role or AWS's variables."
+        raise SetupError(f"{_named(name)} cannot be read: {error}\nNext: {next_step}") from None
+    except BotoCoreError as error:
+        raise OutageError(f"{_named(name)} cannot be read: {error}\nNext: see that AWS can be reached.") from None
+    return _decoded(name, text)
+
+
+def _decoded(name: str, text: str) -> dict[str, SecretStr]:
+    try:
+        told = json.loads(text)
+    except json.JSONDecodeError:
+        told = None
+    if not isinstance(told, dict) or not all(isinstance(value, str) for value in told.values()):
+        raise SetupError(
+            f"{_named(name)} holds no options.\n"
+            'Next: store an object of texts in it: {"aws_access_key_id": "…", "aws_secret_access_key": "…"}.'
+        )
+    return {str(option): SecretStr(value) for option, value in told.items()}
+
+
+def _named(name: str) -> str:
+    return f"The secret {name!r} that LAKEHOUSE_STORAGE_SECRET names"

@@ -1,0 +1,40 @@
+"""The laws on S3 while requests fail: whatever is lost on the way, running again leads to the same tables."""
+
+import pytest
+from support.buckets import bucket_world, put
+from support.s3_faults import run
+from support.s3_proxy import first_commits, outage
+from support.worlds import catalog_of, land_all
+
+from assets.retail import raw
+from lakehouse.errors import OutageError
+
+DAYS = ["2010-12-01", "2010-12-02"]
+
+
+@pytest.mark.parametrize("fault", ["lost", "500 after"])
+def test_a_commit_whose_answer_was_lost_stands_and_keeps_its_files(proxy, bucket, fault):
+    here = bucket_world(proxy.url, bucket, catalog_of(rates=raw.fx_rates))
+    proxy.plan = first_commits(fault)
+    for day in (1, 2):  # the first creates the table, the second adds to it
+        put(here, "fx_rates", f"{day}.csv", f"Date,USD\n2010-12-0{day},1.3\n")
+        land_all(here)
+    assert proxy.met[fault] == len([path for path in set(proxy.paths) if "PUT" in path and "_delta_log" in path])
+    assert here.lake.scan("raw/fx_rates").select("Date").collect().to_series().sort().to_list() == DAYS
+    assert len(here.lake.log("raw/fx_rates") or []) == 2
+    assert here.lake.scan("quarantine/deliveries").collect().height == 2
+
+
+@pytest.mark.parametrize("fault", ["500", "half read"])
+def test_a_store_that_does_not_answer_is_told_of_in_a_line_with_what_to_do(proxy, bucket, fault):
+    here = bucket_world(proxy.url, bucket, catalog_of(rates=raw.fx_rates))
+    put(here, "fx_rates", "1.csv", "Date,USD\n2010-12-01,1.3\n")
+    proxy.plan = outage(0, fault)
+    with pytest.raises(OutageError, match=r"does not answer.*\nNext: see that the bucket exists"):
+        land_all(here)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_what_is_disturbed_and_run_again_leads_to_the_same_tables(server, days, seed):
+    outcome = run(server, days, seed)
+    assert outcome.met

@@ -1,0 +1,104 @@
+"""The whole product on S3 by settings alone: sensors, runs, quarantine, the command line; equal to a local folder."""
+
+import json
+import re
+
+import dagster as dg
+import pytest
+from click.testing import CliRunner
+from support.buckets import KEY, REGION, SECRET, keys, make_bucket, put, put_all
+from support.worlds import bring_up_to_date, contents, deliver, world
+
+from lakehouse import cli
+from lakehouse.definitions import definitions, environment
+from lakehouse.environment import Environment
+
+QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+RANGE = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
+
+
+@pytest.fixture(scope="module")
+def settled(server, tmp_path_factory):
+    """The settings of a lake in a bucket, with AWS's own variables beside them."""
+    bucket = make_bucket(server, "by-settings")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path_factory.mktemp("settled"))
+        patch.setenv("LAKEHOUSE_LAKE", f"s3://{bucket}/lake")
+        patch.setenv("LAKEHOUSE_LANDING", f"s3://{bucket}/landing")
+        patch.setenv("AWS_ACCESS_KEY_ID", KEY)
+        patch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
+        patch.setenv("AWS_REGION", REGION)
+        patch.setenv("AWS_ENDPOINT_URL", server)
+        patch.setenv("AWS_ALLOW_HTTP", "true")
+        yield environment()
+
+
+@pytest.fixture(scope="module")
+def instance():
+    with dg.DagsterInstance.ephemeral() as made:
+        yield made
+
+
+def tick(here: Environment, instance: dg.DagsterInstance, name: str):
+    """What a sensor asks for, which is run; gives how many runs that was."""
+    defs = definitions(here)
+    sensor = next(sensor for sensor in defs.sensors or [] if sensor.name == name)
+    with dg.build_sensor_context(instance=instance, definitions=defs) as context:
+        asked = sensor(context)
+    if isinstance(asked, dg.SkipReason):
+        return 0
+    job = defs.resolve_implicit_global_asset_job_def()
+    for request in asked.run_requests or []:
+        keyed = {"partition_key": request.partition_key} if request.partition_key else {}
+        done = job.execute_in_process(
+            asset_selection=request.asset_selection, tags=request.tags, instance=instance, run_config=QUIET, **keyed
+        )
+        assert done.success
+    return len(asked.run_requests or [])
+
+
+@pytest.fixture(scope="module")
+def made(settled, instance, days):
+    """The lake after the sensors had their way, until they asked for nothing."""
+    put_all(settled, days)
+    put(settled, "invoice_lines", "broken.csv", "no header")
+    assert tick(settled, instance, "landing_sensor") == 1
+    while tick(settled, instance, "commit_sensor"):
+        pass
+    return settled
+
+
+def test_the_tables_are_those_of_a_local_folder(made, days, tmp_path):
+    local = world(tmp_path)
+    for table in ("invoice_lines", "fx_rates"):
+        deliver(local, table, *sorted((days / table).iterdir()))
+    bring_up_to_date(local)
+    assert contents(made) == contents(local)
+
+
+def test_nothing_new_writes_nothing(made, server, instance):
+    before = keys(server, "by-settings")
+    assert tick(made, instance, "landing_sensor") == tick(made, instance, "commit_sensor") == 0
+    assert keys(server, "by-settings") == before
+
+
+def answer(here: Environment, *arguments: str) -> list[dict[str, object]]:
+    app = cli.App(lambda: here, lambda: None, lambda _: [])
+    done = CliRunner().invoke(cli.cli, [*arguments, "--format", "json"], obj=app, catch_exceptions=False)
+    assert done.exit_code == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_the_command_line_reads_the_bucket(made):
+    lines = made.lake.scan("staged/invoice_lines").collect().height
+    assert answer(made, "sql", "select count(*) as n from staged.invoice_lines") == [{"n": lines}]
+    assert {one["table"]: one["rows"] for one in answer(made, "tables")}["staged/invoice_lines"] == lines
+    assert answer(made, "audit", "staged/invoice_lines")[-1]["rows"] == lines
+    assert answer(made, "quarantine", "raw/invoice_lines")[0]["_source"].startswith("broken.csv#")
+
+
+def test_sql_reaches_no_other_bucket(made):
+    app = cli.App(lambda: made, lambda: None, lambda _: [])
+    query = "select * from read_text('s3://by-settings/landing/invoice_lines/broken.csv')"
+    done = CliRunner().invoke(cli.cli, ["sql", query], obj=app)
+    assert (done.exit_code, re.search("Permission Error", done.stderr) is not None) == (1, True)

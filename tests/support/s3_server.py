@@ -1,0 +1,46 @@
+"""An S3 API server on a free loopback port, in a process of its own; run as a program, it is that process."""
+
+import logging
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from threading import Lock, Thread
+from typing import Any
+
+
+@contextmanager
+def serving() -> Iterator[str]:
+    """The URL of a new server; it lives until the block ends, or until the process that asked for it does."""
+    command = [sys.executable, str(Path(__file__).resolve())]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            yield process.stdout.readline().strip()
+        finally:
+            process.terminate()
+
+
+def main() -> None:
+    """Serve S3 and Secrets Manager until standard input ends."""
+    from moto.server import DomainDispatcherApplication, create_backend_app  # noqa: PLC0415, only this process needs it
+    from werkzeug.serving import make_server  # noqa: PLC0415
+
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    moto, one_at_a_time = DomainDispatcherApplication(create_backend_app), Lock()
+
+    def app(asked: dict[str, Any], answer: Any) -> Any:
+        # moto looks whether an object is there and puts it in two steps, between which another writer gets in.
+        with one_at_a_time if "HTTP_IF_NONE_MATCH" in asked else nullcontext():
+            return moto(asked, answer)
+
+    server = make_server("127.0.0.1", 0, app, threaded=True)
+    Thread(target=server.serve_forever, daemon=True).start()
+    sys.stdout.write(f"http://127.0.0.1:{server.server_port}\n")
+    sys.stdout.flush()
+    sys.stdin.read()
+
+
+if __name__ == "__main__":
+    main()
