@@ -20,7 +20,7 @@ from lakehouse.dead_letters import COUNTED
 from lakehouse.environment import Environment
 from lakehouse.errors import BusyError
 from lakehouse.faults import reached
-from lakehouse.lake import application, files
+from lakehouse.lake import Lake, application, files
 from lakehouse.publish import PUBLISHED_WITH, publish
 from lakehouse.retry import retrying
 from lakehouse.sheet import Sheet, places_of
@@ -47,9 +47,11 @@ def restore(here: Environment, found: Undoing, wish: Wish) -> int:
 
     Raises:
         BusyError: the table has changed since; it was not restored.
+        SetupError: the bucket lets writers lose commits.
     """
     table, lake = here.catalog[found.table], here.lake
     told = {"version": found.version, "by": wish.by, "reason": wish.reason}
+    lake.prove_writable()
     handle = lake.open(found.table, found.standing)
     assert handle is not None  # noqa: S101
     if lake.version(found.table) != found.standing:
@@ -64,7 +66,7 @@ def restore(here: Environment, found: Undoing, wish: Wish) -> int:
         fences.append(Transaction(application(found.table, RESTORED), found.standing + 1))
     if isinstance(table, RawTable) and found.rejects_version is not None:
         fences.append(Transaction(application(found.table, COUNTED), found.rejected[1]))
-    _restore(handle, found.table, found.version, {RESTORED: told}, fences)
+    _restore(lake, handle, found.table, found.version, {RESTORED: told}, fences)
     reached("restore: table restored")
     return found.standing + 1
 
@@ -73,12 +75,18 @@ def _busy(table: str) -> BusyError:
     return BusyError(f"{table}: another writer committed meanwhile.\nNext: look at what it would undo now, run again.")
 
 
-def _restore(
-    handle: DeltaTable, table: str, version: int, metadata: Mapping[str, Any], fences: list[Transaction] | None = None
+def _restore(  # noqa: PLR0913
+    lake: Lake,
+    handle: DeltaTable,
+    table: str,
+    version: int,
+    metadata: Mapping[str, Any],
+    fences: list[Transaction] | None = None,
 ) -> None:
     """One commit; it is not tried again on top of somebody else's."""
     try:
-        handle.restore(version, commit_properties=CommitProperties(dict(metadata), 0, fences or []))
+        with lake.answering(), lake.turn(table, handle.version()):
+            handle.restore(version, commit_properties=CommitProperties(dict(metadata), 0, fences or []))
     except CommitFailedError as error:
         raise _busy(table) from error
 
@@ -92,12 +100,12 @@ def _restore_rejects(  # noqa: PLR0913
     if isinstance(table, DerivedTable) and version >= 0:
         metadata = {PUBLISHED_WITH: table.name, RESTORED: {**told, "version": version, "with": table.name}}
         if handle.version() != version:
-            _restore(handle, rejects, version, metadata)
+            _restore(here.lake, handle, rejects, version, metadata)
         return
     rows = here.lake.scan(rejects, handle.version())
     others = rows.filter(pl.col("table") != table.name) if isinstance(table, RawTable) else rows.clear()
     own = own_rejects(here.lake, table, rejects, version) if version >= 0 else rows.clear()
-    kept = pl.concat([others, own.select(others.collect_schema().names())])
+    kept = pl.concat([others, own], how="diagonal_relaxed")
     hidden = frozenset(kept.collect_schema().names()) - {WINDOW, *LINEAGE}
     sheet = Sheet(rejects, kept, "replace", based_on=handle.version(), hidden=hidden)
     read = int(kept.select(pl.len()).collect().item())
