@@ -42,7 +42,7 @@ ui: setup
 	@$(BIN)/python -m resources.ui $(BIN)/dagster dev --workspace workspace.yaml --host 127.0.0.1 --port $(PORT)
 
 test: $(DONE)
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: $(DONE)
 	$(BIN)/ruff format --check .

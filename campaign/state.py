@@ -17,7 +17,10 @@ from lakehouse.environment import Environment
 from lakehouse.lake import files
 from lakehouse.overview import audits
 
-_MOVING = ("_batch_id", "_ingested_at", "_run_id", "_rejected_at", "_modified_at")
+_MOVING = (
+    *("_batch_id", "_run_id", "_settled_by"),
+    *("_ingested_at", "_modified_at", "_first_seen_at", "_last_seen_at", "_settled_at"),
+)
 _WHOLE_FILE = 0
 
 
