@@ -160,8 +160,18 @@ def _key(source: Table) -> tuple[str, ...]:
     return (*facts(source.contract).key, *((VALID[0],) if source.mode == "history" else ()))
 
 
+def _as_days(spans: pl.DataFrame) -> pl.DataFrame:
+    """Spans between instants as the days that they enter: the day of the end counts, unless it ends as it begins."""
+    if spans.schema[_FIRST] == pl.Date:
+        return spans.with_columns(pl.col(_UNTIL).cast(pl.Date))
+    until = pl.col(_UNTIL)
+    after = until.dt.date() + pl.duration(days=(until != until.dt.truncate("1d")).cast(pl.Int64))
+    return spans.select(pl.col(_FIRST).dt.date(), after.alias(_UNTIL))
+
+
 def joined(spans: pl.DataFrame) -> tuple[Days, ...]:
     """Spans of days in order, those that meet joined; days that no calendar of ours has are cut off."""
+    spans = _as_days(spans)
     first, until = pl.max_horizontal(_FIRST, pl.lit(date.min)), pl.col(_UNTIL)
     kept = spans.select(first, pl.when(until <= date.max).then(until)).filter(pl.col(_FIRST) <= date.max).sort(_FIRST)
     together: list[Days] = []

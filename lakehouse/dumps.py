@@ -20,10 +20,21 @@ NO_RECORD = -1
 Moment = date | datetime | int
 
 
-def dumps_of(present: pl.LazyFrame, moment: str) -> pl.DataFrame:
-    """The dumps among some rows, oldest first: moment, `rows`, `_source` and `_modified_at`."""
-    delivery = {"_source": pl.col("_source").min(), "_modified_at": pl.col("_modified_at").max()}
-    return present.group_by(moment).agg(rows=pl.len(), **delivery).sort(moment).collect(engine="streaming")
+def dumps_of(valid: pl.LazyFrame, broke: pl.LazyFrame, key: tuple[str, ...], moment: str) -> pl.DataFrame:
+    """The dumps among some rows, oldest first: moment, `rows` (keys), `is_whole`, `_source` and `_modified_at`.
+
+    A dump is known by its valid rows: a broken one may not even know when it was taken.
+    """
+    present = pl.concat([valid.with_columns(_is_valid=True), broke.with_columns(_is_valid=False)], how="diagonal")
+    named = pl.all_horizontal(pl.col(key).is_not_null())
+    dumps = present.group_by(moment).agg(
+        rows=pl.struct(key).filter(named).n_unique(),
+        is_whole=named.all(),
+        _source=pl.col("_source").min(),
+        _modified_at=pl.col("_modified_at").max(),
+        _is_valid=pl.col("_is_valid").any(),
+    )
+    return dumps.filter("_is_valid").drop("_is_valid").drop_nulls(moment).sort(moment).collect(engine="streaming")
 
 
 def gone(present: pl.DataFrame, dumps: pl.DataFrame, key: tuple[str, ...], moment: str) -> pl.DataFrame:
@@ -38,7 +49,9 @@ def gone(present: pl.DataFrame, dumps: pl.DataFrame, key: tuple[str, ...], momen
     Returns:
         Key, moment, `_source`, `_modified_at`, `_offset` (`NO_RECORD`) and `_deleted`.
     """
-    following = dumps.select(moment, pl.col(moment).shift(-1).alias(_NEXT)).drop_nulls()
+    # A dump of which a row could not be told apart says what is there, not what is gone: the next whole one does.
+    whole = pl.when("is_whole").then(pl.col(moment))
+    following = dumps.select(moment, whole.shift(-1).backward_fill().alias(_NEXT)).drop_nulls()
     expected = present.unique([*key, moment]).join(following, on=moment).select(*key, pl.col(_NEXT).alias(moment))
     missing = expected.join(present, on=[*key, moment], how="anti")
     return missing.join(dumps.select(moment, "_source", "_modified_at"), on=moment).with_columns(

@@ -68,6 +68,9 @@ class Columns:
             return delivery, Fit(names)
         if missing := [name for name in self.raw.required if name not in names.values()]:
             return delivery.refuse(f"columns missing, by their own names and by others: {shown(missing)}"), Fit(names)
+        if self.raw.dumps and delivery.dead_count:
+            lost = f"{delivery.dead_count:,} of {delivery.records:,} records cannot be read"
+            return delivery.refuse(f"{lost}, and a full dump would delete what it lacks"), Fit(names)
         schema = rows_of(delivery).collect_schema()
         types = {name: schema[name] for name in delivery.columns}
         if self.raw.drift == "rescue":

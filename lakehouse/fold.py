@@ -31,6 +31,7 @@ class Shape:
         values: the other columns.
         is_partial: whether null in an event keeps the value from before.
         is_dumped: whether events come as full dumps.
+        is_unpacked: whether a record may hold several events.
     """
 
     mode: Mode
@@ -39,18 +40,20 @@ class Shape:
     values: tuple[str, ...]
     is_partial: bool = False
     is_dumped: bool = False
+    is_unpacked: bool = False
 
     @classmethod
     def of(cls, table: DerivedTable) -> "Shape":
         """The shape of a table with keys."""
         known = facts(table.contract)
         values = (name for name in polars_schema(table.contract) if name not in {*known.key, *known.sequence})
-        return cls(table.mode, known.key, known.sequence, tuple(values), table.partial, table.snapshot is not None)
+        kind = (table.partial, table.snapshot is not None, table.unpack is not None)
+        return cls(table.mode, known.key, known.sequence, tuple(values), *kind)
 
     @property
     def order(self) -> tuple[str, ...]:
-        """The columns that order the events of a key, totally."""
-        return (*self.sequence, *_TIE_BREAK)
+        """The columns that order the events of a key, totally: a record that holds several is no order by itself."""
+        return (*self.sequence, *_TIE_BREAK, *((DELETED, *self.values) if self.is_unpacked else ()))
 
     @property
     def needs_all(self) -> bool:

@@ -106,7 +106,7 @@ class Folding:
         return Provenance(self.making.run_id, table.code_version, version(table.contract), read.versions, ids=read.ids)
 
     def of(self, inputs: Inputs) -> Folded | None:
-        """Fold the rows of some inputs; None when new rows alone are not enough, because a dump came late.
+        """Fold the rows of some inputs; None when new rows are not enough: a dump came late, or very much did.
 
         Raises:
             RefusedCommitError: too many rows broke the contract.
@@ -122,7 +122,8 @@ class Folding:
             return None
         counts, parts = _Counts(), max(1, math.ceil(findings.rows / _EVENTS_AT_ONCE))
         for number in range(parts):
-            self._fold_part(_Part(number, parts, self.shape.key), dumps, counts)
+            if not self._fold_part(_Part(number, parts, self.shape.key), dumps, counts):
+                return None
         audit = replace(
             audit,
             mode="replace" if self.standing is None else self.table.mode,
@@ -165,11 +166,13 @@ class Folding:
             DataError: one is too small to be believed.
         """
         assert self.table.snapshot is not None  # noqa: S101
-        present = [self._spool(name).select(self._moment, "_source", "_modified_at") for name in ("valid", "broke")]
-        dumps = dumps_of(pl.concat(present), self._moment).with_columns(is_next=pl.lit(True))
+        named = [*self.shape.key, self._moment, "_source", "_modified_at"]
+        valid, broke = (self._spool(name).select(named) for name in ("valid", "broke"))
+        dumps = dumps_of(valid, broke, self.shape.key, self._moment).with_columns(is_next=pl.lit(True))
         if self.standing is not None:
             stood = pl.col(LAST).struct.field(self._moment).max()
-            last = self.standing.select(stood.alias(self._moment), rows=self._is_shown.sum()).collect()
+            shown = {"rows": self._is_shown.sum(), "is_whole": pl.lit(True)}
+            last = self.standing.select(stood.alias(self._moment), **shown).collect()
             dumps = dumps.with_columns(is_next=pl.col(self._moment) > last[self._moment][0])
             dumps = pl.concat([last.cast({"rows": dumps.schema["rows"]}), dumps], how="diagonal")
         prove_size(self.table.name, dumps, self._moment, self.table.snapshot)
@@ -189,13 +192,16 @@ class Folding:
         keys = events.select(part.key).unique().lazy()
         return self.standing.join(keys, on=part.key, how="semi").collect(engine="streaming")
 
-    def _fold_part(self, part: _Part, dumps: pl.DataFrame | None, counts: _Counts) -> None:
-        """Fold some keys, and put what stands of them into a file."""
+    def _fold_part(self, part: _Part, dumps: pl.DataFrame | None, counts: _Counts) -> bool:
+        """Fold some keys, and put what stands of them into a file; false where their events do not fit in memory."""
         key, origin = part.key, [*part.key, *LINEAGE]
         events = part.cut(self._spool("valid"))
         matched = self._matched(part, events)
-        rows = [self._as_events(frame) for frame in self._with_all(events, matched)]
-        if dumps is not None:
+        frames = self._with_all(events, matched)
+        if frames is None:
+            return False
+        rows = [self._as_events(frame) for frame in frames]
+        if dumps is not None and dumps.height:
             rows.append(self._as_events(self._gone(part, events, matched, dumps)))
         together = pl.concat(rows)
         stands = fold(together, self.shape).select(self.table.stored_schema.names())
@@ -207,9 +213,13 @@ class Folding:
             counts.keys.append(pl.concat([events.select(key), matched.select(key)]).unique())
             for column, spans in self._changed(matched, stands).items():
                 counts.changed.setdefault(column, []).append(spans)
+        return True
 
-    def _with_all(self, events: pl.DataFrame, matched: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-        """The events with all others of keys that are late, and the standing rows of the other keys."""
+    def _with_all(self, events: pl.DataFrame, matched: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame] | None:
+        """The events with all others of keys that are late, and the standing rows of the other keys.
+
+        None when these are so many that they have to be folded in parts.
+        """
         shape, key = self.shape, self.shape.key
         if matched.is_empty() or not shape.needs_all or self.table.snapshot:
             return events, matched
@@ -218,7 +228,10 @@ class Folding:
         if late.is_empty():
             return events, matched
         everything = judge_rows(self.making, self.everything, self.provenance, self.spool).valid
-        again = everything.join(late.lazy(), on=key, how="semi").collect(engine="streaming")
+        everything.join(late.lazy(), on=key, how="semi").sink_parquet(self.spool / "late.parquet", compression="lz4")
+        if self._spool("late").select(pl.len()).collect().item() > _EVENTS_AT_ONCE:
+            return None
+        again = self._spool("late").collect()
         others = events.join(late, on=key, how="anti")
         return pl.concat([others, again]), matched.join(late, on=key, how="anti")
 

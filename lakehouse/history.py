@@ -2,6 +2,7 @@
 
 import polars as pl
 
+from lakehouse.errors import SetupError
 from lakehouse.tables import VALID
 
 
@@ -15,8 +16,15 @@ def join_as_of(rows: pl.LazyFrame, history: pl.LazyFrame, *, on: str, at: str, t
         at: the moment, a column of `rows` of the type of `valid_from`.
         take: new columns, by the name of the column of the history that they hold.
 
-    When a version began is not to be taken over: a reader is made again where the values of a history changed.
+    Raises:
+        SetupError: it would take over when a version began or ended: a reader is made again where the values of a
+            history changed, and only there.
     """
+    if refused := sorted(set(take.values()) & set(VALID)):
+        raise SetupError(
+            f"join_as_of cannot take over {', '.join(refused)}: they change without a change of what held on a day.\n"
+            "Next: take over other columns of the history."
+        )
     begins, ends, _ = VALID
     named = {f"_version_{new}": pl.col(old) for old, new in take.items()}
     versions = history.select(on, _begins=pl.col(begins), _ends=pl.col(ends), **named).sort("_begins")

@@ -57,6 +57,10 @@ def _column_problems(table: DerivedTable) -> list[str]:
         named = {*known.key, *known.sequence}
         required = [name for name, column in declared.items() if name not in named and not column.nullable]
         problems += [f"{name!r} is not nullable, but a partial event may lack it" for name in required]
+        over_row = [check.name or "check" for check in table.contract.to_schema().checks]
+        problems += [
+            f"check {name} looks at several columns, of which a partial event has only some" for name in over_row
+        ]
     if table.mode == "history" and known.sequence:
         first = declared[known.sequence[0]]
         if not isinstance(first.dtype, _MOMENTS):

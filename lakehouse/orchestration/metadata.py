@@ -57,7 +57,7 @@ def of_table(table: Table, lake: Lake) -> dict[str, Any]:
 def of_audit(audit: Audit) -> dict[str, Any]:
     """An audit as metadata: each count by its own name, so that Dagster plots it over time."""
     counts = {
-        "dagster/row_count": audit.rows,
+        "dagster/row_count": audit.rows + (audit.carried if audit.mode in ("upsert", "history") else 0),
         "read": audit.read,
         **{name.replace(": ", "_").replace(" ", "_"): count for name, count in audit.fates().items()},
         "carried": audit.carried,

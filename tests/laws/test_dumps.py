@@ -4,6 +4,7 @@ The figures are those that `shared/data/README.md` counts: rows that are new, ch
 """
 
 import gzip
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 from polars import LazyFrame, col
 from support.worlds import NOW, SHARED, catalog_of, world, write
 
+from lakehouse.catalog import Catalog
 from lakehouse.contract import Contract, Field
 from lakehouse.environment import Environment
 from lakehouse.errors import DataError
@@ -110,9 +112,8 @@ def test_dumps_in_any_order_end_in_the_same(tmp_path: Path, mode: str):
 SMALL = "id,name\n"
 
 
-@pytest.fixture
-def here(tmp_path: Path) -> Environment:
-    """An empty lake for small dumps."""
+def small(max_quarantined: float = 0.5) -> Catalog:
+    """Places of a few dumps."""
 
     class Place(Contract):
         """A place."""
@@ -124,8 +125,8 @@ def here(tmp_path: Path) -> Environment:
         class Table:
             key = ("id",)
             sequence = ("taken_on",)
-            max_quarantined = 0.5
 
+    Place.__facts__ = replace(Place.__facts__, max_quarantined=max_quarantined)
     raw_places = raw("places", "Dumps.", columns=("id", "name"), dumps=True)
 
     def places(raw_places: LazyFrame) -> LazyFrame:
@@ -137,7 +138,13 @@ def here(tmp_path: Path) -> Environment:
         )
 
     declared = staged(Place, mode="upsert", snapshot=Snapshot(may_shrink=0.25))(places)
-    return world(tmp_path, catalog_of(raw_places=raw_places, places=declared))
+    return catalog_of(raw_places=raw_places, places=declared)
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Environment:
+    """An empty lake for small dumps."""
+    return world(tmp_path, small())
 
 
 def dump(here: Environment, day: int, *lines: str) -> object:
@@ -177,10 +184,29 @@ def test_an_empty_dump_deletes_nothing(here):
     assert names(here) == [(1, "a"), (2, "b"), (3, "c"), (4, "d")]
 
 
-def test_a_row_that_breaks_the_contract_is_not_taken_for_a_deleted_one(here):
+def test_a_row_whose_key_cannot_be_read_is_not_taken_for_a_deleted_one(here):
     dump(here, 1, "1,a", "2,b", "3,c", "4,d")
     dump(here, 2, "1,a", "2,b", "x,c", "4,d")
+    assert names(here) == [(1, "a"), (2, "b"), (3, "c"), (4, "d")]
+    dump(here, 3, "1,a", "2,b", "4,d")
     assert names(here) == [(1, "a"), (2, "b"), (4, "d")]
+    bring(here)  # anew
+    assert names(here) == [(1, "a"), (2, "b"), (4, "d")]
+
+
+def test_a_dump_with_a_record_that_cannot_be_parsed_is_refused_whole(here):
+    dump(here, 1, "1,a", "2,b", "3,c", "4,d")
+    (refused,) = dump(here, 2, "1,a", "2,b", "3,c,oops,x", "4,d")
+    assert "a full dump would delete what it lacks" in refused
+    assert names(here) == [(1, "a"), (2, "b"), (3, "c"), (4, "d")]
+
+
+def test_a_dump_of_which_every_row_is_rejected_changes_nothing(tmp_path):
+    here = world(tmp_path, small(max_quarantined=1.0))
+    dump(here, 1, "x,a", "y,b")
+    dump(here, 2, "1,a", "2,b")
+    dump(here, 3, "x,a", "y,b")
+    assert names(here) == [(1, "a"), (2, "b")]
 
 
 def test_a_dump_may_return_to_what_an_earlier_one_said(here):

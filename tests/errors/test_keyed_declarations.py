@@ -1,0 +1,112 @@
+"""Tables with keys that cannot be folded are refused with what is wrong, before any data is touched."""
+
+from datetime import date
+
+import polars as pl
+import pytest
+from polars import LazyFrame, col
+from support.worlds import catalog_of
+
+from lakehouse.contract import Contract, Field
+from lakehouse.errors import SetupError
+from lakehouse.history import join_as_of
+from lakehouse.rules import cast
+from lakehouse.tables import Snapshot, mart, raw, staged
+from lakehouse.windows import Daily
+
+raw_things = raw("things", "Things.", columns=("id", "on", "name"))
+DAILY = Daily(date(2024, 1, 1))
+
+
+class Thing(Contract):
+    """A thing, since a day."""
+
+    id: str
+    on: date
+    name: str = Field(nullable=True)
+
+    class Table:
+        key = ("id",)
+        sequence = ("on",)
+
+
+class Required(Contract):
+    """A thing with a name."""
+
+    id: str
+    on: date
+    name: str
+
+    class Table:
+        key = ("id",)
+        sequence = ("on",)
+
+
+class Unordered(Contract):
+    """A thing of which nobody knows when."""
+
+    id: str
+    name: str = Field(nullable=True)
+
+    class Table:
+        key = ("id",)
+
+
+def typed(raw_things: LazyFrame) -> LazyFrame:
+    """Things with their types."""
+    return cast(raw_things, on=col("on").str.to_date(strict=False))
+
+
+def things(contract: type[Contract] = Thing, **declared: object) -> object:
+    """A table of things."""
+
+    def things(raw_things: LazyFrame) -> LazyFrame:
+        """Things."""
+        return typed(raw_things)
+
+    return staged(contract, **declared)(things)
+
+
+@pytest.mark.parametrize(
+    ("table", "told"),
+    [
+        (lambda: things(mode="merge"), "mode is 'merge'"),
+        (lambda: things(deletes=col("name") == "x"), "deletes is for tables that are folded"),
+        (lambda: things(Unordered, mode="upsert"), "its contract names no `sequence`"),
+        (lambda: things(Required, mode="upsert", partial=True), "'name' is not nullable"),
+        (lambda: things(mode="history", deletes=col("name")), "deletes is String, it has to be true or false"),
+        (lambda: things(mode="history", deletes=col("nam") == "x"), "deletes: "),
+        (lambda: things(mode="upsert", partitions=DAILY), "a table that is folded has no partitions"),
+        (lambda: things(mode="upsert", distinct=("id",)), "`distinct` is of no use here"),
+        (lambda: things(mode="upsert", snapshot=Snapshot()), "has to be declared with dumps=True"),
+    ],
+)
+def test_what_keeps_a_table_from_being_folded_is_told(table, told):
+    with pytest.raises(SetupError, match=r"Next: ") as refused:
+        catalog_of(raw_things=raw_things, things=table())
+    assert told in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("as_of", "told"),
+    [
+        ({"things": "valid_form"}, "as_of: staged/things has no column 'valid_form'"),
+        ({"thing": "valid_from"}, "as_of names 'thing', which it does not read"),
+        ({"things": "name"}, "it has to be a Date or an Instant"),
+    ],
+)
+def test_a_reader_by_date_that_names_no_date_is_refused(as_of, told):
+    def counts(raw_things: LazyFrame, things: LazyFrame) -> LazyFrame:
+        """Things."""
+        return typed(raw_things).join(things.select("id").unique(), on="id", how="semi")
+
+    tables = {"raw_things": raw_things, "things": things(mode="history"), "counts": mart(Thing, as_of=as_of)(counts)}
+    with pytest.raises(SetupError, match=r"Next: ") as refused:
+        catalog_of(**tables)
+    assert told in str(refused.value)
+
+
+def test_when_a_version_began_is_not_taken_over():
+    rows = pl.LazyFrame(schema={"id": pl.String, "on": pl.Date})
+    with pytest.raises(SetupError, match="cannot take over valid_from"):
+        join_as_of(rows, rows, on="id", at="on", take={"valid_from": "since", "since": "valid_from"})
