@@ -391,7 +391,7 @@ def _breaches(here, table: DerivedTable, version):
     rows = here.lake.scan(table.name, version).select(*table.schema).collect()
     schema = table.contract.to_schema()
     schema.validate(rows.select(*schema.columns))
-    key = facts(table.contract).key
+    key = (*facts(table.contract).key, *(["valid_from"] if table.mode == "history" else []))
     if key and rows.select(key).is_duplicated().any():
         yield table.name, version
 

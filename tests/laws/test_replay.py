@@ -433,9 +433,8 @@ READING = [
     "publish: quarantine committed",
     "publish: committed",
     "land: published",
+    "publish: files written#2",
     "publish: committed#2",
-    "publish: files written#3",
-    "publish: committed#3",
 ]
 
 

@@ -146,7 +146,7 @@ def test_a_table_that_two_writers_make_first_is_made_once(shop, monkeypatch, _at
             barrier.wait(60)
         return create_table_with_add_actions(*given, **named)
 
-    monkeypatch.setattr("lakehouse.draft.create_table_with_add_actions", at_once)
+    monkeypatch.setattr("lakehouse.commit.create_table_with_add_actions", at_once)
     sell(shop, "a", lines(3, 1, 2))
     together(lambda: take(shop), lambda: take(shop))
     assert (raw_rows(shop).height, shop.lake.version("raw/sales")) == (2, 0)
