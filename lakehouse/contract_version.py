@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import fields
 
 import pandera.polars as pa
-import polars as pl
 
+from lakehouse.code_version import said
 from lakehouse.contract import Contract, Facts, facts
 
 
@@ -34,13 +34,8 @@ def _said(check: pa.Check) -> tuple[str, ...]:
 
 def _fact_said(fact: object) -> str:
     if isinstance(fact, Mapping):
-        return repr([(name, rule.meta.serialize() if _is_plain(rule) else str(rule)) for name, rule in fact.items()])
+        return repr([(name, said(rule)) for name, rule in fact.items()])
     return str(fact)
-
-
-def _is_plain(rule: pl.Expr) -> bool:
-    """Whether an expression holds no Python function, whose bytes would differ from process to process."""
-    return "python_udf" not in str(rule)
 
 
 def _sources(contract: type[Contract]) -> list[str]:

@@ -4,7 +4,6 @@ A declaration is data: a name, a contract, a pure transform and what it needs. I
 in `orchestration/`, and the engine makes it in `make.py`.
 """
 
-import hashlib
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
@@ -13,6 +12,7 @@ from typing import Any, Literal
 
 import polars as pl
 
+from lakehouse import code_version
 from lakehouse import contract as contracts
 from lakehouse.contract import Contract
 from lakehouse.errors import SetupError
@@ -208,16 +208,12 @@ class DerivedTable:
 
     @cached_property
     def code_version(self) -> str:
-        """A short hash of the transform's source and of what is declared around it."""
-        source = "".join(inspect.getsource(f) for f in (self.transform, self.unpack) if f is not None)
-        around = (
-            self.lookback,
-            self.distinct,
-            sorted((name, str(expr)) for name, expr in self.leave_out.items()),
-        )
-        if self.mode != "replace":
-            around += (self.mode, str(self.deletes), self.partial, self.snapshot)  # type: ignore[assignment]
-        return hashlib.sha256(f"{source}{around}".encode()).hexdigest()[:12]
+        """A short hash of the transform, of what it names outside of itself, and of what is declared around it."""
+        left_out = [(name, code_version.said(rule)) for name, rule in sorted(self.leave_out.items())]
+        deletes = None if self.deletes is None else code_version.said(self.deletes)
+        folded = () if self.mode == "replace" else (self.mode, deletes, self.partial, self.snapshot)
+        declared = (self.lookback, self.distinct, left_out, *folded)
+        return code_version.version((self.transform, self.unpack), declared)
 
 
 Table = RawTable | DerivedTable

@@ -1,0 +1,66 @@
+"""The version of a transform: a short hash that every commit names, so that one knows by which code its rows were made.
+
+A function is its own source and what it names outside of itself: expressions, plain values, and other functions of the
+same project. What a library does is not part of it.
+"""
+
+import hashlib
+import inspect
+from collections.abc import Callable, Iterable, Iterator
+from datetime import date, timedelta
+from types import CodeType, FunctionType
+from typing import Any
+
+import polars as pl
+
+_PLAIN = (str, bytes, int, float, bool, date, timedelta, tuple, list, dict, set, frozenset, type(None))
+
+
+def version(functions: Iterable[Callable[..., Any] | None], declared: object) -> str:
+    """A short hash of some functions and of what is declared around them."""
+    known: dict[str, str] = {}
+    chosen = [function for function in functions if function is not None]
+    source = "".join(inspect.getsource(function) for function in chosen)
+    for function in chosen:
+        _note_outside(function, known)
+    outside = "".join(f"{name}={what}" for name, what in sorted(known.items()))
+    return hashlib.sha256(f"{source}{declared}{outside}".encode()).hexdigest()[:12]
+
+
+def said(expr: pl.Expr) -> str:
+    """An expression in full; one with a Python function in it in short, because its bytes differ between processes."""
+    return str(expr) if "python_udf" in str(expr) else repr(expr.meta.serialize())
+
+
+def _note_outside(function: Callable[..., Any], known: dict[str, str]) -> None:
+    """Note what a function names in its module, and what that names in turn."""
+    if not isinstance(function, FunctionType):
+        return
+    for name in sorted(set(_names(function.__code__)) & function.__globals__.keys()):
+        value, place = function.__globals__[name], f"{function.__module__}.{name}"
+        if place in known:
+            continue
+        if isinstance(value, pl.Expr):
+            known[place] = said(value)
+        elif isinstance(value, _PLAIN):
+            known[place] = _plain(value)
+        elif isinstance(value, FunctionType) and _project(value) == _project(function):
+            known[place] = inspect.getsource(value)
+            _note_outside(value, known)
+
+
+def _names(code: CodeType) -> Iterator[str]:
+    """Every global name in a function, its inner functions included."""
+    yield from code.co_names
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _names(constant)
+
+
+def _project(function: FunctionType) -> str:
+    return function.__module__.partition(".")[0]
+
+
+def _plain(value: object) -> str:
+    """A value in words that are the same in every process: a set has no order of its own."""
+    return repr(sorted(map(repr, value))) if isinstance(value, set | frozenset) else repr(value)
