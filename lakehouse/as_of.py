@@ -135,13 +135,14 @@ def questions(
 
 def columns_read(catalog: Catalog, table: DerivedTable) -> list[str]:
     """The columns by which readers look up the rows of a table that hold on a day."""
-    columns = {
-        reader.as_of[parameter]
-        for reader in catalog.derived
-        for parameter, name in catalog.inputs(reader).items()
-        if name == table.name and parameter in reader.as_of
-    }
-    return [column for column in sorted(columns) if table.schema[column] == pl.Date]
+    return sorted(
+        {
+            reader.as_of[parameter]
+            for reader in catalog.derived
+            for parameter, name in catalog.inputs(reader).items()
+            if name == table.name and parameter in reader.as_of
+        }
+    )
 
 
 def noted(audit: Audit, answers: Mapping[str, pl.DataFrame]) -> Audit:

@@ -144,6 +144,11 @@ class Column:
     unit: str | None
     pii: bool
 
+    @property
+    def meaning(self) -> str:
+        """Its description with its unit."""
+        return f"{self.description} [{self.unit}]" if self.unit else self.description
+
 
 def facts(contract: type[Contract]) -> Facts:
     """The facts of a contract's table."""

@@ -27,7 +27,7 @@ from lakehouse.quarantine import rejects as rejects_of
 from lakehouse.room import room
 from lakehouse.sheet import Sheet
 from lakehouse.tables import RawTable
-from lakehouse.tombstones import DELETED
+from lakehouse.tombstones import DELETED, shown
 from lakehouse.transforming import Making, told_clearly
 
 
@@ -104,7 +104,7 @@ def _sheet(making: Making, folded: Folded, standing: int) -> Sheet:
         keys=folded.keys,
         based_on=standing,
         description=table.description,
-        comments={c.name: f"{c.description}{f' [{c.unit}]' if c.unit else ''}" for c in described},
+        comments={c.name: c.meaning for c in described},
         hidden=frozenset(c.name for c in described if c.pii),
         required=frozenset(c.name for c in described if not c.nullable and (not has_tombstones or c.name in always)),
     )
@@ -126,8 +126,7 @@ def _table_rules(making: Making, folded: Folded, standing: int) -> Mapping[str, 
     if folded.keys is not None:
         others = _standing(making, standing).join(folded.keys.lazy(), on=folded.keys.columns, how="anti")
         rows = pl.concat([others.select(rows.collect_schema().names()), rows])
-    shown = rows.filter(~pl.col(DELETED)) if DELETED in making.table.stored_schema else rows
-    return {"table": shown.select(**rules)}
+    return {"table": shown(rows).select(**rules)}
 
 
 def _proved(making: Making, folded: Folded, findings: Findings) -> Audit:

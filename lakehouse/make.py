@@ -153,7 +153,7 @@ def _sheet(table: DerivedTable, judged: Judged, keys: tuple[date, ...] | None, b
         physical=known.physical if known.window else None,
         based_on=based_on,
         description=table.description,
-        comments={c.name: f"{c.description}{f' [{c.unit}]' if c.unit else ''}" for c in described},
+        comments={c.name: c.meaning for c in described},
         hidden=frozenset(c.name for c in described if c.pii),
         required=frozenset(c.name for c in described if not c.nullable),
     )

@@ -144,15 +144,15 @@ def carried(
     Returns:
         The columns of `rejected`, then those that only stand.
     """
-    keys = [f"_key_{number}" for number in range(len(identity))]
-    named = [expr.alias(key) for key, expr in zip(keys, identity, strict=True)]
+    named = _named(identity)
+    keys = list(named)
     number = pl.int_range(pl.len(), dtype=pl.Int64).over(keys)
     keys.append("_number")
     schema = rejected.collect_schema()
-    now = rejected.with_columns(named).with_columns(
+    now = rejected.with_columns(**named).with_columns(
         (pl.lit(0, dtype=pl.Int64) if is_unique else number).alias("_number"), pl.lit(True).alias(_HERE)
     )
-    stood = _with(told(standing), schema).with_columns(named).with_columns(number.alias("_number"))
+    stood = _with(told(standing), schema).with_columns(**named).with_columns(number.alias("_number"))
     before = {name: dtype for name, dtype in stood.collect_schema().items() if name not in keys}
     stood = stood.rename({name: f"{name}{_STOOD}" for name in before})
     both = now.join(stood, on=keys, how="full", nulls_equal=True, coalesce=True)
@@ -173,14 +173,18 @@ def added(
 
     For the arguments see `carried`.
     """
-    keys = [f"_key_{number}" for number in range(len(identity))]
-    named = [expr.alias(key) for key, expr in zip(keys, identity, strict=True)]
-    stood, judged = told(standing).with_columns(named), rejected.select(named)
-    others, again = (stood.join(judged, on=keys, how=how, nulls_equal=True).drop(keys) for how in ("anti", "semi"))
+    named = _named(identity)
+    stood, judged = told(standing).with_columns(**named), rejected.select(**named)
+    others, again = (stood.join(judged, on=[*named], how=how, nulls_equal=True).drop(named) for how in ("anti", "semi"))
     rows = carried(again, rejected, identity, attempt, is_unique=is_unique)
     known = others.collect_schema()
     schema = pl.Schema({name: dtype for name, dtype in rows.collect_schema().items() if name in known})
     return pl.concat([others.cast(schema, strict=False), rows], how="diagonal")
+
+
+def _named(identity: Sequence[pl.Expr]) -> dict[str, pl.Expr]:
+    """What names a row, as columns to join by."""
+    return {f"_key_{number}": expr for number, expr in enumerate(identity)}
 
 
 def _kept(name: str, dtype: pl.DataType, before: pl.DataType) -> pl.Expr:

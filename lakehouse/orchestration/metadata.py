@@ -32,7 +32,7 @@ def column_schema(table: Table) -> dg.TableSchema:
             dg.TableColumn(
                 column.name,
                 str(column.dtype),
-                description=f"{column.description}{f' [{column.unit}]' if column.unit else ''}",
+                description=column.meaning,
                 constraints=dg.TableColumnConstraints(nullable=column.nullable),
                 tags={"pii": ""} if column.pii else None,
             )

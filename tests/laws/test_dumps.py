@@ -33,6 +33,15 @@ MOVES = {
 }
 
 
+def typed(raw_places: LazyFrame) -> LazyFrame:
+    """Places with their key and the day of their dump, which the file's name tells."""
+    return cast(
+        raw_places,
+        id=col("id").cast(pl.Int64, strict=False),
+        taken_on=col("_source").str.extract(r"(\d{4}-\d{2}-\d{2})").str.to_date("%Y-%m-%d", strict=False),
+    )
+
+
 def columns_of(table: str) -> list[str]:
     """The header of the latest dump, which has every column."""
     with gzip.open(AIRPORTS / DUMPS[-1] / f"{table}.csv.gz", "rt") as file:
@@ -51,11 +60,7 @@ def airports(table: str, mode: str) -> object:
 
     def places(raw_places: LazyFrame) -> LazyFrame:
         """Places as the latest dump has them."""
-        return cast(
-            raw_places,
-            id=col("id").cast(pl.Int64, strict=False),
-            taken_on=col("_source").str.extract(r"(\d{4}-\d{2}-\d{2})").str.to_date("%Y-%m-%d", strict=False),
-        )
+        return typed(raw_places)
 
     return catalog_of(raw_places=raw_places, places=staged(contract, mode=mode, snapshot=Snapshot())(places))
 
@@ -131,11 +136,7 @@ def small(max_quarantined: float = 0.5) -> Catalog:
 
     def places(raw_places: LazyFrame) -> LazyFrame:
         """Places."""
-        return cast(
-            raw_places,
-            id=col("id").cast(pl.Int64, strict=False),
-            taken_on=col("_source").str.extract(r"(\d{4}-\d{2}-\d{2})").str.to_date("%Y-%m-%d", strict=False),
-        )
+        return typed(raw_places)
 
     declared = staged(Place, mode="upsert", snapshot=Snapshot(may_shrink=0.25))(places)
     return catalog_of(raw_places=raw_places, places=declared)
