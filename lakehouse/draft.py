@@ -60,7 +60,7 @@ class Draft:
 
     def _replaced(self) -> slices.Slice | None:
         if self.handle is not None and self.sheet.retyped:
-            return slices.retyped(self.lake, self.sheet, self.handle)
+            return slices.retyped(self.lake, self.sheet, self.handle, self.schema)
         if self.handle is not None and self.sheet.split_by and self.sheet.corrections:
             return slices.corrected(
                 self.lake, self.sheet.table, self.handle, self.sheet.split_by, self.sheet.corrections
@@ -76,7 +76,7 @@ class Draft:
     @property
     def is_whole(self) -> bool:
         """Whether no row that stands in the table will stand there afterwards."""
-        if self.handle is None or self.slice is None or self.slice.kept is not None:
+        if self.handle is None or self.slice is None or (self.slice.kept and not self.sheet.retyped):
             return self.handle is None
         return self.slice.removed.height == len(self.handle.file_uris())
 
@@ -99,27 +99,22 @@ class Draft:
         if not self.is_whole:
             missing_columns(self.handle, self.sheet, self.wanted)
 
-    def sinks(self) -> list[pl.LazyFrame]:
-        """The lazy writes: the new rows, and the rows that stay but have to move."""
-        sinks = [self._sink(self.sheet.rows, self.new)]
-        if self.slice is not None and self.slice.kept is not None:
-            sinks.append(self._sink(self.slice.kept, self.moved))
-        return sinks
+    def sink(self) -> pl.LazyFrame:
+        """The lazy write of the new rows."""
+        return self._sink(self.sheet.rows, self.new)
 
     def lost(self) -> pl.LazyFrame | None:
         """How many rows of the files that go are replaced; None where all are."""
         return None if self.slice is None else self.slice.lost
 
-    def last_sinks(self) -> list[pl.LazyFrame]:
-        """The lazy writes of what the first ones left over, as a few rows of rare partitions are."""
-        left = [(one.left_over(), done) for one, done in self.stragglers]
-        return [self._write_lazily(rows.lazy(), done) for rows, done in left if rows is not None]
-
     def carry(self) -> None:
-        """Write the rows that stand in the table again in their new types, file by file to hold few of them at once."""
-        if self.handle is not None and self.sheet.retyped:
-            for rows in slices.rewritten(self.lake, self.sheet, self.handle, self.schema):
-                self._write_lazily(rows, self.moved).collect(engine="streaming")
+        """Write the rows that stay but have to move, a few files at a time, and what the writes left over."""
+        for rows in self.slice.kept if self.slice is not None else ():
+            self._sink(rows, self.moved).collect(engine="streaming")
+        for one, done in self.stragglers:
+            left = one.left_over()
+            if left is not None:
+                self._write_lazily(left.lazy(), done).collect(engine="streaming")
 
     def _sink(self, rows: pl.LazyFrame, done: list[Any]) -> pl.LazyFrame:
         if self.sheet.partition:

@@ -4,11 +4,12 @@ Belongs here: which standing rows and which older events the new ones are folded
 Does not belong here: the order of events (`fold.py`), which rows are new (`fresh.py`), publishing (`keyed.py`).
 """
 
-import math
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -21,12 +22,14 @@ from lakehouse.dumps import dumps_of, gone, prove_size
 from lakehouse.fold import Shape, fold, follows, ties
 from lakehouse.inputs import Inputs
 from lakehouse.judging import Judged
+from lakehouse.parts import parts
 from lakehouse.publish import Findings
+from lakehouse.slices import is_of
 from lakehouse.tables import LAST, LINEAGE, VALID, DerivedTable
 from lakehouse.tombstones import DELETED
 from lakehouse.transforming import Making, judge_rows
 
-_EVENTS_AT_ONCE = 2_000_000
+_SPOOLED: Mapping[str, Any] = {"compression": "lz4", "row_group_size": 16_384}
 
 
 @dataclass(frozen=True)
@@ -57,20 +60,6 @@ class _Counts:
     ties: int = 0
     keys: list[pl.DataFrame] = field(default_factory=list)
     changed: dict[str, list[pl.DataFrame]] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class _Part:
-    """Some of the keys: so many are folded at once as fit in memory."""
-
-    number: int
-    of: int
-    key: tuple[str, ...]
-
-    def cut(self, rows: pl.LazyFrame) -> pl.DataFrame:
-        """The rows of these keys."""
-        mine = rows if self.of == 1 else rows.filter(pl.struct(self.key).hash() % self.of == self.number)
-        return mine.collect(engine="streaming")
 
 
 @dataclass(frozen=True)
@@ -106,7 +95,7 @@ class Folding:
         return Provenance(self.making.run_id, table.code_version, version(table.contract), read.versions, ids=read.ids)
 
     def of(self, inputs: Inputs) -> Folded | None:
-        """Fold the rows of some inputs; None when new rows are not enough: a dump came late, or very much did.
+        """Fold the rows of some inputs; None when new rows are not enough, because a dump came late.
 
         Raises:
             RefusedCommitError: too many rows broke the contract.
@@ -120,10 +109,11 @@ class Folding:
         dumps = self._dumps() if self.table.snapshot else None
         if dumps is not None and not dumps["is_next"].all():
             return None
-        counts, parts = _Counts(), max(1, math.ceil(findings.rows / _EVENTS_AT_ONCE))
-        for number in range(parts):
-            if not self._fold_part(_Part(number, parts, self.shape.key), dumps, counts):
-                return None
+        counts = _Counts()
+        for number, part in enumerate(parts(self.spool / "parts", self.shape.key, self._frames())):
+            self._fold_part(part, dumps, counts).write_parquet(
+                self.spool / f"stands-{number}.parquet", compression="lz4"
+            )
         audit = replace(
             audit,
             mode="replace" if self.standing is None else self.table.mode,
@@ -143,8 +133,7 @@ class Folding:
         if self.table.snapshot:
             frames["broke"] = judged.broke.select(*self.shape.key, self._moment, "_source", "_modified_at")
         sinks = [
-            rows.sink_parquet(self.spool / f"{name}.parquet", compression="lz4", lazy=True)
-            for name, rows in frames.items()
+            rows.sink_parquet(self.spool / f"{name}.parquet", **_SPOOLED, lazy=True) for name, rows in frames.items()
         ]
         results = pl.collect_all([*sinks, *judged.questions.values()], engine="streaming")[len(sinks) :]
         answers = dict(zip(judged.questions, results, strict=True))
@@ -183,29 +172,43 @@ class Folding:
         """True for a standing row of a key that is not deleted."""
         return pl.col(VALID[2]) if self.shape.mode == "history" else ~pl.col(DELETED)
 
-    def _matched(self, part: _Part, events: pl.DataFrame) -> pl.DataFrame:
-        """The rows that stand of the keys of some events; a dump speaks of all keys."""
-        if self.standing is None:
-            return pl.DataFrame(schema=self.table.stored_schema)
+    def _frames(self) -> Mapping[str, pl.LazyFrame]:
+        """What is folded, in files: new events, all events of late keys, and the rows that stand of all these keys."""
+        key, events = list(self.shape.key), self._spool("valid")
+        frames = {"events": events, "older": events.clear(), "matched": pl.LazyFrame(schema=self.table.stored_schema)}
         if self.table.snapshot:
-            return part.cut(self.standing)
-        keys = events.select(part.key).unique().lazy()
-        return self.standing.join(keys, on=part.key, how="semi").collect(engine="streaming")
+            frames["broke"] = self._spool("broke").select(*key, self._moment).drop_nulls()
+        if self.standing is None:
+            return frames
+        matched = self.standing  # a dump speaks of all keys
+        if not self.table.snapshot:
+            matched = matched.filter(is_of(_keys(events, key)))
+        frames["matched"] = self._into_spool("matched", matched)
+        if not self.shape.needs_all or self.table.snapshot:
+            return frames
+        seen = frames["matched"].select(*key, LAST).unique(key)
+        is_late = ~follows(self.shape.instant, pl.col(LAST))
+        late = _keys(events.join(seen, on=key).filter(is_late), key)
+        if not late.is_empty():
+            everything = judge_rows(self.making, self.everything, self.provenance, self.spool).valid
+            frames["older"] = self._into_spool("older", everything.filter(is_of(late)))
+        return frames
 
-    def _fold_part(self, part: _Part, dumps: pl.DataFrame | None, counts: _Counts) -> bool:
-        """Fold some keys, and put what stands of them into a file; false where their events do not fit in memory."""
-        key, origin = part.key, [*part.key, *LINEAGE]
-        events = part.cut(self._spool("valid"))
-        matched = self._matched(part, events)
-        frames = self._with_all(events, matched)
-        if frames is None:
-            return False
+    def _into_spool(self, name: str, rows: pl.LazyFrame) -> pl.LazyFrame:
+        """Rows in a file of their own."""
+        rows.sink_parquet(self.spool / f"{name}.parquet", **_SPOOLED, engine="streaming")
+        return self._spool(name)
+
+    def _fold_part(self, part: Mapping[str, pl.DataFrame], dumps: pl.DataFrame | None, counts: _Counts) -> pl.DataFrame:
+        """Fold some keys: what stands of them then."""
+        key, events, older, matched = self.shape.key, part["events"], part["older"], part["matched"]
+        frames = [older, *(rows.join(older, on=key, how="anti") for rows in (events, matched))]
         rows = [self._as_events(frame) for frame in frames]
         if dumps is not None and dumps.height:
-            rows.append(self._as_events(self._gone(part, events, matched, dumps)))
+            rows.append(self._as_events(self._gone(part, dumps)))
         together = pl.concat(rows)
         stands = fold(together, self.shape).select(self.table.stored_schema.names())
-        stands.write_parquet(self.spool / f"stands-{part.number}.parquet", compression="lz4")
+        origin = [*key, *LINEAGE]
         counts.height += stands.height
         counts.written += stands.join(events.select(origin).unique(), on=origin, how="semi").height
         counts.ties += ties(together, self.shape)
@@ -213,27 +216,7 @@ class Folding:
             counts.keys.append(pl.concat([events.select(key), matched.select(key)]).unique())
             for column, spans in self._changed(matched, stands).items():
                 counts.changed.setdefault(column, []).append(spans)
-        return True
-
-    def _with_all(self, events: pl.DataFrame, matched: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame] | None:
-        """The events with all others of keys that are late, and the standing rows of the other keys.
-
-        None when these are so many that they have to be folded in parts.
-        """
-        shape, key = self.shape, self.shape.key
-        if matched.is_empty() or not shape.needs_all or self.table.snapshot:
-            return events, matched
-        seen = matched.select(*key, LAST).unique(key)
-        late = events.join(seen, on=key).filter(~follows(shape.instant, pl.col(LAST))).select(key).unique()
-        if late.is_empty():
-            return events, matched
-        everything = judge_rows(self.making, self.everything, self.provenance, self.spool).valid
-        everything.join(late.lazy(), on=key, how="semi").sink_parquet(self.spool / "late.parquet", compression="lz4")
-        if self._spool("late").select(pl.len()).collect().item() > _EVENTS_AT_ONCE:
-            return None
-        again = self._spool("late").collect()
-        others = events.join(late, on=key, how="anti")
-        return pl.concat([others, again]), matched.join(late, on=key, how="anti")
+        return stands
 
     def _as_events(self, rows: pl.DataFrame) -> pl.DataFrame:
         """Rows as events: each column that an event has, null where they lack it."""
@@ -241,13 +224,12 @@ class Folding:
         lacking = [pl.lit(None, dtype).alias(name) for name, dtype in schema.items() if name not in rows.columns]
         return rows.with_columns(lacking).select(list(schema)).with_columns(pl.col(DELETED).fill_null(False))
 
-    def _gone(self, part: _Part, events: pl.DataFrame, matched: pl.DataFrame, dumps: pl.DataFrame) -> pl.DataFrame:
+    def _gone(self, part: Mapping[str, pl.DataFrame], dumps: pl.DataFrame) -> pl.DataFrame:
         """The deletes of keys that a dump lacks; a row that broke the contract was there."""
-        named = [*part.key, self._moment]
-        broke = part.cut(self._spool("broke").select(named).drop_nulls())
-        stood = matched.filter(self._is_shown).with_columns(pl.lit(dumps[self._moment][0]).alias(self._moment))
-        present = pl.concat([events.select(named), broke, stood.select(named)])
-        return gone(present, dumps, part.key, self._moment)
+        stood = part["matched"].filter(self._is_shown).with_columns(pl.lit(dumps[self._moment][0]).alias(self._moment))
+        named = [*self.shape.key, self._moment]
+        present = pl.concat([rows.select(named) for rows in (part["events"], part["broke"], stood)])
+        return gone(present, dumps, self.shape.key, self._moment)
 
     def _changed(self, before: pl.DataFrame, after: pl.DataFrame) -> dict[str, pl.DataFrame]:
         """When rows hold that are not as they were, for readers that read by date."""
@@ -259,3 +241,8 @@ class Folding:
         names = [*polars_schema(self.table.contract), DELETED]
         old, new = old.select(names), new.select(names)
         return {column: as_of.changes(old, new, old.clear(), column, shape.key).collect() for column in columns}
+
+
+def _keys(rows: pl.LazyFrame, key: list[str]) -> pl.DataFrame:
+    """The keys of some rows, one row each."""
+    return rows.select(key).unique().collect(engine="streaming")

@@ -26,6 +26,7 @@ from lakehouse.publish import Findings, publish
 from lakehouse.quarantine import rejects as rejects_of
 from lakehouse.room import room
 from lakehouse.sheet import Sheet
+from lakehouse.slices import is_of
 from lakehouse.tables import RawTable
 from lakehouse.tombstones import DELETED, shown
 from lakehouse.transforming import Making, told_clearly
@@ -124,7 +125,7 @@ def _table_rules(making: Making, folded: Folded, standing: int) -> Mapping[str, 
         return {}
     rows = folded.stands
     if folded.keys is not None:
-        others = _standing(making, standing).join(folded.keys.lazy(), on=folded.keys.columns, how="anti")
+        others = _standing(making, standing).filter(~is_of(folded.keys))
         rows = pl.concat([others.select(rows.collect_schema().names()), rows])
     return {"table": shown(rows).select(**rules)}
 

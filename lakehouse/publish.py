@@ -109,13 +109,12 @@ def _quarantined(draft: Draft, table: str, provenance: Provenance) -> Provenance
 
 
 def _write(drafts: Sequence[Draft], questions: Mapping[str, pl.LazyFrame]) -> Findings:
-    """One streaming pass: every file of every table, and the answers to every question; then what it left over."""
-    sinks = [sink for draft in drafts for sink in draft.sinks()]
+    """One streaming pass: the new files of every table, and the answers to every question; then the rows that move."""
+    sinks = [draft.sink() for draft in drafts]
     losses = [(draft, lost) for draft in drafts if (lost := draft.lost()) is not None]
     reached("publish: before files")
     frames = [*sinks, *questions.values(), *(lost for _, lost in losses)]
     results = pl.collect_all(frames, engine="streaming")[len(sinks) :]
-    pl.collect_all([sink for draft in drafts for sink in draft.last_sinks()], engine="streaming")
     for draft in drafts:
         draft.carry()
     for (draft, _), result in zip(losses, results[len(questions) :], strict=True):

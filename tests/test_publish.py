@@ -139,7 +139,7 @@ def test_a_pass_that_breaks_off_leaves_no_table(lake):
 
 def test_files_of_a_broken_pass_are_taken_away_even_if_nobody_reported_them(lake):
     draft = Draft(lake, sheet(window="day", physical="month"))
-    pl.collect_all(draft.sinks())
+    draft.sink().collect()
     draft.new.clear()
     draft.discard()
     assert parquet(lake) == []

@@ -98,13 +98,47 @@ def test_a_gap_between_replaced_days_touches_no_file_in_it(lake):
 
 def test_a_file_of_wanted_days_alone_is_not_read(lake):
     put(lake, visits(range(10, 20), "0"))
-    assert of_days(lake, TABLE, lake.open(TABLE), "day", [day(n) for n in range(8, 22)]).kept is None
+    assert of_days(lake, TABLE, lake.open(TABLE), "day", [day(n) for n in range(8, 22)]).kept == ()
 
 
 def test_rows_that_stay_are_counted(lake):
     put(lake, visits([7, 8, 8, 9, 10], "0"))
     found = of_days(lake, TABLE, lake.open(TABLE), "day", [day(8)])
-    assert (found.stood, found.kept.collect().height) == (5, 3)
+    assert (found.stood, [rows.collect().height for rows in found.kept]) == (5, [3])
+
+
+def keys(*texts: str, number: int | None = None) -> pl.DataFrame:
+    days = {} if number is None else {"day": pl.Series([day(number)], dtype=pl.Date)}
+    return pl.DataFrame({**days, "text": list(texts)})
+
+
+def grown(lake: Lake) -> Lake:
+    """A table of three files."""
+    for text in ("a", "b", "c"):
+        publish(
+            lake,
+            Sheet(TABLE, visits(range(3), text).lazy(), "append"),
+            lambda f: Audit(TABLE, "append", f.rows, f.rows),
+        )
+    return lake
+
+
+def test_a_file_without_a_replaced_key_stays_as_it_is(lake, monkeypatch):
+    monkeypatch.setattr("lakehouse.slices._SMALL", 3)
+    before = set(files(grown(lake).open(TABLE))["path"])
+    put(lake, visits([7], "b"), window=None, physical=None, keys=keys("b"))
+    assert len(before & set(files(lake.open(TABLE))["path"])) == 2
+    assert standing(lake)["text"].to_list() == [*"acacac", "b"]
+
+
+def test_small_files_are_joined_where_keys_are_replaced(lake):
+    put(grown(lake), visits([7], "b"), window=None, physical=None, keys=keys("b"))
+    assert files(lake.open(TABLE))["num_records"].sort().to_list() == [1, 6]
+
+
+def test_a_key_may_have_several_columns(lake):
+    put(grown(lake), visits([1], "new"), window=None, physical=None, keys=keys("b", number=1))
+    assert standing(lake)["text"].to_list() == ["a", "b", "c", "a", "c", "new", "a", "b", "c"]
 
 
 def test_no_replaced_day_touches_nothing(lake):

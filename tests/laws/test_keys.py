@@ -3,10 +3,13 @@
 The second opinion is a few lines of plain Python, which walks the events of one key in their order.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import date, timedelta
 from itertools import groupby
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from unittest.mock import patch
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -98,11 +101,19 @@ def found(here: Environment) -> dict[str, list[tuple[object, ...]]]:
     return {name: stands(here, name) for name in FOLDED}
 
 
-@settings(max_examples=8, deadline=None)
+@contextmanager
+def sizes(data: st.DataObject) -> Iterator[None]:
+    """With so few keys folded at once, and so small files left in place, as only large tables have."""
+    at_once, small = data.draw(st.sampled_from([2, 65_536])), data.draw(st.sampled_from([1, 4, 1_000_000]))
+    with patch("lakehouse.parts._ROWS_AT_ONCE", at_once), patch("lakehouse.slices._SMALL", small):
+        yield
+
+
+@settings(max_examples=12, deadline=None)
 @given(delivered=deliveries, data=st.data())
 def test_any_order_and_any_cut_ends_in_what_all_events_give(delivered: Delivered, data: st.DataObject):
     order = data.draw(st.permutations(range(len(delivered))))
-    with TemporaryDirectory() as folder:
+    with TemporaryDirectory() as folder, sizes(data):
         here = empty(Path(folder))
         for number in order:
             deliver(here, delivered, number)
