@@ -172,6 +172,11 @@ class Folding:
         """True for a standing row of a key that is not deleted."""
         return pl.col(VALID[2]) if self.shape.mode == "history" else ~pl.col(DELETED)
 
+    @property
+    def _is_latest(self) -> pl.Expr:
+        """True for the latest standing row of a key."""
+        return pl.col(VALID[1]).is_null() if self.shape.mode == "history" else pl.lit(True)
+
     def _frames(self) -> Mapping[str, pl.LazyFrame]:
         """What is folded, in files: new events, all events of late keys, and the rows that stand of all these keys."""
         key, events = list(self.shape.key), self._spool("valid")
@@ -186,7 +191,7 @@ class Folding:
         frames["matched"] = self._into_spool("matched", matched)
         if not self.shape.needs_all or self.table.snapshot:
             return frames
-        seen = frames["matched"].select(*key, LAST).unique(key)
+        seen = frames["matched"].filter(self._is_latest).select(*key, LAST)
         is_late = ~follows(self.shape.instant, pl.col(LAST))
         late = _keys(events.join(seen, on=key).filter(is_late), key)
         if not late.is_empty():
