@@ -8,14 +8,18 @@ from typing import Any
 
 from deltalake import CommitProperties, Schema
 from deltalake.exceptions import CommitFailedError, DeltaError
-from deltalake.transaction import AddAction, create_table_with_add_actions
+from deltalake.transaction import AddAction, PostCommitHookProperties, create_table_with_add_actions
 
 from lakehouse.errors import BusyError
 from lakehouse.lake import Lake
 from lakehouse.sheet import Sheet
 
-# What each period was made from is told by the audits in the log, so the log is kept.
-_KEEP_THE_LOG = {"delta.logRetentionDuration": "interval 3650 days"}
+# What each period was made from is told by the audits in the log, so the log is kept. Opening a table reads all entries
+# after the last checkpoint, 0.3 ms each on a local disk; after 5,000 commits a checkpoint takes 25 ms.
+_PROPERTIES = {"delta.logRetentionDuration": "interval 3650 days", "delta.checkpointInterval": "10"}
+
+AFTERWARDS = PostCommitHookProperties(create_checkpoint=True, cleanup_expired_logs=False)
+"""What follows a commit. To look for expired entries lists the whole log: 50 ms of each commit after 5,000 of them."""
 
 MARK = "mark"
 """The key of a commit's metadata under which a writer finds its own commit again."""
@@ -62,7 +66,7 @@ def create(lake: Lake, sheet: Sheet, schema: Schema, added: list[AddAction], pro
         added,
         partition_by=[sheet.partition] if sheet.partition else [],
         name=sheet.table,
-        configuration=_KEEP_THE_LOG,
+        configuration=_PROPERTIES,
         description=sheet.description,
         storage_options=dict(lake.options) or None,
         commit_properties=properties,

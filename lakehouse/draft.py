@@ -19,7 +19,7 @@ from deltalake.exceptions import CommitFailedError
 from deltalake.transaction import AddAction, RemoveAction
 
 from lakehouse import slices
-from lakehouse.commit import MARK, committed, create
+from lakehouse.commit import AFTERWARDS, MARK, committed, create
 from lakehouse.duck import connect
 from lakehouse.errors import BusyError, OutageError
 from lakehouse.faults import reached
@@ -232,11 +232,14 @@ class Draft:
             mode, schema = "overwrite", self.wanted
         else:
             actions += self._removed()
-            if add_columns(handle, self.sheet.table, missing_columns(handle, self.sheet, self.wanted)):
+            if missing := missing_columns(handle, self.sheet, self.wanted):
+                handle = self.lake.open_to_move(self.sheet.table, handle.version()) or handle
+                add_columns(handle, self.sheet.table, missing)
                 reached("draft: columns added")
                 schema = handle.schema()
         self.is_doubtful = True
-        handle.create_write_transaction(actions, mode, schema, self.partition_by or None, commit_properties=properties)
+        told: dict[str, Any] = {"commit_properties": properties, "post_commithook_properties": AFTERWARDS}
+        handle.create_write_transaction(actions, mode, schema, self.partition_by or None, **told)
 
     @property
     def _is_all(self) -> bool:

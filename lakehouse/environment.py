@@ -28,5 +28,6 @@ class Environment:
 
     def planner(self, since: dict[str, int] | None = None) -> Planner:
         """Finds what is stale now; `since` spares old log entries, see `Planner`."""
-        glance = Glance(self.lake.root, self.lake.options, self.lake.single_writer)
+        lake = self.lake
+        glance = Glance(lake.root, lake.options, lake.single_writer, handles=lake.handles)
         return Planner(glance, self.catalog, datetime.now(UTC), since or {})

@@ -23,6 +23,7 @@ from obstore.store import ObjectStore
 
 from lakehouse import exclusive
 from lakehouse.errors import BusyError, SetupError
+from lakehouse.handles import Handles
 from lakehouse.lock import turn
 from lakehouse.stores import answering, open_store
 from lakehouse.tombstones import shown
@@ -70,11 +71,13 @@ class Lake:
         root: an absolute folder or a URI such as `s3://bucket/lake`.
         options: object store options as delta-rs and Polars take them; never logged.
         single_writer: whether only this machine writes; a bucket that cannot put if absent is refused without it.
+        handles: the tables that were opened.
     """
 
     root: str
     options: Mapping[str, str] = field(default_factory=dict, repr=False)
     single_writer: bool = False
+    handles: Handles = field(default_factory=Handles, repr=False, compare=False, kw_only=True)
 
     @property
     def is_local(self) -> bool:
@@ -138,12 +141,25 @@ class Lake:
 
     def open(self, table: str, version: int | None = None) -> DeltaTable | None:
         """The table at a version, the latest by default; None when it does not exist yet."""
-        uri = self.uri(table)
+        self.uri(table)
         try:
             with self.answering():
-                return DeltaTable(uri, version=version, storage_options=dict(self.options) or None)
+                if version is not None:
+                    return self.handles.at(self.store, table, version) or self._opened_anew(table, version)
+                return self.handles.latest(self.store, table, lambda: self._opened_anew(table))
         except TableNotFoundError:
             return None
+
+    def open_to_move(self, table: str, version: int | None = None) -> DeltaTable | None:
+        """The table like `open`, by a handle of its own, which a RESTORE or a new column moves on."""
+        try:
+            with self.answering():
+                return self._opened_anew(table, version)
+        except TableNotFoundError:
+            return None
+
+    def _opened_anew(self, table: str, version: int | None = None) -> DeltaTable:
+        return DeltaTable(self.uri(table), version=version, storage_options=dict(self.options) or None)
 
     def version(self, table: str) -> int | None:
         """The latest version of a table; None when it does not exist yet."""

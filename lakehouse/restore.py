@@ -52,7 +52,7 @@ def restore(here: Environment, found: Undoing, wish: Wish) -> int:
     table, lake = here.catalog[found.table], here.lake
     told = {"version": found.version, "by": wish.by, "reason": wish.reason}
     lake.prove_writable()
-    handle = lake.open(found.table, found.standing)
+    handle = lake.open_to_move(found.table, found.standing)
     assert handle is not None  # noqa: S101
     if lake.version(found.table) != found.standing:
         raise _busy(found.table)
@@ -95,7 +95,7 @@ def _restore_rejects(  # noqa: PLR0913
     here: Environment, table: Table, found: Undoing, rejects: str, version: int, told: Mapping[str, Any]
 ) -> None:
     """Bring rejected rows to where they stood; of the dead letters, which tables share, only those of this table."""
-    handle = here.lake.open(rejects)
+    handle = here.lake.open_to_move(rejects)
     assert handle is not None  # noqa: S101
     if isinstance(table, DerivedTable) and version >= 0:
         metadata = {PUBLISHED_WITH: table.name, RESTORED: {**told, "version": version, "with": table.name}}

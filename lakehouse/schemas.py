@@ -115,15 +115,13 @@ def _standing_days(handle: DeltaTable, sheet: Sheet) -> str:
     return f" that stands in it ({live[bounds[0]].min()!s}...{live[bounds[1]].max()!s})"
 
 
-def add_columns(handle: DeltaTable, table: str, missing: list[Field]) -> bool:
-    """Add columns to a table; whether there were any. They are a commit of their own.
+def add_columns(handle: DeltaTable, table: str, missing: list[Field]) -> None:
+    """Add columns to a table, in a commit of its own, to which the handle moves on.
 
     Raises:
         BusyError: somebody else committed meanwhile.
     """
-    if missing:
-        before = handle.version()
-        handle.alter.add_columns(missing)
-        if handle.version() != before + 1:
-            raise BusyError(f"{table}: another writer committed while columns were added.\nNext: run again.")
-    return bool(missing)
+    before = handle.version()
+    handle.alter.add_columns(missing)
+    if handle.version() != before + 1:
+        raise BusyError(f"{table}: another writer committed while columns were added.\nNext: run again.")

@@ -1,0 +1,19 @@
+"""Ten years of daily readings: the tables of `increment.py`."""
+
+from datetime import date
+
+from polars import LazyFrame
+
+from bench.daily import Reading, raw_readings, typed
+from lakehouse.tables import staged
+from lakehouse.windows import Daily
+
+FIRST, DAYS = date(2015, 1, 1), 3_650
+
+__all__ = ["raw_readings", "readings"]
+
+
+@staged(Reading, partitions=Daily(FIRST))
+def readings(raw_readings: LazyFrame) -> LazyFrame:
+    """Typed readings of ten years."""
+    return typed(raw_readings)
