@@ -57,7 +57,7 @@ class DeadLetters:
 
     def rows(self) -> pl.LazyFrame:
         """All of them, with their states."""
-        if self.lake.open(DEAD_LETTERS) is None:
+        if self.lake.look(DEAD_LETTERS) is None:
             return pl.LazyFrame(schema=SCHEMA)
         return told(self.lake.scan(DEAD_LETTERS)).filter(pl.col("table") == self.table)
 

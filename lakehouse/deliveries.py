@@ -64,7 +64,7 @@ class Register:
 
 def registered(lake: Lake, table: str) -> Register:
     """What is known of each file that was read for a raw table."""
-    handle = lake.open(DELIVERIES)
+    handle = lake.look(DELIVERIES)
     if handle is None:
         return Register()
     rows = _widened(scan(handle)).filter(pl.col("table") == table).sort("_ingested_at")
@@ -84,7 +84,7 @@ def _widened(rows: pl.LazyFrame) -> pl.LazyFrame:
 
 def open_letters(lake: Lake) -> dict[str, int]:
     """How many dead letters of each raw table still ask for something to be done."""
-    if lake.open(DEAD_LETTERS) is None:
+    if lake.look(DEAD_LETTERS) is None:
         return {}
     letters = told(lake.scan(DEAD_LETTERS)).filter(is_in(OPEN)).select(*_LETTER)
     letters = letters.join(overtaken(lake, letters), on=_LETTER, how="anti", nulls_equal=True)
@@ -96,7 +96,7 @@ def overtaken(lake: Lake, letters: pl.LazyFrame) -> pl.LazyFrame:
 
     That of a whole file is settled by a later delivery of the same name, which has its own if it is no better.
     """
-    if lake.open(DELIVERIES) is None:
+    if lake.look(DELIVERIES) is None:
         return letters.select(*_LETTER).clear()
     file = pl.col("_source").str.replace("#[^#]*$", "")
     others = lake.scan(DELIVERIES).select("table", "_source", "_ingested_at", file=file)
@@ -118,7 +118,7 @@ def _published(lake: Lake, read: pl.LazyFrame, provenance: Provenance) -> Audit 
 
 
 def _appended(lake: Lake, read: pl.LazyFrame, provenance: Provenance) -> Audit | None:
-    handle = lake.open(DELIVERIES)
+    handle = lake.look(DELIVERIES)
     known = pl.LazyFrame(schema=SCHEMA) if handle is None else _widened(scan(handle))
     fresh = read.join(known, on=_KNOWN_BY, how="anti").collect()  # a landing at the same time may have read them too
     if fresh.is_empty():

@@ -109,7 +109,7 @@ def discard(lake: Lake, catalog: Catalog, name: str, choice: Choice, *, reason: 
 
 
 def _attempt(lake: Lake, place: str, letters_of: str | None, choice: Choice, reason: str, who: str) -> int:  # noqa: PLR0913
-    handle = lake.open(place)
+    handle = lake.look(place)
     if handle is None:
         return 0
     rows = told(scan(handle))

@@ -55,8 +55,8 @@ class Draft:
 
     def _opened(self) -> DeltaTable | None:
         if self.sheet.based_on is None:
-            return self.lake.open(self.sheet.table)
-        return self.lake.open(self.sheet.table, self.sheet.based_on) if self.sheet.based_on >= 0 else None
+            return self.lake.look(self.sheet.table)
+        return self.lake.look(self.sheet.table, self.sheet.based_on) if self.sheet.based_on >= 0 else None
 
     def _replaced(self) -> slices.Slice | None:
         if self.handle is not None and self.sheet.retyped:
@@ -233,7 +233,7 @@ class Draft:
         else:
             actions += self._removed()
             if missing := missing_columns(handle, self.sheet, self.wanted):
-                handle = self.lake.open_to_move(self.sheet.table, handle.version()) or handle
+                handle = self.lake.open(self.sheet.table, handle.version()) or handle
                 add_columns(handle, self.sheet.table, missing)
                 reached("draft: columns added")
                 schema = handle.schema()

@@ -35,7 +35,7 @@ def grounds(
     """
     gone, apps = frozenset(removed), [fence.app_id for fence in fences]
     for _ in range(_STEPS):
-        latest = lake.open(table)
+        latest = lake.look(table)
         if latest is None or not _is_undisturbed(handle, latest, gone, apps):
             break
         yield handle if latest.version() == handle.version() else latest

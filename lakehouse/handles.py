@@ -1,22 +1,23 @@
-"""Open tables, kept as long as nobody has committed: to look for the next log entry is cheaper than to open anew.
+"""Open tables, shared as long as nobody has committed: to look for the next log entry is cheaper than to open anew.
 
-Opening a table reads its last checkpoint and all log entries after that, which grows with the table. A handle that is
-kept is shared. To commit files through it leaves it where it is; for what moves it see `Lake.open_to_move`.
+Opening a table reads its last checkpoint and all log entries after that. A handle reads on in these files when it is
+asked for the number of an application, and so it is given up as soon as there is a later checkpoint: the entries before
+that may be cleaned up. To commit files through a handle leaves it at its version; a RESTORE or a new column moves it.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-import obstore
 from deltalake import DeltaTable
-from obstore.store import ObjectStore
+
+State = tuple[object, ...] | None
 
 
 @dataclass(frozen=True)
 class _Kept:
     handle: DeltaTable
     version: int
-    entry: tuple[object, ...]
+    state: tuple[State, State]
 
 
 @dataclass(frozen=True)
@@ -25,37 +26,41 @@ class Handles:
 
     _kept: dict[str, _Kept] = field(default_factory=dict)
 
-    def latest(self, store: ObjectStore, table: str, opened: Callable[[], DeltaTable]) -> DeltaTable:
-        """The table as it is now; `opened` opens it anew where it is no longer what it was."""
+    def get(
+        self,
+        table: str,
+        version: int | None,
+        opened: Callable[[str, int | None], DeltaTable],
+        state_of: Callable[[str], State],
+    ) -> DeltaTable:
+        """A table at a version, the latest by default.
+
+        Args:
+            table: its name.
+            version: the version, None for the latest.
+            opened: opens it anew.
+            state_of: what tells one state of a file from another; None if it is not there.
+        """
         kept = self._kept.get(table)
-        if kept is not None and _is_latest(store, table, kept):
+        if kept is not None and _holds(table, version, kept, state_of):
             return kept.handle
-        self._kept.pop(table, None)
-        handle = opened()
-        if (entry := _entry(store, table, handle.version())) is not None:
-            self._kept[table] = _Kept(handle, handle.version(), entry)
+        handle = opened(table, version)
+        if version is None:
+            self._kept[table] = _Kept(handle, handle.version(), _state(table, handle.version(), state_of))
         return handle
 
-    def at(self, store: ObjectStore, table: str, version: int) -> DeltaTable | None:
-        """The table at a version, if that is what is kept."""
-        kept = self._kept.get(table)
-        is_it = kept is not None and kept.version == version and _entry(store, table, version) == kept.entry
-        return kept.handle if kept is not None and is_it and kept.handle.version() == version else None
+
+def _holds(table: str, version: int | None, kept: _Kept, state_of: Callable[[str], State]) -> bool:
+    """Whether what is kept is what is asked for: a table may go and come again under its name."""
+    if version is None and state_of(_entry(table, kept.version + 1)) is not None:
+        return False
+    is_asked_for = version is None or version == kept.version
+    return is_asked_for and kept.state[0] is not None and _state(table, kept.version, state_of) == kept.state
 
 
-def _is_latest(store: ObjectStore, table: str, kept: _Kept) -> bool:
-    """Whether no entry follows, and the last one is still the same: a table may go and come again under its name."""
-    return (
-        kept.handle.version() == kept.version
-        and _entry(store, table, kept.version + 1) is None
-        and _entry(store, table, kept.version) == kept.entry
-    )
+def _state(table: str, version: int, state_of: Callable[[str], State]) -> tuple[State, State]:
+    return state_of(_entry(table, version)), state_of(f"{table}/_delta_log/_last_checkpoint")
 
 
-def _entry(store: ObjectStore, table: str, version: int) -> tuple[object, ...] | None:
-    """What tells one log entry from another of the same version; None if it is not there."""
-    try:
-        found = obstore.head(store, f"{table}/_delta_log/{version:020}.json")
-    except FileNotFoundError:
-        return None
-    return found["e_tag"], found["last_modified"], found["size"]
+def _entry(table: str, version: int) -> str:
+    return f"{table}/_delta_log/{version:020}.json"

@@ -120,7 +120,7 @@ class Inputs:
             nulls = ", ".join(f"NULL::{sql_type(dtype)} AS {named(column)}" for column, dtype in schema.items())
             return f"SELECT {nulls} WHERE false"
         source = f"delta_scan({quoted(lake.uri(name))}, version => {self.versions[name]})"
-        handle = lake.open(name, self.versions[name])
+        handle = lake.look(name, self.versions[name])
         standing = {} if handle is None else all_rows(handle).collect_schema()
         columns = [named(c) if c in standing else f"NULL::{sql_type(t)} AS {named(c)}" for c, t in schema.items()]
         return f"SELECT {', '.join(columns)} FROM {source}{self._condition(parameter, standing)}"  # noqa: S608
@@ -146,7 +146,7 @@ def read_inputs(lake: Lake, catalog: Catalog, table: DerivedTable, days: Days | 
     ids: dict[str, str] = {}
     cuts: dict[str, Cut] = {}
     for parameter, name in names.items():
-        source, handle = catalog[name], lake.open(name)
+        source, handle = catalog[name], lake.look(name)
         versions[name] = -1 if handle is None else handle.version()
         if handle is not None:
             ids[name] = str(handle.metadata().id)

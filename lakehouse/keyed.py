@@ -79,7 +79,7 @@ def _folded(making: Making, everything: Inputs, standing: int, spool: Path) -> F
 def _fresh(making: Making, everything: Inputs) -> Inputs | None:
     """The inputs with the new rows alone; None when the table has to be folded anew."""
     parameter, name = next(iter(everything.names.items()))
-    source, current = making.catalog[name], making.lake.open(name, everything.versions[name])
+    source, current = making.catalog[name], making.lake.look(name, everything.versions[name])
     assert current is not None  # noqa: S101
     assert isinstance(source, RawTable)  # noqa: S101
     rows = fresh_rows(making.lake, making.table, name, current)
@@ -88,7 +88,7 @@ def _fresh(making: Making, everything: Inputs) -> Inputs | None:
 
 def _standing(making: Making, version: int) -> pl.LazyFrame:
     """The rows that stand, tombstones among them."""
-    handle = making.lake.open(making.table.name, version)
+    handle = making.lake.look(making.table.name, version)
     assert handle is not None  # noqa: S101
     return all_rows(handle)
 

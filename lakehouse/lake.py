@@ -141,29 +141,34 @@ class Lake:
 
     def open(self, table: str, version: int | None = None) -> DeltaTable | None:
         """The table at a version, the latest by default; None when it does not exist yet."""
-        self.uri(table)
         try:
             with self.answering():
-                if version is not None:
-                    return self.handles.at(self.store, table, version) or self._opened_anew(table, version)
-                return self.handles.latest(self.store, table, lambda: self._opened_anew(table))
+                return self._opened(table, version)
         except TableNotFoundError:
             return None
 
-    def open_to_move(self, table: str, version: int | None = None) -> DeltaTable | None:
-        """The table like `open`, by a handle of its own, which a RESTORE or a new column moves on."""
+    def look(self, table: str, version: int | None = None) -> DeltaTable | None:
+        """The table like `open`, by a handle that is shared: nobody may move it to another version."""
         try:
             with self.answering():
-                return self._opened_anew(table, version)
+                return self.handles.get(table, version, self._opened, self._state)
         except TableNotFoundError:
             return None
 
-    def _opened_anew(self, table: str, version: int | None = None) -> DeltaTable:
+    def _opened(self, table: str, version: int | None) -> DeltaTable:
         return DeltaTable(self.uri(table), version=version, storage_options=dict(self.options) or None)
+
+    def _state(self, path: str) -> tuple[object, ...] | None:
+        """What tells one state of a file below the root from another; None if it is not there."""
+        try:
+            found = obstore.head(self.store, path)
+        except FileNotFoundError:
+            return None
+        return found["e_tag"], found["last_modified"], found["size"]
 
     def version(self, table: str) -> int | None:
         """The latest version of a table; None when it does not exist yet."""
-        handle = self.open(table)
+        handle = self.look(table)
         return None if handle is None else handle.version()
 
     def scan(self, table: str, version: int | None = None) -> pl.LazyFrame:
@@ -172,7 +177,7 @@ class Lake:
         Raises:
             SetupError: there is no such table yet.
         """
-        handle = self.open(table, version)
+        handle = self.look(table, version)
         if handle is None:
             known = ", ".join(self.tables()) or "none yet"
             raise SetupError(f"There is no table {table} in {self.root}.\nNext: make it first; there are: {known}.")
@@ -185,7 +190,7 @@ class Lake:
             with self.answering():
                 prefixes = obstore.list_with_delimiter(self.store, prefix=f"{layer}/")["common_prefixes"]
             names = sorted(str(prefix).rstrip("/") for prefix in prefixes)
-            found += [name for name in names if _NAME.fullmatch(name) and self.open(name) is not None]
+            found += [name for name in names if _NAME.fullmatch(name) and self.look(name) is not None]
         return found
 
     def log(self, table: str, *, after: int = -1) -> list[Commit] | None:
@@ -223,13 +228,13 @@ class Lake:
 class Glance(Lake):
     """A lake as it is looked at once: each table is opened one time, and stands at that version until the look ends."""
 
-    _opened: dict[tuple[str, int | None], DeltaTable | None] = field(default_factory=dict, repr=False, compare=False)
+    _seen: dict[tuple[str, int | None], DeltaTable | None] = field(default_factory=dict, repr=False, compare=False)
 
-    def open(self, table: str, version: int | None = None) -> DeltaTable | None:
+    def look(self, table: str, version: int | None = None) -> DeltaTable | None:
         """The table at a version, the latest of the first look by default; None when it did not exist then."""
-        if (table, version) not in self._opened:
-            self._opened[table, version] = super().open(table, version)
-        return self._opened[table, version]
+        if (table, version) not in self._seen:
+            self._seen[table, version] = super().look(table, version)
+        return self._seen[table, version]
 
 
 def check_name(table: str) -> None:

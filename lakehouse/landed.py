@@ -82,7 +82,7 @@ def origin_of(entry: Entry) -> Origin:
 
 def landed(lake: Lake, table: str) -> Landed:
     """The deliveries that a raw table and its dead letters hold."""
-    handle = lake.open(table)
+    handle = lake.look(table)
     rows = delivered(lake, table, handle) if handle is not None else {}
     letters, register = DeadLetters(lake, table).files(), registered(lake, table)
     dead = _by_digest((source, moment) for source, moment, is_dead, _ in letters if is_dead)

@@ -137,7 +137,7 @@ def _taken_back(  # noqa: PLR0913
     lake: Lake, table: DerivedTable, source: RawTable, days: Days, held: Collection[date], until: int | None
 ) -> set[date]:
     """The periods of which a table still has rows, and of which its raw table was rolled back to none on purpose."""
-    handle = lake.open(source.name)
+    handle = lake.look(source.name)
     restored = None if handle is None else mark(handle, source.name, RESTORED)
     if restored is None or table.partitions is None or not (asked := _periods_held(lake, table, days) - set(held)):
         return set()
@@ -162,7 +162,7 @@ def _periods_held(lake: Lake, table: DerivedTable, days: Days) -> set[date]:
     """The periods of which a table or its quarantine holds rows."""
     window, found = facts(table.contract).window, set()
     for name, column in ((table.name, window), (table.quarantine, WINDOW)):
-        handle = lake.open(name)
+        handle = lake.look(name)
         if handle is not None and column is not None and column in scan(handle).collect_schema():
             day = pl.col(column)
             found |= set(

@@ -127,7 +127,7 @@ def _standing(lake: Lake, name: str) -> int:
 def _untouched(lake: Lake, table: DerivedTable, inputs: Inputs) -> tuple[date, ...]:
     """Periods that the table holds and the input does not: an empty read erases nothing."""
     window = facts(table.contract).window
-    handle = lake.open(table.name)
+    handle = lake.look(table.name)
     if handle is None or inputs.days is None or inputs.keys is None or window is None or table.partitions is None:
         return ()
     own = pl.scan_delta(handle).filter(pl.col(window).is_between(inputs.days.first, inputs.days.last))

@@ -78,7 +78,7 @@ def _expecting(state: TableState, waiting: Arrivals) -> TableState:
 
 
 def _state(here: Environment, name: str, stale: Mapping[str, Any], dead: Mapping[str, int]) -> TableState:
-    handle = here.lake.open(name)
+    handle = here.lake.look(name)
     assert handle is not None  # noqa: S101
     live = files(handle)
     newest = _newest(here.catalog, name, handle)
@@ -161,7 +161,7 @@ def audits(here: Environment, table: str) -> list[Audit]:
         SetupError: there is no such table.
     """
     with here.lake.answering():
-        if here.lake.open(table) is None:
+        if here.lake.look(table) is None:
             known = ", ".join(here.lake.tables()) or "none yet"
             raise SetupError(f"There is no table {table!r} in the lake.\nNext: name one of {known}.")
         return [audit for commit in here.lake.log_left(table) if (audit := audit_of(commit)) is not None]
@@ -202,7 +202,7 @@ def rejects(here: Environment, table: str, limit: int, state: State | None = "op
 def _rejects(  # noqa: PLR0913
     lake: Lake, name: str, which: pl.Expr, reason: pl.Expr, limit: int, state: State | None
 ) -> Rejects:
-    if lake.open(name) is None:
+    if lake.look(name) is None:
         return Rejects(name, 0, {}, pl.DataFrame())
     every = told(lake.scan(name)).filter(which)
     rows = every if state is None else every.filter(is_in(state))

@@ -101,7 +101,7 @@ def _quarantined(draft: Draft, table: str, provenance: Provenance) -> Provenance
     """Commit the rejected rows; gives the provenance with their place, so that a later change of them is found out."""
     if draft.changes:
         draft.commit({PUBLISHED_WITH: table, "run_id": provenance.run_id})
-    handle = draft.lake.open(draft.sheet.table)
+    handle = draft.lake.look(draft.sheet.table)
     if handle is None:
         return provenance
     ids = {**provenance.ids, draft.sheet.table: str(handle.metadata().id)}

@@ -41,7 +41,7 @@ def rejects(  # noqa: PLR0913
         days: all days of the periods that are made; None for a table without periods.
         is_all: whether all rows of these days were judged; otherwise what is not rejected now stays as it stands.
     """
-    handle = lake.open(table.quarantine, based_on) if based_on >= 0 else None
+    handle = lake.look(table.quarantine, based_on) if based_on >= 0 else None
     rows, retyped = meeting(rows, {} if handle is None else scan(handle).collect_schema())
     standing = None if handle is None else _standing(handle, days)
     if standing is not None:
@@ -89,7 +89,7 @@ def _names(table: DerivedTable, standing: pl.Schema, rejected: pl.Schema) -> lis
 
 def quarantined(lake: Lake, table: DerivedTable) -> pl.LazyFrame | None:
     """All rows that were ever quarantined, with their states; None when none was."""
-    handle = lake.open(table.quarantine)
+    handle = lake.look(table.quarantine)
     return None if handle is None else told(scan(handle))
 
 

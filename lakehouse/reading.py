@@ -72,7 +72,7 @@ def count_letters(batch: Batch, lake: Lake, known: Landed) -> None:
 
 
 def _handle(lake: Lake, raw: RawTable, known: Landed) -> DeltaTable | None:
-    return lake.open(raw.name, None if known.version < 0 else known.version)
+    return lake.look(raw.name, None if known.version < 0 else known.version)
 
 
 def _read_into(batch: Batch, lake: Lake, landing: Landing, entry: Entry, known: Landed, spool: Path) -> None:  # noqa: PLR0913

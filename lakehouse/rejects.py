@@ -26,7 +26,7 @@ def disturbed(
         audits: the latest audit of each period.
         known: all days that the table has; rows of other days are rejected with the first.
     """
-    handle = lake.open(table.quarantine)
+    handle = lake.look(table.quarantine)
     if handle is None or not audits:
         return {key for key, audit in audits.items() if audit.quarantined}
     latest, identity = handle.version(), str(handle.metadata().id)

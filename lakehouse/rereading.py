@@ -86,7 +86,7 @@ def reread(lake: Lake, landing: Landing, raw: RawTable, *, run_id: str, now: dat
 
 
 def _attempt(lake: Lake, landing: Landing, raw: RawTable, run_id: str) -> tuple[Audit | None, list[str]]:
-    if lake.open(DEAD_LETTERS) is None:
+    if lake.look(DEAD_LETTERS) is None:
         return None, []
     known, found = landed(lake, raw.name), _Found()
     letters = _wanted(lake, raw, known)
@@ -209,7 +209,7 @@ def _fresh(  # noqa: PLR0913
     """A delivery without the rows and the dead letters of it that stand already."""
     standing = DeadLetters(lake, batch.raw.name).rows().filter(pl.col("_source") == letters["_source"][0])
     dead = standing.filter(~is_in(RELEASED)).select("_offset").drop_nulls()
-    table = lake.open(batch.raw.name, known.version) if known.version >= 0 else None
+    table = lake.look(batch.raw.name, known.version) if known.version >= 0 else None
     rows = pl.LazyFrame(schema={"_offset": pl.Int64})
     if table is not None:
         rows = scan(table).filter(pl.col("_source") == source).select("_offset")
@@ -230,7 +230,7 @@ def _without(parts: Path | None, standing: pl.LazyFrame, spool: Path) -> tuple[P
 
 def _note(lake: Lake, raw: RawTable, found: _Found, run_id: str) -> None:
     """Write beside each dead letter what came of it."""
-    handle = lake.open(DEAD_LETTERS)
+    handle = lake.look(DEAD_LETTERS)
     if handle is None or not found.outcomes:
         return
     rows = told(scan(handle))

@@ -52,7 +52,7 @@ def restore(here: Environment, found: Undoing, wish: Wish) -> int:
     table, lake = here.catalog[found.table], here.lake
     told = {"version": found.version, "by": wish.by, "reason": wish.reason}
     lake.prove_writable()
-    handle = lake.open_to_move(found.table, found.standing)
+    handle = lake.open(found.table, found.standing)
     assert handle is not None  # noqa: S101
     if lake.version(found.table) != found.standing:
         raise _busy(found.table)
@@ -95,7 +95,7 @@ def _restore_rejects(  # noqa: PLR0913
     here: Environment, table: Table, found: Undoing, rejects: str, version: int, told: Mapping[str, Any]
 ) -> None:
     """Bring rejected rows to where they stood; of the dead letters, which tables share, only those of this table."""
-    handle = here.lake.open_to_move(rejects)
+    handle = here.lake.open(rejects)
     assert handle is not None  # noqa: S101
     if isinstance(table, DerivedTable) and version >= 0:
         metadata = {PUBLISHED_WITH: table.name, RESTORED: {**told, "version": version, "with": table.name}}
@@ -122,7 +122,7 @@ def _restore_rejects(  # noqa: PLR0913
 def _places(here: Environment, table: Table, found: Undoing, handle: DeltaTable) -> set[str]:
     """The parts of the table that its writers may be filling: none of them may come in between."""
     physical = facts(table.contract).physical if isinstance(table, DerivedTable) else None
-    then = here.lake.open(found.table, found.version)
+    then = here.lake.look(found.table, found.version)
     if physical is None or then is None:
         return set()
     column = f"partition._{physical}"

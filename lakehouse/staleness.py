@@ -67,7 +67,7 @@ class Planner:
     def stale_part(self, table: DerivedTable) -> Stale | None:
         """The part of a table that is stale; None when it is up to date."""
         first = self.catalog[self.catalog.inputs(table)[table.parameters[0]]]
-        if self.lake.open(first.name) is None:
+        if self.lake.look(first.name) is None:
             return None
         made, hint = self._made(table)
         found = self._changed(table, made, hint)
@@ -93,7 +93,7 @@ class Planner:
         keys = [None] if table.partitions is None else table.partitions.keys(table.partitions.until(self.now))
         changed: set[date | None] = set()
         for parameter, name in self.catalog.inputs(table).items():
-            current = self.lake.open(name)
+            current = self.lake.look(name)
             if current is not None:
                 consumed = made.consumed(name, current, keys, hint.get(name, -1))
                 changed |= self._changed_since(table, parameter, consumed)

@@ -136,7 +136,7 @@ def days_of(audits: Sequence[Audit]) -> tuple[date, ...]:
 
 
 def _open(lake: Lake, name: str) -> DeltaTable:
-    handle = lake.open(name)
+    handle = lake.look(name)
     if handle is None:
         raise SetupError(f"There is no table {name} in {lake.root}.\nNext: name one of {', '.join(lake.tables())}.")
     return handle
@@ -173,7 +173,7 @@ def _open_then(lake: Lake, name: str, version: int, latest: int) -> DeltaTable:
 def _opened(lake: Lake, name: str, version: int) -> DeltaTable | None:
     """A table at a version; None where its log no longer has it."""
     try:
-        return lake.open(name, version)
+        return lake.look(name, version)
     except DeltaError:
         return None
 
@@ -203,7 +203,7 @@ def _height(handle: DeltaTable) -> int:
 
 def _rejects_version(lake: Lake, rejects: str, commits: Sequence[Commit]) -> int | None:
     """The version of the rejected rows to which some commits of their table had led; None where nobody can tell."""
-    handle = lake.open(rejects)
+    handle = lake.look(rejects)
     told = [audit.provenance for commit in commits if (audit := audit_of(commit)) is not None]
     if handle is None or not told:
         return None
@@ -226,7 +226,7 @@ def own_rejects(lake: Lake, table: Table, rejects: str, version: int | None = No
 
 
 def _rejected(lake: Lake, table: Table, rejects: str, version: int | None) -> tuple[int, int]:
-    if lake.open(rejects) is None:
+    if lake.look(rejects) is None:
         return 0, 0
     now = int(own_rejects(lake, table, rejects).select(pl.len()).collect().item())
     if version is None:

@@ -220,7 +220,7 @@ def _tell_remarks(here: Environment) -> None:
 
 
 def _audits(here: Environment, name: str) -> list[Audit]:
-    return overview.audits(here, name) if here.lake.open(name) is not None else []
+    return overview.audits(here, name) if here.lake.look(name) is not None else []
 
 
 def _row(audit: Audit) -> Sequence[Any]:
