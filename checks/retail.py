@@ -93,7 +93,7 @@ class DailySales(Contract):
     """Sales of one day in one country."""
 
     sales_date: date = Field(description="Day of the invoices in London")
-    country: str = Field(description="Country of the customer, as booked")
+    country: str = Field(description="Where the customer was on that day; as booked where nobody is named")
     revenue_gbp: float = Field(unit="GBP", description="Quantity times price over all lines, returns taken off")
     revenue_eur: float = Field(unit="EUR", nullable=True, description="The same by the last rate known on that day")
     revenue_gbp_7d_mean: float = Field(

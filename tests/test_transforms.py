@@ -178,12 +178,26 @@ RATES = pl.LazyFrame(
 )
 
 
+# Customer 1 stays in France, 2 moves from Spain to Italy, 3 is gone since the 12th.
+PLACES = pl.LazyFrame(
+    {
+        "customer_id": [1, 2, 2, 3],
+        "country": ["France", "Spain", "Italy", "Malta"],
+        "valid_from": [date(2011, 1, 1), date(2011, 1, 1), date(2011, 1, 12), date(2011, 1, 1)],
+        "valid_to": [None, date(2011, 1, 12), None, date(2011, 1, 12)],
+        "is_current": [True, False, True, False],
+    }
+)
+
+
 def sales(*changes: dict) -> pl.LazyFrame:
-    return pl.LazyFrame([SALE | change for change in changes], schema_overrides={"quantity": pl.Int32})
+    return pl.LazyFrame(
+        [SALE | change for change in changes], schema_overrides={"quantity": pl.Int32, "customer_id": pl.Int64}
+    )
 
 
 def daily(*changes: dict, rates: pl.LazyFrame = RATES) -> pl.DataFrame:
-    return marts.daily_sales.transform(sales(*changes), rates).collect().sort("sales_date", "country")
+    return marts.daily_sales.transform(sales(*changes), rates, PLACES).collect().sort("sales_date", "country")
 
 
 def on(number: int, **more) -> dict:
@@ -191,7 +205,7 @@ def on(number: int, **more) -> dict:
 
 
 def test_a_day_adds_up_by_country():
-    df = daily({}, {"quantity": 1, "invoice": "536366"}, {"country": "Spain"})
+    df = daily({}, {"quantity": 1, "invoice": "536366"}, {"customer_id": 2, "country": "Spain"})
     assert df.select("country", "revenue_gbp", "units", "invoices", "lines").rows() == [
         ("France", 15.0, 3, 2, 2),
         ("Spain", 10.0, 2, 1, 1),
@@ -209,8 +223,23 @@ def test_absent_days_count_as_nothing_in_the_mean_of_seven_days():
 
 
 def test_the_mean_of_seven_days_is_that_of_the_country():
-    df = daily(on(10, country="Spain"), on(11))
+    df = daily(on(10, customer_id=2, country="Spain"), on(11))
     assert df["revenue_gbp_7d_mean"].to_list() == pytest.approx([10 / 7, 10 / 7])
+
+
+@pytest.mark.parametrize(
+    ("number", "customer", "country"),
+    [
+        (11, 2, "Spain"),
+        (12, 2, "Italy"),
+        (30, 2, "Italy"),
+        (11, 3, "Malta"),
+        (12, 3, "as booked"),
+        (10, None, "as booked"),
+    ],
+)
+def test_a_sale_is_where_the_customer_was_on_that_day(number, customer, country):
+    assert daily(on(number, customer_id=customer, country="as booked"))["country"].to_list() == [country]
 
 
 @pytest.mark.parametrize(("number", "rate"), [(7, 0.5), (8, 0.5), (10, 0.5), (11, 0.8), (30, 0.8)])
@@ -224,12 +253,12 @@ def test_without_any_rate_there_are_no_euros(rates):
 
 
 def test_the_order_of_lines_and_rates_does_not_matter():
-    changes = [on(12), on(10), on(11, country="Spain"), on(10, quantity=1)]
+    changes = [on(12), on(10), on(11, customer_id=2, country="Spain"), on(10, quantity=1)]
     assert daily(*changes).equals(daily(*changes[::-1], rates=RATES.reverse()))
 
 
 def test_no_lines_make_no_days():
-    assert marts.daily_sales.transform(sales({}).head(0), RATES).collect().is_empty()
+    assert marts.daily_sales.transform(sales({}).head(0), RATES, PLACES).collect().is_empty()
 
 
 def customers(*changes: dict) -> pl.DataFrame:

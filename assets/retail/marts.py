@@ -13,15 +13,31 @@ REVENUE = (col("quantity") * col("unit_price")).sum()
 RETURNS = -col("quantity").filter(col("quantity") < 0).sum().cast(pl.Int64)
 
 
-@mart(DailySales, partitions=DAILY, lookback=6, as_of={"fx_rates": "rate_date"}, owner=OWNER)
-def daily_sales(invoice_lines: LazyFrame, fx_rates: LazyFrame) -> LazyFrame:
+def placed(lines: LazyFrame, customers: LazyFrame) -> LazyFrame:
+    """Invoice lines in the country where the customer was on the day of the sale; as booked where nobody is named."""
+    known = join_as_of(lines, customers, on="customer_id", at="invoice_date", take={"country": "known_country"})
+    return known.with_columns(country=pl.coalesce("known_country", "country")).drop("known_country")
+
+
+@mart(
+    DailySales,
+    partitions=DAILY,
+    lookback=6,
+    as_of={"fx_rates": "rate_date", "customers": "valid_from"},
+    owner=OWNER,
+)
+def daily_sales(invoice_lines: LazyFrame, fx_rates: LazyFrame, customers: LazyFrame) -> LazyFrame:
     """Revenue by day and country in GBP and EUR, with the mean of the 7 calendar days up to each."""
-    days = invoice_lines.group_by(sales_date="invoice_date", country="country").agg(
-        revenue_gbp=REVENUE,
-        invoices=col("invoice").filter(IS_SALE).n_unique().cast(pl.Int64),
-        units=col("quantity").filter(col("quantity") > 0).sum().cast(pl.Int64),
-        returns=RETURNS,
-        lines=pl.len().cast(pl.Int64),
+    days = (
+        placed(invoice_lines, customers)
+        .group_by(sales_date="invoice_date", country="country")
+        .agg(
+            revenue_gbp=REVENUE,
+            invoices=col("invoice").filter(IS_SALE).n_unique().cast(pl.Int64),
+            units=col("quantity").filter(col("quantity") > 0).sum().cast(pl.Int64),
+            returns=RETURNS,
+            lines=pl.len().cast(pl.Int64),
+        )
     )
     week = (
         days.sort("sales_date")
@@ -42,11 +58,8 @@ def daily_sales(invoice_lines: LazyFrame, fx_rates: LazyFrame) -> LazyFrame:
 def sales(invoice_lines: LazyFrame, products: LazyFrame, customers: LazyFrame) -> LazyFrame:
     """Invoice lines as facts, with the product's text and the customer's country as of the day of the sale."""
     named = join_as_of(invoice_lines, products, on="stock_code", at="invoice_date", take={"description": "product"})
-    placed = join_as_of(named, customers, on="customer_id", at="invoice_date", take={"country": "known_country"})
-    return placed.with_columns(
-        sales_date="invoice_date",
-        revenue_gbp=col("quantity") * col("unit_price"),
-        country=pl.coalesce("known_country", "country"),
+    return placed(named, customers).with_columns(
+        sales_date="invoice_date", revenue_gbp=col("quantity") * col("unit_price")
     )
 
 

@@ -167,8 +167,16 @@ def rate_on(rates: dict[date, Decimal], day: date) -> Decimal:
 
 
 def daily_sales(lines: Iterable[Line], rates: dict[date, Decimal]) -> dict[tuple[date, str], DailySales]:
-    """Sales by (invoice date, country), for each pair with at least one line."""
-    groups = _grouped(lines, lambda line: (line.invoice_date, line.country))
+    """Sales by (invoice date, country), for each pair with at least one line; of several countries the last of a day.
+
+    Give all kept lines: where a customer was, earlier lines tell.
+    """
+    lines = list(lines)
+    known = customer_countries(lines)
+    groups = _grouped(
+        lines,
+        lambda line: (line.invoice_date, value_on(known.get(line.customer_id, {}), line.invoice_date) or line.country),
+    )
     revenue = {key: _revenue(group) for key, group in groups.items()}
     rate = {day: rate_on(rates, day) for day in {day for day, _ in groups}}
     return {

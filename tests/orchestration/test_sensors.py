@@ -103,6 +103,7 @@ def test_a_staged_commit_asks_for_the_days_whose_mean_it_enters(here, instance):
     write(here, "invoice_lines", "late.csv", lines("2010-12-01", 6))
     land_all(here)
     make(here.lake, here.catalog, "staged/invoice_lines", FIRST, now=NOW)
+    make(here.lake, here.catalog, "staged/customers", now=NOW)
     runs = requests(tick(here, instance, "commit_sensor", cursor=done))
     found = {table: days for tables, days in runs for table in tables}
     assert found["marts/daily_sales"] == "2010-12-01...2010-12-03"
