@@ -56,8 +56,20 @@ def readings(raw_readings: pl.LazyFrame) -> pl.LazyFrame:
     return typed(raw_readings)
 
 
-def fill(lake: Lake, rows_a_day: int) -> None:
-    """Make the raw table: text, in files of a month, as a year of deliveries and a compaction would leave it."""
+@staged(Reading, partitions=Daily(FIRST), distinct=("meter", "power", "read_at"))
+def distinct_readings(raw_readings: pl.LazyFrame) -> pl.LazyFrame:
+    """Typed readings, each once."""
+    return typed(raw_readings)
+
+
+def fill(lake: Lake, rows_a_day: int, repeated: int = 0) -> None:
+    """Make the raw table: text, in files of a month, as a year of deliveries and a compaction would leave it.
+
+    Args:
+        lake: where it is made.
+        rows_a_day: rows of each day.
+        repeated: one in so many rows repeats the one before it; 0 for none.
+    """
     now = datetime(2025, 1, 1, tzinfo=UTC)
     for month in range(1, 13):
         days = pl.date_range(date(2024, month, 1), date(2024, month, 1), eager=True).dt.month_end()[0].day
@@ -65,15 +77,20 @@ def fill(lake: Lake, rows_a_day: int) -> None:
         moment = pl.datetime(2024, month, 1, time_unit="us") + pl.duration(
             days=pl.col("n") // rows_a_day, seconds=pl.col("n") * 86_399 // rows_a_day % 86_399
         )
-        rows = pl.LazyFrame({"n": index}).select(
-            (pl.col("n") % 997).cast(pl.String).alias("meter"),
-            (pl.col("n") * 7919 % 90_000 / 10).cast(pl.String).alias("power"),
-            moment.dt.to_string("%Y-%m-%d %H:%M:%S").alias("read_at"),
-            pl.lit(f"{month}.csv#0").alias("_source"),
-            (pl.col("n") + 1).alias("_offset"),
-            pl.lit(now, dtype=ORIGIN["_modified_at"]).alias("_modified_at"),
-            pl.lit("bench").alias("_batch_id"),
-            pl.lit(now, dtype=ORIGIN["_ingested_at"]).alias("_ingested_at"),
+        repeats = pl.col("n") % repeated == repeated - 1 if repeated else pl.lit(False)
+        rows = (
+            pl.LazyFrame({"n": index, "number": index})
+            .with_columns(n=pl.col("n") - repeats)
+            .select(
+                (pl.col("n") % 997).cast(pl.String).alias("meter"),
+                (pl.col("n") * 7919 % 90_000 / 10).cast(pl.String).alias("power"),
+                moment.dt.to_string("%Y-%m-%d %H:%M:%S").alias("read_at"),
+                pl.lit(f"{month}.csv#0").alias("_source"),
+                (pl.col("number") + 1).alias("_offset"),
+                pl.lit(now, dtype=ORIGIN["_modified_at"]).alias("_modified_at"),
+                pl.lit("bench").alias("_batch_id"),
+                pl.lit(now, dtype=ORIGIN["_ingested_at"]).alias("_ingested_at"),
+            )
         )
         rows = rows.with_columns(raw_readings.day.alias(EVENT_DATE)).filter(pl.col(EVENT_DATE) <= date(2024, 12, 30))
         name = raw_readings.name

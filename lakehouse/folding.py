@@ -29,6 +29,7 @@ from lakehouse.tables import LAST, LINEAGE, VALID, DerivedTable
 from lakehouse.tombstones import DELETED
 from lakehouse.transforming import Making, judge_rows
 
+_ROWS_AT_ONCE = 65_536
 _SPOOLED: Mapping[str, Any] = {"compression": "lz4", "row_group_size": 16_384}
 
 
@@ -110,7 +111,7 @@ class Folding:
         if dumps is not None and not dumps["is_next"].all():
             return None
         counts = _Counts()
-        for number, part in enumerate(parts(self.spool / "parts", self.shape.key, self._frames())):
+        for number, part in enumerate(parts(self.spool / "parts", self.shape.key, self._frames(), _ROWS_AT_ONCE)):
             self._fold_part(part, dumps, counts).write_parquet(
                 self.spool / f"stands-{number}.parquet", compression="lz4"
             )

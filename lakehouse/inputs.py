@@ -1,6 +1,6 @@
 """The inputs of a derived table: pinned to versions, cut to the days that are made, by name at the border."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 
@@ -37,7 +37,6 @@ class Inputs:
         cuts: how each input is cut to days, by parameter; those that are read whole are left out.
         whole: how many rows the first input has, where rows without a day are among those that are made.
         is_part: whether rows of the span's other periods are to be left aside.
-        heights: rows of the first input that are seen, by period.
     """
 
     table: DerivedTable
@@ -51,22 +50,6 @@ class Inputs:
     cuts: Mapping[str, "Cut"] = field(default_factory=dict)
     whole: int | None = None
     is_part: bool = False
-    heights: Mapping[date, int] = field(default_factory=dict)
-
-    def chunks(self, rows: pl.LazyFrame, most: int) -> Iterator[pl.LazyFrame]:
-        """Rows of the first input in parts of some periods each, with at most so many rows, or a single period."""
-        if not self.heights:
-            yield rows
-            return
-        chunks: list[list[date]] = [[]]
-        size = 0
-        for period, height in sorted(self.heights.items()):
-            if chunks[-1] and size + height > most:
-                chunks.append([])
-                size = 0
-            chunks[-1].append(period)
-            size += height
-        yield from (rows.filter(self._is_in(chunk, WINDOW)) if len(chunks) > 1 else rows for chunk in chunks)
 
     @property
     def stray(self) -> date | None:
@@ -168,14 +151,11 @@ def read_inputs(lake: Lake, catalog: Catalog, table: DerivedTable, days: Days | 
         has_say = has_rows or is_as_made(lake, first_table, until=until)
         return Inputs(table, names, versions, ids, frames) if has_say else None
     period = table.partitions.start_of(pl.col(WINDOW))
-    heights = dict(first_rows.group_by(period=period).len().collect(engine="streaming").iter_rows())
-    held = set(heights)
+    held = set(first_rows.select(period=period).unique().collect(engine="streaming").to_series())
     if not held.issuperset(table.partitions.keys(wanted)):
         held |= speaks_for(lake, table, first_table, wanted, held=held, until=until)
     keys = tuple(sorted(key for key in held if key in wanted))
-    return (
-        Inputs(table, names, versions, ids, frames, wanted, keys, known, cuts, whole, heights=heights) if keys else None
-    )
+    return Inputs(table, names, versions, ids, frames, wanted, keys, known, cuts, whole) if keys else None
 
 
 def _height(handle: DeltaTable) -> int:

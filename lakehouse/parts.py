@@ -1,34 +1,37 @@
-"""Rows of several files, divided by key, so that as many keys are in memory at once as fit.
+"""Rows divided by key, so that as many keys are in memory at once as fit.
 
-The same key falls into the same part in each of the files. Few rows are one part, and are not written again.
+The same key falls into the same part in each of several frames. Few rows are one part, and are not written again.
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import polars as pl
 
-_ROWS_AT_ONCE = 65_536
 _ROWS_BUFFERED = 262_144
 _ROWS_PER_GROUP = (1_024, 16_384)
 _PART = "_part"
 
 
 def parts(
-    spool: Path, key: tuple[str, ...], frames: Mapping[str, pl.LazyFrame]
+    spool: Path, key: Sequence[str | pl.Expr], frames: Mapping[str, pl.LazyFrame], at_once: int
 ) -> Iterator[Mapping[str, pl.DataFrame]]:
     """The rows of some frames, part by part.
 
     Args:
         spool: a folder that is not there yet, for their files.
-        key: columns that all frames have; rows with the same values in them are in the same part.
-        frames: rows in files, by name.
+        key: what all frames have; rows with the same values of it are in the same part.
+        frames: rows, by name; they are read twice.
+        at_once: how many rows a part holds, more or less.
     """
-    rows = sum(int(counted.item()) for counted in pl.collect_all([f.select(pl.len()) for f in frames.values()]))
-    count = math.ceil(rows / _ROWS_AT_ONCE)
+    rows = sum(
+        int(counted.item())
+        for counted in pl.collect_all([frame.select(pl.len()) for frame in frames.values()], engine="streaming")
+    )
+    count = math.ceil(rows / at_once)
     if count <= 1:
-        yield {name: frame.collect() for name, frame in frames.items()}
+        yield {name: frame.collect(engine="streaming") for name, frame in frames.items()}
         return
     least, most = _ROWS_PER_GROUP
     size = min(max(_ROWS_BUFFERED // count, least), most)

@@ -4,6 +4,7 @@ Belongs here: calling a transform, and the questions about the rows before and a
 Does not belong here: which inputs there are (`inputs.py`), what is done with the rows (`make.py`, `keyed.py`).
 """
 
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -21,6 +22,7 @@ from lakehouse.errors import DataError
 from lakehouse.inputs import Inputs
 from lakehouse.judging import Judged, arrived, by_period, judge, period
 from lakehouse.lake import Lake
+from lakehouse.parts import parts
 from lakehouse.redaction import redacted
 from lakehouse.rules import UNREAD, Rule, compile_rules, unread_rules
 from lakehouse.states import Attempt
@@ -28,7 +30,7 @@ from lakehouse.tables import LINEAGE, DerivedTable
 from lakehouse.tombstones import DELETED
 from lakehouse.windows import Days
 
-_ROWS_AT_ONCE = 2_000_000
+_ROWS_AT_ONCE = 262_144
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ def judge_rows(making: Making, inputs: Inputs, provenance: Provenance, spool: Pa
     table = making.table
     first, *others = inputs.frames.values()
     read = unpacked(table, first)
-    distinct = _distinct(table, inputs, read, spool) if table.distinct else read
+    distinct = _distinct(table, read, spool) if table.distinct else read
     left_out = _first_matches(table)
     stays = ~pl.any_horizontal(left_out.values()) if left_out else None
     kept = distinct if stays is None else distinct.filter(stays)
@@ -114,16 +116,14 @@ def _columns_of(rule: Rule) -> set[str]:
     return {name.removeprefix(UNREAD) for name in rule.holds.meta.root_names()}
 
 
-def _distinct(table: DerivedTable, inputs: Inputs, rows: pl.LazyFrame, spool: Path) -> pl.LazyFrame:
-    """The first of the rows that repeat each other, by origin; spooled, because the pass looks at it several times.
-
-    Rows of two periods never repeat each other, so a few periods at a time are enough, and all that is in memory.
-    """
-    columns = [*table.distinct, *period(table)]
-    for number, part in enumerate(inputs.chunks(rows, _ROWS_AT_ONCE)):
-        first = part.sort(LINEAGE).unique(columns, keep="first")
-        first.sink_parquet(spool / f"distinct-{number}.parquet", compression="lz4")
-    return pl.scan_parquet(spool / "distinct-*.parquet", hive_partitioning=False)
+def _distinct(table: DerivedTable, rows: pl.LazyFrame, spool: Path) -> pl.LazyFrame:
+    """The first of the rows that repeat each other, by origin; spooled, because the pass looks at it several times."""
+    columns: list[str | pl.Expr] = [*table.distinct, *period(table)]
+    folder = Path(tempfile.mkdtemp(dir=spool))
+    for number, part in enumerate(parts(folder / "parts", columns, {"rows": rows}, _ROWS_AT_ONCE)):
+        first = part["rows"].sort(LINEAGE).unique(columns, keep="first")
+        first.write_parquet(folder / f"distinct-{number}.parquet", compression="lz4")
+    return pl.scan_parquet(folder / "distinct-*.parquet", hive_partitioning=False)
 
 
 def _first_matches(table: DerivedTable) -> dict[str, pl.Expr]:

@@ -105,7 +105,7 @@ def found(here: Environment) -> dict[str, list[tuple[object, ...]]]:
 def sizes(data: st.DataObject) -> Iterator[None]:
     """With so few keys folded at once, and so small files left in place, as only large tables have."""
     at_once, small = data.draw(st.sampled_from([2, 65_536])), data.draw(st.sampled_from([1, 4, 1_000_000]))
-    with patch("lakehouse.parts._ROWS_AT_ONCE", at_once), patch("lakehouse.slices._SMALL", small):
+    with patch("lakehouse.folding._ROWS_AT_ONCE", at_once), patch("lakehouse.slices._SMALL", small):
         yield
 
 
