@@ -163,8 +163,10 @@ class Folding:
             stood = pl.col(LAST).struct.field(self._moment).max()
             shown = {"rows": self._is_shown.sum(), "is_whole": pl.lit(True)}
             last = self.standing.select(stood.alias(self._moment), **shown).collect()
-            dumps = dumps.with_columns(is_next=pl.col(self._moment) > last[self._moment][0])
-            dumps = pl.concat([last.cast({"rows": dumps.schema["rows"]}), dumps], how="diagonal")
+            before = last[self._moment][0]
+            if before is not None:  # a table that stands without a row has seen no dump
+                dumps = dumps.with_columns(is_next=pl.col(self._moment) > before)
+                dumps = pl.concat([last.cast({"rows": dumps.schema["rows"]}), dumps], how="diagonal")
         prove_size(self.table.name, dumps, self._moment, self.table.snapshot)
         return dumps
 

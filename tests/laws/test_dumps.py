@@ -117,7 +117,7 @@ def test_dumps_in_any_order_end_in_the_same(tmp_path: Path, mode: str):
 SMALL = "id,name\n"
 
 
-def small(max_quarantined: float = 0.5) -> Catalog:
+def small(max_quarantined: float = 0.5, **declared: object) -> Catalog:
     """Places of a few dumps."""
 
     class Place(Contract):
@@ -138,8 +138,8 @@ def small(max_quarantined: float = 0.5) -> Catalog:
         """Places."""
         return typed(raw_places)
 
-    declared = staged(Place, mode="upsert", snapshot=Snapshot(may_shrink=0.25))(places)
-    return catalog_of(raw_places=raw_places, places=declared)
+    table = staged(Place, mode="upsert", snapshot=Snapshot(may_shrink=0.25), **declared)(places)
+    return catalog_of(raw_places=raw_places, places=table)
 
 
 @pytest.fixture
@@ -207,6 +207,13 @@ def test_a_dump_of_which_every_row_is_rejected_changes_nothing(tmp_path):
     dump(here, 1, "x,a", "y,b")
     dump(here, 2, "1,a", "2,b")
     dump(here, 3, "x,a", "y,b")
+    assert names(here) == [(1, "a"), (2, "b")]
+
+
+def test_a_dump_after_one_of_which_no_row_was_kept_is_taken(tmp_path):
+    here = world(tmp_path, small(leave_out={"no place": col("name") == "none"}))
+    dump(here, 1, "1,none")
+    dump(here, 2, "1,a", "2,b")
     assert names(here) == [(1, "a"), (2, "b")]
 
 
