@@ -57,6 +57,8 @@ bench: $(DONE)
 	@$(BIN)/python -m bench.publish
 	@$(BIN)/python -m bench.backfill
 	@$(BIN)/python -m bench.keyed
+	@$(BIN)/python -m bench.dedup
+	@$(BIN)/python -m bench.increment
 
 # Each of SEED, MINUTES, ONLY, SEEDS, WAY, FIRST, FILES and OUT becomes an option; `python -m campaign --help` tells of them.
 CAMPAIGN := SEED MINUTES ONLY SEEDS WAY FIRST FILES OUT
