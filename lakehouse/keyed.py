@@ -8,7 +8,6 @@ fall between events that left no trace; the rows of its key are then folded from
 contract or raw rows are not those that it was made from is folded anew, and so is one that is made without news.
 """
 
-import tempfile
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -25,6 +24,7 @@ from lakehouse.lake import all_rows
 from lakehouse.publish import Findings, publish
 from lakehouse.quarantine import rejects as rejects_of
 from lakehouse.room import room
+from lakehouse.scratch import scratch
 from lakehouse.sheet import Sheet
 from lakehouse.slices import is_of
 from lakehouse.tables import RawTable
@@ -53,8 +53,8 @@ def take(making: Making, standing: int, rejects: int) -> Audit | None:
     if everything is None:
         return None
     named, root = told_clearly(making.table, everything), making.lake.root
-    with tempfile.TemporaryDirectory(prefix="lakehouse-") as spool, named, room(root):
-        folded = _folded(making, everything, standing, Path(spool))
+    with scratch() as spool, named, room(root):
+        folded = _folded(making, everything, standing, spool)
         rejected = _rejects(making, folded, rejects)
         return publish(
             making.lake,

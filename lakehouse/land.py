@@ -5,11 +5,9 @@ batch of files is one commit; what could not be parsed goes to `quarantine/dead_
 of each file to `quarantine/deliveries` just after.
 """
 
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 
 import polars as pl
 
@@ -26,6 +24,7 @@ from lakehouse.reading import collect
 from lakehouse.redaction import redacted
 from lakehouse.retry import retrying
 from lakehouse.room import room
+from lakehouse.scratch import scratch
 from lakehouse.sources.landing import Entry, Landing
 from lakehouse.tables import RawTable
 
@@ -171,11 +170,11 @@ def _attempt(  # noqa: PLR0913
     advance: Callable[[Entry], None],
 ) -> tuple[Batch, Audit | None]:
     """Read the position, read the files, publish on that position."""
-    with tempfile.TemporaryDirectory(prefix="lakehouse-") as spool, lake.answering():
+    with scratch() as spool, lake.answering():
         known = landed(lake, raw.name)
         fresh = [entry for entry in entries if not known.holds(entry)]
         with room(lake.root):
-            batch = collect(lake, landing, raw, fresh, known, Path(spool), advance)
+            batch = collect(lake, landing, raw, fresh, known, spool, advance)
         reached("land: files read")
         _put_back(lake, batch, Provenance(run_id=run_id, batch_id=batch.id))
         return batch, publish_batch(lake, batch, known.version, run_id)

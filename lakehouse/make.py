@@ -4,10 +4,8 @@ Every row of the first input that falls into the periods is accounted for: super
 quarantined with the rules that it broke, or written. Inputs are pinned to the version that the audit names.
 """
 
-import tempfile
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
-from pathlib import Path
 
 import polars as pl
 
@@ -25,6 +23,7 @@ from lakehouse.lake import Lake
 from lakehouse.publish import publish
 from lakehouse.retry import retrying
 from lakehouse.room import room
+from lakehouse.scratch import scratch
 from lakehouse.sheet import Sheet
 from lakehouse.tables import DerivedTable
 from lakehouse.transforming import Making, judge_rows, told_clearly
@@ -98,8 +97,8 @@ def _publish(
     """Judge and publish the periods of some inputs; `held` are those that an earlier verdict held back."""
     table = making.table
     provenance = Provenance(making.run_id, table.code_version, version(table.contract), inputs.versions, ids=inputs.ids)
-    with tempfile.TemporaryDirectory(prefix="lakehouse-") as spool, told_clearly(table, inputs), room(making.lake.root):
-        judged = judge_rows(making, inputs, provenance, Path(spool))
+    with scratch() as spool, told_clearly(table, inputs), room(making.lake.root):
+        judged = judge_rows(making, inputs, provenance, spool)
         untouched = tuple(day for day in _untouched(making.lake, table, inputs) if day not in (held or {}))
         account = Account(
             judged, inputs.days, inputs.keys, untouched, provenance, inputs.stray, inputs.whole or 0, held

@@ -24,6 +24,7 @@ from lakehouse.landed import Landed, landed, source_of
 from lakehouse.reading import begun, count_letters
 from lakehouse.restating import restate
 from lakehouse.retry import retrying
+from lakehouse.scratch import scratch
 from lakehouse.sources.delivery import Delivery, read_delivery
 from lakehouse.sources.landing import Entry, Landing, UnreadableError
 from lakehouse.states import OPEN, RELEASED, STATES, is_in, told
@@ -92,9 +93,9 @@ def _attempt(lake: Lake, landing: Landing, raw: RawTable, run_id: str) -> tuple[
     letters = _wanted(lake, raw, known)
     batch = begun(lake, raw, known)
     count_letters(batch, lake, known)
-    with tempfile.TemporaryDirectory(prefix="lakehouse-") as spool:
+    with scratch() as spool:
         for (source,), of_file in letters.group_by("_source", maintain_order=True):
-            _read_again(batch, lake, landing, str(source), of_file, known, Path(spool), found)
+            _read_again(batch, lake, landing, str(source), of_file, known, spool, found)
         audit = publish_batch(lake, batch, known.version, run_id)
     settled = overtaken(lake, DeadLetters(lake, raw.name).rows().filter(is_in(OPEN)))
     found.outcomes += [(source, offset, OPEN, RELEASED, None) for _, source, _, offset in settled.collect().iter_rows()]

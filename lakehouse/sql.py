@@ -1,7 +1,6 @@
 """SQL over the lake: DuckDB in memory, a schema for each layer, a view for each table, nothing to write to."""
 
 import re
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -11,6 +10,7 @@ import duckdb
 from lakehouse.duck import connect, named, quoted, shut_in
 from lakehouse.errors import DataError, SetupError
 from lakehouse.lake import LAYERS, Lake
+from lakehouse.scratch import scratch
 from lakehouse.states import OPEN
 from lakehouse.tombstones import DELETED
 
@@ -41,7 +41,7 @@ def opened(lake: Lake, tables: Sequence[str] | None = None) -> Iterator[duckdb.D
         tables: which tables; all that exist by default.
     """
     with (
-        tempfile.TemporaryDirectory(prefix="lakehouse-") as spool,
+        scratch() as spool,
         connect(lake.options, remote=not lake.is_local) as connection,
     ):
         for layer in LAYERS:
@@ -49,7 +49,7 @@ def opened(lake: Lake, tables: Sequence[str] | None = None) -> Iterator[duckdb.D
         with lake.answering():
             for table in lake.tables() if tables is None else tables:
                 _view(connection, lake, table)
-        shut_in(connection, lake.root, spool)
+        shut_in(connection, lake.root, str(spool))
         yield connection
 
 
