@@ -27,7 +27,7 @@ from lakehouse.room import room
 from lakehouse.scratch import scratch
 from lakehouse.sheet import Sheet
 from lakehouse.slices import is_of
-from lakehouse.tables import RawTable
+from lakehouse.tables import VALID, RawTable
 from lakehouse.tombstones import DELETED, shown
 from lakehouse.transforming import Making, told_clearly
 
@@ -97,6 +97,7 @@ def _sheet(making: Making, folded: Folded, standing: int) -> Sheet:
     table, described = making.table, columns(making.table.contract)
     known = facts(table.contract)
     has_tombstones = DELETED in table.stored_schema
+    hidden = {c.name for c in described if c.pii}
     always = {*known.key, *known.sequence}
     return Sheet(
         table.name,
@@ -106,7 +107,7 @@ def _sheet(making: Making, folded: Folded, standing: int) -> Sheet:
         based_on=standing,
         description=table.description,
         comments={c.name: c.meaning for c in described},
-        hidden=frozenset(c.name for c in described if c.pii),
+        hidden=frozenset((*hidden, *(VALID[:2] if known.sequence[0] in hidden else ()))),
         required=frozenset(c.name for c in described if not c.nullable and (not has_tombstones or c.name in always)),
     )
 
