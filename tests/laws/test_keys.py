@@ -8,9 +8,11 @@ from contextlib import contextmanager
 from datetime import date, timedelta
 from itertools import groupby
 from pathlib import Path
+from random import Random
 from tempfile import TemporaryDirectory
 from unittest.mock import patch
 
+from disturbing import disturb
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from stock import FOLDED, Event, bring, empty, stands, tell
@@ -152,3 +154,27 @@ def test_a_restored_table_catches_up(delivered: Delivered, data: st.DataObject):
         land(here.lake, here.landing, here.catalog["raw/items"], now=NOW)
         bring(here, *(part.table for part in here.planner().stale()))
         assert found(here) == expected(delivered)
+
+
+@settings(max_examples=8, deadline=None)
+@given(delivered=deliveries, random=st.randoms(use_true_random=False))
+def test_restores_and_compactions_between_deliveries_change_nothing(delivered: Delivered, random: Random):
+    order = [*range(len(delivered))]
+    random.shuffle(order)
+    with TemporaryDirectory() as folder:
+        here = empty(Path(folder))
+        for number in order:
+            deliver(here, delivered, number)
+            if random.random() < 0.7:
+                catch_up(here)
+                disturb(here, random)
+        catch_up(here)
+        assert found(here) == expected(delivered)
+        assert here.planner().stale() == []
+
+
+def catch_up(here: Environment) -> None:
+    """Land what lies there and is not in raw, and make what is stale."""
+    land(here.lake, here.landing, here.catalog["raw/items"], now=NOW)
+    while names := [part.table for part in here.planner().stale()]:
+        bring(here, *names)
