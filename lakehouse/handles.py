@@ -7,10 +7,42 @@ that may be cleaned up. To commit files through a handle leaves it at its versio
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import unquote
 
 from deltalake import DeltaTable
 
+from lakehouse.errors import SetupError
+
+_AMBIGUOUS = frozenset("%*=[]{}")
 State = tuple[object, ...] | None
+
+
+class FolderTable(DeltaTable):
+    """A table in a folder, whose files are named as the file system names them.
+
+    deltalake names them by URI, in which a blank is `%20` and a letter beyond ASCII more of this; Polars takes that for
+    the name of a file, and does not find it.
+    """
+
+    def file_uris(self, *args: Any, **kwargs: Any) -> list[str]:  # noqa: ANN401
+        """The paths of the data files."""
+        written = self.table_uri.removeprefix("file://").rstrip("/")
+        folder = unquote(written)
+        return [folder + path[len(written) :] for path in super().file_uris(*args, **kwargs)]
+
+
+def check_folder(root: str) -> None:
+    """Refuse a folder that one of the libraries would take for another.
+
+    Raises:
+        SetupError: its path has a sign that stands for something else in a URI, a pattern or a partition.
+    """
+    if signs := sorted(set(root) & _AMBIGUOUS):
+        raise SetupError(
+            f"The lake cannot lie in {root}: {' '.join(signs)} in the path of a folder is misread by Delta's and "
+            "Parquet's readers.\nNext: choose a folder without (LAKEHOUSE_LAKE or LAKEHOUSE_DATA)."
+        )
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from obstore.store import ObjectStore
 
 from lakehouse import exclusive
 from lakehouse.errors import BusyError, SetupError
-from lakehouse.handles import Handles
+from lakehouse.handles import FolderTable, Handles, check_folder
 from lakehouse.lock import turn
 from lakehouse.stores import answering, open_store
 from lakehouse.tombstones import shown
@@ -78,6 +78,11 @@ class Lake:
     options: Mapping[str, str] = field(default_factory=dict, repr=False)
     single_writer: bool = False
     handles: Handles = field(default_factory=Handles, repr=False, compare=False, kw_only=True)
+
+    def __post_init__(self) -> None:
+        """Refuse a folder that would be misread, see `handles.check_folder`."""
+        if self.is_local:
+            check_folder(self.root)
 
     @property
     def is_local(self) -> bool:
@@ -156,7 +161,8 @@ class Lake:
             return None
 
     def _opened(self, table: str, version: int | None) -> DeltaTable:
-        return DeltaTable(self.uri(table), version=version, storage_options=dict(self.options) or None)
+        kind = FolderTable if self.is_local else DeltaTable
+        return kind(self.uri(table), version=version, storage_options=dict(self.options) or None)
 
     def _state(self, path: str) -> tuple[object, ...] | None:
         """What tells one state of a file below the root from another; None if it is not there."""
