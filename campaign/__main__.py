@@ -8,13 +8,16 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from tempfile import mkdtemp
 
+from campaign import s3
 from campaign.fuzz import Fuzz
 from campaign.kill import Kills
+from campaign.server import serving
 from campaign.steps import WAYS
 from campaign.tally import Tally
 from campaign.writers import Writers
 
-PARTS = ("kill", "writers", "fuzz")
+PARTS = ("kill", "writers", "fuzz", "s3")
+Progress = Callable[[range, int], Iterable[range]]
 _REAL = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
@@ -49,6 +52,8 @@ def _run(part: str, asked: argparse.Namespace, folder: Path) -> Tally:
             kills.run([(seed, way) for seed in seeds for way in asked.way or WAYS])
     elif part == "writers":
         Writers(folder / part, tally, asked.seed, (asked.minutes or 10) * 60).run()
+    elif part == "s3":
+        _s3(asked, folder / part, tally, progress)
     else:
         fuzz = Fuzz(folder / part, tally, asked.seed, _REAL if _REAL.is_dir() else None)
         for numbers in progress(range(asked.first, asked.first + asked.files), 1000):
@@ -56,7 +61,15 @@ def _run(part: str, asked: argparse.Namespace, folder: Path) -> Tally:
     return tally
 
 
-def _progress(part: str, until: float | None) -> Callable[[range, int], Iterable[range]]:
+def _s3(asked: argparse.Namespace, folder: Path, tally: Tally, progress: Progress) -> None:
+    ways = tuple(way for way in asked.way or s3.WAYS if way in s3.WAYS)
+    with serving() as server:
+        trials = s3.Trials(folder, tally, server)
+        for seeds in progress(range(asked.seed, asked.seed + asked.seeds) if ways else range(0), 10):
+            trials.run(seeds, ways)
+
+
+def _progress(part: str, until: float | None) -> Progress:
     """Cuts a range into parts, says which is next, and stops when the time is over."""
 
     def cut(whole: range, size: int) -> Iterator[range]:
@@ -76,8 +89,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, default=1, help="decides everything but the moments (%(default)s)")
     parser.add_argument("--minutes", type=float, help="how long each part may take; the writers take 10 by default")
     parser.add_argument("--only", choices=PARTS, action="append", help="these parts alone; all by default")
-    parser.add_argument("--seeds", type=int, default=200, help="kill: how many seeds (%(default)s)")
-    parser.add_argument("--way", choices=list(WAYS), action="append", help="kill: these ways alone; all by default")
+    parser.add_argument("--seeds", type=int, default=200, help="kill and s3: how many seeds (%(default)s)")
+    parser.add_argument(
+        "--way", choices=list(WAYS), action="append", help="kill and s3: these ways alone; all by default"
+    )
     parser.add_argument("--first", type=int, default=0, help="fuzz: the number of the first file (%(default)s)")
     parser.add_argument("--files", type=int, default=10_000, help="fuzz: how many files (%(default)s)")
     parser.add_argument(

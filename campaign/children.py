@@ -39,7 +39,7 @@ class Ended:
 
 def _context() -> ForkServerContext:
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["campaign.steps", "campaign.state", "campaign.landings"])
+    context.set_forkserver_preload(["campaign.kill", "campaign.landings", "campaign.s3", "campaign.writers"])
     return context
 
 

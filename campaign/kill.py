@@ -6,37 +6,18 @@ while it heals.
 
 import json
 import shutil
-import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
-from campaign import children, shop, state, steps
+from campaign import children, state, steps
+from campaign.stories import Stories, Story
 from campaign.tally import Tally
 
 _STORIES = 10
 _AT_ONCE = 2
-
-
-@dataclass(frozen=True)
-class Story:
-    """A world before an attack, and what it ends in when nobody kills anything.
-
-    Attributes:
-        folder: the world, just before the step that is attacked.
-        records: the records of its deliveries.
-        content: what its tables hold in the end.
-        trail: the fault points that the step reaches.
-        seconds: how long the step takes.
-    """
-
-    folder: Path
-    records: dict[str, int | None]
-    content: dict[str, str]
-    trail: tuple[str, ...] = ()
-    seconds: float = 0.0
 
 
 @dataclass
@@ -54,9 +35,9 @@ class Kills:
     tally: Tally
     stories: int = _STORIES
     files: int = 7
-    _known: dict[tuple[int, str], Story] = field(default_factory=dict)
-    _locks: dict[tuple[int, str], threading.Lock] = field(default_factory=dict)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def __post_init__(self) -> None:
+        self._stories = Stories(self.folder, self.tally, self.stories, self.files)
 
     def run(self, cases: Iterable[tuple[int, str]]) -> None:
         """Attack ways, each with a seed."""
@@ -64,14 +45,12 @@ class Kills:
             list(pool.map(lambda case: self._attack(*case), cases))
 
     def _attack(self, seed: int, way: str) -> None:
-        story, random = self._story(seed % self.stories, way), Random(f"kill {seed} {way}")
+        story, random = self._stories.of(seed, way), Random(f"kill {seed} {way}")
         world = Path(shutil.copytree(story.folder, self.folder / f"{way}-{seed}"))
         killed = [self._kill(world, story, way, random)]
         if random.random() < 0.3:
-            killed.append(self._kill(world, story, "healing", random))
-        healed = children.run(world, steps.heal)
-        wrong = [f"healing ended with {healed.code}: {healed.said[-1500:]}"] if healed.code else _wrong(world, story)
-        if wrong:
+            killed.append(self._kill_again(world, story, random))
+        if wrong := _wrong(world, story):
             again = f"make campaign ONLY=kill SEED={seed} SEEDS=1 WAY={way}"
             self.tally.finding(f"{way}, seed {seed}, killed {', then '.join(killed)}: {'; '.join(wrong)}", again)
         else:
@@ -82,71 +61,35 @@ class Kills:
         if story.trail and random.random() < 0.7:
             number = random.randint(1, len(story.trail))
             ended = children.run(world, steps.attack, way, kill_at=f"#{number}")
-            where = f"at {story.trail[number - 1]} ({way}, point {number})"
-            what = f"{way} killed at {story.trail[number - 1].split(' of ')[0]}"
-        else:
-            moment = random.random() * story.seconds
-            ended = children.run(world, steps.attack, way, kill_after=moment)
-            where, what = f"after {moment:.3f} s of {way}", f"{way} killed at some moment"
-        self.tally.tried[what if ended.code == children.KILLED else f"{way} came to its end before it was killed"] += 1
+            self._count(ended, world, way, f"at {story.trail[number - 1].split(' of ')[0]}")
+            return f"at {story.trail[number - 1]} ({way}, point {number})"
+        moment = random.random() * story.seconds
+        self._count(children.run(world, steps.attack, way, kill_after=moment), world, way, "at some moment")
+        return f"after {moment:.3f} s of {way}"
+
+    def _kill_again(self, world: Path, story: Story, random: Random) -> str:
+        """Kill the run that heals, too; which points it comes by depends on where the first one was killed."""
+        number = random.randint(1, max(8, len(story.trail)))
+        self._count(children.run(world, steps.heal, kill_at=f"#{number}"), world, "healing", "again, at some point")
+        return f"at point {number} of healing"
+
+    def _count(self, ended: children.Ended, world: Path, way: str, where: str) -> None:
+        is_killed = ended.code == children.KILLED
+        self.tally.tried[f"{way} killed {where}" if is_killed else f"{way} came to its end before it was killed"] += 1
         if ended.is_hung or ended.code not in (0, children.KILLED):
             self.tally.finding(f"{way} {where}: ended with {ended.code}, {ended.said[-1500:]}", f"see {world}")
-        return where
-
-    def _story(self, number: int, way: str) -> Story:
-        """A world before a way is attacked; made once."""
-        end = self._once((number, ""), lambda: self._told(number))
-        return self._once((number, way), lambda: self._led_to(way, number, end))
-
-    def _once(self, name: tuple[int, str], make: Callable[[], Story]) -> Story:
-        with self._lock:
-            lock = self._locks.setdefault(name, threading.Lock())
-        with lock:
-            if name not in self._known:
-                self._known[name] = make()
-            return self._known[name]
-
-    def _told(self, number: int) -> Story:
-        """A world with all its deliveries, the first of them in its tables; and what one healing run makes of it."""
-        folder = self.folder / f"story-{number}"
-        delivered = shop.deliveries(str(number), self.files)
-        first = delivered[: number % (self.files - 2)]
-        for one in first:
-            one.put(folder)
-        _must(children.run(folder, steps.heal))
-        for one in delivered[len(first) :]:
-            one.put(folder)
-        other = Path(shutil.copytree(folder, self.folder / f"undisturbed-{number}"))
-        _must(children.run(other, steps.heal))
-        contents = {one.name: one.content for one in delivered}
-        records = state.by_digest((contents[name], count) for name, count in shop.records(delivered))
-        _must(children.run(other, state.describe, records))
-        found = json.loads((other / "state.json").read_text())
-        if found["problems"]:
-            self.tally.finding(f"story {number}, undisturbed: {'; '.join(found['problems'])}", f"see {other}")
-        return Story(folder, records, found["content"])
-
-    def _led_to(self, way: str, number: int, end: Story) -> Story:
-        """The same world, just before a way; and what the way comes by when nobody kills it."""
-        folder = Path(shutil.copytree(end.folder, self.folder / f"story-{number}-{way}"))
-        _must(children.run(folder, steps.prepare, way))
-        other = Path(shutil.copytree(folder, self.folder / f"tried-{number}-{way}"))
-        attacked = _must(children.run(other, steps.attack, way, kill_at="#0"))
-        trail = tuple(json.loads((other / "trail.json").read_text()))
-        shutil.rmtree(other)
-        return Story(folder, end.records, end.content, trail, attacked.seconds)
 
 
-def _must(ended: children.Ended) -> children.Ended:
-    if ended.code:
-        raise RuntimeError(f"an undisturbed step ended with {ended.code}: {ended.said}")
-    return ended
+def settle(folder: Path, records: Mapping[str, int | None]) -> None:
+    """In a child: one healing run, and what stands after it."""
+    steps.heal(folder)
+    state.describe(folder, records)
 
 
 def _wrong(world: Path, story: Story) -> list[str]:
-    """What is not as if nothing had happened."""
-    ended = children.run(world, state.describe, story.records)
+    """What is not as if nothing had happened, after a healing run."""
+    ended = children.run(world, settle, story.records)
     if ended.code:
-        return [f"looking at the lake ended with {ended.code}: {ended.said[-1500:]}"]
+        return [f"healing, or looking at the lake, ended with {ended.code}: {ended.said[-1500:]}"]
     found = json.loads((world / "state.json").read_text())
     return [*found["problems"], *state.differences(story.content, found["content"])]

@@ -5,7 +5,7 @@ records are counted while they are made. Does not belong here: what is done to t
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from random import Random
@@ -178,7 +178,7 @@ def opened(folder: Path) -> Environment:
 
 def planner(here: Environment) -> Planner:
     """What is stale, by the campaign's clock."""
-    return Planner(here.lake, here.catalog, NOW)
+    return replace(here.planner(), now=NOW)
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,12 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+import obstore
 import polars as pl
 
 from campaign.shop import opened, planner
 from lakehouse.environment import Environment
-from lakehouse.lake import files
+from lakehouse.lake import Lake, files
 from lakehouse.overview import audits
 
 _MOVING = (
@@ -31,7 +32,11 @@ def describe(folder: Path, records: Mapping[str, int | None]) -> None:
         folder: of the world.
         records: how many records each delivery has, by the start of the hash of its bytes; None if it is no table.
     """
-    here = opened(folder)
+    leave(folder, opened(folder), records)
+
+
+def leave(folder: Path, here: Environment, records: Mapping[str, int | None]) -> None:
+    """Write the same of any lake into a folder."""
     found = {"content": content(here), "problems": list(problems(here, records))}
     (folder / "state.json").write_text(json.dumps(found))
 
@@ -104,8 +109,7 @@ def orphans(here: Environment, table: str) -> Iterator[str]:
     """Files in a table's folder that are neither live nor listed by a full vacuum; and live ones that it lists."""
     handle = here.lake.open(table)
     assert handle is not None
-    folder = Path(here.lake.uri(table))
-    on_disk = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file() and not _is_log(path)}
+    on_disk = {path for path in _paths(here.lake, table) if not path.startswith("_delta_log/")}
     live = set(files(handle)["path"]) if handle.file_uris() else set()
     listed = set(handle.vacuum(0, dry_run=True, enforce_retention_duration=False, full=True))
     yield from sorted(on_disk - live - listed)
@@ -113,8 +117,14 @@ def orphans(here: Environment, table: str) -> Iterator[str]:
     yield from (f"{path}, which is live and not there" for path in sorted(live - on_disk))
 
 
-def _is_log(path: Path) -> bool:
-    return "_delta_log" in path.parts
+def _paths(lake: Lake, table: str) -> Iterator[str]:
+    """Every file below a table's place."""
+    if lake.is_local:
+        folder = Path(lake.uri(table))
+        yield from (str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+    else:
+        for page in obstore.list(lake.store, prefix=f"{table}/"):
+            yield from (str(found["path"]).removeprefix(f"{table}/") for found in page)
 
 
 def differences(wanted: Mapping[str, str], found: Mapping[str, str]) -> list[str]:

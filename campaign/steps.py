@@ -25,6 +25,7 @@ from lakehouse.lock import held
 from lakehouse.make import make
 from lakehouse.orchestration import sensors
 from lakehouse.restore import Wish, restore
+from lakehouse.staleness import Stale
 from lakehouse.undo import undoing
 from lakehouse.windows import Days
 
@@ -139,11 +140,18 @@ def bring_up_to_date(here: Environment) -> None:
     """The healing run: land what lies in landing, and make again what is stale, until nothing is."""
     append(here)
     tried: set[tuple[object, ...]] = set()
-    while fresh := [part for part in planner(here).stale() if (part.table, part.keys, _versions(here)) not in tried]:
+    while fresh := _untried(here, tried):
         part = fresh[0]
-        tried.add((part.table, part.keys, _versions(here)))
         for days in part.spans or (None,):
             make(here.lake, here.catalog, part.table, days, now=NOW)
+
+
+def _untried(here: Environment, tried: set[tuple[object, ...]]) -> list[Stale]:
+    """What is stale and was not tried at these versions of the tables; the first of it counts as tried from now on."""
+    versions = _versions(here)
+    fresh = [part for part in planner(here).stale() if (part.table, part.keys, versions) not in tried]
+    tried.update((part.table, part.keys, versions) for part in fresh[:1])
+    return fresh
 
 
 def _versions(here: Environment) -> tuple[int | None, ...]:

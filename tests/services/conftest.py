@@ -7,10 +7,10 @@ from itertools import count
 from pathlib import Path
 
 import pytest
-from support.buckets import make_bucket
-from support.s3_proxy import Proxy, proxied
-from support.s3_server import serving
 
+from campaign.buckets import make_bucket
+from campaign.proxy import Proxy, proxied
+from campaign.server import serving
 from samples import generate
 
 _numbers = count()

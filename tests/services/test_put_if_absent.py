@@ -4,9 +4,10 @@ from dataclasses import replace
 
 import polars as pl
 import pytest
-from support.buckets import bucket_world, keys
-from support.s3_proxy import Proxy
+from support.buckets import bucket_world
 
+from campaign.buckets import keys
+from campaign.proxy import Proxy
 from lakehouse.audit import Audit
 from lakehouse.errors import BusyError, SetupError
 from lakehouse.lake import Lake

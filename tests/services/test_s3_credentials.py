@@ -13,8 +13,9 @@ from threading import Thread
 import boto3
 import obstore
 import pytest
-from support.buckets import KEY, REGION, SECRET, bucket_world, client, options
+from support.buckets import bucket_world
 
+from campaign.buckets import KEY, REGION, SECRET, client, options
 from lakehouse import duck
 from lakehouse.errors import SetupError
 from lakehouse.stores import open_store

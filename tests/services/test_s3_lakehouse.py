@@ -6,9 +6,10 @@ import re
 import dagster as dg
 import pytest
 from click.testing import CliRunner
-from support.buckets import KEY, REGION, SECRET, keys, make_bucket, put, put_all
+from support.buckets import put, put_all
 from support.worlds import bring_up_to_date, contents, deliver, world
 
+from campaign.buckets import KEY, REGION, SECRET, keys, make_bucket
 from lakehouse import cli
 from lakehouse.definitions import definitions, environment
 from lakehouse.environment import Environment

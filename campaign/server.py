@@ -3,7 +3,7 @@
 import logging
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from threading import Lock, Thread
@@ -24,16 +24,18 @@ def serving() -> Iterator[str]:
 
 def main() -> None:
     """Serve S3 and Secrets Manager until standard input ends."""
-    from moto.server import DomainDispatcherApplication, create_backend_app  # noqa: PLC0415, only this process needs it
+    # Only this process needs them.
+    from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app  # noqa: PLC0415
     from werkzeug.serving import make_server  # noqa: PLC0415
 
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     moto, one_at_a_time = DomainDispatcherApplication(create_backend_app), Lock()
 
-    def app(asked: dict[str, Any], answer: Any) -> Any:
+    def app(asked: dict[str, Any], answer: Callable[..., object]) -> Iterable[bytes]:
         # moto looks whether an object is there and puts it in two steps, between which another writer gets in.
         with one_at_a_time if "HTTP_IF_NONE_MATCH" in asked else nullcontext():
-            return moto(asked, answer)
+            content: Iterable[bytes] = moto(asked, answer)
+            return content
 
     server = make_server("127.0.0.1", 0, app, threaded=True)
     Thread(target=server.serve_forever, daemon=True).start()

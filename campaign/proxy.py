@@ -80,6 +80,12 @@ def on_commit(turn: int, fault: str) -> Plan:
     return lambda asked: fault if (asked.method, asked.kind, asked.number) == ("PUT", "log", turn) else None
 
 
+def on_request(turn: int, fault: str) -> Plan:
+    """The request of some number meets a fault, and nothing else does."""
+    seen = iter(range(1_000_000_000))
+    return lambda _: fault if next(seen) == turn else None
+
+
 def first_commits(fault: str) -> Plan:
     """Each commit meets a fault when it is tried first, and none when it is tried again."""
     tried: set[str] = set()

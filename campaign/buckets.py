@@ -1,0 +1,73 @@
+"""Lakes in a bucket behind an S3 API: making buckets, what lies in them, and a lake and landing zone in one."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import boto3
+import obstore
+
+from lakehouse.catalog import Catalog
+from lakehouse.environment import Environment
+from lakehouse.lake import Lake
+from lakehouse.sources.landing import Landing
+from lakehouse.stores import open_store
+
+REGION = "eu-central-1"
+KEY, SECRET = "AKIDLAKEHOUSETESTS", "a-secret/key+that=must-stay-secret"
+
+
+def options(endpoint: str) -> dict[str, str]:
+    """The storage options of a server on loopback."""
+    return {
+        "aws_access_key_id": KEY,
+        "aws_secret_access_key": SECRET,
+        "aws_region": REGION,
+        "aws_endpoint_url": endpoint,
+        "aws_allow_http": "true",
+    }
+
+
+def client(endpoint: str) -> Any:  # noqa: ANN401, boto3 makes its classes when it is called
+    """AWS's own client of a server."""
+    known = {"aws_access_key_id": KEY, "aws_secret_access_key": SECRET, "region_name": REGION}
+    return boto3.client("s3", endpoint_url=endpoint, **known)
+
+
+def make_bucket(endpoint: str, name: str) -> str:
+    """A new bucket."""
+    client(endpoint).create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": REGION})
+    return name
+
+
+def keys(endpoint: str, bucket: str) -> list[str]:
+    """Everything that lies in a bucket."""
+    store = open_store(f"s3://{bucket}", options(endpoint))
+    return sorted(str(found["path"]) for page in obstore.list(store) for found in page)
+
+
+def fill(endpoint: str, bucket: str, prefix: str, folder: Path, files: Iterable[Path]) -> None:
+    """Put files of a folder into a bucket, below a prefix."""
+    store = open_store(f"s3://{bucket}", options(endpoint))
+    for file in files:
+        obstore.put(store, f"{prefix}/{file.relative_to(folder).as_posix()}", file)
+
+
+def save(endpoint: str, bucket: str, folder: Path) -> None:
+    """Get everything that lies in a bucket into a folder."""
+    store = open_store(f"s3://{bucket}", options(endpoint))
+    for key in keys(endpoint, bucket):
+        (folder / key).parent.mkdir(parents=True, exist_ok=True)
+        (folder / key).write_bytes(bytes(obstore.get(store, key).bytes()))
+
+
+def empty(endpoint: str, bucket: str) -> None:
+    """Take everything away that lies in a bucket."""
+    obstore.delete(open_store(f"s3://{bucket}", options(endpoint)), keys(endpoint, bucket))
+
+
+def lake_in(endpoint: str, bucket: str, catalog: Catalog, **more: str) -> Environment:
+    """The lake and the landing zone in a bucket; a file needs no rest there."""
+    opts = {**options(endpoint), **more}
+    landing = Landing(f"s3://{bucket}/landing", opts, rest_seconds=0)
+    return Environment(Lake(f"s3://{bucket}/lake", opts), landing, catalog)

@@ -1,0 +1,183 @@
+"""The laws on S3 while requests fail: a lake changes in a bucket, a proxy injures its requests; run again; compare.
+
+A seed decides the way in which the lake changes, the world that it changes in, and which requests meet which fault.
+"""
+
+import json
+import shutil
+import threading
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+from random import Random
+
+import polars as pl
+
+from campaign import buckets, children, shop, state, steps
+from campaign.proxy import AFTER, BEFORE, Plan, Proxy, flaky, on_commit, on_request, outage, proxied, sound
+from campaign.stories import Stories, Story, must
+from campaign.tally import Tally
+from lakehouse.errors import LakehouseError
+
+WAYS = tuple(way for way in steps.WAYS if way not in ("compaction", "sensors"))
+"""The ways that need no folder of this machine beside the lake."""
+
+_STORIES = 3
+_AT_ONCE = 2
+_SILENCE = 1.5
+_PATIENCE = "1s"
+_numbers = count()
+
+
+@dataclass(frozen=True)
+class Reach:
+    """How far an undisturbed run goes.
+
+    Attributes:
+        requests: how many it sends.
+        commits: how many of them are commits.
+    """
+
+    requests: int
+    commits: int
+
+
+def planned(seed: int, way: str, reach: Reach) -> tuple[str, Plan]:
+    """The faults of a seed, in words and as a plan."""
+    dice = Random(f"s3 {seed} {way}")
+    kind = dice.choice(("commit", "request", "share", "outage"))
+    if kind == "commit":
+        turn, fault = dice.randrange(reach.commits), dice.choice(AFTER)
+        return f"commit {turn}: {fault}", on_commit(turn, fault)
+    if kind == "request":
+        turn, fault = dice.randrange(reach.requests), dice.choice(BEFORE + AFTER)
+        return f"request {turn}: {fault}", on_request(turn, fault)
+    if kind == "share":
+        share = dice.choice((0.02, 0.1))
+        return f"{share:.0%} of all requests", flaky(seed, share)
+    after, fault = dice.randrange(reach.requests), dice.choice(("500", "reset", "lost"))
+    return f"from request {after} on: {fault}", outage(after, fault)
+
+
+@dataclass
+class Trials:
+    """The part of a campaign in which a store fails.
+
+    Attributes:
+        folder: where its worlds are made.
+        tally: what it tried and found.
+        server: the URL of an S3 API server.
+        stories: how many different worlds there are.
+        files: how many files are delivered in each.
+    """
+
+    folder: Path
+    tally: Tally
+    server: str
+    stories: int = _STORIES
+    files: int = 5
+    _reaches: dict[Path, Reach] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def __post_init__(self) -> None:
+        self._stories = Stories(self.folder, self.tally, self.stories, self.files)
+
+    def run(self, seeds: Iterable[int], ways: tuple[str, ...] = WAYS) -> None:
+        """A trial for each seed, each of one of the ways in turn."""
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            list(pool.map(lambda seed: self._try(seed, ways[seed % len(ways)]), seeds))
+
+    def _try(self, seed: int, way: str) -> None:
+        """A disturbed run, an undisturbed one after it, and what must hold then."""
+        story = self._stories.of(seed // len(WAYS), way)  # seeds that follow each other differ in their ways first
+        words, plan = planned(seed, way, self._reach(story, way))
+        world, bucket = self.folder / f"{way}-{seed}", self._bucket(story)
+        ended, proxy = self._disturb(world, bucket, way, plan)
+        wrong = _broken(ended, "the disturbed run") or self._wrong(world, bucket, story)
+        self._count(way, proxy, (world / "failed.txt").exists())
+        if wrong:
+            buckets.save(self.server, bucket, world / "bucket")
+            again = f"make campaign ONLY=s3 SEED={seed} SEEDS=1 WAY={way}"
+            self.tally.finding(f"{way}, seed {seed}, {words}: {'; '.join(wrong)} (kept in {world})", again)
+        else:
+            shutil.rmtree(world)
+        buckets.empty(self.server, bucket)
+
+    def _disturb(self, world: Path, bucket: str, way: str, plan: Plan) -> tuple[children.Ended, Proxy]:
+        """Take the step of a way through a proxy, which is here: the child may hold its own threads up for a while."""
+        with proxied(self.server) as proxy:
+            proxy.silence, proxy.plan = _SILENCE, plan
+            return children.run(world, attack, proxy.url, bucket, way), proxy
+
+    def _reach(self, story: Story, way: str) -> Reach:
+        """How far a way goes when nothing fails."""
+        with self._lock:
+            if story.folder not in self._reaches:
+                world, bucket = story.folder.with_name(f"{story.folder.name}-sound"), self._bucket(story)
+                ended, proxy = self._disturb(world, bucket, way, sound)
+                must(ended)
+                self._reaches[story.folder] = Reach(max(1, proxy.seen.total()), max(1, proxy.seen["PUT log"]))
+                buckets.empty(self.server, bucket)
+            return self._reaches[story.folder]
+
+    def _bucket(self, story: Story) -> str:
+        """A bucket with the world of a story; files that are landed stay behind, as they would be new by their time."""
+        bucket = buckets.make_bucket(self.server, f"campaign-{next(_numbers)}")
+        landed = _landed(story.folder)
+        found = {name: story.folder / name for name in ("lake", "landing")}
+        for name, folder in found.items():
+            files = [path for path in sorted(folder.rglob("*")) if path.is_file() and path.name not in landed]
+            buckets.fill(self.server, bucket, name, folder, files)
+        return bucket
+
+    def _wrong(self, world: Path, bucket: str, story: Story) -> list[str]:
+        """What is not as if nothing had happened, after an undisturbed run."""
+        with proxied(self.server) as proxy:  # it keeps connections open, which moto's server does not
+            ended = children.run(world, settle, proxy.url, bucket, story.records)
+        if broken := _broken(ended, "the run after it"):
+            return broken
+        found = json.loads((world / "state.json").read_text())
+        return [*found["problems"], *state.differences(story.content, found["content"])]
+
+    def _count(self, way: str, proxy: Proxy, is_failed: bool) -> None:  # noqa: FBT001
+        met = proxy.met.total()
+        self.tally.tried[
+            f"{way}: {'no request' if not met else 'a request' if met == 1 else 'requests'} met a fault"
+        ] += 1
+        for fault, times in proxy.met.items():
+            self.tally.tried[f"requests that met: {fault}"] += times
+        self.tally.tried["disturbed runs that " + ("ended with an error" if is_failed else "went through")] += 1
+
+
+def attack(folder: Path, url: str, bucket: str, way: str) -> None:
+    """In a child: take the step of a way; the error by which it ended, which has to say what to do, is left behind."""
+    here = buckets.lake_in(url, bucket, shop.catalog(), timeout=_PATIENCE)
+    try:
+        steps.WAYS[way][1](here)
+    except LakehouseError as error:
+        if "Next: " not in str(error):
+            raise
+        (folder / "failed.txt").write_text(str(error))
+
+
+def settle(folder: Path, server: str, bucket: str, records: dict[str, int | None]) -> None:
+    """In a child: one healing run without a fault, and what stands in the bucket after it."""
+    here = buckets.lake_in(server, bucket, shop.catalog())
+    steps.bring_up_to_date(here)
+    state.leave(folder, here, records)
+
+
+def _landed(folder: Path) -> set[str]:
+    here = shop.opened(folder)
+    if here.lake.open("quarantine/deliveries") is None:
+        return set()
+    sources = here.lake.scan("quarantine/deliveries").select(pl.col("_source")).collect().to_series()
+    return {source.rpartition("#")[0] for source in sources}
+
+
+def _broken(ended: children.Ended, what: str) -> list[str]:
+    if ended.is_hung:
+        return [f"{what} hung"]
+    return [f"{what} ended with {ended.code}: {ended.said[-1500:]}"] if ended.code else []

@@ -1,0 +1,104 @@
+"""The worlds that are attacked: a lake just before a way of changing it, and what it ends in when nobody disturbs it.
+
+Each is made once and copied for every attack. Its number decides what is delivered, and how far the lake has come.
+"""
+
+import json
+import shutil
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from campaign import children, shop, state, steps
+from campaign.tally import Tally
+
+
+@dataclass(frozen=True)
+class Story:
+    """A world before an attack, and what it ends in when nobody disturbs it.
+
+    Attributes:
+        folder: the world, just before the step that is attacked.
+        records: the records of its deliveries.
+        content: what its tables hold in the end.
+        trail: the fault points that the step reaches.
+        seconds: how long the step takes.
+    """
+
+    folder: Path
+    records: dict[str, int | None]
+    content: dict[str, str]
+    trail: tuple[str, ...] = ()
+    seconds: float = 0.0
+
+
+@dataclass
+class Stories:
+    """The worlds of a part of the campaign; several threads may ask for them.
+
+    Attributes:
+        folder: where they are made.
+        tally: what is wrong with a world that nobody disturbed.
+        count: how many different ones there are.
+        files: how many files are delivered in each.
+    """
+
+    folder: Path
+    tally: Tally
+    count: int
+    files: int
+    _known: dict[tuple[int, str], Story] = field(default_factory=dict)
+    _locks: dict[tuple[int, str], threading.Lock] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def of(self, seed: int, way: str) -> Story:
+        """The world that a way is attacked in by a seed; made once."""
+        number = seed % self.count
+        end = self._once((number, ""), lambda: self._told(number))
+        return self._once((number, way), lambda: self._led_to(way, number, end))
+
+    def _once(self, name: tuple[int, str], make: Callable[[], Story]) -> Story:
+        with self._lock:
+            lock = self._locks.setdefault(name, threading.Lock())
+        with lock:
+            if name not in self._known:
+                self._known[name] = make()
+            return self._known[name]
+
+    def _told(self, number: int) -> Story:
+        """A world with all its deliveries, the first of them in its tables; and what one healing run makes of it."""
+        folder = self.folder / f"story-{number}"
+        delivered = shop.deliveries(str(number), self.files)
+        first = delivered[: number % (self.files - 2)]
+        for one in first:
+            one.put(folder)
+        must(children.run(folder, steps.heal))
+        for one in delivered[len(first) :]:
+            one.put(folder)
+        other = Path(shutil.copytree(folder, self.folder / f"undisturbed-{number}"))
+        must(children.run(other, steps.heal))
+        contents = {one.name: one.content for one in delivered}
+        records = state.by_digest((contents[name], count) for name, count in shop.records(delivered))
+        must(children.run(other, state.describe, records))
+        found = json.loads((other / "state.json").read_text())
+        if found["problems"]:
+            self.tally.finding(f"story {number}, undisturbed: {'; '.join(found['problems'])}", f"see {other}")
+        return Story(folder, records, found["content"])
+
+    def _led_to(self, way: str, number: int, end: Story) -> Story:
+        """The same world, just before a way; and what the way comes by when nobody kills it."""
+        folder = Path(shutil.copytree(end.folder, self.folder / f"story-{number}-{way}"))
+        must(children.run(folder, steps.prepare, way))
+        other = Path(shutil.copytree(folder, self.folder / f"tried-{number}-{way}"))
+        attacked = must(children.run(other, steps.attack, way, kill_at="#0"))
+        trail = tuple(json.loads((other / "trail.json").read_text()))
+        shutil.rmtree(other)
+        return Story(folder, end.records, end.content, trail, attacked.seconds)
+
+
+def must(ended: children.Ended) -> children.Ended:
+    """How an undisturbed step ended; there is no campaign where it fails."""
+    if ended.code:
+        raise RuntimeError(f"an undisturbed step ended with {ended.code}: {ended.said}")
+    return ended
