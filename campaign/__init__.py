@@ -1,1 +1,1 @@
-"""The campaign of faults: kills, writers and broken files, by seed; `make campaign`."""
+"""The campaign of faults: kills, writers, broken files and failing stores, by seed; `make campaign`."""

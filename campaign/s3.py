@@ -78,7 +78,7 @@ class Trials:
     server: str
     stories: int = _STORIES
     files: int = 5
-    _reaches: dict[Path, Reach] = field(default_factory=dict)
+    _reaches: dict[tuple[Path, str], Reach] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
@@ -114,13 +114,13 @@ class Trials:
     def _reach(self, story: Story, way: str) -> Reach:
         """How far a way goes when nothing fails."""
         with self._lock:
-            if story.folder not in self._reaches:
-                world, bucket = story.folder.with_name(f"{story.folder.name}-sound"), self._bucket(story)
+            if (story.folder, way) not in self._reaches:
+                world, bucket = story.folder.with_name(f"{story.folder.name}-{way}-sound"), self._bucket(story)
                 ended, proxy = self._disturb(world, bucket, way, sound)
                 must(ended)
-                self._reaches[story.folder] = Reach(max(1, proxy.seen.total()), max(1, proxy.seen["PUT log"]))
+                self._reaches[story.folder, way] = Reach(max(1, proxy.seen.total()), max(1, proxy.seen["PUT log"]))
                 buckets.empty(self.server, bucket)
-            return self._reaches[story.folder]
+            return self._reaches[story.folder, way]
 
     def _bucket(self, story: Story) -> str:
         """A bucket with the world of a story; files that are landed stay behind, as they would be new by their time."""

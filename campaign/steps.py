@@ -189,16 +189,17 @@ def _some_days(random: Random) -> Days:
 STAGED, MARTS = ("staged/sales", "staged/last_sales"), ("marts/shop_days", "marts/shops")
 UPSERT, HISTORY = "staged/shelves", "staged/shelf_versions"
 Step = Callable[[Environment], None]
+_STAGED, _SPANS, _KEYED, _MARTS = made(*STAGED), by_spans(*STAGED), made(UPSERT, HISTORY), made(*MARTS)
 
 WAYS: Mapping[str, tuple[tuple[Step, ...], Step]] = {
     "append": ((), append),
-    "replace": ((append,), made(*STAGED)),
-    "spans": ((append,), by_spans(*STAGED)),
+    "replace": ((append,), _STAGED),
+    "spans": ((append,), _SPANS),
     "upsert": ((append,), made(UPSERT)),
     "history": ((append,), made(HISTORY)),
-    "marts": ((append, made(*STAGED)), made(*MARTS)),
-    "restore": ((append, made(*STAGED), by_spans(*STAGED)), go_back),
-    "compaction": ((append, made(*STAGED, UPSERT, HISTORY, *MARTS)), compact),
+    "marts": ((append, _STAGED), _MARTS),
+    "restore": ((append, _STAGED, _SPANS), go_back),
+    "compaction": ((append, _STAGED, _KEYED, _MARTS), compact),
     "sensors": ((), tick),
     "healing": ((), bring_up_to_date),
 }
@@ -217,11 +218,9 @@ ACTIONS: Mapping[str, Callable[[Environment, Random], None]] = {
 """What a writer does among others."""
 
 
-def prepare(folder: Path, way: str) -> None:
-    """In a child: take the steps that lead to a way."""
-    here = opened(folder)
-    for step in WAYS[way][0]:
-        step(here)
+def prepare(folder: Path, way: str, number: int) -> None:
+    """In a child: take one of the steps that lead to a way."""
+    WAYS[way][0][number](opened(folder))
 
 
 def attack(folder: Path, way: str) -> None:

@@ -7,7 +7,7 @@ import json
 import shutil
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from campaign import children, shop, state, steps
@@ -48,17 +48,16 @@ class Stories:
     tally: Tally
     count: int
     files: int
-    _known: dict[tuple[int, str], Story] = field(default_factory=dict)
-    _locks: dict[tuple[int, str], threading.Lock] = field(default_factory=dict)
+    _known: dict[tuple[int, object], Story] = field(default_factory=dict)
+    _locks: dict[tuple[int, object], threading.Lock] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def of(self, seed: int, way: str) -> Story:
         """The world that a way is attacked in by a seed; made once."""
         number = seed % self.count
-        end = self._once((number, ""), lambda: self._told(number))
-        return self._once((number, way), lambda: self._led_to(way, number, end))
+        return self._once((number, way), lambda: self._tried(way, number))
 
-    def _once(self, name: tuple[int, str], make: Callable[[], Story]) -> Story:
+    def _once(self, name: tuple[int, object], make: Callable[[], Story]) -> Story:
         with self._lock:
             lock = self._locks.setdefault(name, threading.Lock())
         with lock:
@@ -86,15 +85,27 @@ class Stories:
             self.tally.finding(f"story {number}, undisturbed: {'; '.join(found['problems'])}", f"see {other}")
         return Story(folder, records, found["content"])
 
-    def _led_to(self, way: str, number: int, end: Story) -> Story:
+    def _led_to(self, way: str, number: int, taken: int) -> Story:
+        """The same world after some of the steps that lead to a way; ways that begin alike share them."""
+        if not taken:
+            return self._once((number, ()), lambda: self._told(number))
+        before = self._led_to(way, number, taken - 1)
+
+        def make() -> Story:
+            folder = Path(shutil.copytree(before.folder, self.folder / f"story-{number}-{way}-{taken}"))
+            must(children.run(folder, steps.prepare, way, taken - 1))
+            return replace(before, folder=folder)
+
+        return self._once((number, steps.WAYS[way][0][:taken]), make)
+
+    def _tried(self, way: str, number: int) -> Story:
         """The same world, just before a way; and what the way comes by when nobody kills it."""
-        folder = Path(shutil.copytree(end.folder, self.folder / f"story-{number}-{way}"))
-        must(children.run(folder, steps.prepare, way))
-        other = Path(shutil.copytree(folder, self.folder / f"tried-{number}-{way}"))
+        before = self._led_to(way, number, len(steps.WAYS[way][0]))
+        other = Path(shutil.copytree(before.folder, self.folder / f"tried-{number}-{way}"))
         attacked = must(children.run(other, steps.attack, way, kill_at="#0"))
         trail = tuple(json.loads((other / "trail.json").read_text()))
         shutil.rmtree(other)
-        return Story(folder, end.records, end.content, trail, attacked.seconds)
+        return replace(before, trail=trail, seconds=attacked.seconds)
 
 
 def must(ended: children.Ended) -> children.Ended:

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,7 @@ def test_whatever_is_killed_when_ends_as_if_nothing_had_happened(tmp_path, tally
     Kills(tmp_path, tally, stories=2, files=4).run([(seed, WAYS[seed % len(WAYS)]) for seed in SEEDS])
     assert tally.found == []
     assert sum(count for what, count in tally.tried.items() if "killed at" in what) >= 15
+    assert min(Counter(what.split()[0] for what in tally.tried.elements()).values()) >= len(SEEDS) // len(WAYS)
 
 
 def test_eight_writers_that_are_killed_lose_and_double_nothing(tmp_path, tally):

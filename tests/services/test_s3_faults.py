@@ -5,6 +5,8 @@ from support.buckets import bucket_world, put
 from support.worlds import catalog_of, land_all
 
 from assets.retail import raw
+from campaign import shop, state, steps
+from campaign.buckets import client, lake_in
 from campaign.proxy import first_commits, outage
 from campaign.s3 import Trials
 from campaign.tally import Tally
@@ -41,3 +43,12 @@ def test_what_is_disturbed_and_run_again_leads_to_the_same_tables(server, tmp_pa
     Trials(tmp_path, tally, server, stories=1).run(SEEDS)
     assert tally.found == []
     assert sum(times for what, times in tally.tried.items() if "met:" in what) >= len(SEEDS)
+
+
+def test_a_file_in_a_bucket_that_nobody_owns_is_seen(server, bucket):
+    here = lake_in(server, bucket, shop.catalog())
+    put(here, "sales", "1.csv", f"{shop.HEADER}\n1,2024-06-01,north,1\n")
+    steps.append(here)
+    assert list(state.orphans(here, "raw/sales")) == []
+    client(server).put_object(Bucket=bucket, Key="lake/raw/sales/_left_behind.parquet", Body=b"x")
+    assert list(state.orphans(here, "raw/sales")) == ["_left_behind.parquet"]
