@@ -21,7 +21,7 @@ help:
 	@echo "make test                     all tests"
 	@echo "make lint                     formatting, lint and types"
 	@echo "make bench                    what it costs, beside the bare libraries"
-	@echo "make campaign [SEED=1] [MINUTES=] [ONLY=kill|writers|fuzz|s3]  kills, writers, broken files, failing stores; HOURS"
+	@echo "make campaign [SEED=1] [MINUTES=] [ONLY=kill|writers|fuzz|s3]  kills, writers, broken files, failing stores; about three hours"
 	@echo "make clean-data               delete data/: lake, landing and Dagster's storage"
 
 $(DONE): pyproject.toml constraints.txt

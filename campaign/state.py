@@ -8,6 +8,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import obstore
@@ -36,8 +37,9 @@ def describe(folder: Path, records: Mapping[str, int | None]) -> None:
 
 
 def leave(folder: Path, here: Environment, records: Mapping[str, int | None]) -> None:
-    """Write the same of any lake into a folder."""
-    found = {"content": content(here), "problems": list(problems(here, records))}
+    """Write the same of any lake into a folder; it is at rest, and each table of it is opened once."""
+    at_rest = replace(here, lake=planner(here).lake)
+    found = {"content": content(at_rest), "problems": list(problems(at_rest, records))}
     (folder / "state.json").write_text(json.dumps(found))
 
 

@@ -148,14 +148,11 @@ def bring_up_to_date(here: Environment) -> None:
 
 def _untried(here: Environment, tried: set[tuple[object, ...]]) -> list[Stale]:
     """What is stale and was not tried at these versions of the tables; the first of it counts as tried from now on."""
-    versions = _versions(here)
-    fresh = [part for part in planner(here).stale() if (part.table, part.keys, versions) not in tried]
+    look = planner(here)
+    versions = tuple(look.lake.version(name) for name in here.catalog.tables)
+    fresh = [part for part in look.stale() if (part.table, part.keys, versions) not in tried]
     tried.update((part.table, part.keys, versions) for part in fresh[:1])
     return fresh
-
-
-def _versions(here: Environment) -> tuple[int | None, ...]:
-    return tuple(here.lake.version(name) for name in here.catalog.tables)
 
 
 def make_days(here: Environment, table: str, days: Days | None) -> None:
