@@ -6,9 +6,11 @@ They are forked from a server that has imported everything and started nothing, 
 import multiprocessing
 import os
 import tempfile
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from multiprocessing.connection import wait
 from multiprocessing.context import ForkServerContext
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -18,6 +20,12 @@ from lakehouse.faults import KILL_AT
 
 KILLED = -9
 _LONGEST = 300.0
+_turn = threading.Lock()
+"""Of all who start children or ask for their ends.
+
+Multiprocessing reads an end from a pipe, where it stands once, and looks for those of all whenever one is started: of
+two threads that look at the same time, one finds the pipe empty and tells of 255.
+"""
 
 
 @dataclass(frozen=True)
@@ -46,8 +54,18 @@ def _context() -> ForkServerContext:
 def start(folder: Path, work: Callable[..., None], *given: Any, kill_at: str | None = None) -> BaseProcess:  # noqa: ANN401
     """Start a piece of work on a world; what it prints and its temporary files stay in the folder."""
     process = _context().Process(target=_alone, args=(folder, kill_at, work, *given))
-    process.start()
+    with _turn:
+        process.start()
     return process
+
+
+def ended(process: BaseProcess, seconds: float | None = None) -> bool:
+    """Whether a child has come to its end, after some seconds at most; any number of threads may ask."""
+    if not wait([process.sentinel], seconds):
+        return False
+    with _turn:
+        process.join()
+    return True
 
 
 def run(
@@ -60,13 +78,12 @@ def run(
 ) -> Ended:
     """Do a piece of work, and kill it: at a fault point, after some seconds, or when it hangs."""
     started, process = time.monotonic(), start(folder, work, *given, kill_at=kill_at)
-    process.join(longest if kill_after is None else kill_after)
-    is_hung = kill_after is None and process.is_alive()
-    if process.is_alive():
+    is_late = not ended(process, longest if kill_after is None else kill_after)
+    if is_late:
         process.kill()
-        process.join()
+        ended(process)
     code = -1 if process.exitcode is None else process.exitcode
-    return Ended(code, time.monotonic() - started, is_hung, said(folder))
+    return Ended(code, time.monotonic() - started, is_late and kill_after is None, said(folder))
 
 
 def said(folder: Path) -> str:

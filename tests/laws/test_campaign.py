@@ -3,6 +3,7 @@
 import json
 import re
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -60,6 +61,14 @@ def test_the_campaign_comes_by_every_fault_point_of_the_engine(tmp_path):
         reached |= set(json.loads((tmp_path / "trail.json").read_text()))
         shop.Delivery("remark.csv", f"{shop.HEADER},remark\n1,2024-06-01,north,1,new\n".encode(), 1).put(tmp_path)
     assert named <= reached
+
+
+def test_the_end_of_a_child_is_told_to_every_thread_that_waits_for_it(tmp_path):
+    for _ in range(20):
+        process = children.start(tmp_path, shop.opened)
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(lambda _: children.ended(process, 60), range(4)))  # noqa: B023, it waits here
+        assert process.exitcode == 0
 
 
 # What the campaign has to see
