@@ -67,6 +67,15 @@ def test_a_folder_that_was_just_made_stays():
         assert left.exists()
 
 
+def test_a_lake_of_a_user_that_is_named_alike_stays(temporary):
+    kept = temporary / "lakehouse-data" / "landing" / "sales.csv"
+    kept.parent.mkdir(parents=True)
+    kept.touch()
+    grown_old(temporary / "lakehouse-data")
+    with scratch():
+        assert kept.exists()
+
+
 def test_what_is_named_alike_and_is_no_folder_stays(temporary):
     lock = temporary / "lakehouse-0123456789abcdef.lock"
     lock.touch()
