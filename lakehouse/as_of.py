@@ -62,7 +62,9 @@ class Dated:
         if not paths:
             return pl.LazyFrame(schema={name: self.source.schema[name] for name in names})
         options = dict(self.lake.options) or None
-        rows = pl.scan_parquet(paths, hive_partitioning=False, extra_columns="ignore", storage_options=options)
+        rows = pl.scan_parquet(
+            paths, hive_partitioning=False, glob=False, extra_columns="ignore", storage_options=options
+        )
         return rows.select(names)
 
 

@@ -154,7 +154,9 @@ class Draft:
         paths = [file.path for file in self.new if file.num_rows]
         if not paths:
             return pl.LazyFrame(schema=self.schema)
-        return pl.scan_parquet(paths, hive_partitioning=False, storage_options=dict(self.lake.options) or None)
+        return pl.scan_parquet(
+            paths, hive_partitioning=False, glob=False, storage_options=dict(self.lake.options) or None
+        )
 
     def check_carried(self, lost: int) -> None:
         """Law 5: every row outside the replaced days is still there; see `slices.check_carried`."""

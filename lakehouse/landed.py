@@ -125,6 +125,6 @@ def _read(lake: Lake, table: str, paths: Iterable[str]) -> list[tuple[str, datet
     if not uris:
         return []
     rows = pl.scan_parquet(
-        uris, hive_partitioning=False, extra_columns="ignore", storage_options=dict(lake.options) or None
+        uris, hive_partitioning=False, glob=False, extra_columns="ignore", storage_options=dict(lake.options) or None
     )
     return list(rows.select("_source", "_modified_at").unique().collect(engine="streaming").iter_rows())

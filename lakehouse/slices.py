@@ -106,7 +106,7 @@ def of_keys(lake: Lake, table: str, handle: DeltaTable, keys: pl.DataFrame) -> S
     touched = held.filter((pl.col("goes") > 0) | (pl.col("rows") < _SMALL).fill_null(True))
     at_once = touched.group_by(pl.col("rows").cum_sum().fill_null(0) // _SMALL, maintain_order=True).agg("path")["path"]
     kept = [rows_of(lake, table, handle, paths).filter(~goes) for paths in at_once]
-    stood, lost = int(touched["rows"].sum()), int(touched["goes"].sum())
+    stood, lost = _count(touched, rows_of(lake, table, handle, touched["path"])), int(touched["goes"].sum())
     return Slice(touched.select(live.columns), kept, pl.LazyFrame({"lost": [lost]}), stood)
 
 
@@ -205,6 +205,7 @@ def rows_of(lake: Lake, table: str, handle: DeltaTable, paths: Iterable[str], na
         schema=schema,
         missing_columns="insert",
         hive_partitioning=False,
+        glob=False,  # a folder may be named like a pattern
         include_file_paths=named,
         storage_options=dict(lake.options) or None,
     )

@@ -69,7 +69,7 @@ def _days_of_file(lake: Lake, table: str, action: Mapping[str, Any], column: str
         return {date.fromisoformat(low)}
     try:
         uri = f"{lake.uri(table)}/{action['path']}"
-        rows = pl.scan_parquet(uri, hive_partitioning=False, storage_options=dict(lake.options) or None)
+        rows = pl.scan_parquet(uri, hive_partitioning=False, glob=False, storage_options=dict(lake.options) or None)
         return set(rows.select(_python_date(pl.col(column)).unique()).collect().to_series())
     except (FileNotFoundError, pl.exceptions.ColumnNotFoundError):
         return ALL

@@ -11,10 +11,11 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from lakehouse.audit import Audit
+from lakehouse.errors import LawError
 from lakehouse.lake import Lake, files
 from lakehouse.publish import publish
 from lakehouse.sheet import Sheet
-from lakehouse.slices import of_days, whole
+from lakehouse.slices import of_days, rows_of, whole
 
 TABLE = "staged/visits"
 FIRST = date(2024, 1, 25)
@@ -134,6 +135,23 @@ def test_a_file_without_a_replaced_key_stays_as_it_is(lake, monkeypatch):
 def test_small_files_are_joined_where_keys_are_replaced(lake):
     put(grown(lake), visits([7], "b"), window=None, physical=None, keys=keys("b"))
     assert files(lake.open(TABLE))["num_records"].sort().to_list() == [1, 6]
+
+
+def test_rows_beside_a_replaced_key_stay_in_a_folder_of_any_name(tmp_path):
+    lake = grown(Lake(str(tmp_path / "lake[1]")))
+    put(lake, visits([7], "b"), window=None, physical=None, keys=keys("b"))
+    assert standing(lake)["text"].to_list() == [*"acacac", "b"]
+
+
+def test_rows_beside_a_replaced_key_that_cannot_be_seen_stop_the_commit(lake, monkeypatch):
+    def blind(*args, **kwargs):
+        return rows_of(*args, **kwargs).clear()
+
+    before = standing(grown(lake))
+    monkeypatch.setattr("lakehouse.slices.rows_of", blind)
+    with pytest.raises(LawError, match="were carried over"):
+        put(lake, visits([7], "b"), window=None, physical=None, keys=keys("b"))
+    assert standing(lake).equals(before)
 
 
 def test_a_key_may_have_several_columns(lake):
