@@ -99,6 +99,8 @@ def of_keys(lake: Lake, table: str, handle: DeltaTable, keys: pl.DataFrame) -> S
         keys: the keys whose rows go, one row each, in the key's columns.
     """
     live, goes = files(handle), is_of(keys)
+    if keys.is_empty():
+        return Slice(live.clear())
     rows = rows_of(lake, table, handle, live["path"], named=_FILE)
     counts = rows.select(_FILE, goes.alias("goes")).group_by(_FILE).agg(pl.len().alias("rows"), pl.col("goes").sum())
     held = counts.collect(engine="streaming").with_columns(pl.col(_FILE).str.slice(len(lake.uri(table)) + 1))

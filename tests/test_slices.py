@@ -137,6 +137,12 @@ def test_small_files_are_joined_where_keys_are_replaced(lake):
     assert files(lake.open(TABLE))["num_records"].sort().to_list() == [1, 6]
 
 
+def test_no_replaced_key_touches_nothing(lake):
+    before = set(files(grown(lake).open(TABLE))["path"])
+    put(lake, visits([], ""), window=None, physical=None, keys=keys())
+    assert set(files(lake.open(TABLE))["path"]) == before
+
+
 def test_rows_beside_a_replaced_key_stay_in_a_folder_of_any_name(tmp_path):
     lake = grown(Lake(str(tmp_path / "lake[1]")))
     put(lake, visits([7], "b"), window=None, physical=None, keys=keys("b"))
