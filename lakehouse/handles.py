@@ -7,7 +7,7 @@ that may be cleaned up. To commit files through a handle leaves it at its versio
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar, cast
 from urllib.parse import unquote
 
 from deltalake import DeltaTable
@@ -15,6 +15,7 @@ from deltalake import DeltaTable
 from lakehouse.errors import SetupError
 
 _AMBIGUOUS = frozenset("%*=[]{}")
+T = TypeVar("T")
 State = tuple[object, ...] | None
 
 
@@ -57,6 +58,15 @@ class Handles:
     """The latest known handle of each table."""
 
     _kept: dict[str, _Kept] = field(default_factory=dict)
+    _told: dict[str, tuple[tuple[DeltaTable | None, ...], Any]] = field(default_factory=dict)
+
+    def told(self, name: str, by: tuple[DeltaTable | None, ...], tell: Callable[[], T]) -> T:
+        """What some shared handles tell, worked out once as long as they are the same; nobody may change it."""
+        known, found = self._told.get(name, ((), None))
+        if len(known) != len(by) or any(one is not other for one, other in zip(known, by, strict=True)):
+            found = tell()
+            self._told[name] = (by, found)
+        return cast("T", found)
 
     def get(
         self,

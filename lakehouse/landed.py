@@ -14,8 +14,8 @@ from typing import NamedTuple
 import polars as pl
 from deltalake import DeltaTable
 
-from lakehouse.dead_letters import UNREADABLE, DeadLetters
-from lakehouse.deliveries import registered
+from lakehouse.dead_letters import DEAD_LETTERS, UNREADABLE, DeadLetters
+from lakehouse.deliveries import DELIVERIES, registered
 from lakehouse.lake import Lake, files
 from lakehouse.sources.landing import Entry
 
@@ -82,7 +82,11 @@ def origin_of(entry: Entry) -> Origin:
 
 def landed(lake: Lake, table: str) -> Landed:
     """The deliveries that a raw table and its dead letters hold."""
-    handle = lake.look(table)
+    handle, others = lake.look(table), (lake.look(DEAD_LETTERS), lake.look(DELIVERIES))
+    return lake.handles.told(f"landed: {table}", (handle, *others), lambda: _landed(lake, table, handle))
+
+
+def _landed(lake: Lake, table: str, handle: DeltaTable | None) -> Landed:
     rows = delivered(lake, table, handle) if handle is not None else {}
     letters, register = DeadLetters(lake, table).files(), registered(lake, table)
     dead = _by_digest((source, moment) for source, moment, is_dead, _ in letters if is_dead)

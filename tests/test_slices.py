@@ -144,7 +144,7 @@ def test_no_replaced_key_touches_nothing(lake):
 
 
 def test_rows_beside_a_replaced_key_stay_in_a_folder_of_any_name(tmp_path):
-    lake = grown(Lake(str(tmp_path / "lake[1]")))
+    lake = grown(Lake(str(tmp_path / "lake (1)")))
     put(lake, visits([7], "b"), window=None, physical=None, keys=keys("b"))
     assert standing(lake)["text"].to_list() == [*"acacac", "b"]
 

@@ -66,12 +66,12 @@ class Landing:
             BusyError: it cannot be listed right now; that is not the same as empty.
         """
         if "://" in self.root:
-            return sorted(self._objects(table))
+            return sorted(self._objects(table), key=_name_of)
         root = self._folder()
         if (root / table).exists() and not (root / table).is_dir():
             raise SetupError(f"{root / table} is no folder.\nNext: make it one, and put the files for {table} into it.")
         try:
-            return sorted(_walk(root / table, "", ())) if (root / table).is_dir() else []
+            return sorted(_walk(root / table, "", ()), key=_name_of) if (root / table).is_dir() else []
         except OSError as error:
             raise BusyError(
                 f"The landing folder {root / table} cannot be listed: {error}.\nNext: mend that; nothing changed."
@@ -184,12 +184,12 @@ def _walk(folder: Path, below: str, above: tuple[tuple[int, int], ...]) -> Itera
     here = folder.stat()
     with os.scandir(folder) as children:
         for child in children:
-            path, name = Path(child.path), f"{below}{child.name}"
+            name = f"{below}{child.name}"
             if _is_hidden(child.name):
                 continue
-            if path.is_dir() and not child.name.lower().endswith(_FORMATS):
-                yield from _below(path, name, (*above, (here.st_dev, here.st_ino)))
-            elif (entry := _entry(path, name)) is not None:
+            if not child.name.lower().endswith(_FORMATS) and Path(child.path).is_dir():
+                yield from _below(Path(child.path), name, (*above, (here.st_dev, here.st_ino)))
+            elif (entry := _entry(child, name)) is not None:
                 yield entry
 
 
@@ -206,12 +206,12 @@ def _below(folder: Path, name: str, above: tuple[tuple[int, int], ...]) -> Itera
         yield Entry(_shown(name), _EPOCH, 0, _reason(error))
 
 
-def _entry(path: Path, name: str) -> Entry | None:
-    """What lies at a path; None if it was taken away since it was listed."""
+def _entry(place: Path | os.DirEntry[str], name: str) -> Entry | None:
+    """What lies at a place; None if it was taken away since it was listed."""
     try:
-        found = path.stat()
+        found = place.stat()
     except OSError as error:
-        is_gone = isinstance(error, FileNotFoundError) and not path.is_symlink()
+        is_gone = isinstance(error, FileNotFoundError) and not Path(place).is_symlink()
         return None if is_gone else Entry(_shown(name), _EPOCH, 0, _reason(error))
     modified = _EPOCH + timedelta(milliseconds=found.st_mtime_ns // 1_000_000)
     if stat.S_ISDIR(found.st_mode):
@@ -221,6 +221,10 @@ def _entry(path: Path, name: str) -> Entry | None:
     if _shown(name) != name:
         return Entry(_shown(name), modified, found.st_size, "its name is not UTF-8")
     return Entry(name, modified, found.st_size)
+
+
+def _name_of(entry: Entry) -> str:
+    return entry.name
 
 
 def _shown(name: str) -> str:
