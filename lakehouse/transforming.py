@@ -31,6 +31,7 @@ from lakehouse.tombstones import DELETED
 from lakehouse.windows import Days
 
 _ROWS_AT_ONCE = 262_144
+_ROWS_PER_GROUP = 16_384
 
 
 @dataclass(frozen=True)
@@ -122,7 +123,7 @@ def _distinct(table: DerivedTable, rows: pl.LazyFrame, spool: Path) -> pl.LazyFr
     folder = Path(tempfile.mkdtemp(dir=spool))
     for number, part in enumerate(parts(folder / "parts", columns, {"rows": rows}, _ROWS_AT_ONCE)):
         first = part["rows"].sort(LINEAGE).unique(columns, keep="first")
-        first.write_parquet(folder / f"distinct-{number}.parquet", compression="lz4")
+        first.write_parquet(folder / f"distinct-{number}.parquet", compression="lz4", row_group_size=_ROWS_PER_GROUP)
     return pl.scan_parquet(folder / "distinct-*.parquet", hive_partitioning=False)
 
 
