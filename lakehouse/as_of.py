@@ -15,7 +15,8 @@ import polars as pl
 from lakehouse.audit import Audit
 from lakehouse.catalog import Catalog
 from lakehouse.contract import facts
-from lakehouse.lake import Commit, Lake
+from lakehouse.lake import Lake
+from lakehouse.log import Commit
 from lakehouse.tables import VALID, DerivedTable, Table
 from lakehouse.tombstones import DELETED
 from lakehouse.touched import audit_of

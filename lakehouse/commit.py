@@ -76,5 +76,5 @@ def create(lake: Lake, sheet: Sheet, schema: Schema, added: list[AddAction], pro
 def _own(lake: Lake, table: str, based_on: int, properties: CommitProperties) -> int | None:
     """The version that carries the mark of a commit; None if none does."""
     told: Mapping[str, Any] = properties.custom_metadata or {}
-    since = lake.log_left(table, after=based_on)
+    since = lake.log_next(table, after=based_on)
     return next((commit.version for commit in since if commit.info.get(MARK) == told.get(MARK)), None)

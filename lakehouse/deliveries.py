@@ -14,7 +14,7 @@ import polars as pl
 from lakehouse.audit import Audit, Provenance
 from lakehouse.dead_letters import DEAD_LETTERS
 from lakehouse.errors import BusyError
-from lakehouse.lake import Lake, files, scan
+from lakehouse.lake import Lake, scan
 from lakehouse.publish import publish
 from lakehouse.retry import retrying
 from lakehouse.sheet import Sheet
@@ -46,7 +46,6 @@ _COMMENTS = {
 }
 _KNOWN_BY = ["table", "_source", "_modified_at", "size", "dead"]
 _LETTER = ("table", "_source", "_ingested_at", "_offset")
-_MOST_FILES = 32  # so many small files are read at each look; then they become one
 
 
 @dataclass(frozen=True)
@@ -123,14 +122,10 @@ def _appended(lake: Lake, read: pl.LazyFrame, provenance: Provenance) -> Audit |
     fresh = read.join(known, on=_KNOWN_BY, how="anti").collect()  # a landing at the same time may have read them too
     if fresh.is_empty():
         return None
-    new = fresh.lazy()
-    is_scattered = handle is not None and files(handle).height >= _MOST_FILES
-    rows = pl.concat([known, new]) if is_scattered else new
-    count = int(rows.select(pl.len()).collect().item())
     sheet = Sheet(
         DELIVERIES,
-        rows,
-        "replace" if is_scattered else "append",
+        fresh.lazy(),
+        "append",
         based_on=-1 if handle is None else handle.version(),
         description="Every delivered file that was read to its end, and what came of it.",
         comments=_COMMENTS,
@@ -138,5 +133,5 @@ def _appended(lake: Lake, read: pl.LazyFrame, provenance: Provenance) -> Audit |
     return publish(
         lake,
         sheet,
-        lambda found: Audit(DELIVERIES, sheet.mode, read=count, written=found.rows, provenance=provenance),
+        lambda found: Audit(DELIVERIES, sheet.mode, read=fresh.height, written=found.rows, provenance=provenance),
     )

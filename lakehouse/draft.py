@@ -20,9 +20,10 @@ from deltalake.transaction import AddAction, RemoveAction
 
 from lakehouse import slices
 from lakehouse.commit import AFTERWARDS, MARK, committed, create
-from lakehouse.duck import connect
+from lakehouse.duck import for_footers
 from lakehouse.errors import BusyError, OutageError
 from lakehouse.faults import reached
+from lakehouse.gathering import gathered
 from lakehouse.ground import grounds
 from lakehouse.lake import Lake, application
 from lakehouse.schemas import add_columns, delta_schema, is_another, missing_columns, same_partitioning
@@ -45,7 +46,7 @@ class Draft:
         self.schema = sheet.rows.collect_schema()
         self.wanted = delta_schema(self.schema, sheet.comments, sheet.partition)
         self.partition_by = [sheet.partition] if sheet.partition else []
-        self.slice = self._replaced()
+        self.slice = None if self.handle is None else gathered(lake, sheet, self.handle, self._replaced(self.handle))
         self.new: list[Any] = []
         self.moved: list[Any] = []
         self.placed: list[str] = []
@@ -58,20 +59,19 @@ class Draft:
             return self.lake.look(self.sheet.table)
         return self.lake.look(self.sheet.table, self.sheet.based_on) if self.sheet.based_on >= 0 else None
 
-    def _replaced(self) -> slices.Slice | None:
-        if self.handle is not None and self.sheet.retyped:
-            return slices.retyped(self.lake, self.sheet, self.handle, self.schema)
-        if self.handle is not None and self.sheet.split_by and self.sheet.corrections:
-            return slices.corrected(
-                self.lake, self.sheet.table, self.handle, self.sheet.split_by, self.sheet.corrections
-            )
-        if self.handle is None or self.sheet.mode == "append":
+    def _replaced(self, handle: DeltaTable) -> slices.Slice | None:
+        sheet = self.sheet
+        if sheet.retyped:
+            return slices.retyped(self.lake, sheet, handle, self.schema)
+        if sheet.split_by and sheet.corrections:
+            return slices.corrected(self.lake, sheet.table, handle, sheet.split_by, sheet.corrections)
+        if sheet.mode == "append":
             return None
-        if self.sheet.keys is not None:
-            return slices.of_keys(self.lake, self.sheet.table, self.handle, self.sheet.keys)
-        if self.sheet.days is None or self.sheet.window is None:
-            return slices.whole(self.handle)
-        return slices.of_days(self.lake, self.sheet.table, self.handle, self.sheet.window, self.sheet.days)
+        if sheet.keys is not None:
+            return slices.of_keys(self.lake, sheet.table, handle, sheet.keys)
+        if sheet.days is None or sheet.window is None:
+            return slices.whole(handle)
+        return slices.of_days(self.lake, sheet.table, handle, sheet.window, sheet.days)
 
     @property
     def is_whole(self) -> bool:
@@ -125,7 +125,7 @@ class Draft:
 
     def _write_lazily(self, rows: pl.LazyFrame, done: list[Any]) -> pl.LazyFrame:
         partition, sheet = self.sheet.partition, self.sheet
-        key = partition or sheet.split_by
+        key = partition or (sheet.split_by if done is self.new else None)
 
         def place(file: Any) -> str:  # noqa: ANN401
             folder = f"{partition}={_text(file.partition_keys[partition][0]) or _NO_DAY}/" if partition else ""
@@ -246,7 +246,7 @@ class Draft:
     @property
     def _is_all(self) -> bool:
         is_part = self.sheet.days is not None or (self.sheet.corrections and not self.sheet.retyped)
-        return self.slice is not None and not is_part
+        return self.slice is not None and not is_part and not self.slice.is_moved
 
     def _prove_undisturbed(self, handle: DeltaTable) -> None:
         """Refuse to go on when the table changed while all of it was replaced."""
@@ -261,15 +261,16 @@ class Draft:
 
     def _added(self) -> list[AddAction]:
         files = self._full()
-        with connect(self.lake.options, remote=not self.lake.is_local, delta=False) as connection:
+        with for_footers(self.lake.options, remote=not self.lake.is_local) as connection:
             found = statistics(connection, [file.path for file in files], dict(self.schema), self.sheet.hidden)
         return [self._add(file, found[file.path]) for file in files]
 
     def _add(self, file: Any, stats: str) -> AddAction:  # noqa: ANN401
         path, now = self._relative(file.path), int(time.time() * 1000)
+        is_change = not (self.slice is not None and self.slice.is_moved and file in self.moved)
         named = dict(part.split("=", 1) for part in path.split("/")[:-1])
         values = {name: None if value == _NO_DAY else value for name, value in named.items()}
-        return AddAction(path, file.num_bytes, values, now, True, with_count(stats, file.num_rows))
+        return AddAction(path, file.num_bytes, values, now, is_change, with_count(stats, file.num_rows))
 
     def _removed(self) -> list[RemoveAction]:
         if self.slice is None:
@@ -278,7 +279,7 @@ class Draft:
         return [
             RemoveAction(
                 row["path"],
-                True,
+                not self.slice.is_moved,
                 now,
                 row["size_bytes"],
                 {partition: _text(row[f"partition.{partition}"])} if partition else {},

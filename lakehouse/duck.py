@@ -41,6 +41,16 @@ def connect(
     return connection
 
 
+def for_footers(options: Mapping[str, str], *, remote: bool) -> duckdb.DuckDBPyConnection:
+    """A DuckDB that reads Parquet files; that for local ones is made once a process."""
+    return connect(options, remote=True, delta=False) if remote else _local().cursor()
+
+
+@cache
+def _local() -> duckdb.DuckDBPyConnection:
+    return connect(delta=False)
+
+
 def shut_in(connection: duckdb.DuckDBPyConnection, root: str, spool: str) -> None:
     """Let a connection read nothing but what lies below a root, for good; what does not fit in memory is spooled."""
     places = {root.rstrip("/"), root.rstrip("/") if "://" in root else str(Path(root).resolve()), spool}

@@ -4,11 +4,16 @@ Belongs here: the version that stands behind a table, and the rows that were app
 None is the answer to everything that is not certain: then the table is folded anew from all rows.
 """
 
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
 import polars as pl
 from deltalake import DeltaTable
 
 from lakehouse.audit import Audit
-from lakehouse.lake import Commit, Lake, files
+from lakehouse.lake import Lake, files
+from lakehouse.log import Commit
 from lakehouse.made import in_effect, is_by
 from lakehouse.slices import rows_of
 from lakehouse.tables import DerivedTable
@@ -40,11 +45,32 @@ def fresh_rows(lake: Lake, table: DerivedTable, source: str, current: DeltaTable
     commits = [commit for commit in log.commits if commit.version <= current.version()]
     if since > current.version() or log.after > since or any(_takes_rows(commit) for commit in commits):
         return None
-    paths = [str(action["path"]) for commit in commits for action in commit.added if action.get("dataChange", True)]
-    # A compaction may have moved the rows to files where they stand among older ones.
-    if not paths or not set(paths) <= set(files(current)["path"]):
+    added = [action for commit in commits for action in commit.added]
+    new = [action for action in added if action.get("dataChange", True)]
+    live = set(files(current)["path"])
+    paths = [str(action["path"]) for action in new]
+    if not paths or live.issuperset(paths):
+        return rows_of(lake, source, current, paths) if paths else None
+    standing = sorted(live.intersection(str(action["path"]) for action in added))
+    return _gathered(rows_of(lake, source, current, standing), commits, new)
+
+
+def _gathered(rows: pl.LazyFrame, commits: Iterable[Commit], new: Iterable[Mapping[str, Any]]) -> pl.LazyFrame | None:
+    """The rows of some commits, where they were moved to files in which older ones stand; None where that is not sure.
+
+    Args:
+        rows: those of all files that came since, new rows and moved ones.
+        commits: what came since.
+        new: the files in which the new rows came.
+    """
+    audits = [audit_of(commit) for commit in commits if changes_rows(commit)]
+    batches = {audit.provenance.batch_id for audit in audits if audit is not None}
+    counts = [json.loads(action.get("stats") or "{}").get("numRecords") for action in new]
+    if None in audits or None in batches or None in counts:
         return None
-    return rows_of(lake, source, current, paths)
+    of_batches = rows.filter(pl.col("_batch_id").is_in(list(batches)))
+    count = of_batches.select(pl.len()).collect(engine="streaming").item()
+    return of_batches if count == sum(counts) else None
 
 
 def _folded(lake: Lake, table: DerivedTable) -> Audit | None:

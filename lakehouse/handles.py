@@ -13,6 +13,7 @@ from urllib.parse import unquote
 from deltalake import DeltaTable
 
 from lakehouse.errors import SetupError
+from lakehouse.log import entry_path
 
 _AMBIGUOUS = frozenset("%*=[]{}")
 T = TypeVar("T")
@@ -94,15 +95,11 @@ class Handles:
 
 def _holds(table: str, version: int | None, kept: _Kept, state_of: Callable[[str], State]) -> bool:
     """Whether what is kept is what is asked for: a table may go and come again under its name."""
-    if version is None and state_of(_entry(table, kept.version + 1)) is not None:
+    if version is None and state_of(entry_path(table, kept.version + 1)) is not None:
         return False
     is_asked_for = version is None or version == kept.version
     return is_asked_for and kept.state[0] is not None and _state(table, kept.version, state_of) == kept.state
 
 
 def _state(table: str, version: int, state_of: Callable[[str], State]) -> tuple[State, State]:
-    return state_of(_entry(table, version)), state_of(f"{table}/_delta_log/_last_checkpoint")
-
-
-def _entry(table: str, version: int) -> str:
-    return f"{table}/_delta_log/{version:020}.json"
+    return state_of(entry_path(table, version)), state_of(f"{table}/_delta_log/_last_checkpoint")

@@ -5,15 +5,13 @@ Does not belong here: writing (`publish.py` is the only way in which a table cha
 """
 
 import hashlib
-import json
 import re
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
 
 import obstore
 import polars as pl
@@ -25,42 +23,14 @@ from lakehouse import exclusive
 from lakehouse.errors import BusyError, SetupError
 from lakehouse.handles import FolderTable, Handles, check_folder
 from lakehouse.lock import turn
+from lakehouse.log import Commit, LogTail, entry_path, parsed
 from lakehouse.stores import answering, open_store
 from lakehouse.tombstones import shown
 
 LAYERS = ("raw", "staged", "marts", "quarantine")
 _NAME = re.compile(rf"({'|'.join(LAYERS)})/[a-z][a-z0-9_]*")
+_FEW = 50
 _LOG_ENTRY = re.compile(r"_delta_log/(\d{20})\.json$")
-
-
-@dataclass(frozen=True)
-class Commit:
-    """One entry of a table's log.
-
-    Attributes:
-        version: the version of the table that it made.
-        info: operation, timestamp and custom metadata, the audit among them.
-        added: the add actions, as Delta writes them.
-        removed: the remove actions.
-    """
-
-    version: int
-    info: Mapping[str, Any]
-    added: tuple[Mapping[str, Any], ...]
-    removed: tuple[Mapping[str, Any], ...]
-
-
-@dataclass(frozen=True)
-class LogTail:
-    """The entries of a table's log that follow each other without a gap up to the latest.
-
-    Attributes:
-        after: the version after which none is missing.
-        commits: the entries, oldest first.
-    """
-
-    after: int
-    commits: tuple[Commit, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -210,7 +180,9 @@ class Lake:
         if latest is None or latest <= after:
             return LogTail(after)
         # A commit that came in between the two looks is for the next call.
-        left = {entry.version: entry for entry in self.log_left(table, after=after) if entry.version <= latest}
+        asked = range(after + 1, latest + 1)
+        entries = map(partial(self._entry, table), asked) if len(asked) <= _FEW else self.log_left(table, after=after)
+        left = {entry.version: entry for entry in entries if entry is not None and entry.version <= latest}
         known = max((version for version in range(after + 1, latest + 1) if version not in left), default=after)
         return LogTail(known, tuple(left[version] for version in range(known + 1, latest + 1)))
 
@@ -219,7 +191,21 @@ class Lake:
         with self.answering():
             names = {int(m[1]): path for path in self._log_paths(table, after) if (m := _LOG_ENTRY.search(path))}
             wanted = sorted(version for version in names if version > after)
-            return [_commit(version, bytes(obstore.get(self.store, names[version]).bytes())) for version in wanted]
+            return [parsed(version, bytes(obstore.get(self.store, names[version]).bytes())) for version in wanted]
+
+    def log_next(self, table: str, *, after: int) -> Iterator[Commit]:
+        """The log entries that follow a version, until one is not there."""
+        with self.answering():
+            while (entry := self._entry(table, after := after + 1)) is not None:
+                yield entry
+
+    def _entry(self, table: str, version: int) -> Commit | None:
+        """A log entry by its number: to list the log of a folder is to look at every entry there is."""
+        try:
+            found = obstore.get(self.store, entry_path(table, version))
+        except FileNotFoundError:
+            return None
+        return parsed(version, bytes(found.bytes()))
 
     def _log_paths(self, table: str, after: int) -> Iterator[str]:
         self.uri(table)
@@ -254,15 +240,6 @@ def check_name(table: str) -> None:
             f"{table!r} is not the name of a table.\n"
             f"Next: write <layer>/<table>, lower case, with a layer of {', '.join(LAYERS)}."
         )
-
-
-def _commit(version: int, text: bytes) -> Commit:
-    actions = [json.loads(line) for line in text.splitlines() if line.strip()]
-
-    def of(kind: str) -> tuple[Mapping[str, Any], ...]:
-        return tuple(action[kind] for action in actions if kind in action)
-
-    return Commit(version, (of("commitInfo") or ({},))[0], of("add"), of("remove"))
 
 
 def scan(handle: DeltaTable) -> pl.LazyFrame:

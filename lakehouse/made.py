@@ -15,7 +15,8 @@ from deltalake import DeltaTable
 from lakehouse import contract_version
 from lakehouse.audit import Audit
 from lakehouse.contract import facts
-from lakehouse.lake import Commit, Lake, mark, scan
+from lakehouse.lake import Lake, mark, scan
+from lakehouse.log import Commit
 from lakehouse.tables import WINDOW, DerivedTable, RawTable, Table
 from lakehouse.touched import ALL, RESTORED, audit_of, changes_rows, touched_days
 from lakehouse.windows import Days

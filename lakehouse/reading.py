@@ -140,7 +140,7 @@ def _return(batch: Batch, lake: Lake, entry: Entry, delivery: Delivery, twin: Or
     """The rows of these bytes are landed, and dead letters of them were lost: they come back under the same origin."""
     source = source_of(twin.name, delivery.digest)
     batch.digests[delivery.digest] = twin
-    batch.returned.append(Read(replace(entry, name=twin.name, modified_at=twin.modified_at), delivery, source, Fit({})))
+    batch.returned.append(Read(entry._replace(name=twin.name, modified_at=twin.modified_at), delivery, source, Fit({})))
     if delivery.is_cut:
         obstore.put(lake.store, kept_path(batch.raw, source), delivery.received)
 

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from datetime import date
 
 from lakehouse.audit import Audit
-from lakehouse.lake import Commit, Lake
+from lakehouse.lake import Lake
+from lakehouse.log import Commit
 from lakehouse.publish import PUBLISHED_WITH
 from lakehouse.tables import WINDOW, DerivedTable
 from lakehouse.touched import ALL, audit_of, changes_rows, days_of_rows

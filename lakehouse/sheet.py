@@ -67,6 +67,14 @@ class Sheet:
             return rows
         return rows.with_columns(pl.col(str(self.window)).dt.truncate(_TRUNCATE[self.physical]).alias(self.partition))
 
+    def parts_of(self, days: Iterable[date]) -> pl.Series:
+        """The values of the partition column into which some days fall, each once."""
+        return (
+            self.parted(pl.LazyFrame({str(self.window): pl.Series(days, dtype=pl.Date)}))
+            .collect()[str(self.partition)]
+            .unique()
+        )
+
     @property
     def places(self) -> set[str]:
         """Names of the parts of the table that are filled; no two writers fill the same at once."""

@@ -30,12 +30,14 @@ class Slice:
         kept: the rows of those files that have to stay, a part of the files at a time.
         lost: how many of their rows go, where some stay.
         stood: how many rows these files hold.
+        is_moved: whether nothing is replaced: the same rows stand in other files then.
     """
 
     removed: pl.DataFrame
     kept: Sequence[pl.LazyFrame] = ()
     lost: pl.LazyFrame | None = None
     stood: int = 0
+    is_moved: bool = False
 
 
 def whole(handle: DeltaTable) -> Slice:
@@ -86,7 +88,8 @@ def corrected(
     rows = rows_of(lake, table, handle, touched["path"])
     names = sorted({name for values in corrections.values() for name in values})
     changed = [_replaced(column, name, corrections, rows.collect_schema()[name]) for name in names]
-    return Slice(touched, (rows.with_columns(changed),), pl.LazyFrame({"lost": [0]}), _count(touched, rows))
+    kept = [rows_of(lake, table, handle, [path]).with_columns(changed) for path in touched["path"]]
+    return Slice(touched, kept, pl.LazyFrame({"lost": [0]}), _count(touched, rows))
 
 
 def of_keys(lake: Lake, table: str, handle: DeltaTable, keys: pl.DataFrame) -> Slice:

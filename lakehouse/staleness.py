@@ -14,7 +14,8 @@ import polars as pl
 from lakehouse.as_of import Dated
 from lakehouse.catalog import Catalog
 from lakehouse.contract import facts
-from lakehouse.lake import Commit, Lake
+from lakehouse.lake import Lake
+from lakehouse.log import Commit
 from lakehouse.made import Made, made_by, speaks_for
 from lakehouse.quarantine import came_true
 from lakehouse.rejects import disturbed

@@ -10,7 +10,8 @@ import polars as pl
 
 from lakehouse.audit import METADATA, Audit
 from lakehouse.contract import facts
-from lakehouse.lake import Commit, Lake
+from lakehouse.lake import Lake
+from lakehouse.log import Commit
 from lakehouse.tables import EVENT_DATE, DerivedTable, RawTable, Table
 
 RESTORED = "restored"

@@ -119,11 +119,12 @@ def _columns_of(rule: Rule) -> set[str]:
 
 def _distinct(table: DerivedTable, rows: pl.LazyFrame, spool: Path) -> pl.LazyFrame:
     """The first of the rows that repeat each other, by origin; spooled, because the pass looks at it several times."""
+    group = next(iter(period(table)), None)
     columns: list[str | pl.Expr] = [*table.distinct, *period(table)]
     folder = Path(tempfile.mkdtemp(dir=spool))
-    for number, part in enumerate(parts(folder / "parts", columns, {"rows": rows}, _ROWS_AT_ONCE)):
+    for number, part in enumerate(parts(folder / "parts", columns, {"rows": rows}, _ROWS_AT_ONCE, group=group)):
         first = part["rows"].sort(LINEAGE).unique(columns, keep="first")
-        first.write_parquet(folder / f"distinct-{number}.parquet", compression="lz4", row_group_size=_ROWS_PER_GROUP)
+        first.write_parquet(folder / f"distinct-{number:06}.parquet", compression="lz4", row_group_size=_ROWS_PER_GROUP)
     return pl.scan_parquet(folder / "distinct-*.parquet", hive_partitioning=False)
 
 

@@ -18,8 +18,9 @@ from lakehouse.dead_letters import DEAD_LETTERS
 from lakehouse.deliveries import registered
 from lakehouse.environment import Environment
 from lakehouse.errors import BusyError, SetupError
-from lakehouse.lake import Commit, Lake, files
+from lakehouse.lake import Lake, files
 from lakehouse.landed import delivered
+from lakehouse.log import Commit
 from lakehouse.made import in_effect
 from lakehouse.tables import RawTable, Table
 from lakehouse.touched import audit_of

@@ -4,7 +4,8 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from lakehouse.audit import total
-from lakehouse.lake import Commit, Lake
+from lakehouse.lake import Lake
+from lakehouse.log import Commit
 from lakehouse.touched import RESTORED, audit_of
 from lakehouse.undo import Undoing, committed_at, days_of
 from lakehouse.wording import counted, flat

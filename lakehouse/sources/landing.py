@@ -7,9 +7,10 @@ Belongs here: what lies there and whether it rests; reading a file's bytes. Does
 import os
 import stat
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import NamedTuple
 
 import obstore
 
@@ -26,8 +27,7 @@ class UnreadableError(Exception):
     """A file lies in landing and its bytes cannot be read; the message says why."""
 
 
-@dataclass(frozen=True, order=True)
-class Entry:
+class Entry(NamedTuple):
     """Something that lies in a landing folder.
 
     Attributes:
@@ -157,7 +157,7 @@ class Landing:
         except FileNotFoundError:
             return entry
         except OSError as error:
-            return replace(entry, problem=_reason(error))
+            return entry._replace(problem=_reason(error))
         return entry
 
     def is_unchanged(self, table: str, entry: Entry) -> bool:
@@ -229,7 +229,7 @@ def _name_of(entry: Entry) -> str:
 
 def _shown(name: str) -> str:
     """A name that text can hold: bytes that are not UTF-8 are spelled out."""
-    return os.fsencode(name).decode("utf-8", "backslashreplace")
+    return name if name.isascii() else os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 def _reason(error: Exception) -> str:
@@ -247,4 +247,5 @@ def _is_marker(name: str, size: int) -> bool:
 
 def _is_hidden(name: str) -> bool:
     """Whether any part of a name is hidden or that of something in flight."""
-    return any(part.startswith((".", "_", "~")) or part.lower().endswith(_IN_FLIGHT) for part in name.split("/"))
+    parts = name.split("/") if "/" in name else (name,)
+    return any(part.startswith((".", "_", "~")) or part.lower().endswith(_IN_FLIGHT) for part in parts)

@@ -6,8 +6,16 @@ import pytest
 from support.worlds import bring_up_to_date, deliver, world
 from tills import till
 
+from lakehouse import gathering
 from lakehouse.environment import Environment
 from samples import Truth, generate
+
+
+@pytest.fixture(autouse=True)
+def few_small_files_are_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows move to other files after two or three commits, so that every law is tried on rows that have."""
+    monkeypatch.setattr(gathering, "MANY", 3)
+    monkeypatch.setattr(gathering, "MANY_IN_A_PART", 2)
 
 
 def deliver_all(here: Environment, folder: Path) -> None:

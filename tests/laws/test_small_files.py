@@ -1,0 +1,175 @@
+"""Many small files become few by the commits that come anyway, and nobody can tell by the rows."""
+
+import os
+from pathlib import Path
+
+import polars as pl
+import pytest
+from stock import FOLDED, Event, bring, empty, stands, tell
+from support.worlds import NOW, bring_up_to_date, contents, world
+from tills import lines, live_files, only, redo, rows, same_tables, sell, take, till
+
+from lakehouse import gathering
+from lakehouse.errors import LawError
+from lakehouse.landed import landed
+from lakehouse.make import make
+from lakehouse.overview import audits
+from lakehouse.staleness import Planner
+
+RAW = "raw/sales"
+
+
+def day_by_day(here, days, *, then=bring_up_to_date):
+    """Deliver some days, a file each, and bring everything up to date after each."""
+    for day in days:
+        sell(here, f"d{day:02}", lines(day, 1, 2, -1, first=100 * day))
+        take(here)
+        then(here)
+
+
+def sources(here) -> set[str]:
+    return set(here.lake.scan(RAW).select("_source").unique().collect().to_series())
+
+
+def test_thousands_of_deliveries_are_few_files(shop):
+    for number in range(2 * gathering.MANY + 5):
+        sell(shop, f"n{number:03}", lines(1 + number % 28, number, first=number))
+        take(shop)
+    assert len(live_files(shop, RAW)) <= gathering.MANY + 1
+    assert len(live_files(shop, "quarantine/deliveries")) <= gathering.MANY + 1
+    assert [row[0] for row in rows(shop, RAW)] == sorted((str(n) for n in range(2 * gathering.MANY + 5)), key=str)
+
+
+def test_a_table_of_days_has_few_files_a_month(shop):
+    day_by_day(shop, range(1, 29))
+    assert all(
+        len(live_files(shop, table)) <= gathering.MANY_IN_A_PART + 1 for table in ("staged/sales", "marts/shop_days")
+    )
+    assert {audit.carried > 0 for audit in audits(shop, "staged/sales")} == {True, False}
+
+
+def test_days_one_by_one_give_what_all_at_once_give(shop, tmp_path):
+    day_by_day(shop, [3, 1, 2, 5, 4, 9, 8, 7])
+    other = world(tmp_path / "other", till())
+    day_by_day(other, [3, 1, 2, 5, 4, 9, 8, 7], then=lambda _: None)
+    bring_up_to_date(other)
+    same_tables(shop, other)
+    assert contents(shop) == contents(other)
+
+
+def test_what_is_landed_is_known_by_the_rows_wherever_they_stand(shop):
+    day_by_day(shop, range(1, 9), then=lambda _: None)
+    assert len(live_files(shop, RAW)) < 5
+    version, known = shop.lake.version(RAW), landed(shop.lake, RAW)
+    take(shop)
+    assert shop.lake.version(RAW) == version
+    assert {f"{one.name}#{digest}" for digest, one in known.by_digest.items()} == sources(shop)
+    assert len(known.by_digest) == 8
+
+
+def test_rows_that_move_make_no_day_stale(shop):
+    day_by_day(shop, range(1, 8))
+    sell(shop, "late", lines(2, 5, first=900))
+    take(shop)
+    assert any(not action["dataChange"] for action in shop.lake.log(RAW)[-1].removed)
+    [stale, *_] = Planner(shop.lake, shop.catalog, NOW).stale()
+    assert (stale.table, [key.day for key in stale.keys]) == ("staged/sales", [2])
+
+
+def test_an_account_says_how_many_rows_moved(shop):
+    day_by_day(shop, range(1, 6), then=lambda _: None)
+    told = [(audit.read, audit.written, audit.carried) for audit in audits(shop, RAW)]
+    assert sorted(told) == [(3, 3, 0)] * 4 + [(3, 3, 9)]
+
+
+def test_new_events_are_folded_alone_though_their_files_have_been_gathered(tmp_path):
+    here, other = empty(tmp_path / "one"), empty(tmp_path / "other")
+    for number in range(12):
+        for one in (here, other):
+            tell(
+                one,
+                f"f{number:02}",
+                [Event(f"sku{number % 3}", number, f"n{number}", "1"), Event(f"only {number}", 1, "", "")],
+            )
+        if number % 5 == 4:
+            bring(here)
+    bring(here)
+    bring(other)
+    assert sorted(audit.read for audit in audits(here, "staged/latest")) == [4, 10, 10]
+    assert all(stands(here, name) == stands(other, name) for name in FOLDED)
+
+
+def test_events_in_a_gathered_file_of_another_writer_are_folded_anew(tmp_path):
+    here = empty(tmp_path)
+    for number in range(3):
+        tell(here, f"f{number}", [Event("a", number, f"n{number}", "1")])
+    bring(here)
+    here.lake.open("raw/items").optimize.compact()
+    for number in range(3, 6):
+        tell(here, f"f{number}", [Event("a", number, f"n{number}", "1")])
+    bring(here)
+    assert stands(here, "staged/latest") == [("a", 5, "n5", 1)]
+
+
+def test_an_earlier_writing_of_the_same_bytes_corrects_rows_in_a_gathered_file(shop):
+    for number in range(6):
+        os.utime(sell(shop, f"n{number}", lines(3, number, first=number)), (1_700_000_000, 1_700_000_000))
+        take(shop)
+    os.utime(sell(shop, "a", lines(3, 1, first=1)), (1_600_000_000, 1_600_000_000))
+    take(shop)
+    assert {source.partition("#")[0] for source in sources(shop)} == {
+        "a.csv",
+        "n0.csv",
+        *(f"n{n}.csv" for n in range(2, 6)),
+    }
+    assert len(rows(shop, RAW)) == 6
+
+
+@pytest.mark.parametrize("table", [RAW, "staged/sales"])
+def test_a_row_that_is_lost_on_the_way_stops_the_commit(shop, monkeypatch, table):
+    day_by_day(shop, range(1, 4 if table == RAW else 5))
+    sell(shop, "more", lines(5, 1, first=400))
+    if table != RAW:
+        take(shop)
+    standing, there = contents(shop), shop.lake.version(table)
+    whole = gathering.rows_of
+    monkeypatch.setattr(gathering, "rows_of", lambda *given: whole(*given).slice(1))
+    with pytest.raises(LawError, match=f"{table}: .* rows stood in files"):
+        take(shop) if table == RAW else redo(shop, table, only(5))
+    assert shop.lake.version(table) == there
+    assert contents(shop) == standing
+
+
+def test_two_that_gather_the_same_files_keep_every_row_once(shop, monkeypatch):
+    day_by_day(shop, range(1, 4), then=lambda _: None)
+    sell(shop, "mine", lines(5, 1, first=500))
+    waiting = [lambda: (sell(shop, "theirs", lines(6, 1, first=600)), take(shop))]
+
+    def reached(name):
+        if name == "draft: before commit" and waiting:
+            waiting.pop()()
+
+    monkeypatch.setattr("lakehouse.draft.reached", reached)
+    take(shop)
+    assert len(rows(shop, RAW)) == len({row[0] for row in rows(shop, RAW)}) == 11
+
+
+def test_large_files_are_left_alone(shop, monkeypatch):
+    monkeypatch.setattr(gathering, "MANY", 1)
+    monkeypatch.setattr(gathering, "SMALL", 0)
+    day_by_day(shop, range(1, 5), then=lambda _: None)
+    assert len(live_files(shop, RAW)) == 4
+
+
+def test_a_column_that_came_later_is_null_in_gathered_rows_that_are_older(shop):
+    day_by_day(shop, range(1, 3), then=lambda _: None)
+    for day in range(3, 7):
+        path = sell(shop, f"d{day}")
+        path.write_text(f"id,sold_on,shop,amount,till\n{day},2024-06-0{day},north,1,t{day}\n")
+        take(shop)
+    found = shop.lake.scan(RAW).select("id", "till").collect()
+    assert found.height == 10
+    assert set(found["till"]) == {None, "t3", "t4", "t5", "t6"}
+    redo(shop, "staged/sales")
+    assert Path(shop.lake.uri("staged/sales")).exists()
+    assert make(shop.lake, shop.catalog, "staged/sales", only(1, 6), now=NOW).read == pl.Series(found["id"]).len()
