@@ -24,6 +24,8 @@ _REAL = Path(__file__).resolve().parents[2] / "shared" / "data"
 def main(arguments: list[str] | None = None) -> int:
     """Run the campaign; 1 if anything was found."""
     asked = _parser().parse_args(arguments)
+    if asked.out is not None:
+        asked.out.mkdir(parents=True, exist_ok=True)
     folder = Path(mkdtemp(prefix="campaign-", dir=asked.out))
     say(f"campaign in {folder}, seed {asked.seed}")
     tallies = [_run(part, asked, folder) for part in asked.only or PARTS]

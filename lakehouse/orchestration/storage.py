@@ -18,9 +18,6 @@ from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventL
 from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
 from dagster._serdes import ConfigurableClassData
 
-BATCH_SIZE = "DAGSTER_EVENT_BATCH_SIZE"
-"""Environment variable by which Dagster gathers events into batches; without it there are none."""
-
 
 class BatchedEventLog(SqliteEventLogStorage):
     """Dagster's SQLite event log; a batch of asset events goes in as one."""

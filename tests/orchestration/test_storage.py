@@ -6,7 +6,8 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from lakehouse.orchestration.storage import BATCH_SIZE, BatchedEventLog
+from lakehouse.orchestration import BATCH_SIZE
+from lakehouse.orchestration.storage import BatchedEventLog
 
 ROOT = Path(__file__).resolve().parents[2]
 RANGE = {"dagster/asset_partition_range_start": "2024-01-01", "dagster/asset_partition_range_end": "2024-01-20"}

@@ -1,0 +1,35 @@
+"""The `lakehouse` command, put together from the domains, their samples and the place where it runs."""
+
+from assets import retail
+from lakehouse import cli, mixing
+from lakehouse.composition import environment
+from resources import occupied, settings
+from samples import retail as retail_samples
+
+
+def demonstrate() -> None:
+    """`lakehouse demo`."""
+    from lakehouse.definitions import definitions  # noqa: PLC0415, Dagster takes a second to import
+    from lakehouse.orchestration import demo  # noqa: PLC0415
+
+    known, here = settings.load(), environment()
+    is_usual = known.landing_uri == str(known.data / "landing")
+    make_samples = (lambda: retail_samples.generate(here.landing.root)) if is_usual else None
+    with occupied.by_demo(known.data):
+        demo.run(here, definitions, make_samples, settings.dagster_home(known), retail.FIRST_QUESTION)
+
+
+def add_samples(days: int) -> list[str]:
+    """`lakehouse samples`: the sample files of the next days, written into landing.
+
+    Raises:
+        SetupError: landing is no folder of this machine, or holds somebody's own files.
+    """
+    here = environment()
+    mixing.refuse_samples(here, retail.__name__.rpartition(".")[2])
+    return retail_samples.add_days(here.landing.root, days)
+
+
+def command() -> None:
+    """The `lakehouse` command."""
+    cli.main(cli.App(environment, demonstrate, add_samples))

@@ -1,0 +1,31 @@
+"""Where this lakehouse is put together: the domains under `assets/`, and the place where it runs.
+
+What Dagster loads is in `definitions.py`, what a person calls in `command.py`; both begin here.
+"""
+
+import importlib
+import pkgutil
+from types import ModuleType
+
+import assets as domains
+from lakehouse import catalog
+from lakehouse.environment import Environment
+from resources import environment as places
+from resources import settings
+
+
+def modules() -> list[ModuleType]:
+    """Every module under `assets/`, in the order of their names."""
+    found = pkgutil.walk_packages(domains.__path__, prefix=f"{domains.__name__}.")
+    return [importlib.import_module(module.name) for module in found if not module.ispkg]
+
+
+def environment() -> Environment:
+    """The lake, the landing zone and the declared tables of this process.
+
+    Raises:
+        SetupError: a setting, a contract or a transform is wrong; the message names every problem.
+        OutageError: the secret that a setting names cannot be read right now.
+    """
+    lake, landing = places.places(settings.load())
+    return Environment(lake, landing, catalog.collect(modules()))
