@@ -232,8 +232,7 @@ def raw(  # noqa: PLR0913
     owner: str | None = None,
 ) -> RawTable:
     """Declare a table of files as they are landed; see `RawTable`."""
-    typed = columns if isinstance(columns, Mapping) else dict.fromkeys(columns, pl.String())
-    domain = _domain(inspect.stack()[1].frame.f_globals["__name__"])
+    typed, domain = columns if isinstance(columns, Mapping) else dict.fromkeys(columns, pl.String()), _domain(_caller())
     if unknown := sorted(set(optional) - set(typed)):
         raise SetupError(
             f"raw/{name}: optional names columns that are not declared: {', '.join(unknown)}.\nNext: add them."
@@ -287,6 +286,12 @@ def _derived(
         return DerivedTable(f"{layer}/{transform.__name__}", contract, transform, parameters, domain=domain, **declared)
 
     return declare
+
+
+def _caller() -> str:
+    frame = inspect.currentframe()
+    caller = frame and frame.f_back and frame.f_back.f_back
+    return str(caller.f_globals["__name__"]) if caller else ""
 
 
 def _domain(module: str) -> str:
