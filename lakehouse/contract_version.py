@@ -4,6 +4,7 @@ import hashlib
 import inspect
 from collections.abc import Mapping
 from dataclasses import fields
+from functools import cache
 
 import pandera.polars as pa
 
@@ -11,6 +12,7 @@ from lakehouse.code_version import said
 from lakehouse.contract import Contract, Facts, facts
 
 
+@cache
 def version(contract: type[Contract]) -> str:
     """A short hash of everything that a contract promises, custom checks by their source; it changes when that does."""
     schema = contract.to_schema()
