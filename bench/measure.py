@@ -8,6 +8,7 @@ import os
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import psutil
 
+ROOT = Path(__file__).parent.parent
 _LOOK_EVERY = 0.02
 
 
@@ -23,13 +25,15 @@ class Cost:
     """What one run took.
 
     Attributes:
-        seconds: as the work itself measured them, imports not counted.
+        seconds: as the work itself measured them, imports not counted; those of the whole process if it measured none.
+        wall_seconds: from the start of the process to its end.
         cpu_seconds: user and system time of the tree.
         peak_mib: the highest sum of anonymous memory, MiB.
         said: what the work returned.
     """
 
     seconds: float
+    wall_seconds: float
     cpu_seconds: float
     peak_mib: float
     said: Mapping[str, float]
@@ -41,17 +45,31 @@ def run(module: str, *arguments: str) -> Cost:
     Raises:
         RuntimeError: the process failed.
     """
-    command = [sys.executable, "-W", "ignore", "-m", module, *arguments]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parent.parent) as process:
+    return run_command([sys.executable, "-W", "ignore", "-m", module, *arguments])
+
+
+def run_command(command: Sequence[str], folder: Path = ROOT) -> Cost:
+    """Run a command in a folder; what it prints last may be a line of JSON.
+
+    Raises:
+        RuntimeError: the process failed.
+    """
+    started = time.monotonic()
+    with (
+        tempfile.TemporaryFile("w+") as printed,
+        subprocess.Popen(command, stdout=printed, stderr=subprocess.STDOUT, cwd=folder) as process,
+    ):
         tree, peak, cpu = psutil.Process(process.pid), 0, 0.0
         while process.poll() is None:
             peak, cpu = max(peak, _anonymous(tree)), max(cpu, _cpu(tree))
             time.sleep(_LOOK_EVERY)
-        printed = process.stdout.read() if process.stdout else ""
+        wall = time.monotonic() - started
+        printed.seek(0)
+        lines = printed.read().strip().splitlines()
     if process.returncode:
-        raise RuntimeError(f"{' '.join(command)} ended with {process.returncode}")
-    said = json.loads(printed.strip().splitlines()[-1])
-    return Cost(said.pop("seconds"), cpu, peak / 2**20, said)
+        raise RuntimeError(f"{' '.join(command)} ended with {process.returncode}:\n" + "\n".join(lines[-30:]))
+    said = json.loads(lines[-1]) if lines and lines[-1].startswith("{") else {}
+    return Cost(said.pop("seconds", wall), wall, cpu, peak / 2**20, said)
 
 
 def _anonymous(tree: psutil.Process) -> int:

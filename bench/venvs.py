@@ -1,0 +1,32 @@
+"""The peers, each in a virtual environment of its own with pinned versions, made when it is first asked for."""
+
+import hashlib
+import subprocess
+import venv
+from pathlib import Path
+
+from bench.measure import ROOT
+
+PEERS = ROOT / "bench" / "peers"
+_HOME = ROOT / "bench" / "out" / "venvs"
+
+
+def python_of(peer: str) -> Path:
+    """The interpreter in which a peer is installed, as `bench/peers/<peer>/requirements.txt` says.
+
+    Raises:
+        RuntimeError: pip cannot install it.
+    """
+    pinned = PEERS / peer / "requirements.txt"
+    home = _HOME / peer
+    python, stamp = home / "bin" / "python", home / "installed"
+    digest = hashlib.sha256(pinned.read_bytes()).hexdigest()
+    if not stamp.exists() or stamp.read_text() != digest:
+        print(f"installing {peer} …", flush=True)
+        venv.create(home, with_pip=True, clear=True)
+        pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", str(pinned)]
+        done = subprocess.run(pip, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise RuntimeError(f"{peer} cannot be installed into {home}:\n{done.stderr[-2000:]}")
+        stamp.write_text(digest)
+    return python
