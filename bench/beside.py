@@ -3,6 +3,7 @@
 import json
 import platform
 import statistics
+import sys
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -85,6 +86,11 @@ class Line:
     written_mib: float
     files: int
     commits: int
+
+
+def module(name: str, *arguments: str) -> list[str]:
+    """The command that runs a module of this project."""
+    return [sys.executable, "-W", "ignore", "-m", name, *arguments]
 
 
 def side_by_side(work: Work, rounds: int) -> list[Line]:

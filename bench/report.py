@@ -1,0 +1,103 @@
+"""`make bench` at its end: the kept results as tables and plots in `docs/benchmarks.md`.
+
+What stands between `<!-- name -->` and `<!-- /name -->` there is written anew; the words around it are for people.
+"""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from xml.sax.saxutils import escape
+
+from bench.beside import RESULTS
+from bench.measure import ROOT
+
+PAGE = ROOT / "docs" / "benchmarks.md"
+PLOTS = ROOT / "docs" / "benchmarks"
+_LEFT, _WIDTH, _BAR, _GAP = 200, 720, 18, 8
+_OURS, _OTHERS, _RANGE = "#2f6f9f", "#b8c4cc", "#30363d"
+
+
+def plot(title: str, lines: Sequence[Mapping[str, Any]]) -> str:
+    """An SVG of the seconds of each way as bars from zero, with the range of the rounds as a thin line.
+
+    Args:
+        title: what is drawn.
+        lines: `bench.beside.Line` as mappings.
+    """
+    height = 40 + len(lines) * (_BAR + _GAP) + 10
+    longest = max(line["most"] for line in lines) or 1.0
+    scale = (_WIDTH - _LEFT - 90) / longest
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{_WIDTH}" height="{height}" '
+        'font-family="sans-serif" font-size="12">',
+        f'<rect width="{_WIDTH}" height="{height}" fill="white"/>',
+        f'<text x="10" y="20" font-size="14">{escape(title)}</text>',
+    ]
+    for number, line in enumerate(lines):
+        top = 34 + number * (_BAR + _GAP)
+        middle = top + _BAR / 2
+        colour = _OURS if line["way"].startswith("ours") else _OTHERS
+        low, high = _LEFT + line["least"] * scale, _LEFT + line["most"] * scale
+        bar = max(line["seconds"] * scale, 1)
+        name = f"{line['step']}: {line['way']}" if line["step"] != "all" else line["way"]
+        parts += [
+            f'<text x="{_LEFT - 8}" y="{middle + 4}" text-anchor="end">{escape(name)}</text>',
+            f'<rect x="{_LEFT}" y="{top}" width="{bar:.1f}" height="{_BAR}" fill="{colour}"/>',
+            f'<line x1="{low:.1f}" x2="{high:.1f}" y1="{middle}" y2="{middle}" stroke="{_RANGE}"/>',
+            f'<text x="{high + 6:.1f}" y="{middle + 4}">{line["seconds"]:.2f} s</text>',
+        ]
+    return "\n".join([*parts, "</svg>", ""])
+
+
+def table(lines: Sequence[Mapping[str, Any]]) -> str:
+    """The figures of each way as Markdown."""
+    head = "| step | way | s | range | ratio | CPU s | peak MiB | written MiB | files | commits |"
+    rows = [
+        f"| {line['step']} | {line['way']} | {line['seconds']:.2f} | {line['least']:.2f} to {line['most']:.2f} "
+        f"| {line['ratio']:.2f} | {line['cpu_seconds']:.1f} | {line['peak_mib']:,.0f} | {line['written_mib']:,.0f} "
+        f"| {line['files']:,.0f} | {line['commits']:,.0f} |"
+        for line in lines
+    ]
+    return "\n".join([head, "|---" * 2 + "|--:" * 8 + "|", *rows])
+
+
+def section(result: Mapping[str, Any]) -> str:
+    """What the page says of one bench."""
+    if result["name"] == "late":
+        return f"{len(result['seconds'])} files: p50 {result['p50']:.1f} s, p95 {result['p95']:.1f} s."
+    versions = ", ".join(f"{name} {number}" for name, number in result["versions"].items())
+    name = result["name"]
+    return (
+        f"![{result['title']}](benchmarks/{name}.svg)\n\n{table(result['lines'])}\n\n"
+        f"{result['rounds']} rounds on {result['day']}, ratios to {result['base']}. {result['machine']}; {versions}."
+    )
+
+
+def write(page: Path, results: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Write the results into the page and the plots beside it; gives the names that have no place in the page."""
+    text, lost = page.read_text(), []
+    PLOTS.mkdir(exist_ok=True)
+    for result in results:
+        name = result["name"]
+        place = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
+        if not place.search(text):
+            lost.append(name)
+            continue
+        text = place.sub(lambda found: f"{found[1]}{section(result)}\n{found[2]}", text)  # noqa: B023
+        if "lines" in result:
+            (PLOTS / f"{name}.svg").write_text(plot(result["title"], result["lines"]))
+    page.write_text(text)
+    return lost
+
+
+def main() -> None:
+    """The command line."""
+    results = [json.loads(path.read_text()) for path in sorted(RESULTS.glob("*.json"))]
+    lost = write(PAGE, results)
+    print(f"{PAGE}: {len(results) - len(lost)} benches" + (f"; without a place: {', '.join(lost)}" if lost else ""))
+
+
+if __name__ == "__main__":
+    main()
