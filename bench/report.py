@@ -29,10 +29,10 @@ def plot(title: str, lines: Sequence[Mapping[str, Any]]) -> str:
     height = 40 + len(lines) * (_BAR + _GAP) + 10
     longest = max(line["most"] for line in lines) or 1.0
     scale = (_WIDTH - _LEFT - 90) / longest
+    size, text = f'width="{_WIDTH}" height="{height}"', 'font-family="sans-serif" font-size="12"'
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{_WIDTH}" height="{height}" '
-        'font-family="sans-serif" font-size="12">',
-        f'<rect width="{_WIDTH}" height="{height}" fill="white"/>',
+        f'<svg xmlns="http://www.w3.org/2000/svg" {size} {text}>',
+        f'<rect {size} fill="white"/>',
         f'<text x="10" y="20" font-size="14">{escape(title)}</text>',
     ]
     for number, line in enumerate(lines):

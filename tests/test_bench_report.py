@@ -1,0 +1,59 @@
+"""The report of the benchmarks: kept results become tables and plots where the page has a place for them."""
+
+import json
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from bench import beside, report
+from bench.beside import Way, Work, module, side_by_side
+
+SAY = """
+import json, sys, pathlib
+pathlib.Path(sys.argv[1], 'a.parquet').write_bytes(b'x' * 2**20)
+print(json.dumps({'seconds': %s}))
+"""
+
+
+def way(name: str, seconds: float) -> Way:
+    """A way that says how long it took, and leaves a file of a MiB."""
+    return Way(name, {"all": [*module("this")[:-2], "-c", SAY % seconds, "{target}"]})
+
+
+@pytest.fixture(autouse=True)
+def results(tmp_path, monkeypatch) -> Path:
+    monkeypatch.setattr(beside, "OUT", tmp_path)
+    monkeypatch.setattr(beside, "RESULTS", tmp_path / "results")
+    return tmp_path / "results"
+
+
+def test_ways_are_compared_and_become_a_table_and_a_plot(results, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(report, "PLOTS", tmp_path / "plots")
+    ours, other = side_by_side(Work("small", "a <small> work", [way("ours", 2), way("other", 1)], "other"), 3)
+    assert (ours.ratio, other.ratio, ours.files, ours.written_mib) == (2, 1, 1, 1)
+    assert "2.00" in capsys.readouterr().out
+    page = tmp_path / "page.md"
+    page.write_text("# Words\n<!-- small -->\nold\n<!-- /small -->\nmore words\n")
+    kept = json.loads((results / "small.json").read_text())
+    assert report.write(page, [kept, {**kept, "name": "unknown"}]) == ["unknown"]
+    text = page.read_text()
+    assert "| all | ours | 2.00 | 2.00 to 2.00 | 2.00 |" in text
+    assert "old" not in text
+    assert text.endswith("<!-- /small -->\nmore words\n")
+    assert report.write(page, [kept]) == []
+    assert page.read_text() == text
+    svg = ET.parse(tmp_path / "plots" / "small.svg").getroot()
+    assert next(element.text for element in svg if element.tag.endswith("text")) == "a <small> work"
+
+
+def test_a_way_that_made_something_else_is_named():
+    work = Work("odd", "odd", [way("ours", 1), way("other", 1)], "ours", outcome=lambda name, *_: name)
+    with pytest.raises(RuntimeError, match="odd, all: not all ways made the same"):
+        side_by_side(work, 1)
+
+
+def test_a_way_that_fails_is_shown_with_what_it_said():
+    broken = Way("ours", {"all": [*module("this")[:-2], "-c", "raise SystemExit('no such thing')"]})
+    with pytest.raises(RuntimeError, match="no such thing"):
+        side_by_side(Work("broken", "broken", [broken], "ours"), 1)
