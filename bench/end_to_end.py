@@ -1,0 +1,138 @@
+"""`python -m bench.end_to_end`: a year of a shop, from files in landing to three marts, beside dlt and dbt on DuckDB.
+
+The work is the 305 real days of `online_retail` and one table of rates of the ECB. A way gets them in two steps: all
+days but the last into an empty place, then the last day into what stands. The seconds are those of whole processes,
+imports among them, as a scheduler would start them. All ways have to make the same figures.
+"""
+
+import argparse
+import shlex
+import shutil
+import sys
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+
+import duckdb
+
+from bench import retail
+from bench.beside import OUT, TARGET, Way, Work, side_by_side
+from bench.measure import ROOT
+from bench.venvs import PEERS, python_of
+from lakehouse import sql
+from samples.retail import generate
+
+SHARED = ROOT.parent / "shared" / "data"
+STEPS = ("cold", "one more day")
+OURS, OURS_BY_DAGSTER, PEER = "ours", "ours, dagster", "dlt + dbt"
+_FIGURES = {
+    "daily_sales": "round(sum(revenue_gbp), 2), round(sum(revenue_eur), 1), sum(units), sum(returns), sum(lines), "
+    "sum(invoices), round(sum(revenue_gbp_7d_mean), 2), min(sales_date), max(sales_date), count(DISTINCT country)",
+    "product_months": "round(sum(revenue_gbp), 2), sum(units), sum(lines), sum(invoices), sum(customers)",
+    "customers": "round(sum(monetary_gbp), 2), sum(frequency), sum(returns), sum(lines), sum(recency_days)",
+}
+"""What is compared of each mart, beside its rows."""
+
+
+@dataclass(frozen=True)
+class Deliveries:
+    """What is delivered.
+
+    Attributes:
+        days: a file of invoice lines each, the oldest first.
+        rates: the file of the exchange rates.
+    """
+
+    days: tuple[Path, ...]
+    rates: Path
+
+    def put(self, way: str, step: str, folder: Path) -> None:
+        """Deliver what comes before a step; every file is as old as its delivery."""
+        _ = way
+        invoices = folder / "landing" / "invoice_lines"
+        invoices.mkdir(parents=True, exist_ok=True)
+        for file in self.days[:-1] if step == STEPS[0] else self.days[-1:]:
+            shutil.copyfile(file, invoices / file.name)
+        if step == STEPS[0]:
+            rates = folder / "landing" / "fx_rates"
+            rates.mkdir()
+            shutil.copyfile(self.rates, rates / self.rates.name)
+
+
+def real_days(days: int | None) -> Deliveries:
+    """The real days beside the checkout, the first so many of them."""
+    files = sorted((SHARED / "online_retail" / "by_day").glob("*.csv.gz"))
+    return Deliveries(tuple(files[:days]), max((SHARED / "ecb_fx").glob("*.zip")))
+
+
+def sample_days(days: int | None, folder: Path) -> Deliveries:
+    """Invented days, made in a folder; so many of the calendar, 60 if nobody says."""
+    generate(folder, days=days or 60)
+    return Deliveries(
+        tuple(sorted((folder / "invoice_lines").glob("*.csv.gz"))), max((folder / "fx_rates").glob("*.zip"))
+    )
+
+
+def made(way: str, step: str, folder: Path) -> Hashable:
+    """The figures of the three marts as a way has made them."""
+    _ = step
+    if way == PEER:
+        with duckdb.connect(folder / "retail.duckdb", read_only=True) as connection:
+            return tuple(_plain(name, connection.sql(_question(name, "main")).fetchone()) for name in _FIGURES)
+    lake = retail.here(folder).lake
+    return tuple(_plain(name, next(iter(sql.rows(lake, _question(name, "marts"))[1]))) for name in _FIGURES)
+
+
+def _question(mart: str, schema: str) -> str:
+    return f"SELECT count(*), {_FIGURES[mart]} FROM {schema}.{mart}"
+
+
+def _plain(mart: str, found: Sequence[object] | None) -> Hashable:
+    """Figures that compare alike, whatever type a way gives them."""
+    return (mart, *(float(value) if isinstance(value, int | float | Decimal) else str(value) for value in found or ()))
+
+
+def ways(*, has_peer: bool = True) -> list[Way]:
+    """Ours, ours by Dagster, and the peer."""
+    ours = [sys.executable, "-W", "ignore", "-m", "bench.retail", "--home", TARGET]
+    found = [
+        Way(OURS, dict.fromkeys(STEPS, ours)),
+        Way(OURS_BY_DAGSTER, dict.fromkeys(STEPS, [*ours, "--dagster"])),
+    ]
+    return [*found, Way(PEER, dict.fromkeys(STEPS, peer_command()))] if has_peer else found
+
+
+def peer_command() -> list[str]:
+    """Load by dlt, then build and test by dbt, as a scheduler would call them one after the other."""
+    load = [str(python_of("dlt")), str(PEERS / "dlt" / "retail.py"), TARGET]
+    project = str(PEERS / "dbt" / "retail")
+    told = ["--project-dir", project, "--profiles-dir", project, "--target-path", f"{TARGET}/target"]
+    quiet = ["--log-path", f"{TARGET}/logs", "--quiet", "--no-send-anonymous-usage-stats", "--no-version-check"]
+    build = [str(python_of("dbt")), "-m", "dbt.cli.main", "build", *told, *quiet]
+    return ["sh", "-c", f"{shlex.join(load)} && RETAIL_HOME={shlex.quote(TARGET)} {shlex.join(build)}"]
+
+
+def work(deliveries: Deliveries, title: str, *, has_peer: bool = True) -> Work:
+    """The bench on some deliveries."""
+    return Work("end-to-end", title, ways(has_peer=has_peer), OURS, made, deliveries.put, whole=True)
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--samples", action="store_true", help="invented days rather than the real ones")
+    parser.add_argument("--days", type=int, help="only so many days")
+    parser.add_argument("--rounds", type=int, default=3)
+    given = parser.parse_args()
+    is_real = not given.samples and SHARED.is_dir()
+    if not given.samples and not is_real:
+        print(f"The real days are not there: online_retail and ecb_fx belong into {SHARED}. Invented ones are used.")
+    samples = OUT / f"retail-{given.days or 60}"
+    deliveries = real_days(given.days) if is_real else sample_days(given.days, samples)
+    kind = "real" if is_real else "invented"
+    side_by_side(work(deliveries, f"{len(deliveries.days)} {kind} days, from landing to three marts"), given.rounds)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,94 @@
+"""Our side of the end-to-end bench: what lies in landing, brought to the retail marts in one process.
+
+`python -m bench.retail --home <folder>` does what the runs do that the sensors ask for; with `--dagster` those runs are
+Dagster's, one after another in this process, as `make demo` runs them.
+"""
+
+import argparse
+from pathlib import Path
+
+from assets.retail import marts, raw, staged
+from lakehouse.catalog import Catalog, collect
+from lakehouse.environment import Environment
+from lakehouse.lake import Lake
+from lakehouse.land import land
+from lakehouse.make import make
+from lakehouse.sources.landing import Landing
+
+MARTS = ("marts/daily_sales", "marts/product_months", "marts/customers")
+_NOT_MADE = "marts/sales"
+_MOST_LOOKS = 10
+
+
+def here(home: Path) -> Environment:
+    """The lake and the landing zone of the retail domain in a folder, without the facts that no other side makes."""
+    declared = collect([raw, staged, marts]).tables
+    catalog = Catalog({name: table for name, table in declared.items() if name != _NOT_MADE})
+    return Environment(Lake(str(home / "lake")), Landing(str(home / "landing"), rest_seconds=0), catalog)
+
+
+def bring(at: Environment) -> None:
+    """Land what is there and make what is stale, until nothing is.
+
+    Raises:
+        RuntimeError: something stays stale.
+    """
+    for table in at.catalog.raw():
+        land(at.lake, at.landing, table)
+    for _ in range(_MOST_LOOKS):
+        parts = at.planner().stale()
+        if not parts:
+            return
+        for part in parts:
+            for days in part.spans or (None,):
+                make(at.lake, at.catalog, part.table, days)
+    raise RuntimeError(f"still stale: {', '.join(part.table for part in at.planner().stale())}")
+
+
+def bring_by_dagster(at: Environment, home: Path) -> None:
+    """The same by runs of Dagster, with their events in its own storage.
+
+    Raises:
+        RuntimeError: something stays stale.
+    """
+    import dagster as dg  # noqa: PLC0415
+
+    from lakehouse.definitions import definitions  # noqa: PLC0415
+    from lakehouse.orchestration.assets import asset_key  # noqa: PLC0415
+    from lakehouse.orchestration.increments import Increment, increments  # noqa: PLC0415
+
+    job = definitions(at).resolve_implicit_global_asset_job_def()
+    quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+    storage = home / "dagster"
+    storage.mkdir(exist_ok=True)
+    with dg.DagsterInstance.local_temp(str(storage)) as instance:
+
+        def run(one: Increment) -> None:
+            keys = [asset_key(table) for table in one.tables]
+            job.execute_in_process(asset_selection=keys, tags=one.partition, instance=instance, run_config=quiet)
+
+        run(Increment(tuple(table.name for table in at.catalog.raw())))
+        for _ in range(_MOST_LOOKS):
+            runs = increments(at.catalog, at.planner().stale())
+            if not runs:
+                return
+            for one in runs:
+                run(one)
+    raise RuntimeError(f"still stale: {', '.join(part.table for part in at.planner().stale())}")
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--home", type=Path, required=True)
+    parser.add_argument("--dagster", action="store_true")
+    given = parser.parse_args()
+    at = here(given.home)
+    if given.dagster:
+        bring_by_dagster(at, given.home)
+    else:
+        bring(at)
+
+
+if __name__ == "__main__":
+    main()
