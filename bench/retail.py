@@ -5,6 +5,8 @@ Dagster's, one after another in this process, as `make demo` runs them.
 """
 
 import argparse
+import os
+import shutil
 from pathlib import Path
 
 from assets.retail import marts, raw, staged
@@ -15,7 +17,7 @@ from lakehouse.land import land
 from lakehouse.make import make
 from lakehouse.sources.landing import Landing
 
-MARTS = ("marts/daily_sales", "marts/product_months", "marts/customers")
+ROOT = Path(__file__).parent.parent
 _NOT_MADE = "marts/sales"
 _MOST_LOOKS = 10
 
@@ -61,7 +63,9 @@ def bring_by_dagster(at: Environment, home: Path) -> None:
     quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
     storage = home / "dagster"
     storage.mkdir(exist_ok=True)
-    with dg.DagsterInstance.local_temp(str(storage)) as instance:
+    shutil.copyfile(ROOT / "dagster.yaml", storage / "dagster.yaml")
+    os.environ["DAGSTER_HOME"] = str(storage)
+    with dg.DagsterInstance.get() as instance:
 
         def run(one: Increment) -> None:
             keys = [asset_key(table) for table in one.tables]
