@@ -25,6 +25,7 @@ from samples.retail import generate
 
 SHARED = ROOT.parent / "shared" / "data"
 STEPS = ("cold", "one more day")
+_NEEDED = ("online_retail", "ecb_fx")
 OURS, OURS_BY_DAGSTER, PEER = "ours", "ours, dagster", "dlt + dbt"
 _FIGURES = {
     "daily_sales": "round(sum(revenue_gbp), 2), round(sum(revenue_eur), 1), sum(units), sum(returns), sum(lines), "
@@ -125,9 +126,9 @@ def main() -> None:
     parser.add_argument("--days", type=int, help="only so many days")
     parser.add_argument("--rounds", type=int, default=3)
     given = parser.parse_args()
-    is_real = not given.samples and SHARED.is_dir()
+    is_real = not given.samples and all((SHARED / name).is_dir() for name in _NEEDED)
     if not given.samples and not is_real:
-        print(f"The real days are not there: online_retail and ecb_fx belong into {SHARED}. Invented ones are used.")
+        print(f"The real days are not there: {' and '.join(_NEEDED)} belong into {SHARED}. Invented ones are used.")
     samples = OUT / f"retail-{given.days or 60}"
     deliveries = real_days(given.days) if is_real else sample_days(given.days, samples)
     kind = "real" if is_real else "invented"
