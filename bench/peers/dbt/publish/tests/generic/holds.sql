@@ -1,0 +1,3 @@
+{% test holds(model, rule) %}
+select * from {{ model }} where not coalesce({{ rule }}, false)
+{% endtest %}
