@@ -1,6 +1,6 @@
-"""`make bench`: publish TPC-H line items with the audit, beside Polars' bare writes, in one run.
+"""`make bench`: line items of TPC-H from CSV into a table by month, held to nine rules, beside peers and bare writes.
 
-Every way reads the same CSV in a process of its own; the order alternates; medians and ratios are printed.
+Every way reads the same CSV in a process of its own, and all that judge have to publish the same rows.
 """
 
 import argparse
@@ -8,10 +8,23 @@ import json
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
-from tempfile import TemporaryDirectory
+
+from bench.beside import TARGET, Line, Way, Work, side_by_side
+from bench.published import published_from
+from bench.venvs import python_of
 
 OUT = Path(__file__).parent / "out"
+ROWS_SCALE = 0.05
+"""The scale factor at which dlt's row path is looked at, which takes a minute for each million rows and more."""
+PEERS = {
+    "dlt arrow": ("dlt", "arrow"),
+    "dagster-polars": ("dagster_polars",),
+    "dagster-deltalake-polars": ("dagster_deltalake",),
+    "dbt-duckdb": ("dbt",),
+}
+BY_ROWS = {"dlt arrow": ("dlt", "arrow"), "dlt rows": ("dlt", "rows")}
 
 
 def generated(scale: float) -> Path:
@@ -24,56 +37,79 @@ def generated(scale: float) -> Path:
     return folder / "lineitem.csv"
 
 
-def one(way: str, csv: Path) -> None:
-    """One way, once; prints its figures."""
+def one(way: str, csv: Path, target: Path) -> None:
+    """One way of this project, once; prints its figures."""
     from bench.lineitem import WAYS  # noqa: PLC0415
 
-    with TemporaryDirectory(dir=OUT) as target:
-        started = time.monotonic()
-        said = WAYS[way](csv, Path(target))
-        print(json.dumps({"seconds": time.monotonic() - started, **said}))
+    started = time.monotonic()
+    said = WAYS[way](csv, target)
+    print(json.dumps({"seconds": time.monotonic() - started, **said}))
+
+
+def of_this_project(csv: Path, *names: str) -> list[Way]:
+    """Ways that need nothing but what the project is made of."""
+    command = [sys.executable, "-W", "ignore", "-m", "bench.publish", "--csv", str(csv), "--target", TARGET, "--way"]
+    return [Way(name, {"publish": [*command, name]}) for name in names]
+
+
+def of_peers(csv: Path, peers: Mapping[str, tuple[str, ...]]) -> list[Way]:
+    """Ways of the peers that can be installed; the others are named."""
+    found = []
+    for name, (peer, *arguments) in peers.items():
+        try:
+            python = str(python_of(peer))
+        except RuntimeError as error:
+            print(f"goes on without {name}: {error}", flush=True)
+            continue
+        command = [python, "-W", "ignore", "-m", f"bench.peers.{peer}.publish", *arguments, str(csv), TARGET]
+        found.append(Way(name, {"publish": command}))
+    return found
+
+
+def work(name: str, csv: Path, ways: list[Way], base: str) -> Work:
+    """Publishing the rows of a file."""
+    size = csv.stat().st_size / 2**20
+    title = f"{name}: TPC-H line items, {size:,.0f} MiB of CSV, nine rules, rejects kept, by month"
+    return Work(name, title, ways, base, published_from(csv))
+
+
+def at_scale(scale: float, rounds: int) -> list[Line]:
+    """Ours, the peers and the bare writes, which judge nothing and are the limit."""
+    csv = generated(scale)
+    bare = of_this_project(csv, "sink_delta", "sink_parquet")
+    ways = [*of_this_project(csv, "ours"), *of_peers(csv, PEERS), *bare]
+    return side_by_side(work(f"publish-{scale:g}", csv, ways, "sink_delta"), rounds)
+
+
+def by_rows(rounds: int) -> None:
+    """Ours beside both paths of dlt on few rows, a title and a table of their own."""
+    csv = generated(ROWS_SCALE)
+    if peers := of_peers(csv, BY_ROWS):
+        side_by_side(work("publish-rows", csv, [*of_this_project(csv, "ours"), *peers], "ours"), rounds)
 
 
 def compare(scales: list[float], rounds: int) -> None:
-    """All ways on all scales; prints a table with ratios to `sink_delta`."""
-    from bench.measure import drop_written_pages, medians, run  # noqa: PLC0415
-
-    peaks: dict[float, float] = {}
-    for scale in scales:
-        generated(scale)
-        costs: dict[str, list] = {"ours": [], "sink_delta": [], "sink_parquet": []}
-        for turn in range(rounds):
-            for way in list(costs) if turn % 2 == 0 else list(reversed(costs)):
-                costs[way].append(run("bench.publish", "--way", way, "--scale", f"{scale:g}"))
-                drop_written_pages()
-        base_seconds, _, base_peak = medians(costs["sink_delta"])
-        print(f"\npublish, TPC-H lineitem, scale factor {scale:g}, {rounds} rounds")
-        print(f"{'way':<14}{'seconds':>9}{'spread':>9}{'x delta':>9}{'cpu s':>9}{'peak MiB':>10}{'x delta':>9}")
-        for way, taken in costs.items():
-            seconds, spread, peak = medians(taken)
-            cpu = sorted(cost.cpu_seconds for cost in taken)[len(taken) // 2]
-            ratio, memory = seconds / base_seconds, peak / base_peak
-            print(f"{way:<14}{seconds:>9.2f}{spread:>9.0%}{ratio:>9.2f}{cpu:>9.1f}{peak:>10.0f}{memory:>9.2f}")
-        print(f"ours: {dict(costs['ours'][0].said)}")
-        peaks[scale] = medians(costs["ours"])[2]
+    """All ways on all scales."""
+    peaks = {scale: at_scale(scale, rounds)[0].peak_mib for scale in scales}
     if len(peaks) > 1:
         low, high = min(peaks), max(peaks)
         print(f"\npeak memory of ours, scale factor {high:g} against {low:g}: {peaks[high] / peaks[low]:.2f} x")
+    by_rows(rounds)
 
 
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--way")
     parser.add_argument("--scale", type=float, action="append")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--way", help="one way of this project, once; with --csv and --target")
+    parser.add_argument("--csv", type=Path)
+    parser.add_argument("--target", type=Path)
     given = parser.parse_args()
-    OUT.mkdir(parents=True, exist_ok=True)
-    scales = given.scale or [1, 3]
     if given.way:
-        one(given.way, generated(scales[0]))
+        one(given.way, given.csv, given.target)
     else:
-        compare(scales, given.rounds)
+        compare(given.scale or [1, 3], given.rounds)
 
 
 if __name__ == "__main__":

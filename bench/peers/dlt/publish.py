@@ -20,7 +20,9 @@ os.environ |= {
     "DATA_WRITER__DISABLE_COMPRESSION": "true",
 }
 
+import deltalake  # noqa: E402, F401 - imported before the clock starts
 import dlt  # noqa: E402
+import duckdb  # noqa: E402, F401
 import pyarrow as pa  # noqa: E402
 import pyarrow.compute as pc  # noqa: E402
 from dlt.sources.filesystem import filesystem, read_csv_duckdb  # noqa: E402
