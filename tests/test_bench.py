@@ -1,0 +1,91 @@
+"""The benchmarks do what they say, on little: the ways that need nothing but this project."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from bench import beside, publish
+from bench.published import published_from
+
+BROKEN = (
+    ("l_orderkey", "0"),
+    ("l_partkey", "-1"),
+    ("l_linenumber", "8"),
+    ("l_quantity", "51"),
+    ("l_extendedprice", "104500.00"),
+    ("l_discount", "0.11"),
+    ("l_tax", "-0.01"),
+    ("l_returnflag", "X"),
+    ("l_shipmode", "CART"),
+    ("l_tax", ""),
+    ("l_comment", ""),
+)
+
+
+@pytest.fixture(scope="session")
+def line_items(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Generated line items, each of the first rows of which breaks one rule."""
+    folder = tmp_path_factory.mktemp("tpch")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(publish, "OUT", folder)
+        csv = publish.generated(0.01)
+    head, *rows = csv.read_text().splitlines()
+    for n, (column, value) in enumerate(BROKEN):
+        parts = rows[n].split(",", 15)
+        parts[head.split(",").index(column)] = value
+        rows[n] = ",".join(parts)
+    csv.write_text("\n".join([head, *rows]) + "\n")
+    return csv
+
+
+@pytest.fixture
+def out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where benchmarks keep what they found."""
+    monkeypatch.setattr(beside, "OUT", tmp_path)
+    monkeypatch.setattr(beside, "RESULTS", tmp_path / "results")
+    return tmp_path
+
+
+def test_ours_publishes_what_duckdb_finds_beside_bare_writes(line_items: Path, out: Path) -> None:
+    ways = publish.of_this_project(line_items, "ours", "sink_delta", "sink_parquet")
+    lines = beside.side_by_side(publish.work("publish-test", line_items, ways, "sink_delta"), rounds=1)
+    assert [line.way for line in lines] == ["ours", "sink_delta", "sink_parquet"]
+    assert [line.commits for line in lines] == [2, 1, 0]
+    kept = json.loads((out / "results" / "publish-test.json").read_text())
+    assert [line["files"] for line in kept["lines"]] == [line.files for line in lines]
+
+
+def test_every_rule_of_the_line_items_refuses_a_row(line_items: Path, tmp_path: Path) -> None:
+    publish.one("ours", line_items, tmp_path)
+    published = published_from(line_items)("ours", "publish", tmp_path)
+    assert published.rejected == len(BROKEN)
+    assert published.valid + published.rejected == len(line_items.read_text().splitlines()) - 1
+
+
+def test_ways_that_publish_other_rows_are_not_compared(line_items: Path, out: Path) -> None:
+    ways = publish.of_this_project(line_items, "ours", "sink_parquet")
+    found = published_from(line_items)
+    fewer = beside.Work("publish-test", "", ways, "ours", lambda *run: found(*run) if run[0] == "ours" else None)
+    with pytest.raises(RuntimeError, match="not all ways made the same"):
+        beside.side_by_side(fewer, rounds=1)
+    assert not (out / "results").exists()
+
+
+def test_a_peer_that_cannot_be_installed_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    def refuse(peer: str) -> Path:
+        raise RuntimeError(f"{peer} cannot be installed")
+
+    monkeypatch.setattr(publish, "python_of", refuse)
+    assert publish.of_peers(Path("lineitem.csv"), publish.PEERS) == []
+    assert "goes on without dbt-duckdb: dbt cannot be installed" in capsys.readouterr().out
+
+
+def test_a_bare_write_that_lost_rows_is_noticed(line_items: Path, tmp_path: Path) -> None:
+    publish.one("sink_parquet", line_items, tmp_path)
+    more = tmp_path / "more.csv"
+    more.write_text(line_items.read_text() + line_items.read_text().splitlines()[-1] + "\n")
+    found = [published_from(csv)("sink_parquet", "publish", tmp_path) for csv in (line_items, more)]
+    assert [each.rejected for each in found] == [len(BROKEN), 0]
