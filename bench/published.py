@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import duckdb
 import polars as pl
+from deltalake import DeltaTable
 
 PLACES = {
     "ours": ("staged/lineitem", "quarantine/staged_lineitem"),
@@ -82,7 +83,8 @@ def _in_delta(valid: Path, rejected: Path) -> Published:
     rows, keys, prices = (
         pl.scan_delta(str(valid)).select(pl.len(), pl.col("l_orderkey").sum(), cents).collect(engine="streaming").row(0)
     )
-    return Published(rows, _count(pl.scan_delta(str(rejected))) if rejected.exists() else 0, keys, prices)
+    refused = _count(pl.scan_delta(str(rejected))) if DeltaTable.is_deltatable(str(rejected)) else 0
+    return Published(rows, refused, keys, prices)
 
 
 def _all_rows(asked: Published, written: pl.LazyFrame) -> Published:

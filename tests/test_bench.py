@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from bench import beside, publish
@@ -89,3 +90,10 @@ def test_a_bare_write_that_lost_rows_is_noticed(line_items: Path, tmp_path: Path
     more.write_text(line_items.read_text() + line_items.read_text().splitlines()[-1] + "\n")
     found = [published_from(csv)("sink_parquet", "publish", tmp_path) for csv in (line_items, more)]
     assert [each.rejected for each in found] == [len(BROKEN), 0]
+
+
+def test_a_folder_of_rejects_without_a_table_holds_none(line_items: Path, tmp_path: Path) -> None:
+    rows = pl.DataFrame({"l_orderkey": [1, 2], "l_extendedprice": [10.25, 0.5]})
+    rows.write_delta(tmp_path / "public" / "lineitem")
+    (tmp_path / "public" / "lineitem_rejected").mkdir()
+    assert published_from(line_items)("dlt arrow", "publish", tmp_path) == (2, 0, 3, 1075)
