@@ -6,6 +6,7 @@ what led there.
 
 import hashlib
 import json
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -111,12 +112,17 @@ def orphans(here: Environment, table: str) -> Iterator[str]:
     """Files in a table's folder that are neither live nor listed by a full vacuum; and live ones that it lists."""
     handle = here.lake.open(table)
     assert handle is not None
-    on_disk = {path for path in _paths(here.lake, table) if not path.startswith("_delta_log/")}
+    on_disk = {path for path in _paths(here.lake, table) if not _is_hidden(path)}
     live = set(files(handle)["path"]) if handle.file_uris() else set()
     listed = set(handle.vacuum(0, dry_run=True, enforce_retention_duration=False, full=True))
     yield from sorted(on_disk - live - listed)
     yield from (f"{path}, which is live and which vacuum would take" for path in sorted(live & listed))
     yield from (f"{path}, which is live and not there" for path in sorted(live - on_disk))
+
+
+def _is_hidden(path: str) -> bool:
+    """Whether a file belongs to the log, or is an upload of delta-rs' that was broken off, which its listings hide."""
+    return path.startswith("_delta_log/") or re.search(r"#\d+$", path) is not None
 
 
 def _paths(lake: Lake, table: str) -> Iterator[str]:

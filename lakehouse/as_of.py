@@ -47,7 +47,7 @@ class Dated:
         if audit is not None and self.column in audit.changed:
             return audit.changed[self.column]
         try:
-            before, after = (self._rows(actions) for actions in (commit.removed, commit.added))
+            before, after = (self._rows(actions) for actions in (commit.gone, commit.new))
             return joined(changes(before, after, self._dates.lazy(), self.column, _key(self.source)).collect())
         except (OSError, pl.exceptions.PolarsError):
             return None  # files are gone, or of another form than they have now
@@ -59,7 +59,7 @@ class Dated:
 
     def _rows(self, actions: Iterable[Mapping[str, Any]]) -> pl.LazyFrame:
         names, root = _names(self.source), self.lake.uri(self.source.name)
-        paths = [f"{root}/{action['path']}" for action in actions if action.get("dataChange", True)]
+        paths = [f"{root}/{action['path']}" for action in actions]
         if not paths:
             return pl.LazyFrame(schema={name: self.source.schema[name] for name in names})
         options = dict(self.lake.options) or None

@@ -5,10 +5,8 @@ Does not belong here: the verdict on the rows, and the order of commits (`publis
 """
 
 import logging
-import time
 from collections.abc import Mapping
 from contextlib import suppress
-from datetime import date
 from typing import Any
 from uuid import uuid4
 
@@ -19,20 +17,19 @@ from deltalake.exceptions import CommitFailedError
 from deltalake.transaction import AddAction, RemoveAction
 
 from lakehouse import slices
+from lakehouse.actions import NO_DAY, added, as_text, relative, removed
 from lakehouse.commit import AFTERWARDS, MARK, committed, create
-from lakehouse.duck import for_footers
 from lakehouse.errors import BusyError, OutageError
 from lakehouse.faults import reached
 from lakehouse.gathering import gathered
 from lakehouse.ground import grounds
 from lakehouse.lake import Lake, application
+from lakehouse.log import MOVED
 from lakehouse.schemas import add_columns, delta_schema, is_another, missing_columns, same_partitioning
 from lakehouse.sheet import Sheet
-from lakehouse.statistics import statistics, with_count
 from lakehouse.stores import said
 from lakehouse.stragglers import Stragglers
 
-_NO_DAY = "__HIVE_DEFAULT_PARTITION__"
 _ROWS_PER_FILE = 5_000_000
 _log = logging.getLogger(__name__)
 
@@ -46,9 +43,11 @@ class Draft:
         self.schema = sheet.rows.collect_schema()
         self.wanted = delta_schema(self.schema, sheet.comments, sheet.partition)
         self.partition_by = [sheet.partition] if sheet.partition else []
-        self.slice = None if self.handle is None else gathered(lake, sheet, self.handle, self._replaced(self.handle))
+        self.slice = None if self.handle is None else self._replaced(self.handle)
+        self.gathered = None if self.handle is None else gathered(lake, sheet, self.handle, self.slice)
         self.new: list[Any] = []
         self.moved: list[Any] = []
+        self.gathers: list[Any] = []
         self.placed: list[str] = []
         self.stragglers: list[tuple[Stragglers, list[Any]]] = []
         self.committed = False
@@ -111,10 +110,14 @@ class Draft:
         """Write the rows that stay but have to move, a few files at a time, and what the writes left over."""
         for rows in self.slice.kept if self.slice is not None else ():
             self._sink(rows, self.moved).collect(engine="streaming")
+        for rows in self.gathered.rows if self.gathered is not None else ():
+            self._sink(rows, self.gathers).collect(engine="streaming")
         for one, done in self.stragglers:
             left = one.left_over()
             if left is not None:
                 self._write_lazily(left.lazy(), done).collect(engine="streaming")
+        if self.gathered is not None:
+            self.gathered.check(self.sheet.table, sum(file.num_rows for file in self.gathers))
 
     def _sink(self, rows: pl.LazyFrame, done: list[Any]) -> pl.LazyFrame:
         if self.sheet.partition:
@@ -128,7 +131,7 @@ class Draft:
         key = partition or (sheet.split_by if done is self.new else None)
 
         def place(file: Any) -> str:  # noqa: ANN401
-            folder = f"{partition}={_text(file.partition_keys[partition][0]) or _NO_DAY}/" if partition else ""
+            folder = f"{partition}={as_text(file.partition_keys[partition][0]) or NO_DAY}/" if partition else ""
             path = f"{folder}{uuid4()}.parquet"
             reached("draft: file begun")
             self.placed.append(path)  # several threads ask at once, so the last one need not be this one
@@ -169,7 +172,7 @@ class Draft:
         """
         if self.is_doubtful and not self.committed:
             return  # the commit was broken off and may stand: its files must, and orphans are for vacuum
-        kept = {self._relative(file.path) for file in self._full()} if self.committed else set()
+        kept = {relative(self.sheet, file.path) for file in self._full()} if self.committed else set()
         try:
             for path in set(self.placed) - kept:
                 with suppress(FileNotFoundError):
@@ -177,19 +180,21 @@ class Draft:
         except obstore.exceptions.BaseError as error:
             _log.warning("%s: files of no commit stay for vacuum: %s", self.sheet.table, said(error, self.lake.options))
 
+    @property
+    def carried(self) -> list[Any]:
+        """The files with rows that stood in others before."""
+        return [*self.moved, *self.gathers]
+
     def _full(self) -> list[Any]:
         """The files that hold rows."""
-        return [file for file in (*self.new, *self.moved) if file.num_rows]
-
-    def _relative(self, path: str) -> str:
-        return path.replace("\\", "/").rsplit(f"{self.sheet.table}/", 1)[1]
+        return [file for file in (*self.new, *self.carried) if file.num_rows]
 
     def commit(self, metadata: Mapping[str, Any]) -> int:
         """Make the files the table, in one atomic commit; gives the new version."""
         handle, mark = self.handle, uuid4().hex
         # One try: a creation would become a second version, other columns come over rows without them; and `ground.py`.
         tries = 0 if handle is None or self.changes_columns or self._removes else None
-        properties = CommitProperties({**metadata, MARK: mark}, tries, self._fences())
+        properties = CommitProperties({**metadata, **self._moved(), MARK: mark}, tries, self._fences())
         reached("draft: before commit")
         based_on = -1 if handle is None else handle.version()
         try:
@@ -202,7 +207,14 @@ class Draft:
 
     @property
     def _removes(self) -> bool:
-        return self.slice is not None and self.slice.removed.height > 0
+        return self.gathered is not None or (self.slice is not None and self.slice.removed.height > 0)
+
+    def _moved(self) -> dict[str, Any]:
+        """What the commit says of files whose rows only moved; see `log.MOVED`."""
+        if self.gathered is None:
+            return {}
+        paths = [relative(self.sheet, file.path) for file in self.gathers if file.num_rows]
+        return {MOVED: {"added": paths, "removed": self.gathered.files["path"].to_list()}}
 
     def _commit(self, properties: CommitProperties) -> None:
         if self.handle is None:
@@ -214,26 +226,26 @@ class Draft:
             self._commit_on(self.handle, properties)
 
     def _create(self, properties: CommitProperties) -> None:
-        added = self._added()
+        actions = added(self.lake, self.sheet, self.schema, self._full())
         self.is_doubtful = True
-        create(self.lake, self.sheet, self.wanted, added, properties)
+        create(self.lake, self.sheet, self.wanted, actions, properties)
 
     def _commit_later(self, handle: DeltaTable, properties: CommitProperties) -> None:
         """The commit on top of the latest version, as long as nothing changed there that it relies on."""
-        removed = self.slice.removed["path"] if self.slice is not None else ()
-        for ground in grounds(self.lake, self.sheet.table, handle, removed, self._fences()):
+        going = [path for files in self._going() for path in files["path"]]
+        for ground in grounds(self.lake, self.sheet.table, handle, going, self._fences()):
             with suppress(CommitFailedError):
                 self._commit_on(ground, properties)
                 return
 
     def _commit_on(self, handle: DeltaTable, properties: CommitProperties) -> None:
         """The commit on top of a table; one that leaves no row of it takes the columns of the new rows in the same."""
-        actions: list[AddAction | RemoveAction] = [*self._added()]
+        actions: list[AddAction | RemoveAction] = [*added(self.lake, self.sheet, self.schema, self._full())]
         mode, schema = "append", handle.schema()
         if self.changes_columns:
             mode, schema = "overwrite", self.wanted
         else:
-            actions += self._removed()
+            actions += [action for files in self._going() for action in removed(self.sheet, files)]
             if missing := missing_columns(handle, self.sheet, self.wanted):
                 handle = self.lake.open(self.sheet.table, handle.version()) or handle
                 add_columns(handle, self.sheet.table, missing)
@@ -246,7 +258,7 @@ class Draft:
     @property
     def _is_all(self) -> bool:
         is_part = self.sheet.days is not None or (self.sheet.corrections and not self.sheet.retyped)
-        return self.slice is not None and not is_part and not self.slice.is_moved
+        return self.slice is not None and not is_part
 
     def _prove_undisturbed(self, handle: DeltaTable) -> None:
         """Refuse to go on when the table changed while all of it was replaced."""
@@ -259,40 +271,12 @@ class Draft:
         fences = [Transaction(application(self.sheet.table, place), version) for place in sorted(self.sheet.places)]
         return fences + [Transaction(application(self.sheet.table, name), n) for name, n in self.sheet.marks.items()]
 
-    def _added(self) -> list[AddAction]:
-        files = self._full()
-        with for_footers(self.lake.options, remote=not self.lake.is_local) as connection:
-            found = statistics(connection, [file.path for file in files], dict(self.schema), self.sheet.hidden)
-        return [self._add(file, found[file.path]) for file in files]
-
-    def _add(self, file: Any, stats: str) -> AddAction:  # noqa: ANN401
-        path, now = self._relative(file.path), int(time.time() * 1000)
-        is_change = not (self.slice is not None and self.slice.is_moved and file in self.moved)
-        named = dict(part.split("=", 1) for part in path.split("/")[:-1])
-        values = {name: None if value == _NO_DAY else value for name, value in named.items()}
-        return AddAction(path, file.num_bytes, values, now, is_change, with_count(stats, file.num_rows))
-
-    def _removed(self) -> list[RemoveAction]:
-        if self.slice is None:
-            return []
-        now, partition = int(time.time() * 1000), self.sheet.partition
-        return [
-            RemoveAction(
-                row["path"],
-                not self.slice.is_moved,
-                now,
-                row["size_bytes"],
-                {partition: _text(row[f"partition.{partition}"])} if partition else {},
-            )
-            for row in self.slice.removed.iter_rows(named=True)
-        ]
+    def _going(self) -> list[pl.DataFrame]:
+        """The files that go: those that are replaced, and those whose rows are gathered."""
+        replaced = [] if self.slice is None else [self.slice.removed]
+        return replaced if self.gathered is None else [*replaced, self.gathered.files]
 
     @property
     def changes(self) -> bool:
         """Whether there is anything to commit."""
         return any(file.num_rows for file in self.new) or (self.slice is not None and self.slice.removed.height > 0)
-
-
-def _text(value: date | None) -> str | None:
-    """A partition value as the log writes it; a row of another writer may have none."""
-    return None if value is None else str(value)

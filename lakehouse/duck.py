@@ -30,8 +30,7 @@ def connect(
         delta: whether Delta tables will be read; loading their reader takes a third of a second.
     """
     connection = duckdb.connect(config={"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"})
-    connection.execute("SET TimeZone = 'UTC'")
-    connection.execute("SET enable_progress_bar = false")  # it is drawn on standard output
+    _set_up(connection)
     if delta:
         _load(connection, "delta")
     if remote:
@@ -43,7 +42,7 @@ def connect(
 
 def for_footers(options: Mapping[str, str], *, remote: bool) -> duckdb.DuckDBPyConnection:
     """A DuckDB that reads Parquet files; that for local ones is made once a process."""
-    return connect(options, remote=True, delta=False) if remote else _local().cursor()
+    return connect(options, remote=True, delta=False) if remote else _set_up(_local().cursor())
 
 
 @cache
@@ -58,6 +57,13 @@ def shut_in(connection: duckdb.DuckDBPyConnection, root: str, spool: str) -> Non
     connection.execute(f"SET allowed_directories = [{', '.join(quoted(f'{place}/') for place in sorted(places))}]")
     connection.execute("SET enable_external_access = false")
     connection.execute("SET lock_configuration = true")
+
+
+def _set_up(connection: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
+    """What holds for each connection, a cursor of another among them."""
+    connection.execute("SET TimeZone = 'UTC'")
+    connection.execute("SET enable_progress_bar = false")  # it is drawn on standard output
+    return connection
 
 
 def _load(connection: duckdb.DuckDBPyConnection, extension: str) -> None:

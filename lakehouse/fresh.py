@@ -43,10 +43,10 @@ def fresh_rows(lake: Lake, table: DerivedTable, source: str, current: DeltaTable
     since = audit.provenance.inputs.get(source, -1)
     log = lake.log_tail(source, after=since)
     commits = [commit for commit in log.commits if commit.version <= current.version()]
-    if since > current.version() or log.after > since or any(_takes_rows(commit) for commit in commits):
+    if since > current.version() or log.after > since or any(commit.gone for commit in commits):
         return None
     added = [action for commit in commits for action in commit.added]
-    new = [action for action in added if action.get("dataChange", True)]
+    new = [action for commit in commits for action in commit.new]
     live = set(files(current)["path"])
     paths = [str(action["path"]) for action in new]
     if not paths or live.issuperset(paths):
@@ -87,7 +87,3 @@ def _folded(lake: Lake, table: DerivedTable) -> Audit | None:
     if audit is None:
         return None
     return audit if is_by(table, audit) else None
-
-
-def _takes_rows(commit: Commit) -> bool:
-    return any(action.get("dataChange", True) for action in commit.removed)

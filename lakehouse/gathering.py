@@ -1,30 +1,59 @@
 """Small files, which become many by and by: the next commit beside them gathers their rows into few.
 
 Belongs here: which files are gathered. Does not belong here: moving their rows (`draft.py`), and the files that a
-replacement touches anyway (`slices.py`).
+replacement touches anyway (`slices.py`). A file that is odd in any way is left where it is: gathering is for speed.
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass
 
 import polars as pl
 from deltalake import DeltaTable
 
+from lakehouse.errors import LawError
 from lakehouse.lake import Lake, files
 from lakehouse.sheet import Sheet
 from lakehouse.slices import Slice, rows_of
 
 SMALL = 8 << 20
-"""Bytes; a larger file is left alone, so that no row moves again and again."""
+"""Bytes; a larger file is left alone, and one of half the rows that are gathered at once: no row moves for ever."""
 
 MANY, MANY_IN_A_PART = 32, 4
 """So many small files are gathered: of a table that is not partitioned, and of a part of one that is."""
 
 _ROWS_AT_ONCE = 1_000_000
+_FILES_AT_ONCE = 500
 
 
-def gathered(lake: Lake, sheet: Sheet, handle: DeltaTable, part: Slice | None) -> Slice | None:
-    """What a sheet replaces, and the small files beside it where they are many.
+@dataclass(frozen=True)
+class Gathered:
+    """Small files whose rows move to others.
+
+    Attributes:
+        files: those that go, one row each, as `lake.files` tells them.
+        rows: their rows, in parts that become a file each.
+        count: how many these are.
+    """
+
+    files: pl.DataFrame
+    rows: Sequence[pl.LazyFrame]
+    count: int
+
+    def check(self, table: str, moved: int) -> None:
+        """Prove that all rows of the files that go stand in others.
+
+        Raises:
+            LawError: they do not; nothing was published.
+        """
+        if moved != self.count:
+            raise LawError(
+                f"{table}: {self.count:,} rows stood in {self.files.height:,} small files that are gathered, but "
+                f"{moved:,} were carried over. Nothing was published."
+            )
+
+
+def gathered(lake: Lake, sheet: Sheet, handle: DeltaTable, part: Slice | None) -> Gathered | None:
+    """The small files beside what a sheet writes, where they are many; None where there is nothing to gather.
 
     Args:
         lake: where the tables are.
@@ -32,37 +61,53 @@ def gathered(lake: Lake, sheet: Sheet, handle: DeltaTable, part: Slice | None) -
         handle: the table at the version that stands before.
         part: what the sheet replaces; None where it only adds.
     """
-    is_all = part is not None and sheet.days is None  # these look at every file themselves
-    small = None if is_all else _small(sheet, handle, part)
+    if part is not None and sheet.days is None:
+        return None  # what looks at every file takes the small ones along itself
+    small = _small(sheet, handle, part)
     if small is None or small.is_empty():
-        return part
-    kept = [rows_of(lake, sheet.table, handle, paths) for paths in _chunks(small)]
-    found = Slice(small, kept, pl.LazyFrame({"lost": [0]}), int(small["num_records"].sum()), is_moved=part is None)
-    if part is None:
-        return found
-    return replace(
-        found,
-        removed=pl.concat([part.removed, small], how="diagonal_relaxed"),
-        kept=(*part.kept, *kept),
-        lost=found.lost if part.lost is None else part.lost,
-        stood=part.stood + found.stood,
-    )
+        return None
+    plain = small.filter(_is_plain(lake, sheet.table, handle, small))
+    chunks = [paths for paths in _chunks(plain.head(_FILES_AT_ONCE)) if len(paths) > 1]
+    if not chunks:
+        return None
+    taken = plain.filter(pl.col("path").is_in([path for paths in chunks for path in paths]))
+    rows = [rows_of(lake, sheet.table, handle, paths) for paths in chunks]
+    return Gathered(taken, rows, int(taken["num_records"].sum()))
 
 
 def _small(sheet: Sheet, handle: DeltaTable, part: Slice | None) -> pl.DataFrame | None:
-    """The small files in the places that are written, where they are many."""
+    """The small files in the places that are replaced, or anywhere beside rows that are added, where they are many."""
     live, place = files(handle), f"partition.{sheet.partition}"
-    is_parted = place in live.columns
-    if live.is_empty() or "num_records" not in live.columns or is_parted != (sheet.partition is not None):
+    if live.is_empty() or "num_records" not in live.columns:
+        return None
+    if live.schema.get(place) != (pl.Date() if sheet.partition else None):
         return None
     gone = part.removed["path"] if part is not None else pl.Series([], dtype=pl.String)
-    small = live.filter((pl.col("size_bytes") < SMALL) & pl.col("num_records").is_not_null())
-    small = small.filter(~pl.col("path").is_in(gone.implode()))
-    if not is_parted:
+    is_small = (pl.col("size_bytes") < SMALL) & (pl.col("num_records") < _ROWS_AT_ONCE // 2)
+    small = live.filter(is_small & ~pl.col("path").is_in(gone.implode()))
+    if sheet.partition is None:
         return small if small.height >= MANY else None
     if sheet.days is not None:
         small = small.join(sheet.parts_of(sheet.days).rename(place).to_frame(), on=place, how="semi")
     return small.filter(pl.len().over(place) >= MANY_IN_A_PART).sort(place, maintain_order=True)
+
+
+def _is_plain(lake: Lake, table: str, handle: DeltaTable, small: pl.DataFrame) -> pl.Series:
+    """Whether a file holds what the log says, in the table's types: others write what only readers put right."""
+    wanted = pl.scan_delta(handle).collect_schema()
+    options = dict(lake.options) or None
+
+    def is_plain(path: str, records: int) -> bool:
+        rows = pl.scan_parquet(
+            f"{lake.uri(table)}/{path}", glob=False, hive_partitioning=False, storage_options=options
+        )
+        try:
+            held, count = rows.collect_schema(), rows.select(pl.len()).collect().item()
+        except (OSError, pl.exceptions.PolarsError):
+            return False
+        return count == records and all(wanted.get(name) == dtype for name, dtype in held.items())
+
+    return pl.Series([is_plain(*told) for told in small.select("path", "num_records").iter_rows()], dtype=pl.Boolean)
 
 
 def _chunks(small: pl.DataFrame) -> Sequence[Sequence[str]]:

@@ -56,7 +56,13 @@ class _Kept:
 
 @dataclass(frozen=True)
 class Handles:
-    """The latest known handle of each table."""
+    """The latest known handle of each table, and what was read with them.
+
+    Attributes:
+        sources: `_source` and `_modified_at` of the deliveries in a data file, by its URI.
+    """
+
+    sources: dict[str, tuple[tuple[str, Any], ...]] = field(default_factory=dict)
 
     _kept: dict[str, _Kept] = field(default_factory=dict)
     _told: dict[str, tuple[tuple[DeltaTable | None, ...], Any]] = field(default_factory=dict)

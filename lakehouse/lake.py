@@ -183,8 +183,10 @@ class Lake:
             return LogTail(after)
         # A commit that came in between the two looks is for the next call.
         asked = range(after + 1, latest + 1)
-        entries = map(partial(self._entry, table), asked) if len(asked) <= _FEW else self.log_left(table, after=after)
-        left = {entry.version: entry for entry in entries if entry is not None and entry.version <= latest}
+        with self.answering():
+            few = map(partial(self._entry, table), asked)
+            entries = few if len(asked) <= _FEW else self.log_left(table, after=after)
+            left = {entry.version: entry for entry in entries if entry is not None and entry.version <= latest}
         known = max((version for version in range(after + 1, latest + 1) if version not in left), default=after)
         return LogTail(known, tuple(left[version] for version in range(known + 1, latest + 1)))
 

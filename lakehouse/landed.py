@@ -1,7 +1,8 @@
 """Which deliveries a lake holds already, as its own rows say.
 
-A raw row names its delivery in `_source`: `<file name>#<start of the hash of its bytes>`. Files of a raw table hold one
-delivery each, so the statistics in the Delta log answer without reading data; after a compaction the rows do.
+A raw row names its delivery in `_source`: `<file name>#<start of the hash of its bytes>`. A new file of a raw
+table holds one delivery, so the statistics in the Delta log answer without reading data; where small files have been
+gathered the rows do.
 Bytes that are delivered several times are one delivery: the one that was written first, whichever was landed first.
 Which bytes a file in landing has is told by the register of deliveries.
 """
@@ -125,10 +126,12 @@ def _of_table(lake: Lake, table: str, handle: DeltaTable) -> list[tuple[str, dat
 
 
 def _read(lake: Lake, table: str, paths: Iterable[str]) -> list[tuple[str, datetime]]:
+    """What the rows of some files say; a process reads a file once, since it never changes."""
+    known, options = lake.handles.sources, dict(lake.options) or None
     uris = [f"{lake.uri(table)}/{path}" for path in paths]
-    if not uris:
-        return []
-    rows = pl.scan_parquet(
-        uris, hive_partitioning=False, glob=False, extra_columns="ignore", storage_options=dict(lake.options) or None
-    )
-    return list(rows.select("_source", "_modified_at").unique().collect(engine="streaming").iter_rows())
+    for uri in uris:
+        if uri not in known:
+            rows = pl.scan_parquet(uri, hive_partitioning=False, glob=False, storage_options=options)
+            told = rows.select("_source", "_modified_at").unique().collect(engine="streaming")
+            known[uri] = tuple(told.iter_rows())
+    return [pair for uri in uris for pair in known[uri]]

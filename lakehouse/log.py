@@ -7,7 +7,15 @@ Belongs here: what an entry is and where it lies. Does not belong here: reading 
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
+
+MOVED = "moved"
+"""The key of a commit's metadata that names the files whose rows only moved, `added` and `removed`.
+
+Their actions say that data changed, though it did not: delta-rs lets a compaction that began before pass a commit that
+says it did not, and the rows would stand twice.
+"""
 
 
 @dataclass(frozen=True)
@@ -25,6 +33,21 @@ class Commit:
     info: Mapping[str, Any]
     added: tuple[Mapping[str, Any], ...]
     removed: tuple[Mapping[str, Any], ...]
+
+    @cached_property
+    def new(self) -> tuple[Mapping[str, Any], ...]:
+        """The files that brought rows, rather than took them over from others."""
+        return self._changing("added")
+
+    @cached_property
+    def gone(self) -> tuple[Mapping[str, Any], ...]:
+        """The files that took rows away with them."""
+        return self._changing("removed")
+
+    def _changing(self, side: str) -> tuple[Mapping[str, Any], ...]:
+        moved = frozenset((self.info.get(MOVED) or {}).get(side, ()))
+        actions = self.added if side == "added" else self.removed
+        return tuple(one for one in actions if one.get("dataChange", True) and one["path"] not in moved)
 
 
 @dataclass(frozen=True)

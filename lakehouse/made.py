@@ -18,7 +18,7 @@ from lakehouse.contract import facts
 from lakehouse.lake import Lake, mark, scan
 from lakehouse.log import Commit
 from lakehouse.tables import WINDOW, DerivedTable, RawTable, Table
-from lakehouse.touched import ALL, RESTORED, audit_of, changes_rows, touched_days
+from lakehouse.touched import ALL, RESTORED, audit_of, changes_rows, restored_version, touched_days
 from lakehouse.windows import Days
 
 
@@ -196,16 +196,10 @@ def _history(lake: Lake, table: str, *, after: int, until: int | None = None) ->
     while version > log.after:
         commit = found[version]
         if commit.info.get("operation") == "RESTORE":
-            version = min(_restored_version(commit.info), version - 1)
+            restored = restored_version(commit.info)
+            version = -2 if restored is None else min(restored, version - 1)  # -2 is before every log
         else:
             effective.append(commit)
             version -= 1
     undone = [found[one] for one in sorted(found.keys() - {commit.version for commit in effective})]
     return _History(effective[::-1], undone, version == log.after == after)
-
-
-def _restored_version(info: Mapping[str, Any]) -> int:
-    """The version that a RESTORE went back to; -2, which is before every log, where it is named by its time."""
-    parameters = info.get("operationParameters")
-    version = parameters.get("version") if isinstance(parameters, Mapping) else None
-    return int(str(version)) if str(version).isdigit() else -2

@@ -83,9 +83,9 @@ def publish(
         audit = replace(
             audit,
             rows=findings.rows,
-            carried=sum(file.num_rows for file in main.moved),
-            bytes=sum(file.num_bytes for file in (*main.new, *main.moved)),
-            files=len([file for file in (*main.new, *main.moved) if file.num_rows]),
+            carried=sum(file.num_rows for file in main.carried),
+            bytes=sum(file.num_bytes for file in (*main.new, *main.carried)),
+            files=len([file for file in (*main.new, *main.carried) if file.num_rows]),
             seconds=round(audit.seconds + time.monotonic() - started, 3),
             made_at=datetime.now(UTC),
         )

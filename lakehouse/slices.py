@@ -30,14 +30,12 @@ class Slice:
         kept: the rows of those files that have to stay, a part of the files at a time.
         lost: how many of their rows go, where some stay.
         stood: how many rows these files hold.
-        is_moved: whether nothing is replaced: the same rows stand in other files then.
     """
 
     removed: pl.DataFrame
     kept: Sequence[pl.LazyFrame] = ()
     lost: pl.LazyFrame | None = None
     stood: int = 0
-    is_moved: bool = False
 
 
 def whole(handle: DeltaTable) -> Slice:

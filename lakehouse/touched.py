@@ -36,11 +36,15 @@ def audit_of(commit: Commit) -> Audit | None:
 
 def changes_rows(commit: Commit) -> bool:
     """Whether a commit added or took away rows, rather than moved them."""
-    return any(action.get("dataChange", True) for action in (*commit.added, *commit.removed))
+    return bool(commit.new or commit.gone)
 
 
 def touched_days(lake: Lake, source: Table, commit: Commit) -> Touched:
     """The days of the rows that a commit added or took away."""
+    undone = _undone(lake, source.name, commit)
+    if undone is not None:
+        several = [touched_days(lake, source, one) for one in undone]
+        return ALL if ALL in several else frozenset().union(*(days for days in several if days is not ALL))
     audit = audit_of(commit)
     if isinstance(source, DerivedTable) and source.partitions and audit is not None:
         return frozenset(day for span in audit.made for day in span)
@@ -48,11 +52,37 @@ def touched_days(lake: Lake, source: Table, commit: Commit) -> Touched:
     return days_of_rows(lake, source.name, commit, column)
 
 
+def _undone(lake: Lake, table: str, commit: Commit) -> list[Commit] | None:
+    """The commits that a RESTORE undid or brought back, which tell its days better than its files do; None if lost."""
+    if not _is_restore(commit) or (low := restored_version(commit.info)) is None:
+        return None
+    while True:
+        tail = lake.log_tail(table, after=low)
+        between = [one for one in tail.commits if one.version < commit.version]
+        reached = [restored_version(one.info) for one in between if _is_restore(one)]
+        if tail.after > low or None in reached:
+            return None
+        lowest = min([low, *(version for version in reached if version is not None)])
+        if lowest == low:
+            return [one for one in between if not _is_restore(one)]
+        low = lowest
+
+
+def _is_restore(commit: Commit) -> bool:
+    return bool(commit.info.get("operation") == "RESTORE")
+
+
+def restored_version(info: Mapping[str, Any]) -> int | None:
+    """The version that a RESTORE went back to; None where it is named by its time."""
+    parameters = info.get("operationParameters")
+    version = parameters.get("version") if isinstance(parameters, Mapping) else None
+    return int(str(version)) if str(version).isdigit() else None
+
+
 def days_of_rows(lake: Lake, table: str, commit: Commit, column: str | None) -> Touched:
     """The days in the files that a commit added or took away, by the column that holds them."""
-    actions = [action for action in (*commit.added, *commit.removed) if action.get("dataChange", True)]
     days: set[date | None] = set()
-    for action in actions:
+    for action in (*commit.new, *commit.gone):
         found = _days_of_file(lake, table, action, column)
         if found is ALL:
             return ALL

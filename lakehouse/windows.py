@@ -23,7 +23,7 @@ class Days:
     last: date
 
     def __iter__(self) -> Iterator[date]:
-        return (self.first + _DAY * n for n in range((self.last - self.first).days + 1))
+        return map(date.fromordinal, range(self.first.toordinal(), self.last.toordinal() + 1))
 
     def __str__(self) -> str:
         return str(self.first) if self.first == self.last else f"{self.first}...{self.last}"

@@ -1,6 +1,6 @@
 """The header of a CSV file: the first line that is not blank, and the reasons for which it refuses the whole file."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator
 from itertools import islice
 
 from lakehouse.sources.books import Books, RefusedError
@@ -14,8 +14,9 @@ _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 def read_header(source: Iterator[Block], books: Books, separator: str, required: Collection[str]) -> tuple[bytes, int]:
     """Find the columns; what is left of the header's block, and the number of the line that begins it."""
     block, number = _first_block(source, books)
-    first = list(islice(lines(block, number, books.limits), books.limits.record_lines))
-    header = _header(first, books, separator)
+    following = islice(lines(block, number, books.limits), books.limits.record_lines)
+    first = [next(following)]
+    header = _header(first, following, books, separator)
     names = header_names(header.values)
     if required and not {name.casefold() for name in names} & set(spelling(required)):
         # What stands there may be a record, so it is not repeated in a message.
@@ -51,13 +52,19 @@ def _without_mark(block: bytes, books: Books) -> bytes:
     return block.removeprefix(BYTE_ORDER_MARK)
 
 
-def _header(first: Sequence[Line], books: Books, separator: str) -> Fields:
+def _header(first: list[Line], following: Iterator[Line], books: Books, separator: str) -> Fields:
+    """The fields of the header; `first` grows by the lines that they take."""
+
+    def line(number: int) -> Line | None:
+        first.extend(islice(following, max(0, number + 1 - len(first))))
+        return first[number] if number < len(first) else None
+
     if first[0].is_cut:
         raise RefusedError(f"header too long: {first[0].size:,} bytes; limit {books.limits.record_bytes:,}")
     if b"\0" in first[0].content:
         raise RefusedError("NUL bytes in the header: the file is UTF-16 or no text; UTF-8 is expected")
     try:
-        header = split(lambda n: first[n] if n < len(first) else None, separator, books.limits)
+        header = split(line, separator, books.limits)
     except BrokenError as error:
         raise RefusedError(f"the header cannot be read: {error}") from error
     except MoreLinesError as error:

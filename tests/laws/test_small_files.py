@@ -1,10 +1,12 @@
 """Many small files become few by the commits that come anyway, and nobody can tell by the rows."""
 
+import json
 import os
-from pathlib import Path
 
 import polars as pl
 import pytest
+from deltalake.exceptions import CommitFailedError
+from deltalake.transaction import AddAction
 from stock import FOLDED, Event, bring, empty, stands, tell
 from support.worlds import NOW, bring_up_to_date, contents, world
 from tills import lines, live_files, only, redo, rows, same_tables, sell, take, till
@@ -37,7 +39,7 @@ def test_thousands_of_deliveries_are_few_files(shop):
         take(shop)
     assert len(live_files(shop, RAW)) <= gathering.MANY + 1
     assert len(live_files(shop, "quarantine/deliveries")) <= gathering.MANY + 1
-    assert [row[0] for row in rows(shop, RAW)] == sorted((str(n) for n in range(2 * gathering.MANY + 5)), key=str)
+    assert [row[0] for row in rows(shop, RAW)] == sorted(str(n) for n in range(2 * gathering.MANY + 5))
 
 
 def test_a_table_of_days_has_few_files_a_month(shop):
@@ -71,7 +73,8 @@ def test_rows_that_move_make_no_day_stale(shop):
     day_by_day(shop, range(1, 8))
     sell(shop, "late", lines(2, 5, first=900))
     take(shop)
-    assert any(not action["dataChange"] for action in shop.lake.log(RAW)[-1].removed)
+    commit = shop.lake.log(RAW)[-1]
+    assert (len(commit.added), len(commit.new), len(commit.removed), len(commit.gone)) == (2, 1, 3, 0)
     [stale, *_] = Planner(shop.lake, shop.catalog, NOW).stale()
     assert (stale.table, [key.day for key in stale.keys]) == ("staged/sales", [2])
 
@@ -134,7 +137,7 @@ def test_a_row_that_is_lost_on_the_way_stops_the_commit(shop, monkeypatch, table
     standing, there = contents(shop), shop.lake.version(table)
     whole = gathering.rows_of
     monkeypatch.setattr(gathering, "rows_of", lambda *given: whole(*given).slice(1))
-    with pytest.raises(LawError, match=f"{table}: .* rows stood in files"):
+    with pytest.raises(LawError, match=f"{table}: .* rows stood in .* small files"):
         take(shop) if table == RAW else redo(shop, table, only(5))
     assert shop.lake.version(table) == there
     assert contents(shop) == standing
@@ -171,5 +174,68 @@ def test_a_column_that_came_later_is_null_in_gathered_rows_that_are_older(shop):
     assert found.height == 10
     assert set(found["till"]) == {None, "t3", "t4", "t5", "t6"}
     redo(shop, "staged/sales")
-    assert Path(shop.lake.uri("staged/sales")).exists()
     assert make(shop.lake, shop.catalog, "staged/sales", only(1, 6), now=NOW).read == pl.Series(found["id"]).len()
+
+
+def test_a_compaction_that_began_before_and_ends_after_is_refused(shop):
+    day_by_day(shop, range(1, 4), then=lambda _: None)
+    late = shop.lake.open(RAW)
+    day_by_day(shop, [4], then=lambda _: None)
+    with pytest.raises(CommitFailedError):
+        late.optimize.compact()
+    assert len(rows(shop, RAW)) == len(set(rows(shop, RAW))) == 12
+
+
+def test_rejected_rows_that_move_make_no_other_day_stale(shop):
+    for day in range(1, 12):
+        sell(shop, f"d{day:02}", lines(day, 1, -1, 2, 3, first=100 * day))
+        take(shop)
+        redo(shop, "staged/sales", only(day))
+    log = shop.lake.log("quarantine/staged_sales")
+    gathered_at = next(commit.version for commit in log if commit.removed and not commit.gone)
+    sell(shop, "late", lines(gathered_at + 1, 9, first=5000))
+    take(shop)
+    redo(shop, "staged/sales", only(gathered_at + 1))
+    assert [stale for stale in Planner(shop.lake, shop.catalog, NOW).stale() if stale.table == "staged/sales"] == []
+
+
+@pytest.mark.parametrize("back", [1, 2, 3])
+def test_a_raw_table_that_went_back_makes_the_days_stale_that_went(shop, back):
+    day_by_day(shop, range(1, 9))
+    shop.lake.open(RAW).restore(shop.lake.version(RAW) - back)
+    take(shop)
+    [stale, *_] = Planner(shop.lake, shop.catalog, NOW).stale()
+    assert (stale.table, [key.day for key in stale.keys]) == ("staged/sales", list(range(9 - back, 9)))
+
+
+def test_restores_of_restores_reach_the_days_of_all_that_they_undid(shop):
+    day_by_day(shop, range(1, 9))
+    for version in (5, 3, 7, 0, 7, 2):
+        shop.lake.open(RAW).restore(version)
+    take(shop)
+    bring_up_to_date(shop)
+    assert len(rows(shop, "staged/sales")) == 16
+    assert Planner(shop.lake, shop.catalog, NOW).stale() == []
+
+
+def _as_others_write(rows: pl.DataFrame) -> pl.DataFrame:
+    return rows.with_columns(pl.col("_offset").cast(pl.Int32), only_in_the_file=pl.lit(1))
+
+
+def test_a_file_that_others_wrote_otherwise_is_left_where_it_is(shop):
+    day_by_day(shop, range(1, 3), then=lambda _: None)
+    handle, path = shop.lake.open(RAW), "odd.parquet"
+    odd = _as_others_write(shop.lake.scan(RAW).head(1).with_columns(id=pl.lit("odd")).collect())
+    odd.write_parquet(f"{shop.lake.uri(RAW)}/{path}")
+    action = AddAction(path, 1000, {}, 0, True, json.dumps({"numRecords": 1}))
+    handle.create_write_transaction([action], "append", handle.schema())
+    day_by_day(shop, range(3, 9), then=lambda _: None)
+    assert path in live_files(shop, RAW)
+    assert len(live_files(shop, RAW)) < 6
+
+
+def test_files_of_many_small_rows_are_not_gathered_for_ever(shop, monkeypatch):
+    monkeypatch.setattr(gathering, "_ROWS_AT_ONCE", 10)
+    day_by_day(shop, range(1, 29), then=lambda _: None)
+    told = [audit.carried for audit in audits(shop, RAW)]
+    assert sum(told) < 3 * len(rows(shop, RAW))
