@@ -46,15 +46,14 @@ class Made:
         It is -1 where another table stood there, which was deleted since and built again.
         """
         latest, identity = current.version(), str(current.metadata().id)
-
-        def of(key: date | None) -> int:
-            latest_audit = self.held.get(key) or self.audits.get(key)
-            provenance = None if latest_audit is None else latest_audit.provenance
-            version = floor if provenance is None else provenance.inputs.get(name, -1)
-            is_same = version <= latest and (provenance is None or provenance.ids.get(name, identity) == identity)
-            return version if is_same else -1
-
-        return {key: of(key) for key in keys}
+        told = {**self.audits, **self.held}
+        consumed = dict.fromkeys(keys, floor if floor <= latest else -1)
+        for key in consumed.keys() & told.keys():
+            provenance = told[key].provenance
+            version = provenance.inputs.get(name, -1)
+            is_same = version <= latest and provenance.ids.get(name, identity) == identity
+            consumed[key] = version if is_same else -1
+        return consumed
 
     def to_make_again(self, table: DerivedTable) -> set[date | None]:
         """The periods that would be as declared, had no RESTORE undone it."""
