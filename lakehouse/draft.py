@@ -21,7 +21,7 @@ from lakehouse.actions import NO_DAY, added, as_text, relative, removed
 from lakehouse.commit import AFTERWARDS, MARK, committed, create
 from lakehouse.errors import BusyError, OutageError
 from lakehouse.faults import reached
-from lakehouse.gathering import gathered
+from lakehouse.gathering import Gathered, gathered
 from lakehouse.ground import grounds
 from lakehouse.lake import Lake, application
 from lakehouse.log import MOVED
@@ -35,16 +35,20 @@ _log = logging.getLogger(__name__)
 
 
 class Draft:
-    """One table's part in a publish: its files while they are not yet committed."""
+    """One table's part in a publish: its files while they are not yet committed.
 
-    def __init__(self, lake: Lake, sheet: Sheet) -> None:
-        self.lake, self.sheet = lake, sheet
+    Attributes:
+        is_optional: whether nothing is committed where the sheet turns out to change nothing.
+    """
+
+    def __init__(self, lake: Lake, sheet: Sheet, *, is_optional: bool = False) -> None:
+        self.lake, self.sheet, self.is_optional = lake, sheet, is_optional
         self.handle = self._opened()
         self.schema = sheet.rows.collect_schema()
         self.wanted = delta_schema(self.schema, sheet.comments, sheet.partition)
         self.partition_by = [sheet.partition] if sheet.partition else []
         self.slice = None if self.handle is None else self._replaced(self.handle)
-        self.gathered = None if self.handle is None else gathered(lake, sheet, self.handle, self.slice)
+        self.gathered: Gathered | None = None
         self.new: list[Any] = []
         self.moved: list[Any] = []
         self.gathers: list[Any] = []
@@ -108,6 +112,8 @@ class Draft:
 
     def carry(self) -> None:
         """Write the rows that stay but have to move, a few files at a time, and what the writes left over."""
+        if self.handle is not None and (self.changes or not self.is_optional):
+            self.gathered = gathered(self.lake, self.sheet, self.handle, self.slice)
         for rows in self.slice.kept if self.slice is not None else ():
             self._sink(rows, self.moved).collect(engine="streaming")
         for rows in self.gathered.rows if self.gathered is not None else ():

@@ -63,10 +63,11 @@ def gathered(lake: Lake, sheet: Sheet, handle: DeltaTable, part: Slice | None) -
     """
     if part is not None and sheet.days is None:
         return None  # what looks at every file takes the small ones along itself
-    small = _small(sheet, handle, part)
-    if small is None or small.is_empty():
+    small = _many(sheet, _small(sheet, handle, part))
+    if small.is_empty():
         return None
-    plain = small.filter(_is_plain(lake, sheet.table, handle, small))
+    # Odd files stay, so they must not count: beside many of them two plain ones would move with each commit.
+    plain = _many(sheet, small.filter(_is_plain(lake, sheet.table, handle, small)))
     chunks = [paths for paths in _chunks(plain.head(_FILES_AT_ONCE)) if len(paths) > 1]
     if not chunks:
         return None
@@ -75,21 +76,32 @@ def gathered(lake: Lake, sheet: Sheet, handle: DeltaTable, part: Slice | None) -
     return Gathered(taken, rows, int(taken["num_records"].sum()))
 
 
-def _small(sheet: Sheet, handle: DeltaTable, part: Slice | None) -> pl.DataFrame | None:
-    """The small files in the places that are replaced, or anywhere beside rows that are added, where they are many."""
-    live, place = files(handle), f"partition.{sheet.partition}"
+def _small(sheet: Sheet, handle: DeltaTable, part: Slice | None) -> pl.DataFrame:
+    """The small files in the places that are replaced, or anywhere beside rows that are added."""
+    live, place = files(handle), _place(sheet)
     if live.is_empty() or "num_records" not in live.columns:
-        return None
+        return live.clear()
     if live.schema.get(place) != (pl.Date() if sheet.partition else None):
-        return None
+        return live.clear()
     gone = part.removed["path"] if part is not None else pl.Series([], dtype=pl.String)
     is_small = (pl.col("size_bytes") < SMALL) & (pl.col("num_records") < _ROWS_AT_ONCE // 2)
     small = live.filter(is_small & ~pl.col("path").is_in(gone.implode()))
-    if sheet.partition is None:
-        return small if small.height >= MANY else None
-    if sheet.days is not None:
-        small = small.join(sheet.parts_of(sheet.days).rename(place).to_frame(), on=place, how="semi")
+    if sheet.partition is None or sheet.days is None:
+        return small
+    return small.join(sheet.parts_of(sheet.days).rename(place).to_frame(), on=place, how="semi")
+
+
+def _many(sheet: Sheet, small: pl.DataFrame) -> pl.DataFrame:
+    """Those of some small files that are many in their place; those of a place stand together."""
+    if sheet.partition is None or small.is_empty():
+        return small if small.height >= MANY else small.clear()
+    place = _place(sheet)
     return small.filter(pl.len().over(place) >= MANY_IN_A_PART).sort(place, maintain_order=True)
+
+
+def _place(sheet: Sheet) -> str:
+    """The column that holds the part of the table in which a file lies."""
+    return f"partition.{sheet.partition}"
 
 
 def _is_plain(lake: Lake, table: str, handle: DeltaTable, small: pl.DataFrame) -> pl.Series:
@@ -97,7 +109,8 @@ def _is_plain(lake: Lake, table: str, handle: DeltaTable, small: pl.DataFrame) -
     wanted = pl.scan_delta(handle).collect_schema()
     options = dict(lake.options) or None
 
-    def is_plain(path: str, records: int) -> bool:
+    def is_plain(told: tuple[str, int]) -> bool:
+        path, records = told
         rows = pl.scan_parquet(
             f"{lake.uri(table)}/{path}", glob=False, hive_partitioning=False, storage_options=options
         )
@@ -107,7 +120,7 @@ def _is_plain(lake: Lake, table: str, handle: DeltaTable, small: pl.DataFrame) -
             return False
         return count == records and all(wanted.get(name) == dtype for name, dtype in held.items())
 
-    return pl.Series([is_plain(*told) for told in small.select("path", "num_records").iter_rows()], dtype=pl.Boolean)
+    return pl.Series(lake.each(is_plain, small.select("path", "num_records").rows()), dtype=pl.Boolean)
 
 
 def _chunks(small: pl.DataFrame) -> Sequence[Sequence[str]]:

@@ -7,12 +7,13 @@ Does not belong here: writing (`publish.py` is the only way in which a table cha
 import hashlib
 import re
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
+from typing import TypeVar
 
 import obstore
 import polars as pl
@@ -32,6 +33,8 @@ LAYERS = ("raw", "staged", "marts", "quarantine")
 _NAME = re.compile(rf"({'|'.join(LAYERS)})/[a-z][a-z0-9_]*")
 _FEW = 50
 _REQUESTS_AT_ONCE = 32
+T = TypeVar("T")
+R = TypeVar("R")
 _LOG_ENTRY = re.compile(r"_delta_log/(\d{20})\.json$")
 
 
@@ -195,12 +198,13 @@ class Lake:
         with self.answering():
             names = {int(m[1]): path for path in self._log_paths(table, after) if (m := _LOG_ENTRY.search(path))}
             wanted = sorted(version for version in names if version > after)
-            return list(map(parsed, wanted, self._texts([names[version] for version in wanted])))
+            texts = self.each(lambda version: bytes(obstore.get(self.store, names[version]).bytes()), wanted)
+            return list(map(parsed, wanted, texts))
 
-    def _texts(self, paths: Sequence[str]) -> list[bytes]:
-        """What lies at some places; of a bucket many are asked for at a time: each has its way there and back."""
+    def each(self, asked: Callable[[T], R], things: Sequence[T]) -> list[R]:
+        """What is found of some things; in a bucket many are asked for at a time: each has its way there and back."""
         with ThreadPoolExecutor(1 if self.is_local else _REQUESTS_AT_ONCE) as pool:
-            return list(pool.map(lambda path: bytes(obstore.get(self.store, path).bytes()), paths))
+            return list(pool.map(asked, things))
 
     def log_next(self, table: str, *, after: int) -> Iterator[Commit]:
         """The log entries that follow a version, until one is not there."""

@@ -2,6 +2,7 @@
 
 import json
 import os
+from pathlib import Path
 
 import polars as pl
 import pytest
@@ -13,6 +14,7 @@ from tills import lines, live_files, only, redo, rows, same_tables, sell, take, 
 
 from lakehouse import gathering
 from lakehouse.errors import LawError
+from lakehouse.faults import KILL_AT, trail
 from lakehouse.landed import landed
 from lakehouse.make import make
 from lakehouse.overview import audits
@@ -218,19 +220,21 @@ def test_restores_of_restores_reach_the_days_of_all_that_they_undid(shop):
     assert Planner(shop.lake, shop.catalog, NOW).stale() == []
 
 
-def _as_others_write(rows: pl.DataFrame) -> pl.DataFrame:
-    return rows.with_columns(pl.col("_offset").cast(pl.Int32), only_in_the_file=pl.lit(1))
+def put_odd(shop, path: str) -> None:
+    """Append a file of one row to the raw table, with a narrower column and one more, as others may write it."""
+    handle = shop.lake.open(RAW)
+    target = Path(shop.lake.uri(RAW)) / path
+    odd = shop.lake.scan(RAW).head(1).with_columns(pl.col("_offset").cast(pl.Int32), id=pl.lit("odd"), more=pl.lit(1))
+    odd.collect().write_parquet(target)
+    action = AddAction(path, target.stat().st_size, {}, 0, True, json.dumps({"numRecords": 1}))
+    handle.create_write_transaction([action], "append", handle.schema())
 
 
 def test_a_file_that_others_wrote_otherwise_is_left_where_it_is(shop):
     day_by_day(shop, range(1, 3), then=lambda _: None)
-    handle, path = shop.lake.open(RAW), "odd.parquet"
-    odd = _as_others_write(shop.lake.scan(RAW).head(1).with_columns(id=pl.lit("odd")).collect())
-    odd.write_parquet(f"{shop.lake.uri(RAW)}/{path}")
-    action = AddAction(path, 1000, {}, 0, True, json.dumps({"numRecords": 1}))
-    handle.create_write_transaction([action], "append", handle.schema())
+    put_odd(shop, "odd.parquet")
     day_by_day(shop, range(3, 9), then=lambda _: None)
-    assert path in live_files(shop, RAW)
+    assert "odd.parquet" in live_files(shop, RAW)
     assert len(live_files(shop, RAW)) < 6
 
 
@@ -239,3 +243,35 @@ def test_files_of_many_small_rows_are_not_gathered_for_ever(shop, monkeypatch):
     day_by_day(shop, range(1, 29), then=lambda _: None)
     told = [audit.carried for audit in audits(shop, RAW)]
     assert sum(told) < 3 * len(rows(shop, RAW))
+
+
+def begun_by_clean_days(shop, monkeypatch) -> int:
+    """How many files are begun while four days land of which every record can be parsed."""
+    monkeypatch.setenv(KILL_AT, "#0")
+    trail.clear()
+    day_by_day(shop, range(5, 9), then=lambda _: None)
+    return trail.count("draft: file begun")
+
+
+def test_what_is_not_committed_is_not_gathered(shop, tmp_path, monkeypatch):
+    clean = world(tmp_path / "clean", till())
+    for day in range(1, 1 + gathering.MANY):
+        for here in (shop, clean):
+            sell(
+                here,
+                f"d{day}",
+                lines(day, 1, first=100 * day),
+                f"{day},too,short\n" if here is shop or day == 1 else "",
+            )
+            take(here)
+    assert len(live_files(shop, "quarantine/dead_letters")) == gathering.MANY
+    assert begun_by_clean_days(shop, monkeypatch) == begun_by_clean_days(clean, monkeypatch)
+
+
+def test_odd_files_do_not_make_the_others_move_each_time(shop):
+    day_by_day(shop, range(1, 3), then=lambda _: None)
+    for number in range(gathering.MANY):
+        put_odd(shop, f"odd-{number}.parquet")
+    day_by_day(shop, range(3, 15), then=lambda _: None)
+    told = sorted((audit.version, audit.carried) for audit in audits(shop, RAW))
+    assert sum(carried > 0 for _, carried in told) <= 12 // (gathering.MANY - 1)
