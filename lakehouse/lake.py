@@ -136,6 +136,8 @@ class Lake:
             return None
 
     def _opened(self, table: str, version: int | None) -> DeltaTable:
+        if self.is_local and not Path(self.uri(table), "_delta_log").is_dir():
+            raise TableNotFoundError(table)  # a look at the folder, where delta-rs takes milliseconds to find nothing
         kind = FolderTable if self.is_local else DeltaTable
         return kind(self.uri(table), version=version, storage_options=dict(self.options) or None)
 

@@ -100,22 +100,47 @@ def test_a_secret_that_is_no_help_is_told_of_and_not_shown(manager, monkeypatch,
     assert "hush-hush" not in str(refused.value)
 
 
-@contextmanager
-def role() -> Iterator[str]:
+class Keys(BaseHTTPRequestHandler):
     """What a container asks for the keys of its role."""
 
-    class Keys(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(200)
-            self.end_headers()
-            self.wfile.write(json.dumps(ROLE).encode())
+    def do_GET(self) -> None:
+        self._say(json.dumps(ROLE))
 
-        def log_message(self, *_: object) -> None:
-            """Say nothing."""
+    def _say(self, text: str, status: int = 200) -> None:
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text.encode())
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Keys) as running:
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+class Instance(Keys):
+    """What a machine asks for the keys of its role: the metadata service of EC2, version 2, which wants a token."""
+
+    def do_PUT(self) -> None:
+        self._say("a-session" if self.path == "/latest/api/token" else "", 200)
+
+    def do_GET(self) -> None:
+        if self.headers.get("x-aws-ec2-metadata-token") != "a-session":
+            self._say("", 401)
+        elif self.path.rstrip("/") == "/latest/meta-data/iam/security-credentials":
+            self._say("lake-role")
+        elif self.path == "/latest/meta-data/iam/security-credentials/lake-role":
+            self._say(
+                json.dumps({"Code": "Success", "Type": "AWS-HMAC", "LastUpdated": "2026-01-01T00:00:00Z", **ROLE})
+            )
+        else:
+            self._say("", 404)
+
+
+@contextmanager
+def role(kind: type[Keys] = Keys) -> Iterator[str]:
+    """Where the keys of a role are told."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), kind) as running:
         Thread(target=running.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
-        yield f"http://127.0.0.1:{running.server_port}/keys"
+        yield f"http://127.0.0.1:{running.server_port}"
         running.shutdown()
 
 
@@ -142,8 +167,23 @@ def test_every_client_takes_the_keys_of_a_role(proxy, bucket, monkeypatch, tmp_p
     signed: list[str] = []
     proxy.plan = lambda asked: signed.append(asked.headers.get("authorization", ""))
     with role() as url:
-        monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", url)
+        monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", f"{url}/keys")
         monkeypatch.setenv("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", str(tmp_path / "token"))
+        done = python(READ, json.dumps([here.lake.root, here.landing.root, known]))
+    assert done.stdout == "1 (1,)\n", done.stderr
+    assert {KEY in one for one in signed} == {True}
+
+
+def test_every_client_takes_the_keys_of_the_role_of_its_machine(proxy, bucket, monkeypatch):
+    known = {name: value for name, value in options(proxy.url).items() if "key" not in name}
+    here = bucket_world(proxy.url, bucket)
+    client(proxy.url).put_object(Bucket=bucket, Key="landing/fx_rates/a.csv", Body=b"Date,USD\n2010-12-01,1.3\n")
+    signed: list[str] = []
+    proxy.plan = lambda asked: signed.append(asked.headers.get("authorization", ""))
+    with role(Instance) as url:
+        monkeypatch.delenv("AWS_EC2_METADATA_DISABLED")
+        monkeypatch.setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", url)  # as delta-rs and botocore name it
+        known["aws_metadata_endpoint"] = url  # as obstore and Polars do
         done = python(READ, json.dumps([here.lake.root, here.landing.root, known]))
     assert done.stdout == "1 (1,)\n", done.stderr
     assert {KEY in one for one in signed} == {True}
