@@ -16,7 +16,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
-from lakehouse import gathering
+from lakehouse import archive, gathering
 from lakehouse.faults import KILL_AT
 
 KILLED = -9
@@ -103,4 +103,5 @@ def _alone(folder: Path, kill_at: str | None, work: Callable[..., None], *given:
     if kill_at is not None:
         os.environ[KILL_AT] = kill_at
     vars(gathering).update(MANY=3, MANY_IN_A_PART=2)  # small files go along with most commits
+    vars(archive).update(EVERY=2, CHECKPOINT_EVERY=2)  # and so do old log entries
     work(folder, *given)

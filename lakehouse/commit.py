@@ -3,20 +3,25 @@
 Belongs here: telling the outcomes of a commit apart. Does not belong here: what is committed (`draft.py`).
 """
 
+import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import obstore
 from deltalake import CommitProperties, Schema
 from deltalake.exceptions import CommitFailedError, DeltaError
 from deltalake.transaction import AddAction, PostCommitHookProperties, create_table_with_add_actions
 
+from lakehouse import archive
 from lakehouse.errors import BusyError
 from lakehouse.lake import Lake
 from lakehouse.sheet import Sheet
+from lakehouse.stores import said
 
-# What each period was made from is told by the audits in the log, so the log is kept. Opening a table reads all entries
-# after the last checkpoint, 0.3 ms each on a local disk; after 5,000 commits a checkpoint takes 25 ms.
-_PROPERTIES = {"delta.logRetentionDuration": "interval 3650 days", "delta.checkpointInterval": "10"}
+# What each period was made from is told by the audits in the log: delta-rs cleans up none, `archive.py` keeps it short.
+# Opening a table reads all entries after the last checkpoint, 0.3 ms each on a local disk.
+_RETENTION = "interval 3650 days"
+_log = logging.getLogger(__name__)
 
 AFTERWARDS = PostCommitHookProperties(create_checkpoint=True, cleanup_expired_logs=False)
 """What follows a commit. To look for expired entries lists the whole log: 50 ms of each commit after 5,000 of them."""
@@ -58,6 +63,14 @@ def committed(
     return (lake.version(table) or 0) if own is None else own
 
 
+def shorten_log(lake: Lake, table: str, version: int) -> None:
+    """Archive old log entries after a commit, see `archive.shorten`; the commit stands, whatever comes of it."""
+    try:
+        archive.shorten(lake.store, table, version, lake.each)
+    except (OSError, obstore.exceptions.BaseError) as error:
+        _log.warning("%s: old log entries stay in the log for now: %s", table, said(error, lake.options))
+
+
 def create(lake: Lake, sheet: Sheet, schema: Schema, added: list[AddAction], properties: CommitProperties) -> None:
     """The commit that makes a table of a sheet's files; for its errors see `committed`."""
     create_table_with_add_actions(
@@ -66,7 +79,10 @@ def create(lake: Lake, sheet: Sheet, schema: Schema, added: list[AddAction], pro
         added,
         partition_by=[sheet.partition] if sheet.partition else [],
         name=sheet.table,
-        configuration=_PROPERTIES,
+        configuration={
+            "delta.logRetentionDuration": _RETENTION,
+            "delta.checkpointInterval": str(archive.CHECKPOINT_EVERY),
+        },
         description=sheet.description,
         storage_options=dict(lake.options) or None,
         commit_properties=properties,

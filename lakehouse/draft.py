@@ -18,7 +18,7 @@ from deltalake.transaction import AddAction, RemoveAction
 
 from lakehouse import slices
 from lakehouse.actions import NO_DAY, added, as_text, relative, removed
-from lakehouse.commit import AFTERWARDS, MARK, committed, create
+from lakehouse.commit import AFTERWARDS, MARK, committed, create, shorten_log
 from lakehouse.errors import BusyError, OutageError
 from lakehouse.faults import reached
 from lakehouse.gathering import Gathered, gathered
@@ -209,6 +209,7 @@ class Draft:
             self.is_doubtful = self.is_doubtful and isinstance(error, OutageError)
             raise
         self.committed = True
+        shorten_log(self.lake, self.sheet.table, version)
         return version
 
     @property

@@ -7,7 +7,7 @@ Does not belong here: writing (`publish.py` is the only way in which a table cha
 import hashlib
 import re
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
@@ -18,14 +18,15 @@ from typing import TypeVar
 import obstore
 import polars as pl
 from deltalake import DeltaTable
-from deltalake.exceptions import TableNotFoundError
+from deltalake.exceptions import DeltaError, TableNotFoundError
 from obstore.store import ObjectStore
 
 from lakehouse import exclusive
+from lakehouse.archive import archived, bring_back
 from lakehouse.errors import BusyError, SetupError
 from lakehouse.handles import FolderTable, Handles, check_folder
 from lakehouse.lock import turn
-from lakehouse.log import Commit, LogTail, entry_path, parsed
+from lakehouse.log import Commit, LogTail, entry_text, parsed
 from lakehouse.stores import answering, open_store
 from lakehouse.tombstones import shown
 
@@ -139,7 +140,13 @@ class Lake:
         if self.is_local and not Path(self.uri(table), "_delta_log").is_dir():
             raise TableNotFoundError(table)  # a look at the folder, where delta-rs takes milliseconds to find nothing
         kind = FolderTable if self.is_local else DeltaTable
-        return kind(self.uri(table), version=version, storage_options=dict(self.options) or None)
+        opened = partial(kind, self.uri(table), version=version, storage_options=dict(self.options) or None)
+        try:
+            return opened()
+        except DeltaError:
+            if version is None or not bring_back(self.store, table, version):
+                raise
+        return opened()
 
     def _state(self, path: str) -> tuple[object, ...] | None:
         """What tells one state of a file below the root from another; None if it is not there."""
@@ -189,19 +196,26 @@ class Lake:
         # A commit that came in between the two looks is for the next call.
         asked = range(after + 1, latest + 1)
         with self.answering():
-            few = map(partial(self._entry, table), asked)
-            entries = few if len(asked) <= _FEW else self.log_left(table, after=after)
-            left = {entry.version: entry for entry in entries if entry is not None and entry.version <= latest}
-        known = max((version for version in range(after + 1, latest + 1) if version not in left), default=after)
+            few = (entry for version in asked if (entry := self._entry(table, version)) is not None)
+            found = self._with_archived(table, few, asked) if len(asked) <= _FEW else self.log_left(table, after=after)
+            left = {commit.version: commit for commit in found if commit.version <= latest}
+        known = max((version for version in asked if version not in left), default=after)
         return LogTail(known, tuple(left[version] for version in range(known + 1, latest + 1)))
 
     def log_left(self, table: str, *, after: int = -1) -> list[Commit]:
         """The log entries after a version that have not been cleaned up, oldest first."""
         with self.answering():
-            names = {int(m[1]): path for path in self._log_paths(table, after) if (m := _LOG_ENTRY.search(path))}
-            wanted = sorted(version for version in names if version > after)
-            texts = self.each(lambda version: bytes(obstore.get(self.store, names[version]).bytes()), wanted)
-            return list(map(parsed, wanted, texts))
+            named = [int(m[1]) for path in self._log_paths(table, after) if (m := _LOG_ENTRY.search(path))]
+            found = self.each(partial(self._entry, table), sorted(version for version in named if version > after))
+            asked = range(after + 1, max(named, default=after) + 1)
+            return self._with_archived(table, (entry for entry in found if entry is not None), asked)
+
+    def _with_archived(self, table: str, found: Iterable[Commit], asked: range) -> list[Commit]:
+        """Some entries of a log, and those of the versions that are asked for that stand in its archive."""
+        left = {commit.version: commit for commit in found}
+        older = archived(self.store, table, (version for version in asked if version not in left))
+        left |= {version: parsed(version, text) for version, text in older.items()}
+        return [left[version] for version in sorted(left)]
 
     def each(self, asked: Callable[[T], R], things: Sequence[T]) -> list[R]:
         """What is found of some things; in a bucket many are asked for at a time: each has its way there and back."""
@@ -216,11 +230,8 @@ class Lake:
 
     def _entry(self, table: str, version: int) -> Commit | None:
         """A log entry by its number: to list the log of a folder is to look at every entry there is."""
-        try:
-            found = obstore.get(self.store, entry_path(table, version))
-        except FileNotFoundError:
-            return None
-        return parsed(version, bytes(found.bytes()))
+        text = entry_text(self.store, table, version)
+        return None if text is None else parsed(version, text)
 
     def _log_paths(self, table: str, after: int) -> Iterator[str]:
         self.uri(table)

@@ -1,7 +1,7 @@
 """Entries of a table's Delta log, as they are read.
 
-Belongs here: what an entry is and where it lies. Does not belong here: reading several (`lake.py`), and what they mean
-(`touched.py`, `made.py`).
+Belongs here: what an entry is and where it lies. Does not belong here: reading several (`lake.py`), where old ones are
+kept (`archive.py`), and what they mean (`touched.py`, `made.py`).
 """
 
 import json
@@ -9,6 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
+
+import obstore
+from obstore.store import ObjectStore
 
 MOVED = "moved"
 """The key of a commit's metadata that names the files whose rows only moved, `added` and `removed`.
@@ -66,6 +69,14 @@ class LogTail:
 def entry_path(table: str, version: int) -> str:
     """Where an entry lies, below the root of the lake."""
     return f"{table}/_delta_log/{version:020}.json"
+
+
+def entry_text(store: ObjectStore, table: str, version: int) -> bytes | None:
+    """An entry as it stands in the log; None where it does not."""
+    try:
+        return bytes(obstore.get(store, entry_path(table, version)).bytes())
+    except FileNotFoundError:
+        return None
 
 
 def parsed(version: int, text: bytes) -> Commit:

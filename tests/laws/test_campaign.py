@@ -56,7 +56,7 @@ def test_the_campaign_comes_by_every_fault_point_of_the_engine(tmp_path):
     for one in shop.deliveries("0", 3):
         one.put(tmp_path)
     reached: set[str] = set()
-    for way in ("sensors", "healing", "restore"):
+    for way in ("sensors", "healing", "spans", "restore"):
         children.run(tmp_path, steps.attack, way, kill_at="#0")
         reached |= set(json.loads((tmp_path / "trail.json").read_text()))
         shop.Delivery("remark.csv", f"{shop.HEADER},remark\n1,2024-06-01,north,1,new\n".encode(), 1).put(tmp_path)

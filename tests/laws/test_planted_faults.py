@@ -146,9 +146,9 @@ def engine_that(monkeypatch):
 
     def writes(table: str, fault) -> None:
         class Faulty(Draft):
-            def __init__(self, lake, sheet):
+            def __init__(self, lake, sheet, **asked):
                 is_meant = sheet.table.startswith(table)
-                super().__init__(lake, replace(sheet, rows=fault(sheet.rows)) if is_meant else sheet)
+                super().__init__(lake, replace(sheet, rows=fault(sheet.rows)) if is_meant else sheet, **asked)
 
         monkeypatch.setattr("lakehouse.publish.Draft", Faulty)
 

@@ -1,0 +1,135 @@
+"""Old log entries of a table, many in a file: none is thrown away, and the log stays short.
+
+What each period was made from is told by the audits in the log, for ever. But Delta's clients list the whole log of a
+folder for each look and each commit, and whoever reads all of a log asks for one entry after another. So the entries
+before the last ones stand in `_delta_log/_archive`, each byte for byte, five hundred in a file; and they are put back
+where somebody opens a version that needs them.
+
+Belongs here: moving entries there and back, and reading them there. Does not belong here: what an entry says
+(`log.py`).
+"""
+
+import io
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+
+import obstore
+import polars as pl
+from obstore.store import ObjectStore
+
+from lakehouse.faults import reached
+from lakehouse.log import entry_path, entry_text
+
+EVERY = 500
+"""Versions in a file of the archive. So many at least stay in the log, and hardly more than twice as many."""
+
+CHECKPOINT_EVERY = 10
+"""Commits after which delta-rs writes a checkpoint: with versions 9, 19, …; a part of `EVERY`."""
+
+_ENTRY = re.compile(r"_delta_log/(\d{20})\.json$")
+_CHECKPOINT = re.compile(r"_delta_log/(\d{20})\.checkpoint\.parquet$")
+
+Each = Callable[[Callable[[int], bytes | None], Sequence[int]], list[bytes | None]]
+"""Asks for something of many versions; see `Lake.each`."""
+
+
+def archived(store: ObjectStore, table: str, versions: Iterable[int]) -> dict[int, bytes]:
+    """Those of some entries of a table that are in its archive, as they stood in the log."""
+    wanted = set(versions)
+    found = {one: text for first in _files(wanted) for one, text in _read(store, table, first).items()}
+    return {version: found[version] for version in sorted(found.keys() & wanted)}
+
+
+def shorten(store: ObjectStore, table: str, version: int, each: Each) -> None:
+    """Move the entries of a table into its archive that are not among the last ones.
+
+    An entry leaves the log when it stands in the archive, and only where a checkpoint begins what stays. Who is killed
+    in between leaves entries in both places, for the next time.
+
+    Args:
+        store: the object store at the root of the lake.
+        table: its name.
+        version: the version that was just committed.
+        each: asks for many entries.
+    """
+    count = version + 1
+    kept_from = (count // EVERY - 1) * EVERY
+    if count % CHECKPOINT_EVERY or kept_from <= 0 or not _is_there(store, _checkpoint_path(table, kept_from - 1)):
+        return
+    if count % EVERY and not _is_there(store, entry_path(table, kept_from - 1)):
+        return
+    entries, checkpoints = _standing(store, table)
+    old = [one for one in entries if one < kept_from]
+    for first in _files(old):
+        some = [one for one in old if first <= one < first + EVERY]
+        texts = each(lambda one: entry_text(store, table, one), some)
+        _write(store, table, first, {one: text for one, text in zip(some, texts, strict=True) if text is not None})
+        reached("archive: entries written")
+    # Each file of the archive keeps the checkpoint on which it goes on; and so does a log that begins with one.
+    needless = [one for one in checkpoints[1:] if one < kept_from and (one + 1) % EVERY]
+    paths = [*(_checkpoint_path(table, one) for one in needless), *(entry_path(table, one) for one in old)]
+    # The last entry goes last: while it is there, the next commits look again.
+    for going in (paths[:-1], paths[-1:]):
+        with suppress(FileNotFoundError):  # another process is at it
+            obstore.delete(store, going)
+        reached("archive: log shortened")
+
+
+def bring_back(store: ObjectStore, table: str, version: int) -> bool:
+    """Put the entries that a version of a table needs back into its log; whether there were any in the archive."""
+    begins = max((one for one in _standing(store, table)[1] if one <= version), default=0)
+    found = archived(store, table, range(begins, version + 1))
+    for one, text in found.items():
+        with suppress(obstore.exceptions.AlreadyExistsError):
+            obstore.put(store, entry_path(table, one), text, mode="create")
+    return bool(found)
+
+
+def _files(versions: Iterable[int]) -> list[int]:
+    """The first versions of the files of the archive in which some versions belong."""
+    return sorted({version // EVERY * EVERY for version in versions})
+
+
+def _standing(store: ObjectStore, table: str) -> tuple[list[int], list[int]]:
+    """The versions of which an entry, and of which a checkpoint stands in the log, in order."""
+    paths = [str(meta["path"]) for page in obstore.list(store, prefix=f"{table}/_delta_log") for meta in page]
+    entries, checkpoints = ([int(m[1]) for path in paths if (m := kind.search(path))] for kind in (_ENTRY, _CHECKPOINT))
+    return sorted(entries), sorted(checkpoints)
+
+
+def _path(table: str, first: int) -> str:
+    return f"{table}/_delta_log/_archive/entries-{first:020}.parquet"
+
+
+def _checkpoint_path(table: str, version: int) -> str:
+    return f"{table}/_delta_log/{version:020}.checkpoint.parquet"
+
+
+def _is_there(store: ObjectStore, path: str) -> bool:
+    try:
+        obstore.head(store, path)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def _read(store: ObjectStore, table: str, first: int) -> dict[int, bytes]:
+    """The entries in a file of the archive, by version; none where there is no such file."""
+    try:
+        held = bytes(obstore.get(store, _path(table, first)).bytes())
+    except FileNotFoundError:
+        return {}
+    return dict(pl.read_parquet(io.BytesIO(held)).select("version", "entry").sort("version").iter_rows())
+
+
+def _write(store: ObjectStore, table: str, first: int, entries: Mapping[int, bytes]) -> None:
+    """Add entries to a file of the archive; those that it holds already stay as they are."""
+    known = _read(store, table, first)
+    if entries.keys() <= known.keys():
+        return
+    together = dict(sorted({**entries, **known}.items()))
+    rows = pl.DataFrame({"version": list(together), "entry": list(together.values())})
+    held = io.BytesIO()
+    rows.cast({"version": pl.Int64, "entry": pl.Binary}).write_parquet(held, compression="zstd")
+    obstore.put(store, _path(table, first), held.getvalue())

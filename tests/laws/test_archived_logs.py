@@ -1,0 +1,187 @@
+"""Old log entries leave the log for its archive, and nobody can tell: not by rows, books, staleness or a restore."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from shutil import copytree, rmtree
+
+import polars as pl
+import pytest
+from deltalake import DeltaTable
+from support.worlds import bring_up_to_date, contents, world
+from tills import lines, rows, sell, take, till
+
+from lakehouse import archive, sql
+from lakehouse.faults import KILL_AT
+from lakehouse.lake import Lake
+from lakehouse.overview import audits
+from lakehouse.restore import Wish, restore
+from lakehouse.staleness import Planner
+from lakehouse.undo import undoing
+
+RAW, ROOT = "raw/sales", Path(__file__).resolve().parents[2]
+DELIVERIES = 28
+LAND_IN_A_CHILD = """
+import sys
+from pathlib import Path
+from lakehouse import archive
+archive.EVERY = 10
+import tills
+tills.take(tills.world(Path(sys.argv[1]), tills.till()))
+"""
+
+
+def deliver(here, number: int) -> None:
+    """One file of one line, landed."""
+    sell(here, f"n{number:03}", lines(1 + number % 28, number, first=number))
+    take(here)
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory):
+    """A till after many deliveries; only some of the last entries are left in the log of its raw table."""
+    folder = tmp_path_factory.mktemp("template")
+    here = world(folder, till())
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(archive, "EVERY", 10)
+        for number in range(DELIVERIES):
+            deliver(here, number)
+            if number % 9 == 0:
+                bring_up_to_date(here)
+        bring_up_to_date(here)
+    return folder
+
+
+@pytest.fixture
+def grown(template, tmp_path):
+    """A copy of it."""
+    return world(copytree(template, tmp_path / "grown"), till())
+
+
+def in_log(here, table: str = RAW) -> list[int]:
+    """The versions whose entries stand in the log itself."""
+    names = (path.name for path in (Path(here.lake.uri(table)) / "_delta_log").iterdir())
+    return sorted(int(name[:20]) for name in names if re.fullmatch(r"\d{20}\.json", name))
+
+
+def checkpoints(here) -> list[int]:
+    return sorted(
+        int(path.name[:20]) for path in (Path(here.lake.uri(RAW)) / "_delta_log").glob("*.checkpoint.parquet")
+    )
+
+
+def test_the_log_is_short_and_every_entry_is_told(grown):
+    assert in_log(grown) == list(range(10, DELIVERIES))
+    assert in_log(grown, "quarantine/deliveries")[0] == 10
+    assert checkpoints(grown) == [9, 19]
+    assert [commit.version for commit in grown.lake.log(RAW)] == list(range(DELIVERIES))
+    assert [commit.version for commit in grown.lake.log(RAW, after=4)] == list(range(5, DELIVERIES))
+    assert [commit.version for commit in grown.lake.log_left(RAW, after=7)] == list(range(8, DELIVERIES))
+    assert sum(audit.written for audit in audits(grown, RAW)) == DELIVERIES
+
+
+def test_what_is_archived_is_as_current_as_what_is_not(grown):
+    assert grown.planner().stale() == []
+    before = contents(grown)
+    bring_up_to_date(grown)
+    assert (contents(grown), grown.lake.version(RAW)) == (before, DELIVERIES - 1)
+
+
+@pytest.mark.parametrize("version", [0, 4, 9, 10, 11, 19, 20, DELIVERIES - 1])
+def test_any_version_can_be_opened(grown, version):
+    assert grown.lake.scan(RAW, version).collect().height == version + 1
+    assert grown.lake.scan(RAW).collect().height == DELIVERIES
+
+
+@pytest.mark.parametrize("version", [0, 7, 12])
+def test_a_restore_to_an_archived_version_heals(grown, version):
+    before = contents(grown)
+    restore(grown, undoing(grown, RAW, version), Wish("test"))
+    assert len(rows(grown, RAW)) == version + 1
+    bring_up_to_date(grown)
+    assert (contents(grown), len(rows(grown, RAW))) == (before, DELIVERIES)
+    assert [commit.version for commit in grown.lake.log(RAW)] == list(range(grown.lake.version(RAW) + 1))
+
+
+def test_entries_that_were_put_back_leave_the_log_again(grown):
+    grown.lake.open(RAW, 3)
+    assert in_log(grown)[0] == 0
+    for number in range(DELIVERIES, 32):
+        deliver(grown, number)
+    assert in_log(grown) == list(range(20, 32))
+    assert [commit.version for commit in grown.lake.log(RAW)] == list(range(32))
+
+
+def test_other_readers_see_the_table_and_its_last_versions(grown):
+    assert DeltaTable(grown.lake.uri(RAW)).version() == DELIVERIES - 1
+    handle = DeltaTable(grown.lake.uri(RAW), version=15)
+    assert pl.scan_delta(handle).collect().height == 16
+    assert next(iter(sql.rows(grown.lake, "SELECT count(*) FROM raw.sales")[1])) == (DELIVERIES,)
+
+
+def test_a_full_vacuum_and_a_cleaning_of_logs_leave_the_archive(grown):
+    handle = grown.lake.open(RAW)
+    handle.vacuum(0, dry_run=False, enforce_retention_duration=False, full=True)
+    handle.cleanup_metadata()
+    assert [commit.version for commit in grown.lake.log(RAW)] == list(range(DELIVERIES))
+
+
+def test_without_its_archive_a_log_is_one_that_was_cleaned_up(grown):
+    before = contents(grown)
+    for table in grown.lake.tables():
+        rmtree(Path(grown.lake.uri(table)) / "_delta_log" / "_archive", ignore_errors=True)
+    assert grown.lake.log(RAW) is None
+    bring_up_to_date(grown)
+    assert (contents(grown), grown.planner().stale()) == (before, [])
+
+
+def test_a_log_without_the_checkpoint_to_begin_with_stays_as_it_is(shop):
+    for number in range(19):
+        deliver(shop, number)
+    (Path(shop.lake.uri(RAW)) / "_delta_log" / f"{9:020}.checkpoint.parquet").unlink()
+    (Path(shop.lake.uri(RAW)) / "_delta_log" / "_last_checkpoint").unlink()
+    deliver(shop, 19)
+    assert in_log(shop) == list(range(20))
+    assert len(rows(shop, RAW)) == 20
+
+
+class Racing(Lake):
+    """A lake in which entries are archived while somebody reads the log."""
+
+    def _log_paths(self, table, after):
+        paths = list(super()._log_paths(table, after))
+        archive.shorten(self.store, table, 19, self.each)
+        yield from paths
+
+
+def test_entries_that_are_archived_while_they_are_read_are_read(shop, monkeypatch):
+    with monkeypatch.context() as patched:
+        patched.setattr(archive, "EVERY", 500)
+        for number in range(20):
+            deliver(shop, number)
+    found = Racing(shop.lake.root).log_left(RAW)
+    assert [commit.version for commit in found] == list(range(20))
+    assert in_log(shop) == list(range(10, 20))
+
+
+@pytest.mark.parametrize("point", ["archive: entries written", "archive: log shortened", "archive: log shortened#2"])
+def test_a_kill_in_between_is_made_good_by_the_next_ones(shop, tmp_path, point):
+    for number in range(19):
+        deliver(shop, number)
+    sell(shop, "n019", lines(20, 19, first=19))
+    known = {
+        **os.environ,
+        "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}{os.pathsep}{ROOT / 'tests' / 'laws'}",
+        KILL_AT: point,
+    }
+    killed = subprocess.run([sys.executable, "-c", LAND_IN_A_CHILD, tmp_path], env=known, check=False)
+    assert killed.returncode == -9
+    for number in range(20, 30):
+        deliver(shop, number)
+    bring_up_to_date(shop)
+    assert in_log(shop) == list(range(20, 30))
+    assert [commit.version for commit in shop.lake.log(RAW)] == list(range(30))
+    assert [row[0] for row in rows(shop, RAW)] == sorted(str(n) for n in range(30))
+    assert Planner(shop.lake, shop.catalog, shop.planner().now).stale() == []

@@ -1,0 +1,45 @@
+"""Old log entries of a table in a bucket: archived, told of, and put back."""
+
+import polars as pl
+import pytest
+from deltalake import write_deltalake
+from support.buckets import bucket_world
+
+from campaign.buckets import keys
+from lakehouse import archive, sql
+from lakehouse.commit import shorten_log
+
+TABLE, COMMITS = "raw/fx_rates", 20
+
+
+@pytest.fixture
+def here(server, bucket, monkeypatch):
+    """A lake with a table of so many commits, of which half are archived."""
+    monkeypatch.setattr(archive, "EVERY", 10)
+    here = bucket_world(server, bucket)
+    for number in range(COMMITS):
+        write_deltalake(
+            here.lake.uri(TABLE), pl.DataFrame({"n": [number]}), mode="append", storage_options=dict(here.lake.options)
+        )
+        if number in (9, 19):
+            here.lake.open(TABLE).create_checkpoint()
+    shorten_log(here.lake, TABLE, COMMITS - 1)
+    return here
+
+
+def in_log(server, bucket) -> list[int]:
+    """The versions whose entries stand in the log itself."""
+    names = (key.rpartition("/")[2] for key in keys(server, bucket) if "_delta_log" in key and key.endswith(".json"))
+    return sorted(int(name.removesuffix(".json")) for name in names)
+
+
+def test_a_log_in_a_bucket_is_short_and_whole(here, server, bucket):
+    assert in_log(server, bucket) == list(range(10, COMMITS))
+    assert [commit.version for commit in here.lake.log(TABLE)] == list(range(COMMITS))
+    assert here.lake.scan(TABLE).collect().height == COMMITS
+    assert next(iter(sql.rows(here.lake, "SELECT count(*) FROM raw.fx_rates")[1])) == (COMMITS,)
+
+
+def test_an_archived_version_in_a_bucket_can_be_opened(here, server, bucket):
+    assert here.lake.scan(TABLE, 4).collect().height == 5
+    assert in_log(server, bucket) == [*range(5), *range(10, COMMITS)]
