@@ -7,7 +7,9 @@ register is safe to lose: its files are read once more.
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
+from typing import cast
 
 import polars as pl
 
@@ -44,6 +46,14 @@ _COMMENTS = {
     "_batch_id": "The batch in which it was read",
     "_ingested_at": "When that was",
 }
+_FILES = {
+    "name": pl.String(),
+    "modified_at": ORIGIN["_modified_at"],
+    "size": pl.Int64(),
+    "problem": pl.String(),
+    "digest": pl.String(),
+    "dead": pl.Int64(),
+}
 _KNOWN_BY = ["table", "_source", "_modified_at", "size", "dead"]
 _LETTER = ("table", "_source", "_ingested_at", "_offset")
 
@@ -53,26 +63,51 @@ class Register:
     """What the register says of the files of a raw table.
 
     Attributes:
-        digests: the start of the hash of each file that was read.
-        dead: how many dead letters these bytes have, by that start; where the register knows it.
+        files: the files that were read, those that were read first at the front, in the columns of `_FILES`: what tells
+            an entry of landing, the start of the hash of its bytes, and how many dead letters these have, null where
+            the register does not know.
     """
 
-    digests: Mapping[Entry, str] = field(default_factory=dict)
-    dead: Mapping[str, int] = field(default_factory=dict)
+    files: pl.DataFrame
+
+    @cached_property
+    def digests(self) -> Mapping[Entry, str]:
+        """The start of the hash of each file that was read."""
+        entries = cast("list[Entry]", self.files.select(Entry._fields).rows())  # plain ones are equal to it
+        return dict(zip(entries, self.files["digest"], strict=True))
+
+    @cached_property
+    def dead(self) -> Mapping[str, int]:
+        """How many dead letters bytes have, by the start of their hash; where the register knows it."""
+        return dict(self.files.select("digest", "dead").drop_nulls().iter_rows())
 
 
 def registered(lake: Lake, table: str) -> Register:
     """What is known of each file that was read for a raw table."""
-    handle = lake.look(DELIVERIES)
+    handle, source = lake.look(DELIVERIES), pl.col("_source")
     if handle is None:
-        return Register()
+        return Register(pl.DataFrame(schema=_FILES))
     rows = _widened(scan(handle)).filter(pl.col("table") == table).sort("_ingested_at")
-    found = rows.select("_source", "_modified_at", "size", "dead").collect().iter_rows()
-    named = [(source.rpartition("#"), moment, size, dead) for source, moment, size, dead in found]
-    return Register(
-        {Entry(name, moment, size): digest for (name, _, digest), moment, size, _ in named},
-        {digest: dead for (_, _, digest), _, _, dead in named if dead is not None},
+    files = rows.select(
+        name_of(source),
+        pl.col("_modified_at").alias("modified_at"),
+        "size",
+        pl.lit(None, dtype=pl.String).alias("problem"),
+        digest_of(source),
+        "dead",
     )
+    # Of two readings of the same name, time and size the later one tells what lies there.
+    return Register(files.collect().unique(Entry._fields, keep="last", maintain_order=True))
+
+
+def name_of(source: pl.Expr) -> pl.Expr:
+    """The name of the delivered file that a `_source` tells, as `name`."""
+    return source.str.replace("#[^#]*$", "").alias("name")
+
+
+def digest_of(source: pl.Expr) -> pl.Expr:
+    """The start of the hash of its bytes that a `_source` tells, as `digest`."""
+    return source.str.extract("([^#]*)$").alias("digest")
 
 
 def _widened(rows: pl.LazyFrame) -> pl.LazyFrame:

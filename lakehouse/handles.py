@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar, cast
 from urllib.parse import unquote
 
+import polars as pl
 from deltalake import DeltaTable
 
 from lakehouse.errors import SetupError
@@ -62,7 +63,7 @@ class Handles:
         sources: `_source` and `_modified_at` of the deliveries in a data file, by its URI.
     """
 
-    sources: dict[str, tuple[tuple[str, Any], ...]] = field(default_factory=dict)
+    sources: dict[str, pl.DataFrame] = field(default_factory=dict)
 
     _kept: dict[str, _Kept] = field(default_factory=dict)
     _told: dict[str, tuple[tuple[DeltaTable | None, ...], Any]] = field(default_factory=dict)

@@ -79,7 +79,7 @@ def news(lake: Lake, landing: Landing, raw: RawTable, now: datetime | None = Non
 
 def _news(landing: Landing, raw: RawTable, known: Landed, now: datetime) -> News:
     entries = landing.entries(raw.landing)
-    unknown = [entry for entry in entries if entry.problem is not None or not known.holds(entry)]
+    unknown = [entry for entry in entries if entry not in known.settled]
     tried = [landing.tried(raw.landing, entry) for entry in unknown]
     readable = [entry for entry in tried if entry.problem is None]
     return News(

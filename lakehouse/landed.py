@@ -7,20 +7,23 @@ Bytes that are delivered several times are one delivery: the one that was writte
 Which bytes a file in landing has is told by the register of deliveries.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import polars as pl
 from deltalake import DeltaTable
 
 from lakehouse.dead_letters import DEAD_LETTERS, UNREADABLE, DeadLetters
-from lakehouse.deliveries import DELIVERIES, registered
+from lakehouse.deliveries import DELIVERIES, Register, digest_of, name_of, registered
 from lakehouse.lake import Lake, files
 from lakehouse.sources.landing import Entry
+from lakehouse.tables import ORIGIN
 
 _DIGITS = 16
+_SAID = pl.Schema({"_source": pl.String(), "_modified_at": ORIGIN["_modified_at"]})
+_NONE = pl.DataFrame(schema={"digest": pl.String(), "_modified_at": ORIGIN["_modified_at"], "name": pl.String()})
 
 
 def source_of(name: str, digest: str) -> str:
@@ -43,25 +46,25 @@ class Landed:
         version: the version of the raw table that says so; -1 when there is none.
         by_digest: the origin of each delivery, by the start of its hash.
         rowless: those of them of which nothing but dead letters is left.
-        registered: the start of the hash of each file that was read, landed or not.
+        register: what the register knows of each file that was read, landed or not.
+        settled: entries that would change nothing.
         lacking: those of the deliveries with rows whose dead letters are not all there, though they had been.
     """
 
     version: int
     by_digest: dict[str, Origin]
     rowless: frozenset[str]
-    registered: Mapping[Entry, str]
+    register: Register
+    settled: frozenset[Entry]
     lacking: frozenset[str] = frozenset()
 
     def holds(self, entry: Entry) -> bool:
         """Whether an entry would change nothing, as far as can be told by its name, time and size."""
-        digest = self.registered.get(entry)
-        landed = None if digest is None or digest in self.lacking else self.by_digest.get(digest)
-        return landed is not None and (landed <= origin_of(entry) or digest in self.rowless)
+        return entry in self.settled
 
     def is_registered(self, entry: Entry, digest: str) -> bool:
         """Whether the register says so already."""
-        return self.registered.get(entry) == digest[:_DIGITS]
+        return self.register.digests.get(entry) == digest[:_DIGITS]
 
     def twin(self, digest: str) -> Origin | None:
         """The delivery with the same bytes, if there is one."""
@@ -88,50 +91,71 @@ def landed(lake: Lake, table: str) -> Landed:
 
 
 def _landed(lake: Lake, table: str, handle: DeltaTable | None) -> Landed:
-    rows = delivered(lake, table, handle) if handle is not None else {}
+    rows = _first(_of_table(lake, table, handle)) if handle is not None else _NONE
     letters, register = DeadLetters(lake, table).files(), registered(lake, table)
-    dead = _by_digest((source, moment) for source, moment, is_dead, _ in letters if is_dead)
+    of_dead = [(source, moment) for source, moment, is_dead, _ in letters if is_dead]
+    dead = _first(pl.DataFrame(of_dead, schema=_SAID, orient="row"))
     there = {source.rpartition("#")[2]: count for source, _, _, count in letters}
-    lacking = {digest for digest, count in register.dead.items() if digest in rows and there.get(digest, 0) < count}
+    is_lacking = [(digest, there.get(digest, 0) < count) for digest, count in register.dead.items()]
+    lacking = set(rows["digest"]) & {digest for digest, is_so in is_lacking if is_so}
+    rowless = dead.join(rows, on="digest", how="anti")
+    settled = _settled(register, rows, rowless, lacking)
     version = -1 if handle is None else handle.version()
-    rowless = frozenset(dead) - frozenset(rows)
-    return Landed(version, {**dead, **rows}, rowless, register.digests, frozenset(lacking))
+    by_digest = {**_origins(rowless), **_origins(rows)}
+    return Landed(version, by_digest, frozenset(rowless["digest"]), register, settled, frozenset(lacking))
+
+
+def _settled(register: Register, rows: pl.DataFrame, rowless: pl.DataFrame, lacking: set[str]) -> frozenset[Entry]:
+    """The files whose bytes are landed, by them or by one that was written first, with all their dead letters."""
+    known = register.files.filter(~pl.col("digest").is_in(pl.Series(sorted(lacking), dtype=pl.String).implode()))
+    by_rows = known.join(rows.rename({"name": "first"}), on="digest")
+    is_first = (pl.col("_modified_at") < pl.col("modified_at")) | (
+        (pl.col("_modified_at") == pl.col("modified_at")) & (pl.col("first") <= pl.col("name"))
+    )
+    settled = [by_rows.filter(is_first), known.join(rowless, on="digest", how="semi")]
+    return frozenset(row for files in settled for row in cast("list[Entry]", files.select(Entry._fields).rows()))
 
 
 def delivered(lake: Lake, table: str, handle: DeltaTable) -> dict[str, Origin]:
     """The origin of each delivery of which a raw table holds rows, at the handle's version, by its hash's start."""
-    return _by_digest(_of_table(lake, table, handle))
+    return _origins(_first(_of_table(lake, table, handle)))
 
 
-def _by_digest(pairs: Iterable[tuple[str, datetime]]) -> dict[str, Origin]:
-    """The first origin of each delivery."""
-    found: dict[str, Origin] = {}
-    for source, moment in pairs:
-        name, _, digest = source.rpartition("#")
-        if not source.endswith(UNREADABLE):
-            found[digest] = min(Origin(moment, name), found.get(digest, Origin(moment, name)))
-    return found
+def _first(said: pl.DataFrame) -> pl.DataFrame:
+    """The first origin of each delivery: its `digest`, `_modified_at` and `name`."""
+    source = pl.col("_source")
+    named = said.lazy().filter(~source.str.ends_with(UNREADABLE))
+    return (
+        named.select(digest_of(source), "_modified_at", name_of(source))
+        .sort("digest", "_modified_at", "name")
+        .unique("digest", keep="first", maintain_order=True)
+        .collect()
+    )
 
 
-def _of_table(lake: Lake, table: str, handle: DeltaTable) -> list[tuple[str, datetime]]:
+def _origins(first: pl.DataFrame) -> dict[str, Origin]:
+    return {digest: Origin(moment, name) for digest, moment, name in first.iter_rows()}
+
+
+def _of_table(lake: Lake, table: str, handle: DeltaTable) -> pl.DataFrame:
+    """`_source` and `_modified_at` of the deliveries of which a table holds rows."""
     live = files(handle)
-    bounds = [f"{end}.{column}" for column in ("_source", "_modified_at") for end in ("min", "max")]
+    bounds = [f"{end}.{column}" for column in _SAID for end in ("min", "max")]
     if live.is_empty():
-        return []
+        return pl.DataFrame(schema=_SAID)
     if any(bound not in live.columns for bound in bounds):
         return _read(lake, table, live["path"])
     one = (pl.col(bounds[0]) == pl.col(bounds[1])) & (pl.col(bounds[2]) == pl.col(bounds[3]))
-    told = live.filter(one).select(bounds[0], bounds[2])
-    return [*told.iter_rows(), *_read(lake, table, live.filter(~one.fill_null(False))["path"])]
+    told = live.filter(one).select(_source=bounds[0], _modified_at=bounds[2])
+    return pl.concat([told.cast(_SAID), _read(lake, table, live.filter(~one.fill_null(False))["path"])])
 
 
-def _read(lake: Lake, table: str, paths: Iterable[str]) -> list[tuple[str, datetime]]:
+def _read(lake: Lake, table: str, paths: Iterable[str]) -> pl.DataFrame:
     """What the rows of some files say; a process reads a file once, since it never changes."""
     known, options = lake.handles.sources, dict(lake.options) or None
     uris = [f"{lake.uri(table)}/{path}" for path in paths]
     for uri in uris:
         if uri not in known:
             rows = pl.scan_parquet(uri, hive_partitioning=False, glob=False, storage_options=options)
-            told = rows.select("_source", "_modified_at").unique().collect(engine="streaming")
-            known[uri] = tuple(told.iter_rows())
-    return [pair for uri in uris for pair in known[uri]]
+            known[uri] = rows.select("_source", "_modified_at").cast(_SAID).unique().collect(engine="streaming")
+    return pl.concat([pl.DataFrame(schema=_SAID), *(known[uri] for uri in uris)])

@@ -176,9 +176,11 @@ def _places(  # noqa: PLR0913
         rows = DeadLetters(lake, raw.name).rows().filter(is_it).select("payload").drop_nulls().head(1)
         yield from ([payload] for payload in rows.collect().to_series())
     entries = [entry for entry in landing.entries(raw.landing) if entry.problem is None]
-    likely = sorted(entries, key=lambda entry: (known.registered.get(entry) != digest, entry.name != name))
+    likely = sorted(entries, key=lambda entry: (known.register.digests.get(entry) != digest, entry.name != name))
     for entry in likely:
-        if known.registered.get(entry, digest) == digest and (entry in known.registered or entry.name == name):
+        if known.register.digests.get(entry, digest) == digest and (
+            entry in known.register.digests or entry.name == name
+        ):
             yield landing.chunks(raw.landing, entry)
 
 

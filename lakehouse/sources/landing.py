@@ -18,6 +18,7 @@ from lakehouse.errors import BusyError, OutageError, SetupError
 from lakehouse.stores import answering, next_step, open_store, said
 
 _IN_FLIGHT = (".tmp", ".part", ".partial", ".crdownload", ".filepart")
+_HIDDEN = (".", "_", "~")
 _FORMATS = (".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".parquet", ".gz", ".zip")
 _CHUNK = 1 << 20
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -184,10 +185,10 @@ def _walk(folder: Path, below: str, above: tuple[tuple[int, int], ...]) -> Itera
     here = folder.stat()
     with os.scandir(folder) as children:
         for child in children:
-            name = f"{below}{child.name}"
-            if _is_hidden(child.name):
+            last, name = child.name.lower(), f"{below}{child.name}"
+            if last.startswith(_HIDDEN) or last.endswith(_IN_FLIGHT):
                 continue
-            if not child.name.lower().endswith(_FORMATS) and Path(child.path).is_dir():
+            if not last.endswith(_FORMATS) and Path(child.path).is_dir():
                 yield from _below(Path(child.path), name, (*above, (here.st_dev, here.st_ino)))
             elif (entry := _entry(child, name)) is not None:
                 yield entry
@@ -214,6 +215,8 @@ def _entry(place: Path | os.DirEntry[str], name: str) -> Entry | None:
         is_gone = isinstance(error, FileNotFoundError) and not Path(place).is_symlink()
         return None if is_gone else Entry(_shown(name), _EPOCH, 0, _reason(error))
     modified = _EPOCH + timedelta(milliseconds=found.st_mtime_ns // 1_000_000)
+    if stat.S_ISREG(found.st_mode) and name.isascii():
+        return Entry(name, modified, found.st_size)
     if stat.S_ISDIR(found.st_mode):
         return Entry(_shown(name), modified, 0, "a folder that is named like a file")
     if not stat.S_ISREG(found.st_mode):
@@ -248,4 +251,4 @@ def _is_marker(name: str, size: int) -> bool:
 def _is_hidden(name: str) -> bool:
     """Whether any part of a name is hidden or that of something in flight."""
     parts = name.split("/") if "/" in name else (name,)
-    return any(part.startswith((".", "_", "~")) or part.lower().endswith(_IN_FLIGHT) for part in parts)
+    return any(part.startswith(_HIDDEN) or part.lower().endswith(_IN_FLIGHT) for part in parts)
