@@ -14,16 +14,18 @@ import polars as pl
 
 from lakehouse.audit import Audit
 from lakehouse.catalog import Catalog
-from lakehouse.contract import facts
+from lakehouse.keys import identity
 from lakehouse.lake import Lake
 from lakehouse.log import Commit
-from lakehouse.tables import VALID, DerivedTable, Table
+from lakehouse.tables import DerivedTable, Table
 from lakehouse.tombstones import DELETED
 from lakehouse.touched import audit_of
 from lakehouse.windows import Days
 
 _QUESTION = "changed by "
-_FIRST, _UNTIL = "_first", "_until"
+FIRST, UNTIL = "_first", "_until"
+"""Columns of spans: from when until when, without an end where that is null."""
+
 _DAY = timedelta(days=1)
 
 
@@ -48,14 +50,15 @@ class Dated:
             return audit.changed[self.column]
         try:
             before, after = (self._rows(actions) for actions in (commit.gone, commit.new))
-            return joined(changes(before, after, self._dates.lazy(), self.column, _key(self.source)).collect())
+            spans = changes(before, after, self._dates.lazy(), self.column, identity(self.source))
+            return joined(spans.select(FIRST, UNTIL).unique().collect())
         except (OSError, pl.exceptions.PolarsError):
             return None  # files are gone, or of another form than they have now
 
     @cached_property
     def _dates(self) -> pl.DataFrame:
         """The days of each series as they stand now."""
-        return self.lake.scan(self.source.name).select({self.column, *_key(self.source)}).collect()
+        return self.lake.scan(self.source.name).select({self.column, *identity(self.source)}).collect()
 
     def _rows(self, actions: Iterable[Mapping[str, Any]]) -> pl.LazyFrame:
         names, root = _names(self.source), self.lake.uri(self.source.name)
@@ -72,7 +75,7 @@ class Dated:
 def changes(
     before: pl.LazyFrame, after: pl.LazyFrame, dates: pl.LazyFrame, column: str, key: tuple[str, ...]
 ) -> pl.LazyFrame:
-    """From when until when rows hold that stand on one side only; without an end where none of the series follows.
+    """From when until when rows of a series hold that stand on one side only; without an end where none follows.
 
     Args:
         before: the rows before a change.
@@ -82,16 +85,16 @@ def changes(
         key: the key of the table; without `column` it names the series.
     """
     names = after.collect_schema().names()
+    series = [name for name in key if name != column]
     sides = ((after, before), (before, after))
     changed = pl.concat([one.join(other, on=names, how="anti", nulls_equal=True) for one, other in sides])
-    series = [name for name in key if name != column]
     dated = pl.concat([rows.select(column, *series) for rows in (dates, before, after)]).unique().sort(column)
     # A row holds until the next one of the same series; without a key nobody knows the series.
     following = pl.col(column).shift(-1) if column in key else pl.lit(None, dtype=pl.Date)
-    ends = dated.with_columns((following.over(series) if series else following).alias(_UNTIL))
+    ends = dated.with_columns((following.over(series) if series else following).alias(UNTIL))
     held = changed.select(column, *series).drop_nulls(column).unique()
     spans = held.join(ends, on=[column, *series], nulls_equal=True)
-    return spans.select(pl.col(column).alias(_FIRST), _UNTIL).unique()
+    return spans.select(*series, pl.col(column).alias(FIRST), UNTIL).unique()
 
 
 def differing(
@@ -104,7 +107,7 @@ def differing(
         after: the same after it.
         moment: the day from which a version holds.
         key: the key of the table.
-        values: what it says; when a version began is not part of that.
+        values: what it says; when a version began is not part of that. A deleted key says nothing, like one never seen.
     """
     said, nothing = pl.struct(DELETED, *values), pl.lit(None)
     old = before.select(*key, moment, _before=said, _after=nothing)
@@ -115,9 +118,10 @@ def differing(
         .with_columns(pl.col("_before", "_after").forward_fill().over(key))
     )
     points = told.unique([*key, moment], keep="last", maintain_order=True)
-    ends = points.with_columns(pl.col(moment).shift(-1).over(key).alias(_UNTIL))
-    other = ends.filter(pl.col("_before").ne_missing(pl.col("_after")))
-    return other.select(pl.col(moment).alias(_FIRST), _UNTIL).unique()
+    ends = points.with_columns(pl.col(moment).shift(-1).over(key).alias(UNTIL))
+    seen = (pl.when(~pl.col(side).struct.field(DELETED)).then(pl.col(side)) for side in ("_before", "_after"))
+    other = ends.filter(next(seen).ne_missing(next(seen)))
+    return other.select(*key, pl.col(moment).alias(FIRST), UNTIL).unique()
 
 
 def questions(
@@ -131,7 +135,7 @@ def questions(
         return {}  # a column that is new, or of another type, changes every row
     old, new = before.select(names), rows.select(names)
     return {
-        f"{_QUESTION}{column}": changes(old, new, old.clear(), column, _key(table))
+        f"{_QUESTION}{column}": changes(old, new, old.clear(), column, identity(table)).select(FIRST, UNTIL).unique()
         for column in columns_read(catalog, table)
     }
 
@@ -140,7 +144,7 @@ def columns_read(catalog: Catalog, table: DerivedTable) -> list[str]:
     """The columns by which readers look up the rows of a table that hold on a day."""
     return sorted(
         {
-            reader.as_of[parameter]
+            reader.as_of[parameter].column
             for reader in catalog.derived
             for parameter, name in catalog.inputs(reader).items()
             if name == table.name and parameter in reader.as_of
@@ -158,28 +162,24 @@ def _names(source: Table) -> list[str]:
     return [name for name in source.schema if not name.startswith("_")]
 
 
-def _key(source: Table) -> tuple[str, ...]:
-    if not isinstance(source, DerivedTable):
-        return ()
-    return (*facts(source.contract).key, *((VALID[0],) if source.mode == "history" else ()))
+def as_days(spans: pl.DataFrame) -> pl.DataFrame:
+    """Spans as the days that they enter, from `FIRST` to before `UNTIL`; what no calendar of ours has is cut off.
 
-
-def _as_days(spans: pl.DataFrame) -> pl.DataFrame:
-    """Spans between instants as the days that they enter: the day of the end counts, unless it ends as it begins."""
-    if spans.schema[_FIRST] == pl.Date:
-        return spans.with_columns(pl.col(_UNTIL).cast(pl.Date))
-    until = pl.col(_UNTIL)
-    after = until.dt.date() + pl.duration(days=(until != until.dt.truncate("1d")).cast(pl.Int64))
-    return spans.select(pl.col(_FIRST).dt.date(), after.alias(_UNTIL))
+    The day in which a span ends counts, unless it ends as that begins.
+    """
+    first, until = pl.col(FIRST), pl.col(UNTIL)
+    if spans.schema[FIRST] != pl.Date:
+        first, day = first.dt.date(), until.dt.date()
+        until = day + pl.duration(days=(until != until.dt.truncate("1d")).cast(pl.Int64))
+    begins, ends = pl.max_horizontal(first, pl.lit(date.min)), until.cast(pl.Date)
+    days = spans.with_columns(begins.alias(FIRST), pl.when(ends <= date.max).then(ends).alias(UNTIL))
+    return days.filter(pl.col(FIRST) <= date.max, pl.col(UNTIL).is_null() | (pl.col(UNTIL) > pl.col(FIRST)))
 
 
 def joined(spans: pl.DataFrame) -> tuple[Days, ...]:
     """Spans of days in order, those that meet joined; days that no calendar of ours has are cut off."""
-    spans = _as_days(spans)
-    first, until = pl.max_horizontal(_FIRST, pl.lit(date.min)), pl.col(_UNTIL)
-    kept = spans.select(first, pl.when(until <= date.max).then(until)).filter(pl.col(_FIRST) <= date.max).sort(_FIRST)
     together: list[Days] = []
-    for begins, ends in kept.iter_rows():
+    for begins, ends in as_days(spans).select(FIRST, UNTIL).sort(FIRST).iter_rows():
         last = ends - _DAY if ends else date.max
         if together and max(begins, date.min + _DAY) - _DAY <= together[-1].last:
             together[-1] = Days(together[-1].first, max(together[-1].last, last))

@@ -42,6 +42,23 @@ class Provenance:
 
 
 @dataclass(frozen=True)
+class Reach:
+    """What a change of some keys means for a reader that looks them up, without a word of which keys these are.
+
+    Attributes:
+        by: the columns by which the reader looks them up in its first input.
+        days: the days on which that input holds one of the keys while it says something else than it did.
+        version: the version of that input that was looked at, -1 where there was none.
+        id: Delta's own name of it.
+    """
+
+    by: tuple[str, ...]
+    days: tuple[Days, ...]
+    version: int = -1
+    id: str | None = None
+
+
+@dataclass(frozen=True)
 class Audit:
     """The account of one commit: every row that was read, by its fate.
 
@@ -63,6 +80,7 @@ class Audit:
         dead: records that could not be parsed; for raw tables, where they are part of `read`.
         changed: days in which a row holds that is not as it was before, for rows that hold until the next one; by the
             column that dates them.
+        reaches: the days of that change that matter to readers which look rows up by key, by the reader.
         ties: events of a table with keys that say something else than a later one of the same key and time.
         rules: rows by broken rule, zeros included; a row may break several.
         rows: rows of this table that the commit added.
@@ -90,6 +108,7 @@ class Audit:
     untouched: tuple[date, ...] = ()
     held: Mapping[date, str] = field(default_factory=dict)
     changed: Mapping[str, tuple[Days, ...]] = field(default_factory=dict, repr=False)
+    reaches: Mapping[str, Reach] = field(default_factory=dict, repr=False)
     ties: int = 0
     rules: Mapping[str, int] = field(default_factory=dict)
     rows: int = 0
@@ -145,6 +164,8 @@ class Audit:
         stored["days"] = [str(self.days.first), str(self.days.last)] if self.days else None
         stored["made"] = _ends(self.made)
         stored["changed"] = {column: _ends(spans) for column, spans in self.changed.items()}
+        reaches = self.reaches.items()
+        stored["reaches"] = {name: {**stored["reaches"][name], "days": _ends(reach.days)} for name, reach in reaches}
         stored["untouched"] = [str(day) for day in self.untouched]
         stored["held"] = {str(day): reason for day, reason in self.held.items()}
         stored["made_at"] = self.made_at.isoformat()
@@ -162,6 +183,8 @@ class Audit:
         values["made"] = _spans(values.get("made", []))
         changed = values.get("changed", {})
         values["changed"] = {c: _spans(s) for c, s in changed.items()} if isinstance(changed, dict) else changed
+        reaches = values.get("reaches", {})
+        values["reaches"] = {n: _reach(r) for n, r in reaches.items()} if isinstance(reaches, dict) else reaches
         return replace(_STORED.validate_python(values), version=version)
 
 
@@ -174,6 +197,10 @@ def _ends(spans: Iterable[Days]) -> list[list[str]]:
 
 def _spans(stored: Any) -> Any:  # noqa: ANN401
     return [_span(ends) for ends in stored] if isinstance(stored, list) else stored
+
+
+def _reach(stored: Any) -> Any:  # noqa: ANN401
+    return {**stored, "days": _spans(stored.get("days"))} if isinstance(stored, dict) else stored
 
 
 def _span(ends: Any) -> Any:  # noqa: ANN401

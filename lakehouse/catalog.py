@@ -15,7 +15,7 @@ import polars as pl
 from lakehouse.contract import facts, polars_schema
 from lakehouse.cuts import day_column
 from lakehouse.errors import LakehouseError, SetupError, brief, listed, within
-from lakehouse.keys import key_problems
+from lakehouse.keys import key_problems, lookup_problems
 from lakehouse.lake import check_name
 from lakehouse.query import columns_of
 from lakehouse.rescue import RESCUED, Drift
@@ -194,24 +194,12 @@ def _problems(catalog: Catalog, table: DerivedTable) -> list[str]:
         )
     if table.partitions and not facts(table.contract).window:
         problems.append(f"{table.name}: it has partitions, but its contract names no window column")
-    sources = [catalog[name] for name in catalog.inputs(table).values()]
-    if table.partitions and day_column(sources[0]) is None:
-        problems.append(f"{table.name}: it has partitions, but the rows of {sources[0].name} have no day")
-    problems += [f"{table.name}: {problem}" for problem in _as_of_problems(catalog, table)]
-    return problems + [f"{table.name}: {problem}" for problem in key_problems(table, sources, found)]
-
-
-def _as_of_problems(catalog: Catalog, table: DerivedTable) -> Iterator[str]:
-    inputs = catalog.inputs(table)
-    for parameter, column in table.as_of.items():
-        if parameter not in inputs:
-            yield f"as_of names {parameter!r}, which it does not read"
-            continue
-        dtype = catalog[inputs[parameter]].schema.get(column)
-        if dtype is None:
-            yield f"as_of: {inputs[parameter]} has no column {column!r}"
-        elif not isinstance(dtype, pl.Date | pl.Datetime):
-            yield f"as_of: {column!r} of {inputs[parameter]} is {dtype}, it has to be a Date or an Instant"
+    sources = {parameter: catalog[name] for parameter, name in catalog.inputs(table).items()}
+    first = sources[table.parameters[0]]
+    if table.partitions and day_column(first) is None:
+        problems.append(f"{table.name}: it has partitions, but the rows of {first.name} have no day")
+    problems += [f"{table.name}: {problem}" for problem in lookup_problems(table, sources)]
+    return problems + [f"{table.name}: {problem}" for problem in key_problems(table, list(sources.values()), found)]
 
 
 def _line(table: DerivedTable, error: Exception) -> str:

@@ -24,6 +24,7 @@ from lakehouse.inputs import Inputs
 from lakehouse.judging import Judged
 from lakehouse.parts import parts
 from lakehouse.publish import Findings
+from lakehouse.reach import reaches
 from lakehouse.slices import is_of
 from lakehouse.tables import LAST, LINEAGE, VALID, DerivedTable
 from lakehouse.tombstones import DELETED
@@ -115,13 +116,15 @@ class Folding:
             self._fold_part(part, dumps, counts).write_parquet(
                 self.spool / f"stands-{number}.parquet", compression="lz4"
             )
+        spans = {column: pl.concat(several) for column, several in counts.changed.items()}
         audit = replace(
             audit,
             mode="replace" if self.standing is None else self.table.mode,
             written=counts.written,
             superseded=audit.superseded + audit.written - counts.written,
             ties=counts.ties,
-            changed={column: as_of.joined(pl.concat(spans)) for column, spans in counts.changed.items()},
+            changed={column: as_of.joined(several) for column, several in spans.items()},
+            reaches=reaches(self.making, spans),
             seconds=time.monotonic() - started,
         )
         keys = None if self.standing is None else pl.concat(counts.keys)

@@ -12,11 +12,12 @@ from lakehouse.contract import facts
 from lakehouse.cuts import Cut, cut_of, day_column
 from lakehouse.duck import named, quoted
 from lakehouse.errors import DataError
+from lakehouse.keys import series
 from lakehouse.lake import Lake, all_rows, files, scan
 from lakehouse.made import is_as_made, speaks_for
 from lakehouse.query import sql_type
 from lakehouse.rescue import RESCUED
-from lakehouse.tables import EVENT_DATE, WINDOW, DerivedTable, RawTable
+from lakehouse.tables import EVENT_DATE, WINDOW, DerivedTable, RawTable, Table
 from lakehouse.tombstones import DELETED
 from lakehouse.windows import Days
 
@@ -37,6 +38,7 @@ class Inputs:
         cuts: how each input is cut to days, by parameter; those that are read whole are left out.
         whole: how many rows the first input has, where rows without a day are among those that are made.
         is_part: whether rows of the span's other periods are to be left aside.
+        lookups: by what inputs are looked up, by parameter: each column of their key with one of the first input.
     """
 
     table: DerivedTable
@@ -50,6 +52,7 @@ class Inputs:
     cuts: Mapping[str, "Cut"] = field(default_factory=dict)
     whole: int | None = None
     is_part: bool = False
+    lookups: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     @property
     def stray(self) -> date | None:
@@ -87,6 +90,18 @@ class Inputs:
         return self.own(rows) if self.is_part and not self.table.lookback else rows
 
     @property
+    def others(self) -> list[pl.LazyFrame]:
+        """The frames beside the first; of those that are looked up by key, the rows of keys that the first has."""
+        return [self._looked_up(parameter, self.frames[parameter]) for parameter in self.table.parameters[1:]]
+
+    def _looked_up(self, parameter: str, rows: pl.LazyFrame) -> pl.LazyFrame:
+        if parameter not in self.lookups:
+            return rows
+        by = self.lookups[parameter]
+        keys = self.frames[self.table.parameters[0]].select(pl.col(name).alias(key) for key, name in by.items())
+        return rows.join(keys.unique(), on=list(by), how="semi")
+
+    @property
     def is_stray(self) -> pl.Expr:
         """True for a row of the first input that carries no day of the table: such come from all days."""
         if self.whole is None or self.known is None:
@@ -111,6 +126,9 @@ class Inputs:
     def _condition(self, parameter: str, standing: Mapping[str, pl.DataType]) -> str:
         conditions = [self.cuts[parameter].sql] if parameter in self.cuts else []
         conditions += [f"NOT {DELETED}"] if DELETED in standing else []
+        if parameter in self.lookups:
+            key, by = (", ".join(map(named, names)) for names in zip(*self.lookups[parameter].items(), strict=True))
+            conditions.append(f"({key}) IN (SELECT {by} FROM {named(self.table.parameters[0])})")  # noqa: S608
         return f" WHERE {' AND '.join(conditions)}" if conditions else ""
 
 
@@ -128,13 +146,17 @@ def read_inputs(lake: Lake, catalog: Catalog, table: DerivedTable, days: Days | 
     versions, frames, names, whole = {}, {}, catalog.inputs(table), None
     ids: dict[str, str] = {}
     cuts: dict[str, Cut] = {}
+    lookups = {
+        parameter: dict(zip(series(catalog[names[parameter]], as_of.column), as_of.names, strict=True))
+        for parameter, as_of in table.as_of.items()
+        if as_of.names
+    }
     for parameter, name in names.items():
         source, handle = catalog[name], lake.look(name)
         versions[name] = -1 if handle is None else handle.version()
         if handle is not None:
             ids[name] = str(handle.metadata().id)
-        rows = pl.LazyFrame(schema=source.schema) if handle is None else scan(handle)
-        rows = widened(rows, source) if isinstance(source, RawTable) else rows.select(source.schema.names())
+        rows = pl.LazyFrame(schema=source.schema) if handle is None else rows_of_input(handle, source)
         first = parameter == table.parameters[0]
         if first and wanted and known and known.first in wanted and day_column(source) == EVENT_DATE:
             whole = 0 if handle is None else _height(handle)
@@ -149,13 +171,20 @@ def read_inputs(lake: Lake, catalog: Catalog, table: DerivedTable, days: Days | 
     if table.partitions is None or wanted is None:
         has_rows = not first_rows.head(1).collect().is_empty()
         has_say = has_rows or is_as_made(lake, first_table, until=until)
-        return Inputs(table, names, versions, ids, frames) if has_say else None
+        return Inputs(table, names, versions, ids, frames, lookups=lookups) if has_say else None
     period = table.partitions.start_of(pl.col(WINDOW))
     held = set(first_rows.select(period=period).unique().collect(engine="streaming").to_series())
     if not held.issuperset(table.partitions.keys(wanted)):
         held |= speaks_for(lake, table, first_table, wanted, held=held, until=until)
     keys = tuple(sorted(key for key in held if key in wanted))
-    return Inputs(table, names, versions, ids, frames, wanted, keys, known, cuts, whole) if keys else None
+    pinned = Inputs(table, names, versions, ids, frames, wanted, keys, known, cuts, whole, lookups=lookups)
+    return pinned if keys else None
+
+
+def rows_of_input(handle: DeltaTable, source: Table) -> pl.LazyFrame:
+    """The rows of an open table in the columns by which it is declared."""
+    rows = scan(handle)
+    return widened(rows, source) if isinstance(source, RawTable) else rows.select(source.schema.names())
 
 
 def _height(handle: DeltaTable) -> int:

@@ -1,12 +1,13 @@
-"""Whether a table with keys is declared so that its events can be folded, before any data is touched."""
+"""Whether tables with keys are declared so that they can be folded and looked up, before any data is touched."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Mapping
 from typing import get_args
 
 import polars as pl
 
 from lakehouse.contract import columns, facts
 from lakehouse.errors import brief
+from lakehouse.lookup import AsOf
 from lakehouse.tables import VALID, DerivedTable, Mode, RawTable, Table
 
 _MOMENTS = (pl.Date, pl.Datetime)
@@ -30,6 +31,57 @@ def key_problems(table: DerivedTable, sources: Collection[Table], returned: pl.S
     if table.mode not in get_args(Mode):
         return [f"mode is {table.mode!r}, it has to be one of {', '.join(get_args(Mode))}"]
     return [*_kind_problems(table, sources), *_column_problems(table), *_delete_problems(table, returned)]
+
+
+def series(source: Table, column: str) -> tuple[str, ...]:
+    """The columns that name those rows of a dated table of which each holds until the next; none if nobody knows."""
+    return tuple(name for name in identity(source) if name != column)
+
+
+def identity(source: Table) -> tuple[str, ...]:
+    """The columns that name a row of a dated table."""
+    if not isinstance(source, DerivedTable):
+        return ()
+    return (*facts(source.contract).key, *((VALID[0],) if source.mode == "history" else ()))
+
+
+def lookup_problems(table: DerivedTable, sources: Mapping[str, Table]) -> Iterator[str]:
+    """What keeps a table from reading its dated inputs as it declares.
+
+    Args:
+        table: the reader.
+        sources: the tables that it reads, by parameter.
+    """
+    for parameter, as_of in table.as_of.items():
+        if parameter not in sources:
+            yield f"as_of names {parameter!r}, which it does not read"
+            continue
+        source = sources[parameter]
+        dtype = source.schema.get(as_of.column)
+        if dtype is None:
+            yield f"as_of: {source.name} has no column {as_of.column!r}"
+        elif not isinstance(dtype, _MOMENTS):
+            yield f"as_of: {as_of.column!r} of {source.name} is {dtype}, it has to be a Date or an Instant"
+        elif as_of.names:
+            yield from _by_problems(source, sources[table.parameters[0]], as_of)
+
+
+def _by_problems(source: Table, first: Table, as_of: AsOf) -> Iterator[str]:
+    key, names = series(source, as_of.column), as_of.names
+    if source is first:
+        yield f"as_of: {source.name} is the first input, whose rows are not looked up by anything"
+    elif not isinstance(source, DerivedTable) or source.mode == "replace":
+        yield f'as_of: by is for tables with keys, mode="upsert" or mode="history", which {source.name} is not'
+    elif not len(set(names)) == len(names) == len(key):
+        told = f"by names {', '.join(names)}, but the key of {source.name} is {', '.join(key)}"
+        yield f"as_of: {told}; name a column of {first.name} for each"
+    else:
+        for name, of in zip(names, key, strict=True):
+            if name not in first.schema:
+                yield f"as_of: by names {name!r}, which {first.name} does not have"
+            elif first.schema[name] != source.schema[of]:
+                kinds = f"{first.schema[name]} in {first.name}, {of!r} of {source.name} is {source.schema[of]}"
+                yield f"as_of: {name!r} is {kinds}"
 
 
 def _kind_problems(table: DerivedTable, sources: Collection[Table]) -> list[str]:

@@ -5,7 +5,7 @@ Belongs here: the comparison of what each period was made from (`made.py`) with 
 until it is made once more.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 
@@ -18,6 +18,7 @@ from lakehouse.lake import Lake
 from lakehouse.log import Commit
 from lakehouse.made import Made, made_by, speaks_for
 from lakehouse.quarantine import came_true
+from lakehouse.reach import Lookup, first_of
 from lakehouse.rejects import disturbed
 from lakehouse.tables import EVENT_DATE, DerivedTable, RawTable, Table
 from lakehouse.touched import ALL, changes_rows, touched_days
@@ -67,7 +68,7 @@ class Planner:
 
     def stale_part(self, table: DerivedTable) -> Stale | None:
         """The part of a table that is stale; None when it is up to date."""
-        first = self.catalog[self.catalog.inputs(table)[table.parameters[0]]]
+        first = first_of(self.catalog, table)
         if self.lake.look(first.name) is None:
             return None
         made, hint = self._made(table)
@@ -122,8 +123,8 @@ class Planner:
     ) -> set[date | None]:
         """Those of some periods that see a change of an input after the version that each was made from."""
         source = self.catalog[self.catalog.inputs(table)[parameter]]
-        dated = Dated(self.lake, source, table.as_of[parameter]) if parameter in table.as_of else None
         log = self.lake.log_tail(source.name, after=min(consumed.values()))
+        dated = self._dated(table, parameter, source, log.commits) if parameter in table.as_of else None
         # Nobody knows what changed in commits whose entries have been cleaned up.
         changed = {key for key, version in consumed.items() if version < log.after}
         for commit in log.commits:
@@ -131,14 +132,23 @@ class Planner:
             changed |= {key for key in reached if consumed.get(key, commit.version) < commit.version}
         return changed
 
+    def _dated(self, table: DerivedTable, parameter: str, source: Table, commits: Sequence[Commit]) -> Dated | Lookup:
+        """An input whose rows hold until the next one, as a table reads it."""
+        as_of = table.as_of[parameter]
+        dated = Dated(self.lake, source, as_of.column)
+        if table.partitions is None or not as_of.names:
+            return dated
+        known = table.partitions.until(self.now)
+        return Lookup(dated, table, as_of.names, first_of(self.catalog, table), known, commits)
+
     def _reached(
-        self, table: DerivedTable, parameter: str, source: Table | Dated, commit: Commit
+        self, table: DerivedTable, parameter: str, source: Table | Dated | Lookup, commit: Commit
     ) -> Iterable[date | None]:
         """The periods that see what a commit of an input changed."""
         if table.partitions is None:
             return [None] if changes_rows(commit) else []
         known = table.partitions.until(self.now)
-        if isinstance(source, Dated):
+        if isinstance(source, Dated | Lookup):
             spans = source.changed(commit)
             return table.partitions.keys(known) if spans is None else _seeing(table, spans, known)
         # A raw table beside the first input is read whole, so each of its rows may matter to every day.

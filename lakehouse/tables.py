@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import polars as pl
 
-from lakehouse import code_version
+from lakehouse import code_version, lookup
 from lakehouse import contract as contracts
 from lakehouse.contract import Contract
 from lakehouse.errors import SetupError
@@ -128,7 +128,7 @@ class DerivedTable:
         distinct: input columns; a row that repeats another in all of them is superseded.
         leave_out: input rows that are left out, by the name of the rule.
         unpack: turns input rows into the rows that are accounted for, where one row holds many.
-        as_of: inputs whose rows hold until the next one, by the column that dates them.
+        as_of: inputs whose rows hold until the next one: the column that dates them, or `AsOf` with a key.
         is_sql: whether `transform` gives a query for DuckDB.
         mode: `replace` makes it again from its inputs. `upsert` and `history` fold the events of each key of the
             contract, new raw rows only where that is enough: the latest version, or all with the time they held.
@@ -148,7 +148,7 @@ class DerivedTable:
     distinct: tuple[str, ...] = ()
     leave_out: Mapping[str, pl.Expr] = field(default_factory=dict)
     unpack: Callable[[pl.LazyFrame], pl.LazyFrame] | None = None
-    as_of: Mapping[str, str] = field(default_factory=dict)
+    as_of: Mapping[str, lookup.AsOf] = field(default_factory=dict)
     is_sql: bool = False
     mode: Mode = "replace"
     deletes: pl.Expr | None = None
@@ -183,9 +183,8 @@ class DerivedTable:
         """The columns of the rows that a transform gives, as they are published or folded."""
         if self.mode == "replace":
             return self.schema
-        engine = {"_modified_at": ORIGIN["_modified_at"], DELETED: pl.Boolean()}
-        lineage = {name: ORIGIN[name] for name in LINEAGE}
-        return pl.Schema({**contracts.polars_schema(self.contract), **lineage, **engine})
+        origin = {name: ORIGIN[name] for name in (*LINEAGE, "_modified_at")}
+        return pl.Schema({**contracts.polars_schema(self.contract), **origin, DELETED: pl.Boolean()})
 
     @property
     def stored_schema(self) -> pl.Schema:
@@ -212,7 +211,7 @@ class DerivedTable:
         left_out = [(name, code_version.said(rule)) for name, rule in sorted(self.leave_out.items())]
         deletes = None if self.deletes is None else code_version.said(self.deletes)
         folded = () if self.mode == "replace" else (self.mode, deletes, self.partial, self.snapshot)
-        declared = (self.lookback, self.distinct, left_out, *folded)
+        declared = (self.lookback, self.distinct, left_out, *folded, *lookup.said(self.as_of))
         return code_version.version((self.transform, self.unpack), declared)
 
 
@@ -271,19 +270,17 @@ def _derived(
     layer: str, contract: type[Contract], declared: Mapping[str, Any], reads: tuple[str, ...] | None = None
 ) -> Callable[[Callable[..., Any]], DerivedTable]:
     def declare(transform: Callable[..., Any]) -> DerivedTable:
-        parameters = reads or tuple(inspect.signature(transform).parameters)
+        name, parameters = f"{layer}/{transform.__name__}", reads or tuple(inspect.signature(transform).parameters)
         if not parameters:
-            raise SetupError(
-                f"{layer}/{transform.__name__}: the transform takes no table.\nNext: name one as a parameter."
-            )
+            raise SetupError(f"{name}: the transform takes no table.\nNext: name one as a parameter.")
         domain = _domain(transform.__module__)
         known = {f.name for f in fields(DerivedTable)} - {"name", "contract", "transform", "parameters", "domain"}
         if unknown := sorted(set(declared) - known):
             raise SetupError(
-                f"{layer}/{transform.__name__}: there is no {', '.join(unknown)} to declare.\n"
-                f"Next: use one of {', '.join(sorted(known))}."
+                f"{name}: there is no {', '.join(unknown)} to declare.\nNext: use one of {', '.join(sorted(known))}."
             )
-        return DerivedTable(f"{layer}/{transform.__name__}", contract, transform, parameters, domain=domain, **declared)
+        known_by = {**declared, "as_of": lookup.dated(declared.get("as_of", {}))}
+        return DerivedTable(name, contract, transform, parameters, domain=domain, **known_by)
 
     return declare
 

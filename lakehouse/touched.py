@@ -41,7 +41,7 @@ def changes_rows(commit: Commit) -> bool:
 
 def touched_days(lake: Lake, source: Table, commit: Commit) -> Touched:
     """The days of the rows that a commit added or took away."""
-    undone = _undone(lake, source.name, commit)
+    undone = undone_by(lake, source.name, commit)
     if undone is not None:
         several = [touched_days(lake, source, one) for one in undone]
         return ALL if ALL in several else frozenset().union(*(days for days in several if days is not ALL))
@@ -52,7 +52,7 @@ def touched_days(lake: Lake, source: Table, commit: Commit) -> Touched:
     return days_of_rows(lake, source.name, commit, column)
 
 
-def _undone(lake: Lake, table: str, commit: Commit) -> list[Commit] | None:
+def undone_by(lake: Lake, table: str, commit: Commit) -> list[Commit] | None:
     """The commits that a RESTORE undid or brought back, which tell its days better than its files do; None if lost."""
     if not _is_restore(commit) or (low := restored_version(commit.info)) is None:
         return None

@@ -68,7 +68,7 @@ def told_clearly(table: DerivedTable, inputs: Inputs) -> Iterator[None]:
 def judge_rows(making: Making, inputs: Inputs, provenance: Provenance, spool: Path) -> Judged:
     """The lazy pass from the inputs to judged rows, with the questions about the way there."""
     table = making.table
-    first, *others = inputs.frames.values()
+    first = inputs.frames[table.parameters[0]]
     read = unpacked(table, first)
     distinct = _distinct(table, read, spool) if table.distinct else read
     left_out = _first_matches(table)
@@ -77,7 +77,7 @@ def judge_rows(making: Making, inputs: Inputs, provenance: Provenance, spool: Pa
     if table.is_sql:
         rows = query.run(making.lake, table.transform(), inputs.views(making.lake), spool)
     else:
-        rows = table.transform(given(table, kept), *others)
+        rows = table.transform(given(table, kept), *inputs.others)
     rules = (*unread_rules(rows.collect_schema()), *_day_rules(table, inputs), *compile_rules(table.contract))
     if table.mode != "replace":
         rows, rules = _with_deletes(table, rows, rules)

@@ -8,13 +8,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lakehouse.audit import Audit, Provenance, total
+from lakehouse.audit import Audit, Provenance, Reach, total
 from lakehouse.errors import LawError
 from lakehouse.windows import Days
 
 COUNTS = st.integers(0, 10**12)
 DAYS = st.tuples(st.dates(), st.dates()).map(lambda ends: Days(min(ends), max(ends)))
 NAMES = st.text(max_size=8)
+
+REACHES = st.builds(
+    Reach,
+    by=st.lists(NAMES, max_size=2).map(tuple),
+    days=st.lists(DAYS, max_size=2).map(tuple),
+    version=st.integers(-1, 99),
+    id=st.none() | NAMES,
+)
 
 AUDITS = st.builds(
     Audit,
@@ -30,6 +38,7 @@ AUDITS = st.builds(
     made=st.lists(DAYS, max_size=2).map(tuple),
     untouched=st.lists(st.dates(), max_size=2).map(tuple),
     changed=st.dictionaries(NAMES, st.lists(DAYS, max_size=2).map(tuple), max_size=2),
+    reaches=st.dictionaries(NAMES, REACHES, max_size=2),
     rules=st.dictionaries(NAMES, COUNTS, max_size=2),
     rows=COUNTS,
     seconds=st.floats(0, 1e6),
@@ -69,7 +78,7 @@ def test_what_another_version_of_this_software_stored_besides_is_ignored():
     assert (found.read, found.provenance) == (1, Provenance("r"))
 
 
-@pytest.mark.parametrize("lost", ["days", "made", "untouched", "made_at", "notes", "provenance"])
+@pytest.mark.parametrize("lost", ["days", "made", "untouched", "reaches", "made_at", "notes", "provenance"])
 def test_what_another_version_of_this_software_did_not_store_is_as_if_nothing_were_said(lost):
     values = stored()
     del values[lost]
@@ -88,6 +97,9 @@ MALFORMED = [
     stored(made=7),
     stored(changed=7),
     stored(changed={"a": "always"}),
+    stored(reaches=7),
+    stored(reaches={"marts/m": "everything"}),
+    stored(reaches={"marts/m": {"by": ["a"], "days": "always"}}),
     stored(filtered=["a"]),
     stored(rules={"a": None}),
     stored(made_at="yesterday"),

@@ -6,6 +6,7 @@ from polars import LazyFrame, col
 from assets.retail import DAILY, MONTHLY, OWNER
 from checks.retail import CustomerFeatures, DailySales, ProductMonth, Sale
 from lakehouse.history import join_as_of
+from lakehouse.lookup import AsOf
 from lakehouse.tables import mart, sql_mart
 
 IS_SALE = ~col("is_cancellation")
@@ -23,7 +24,7 @@ def placed(lines: LazyFrame, customers: LazyFrame) -> LazyFrame:
     DailySales,
     partitions=DAILY,
     lookback=6,
-    as_of={"fx_rates": "rate_date", "customers": "valid_from"},
+    as_of={"fx_rates": "rate_date", "customers": AsOf("valid_from", by="customer_id")},
     owner=OWNER,
 )
 def daily_sales(invoice_lines: LazyFrame, fx_rates: LazyFrame, customers: LazyFrame) -> LazyFrame:
@@ -54,7 +55,15 @@ def daily_sales(invoice_lines: LazyFrame, fx_rates: LazyFrame, customers: LazyFr
     )
 
 
-@mart(Sale, partitions=DAILY, as_of={"products": "valid_from", "customers": "valid_from"}, owner=OWNER)
+@mart(
+    Sale,
+    partitions=DAILY,
+    as_of={
+        "products": AsOf("valid_from", by="stock_code"),
+        "customers": AsOf("valid_from", by="customer_id"),
+    },
+    owner=OWNER,
+)
 def sales(invoice_lines: LazyFrame, products: LazyFrame, customers: LazyFrame) -> LazyFrame:
     """Invoice lines as facts, with the product's text and the customer's country as of the day of the sale."""
     named = join_as_of(invoice_lines, products, on="stock_code", at="invoice_date", take={"description": "product"})

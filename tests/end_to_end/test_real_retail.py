@@ -1,14 +1,16 @@
 """Three hundred real days from landing to marts, held against figures worked out without the pipeline."""
 
+import shutil
 from collections import Counter
-from datetime import date
+from datetime import date, timedelta
+from itertools import pairwise
 
 import polars as pl
 import pytest
 from independent import retail_figures
 from polars import col
 from polars.testing import assert_frame_equal
-from support.worlds import bring_up_to_date, deliver, retail, world
+from support.worlds import bring_up_to_date, deliver, retail, world, write
 
 from lakehouse.overview import audits
 
@@ -125,6 +127,71 @@ def test_sales_know_their_product_and_country_as_of_their_day(here, kept):
     )
     sales = here.lake.scan("marts/sales").select("invoice", "stock_code", "sales_date", "product", "country")
     assert Counter(sales.collect().iter_rows()) == wanted
+
+
+@pytest.fixture
+def later(here, tmp_path):
+    """A copy of the lake, into which something more is delivered."""
+    shutil.copytree(here.lake.root, tmp_path / "lake")
+    return world(tmp_path)
+
+
+def longest_gap(days):
+    """The two neighbours of some days that are farthest apart."""
+    return max(pairwise(sorted(days)), key=lambda ends: ends[1] - ends[0])
+
+
+def days_of_commits(here, table, since):
+    """The days that commits of a table made after a version, one made twice is there twice."""
+    made = [span for audit in audits(here, table) if audit.version > since for span in audit.made]
+    return sorted(day for span in made for day in span)
+
+
+def deliver_line(here, *fields):
+    write(here, "invoice_lines", "late.csv", f"{retail_figures.HEADER}\n{','.join(map(str, fields))}\n")
+
+
+def test_a_late_line_of_a_customer_makes_the_days_of_that_customer_again_and_no_others(later, kept):
+    by_customer, open_days = {}, sorted({line.invoice_date for line in kept})
+    for line in kept:
+        by_customer.setdefault(line.customer_id, set()).add(line.invoice_date)
+    del by_customer[None]
+    customer = max((one for one in by_customer if len(by_customer[one]) > 5), key=lambda one: gap(by_customer[one]))
+    before, following = longest_gap(by_customer[customer])
+    between = [day for day in open_days if before < day < following]
+    since = {name: later.lake.version(name) for name in ("marts/sales", "marts/daily_sales")}
+    deliver_line(later, 700001, "POST", "", 1, f"{between[0]} 10:00:00", 1, customer, "Atlantis")
+    bring_up_to_date(later)
+    weeks = [day for day in open_days if between[0] <= day < between[0] + timedelta(days=7)]
+    assert days_of_commits(later, "marts/sales", since["marts/sales"]) == [between[0]]
+    assert days_of_commits(later, "marts/daily_sales", since["marts/daily_sales"]) == weeks
+    assert len(between) > len(weeks) > 1
+
+
+def gap(days):
+    first, last = longest_gap(days)
+    return (last - first).days, -min(days).toordinal()
+
+
+def test_a_late_text_of_a_product_makes_the_days_of_that_product_again_until_its_next_text(later, kept):
+    texts, sold = {}, {}
+    for line in kept:
+        sold.setdefault(line.stock_code, set()).add(line.invoice_date)
+        if line.description is not None and line.price:
+            texts.setdefault(line.stock_code, set()).add(line.invoice_date)
+    late = date(2011, 3, 1)
+    ends = {code: min((day for day in texts.get(code, ()) if day > late), default=date.max) for code in sold}
+    inside = {
+        code: [day for day in sorted(sold[code]) if late < day < ends[code]] for code in sold if late not in sold[code]
+    }
+    code = max(inside, key=lambda code: (len(inside[code]), code))
+    since = later.lake.version("marts/sales")
+    deliver_line(later, 700001, code, "A LATE TEXT", 1, f"{late} 10:00:00", 1, "", "France")
+    bring_up_to_date(later)
+    assert days_of_commits(later, "marts/sales", since) == [late, *inside[code]]
+    assert len(inside[code]) > 1
+    told = later.lake.scan("marts/sales").filter(col("stock_code") == code, col("product") == "A LATE TEXT")
+    assert sorted(told.select(col("sales_date").unique()).collect().to_series()) == [late, *inside[code]]
 
 
 def same(here, table, key, figures):

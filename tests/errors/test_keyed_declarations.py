@@ -10,6 +10,7 @@ from support.worlds import catalog_of
 from lakehouse.contract import Contract, Field
 from lakehouse.errors import SetupError
 from lakehouse.history import join_as_of
+from lakehouse.lookup import AsOf
 from lakehouse.rules import cast
 from lakehouse.tables import Snapshot, mart, raw, staged
 from lakehouse.windows import Daily
@@ -101,6 +102,60 @@ def test_a_reader_by_date_that_names_no_date_is_refused(as_of, told):
         return typed(raw_things).join(things.select("id").unique(), on="id", how="semi")
 
     tables = {"raw_things": raw_things, "things": things(mode="history"), "counts": mart(Thing, as_of=as_of)(counts)}
+    with pytest.raises(SetupError, match=r"Next: ") as refused:
+        catalog_of(**tables)
+    assert told in str(refused.value)
+
+
+class Visit(Contract):
+    """A visit to a thing."""
+
+    id: str
+    number: int
+    on: date
+
+    class Table:
+        window = "on"
+
+
+def visits(raw_visits: LazyFrame) -> LazyFrame:
+    """Visits."""
+    return cast(raw_visits, number=col("number").cast(pl.Int64, strict=False), on=col("on").str.to_date(strict=False))
+
+
+def seen(visits: LazyFrame, things: LazyFrame) -> LazyFrame:
+    """Visits to things that were there."""
+    return visits.join(things.select("id").unique(), on="id", how="semi")
+
+
+@pytest.mark.parametrize(
+    ("as_of", "mode", "told"),
+    [
+        ({"things": AsOf("valid_from", by="ident")}, "history", "by names 'ident', which staged/visits does not have"),
+        (
+            {"things": AsOf("valid_from", by="number")},
+            "history",
+            "'number' is Int64 in staged/visits, 'id' of staged/things is String",
+        ),
+        (
+            {"things": AsOf("valid_from", by=("id", "on"))},
+            "history",
+            "by names id, on, but the key of staged/things is id; name a column of staged/visits for each",
+        ),
+        ({"things": AsOf("valid_from", by=("id", "id"))}, "history", "by names id, id, but the key"),
+        ({"things": AsOf("on", by="id")}, "replace", "by is for tables with keys"),
+        ({"visits": AsOf("on", by="id")}, "history", "staged/visits is the first input"),
+        ({"things": AsOf("name", by="id")}, "history", "it has to be a Date or an Instant"),
+    ],
+)
+def test_a_lookup_by_what_is_no_key_is_refused(as_of, mode, told):
+    tables = {
+        "raw_things": raw_things,
+        "raw_visits": raw("visits", "Visits.", columns=("id", "number", "on"), day=col("on").str.to_date(strict=False)),
+        "things": things(mode=mode),
+        "visits": staged(Visit, partitions=DAILY)(visits),
+        "seen": mart(Visit, partitions=DAILY, as_of=as_of)(seen),
+    }
     with pytest.raises(SetupError, match=r"Next: ") as refused:
         catalog_of(**tables)
     assert told in str(refused.value)

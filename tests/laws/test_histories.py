@@ -1,80 +1,309 @@
-"""Readers of a history by date: what they join is what held, and every day on which that changed is made again."""
+"""Readers of tables with keys by date: what they join is what held, and no more days are made again than that takes."""
 
+import json
+from collections.abc import Callable
+from copy import deepcopy
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from random import Random
+from shutil import rmtree
+from unittest.mock import patch
 
-import polars as pl
 import pytest
-from polars import LazyFrame, col
-from support.worlds import NOW, bring_up_to_date, catalog_of, world, write
+from disturbing import disturb
+from price_lists import HOURS, READERS, SKUS, Told, deliver_something, found, make_some, prices
+from support.worlds import NOW, bring_up_to_date, land_all, world
 
+from lakehouse import keyed
 from lakehouse.catalog import Catalog
-from lakehouse.contract import Contract, Field, Instant
+from lakehouse.contract import Instant
 from lakehouse.environment import Environment
-from lakehouse.history import join_as_of
 from lakehouse.make import make
-from lakehouse.rules import cast
-from lakehouse.tables import mart, raw, staged
-from lakehouse.windows import Daily
+from lakehouse.overview import audits
+from lakehouse.touched import audit_of
 
-JUNE = Daily(date(2024, 6, 1))
-FACTS = {"key": ("sku",), "sequence": ("at",), "max_quarantined": 1.0}
-
-
-def prices(moment: object) -> Catalog:
-    """Prices with their history by a kind of moment, sales, and sales at the price of their moment."""
-
-    def contract(name: str, columns: dict[str, object], facts: dict[str, object], **fields: object) -> type[Contract]:
-        body = {"__annotations__": columns, "__doc__": name, "__module__": __name__, **fields}
-        return type(name, (Contract,), {**body, "Table": type("Table", (), facts)})
-
-    price = {"sku": str, "at": moment, "price": pl.Int64}
-    sale = {"sku": str, "at": moment, "sold_on": date}
-    by_day = {"window": "sold_on", "max_quarantined": 1.0}
-    instant = col("at").str.to_datetime("%Y-%m-%d %H:%M", strict=False, time_unit="us", time_zone="UTC")
-    at = instant.dt.date() if moment is date else instant
-    day = col("at").str.head(10).str.to_date(strict=False)
-
-    def prices(raw_prices: LazyFrame) -> LazyFrame:
-        """Prices."""
-        return cast(raw_prices, at=at, price=col("price").cast(pl.Int64, strict=False))
-
-    def sales(raw_sales: LazyFrame) -> LazyFrame:
-        """Sales."""
-        return cast(raw_sales, at=at, sold_on=day)
-
-    def valued(sales: LazyFrame, prices: LazyFrame) -> LazyFrame:
-        """Sales at the price of their moment."""
-        return join_as_of(sales, prices, on="sku", at="at", take={"price": "price"})
-
-    valued_sale = contract("Valued", {**sale, "price": pl.Int64}, by_day, price=Field(nullable=True))
-    return catalog_of(
-        raw_prices=raw("prices", "Prices.", columns=("sku", "at", "price")),
-        raw_sales=raw("sales", "Sales.", columns=("sku", "at"), day=day),
-        prices=staged(contract("Price", price, FACTS), mode="history")(prices),
-        sales=staged(contract("Sale", sale, by_day), partitions=JUNE)(sales),
-        valued=mart(valued_sale, partitions=JUNE, as_of={"prices": "valid_from"})(valued),
-    )
+KINDS = pytest.mark.parametrize("moment", [date, Instant], ids=["by date", "by instant"])
+ALL_SALES = tuple((sku, hour) for sku in SKUS for hour in HOURS)
 
 
-def valued(here: Environment) -> list[tuple[object, ...]]:
-    return sorted(here.lake.scan("marts/valued").select("sku", "at", "price").collect().rows())
+def made_again(here: Environment, name: str, since: int) -> list[date]:
+    """The days that commits of a table made after a version, in order; one that was made twice is there twice."""
+    made = [audit.made for audit in audits(here, f"marts/{name}") if audit.version > since]
+    return sorted(day for spans in made for span in spans for day in span)
 
 
-@pytest.mark.parametrize("moment", [date, Instant], ids=["by date", "by instant"])
+def remake(here: Environment, *tables: str) -> None:
+    for table in tables:
+        make(here.lake, here.catalog, table, now=NOW)
+
+
+@KINDS
 @pytest.mark.parametrize("seed", [1, 2])
 def test_a_changed_past_makes_its_days_again(tmp_path: Path, moment: object, seed: int):
-    random, here = Random(seed), world(tmp_path, prices(moment))
-    hours = [f"2024-06-{day:02} {hour:02}:00" for day in range(1, 10) for hour in (6, 18)]
-    write(here, "sales", "all.csv", "sku,at\n" + "".join(f"{sku},{hour}\n" for sku in "ab" for hour in hours))
-    for number in range(5):
-        events = [(random.choice("ab"), random.choice(hours), random.randint(1, 3)) for _ in range(3)]
-        text = "".join(f"{sku},{at},{price}\n" for sku, at, price in events)
-        write(here, "prices", f"{number}.csv", f"sku,at,price\n{text}new{number},{hours[0]},1\n")
+    random, here, told = Random(seed), world(tmp_path, prices(moment)), Told(is_by_date=moment is date)
+    told.sell(here, *ALL_SALES)
+    for _ in range(4):
+        told.price(here, *((random.choice(SKUS), random.choice(HOURS), random.choice("123"), "u") for _ in range(3)))
         bring_up_to_date(here)
-    by_increments = valued(here)
-    make(here.lake, here.catalog, "staged/prices", now=NOW)
-    make(here.lake, here.catalog, "marts/valued", now=NOW)
-    assert valued(here) == by_increments
-    assert any(price for _, _, price in by_increments)
+    by_increments = found(here)
+    remake(here, "staged/prices", "staged/latest", *(f"marts/{name}" for name in READERS))
+    assert found(here) == by_increments == told.expected()
+    assert any(price for *_, price in by_increments["valued"])
+
+
+@KINDS
+@pytest.mark.parametrize("seed", range(3))
+def test_exactly_the_days_are_made_again_that_hold_a_changed_key_while_it_is_changed(tmp_path, moment, seed):
+    random, told = Random(seed), Told(is_by_date=moment is date)
+    here = world(tmp_path, prices(moment, readers=("valued",)))
+    told.sell(here, *random.sample(ALL_SALES, 12))
+    told.price(here, ("a", HOURS[0], "1", "u"))
+    bring_up_to_date(here)
+    for _ in range(5):
+        before, version = deepcopy(told), here.lake.version("marts/valued")
+        sku = random.choice([*SKUS, "never sold"])
+        told.price(here, *((sku, random.choice(HOURS), random.choice("123"), random.choice("uuud")) for _ in range(2)))
+        bring_up_to_date(here)
+        assert made_again(here, "valued", version) == sorted(told.changed_since(before))
+    assert found(here)["valued"] == told.expected()["valued"]
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_any_order_of_deliveries_makings_restores_and_compactions_ends_in_what_holds(tmp_path, seed):
+    random, moment = Random(seed), date if seed % 2 else Instant
+    here, told = world(tmp_path, prices(moment, partial=seed % 3 == 0)), Told(moment is date, seed % 3 == 0)
+    for _ in range(7):
+        deliver_something(here, told, random)
+        share = random.choice([0.0, 0.6, 1.0])
+        make_some(here, random, share)
+        assert share < 1 or found(here) == told.expected()
+        if random.random() < 0.3 and here.lake.tables():
+            disturb(here, random)
+    make_some(here, random)
+    assert found(here) == told.expected()
+    assert here.planner().stale() == []
+
+
+@pytest.mark.parametrize("table", ["raw/prices", "staged/prices", "staged/sales", "marts/valued"])
+def test_a_restored_table_ends_in_what_holds(tmp_path, table):
+    random, here, told = Random(table), world(tmp_path, prices()), Told()
+    for _ in range(4):
+        deliver_something(here, told, random)
+        told.sell(here, (random.choice(SKUS), random.choice(HOURS)))
+        told.price(here, (random.choice(SKUS), random.choice(HOURS), "4", "u"))
+        bring_up_to_date(here)
+    handle = here.lake.open(table)
+    handle.restore(handle.version() - 2)
+    bring_up_to_date(here)
+    assert found(here) == told.expected()
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> tuple[Environment, Told]:
+    """Article a is sold on days 1, 5 and 9, article b on days 2 to 8; both have a price."""
+    here, told = world(tmp_path, prices()), Told()
+    told.sell(here, *(("a", HOURS[2 * n]) for n in (0, 4, 8)), *(("b", HOURS[2 * n]) for n in range(1, 8)))
+    told.price(here, ("a", HOURS[0], "1", "u"), ("b", HOURS[0], "1", "u"))
+    bring_up_to_date(here)
+    return here, told
+
+
+def stale(here: Environment, name: str = "valued") -> list[int]:
+    """The days of June that are stale."""
+    part = here.planner().stale_part(here.catalog[f"marts/{name}"])
+    return [] if part is None else [key.day for key in part.keys]
+
+
+def fold(here: Environment, told: Told, *events: tuple[str, str, str, str]) -> None:
+    """Deliver events and fold them."""
+    told.price(here, *events)
+    land_all(here)
+    remake(here, "staged/prices", "staged/latest")
+
+
+LATE = ("a", HOURS[6], "2", "u")
+"""An event of article a on day 4, of which days 5 and 9 are the only ones to see anything."""
+
+
+@pytest.mark.parametrize(
+    ("name", "days"),
+    [
+        ("valued", [5, 9]),
+        ("queried", [5, 9]),
+        ("three_days", [5, 6, 7, 9]),
+        ("months", [1]),
+        ("in_spans", [4, 5, 6, 7, 8, 9]),
+        ("latest_valued", [1, 5, 9]),
+    ],
+)
+def test_a_late_event_reaches_the_days_that_see_its_key(shop, name, days):
+    here, told = shop
+    fold(here, told, LATE)
+    assert stale(here, name) == days
+
+
+@pytest.mark.parametrize(
+    ("events", "days"),
+    [
+        ([("a", HOURS[6], "1", "u")], []),
+        ([("c", HOURS[0], "1", "u")], []),
+        ([("c", HOURS[0], "1", "d")], []),
+        ([("a", HOURS[6], "", "d")], [5, 9]),
+        ([("a", HOURS[6], "2", "u"), ("a", HOURS[10], "1", "u")], [5]),
+        ([("a", HOURS[20], "2", "u")], []),
+        ([("b", HOURS[12], "2", "u"), ("a", HOURS[16], "2", "u")], [7, 8, 9]),
+    ],
+    ids=["repeated", "new", "never there", "deleted", "for a while", "after all sales", "of two keys"],
+)
+def test_an_event_reaches_days_only_where_it_changes_what_a_sale_sees(shop, events, days):
+    here, told = shop
+    fold(here, told, *events)
+    assert stale(here) == days
+
+
+def test_no_commit_names_a_key(shop):
+    here, told = shop
+    fold(here, told, ("secret", HOURS[0], "2", "u"), LATE)
+    audit = audit_of(here.lake.log("staged/prices")[-1])
+    assert set(audit.reaches) == {f"marts/{name}" for name in ("valued", "three_days", "months", "queried")}
+    assert "secret" not in json.dumps(audit.to_metadata())
+
+
+def make_stale(here: Environment, *tables: str) -> None:
+    """Make what is stale of some tables."""
+    for table in tables:
+        part = here.planner().stale_part(here.catalog[table])
+        for days in part.spans if part else ():
+            make(here.lake, here.catalog, table, days, now=NOW)
+
+
+def restore_sales(here: Environment, version: int) -> None:
+    here.lake.open("staged/sales").restore(version)
+
+
+def fold_while(here: Environment, meanwhile: Callable[[], None]) -> None:
+    """Fold prices; just before the commit something else happens, and the reader is made from the old ones."""
+
+    def publish_late(*args: object, **named: object) -> object:
+        meanwhile()
+        make_stale(here, "marts/valued")
+        return publish(*args, **named)
+
+    land_all(here)
+    publish = keyed.publish
+    with patch("lakehouse.keyed.publish", publish_late):
+        remake(here, "staged/prices")
+
+
+def test_rows_that_come_while_a_change_is_folded_see_it(shop):
+    here, told = shop
+    told.sell(here, ("a", HOURS[12]), ("a", HOURS[4]))
+    told.price(here, LATE)
+    fold_while(here, lambda: make_stale(here, "staged/sales"))
+    assert stale(here) == [5, 7, 9]
+    bring_up_to_date(here)
+    assert found(here) == told.expected()
+
+
+def test_rows_that_come_back_while_a_change_is_folded_see_it(shop):
+    here, told = shop
+    without = here.lake.version("staged/sales")
+    told.sell(here, ("a", HOURS[12]))
+    bring_up_to_date(here)
+    held = here.lake.version("staged/sales")
+    restore_sales(here, without)
+    make_stale(here, "marts/valued")
+    told.price(here, LATE)
+    fold_while(here, lambda: restore_sales(here, held))
+    assert stale(here) == [5, 7, 9]
+    bring_up_to_date(here)
+    assert found(here) == told.expected()
+
+
+def test_rows_that_come_while_logs_are_cleaned_may_see_every_day_of_the_change(shop):
+    here, told = shop
+    told.sell(here, ("a", HOURS[12]))
+    told.price(here, LATE)
+    fold_while(here, lambda: make_stale(here, "staged/sales"))
+    handle = here.lake.open("staged/sales")
+    handle.create_checkpoint()
+    for entry in sorted((Path(here.lake.uri("staged/sales")) / "_delta_log").glob("*.json"))[: handle.version()]:
+        entry.unlink()
+    assert {4, 5, 6, 7, 8, 9} <= set(stale(here))
+
+
+def test_rows_that_come_after_a_change_make_their_own_days_again_and_no_others(shop):
+    here, told = shop
+    told.sell(here, ("a", HOURS[4]))
+    fold(here, told, LATE)
+    make_stale(here, "staged/sales")
+    assert stale(here) == [1, 3, 5, 9]
+    make_stale(here, "marts/valued")
+    assert stale(here) == []
+
+
+def test_a_first_input_that_is_not_there_yet_is_seen_when_it_is(tmp_path):
+    here, told = world(tmp_path, prices()), Told()
+    fold(here, told, ("a", HOURS[0], "1", "u"))
+    fold(here, told, LATE)
+    assert stale(here) == []
+    told.sell(here, ("a", HOURS[0]), ("a", HOURS[8]))
+    bring_up_to_date(here)
+    assert found(here) == told.expected()
+
+
+def test_a_first_input_that_was_built_again_is_not_the_one_that_was_looked_at(shop):
+    here, told = shop
+    told.price(here, LATE)
+
+    def build_again() -> None:
+        rmtree(here.lake.uri("staged/sales"))
+        remake(here, "staged/sales")
+
+    fold_while(here, build_again)
+    assert stale(here) == [4, 5, 6, 7, 8, 9]
+    bring_up_to_date(here)
+    assert found(here) == told.expected()
+
+
+def without_notes(here: Environment) -> None:
+    """The audits of folded prices as earlier versions of this software wrote them."""
+    for entry in (Path(here.lake.uri("staged/prices")) / "_delta_log").glob("*.json"):
+        actions = [json.loads(line) for line in entry.read_text().splitlines()]
+        for action in actions:
+            if "commitInfo" in action:
+                del action["commitInfo"]["audit"]["reaches"]
+        entry.write_text("".join(f"{json.dumps(action)}\n" for action in actions))
+
+
+def test_where_nobody_noted_days_all_of_the_time_is_made_again(shop):
+    here, told = shop
+    fold(here, told, LATE)
+    without_notes(here)
+    assert stale(here) == [4, 5, 6, 7, 8, 9]
+
+
+def test_a_rolled_back_history_reaches_the_days_of_what_it_undoes(shop):
+    here, told = shop
+    fold(here, told, LATE)
+    fold(here, told, ("b", HOURS[10], "2", "u"), ("b", HOURS[12], "1", "u"))
+    bring_up_to_date(here)
+    handle = here.lake.open("staged/prices")
+    handle.restore(handle.version() - 2)
+    assert stale(here) == [5, 6, 9]
+
+
+def test_a_transform_sees_no_other_keys_than_those_that_it_is_given(shop):
+    here, told = shop
+    fold(here, told, ("never sold", HOURS[0], "7", "u"))
+    seen = {}
+
+    def watched(sales, prices):
+        seen["keys"] = set(prices.select("sku").collect().to_series())
+        return valued(sales, prices)
+
+    valued = here.catalog["marts/valued"].transform
+    watching = replace(here.catalog["marts/valued"], transform=watched)
+    make(here.lake, Catalog({**here.catalog.tables, watching.name: watching}), watching.name, now=NOW)
+    assert seen["keys"] == {"a", "b"}
