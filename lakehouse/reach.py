@@ -26,7 +26,7 @@ from lakehouse.keys import series
 from lakehouse.log import Commit
 from lakehouse.lookup import AsOf
 from lakehouse.slices import is_of
-from lakehouse.tables import WINDOW, DerivedTable, Table
+from lakehouse.tables import WINDOW, DerivedTable, RawTable, Table
 from lakehouse.touched import ALL, audit_of, touched_days, undone_by
 from lakehouse.transforming import Making
 from lakehouse.windows import Days
@@ -164,9 +164,14 @@ class Lookup:
             if days is ALL:
                 blind = commit.version
             else:
-                inside = (day if day is not None and day in self.known else self.known.first for day in days)
-                touched |= dict.fromkeys(inside, commit.version)
+                touched |= dict.fromkeys(map(self._judged, days), commit.version)
         return blind, touched
+
+    def _judged(self, day: date | None) -> date:
+        """The day with which rows of a day are judged: a raw row of none that the reader has comes with its first."""
+        if day is None or (isinstance(self.first, RawTable) and day not in self.known):
+            return self.known.first
+        return day
 
 
 def _is_within(day: date, spans: Sequence[Days]) -> bool:

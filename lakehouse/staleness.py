@@ -184,7 +184,7 @@ def _mapped(table: DerivedTable, touched: Iterable[date | None], known: Days) ->
 
 def _seeing(table: DerivedTable, spans: Iterable[Days], known: Days) -> set[date]:
     """The periods of a table that some days of an input enter, those that look back on them included."""
-    inside = (span.clipped(known) for span in spans)
+    inside = (span.clipped(known.widened(back=table.lookback)) for span in spans)
     seen = (span.widened(ahead=table.lookback).clipped(known) for span in inside if span)
     return {key for span in seen if span for key in _calendar(table).keys(span)}
 

@@ -79,7 +79,14 @@ def counts_in_sql() -> str:
               FROM visits GROUP BY ALL"""
 
 
-TABLES = {"places": places, "visits": visits, "counts": counts, "counts_in_sql": counts_in_sql}
+@mart(Count, partitions=Daily(date(2024, 1, 3)), lookback=1, as_of=AS_OF)
+def later_counts(visits: LazyFrame, places: LazyFrame) -> LazyFrame:
+    """The same from day 2 on, which looks back on a day that this table does not have."""
+    return counts.transform(visits, places)
+
+
+DERIVED = (places, visits, counts, counts_in_sql, later_counts)
+TABLES = {table.name.partition("/")[2]: table for table in DERIVED}
 
 
 @pytest.fixture
@@ -93,7 +100,7 @@ def here(tmp_path) -> Environment:
     rows = [f"a,x,{day(1)}", f"b,x,{day(2)}", f"a,y,{day(3)}", f",x,{day(4)}", "a,z,never"]
     write(here, "visits", "visits.csv", "\n".join(["store,shelf,day", *rows, ""]))
     learn(here, "a,x,1,old", "a,z,0,old", "b,y,1,old")
-    for table in ("staged/visits", "marts/counts", "marts/counts_in_sql"):
+    for table in ("staged/visits", "marts/counts", "marts/counts_in_sql", "marts/later_counts"):
         make(here.lake, here.catalog, table, now=NOW)
     return here
 
@@ -129,6 +136,12 @@ def test_a_raw_row_without_a_day_counts_with_the_first_one(here, event, days):
     learn(here, event)
     part = here.planner().stale_part(here.catalog["staged/visits"])
     assert list(part.keys if part else ()) == list(map(day, days))
+
+
+def test_a_day_before_the_first_one_counts_for_those_that_look_back_on_it(here):
+    learn(here, "a,x,1,new", "a,x,2,old")
+    part = here.planner().stale_part(here.catalog["marts/later_counts"])
+    assert list(part.keys) == [day(2)]
 
 
 @pytest.mark.parametrize("table", ["counts", "counts_in_sql"])
