@@ -7,78 +7,91 @@ is left to `csv_records.py`, which reads the same meaning out of a plain one, li
 
 import re
 from collections.abc import Sequence
+from functools import cache
 from typing import NamedTuple
 
 import polars as pl
 
 from lakehouse.sources.books import Limits
-from lakehouse.sources.lines import line_count
 
-_MARKER = "\x01"
+_MARKER = b"\x01"
 """Stands for a quoted field while fields are counted; a block that holds it is not plain."""
+
+_QUOTED = re.compile(rb'"[^"\n]*(?:""[^"\n]*)*"')
 
 
 class Plain(NamedTuple):
-    """The rows of a plain block, all text, empty as null; and how its lines end."""
+    """The rows of a plain block, all text, empty as null; how its lines end, and how many there are."""
 
     rows: pl.DataFrame
     end: bytes
+    lines: int
 
 
 def plain_rows(block: bytes, separator: str, columns: Sequence[str], limits: Limits) -> Plain | None:
     """The rows of a block; None if it is not plain."""
     end = _line_end(block)
-    if end is None or _MARKER.encode() in block:
+    if end is None or _MARKER in block:
         return None
     body = block if end == b"\n" else block.replace(b"\r\n", b"\n")
-    try:
-        text = body.decode()
-    except UnicodeDecodeError:
-        return None
-    if not _is_plain(pl.Series([text.removesuffix("\n")]), separator, len(columns), limits):
+    if not _is_utf_8(body) or not _is_plain(body, separator.encode(), len(columns), limits):
         return None
     rows = _parsed(body, separator, columns)
-    return None if rows is None or rows.height != line_count(body) else Plain(rows, end)
+    is_whole = rows is not None and rows.height == body.count(b"\n") + (not body.endswith(b"\n"))
+    return Plain(rows, end, rows.height) if rows is not None and is_whole else None
 
 
 def _line_end(block: bytes) -> bytes | None:
-    """How all lines end; None if they differ or one is blank."""
+    """How all lines end; None if they differ."""
+    if b"\r" not in block:
+        return b"\n"
     returns = block.count(b"\r")
-    if returns and not block.count(b"\n") == block.count(b"\r\n") == returns:
-        return None
-    end = b"\r\n" if returns else b"\n"
-    return None if block.startswith(end) or end * 2 in block else end
+    return b"\r\n" if block.count(b"\n") == block.count(b"\r\n") == returns else None
 
 
-def _is_plain(text: pl.Series, separator: str, width: int, limits: Limits) -> bool:
-    line = pl.col("line")
-    lines = pl.LazyFrame({"line": text.str.split("\n").explode()})
-    is_short = (line.str.len_bytes() <= limits.record_bytes).all()
-    skeleton, is_quoted_well = line, pl.lit(True)
-    if text.str.contains('"', literal=True).item():
-        skeleton = line.str.replace_all(r'"(?:[^"]|"")*"', _MARKER)
-        stray = f'"|[^{re.escape(separator)}]{_MARKER}|{_MARKER}[^{re.escape(separator)}]'
-        is_quoted_well = ~pl.col("skeleton").str.contains(stray).any()
-    fields = pl.col("skeleton").str.count_matches(separator, literal=True) + 1
-    filled = pl.col("skeleton").str.strip_chars_end(separator).str.count_matches(separator, literal=True) + 1
-    has_width = ((fields >= width) & (filled <= width)).all()
-    checked = lines.with_columns(skeleton.alias("skeleton")).select(is_short & is_quoted_well & has_width)
-    return bool(checked.collect().item())
+def _is_utf_8(body: bytes) -> bool:
+    try:
+        body.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _is_plain(body: bytes, separator: bytes, width: int, limits: Limits) -> bool:
+    if len(body) > limits.record_bytes and max(map(len, body.split(b"\n"))) > limits.record_bytes:
+        return False
+    skeleton = _QUOTED.sub(_MARKER, body) if b'"' in body else body
+    if b'"' in skeleton or _stray(separator).search(b"\n%b\n" % skeleton):
+        return False
+    lines = skeleton.removesuffix(b"\n").split(b"\n")
+    return b"" not in lines and all(_has_width(line, separator, width - 1) for line in lines)
+
+
+@cache
+def _stray(separator: bytes) -> re.Pattern[bytes]:
+    """What finds a quoted field that is only a part of one."""
+    beside = b"[%b\n]" % re.escape(separator)
+    return re.compile(b"%b(?:(?<!%b%b)|(?!%b))" % (_MARKER, beside, _MARKER, beside))
+
+
+def _has_width(line: bytes, separator: bytes, separators: int) -> bool:
+    """Whether a line has so many separators, or more with nothing behind them."""
+    found = line.count(separator)
+    return found == separators or (found > separators and line.rstrip(separator).count(separator) <= separators)
 
 
 def _parsed(body: bytes, separator: str, columns: Sequence[str]) -> pl.DataFrame | None:
-    is_quoted = b'"' in body
     try:
         rows = pl.read_csv(
             body,
             has_header=False,
             schema=dict.fromkeys(columns, pl.String),
             separator=separator,
-            quote_char='"' if is_quoted else None,
+            quote_char='"' if b'"' in body else None,
             truncate_ragged_lines=True,
             extra_columns="ignore",
         )
     except pl.exceptions.PolarsError:
         return None
-    empty = pl.when(pl.all() != "").then(pl.all())
-    return rows.with_columns(empty) if is_quoted else rows
+    # What is not quoted and empty is null already.
+    return rows.with_columns(pl.when(pl.all() != "").then(pl.all())) if b'""' in body else rows

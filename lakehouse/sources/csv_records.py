@@ -71,8 +71,8 @@ class CsvReader:
         if plain is None:
             return False
         self._books.frame(plain.rows)
-        self._books.ends[plain.end] += block.count(plain.end)
-        self._number += line_count(block)
+        self._books.ends[plain.end] += plain.lines - (not block.endswith(plain.end))
+        self._number += plain.lines
         return True
 
     def _peek(self, index: int) -> Line | None:

@@ -116,5 +116,7 @@ def pieces(block: bytes, size: int) -> Iterator[bytes]:
 
 def line_count(block: bytes) -> int:
     """How many lines a block has."""
-    ends = block.count(b"\n") + block.count(b"\r") - block.count(b"\r\n")
+    ends = block.count(b"\n")
+    if b"\r" in block:
+        ends += block.count(b"\r") - block.count(b"\r\n")
     return ends + (0 if not block or block.endswith((b"\n", b"\r")) else 1)
