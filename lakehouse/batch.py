@@ -5,14 +5,17 @@ the files (`reading.py`), parsing (`sources/delivery.py`) and the commit (`publi
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from pathlib import Path
 from uuid import uuid4
 
 import polars as pl
 
+from lakehouse.bundles import Bundles
 from lakehouse.dead_letters import COMMENTS, COUNTED, DEAD_LETTERS, SCHEMA
 from lakehouse.fitting import Columns
+from lakehouse.gathering import together
 from lakehouse.landed import Origin
 from lakehouse.rescue import RESCUED
 from lakehouse.sheet import Sheet
@@ -20,7 +23,7 @@ from lakehouse.sources.delivery import Delivery
 from lakehouse.sources.landing import Entry
 from lakehouse.states import Attempt
 from lakehouse.tables import EVENT_DATE, ORIGIN, RawTable
-from lakehouse.taking import Fit
+from lakehouse.taking import Fit, rows_of
 from lakehouse.widening import meeting
 
 _ORIGIN_COMMENTS = {
@@ -53,6 +56,7 @@ class Batch:
         columns: the columns of the table so far, the declared ones when it does not exist yet; and those that are new.
         id: the name of the batch, `_batch_id` in every row.
         reads: the deliveries that are new.
+        bundles: the rows of those that are small.
         digests: their origin, by the hash of their bytes.
         repeated: files with the bytes of another delivery, by name.
         returned: deliveries whose rows are landed, and whose dead letters are not all there any more.
@@ -72,6 +76,7 @@ class Batch:
     id: str = field(default_factory=lambda: f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{uuid4().hex[:8]}")
     started: datetime = field(default_factory=lambda: datetime.now(UTC))
     reads: list[Read] = field(default_factory=list)
+    bundles: Bundles = field(default_factory=Bundles)
     digests: dict[str, Origin] = field(default_factory=dict)
     repeated: dict[str, str] = field(default_factory=dict)
     returned: list[Read] = field(default_factory=list)
@@ -84,6 +89,14 @@ class Batch:
     standing_dead: int = 0
     uncounted_dead: int = 0
     dead_version: int = -1
+
+    def take(self, read: Read, spool: Path) -> None:
+        """A delivery that is new; rows that it holds in memory join those of others."""
+        rows = read.delivery.held
+        if rows is not None:
+            self.bundles.add(rows, read.fit, read.source, read.entry.modified_at, spool)
+            read = replace(read, delivery=replace(read.delivery, held=None))
+        self.reads.append(read)
 
     def record(self, entry: Entry, source: str, outcome: str, dead: int, same_bytes_as: str | None = None) -> None:
         """Keep for the register what came of a delivery."""
@@ -160,7 +173,7 @@ class Batch:
             self.raw.name,
             new,
             "append",
-            split_by="_source",
+            split_by=self._file(),
             based_on=based_on,
             marks={COUNTED: self.standing_dead + self.new_dead},
             corrections=self.corrections,
@@ -170,6 +183,14 @@ class Batch:
             comments=_ORIGIN_COMMENTS,
         )
         return rows, self._letters(self._dead())
+
+    def _file(self) -> pl.Expr | None:
+        """Tells the file of a row: small deliveries share one, as far as gathering would put them together later."""
+        read = [read for read in self.reads if read.delivery.rows_count]
+        files = together([(read.delivery.rows_count, read.delivery.size) for read in read])
+        if len(set(files)) <= 1:
+            return None
+        return pl.col("_source").replace_strict([one.source for one in read], files, return_dtype=pl.UInt32)
 
     def returning(self, standing: Callable[[str], pl.Series]) -> Sheet:
         """The dead letters of landed files that are not there any more, by what `standing` says of an origin."""
@@ -193,20 +214,28 @@ class Batch:
         )
 
     def _rows(self) -> pl.LazyFrame:
-        frames = [self._brought(read) for read in self.reads if read.delivery.rows_count]
+        frames = [self._brought(read) for read in self.reads if read.delivery.rows is not None]
+        frames += [self._bundled(*bundle) for bundle in self.bundles.frames()]
         rescued = {RESCUED: pl.String()} if self.raw.drift == "rescue" else {}
         rows = pl.concat(frames) if frames else pl.LazyFrame(schema={**self.columns.all, **rescued, **ORIGIN})
         return rows if self.raw.day is None else rows.with_columns(self.raw.day.alias(EVENT_DATE))
 
     def _brought(self, read: Read) -> pl.LazyFrame:
-        rows, values = self.columns.brought(read.delivery, read.fit)
-        return rows.select(*values, *self._origin(read))
+        return rows_of(read.delivery).select(*self.columns.brought(read.fit), *self._origin(read))
+
+    def _bundled(self, fit: Fit, rows: pl.LazyFrame) -> pl.LazyFrame:
+        return rows.select(*self.columns.brought(fit), "_source", "_offset", "_modified_at", *self._landing())
 
     def _origin(self, read: Read) -> list[pl.Expr]:
         return [
             pl.lit(read.source).alias("_source"),
             pl.col("_offset"),
             pl.lit(read.entry.modified_at, dtype=ORIGIN["_modified_at"]).alias("_modified_at"),
+            *self._landing(),
+        ]
+
+    def _landing(self) -> list[pl.Expr]:
+        return [
             pl.lit(self.id).alias("_batch_id"),
             pl.lit(self.started, dtype=ORIGIN["_ingested_at"]).alias("_ingested_at"),
         ]

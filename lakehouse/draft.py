@@ -66,8 +66,8 @@ class Draft:
         sheet = self.sheet
         if sheet.retyped:
             return slices.retyped(self.lake, sheet, handle, self.schema)
-        if sheet.split_by and sheet.corrections:
-            return slices.corrected(self.lake, sheet.table, handle, sheet.split_by, sheet.corrections)
+        if sheet.corrections:
+            return slices.corrected(self.lake, sheet.table, handle, sheet.corrections)
         if sheet.mode == "append":
             return None
         if sheet.keys is not None:
@@ -134,7 +134,7 @@ class Draft:
 
     def _write_lazily(self, rows: pl.LazyFrame, done: list[Any]) -> pl.LazyFrame:
         partition, sheet = self.sheet.partition, self.sheet
-        key = partition or (sheet.split_by if done is self.new else None)
+        key = partition if partition or done is not self.new else sheet.split_by
 
         def place(file: Any) -> str:  # noqa: ANN401
             folder = f"{partition}={as_text(file.partition_keys[partition][0]) or NO_DAY}/" if partition else ""
@@ -143,9 +143,9 @@ class Draft:
             self.placed.append(path)  # several threads ask at once, so the last one need not be this one
             return path
 
-        by_key: dict[str, Any] = (
-            {"key": key, "include_key": not partition} if key else {"max_rows_per_file": _ROWS_PER_FILE}
-        )
+        by_key: dict[str, Any] = {"max_rows_per_file": _ROWS_PER_FILE}
+        if key is not None:
+            by_key = {"key": key, "include_key": isinstance(key, str) and not partition}
         sink = rows.sink_parquet(
             pl.PartitionBy(self.lake.uri(sheet.table), file_path_provider=place, **by_key),
             compression_level=1,

@@ -77,15 +77,15 @@ class Columns:
             return self._rescued(delivery, names, types)
         return self._widened(delivery, names, types)
 
-    def brought(self, delivery: Delivery, fit: Fit) -> tuple[pl.LazyFrame, list[pl.Expr]]:
-        """The rows of a delivery, and each column of the table as an expression over them."""
+    def brought(self, fit: Fit) -> list[pl.Expr]:
+        """Each column of the table, as an expression over the rows of a delivery."""
         values = [
             pl.coalesce([one.value.cast(dtype) for one in fit.taken[name]]).alias(name)
             if name in fit.taken
             else pl.lit(None, dtype=dtype).alias(name)
             for name, dtype in self.all.items()
         ]
-        return rows_of(delivery), values + ([fit.rest().alias(RESCUED)] if self.raw.drift == "rescue" else [])
+        return values + ([fit.rest().alias(RESCUED)] if self.raw.drift == "rescue" else [])
 
     def _rescued(
         self, delivery: Delivery, names: Mapping[str, str], types: Mapping[str, pl.DataType]

@@ -22,6 +22,7 @@ MANY, MANY_IN_A_PART = 32, 4
 """So many small files are gathered: of a table that is not partitioned, and of a part of one that is."""
 
 _ROWS_AT_ONCE = 1_000_000
+_BYTES_AT_ONCE = 16 * SMALL
 _FILES_AT_ONCE = 500
 
 
@@ -50,6 +51,24 @@ class Gathered:
                 f"{table}: {self.count:,} rows stood in {self.files.height:,} small files that are gathered, but "
                 f"{moved:,} were carried over. Nothing was published."
             )
+
+
+def together(sizes: Sequence[tuple[int, int]]) -> list[int]:
+    """Into which new file each of some deliveries goes: small neighbours share one, so that nobody has to gather them.
+
+    Args:
+        sizes: how many rows and delivered bytes each has.
+    """
+    found: list[int] = []
+    rows = size = 0
+    is_open = False
+    for count, length in sizes:
+        is_small = length < SMALL and count < _ROWS_AT_ONCE // 2
+        is_next = is_open and is_small and rows + count <= _ROWS_AT_ONCE and size + length <= _BYTES_AT_ONCE
+        rows, size = (rows + count, size + length) if is_next else (count, length)
+        found.append(found[-1] + (not is_next) if found else 0)
+        is_open = is_small
+    return found
 
 
 def gathered(lake: Lake, sheet: Sheet, handle: DeltaTable, part: Slice | None) -> Gathered | None:

@@ -1,8 +1,8 @@
 """Which deliveries a lake holds already, as its own rows say.
 
-A raw row names its delivery in `_source`: `<file name>#<start of the hash of its bytes>`. A new file of a raw
-table holds one delivery, so the statistics in the Delta log answer without reading data; where small files have been
-gathered the rows do.
+A raw row names its delivery in `_source`: `<file name>#<start of the hash of its bytes>`. Where a file of a raw table
+holds one delivery, the statistics in the Delta log answer without reading data; where small ones share a file, its rows
+do.
 Bytes that are delivered several times are one delivery: the one that was written first, whichever was landed first.
 Which bytes a file in landing has is told by the register of deliveries.
 """

@@ -4,8 +4,13 @@ Belongs here: looking at each entry of landing once. Does not belong here: parsi
 batch becomes (`batch.py`).
 """
 
-from collections.abc import Callable, Sequence
+import os
+from collections import deque
+from collections.abc import Callable, Collection, Generator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
@@ -14,6 +19,7 @@ import polars as pl
 from deltalake import DeltaTable
 
 from lakehouse.batch import Batch, Read, kept_path
+from lakehouse.bundles import SMALL
 from lakehouse.dead_letters import COUNTED, DEAD_LETTERS, UNREADABLE, DeadLetters
 from lakehouse.faults import reached
 from lakehouse.fitting import Columns
@@ -23,6 +29,10 @@ from lakehouse.sources.delivery import Delivery, read_delivery
 from lakehouse.sources.landing import Entry, Landing, UnreadableError
 from lakehouse.tables import RawTable
 from lakehouse.taking import Fit
+
+_AT_ONCE = min(os.cpu_count() or 1, 4)
+_SMALL_FILE = 1 << 20
+"""Bytes as delivered; what a larger file needs in memory is needed by one at a time."""
 
 
 def collect(  # noqa: PLR0913
@@ -46,10 +56,12 @@ def collect(  # noqa: PLR0913
         advance: told of each entry that was looked at.
     """
     batch = begun(lake, raw, known)
-    for entry in entries:
-        _read_into(batch, lake, landing, entry, known, spool)
-        advance(entry)
-        reached("land: file read")
+    read = partial(_read, landing, raw.landing, spool=spool, required=batch.columns.own_names)
+    with closing(_ahead(entries, read)) as deliveries:
+        for entry, delivery in deliveries:
+            _take_in(batch, lake, landing, entry, delivery, known, spool)
+            advance(entry)
+            reached("land: file read")
     sources = [read.source for read in batch.reads] + [str(row["_source"]) for row in batch.unreadable]
     count_letters(batch, lake, known)
     batch.known_dead = DeadLetters(lake, raw.name).known(sources)
@@ -75,30 +87,60 @@ def _handle(lake: Lake, raw: RawTable, known: Landed) -> DeltaTable | None:
     return lake.look(raw.name, None if known.version < 0 else known.version)
 
 
-def _read_into(batch: Batch, lake: Lake, landing: Landing, entry: Entry, known: Landed, spool: Path) -> None:  # noqa: PLR0913
-    table = batch.raw.landing
+def _read(landing: Landing, table: str, entry: Entry, *, spool: Path, required: Collection[str]) -> Delivery | str:
+    """An entry as it was delivered; in words why it cannot be read."""
     if entry.problem is not None:
-        _unreadable(batch, entry, entry.problem)
-        return
+        return entry.problem
     try:
-        delivery = read_delivery(
-            landing.chunks(table, entry), name=entry.name, spool=spool, required=batch.columns.own_names
-        )
+        chunks = landing.chunks(table, entry)
+        return read_delivery(chunks, name=entry.name, spool=spool, required=required, keep=SMALL)
+    except UnreadableError as error:
+        return str(error)
+
+
+def _ahead(
+    entries: Sequence[Entry], read: Callable[[Entry], Delivery | str]
+) -> Generator[tuple[Entry, Callable[[], Delivery | str]], None, None]:
+    """Each entry with what reads it, in order; small ones are read ahead of their turn, so that no core idles."""
+    coming: deque[tuple[Entry, Callable[[], Delivery | str]]] = deque()
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        try:
+            for entry in entries:
+                is_small = entry.size < _SMALL_FILE and len(entries) > 1
+                coming.append((entry, pool.submit(read, entry).result if is_small else partial(read, entry)))
+                if len(coming) > 2 * _AT_ONCE:
+                    yield coming.popleft()
+            yield from coming
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _take_in(  # noqa: PLR0913
+    batch: Batch,
+    lake: Lake,
+    landing: Landing,
+    entry: Entry,
+    read: Callable[[], Delivery | str],
+    known: Landed,
+    spool: Path,
+) -> None:
+    try:
+        delivery = read()
     except FileNotFoundError:
         return  # taken away between the listing and the reading: nothing was delivered
-    except UnreadableError as error:
-        _unreadable(batch, entry, str(error))
+    if isinstance(delivery, str):
+        _unreadable(batch, entry, delivery)
         return
     if batch.raw.dumps:
         delivery = replace(delivery, digest=sha256(f"{entry.name}\n{delivery.digest}".encode()).hexdigest())
-    if landing.is_unchanged(table, entry):
-        _take(batch, lake, entry, delivery, known)
+    if landing.is_unchanged(batch.raw.landing, entry):
+        _take(batch, lake, entry, delivery, known, spool)
     else:
         batch.changed.append(entry.name)
     delivery.received.unlink()
 
 
-def _take(batch: Batch, lake: Lake, entry: Entry, delivery: Delivery, known: Landed) -> None:
+def _take(batch: Batch, lake: Lake, entry: Entry, delivery: Delivery, known: Landed, spool: Path) -> None:  # noqa: PLR0913
     """A delivery becomes part of the batch, unless its bytes are landed."""
     source = source_of(entry.name, delivery.digest)
     if (twin := batch.digests.get(delivery.digest) or known.twin(delivery.digest)) is not None:
@@ -107,7 +149,7 @@ def _take(batch: Batch, lake: Lake, entry: Entry, delivery: Delivery, known: Lan
             _return(batch, lake, entry, delivery, twin)
         return
     fitted, fit = batch.columns.fit(delivery)
-    batch.reads.append(Read(entry, fitted, source, fit))
+    batch.take(Read(entry, fitted, source, fit), spool)
     batch.digests[delivery.digest] = origin_of(entry)
     if not known.is_registered(entry, delivery.digest):
         batch.record(entry, source, "landed" if fitted.rows_count else "dead", fitted.dead_count)
@@ -140,7 +182,8 @@ def _return(batch: Batch, lake: Lake, entry: Entry, delivery: Delivery, twin: Or
     """The rows of these bytes are landed, and dead letters of them were lost: they come back under the same origin."""
     source = source_of(twin.name, delivery.digest)
     batch.digests[delivery.digest] = twin
-    batch.returned.append(Read(entry._replace(name=twin.name, modified_at=twin.modified_at), delivery, source, Fit({})))
+    as_landed = entry._replace(name=twin.name, modified_at=twin.modified_at)
+    batch.returned.append(Read(as_landed, replace(delivery, held=None), source, Fit({})))
     if delivery.is_cut:
         obstore.put(lake.store, kept_path(batch.raw, source), delivery.received)
 

@@ -27,7 +27,7 @@ class Sheet:
         days: the days that are replaced; None replaces the whole table.
         keys: the keys whose rows are replaced, one row each; the rows of all other keys stay.
         physical: the partitioning of the files, from `window`.
-        split_by: a column whose values share no new file, so that the statistics of files tell them apart.
+        split_by: rows that differ in it share no new file.
         based_on: the version that the caller has read, -1 for none; a later commit to the same place makes this fail.
         description: what the table is, for the catalogue.
         comments: what each column is, for the catalogue.
@@ -35,7 +35,7 @@ class Sheet:
         required: columns in which no row of the table may be null; with them the columns are exactly those of the rows.
             None lets columns come and go.
         marks: numbers that the commit leaves in the table for the next writer, by name; see `lake.mark`.
-        corrections: for a value of `split_by`, what other columns become in the rows that stand there with it.
+        corrections: for a value of `_source`, what columns become in the rows that stand there with it.
         retyped: columns that get another type, in the rows that stand in the table too; all of them are written again.
     """
 
@@ -46,7 +46,7 @@ class Sheet:
     days: Sequence[date] | None = None
     keys: pl.DataFrame | None = None
     physical: Physical | None = None
-    split_by: str | None = None
+    split_by: str | pl.Expr | None = None
     based_on: int | None = None
     description: str = ""
     comments: Mapping[str, str] = field(default_factory=dict)

@@ -17,7 +17,7 @@ from lakehouse.errors import LawError
 from lakehouse.lake import Lake, files
 from lakehouse.sheet import Sheet
 
-_FILE = "_file"
+_FILE, _ORIGIN = "_file", "_source"
 _SMALL = 1_000_000
 
 
@@ -64,20 +64,17 @@ def of_days(lake: Lake, table: str, handle: DeltaTable, column: str, days: Seque
     return Slice(touched, (rows.filter(stays),), rows.select((~stays).sum()), _count(mixed, rows))
 
 
-def corrected(
-    lake: Lake, table: str, handle: DeltaTable, column: str, corrections: Mapping[str, Mapping[str, Any]]
-) -> Slice:
+def corrected(lake: Lake, table: str, handle: DeltaTable, corrections: Mapping[str, Mapping[str, Any]]) -> Slice:
     """The files that hold rows to be corrected; all their rows stay, the corrected ones with other values.
 
     Args:
         lake: where the table is.
         table: its name.
         handle: the table at the version that is corrected.
-        column: a text column.
-        corrections: for a value of it, what columns become in its rows.
+        corrections: for a value of `_source`, what columns become in its rows.
     """
     live = files(handle)
-    bounds = (f"min.{column}", f"max.{column}")
+    bounds = (f"min.{_ORIGIN}", f"max.{_ORIGIN}")
     if any(bound not in live.columns for bound in bounds):
         live = live.with_columns(pl.lit(None, dtype=pl.String).alias(bound) for bound in bounds)
     low, high = (pl.col(bound) for bound in bounds)
@@ -85,7 +82,7 @@ def corrected(
     touched = live.filter(pl.any_horizontal(may_hold).fill_null(True))
     rows = rows_of(lake, table, handle, touched["path"])
     names = sorted({name for values in corrections.values() for name in values})
-    changed = [_replaced(column, name, corrections, rows.collect_schema()[name]) for name in names]
+    changed = [_replaced(name, corrections, rows.collect_schema()[name]) for name in names]
     kept = [rows_of(lake, table, handle, [path]).with_columns(changed) for path in touched["path"]]
     return Slice(touched, kept, pl.LazyFrame({"lost": [0]}), _count(touched, rows))
 
@@ -167,7 +164,7 @@ def _retyped(rows: pl.LazyFrame, sheet: Sheet, schema: pl.Schema) -> pl.LazyFram
     """The rows that stay, corrected and in other columns."""
     standing = rows.collect_schema()
     names = sorted({name for values in sheet.corrections.values() for name in values})
-    changed = [_replaced(str(sheet.split_by), name, sheet.corrections, standing[name]) for name in names]
+    changed = [_replaced(name, sheet.corrections, standing[name]) for name in names]
     return (
         rows.filter(_stays(sheet))
         .with_columns(changed)
@@ -178,10 +175,10 @@ def _retyped(rows: pl.LazyFrame, sheet: Sheet, schema: pl.Schema) -> pl.LazyFram
     )
 
 
-def _replaced(column: str, name: str, corrections: Mapping[str, Mapping[str, Any]], dtype: pl.DataType) -> pl.Expr:
+def _replaced(name: str, corrections: Mapping[str, Mapping[str, Any]], dtype: pl.DataType) -> pl.Expr:
     new = {value: values[name] for value, values in corrections.items() if name in values}
     old, values = pl.Series(list(new), dtype=pl.String), pl.Series(list(new.values()), dtype=dtype)
-    return pl.col(column).replace_strict(old, values, default=pl.col(name), return_dtype=dtype).alias(name)
+    return pl.col(_ORIGIN).replace_strict(old, values, default=pl.col(name), return_dtype=dtype).alias(name)
 
 
 def _count(mixed: pl.DataFrame, rows: pl.LazyFrame) -> int:

@@ -83,6 +83,8 @@ class Fit:
 
 def rows_of(delivery: Delivery) -> pl.LazyFrame:
     """The rows of a delivery, as it has them."""
+    if delivery.held is not None:
+        return delivery.held.lazy()
     return pl.scan_parquet(str(delivery.rows), hive_partitioning=False)
 
 

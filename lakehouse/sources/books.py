@@ -76,7 +76,8 @@ class Books:
         is_typed: whether the format has types of its own; otherwise all values are text.
     """
 
-    def __init__(self, folder: Path, limits: Limits) -> None:
+    def __init__(self, folder: Path, limits: Limits, *, keep: int = 0) -> None:
+        """Begin; of the rows so many bytes at most are kept in memory, rather than spooled into the folder."""
         self.limits = limits
         self.columns: list[str] = []
         self.records = 0
@@ -85,7 +86,7 @@ class Books:
         self.ends: Counter[bytes] = Counter()
         self.blank_lines = 0
         self.notes: list[str] = []
-        self.rows = Parts(folder / "rows")
+        self.rows = Parts(folder / "rows", keep=keep)
         self.dead = Parts(folder / "dead")
         self._values: list[Sequence[str | None]] = []
         self._offsets: list[int] = []
@@ -129,7 +130,7 @@ class Books:
         self.records = self.rows.count
 
     def finish(self) -> tuple[Path | None, Path | None]:
-        """Write what is pending; the folders of rows and dead letters, None where there are none."""
+        """Write what is pending; the folders of rows and dead letters, None where there are none or they are kept."""
         self._flush_rows()
         self._flush_letters()
         return self.rows.finish(), self.dead.finish()

@@ -64,7 +64,11 @@ def _is_plain(body: bytes, separator: bytes, width: int, limits: Limits) -> bool
     if b'"' in skeleton or _stray(separator).search(b"\n%b\n" % skeleton):
         return False
     lines = skeleton.removesuffix(b"\n").split(b"\n")
-    return b"" not in lines and all(_has_width(line, separator, width - 1) for line in lines)
+    if b"" in lines:
+        return False
+    return {line.count(separator) for line in lines} == {width - 1} or all(
+        line.count(separator) >= width - 1 >= line.rstrip(separator).count(separator) for line in lines
+    )
 
 
 @cache
@@ -72,12 +76,6 @@ def _stray(separator: bytes) -> re.Pattern[bytes]:
     """What finds a quoted field that is only a part of one."""
     beside = b"[%b\n]" % re.escape(separator)
     return re.compile(b"%b(?:(?<!%b%b)|(?!%b))" % (_MARKER, beside, _MARKER, beside))
-
-
-def _has_width(line: bytes, separator: bytes, separators: int) -> bool:
-    """Whether a line has so many separators, or more with nothing behind them."""
-    found = line.count(separator)
-    return found == separators or (found > separators and line.rstrip(separator).count(separator) <= separators)
 
 
 def _parsed(body: bytes, separator: str, columns: Sequence[str]) -> pl.DataFrame | None:

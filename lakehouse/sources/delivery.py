@@ -11,6 +11,8 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import polars as pl
+
 from lakehouse.errors import LawError
 from lakehouse.sources.books import DEFAULT_LIMITS, Books, Limits, RefusedError, letters
 from lakehouse.sources.csv_records import read_csv
@@ -37,7 +39,8 @@ class Delivery:
         records: data records in it; 0 if refused.
         columns: the source columns, in order.
         rows: a folder of Parquet files for `pl.scan_parquet`: the source columns and `_offset`, the number of the
-            record in the file from 1; None if there is no row.
+            record in the file from 1; None if there is no row, or they are `held`.
+        held: the same rows in memory, where they are few.
         rows_count: how many rows.
         dead: a folder of Parquet files: `_offset` (null for the whole file), `reason`, `place`, `payload`,
             `payload_bytes`; None if there is no dead letter.
@@ -65,6 +68,7 @@ class Delivery:
     received: Path
     payload_bytes: int
     is_typed: bool = False
+    held: pl.DataFrame | None = None
 
     def refuse(self, reason: str) -> "Delivery":
         """The same delivery, refused as a whole: one dead letter, no row."""
@@ -77,6 +81,7 @@ class Delivery:
             records=0,
             columns=(),
             rows=None,
+            held=None,
             rows_count=0,
             dead=folder,
             dead_count=1,
@@ -85,13 +90,14 @@ class Delivery:
         )
 
 
-def read_delivery(
+def read_delivery(  # noqa: PLR0913
     chunks: Iterable[bytes],
     *,
     name: str,
     spool: Path,
     required: Collection[str] = (),
     limits: Limits = DEFAULT_LIMITS,
+    keep: int = 0,
 ) -> Delivery:
     """Read a delivered file; memory is bounded by `limits`, not by the file.
 
@@ -102,6 +108,7 @@ def read_delivery(
         spool: a private folder; what the delivery points to stays in it.
         required: columns without which the file is refused; equal but for case and outer blanks counts as found.
         limits: what the file may ask for.
+        keep: rows of so many bytes at most are held in memory, rather than spooled.
 
     Raises:
         OSError: the bytes cannot be read, or the spool cannot be written; that says nothing about the file.
@@ -113,7 +120,7 @@ def read_delivery(
     except OSError:
         shutil.rmtree(work)
         raise
-    books, reason = Books(work, limits), None
+    books, reason = Books(work, limits, keep=keep), None
     try:
         _read(received, name, books, required, work / "plain")
     except RefusedError as refusal:
@@ -156,6 +163,7 @@ def _delivery(received: Received, name: str, books: Books) -> Delivery:
         received=received.path,
         payload_bytes=books.limits.payload_bytes,
         is_typed=books.is_typed,
+        held=books.rows.kept,
     )
 
 

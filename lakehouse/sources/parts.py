@@ -10,8 +10,11 @@ _PART_BYTES = 32 << 20
 class Parts:
     """Frames that are written one after another into one folder of Parquet files."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, keep: int = 0) -> None:
+        """Begin without a frame; so many bytes at most are kept in memory in the end, rather than written."""
         self.folder = folder
+        self.kept: pl.DataFrame | None = None
+        self._keep = keep
         self.count = 0
         self._frames: list[pl.DataFrame] = []
         self._bytes = 0
@@ -32,7 +35,10 @@ class Parts:
         self.count += int(pl.scan_parquet(path).select(pl.len()).collect().item())
 
     def finish(self) -> Path | None:
-        """The folder, each part with all columns; None if there is no row."""
+        """The folder, each part with all columns; None if there is no row, or all of them are `kept`."""
+        if self._frames and not self._files and self._bytes <= self._keep:
+            self.kept = pl.concat(self._frames, how="diagonal")
+            return None
         if self._frames:
             self._write()
         widest = max((width for _, width in self._files), default=0)
