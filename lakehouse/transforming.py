@@ -5,7 +5,7 @@ Does not belong here: which inputs there are (`inputs.py`), what is done with th
 """
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -32,6 +32,7 @@ from lakehouse.windows import Days
 
 _ROWS_AT_ONCE = 262_144
 _ROWS_PER_GROUP = 16_384
+_FLAG = "_left_out_"
 
 
 @dataclass(frozen=True)
@@ -70,10 +71,9 @@ def judge_rows(making: Making, inputs: Inputs, provenance: Provenance, spool: Pa
     table = making.table
     first = inputs.frames[table.parameters[0]]
     read = unpacked(table, first)
-    distinct = _distinct(table, read, spool) if table.distinct else read
-    left_out = _first_matches(table)
+    distinct, left_out = _flagged(table, _distinct(table, read, spool) if table.distinct else read)
     stays = ~pl.any_horizontal(left_out.values()) if left_out else None
-    kept = distinct if stays is None else distinct.filter(stays)
+    kept = distinct if stays is None else distinct.filter(stays).drop(left_out.values())
     if table.is_sql:
         rows = query.run(making.lake, table.transform(), inputs.views(making.lake), spool)
     else:
@@ -83,7 +83,7 @@ def judge_rows(making: Making, inputs: Inputs, provenance: Provenance, spool: Pa
         rows, rules = _with_deletes(table, rows, rules)
     judged = judge(table, rules, inputs.own(rows), provenance)
     # One question for all that is asked of the same rows: each further reader of a stream holds more of it in memory.
-    of_distinct = {"rows": pl.len(), **{f"filtered: {name}": matched.sum() for name, matched in left_out.items()}}
+    of_distinct = {"rows": pl.len(), **{f"filtered: {name}": pl.col(flag).sum() for name, flag in left_out.items()}}
     asked: dict[str, pl.LazyFrame] = {}
     if inputs.whole is not None:
         of_distinct["strays"] = (inputs.is_stray if stays is None else inputs.is_stray & stays).sum()
@@ -126,6 +126,13 @@ def _distinct(table: DerivedTable, rows: pl.LazyFrame, spool: Path) -> pl.LazyFr
         first = part["rows"].sort(LINEAGE).unique(columns, keep="first")
         first.write_parquet(folder / f"distinct-{number:06}.parquet", compression="lz4", row_group_size=_ROWS_PER_GROUP)
     return pl.scan_parquet(folder / "distinct-*.parquet", hive_partitioning=False)
+
+
+def _flagged(table: DerivedTable, rows: pl.LazyFrame) -> tuple[pl.LazyFrame, Mapping[str, str]]:
+    """Rows with a flag for each rule that leaves rows out, and its name: what is dear in a rule is done once."""
+    matches = _first_matches(table)
+    flags = {name: f"{_FLAG}{number}" for number, name in enumerate(matches)}
+    return rows.with_columns(matched.alias(flags[name]) for name, matched in matches.items()), flags
 
 
 def _first_matches(table: DerivedTable) -> dict[str, pl.Expr]:

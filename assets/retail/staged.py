@@ -12,7 +12,10 @@ from lakehouse.tables import staged
 PRODUCT_CODE = r"^\d{5}[A-Z]{0,2}$"
 LOCAL = col("InvoiceDate").str.to_datetime("%Y-%m-%d %H:%M:%S", strict=False)
 STOCK_CODE = col("StockCode").str.strip_chars().str.to_uppercase()
-DESCRIPTION = col("Description").str.strip_chars().str.replace_all(r"\s+", " ").replace("", None)
+TEXT = col("Description").str.strip_chars().replace("", None)
+DESCRIPTION = TEXT.str.replace_all(r"\s{2,}|[^\S ]", " ")
+"""Blanks folded. A single blank is left alone: to replace each by itself takes three times as long."""
+
 PRICE = col("UnitPrice").cast(pl.Float64, strict=False)
 CUSTOMER_ID = col("CustomerID").str.strip_suffix(".0").cast(pl.Int64, strict=False)
 COUNTRY = col("Country").str.strip_chars()
@@ -42,7 +45,7 @@ def invoice_lines(raw_invoice_lines: LazyFrame) -> LazyFrame:
 @staged(
     Product,
     mode="history",
-    leave_out={"without a text": DESCRIPTION.is_null(), "a remark on stock, at no price": PRICE == 0},
+    leave_out={"without a text": TEXT.is_null(), "a remark on stock, at no price": PRICE == 0},
     owner=OWNER,
 )
 def products(raw_invoice_lines: LazyFrame) -> LazyFrame:
