@@ -78,6 +78,8 @@ def judge_rows(making: Making, inputs: Inputs, provenance: Provenance, spool: Pa
         rows = query.run(making.lake, table.transform(), inputs.views(making.lake), spool)
     else:
         rows = table.transform(given(table, kept), *inputs.others)
+        # Polars does not see that what is asked of a window or a join in time is the same each time.
+        rows = rows.cache() if table.is_aggregate else rows
     rules = (*unread_rules(rows.collect_schema()), *_day_rules(table, inputs), *compile_rules(table.contract))
     if table.mode != "replace":
         rows, rules = _with_deletes(table, rows, rules)
