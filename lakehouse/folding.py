@@ -221,7 +221,7 @@ class Folding:
         stands = fold(together, self.shape).select(self.table.stored_schema.names())
         origin = [*key, *LINEAGE]
         counts.height += stands.height
-        counts.written += stands.join(events.select(origin).unique(), on=origin, how="semi").height
+        counts.written += stands.join(events, on=origin, how="semi").height
         counts.ties += ties(together, self.shape)
         if self.standing is not None:
             counts.keys.append(pl.concat([events.select(key), matched.select(key)]).unique())

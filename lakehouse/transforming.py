@@ -125,9 +125,16 @@ def _distinct(table: DerivedTable, rows: pl.LazyFrame, spool: Path) -> pl.LazyFr
     columns: list[str | pl.Expr] = [*table.distinct, *period(table)]
     folder = Path(tempfile.mkdtemp(dir=spool))
     for number, part in enumerate(parts(folder / "parts", columns, {"rows": rows}, _ROWS_AT_ONCE, group=group)):
-        first = part["rows"].sort(LINEAGE).unique(columns, keep="first")
+        first = _firsts(part["rows"], columns)
         first.write_parquet(folder / f"distinct-{number:06}.parquet", compression="lz4", row_group_size=_ROWS_PER_GROUP)
     return pl.scan_parquet(folder / "distinct-*.parquet", hive_partitioning=False)
+
+
+def _firsts(rows: pl.DataFrame, columns: list[str | pl.Expr]) -> pl.DataFrame:
+    """The first by origin of the rows that are equal in some columns; most have a hash of their own, and no equal."""
+    is_alone = rows.select(~pl.struct(columns).hash().is_duplicated()).to_series()
+    others = rows.filter(~is_alone).sort(LINEAGE).unique(columns, keep="first")
+    return pl.concat([rows.filter(is_alone), others], rechunk=False)
 
 
 def _flagged(table: DerivedTable, rows: pl.LazyFrame) -> tuple[pl.LazyFrame, Mapping[str, str]]:
