@@ -22,7 +22,7 @@ from lakehouse.reach import Lookup, first_of
 from lakehouse.rejects import disturbed
 from lakehouse.tables import EVENT_DATE, DerivedTable, RawTable, Table
 from lakehouse.touched import ALL, changes_rows, touched_days
-from lakehouse.windows import Daily, Days
+from lakehouse.windows import Daily, Days, spans_of
 
 
 @dataclass(frozen=True)
@@ -179,7 +179,7 @@ def _calendar(table: DerivedTable) -> Daily:
 def _mapped(table: DerivedTable, touched: Iterable[date | None], known: Days) -> set[date]:
     """The periods of a table that some days of an input enter; a day that does not exist belongs to the first."""
     days = {day if day is not None and day in known else known.first for day in touched}
-    return _seeing(table, (Days(day, day) for day in days), known)
+    return _seeing(table, spans_of(days), known)
 
 
 def _seeing(table: DerivedTable, spans: Iterable[Days], known: Days) -> set[date]:

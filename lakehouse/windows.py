@@ -41,6 +41,15 @@ class Days:
         return Days(first, last) if first <= last else None
 
 
+def spans_of(days: Iterable[date]) -> list[Days]:
+    """Neighbouring days joined to spans, in order."""
+    joined: list[Days] = []
+    for day in sorted(set(days)):
+        is_next = bool(joined) and day - joined[-1].last == _DAY
+        joined[-1:] = [Days(joined[-1].first, day)] if is_next else [*joined[-1:], Days(day, day)]
+    return joined
+
+
 @dataclass(frozen=True)
 class Daily:
     """A period a day: from a first day to today, in one time zone.
@@ -75,7 +84,10 @@ class Daily:
 
     def keys(self, days: Iterable[date]) -> list[date]:
         """The names of the periods that some days are in, in order."""
-        return sorted({self.start(day) for day in days})
+        return self._keys_of(days) if isinstance(days, Days) else sorted({self.start(day) for day in days})
+
+    def _keys_of(self, days: Days) -> list[date]:
+        return list(days)
 
     def spans(self, keys: Iterable[date]) -> list[Days]:
         """Neighbouring periods joined to spans of whole periods, in order."""
@@ -109,3 +121,8 @@ class Monthly(Daily):
     def start_of(self, day: pl.Expr) -> pl.Expr:
         """`start` for a column."""
         return day.dt.month_start()
+
+    def _keys_of(self, days: Days) -> list[date]:
+        first, last = (day.year * 12 + day.month - 1 for day in (days.first, days.last))
+        months = range(first, last + 1) if days.first <= days.last else ()
+        return [date(month // 12, month % 12 + 1, 1) for month in months]
