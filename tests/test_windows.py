@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lakehouse.windows import Daily, Days, Monthly
+from lakehouse.windows import Daily, Days, Monthly, spans_of
 
 DATES = st.dates(date(1999, 1, 1), date(2040, 12, 31))
 CALENDARS = st.sampled_from([Daily(date(2000, 1, 1)), Monthly(date(2000, 1, 1))])
@@ -140,3 +140,17 @@ def test_neighbouring_months_join_over_the_end_of_a_year():
 
 def test_nothing_joins_to_nothing():
     assert Daily(date(2020, 1, 1)).spans([]) == []
+
+
+@quickly
+@given(CALENDARS, spans())
+def test_the_periods_of_a_span_are_those_of_its_days(calendar, span):
+    assert calendar.keys(span) == calendar.keys(list(span))
+
+
+@quickly
+@given(st.sets(st.dates(date(2024, 1, 1), date(2024, 2, 9))))
+def test_days_join_to_spans_that_hold_the_same_days_and_never_touch(days):
+    joined = spans_of(days)
+    assert [day for span in joined for day in span] == sorted(days)
+    assert all((after.first - before.last).days > 1 for before, after in pairwise(joined))
