@@ -185,12 +185,13 @@ class Batch:
         return rows, self._letters(self._dead())
 
     def _file(self) -> pl.Expr | None:
-        """Tells the file of a row: small deliveries share one, as far as gathering would put them together later."""
+        """Tells the file of a row: a delivery has its own, or many small ones share some."""
         read = [read for read in self.reads if read.delivery.rows_count]
         files = together([(read.delivery.rows_count, read.delivery.size) for read in read])
         if len(set(files)) <= 1:
             return None
-        return pl.col("_source").replace_strict([one.source for one in read], files, return_dtype=pl.UInt32)
+        sources = [one.source for one in read]
+        return pl.col("_source").replace_strict(sources, files, return_dtype=pl.UInt32).alias("_file")
 
     def returning(self, standing: Callable[[str], pl.Series]) -> Sheet:
         """The dead letters of landed files that are not there any more, by what `standing` says of an origin."""

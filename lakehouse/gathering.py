@@ -54,16 +54,19 @@ class Gathered:
 
 
 def together(sizes: Sequence[tuple[int, int]]) -> list[int]:
-    """Into which new file each of some deliveries goes: small neighbours share one, so that nobody has to gather them.
+    """Into which new file each of some deliveries goes: where small ones are so many that the next commit would gather
+    them, neighbours share one.
 
     Args:
         sizes: how many rows and delivered bytes each has.
     """
+    small = [length < SMALL and count < _ROWS_AT_ONCE // 2 for count, length in sizes]
+    if sum(small) < MANY:
+        return list(range(len(sizes)))
     found: list[int] = []
     rows = size = 0
     is_open = False
-    for count, length in sizes:
-        is_small = length < SMALL and count < _ROWS_AT_ONCE // 2
+    for is_small, (count, length) in zip(small, sizes, strict=True):
         is_next = is_open and is_small and rows + count <= _ROWS_AT_ONCE and size + length <= _BYTES_AT_ONCE
         rows, size = (rows + count, size + length) if is_next else (count, length)
         found.append(found[-1] + (not is_next) if found else 0)

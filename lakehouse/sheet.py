@@ -27,7 +27,7 @@ class Sheet:
         days: the days that are replaced; None replaces the whole table.
         keys: the keys whose rows are replaced, one row each; the rows of all other keys stay.
         physical: the partitioning of the files, from `window`.
-        split_by: rows that differ in it share no new file.
+        split_by: rows that differ in it share no new file; an expression has a name that is no column's.
         based_on: the version that the caller has read, -1 for none; a later commit to the same place makes this fail.
         description: what the table is, for the catalogue.
         comments: what each column is, for the catalogue.

@@ -58,12 +58,19 @@ def live(here: Environment) -> pl.DataFrame:
     return files(handle)
 
 
-def test_small_deliveries_of_a_batch_share_a_file(events):
+def test_many_small_deliveries_of_a_batch_share_a_file(events):
     deliver(events)
     report = land_now(events)
     assert rows(events) == delivered()
     assert (live(events).height, report.audits[0].files, len(report.audits)) == (1, 1, 1)
     assert land_now(events).audits == ()
+
+
+def test_a_few_small_deliveries_have_a_file_each_so_that_the_log_tells_them_apart(events):
+    deliver(events, gathering.MANY - 1)
+    land_now(events)
+    assert rows(events) == delivered(gathering.MANY - 1)
+    assert (live(events)["min._source"] == live(events)["max._source"]).sum() == gathering.MANY - 1
 
 
 def test_the_time_of_each_delivery_stays_with_its_rows(events):
@@ -76,14 +83,17 @@ def test_the_time_of_each_delivery_stays_with_its_rows(events):
 
 def test_a_large_delivery_has_a_file_of_its_own_between_those_that_share_one(events, monkeypatch):
     monkeypatch.setattr(gathering, "SMALL", 300)
+    monkeypatch.setattr(gathering, "MANY", 5)
     deliver(events, 6)
     os.utime(write(events, "events", "002.csv", "id\n" + "2\n" * 200), (0, NOW.timestamp() + 2))
     land_now(events)
     assert sorted(live(events)["num_records"].to_list()) == [4, 5, 200]
+    assert [row for row in rows(events) if row[0] != "002.csv"] == [row for row in delivered(6) if row[0] != "002.csv"]
 
 
 def test_what_shares_a_file_is_bounded_in_rows(monkeypatch):
     monkeypatch.setattr(gathering, "_ROWS_AT_ONCE", 10)
+    monkeypatch.setattr(gathering, "MANY", 6)
     assert gathering.together([(4, 1), (4, 1), (4, 1), (5, 1), (4, 1), (4, 1), (4, 1)]) == [0, 0, 1, 2, 3, 3, 4]
 
 
