@@ -67,5 +67,5 @@ def _together(parts: list[tuple[pl.DataFrame, str, datetime]]) -> pl.DataFrame:
     origin = {"_source": sources, "_modified_at": moments}
     each = pl.DataFrame(origin, schema={name: ORIGIN[name] for name in origin})
     heights = pl.Series([frame.height for frame in frames])
-    rows: pl.DataFrame = pl.concat(frames)
+    rows: pl.DataFrame = pl.concat(frames, how="diagonal")
     return rows.hstack(each.select(pl.all().repeat_by(heights).explode()))

@@ -54,8 +54,9 @@ class Gathered:
 
 
 def together(sizes: Sequence[tuple[int, int]]) -> list[int]:
-    """Into which new file each of some deliveries goes: where small ones are so many that the next commit would gather
-    them, neighbours share one.
+    """Into which new file each of some deliveries goes: neighbours share one, where many are small.
+
+    So many that the next commit would gather them; until then the log tells deliveries apart by their files.
 
     Args:
         sizes: how many rows and delivered bytes each has.
