@@ -63,12 +63,23 @@ def _is_plain(body: bytes, separator: bytes, width: int, limits: Limits) -> bool
     skeleton = _QUOTED.sub(_MARKER, body) if b'"' in body else body
     if b'"' in skeleton or _stray(separator).search(b"\n%b\n" % skeleton):
         return False
-    lines = skeleton.removesuffix(b"\n").split(b"\n")
-    if b"" in lines:
-        return False
-    return {line.count(separator) for line in lines} == {width - 1} or all(
-        line.count(separator) >= width - 1 >= line.rstrip(separator).count(separator) for line in lines
-    )
+    body = skeleton.removesuffix(b"\n")
+    if width > 1 and _is_even(body, separator, width):
+        return True
+    lines = body.split(b"\n")
+    counts = ((line.count(separator), line.rstrip(separator).count(separator)) for line in lines)
+    return b"" not in lines and all(most >= width - 1 >= least for most, least in counts)
+
+
+def _is_even(body: bytes, separator: bytes, width: int) -> bool:
+    """Whether each line has just so many fields, of which there are several: what is left of it are separators."""
+    left = body.translate(None, _others(separator)) + b"\n"
+    return left == (separator * (width - 1) + b"\n") * left.count(b"\n")
+
+
+@cache
+def _others(separator: bytes) -> bytes:
+    return bytes(byte for byte in range(256) if byte not in separator + b"\n")
 
 
 @cache
