@@ -124,7 +124,7 @@ def _tick(
             asset_selection=list(request.asset_selection or []),
             tags=dict(request.tags),
             partition_key=request.partition_key,
-            run_config=_QUIET,
+            run_config={**_QUIET, **request.run_config},
             raise_on_error=False,
         )
         reached("campaign: run ended")

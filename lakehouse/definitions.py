@@ -9,7 +9,7 @@ import dagster as dg
 from lakehouse.composition import environment
 from lakehouse.environment import Environment
 from lakehouse.errors import OutageError
-from lakehouse.orchestration import BATCH_SIZE, assets, healing, increments, replaying, sensors
+from lakehouse.orchestration import BATCH_SIZE, assets, healing, increments, ingesting, replaying, sensors
 
 
 def definitions(here: Environment) -> dg.Definitions:
@@ -18,10 +18,10 @@ def definitions(here: Environment) -> dg.Definitions:
     with warnings.catch_warnings():
         # Single-run backfills and lenient partition mappings are public and still called beta in Dagster 1.13.
         warnings.simplefilter("ignore", dg.BetaWarning)
-        ingest, making = increments.ingest_job(here.catalog), increments.making_jobs(here.catalog)
+        ingest, making = ingesting.ingest_job(here.catalog), increments.making_jobs(here.catalog)
         return dg.Definitions(
             assets=assets.build(here),
-            sensors=sensors.build(here, ingest, making),
+            sensors=sensors.build(here, making),
             schedules=[healing.nightly_schedule()],
             jobs=[ingest, *making, replaying.replay_job()],
             resources={assets.RESOURCE: dg.ResourceDefinition.hardcoded_resource(here)},

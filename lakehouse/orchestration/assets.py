@@ -8,11 +8,12 @@ import dagster as dg
 from lakehouse.arrivals import stray_note
 from lakehouse.audit import Audit, RefusedCommitError
 from lakehouse.environment import Environment
-from lakehouse.errors import BusyError, LakehouseError, listed
+from lakehouse.errors import BusyError, DataError, LakehouseError, listed
 from lakehouse.land import Report, land
 from lakehouse.make import make
 from lakehouse.orchestration import metadata, partitions
 from lakehouse.tables import DerivedTable, RawTable, Table
+from lakehouse.windows import Days
 from lakehouse.wording import counted
 
 RESOURCE = "environment"
@@ -22,6 +23,11 @@ Events = Iterator[Any]
 def asset_key(table: str) -> dg.AssetKey:
     """The asset key of a table: its layer, then its name."""
     return dg.AssetKey(table.split("/"))
+
+
+def pool(table: str) -> str:
+    """The pool of a table, in which one step at a time makes it."""
+    return table.replace("/", "_")
 
 
 def build(environment: Environment) -> list[dg.AssetsDefinition]:
@@ -40,7 +46,7 @@ def _common(environment: Environment, table: Table) -> dict[str, Any]:
         "tags": {"layer": layer},
         "metadata": metadata.of_table(table, environment.lake),
         "required_resource_keys": {RESOURCE},
-        "pool": table.name.replace("/", "_"),
+        "pool": pool(table.name),
     }
 
 
@@ -59,18 +65,23 @@ def _raw(environment: Environment, table: RawTable) -> dg.AssetsDefinition:
 
     def landed(context: dg.AssetExecutionContext) -> Events:
         here: Environment = getattr(context.resources, RESOURCE)
-        report = _failing_clearly(
+        report = failing_clearly(
             lambda: land(here.lake, here.landing, table, run_id=context.run.run_id, progress=here.progress)
         )
-        if note := _failing_clearly(lambda: stray_note(here)):
+        if note := failing_clearly(lambda: stray_note(here)):
             context.log.warning(note)
-        yield from landing_events(context, table, report)
+        tell_landed(context, table, report)
+        yield dg.MaterializeResult(
+            asset_key=asset_key(table.name),
+            metadata=landing_metadata(report),
+            check_results=[metadata.readable_result(table, report)],
+        )
 
     return cast("dg.AssetsDefinition", asset(landed))
 
 
-def landing_events(context: Any, table: RawTable, report: Report) -> Events:  # noqa: ANN401
-    """What Dagster is told after files were landed."""
+def tell_landed(context: Any, table: RawTable, report: Report) -> None:  # noqa: ANN401
+    """What the log of a run says after files were landed."""
     for line in (*report.repeated, *report.refused):
         context.log.warning(f"{table.name}: {line}")
     for name in report.resting:
@@ -79,11 +90,6 @@ def landing_events(context: Any, table: RawTable, report: Report) -> Events:  # 
         context.log.info(f"{table.name}: nothing new in landing")
     for audit in report.audits:
         context.log.info(_sentence(audit))
-    yield dg.MaterializeResult(
-        asset_key=asset_key(table.name),
-        metadata=landing_metadata(report),
-        check_results=[metadata.readable_result(table, report)],
-    )
 
 
 def landing_metadata(report: Report) -> dict[str, Any]:
@@ -115,7 +121,7 @@ def _derived(environment: Environment, table: DerivedTable) -> dg.AssetsDefiniti
         here: Environment = getattr(context.resources, RESOURCE)
         days = partitions.days(context, table)
         try:
-            audit = _failing_clearly(lambda: make(here.lake, here.catalog, table.name, days, run_id=context.run.run_id))
+            audit = failing_clearly(lambda: make(here.lake, here.catalog, table.name, days, run_id=context.run.run_id))
         except RefusedCommitError as refused:
             yield metadata.contract_result(table, refused.audit, str(refused))
             raise dg.Failure(str(refused), allow_retries=False) from refused
@@ -157,6 +163,28 @@ def made_periods(table: DerivedTable, audit: Audit) -> list[dg.AssetMaterializat
         )
         for period in calendar.keys(day for span in audit.made for day in span)
     ]
+
+
+def made_outside(context: Any, here: Environment, table: DerivedTable, days: Days | None) -> Events:  # noqa: ANN401
+    """Make a part of a table outside of its asset's own runs, and tell Dagster of each period.
+
+    Raises:
+        LakehouseError: it could not be made; a `DataError` also when only some of its periods were held back.
+    """
+    try:
+        audit = make(here.lake, here.catalog, table.name, days, run_id=context.run_id)
+    except RefusedCommitError as refused:
+        yield metadata.evaluation(metadata.contract_result(table, refused.audit, str(refused)))
+        raise
+    if audit is None:
+        context.log.info(f"{table.name}{f' [{days}]' if days else ''}: its input holds no rows for it")
+        return
+    context.log.info(_sentence(audit))
+    yield from made_periods(table, audit)
+    refusal = held_back(audit) if audit.held else None
+    yield metadata.evaluation(metadata.contract_result(table, audit, refusal))
+    if refusal:
+        raise DataError(refusal)
 
 
 def held_back(audit: Audit) -> str:
@@ -202,8 +230,8 @@ def _sentence(audit: Audit) -> str:
     return f"{audit.table}{days}: {audit.read:,} read = {fates}; version {audit.version}, {audit.seconds:.2f} s"
 
 
-def _failing_clearly(work: Any) -> Any:  # noqa: ANN401
-    """The engine's errors as failures whose message Dagster shows first; a busy table is tried again."""
+def failing_clearly(work: Any) -> Any:  # noqa: ANN401
+    """What some work gives; the engine's errors as failures whose message Dagster shows first, a busy table again."""
     try:
         return work()
     except RefusedCommitError:

@@ -6,13 +6,11 @@ tables read each other, and tells Dagster of each partition that it made.
 
 import dagster as dg
 
-from lakehouse.audit import RefusedCommitError
 from lakehouse.environment import Environment
 from lakehouse.errors import LakehouseError, listed
 from lakehouse.land import land
-from lakehouse.make import make
 from lakehouse.orchestration import metadata
-from lakehouse.orchestration.assets import RESOURCE, Events, asset_key, held_back, landing_metadata, made_periods
+from lakehouse.orchestration.assets import RESOURCE, Events, asset_key, landing_metadata, made_outside
 from lakehouse.staleness import Stale
 from lakehouse.tables import DerivedTable, RawTable
 
@@ -71,20 +69,10 @@ def _make_again(context: dg.OpExecutionContext, here: Environment, part: Stale, 
     assert isinstance(table, DerivedTable)  # noqa: S101
     for days in part.spans or (None,):
         try:
-            audit = make(here.lake, here.catalog, part.table, days, run_id=context.run_id)
+            yield from made_outside(context, here, table, days)
         except LakehouseError as error:
             context.log.error(str(error))
             problems.append(str(error))
-            refused = error.audit if isinstance(error, RefusedCommitError) else None
-            yield metadata.evaluation(metadata.contract_result(table, refused, str(error)))
-            continue
-        if audit is None:
-            context.log.info(f"{part.table}{f' [{days}]' if days else ''}: its input holds no rows for it")
-            continue
-        yield from made_periods(table, audit)
-        refusal = held_back(audit) if audit.held else None
-        yield metadata.evaluation(metadata.contract_result(table, audit, refusal))
-        problems += [refusal] if refusal else []
 
 
 def nightly_schedule() -> dg.ScheduleDefinition:

@@ -78,12 +78,6 @@ def making_jobs(catalog: Catalog) -> list[Any]:
     ]
 
 
-def ingest_job(catalog: Catalog) -> Any:  # noqa: ANN401
-    """The job that lands files."""
-    keys = [asset_key(table.name) for table in catalog.raw()]
-    return dg.define_asset_job("ingest_job", selection=keys, description="Lands the files that lie in landing.")
-
-
 def increments(catalog: Catalog, stale: Iterable[Stale]) -> list[Increment]:
     """The runs that can start now; tables whose inputs are stale themselves wait until those are made.
 

@@ -2,6 +2,9 @@
 
 Each reads (from the landing zone and the tables), decides by plain functions, and emits. Their cursors only save work:
 a sensor that lost its cursor looks at everything and asks for the same runs.
+
+The landing sensor asks for an ingest run, which makes what it made stale by itself (`ingesting.py`). The commit sensor
+asks for the rest: what others committed, and what an ingest run left.
 """
 
 import hashlib
@@ -16,8 +19,8 @@ from lakehouse.environment import Environment
 from lakehouse.errors import BusyError
 from lakehouse.faults import reached
 from lakehouse.land import News, news
-from lakehouse.orchestration.assets import asset_key
 from lakehouse.orchestration.increments import TRIGGER, increments
+from lakehouse.orchestration.ingesting import INGEST_JOB, run_config
 
 _RUNNING = [
     dg.DagsterRunStatus.QUEUED,
@@ -26,6 +29,7 @@ _RUNNING = [
     dg.DagsterRunStatus.STARTED,
     dg.DagsterRunStatus.CANCELING,
 ]
+_AT_WORK = [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
 _FAILED = [dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
 _NEWS = "lakehouse/news"
 _TRIES = 3
@@ -35,20 +39,22 @@ _LOOK_EVERY = 0.4
 _REST = 4  # times as long as a look took: on a large lake, looking takes at most a fifth of a core
 
 Answer = dg.SensorResult | dg.SkipReason
+Look = Callable[[dg.DagsterInstance, str | None], Answer]
+"""One look of a sensor, with the cursor that the look before it left."""
 
 
-def landing_sensor(environment: Environment, job: Any) -> dg.SensorDefinition:  # noqa: ANN401
+def landing_sensor(environment: Environment) -> dg.SensorDefinition:
     """Asks for one ingest run when files lie in landing that are not landed."""
     raw = environment.catalog.raw()
 
-    def look(context: dg.SensorEvaluationContext) -> Answer:
-        if _is_running(context.instance, "landing"):
+    def look(instance: dg.DagsterInstance, cursor: str | None) -> Answer:
+        if _is_running(instance, "landing"):
             return dg.SkipReason("an ingest run is under way")
         found = {table.name: news(environment.lake, environment.landing, table) for table in raw}
         entries = _entries(found)
-        stored = _asked(context.cursor)
+        stored = _asked(cursor)
         asked = {entry: mark for entry, mark in stored.items() if entry in entries}
-        failed = {mark for mark in set(asked.values()) if _may_retry(context.instance, mark)}
+        failed = {mark for mark in set(asked.values()) if _may_retry(instance, mark)}
         fresh = sorted(entry for entry in entries if asked.get(entry) in failed | {None})
         if not fresh:
             nothing = "nothing new in landing"
@@ -58,12 +64,13 @@ def landing_sensor(environment: Environment, job: Any) -> dg.SensorDefinition:  
                 else dg.SensorResult(skip_reason=nothing, cursor=_write(asked))
             )
         mark = hashlib.sha256("".join(fresh).encode()).hexdigest()[:16]
-        keys = [asset_key(name) for name in sorted({entries[entry] for entry in fresh})]
-        request = dg.RunRequest(asset_selection=keys, tags={TRIGGER: "landing", _NEWS: mark})
+        tables = sorted({entries[entry] for entry in fresh})
+        config = run_config(environment.catalog, tables, _versions(environment))
+        request = dg.RunRequest(run_config=config, tags={TRIGGER: "landing", _NEWS: mark})
         return dg.SensorResult(run_requests=[request], cursor=_write(asked | dict.fromkeys(fresh, mark)))
 
     told = "Asks for one ingest run when there are files in landing that are not landed."
-    return _sensor(environment, "landing_sensor", told, look, job=job)
+    return _sensor(environment, "landing_sensor", told, look, job_name=INGEST_JOB)
 
 
 def _entries(found: Mapping[str, News]) -> dict[str, str]:
@@ -94,17 +101,19 @@ def _may_retry(instance: dg.DagsterInstance, mark: str) -> bool:
 def commit_sensor(environment: Environment, jobs: Sequence[Any]) -> dg.SensorDefinition:
     """Asks for runs of exactly the periods that new commits made stale."""
 
-    def look(context: dg.SensorEvaluationContext) -> Answer:
-        if _is_running(context.instance, "commit"):
+    def look(instance: dg.DagsterInstance, cursor: str | None) -> Answer:
+        if _is_running(instance, "commit"):
             return dg.SkipReason("a run that an earlier commit asked for is under way")
-        since, seen = _read_cursor(context.cursor), _versions(environment)
+        if _is_ingesting(instance):
+            return dg.SkipReason("an ingest run makes what it lands")
+        since, seen = _read_cursor(cursor), _versions(environment)
         if since == seen:
             return dg.SkipReason("no new commits")
         runs = increments(environment.catalog, environment.planner(since).stale())
         if not runs:
             return dg.SensorResult(skip_reason="new commits made nothing stale", cursor=_write_cursor(seen))
         # The cursor moves when everything is made: until then the tables say what is left.
-        if context.cursor and json.loads(context.cursor).get("asked") == seen:
+        if cursor and json.loads(cursor).get("asked") == seen:
             return dg.SensorResult(
                 skip_reason="the last runs left tables stale; the nightly schedule tries them again",
                 cursor=_write_cursor(seen),
@@ -122,7 +131,7 @@ def _sensor(
     environment: Environment,
     name: str,
     told: str,
-    look: Callable[[dg.SensorEvaluationContext], Answer],
+    look: Look,
     **runs: Any,  # noqa: ANN401
 ) -> dg.SensorDefinition:
     """A sensor that is on from the start and looks all the time; `runs` says which jobs it asks for."""
@@ -136,7 +145,7 @@ def _sensor(
     )
     def sense(context: dg.SensorEvaluationContext) -> Answer:
         try:
-            found = _watch(environment, lambda: look(context))
+            found = _watch(environment, look, context)
         except BusyError as error:
             return dg.SkipReason(str(error))
         reached("sensor: looked")
@@ -145,17 +154,28 @@ def _sensor(
     return sense
 
 
-def _watch(environment: Environment, look: Callable[[], Answer]) -> Answer:
-    """Look several times within one tick: Dagster's daemon starts ticks five seconds apart, and a file need not wait.
+def _watch(environment: Environment, look: Look, context: dg.SensorEvaluationContext) -> Answer:
+    """Look several times within one tick, until there is something to ask for.
 
-    In a bucket each look costs requests, so one look has to do.
+    Dagster's daemon starts ticks five seconds apart, and a file need not wait. In a bucket each look costs requests, so
+    one look has to do.
     """
     deadline = time.monotonic() + (_WATCH_SECONDS if environment.lake.is_local else 0)
-    started = time.monotonic()
-    while isinstance(found := look(), dg.SkipReason) and time.monotonic() < deadline:
-        time.sleep(max(_LOOK_EVERY, _REST * (time.monotonic() - started)))
+    cursor = context.cursor
+    while True:
         started = time.monotonic()
-    return found
+        found = look(context.instance, cursor)
+        if isinstance(found, dg.SensorResult):
+            cursor = found.cursor or cursor
+            if found.run_requests:
+                return found
+        if time.monotonic() >= deadline:
+            return found if cursor == context.cursor else dg.SensorResult(skip_reason=_reason(found), cursor=cursor)
+        time.sleep(max(_LOOK_EVERY, _REST * (time.monotonic() - started)))
+
+
+def _reason(found: Answer) -> dg.SkipReason | None:
+    return found if isinstance(found, dg.SkipReason) else found.skip_reason
 
 
 def _versions(environment: Environment) -> dict[str, int]:
@@ -176,6 +196,11 @@ def _is_running(instance: dg.DagsterInstance, trigger: str) -> bool:
     return bool(instance.get_runs(dg.RunsFilter(tags={TRIGGER: trigger}, statuses=_RUNNING), limit=1))
 
 
-def build(environment: Environment, ingest: Any, making: Sequence[Any]) -> list[dg.SensorDefinition]:  # noqa: ANN401
-    """Every sensor, for the job that lands files and the jobs that make tables."""
-    return [landing_sensor(environment, ingest), commit_sensor(environment, making)]
+def _is_ingesting(instance: dg.DagsterInstance) -> bool:
+    """Whether an ingest run is at work; one that waits has landed nothing yet, and between two others have a turn."""
+    return bool(instance.get_runs(dg.RunsFilter(job_name=INGEST_JOB, statuses=_AT_WORK), limit=1))
+
+
+def build(environment: Environment, making: Sequence[Any]) -> list[dg.SensorDefinition]:
+    """Every sensor; `making` are the jobs that make tables."""
+    return [landing_sensor(environment), commit_sensor(environment, making)]

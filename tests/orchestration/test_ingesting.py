@@ -1,0 +1,154 @@
+"""The ingest job: one run lands files and makes what they made stale."""
+
+from datetime import date
+
+import dagster as dg
+import polars as pl
+import pytest
+from support.worlds import bring_up_to_date, land_all, write
+
+from lakehouse import overview
+from lakehouse.definitions import definitions
+from lakehouse.environment import Environment
+from lakehouse.orchestration import ingesting
+from lakehouse.orchestration.ingesting import run_config
+
+QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+HEADER = "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country"
+LINES, RATES = "raw/invoice_lines", "raw/fx_rates"
+
+
+@pytest.fixture
+def instance():
+    with dg.DagsterInstance.ephemeral() as made:
+        yield made
+
+
+def versions(here: Environment) -> dict[str, int]:
+    found = {name: here.lake.version(name) for name in here.catalog.tables}
+    return {name: version for name, version in found.items() if version is not None}
+
+
+def ingest(here: Environment, instance: dg.DagsterInstance, *tables: str, since: dict[str, int] | None = None):
+    job = definitions(here).resolve_job_def("ingest_job")
+    config = run_config(here.catalog, list(tables), versions(here) if since is None else since)
+    return job.execute_in_process(instance=instance, run_config={**QUIET, **config}, raise_on_error=False)
+
+
+def lines(*days: str, first: int = 0, price: int = 1) -> str:
+    rows = [f"5363{first + n:02},85123A,X,1,{day} 08:20:00,{price},1,France" for n, day in enumerate(days)]
+    return "\n".join([HEADER, *rows]) + "\n"
+
+
+def steps(result, kind: dg.DagsterEventType) -> set[str]:
+    return {event.step_key for event in result.all_events if event.event_type == kind}
+
+
+def made_since(here: Environment, table: str, before: dict[str, int]) -> set[date]:
+    audits = [one for one in overview.audits(here, table) if (one.version or 0) > before.get(table, -1)]
+    return {day for one in audits for span in one.made for day in span}
+
+
+@pytest.fixture
+def grown(here: Environment) -> Environment:
+    """A lake of three days that is in order."""
+    write(here, "invoice_lines", "a.csv", lines("2010-12-01", "2010-12-03", "2010-12-09"))
+    bring_up_to_date(here)
+    return here
+
+
+def test_one_run_lands_a_late_file_and_makes_its_days_in_every_table(grown, instance):
+    before = versions(grown)
+    write(grown, "invoice_lines", "late.csv", lines("2010-12-01", first=10))
+    assert ingest(grown, instance, LINES).success
+    assert grown.planner().stale() == []
+    assert made_since(grown, "staged/invoice_lines", before) == {date(2010, 12, 1)}
+    held = {date(2010, 12, 1), date(2010, 12, 3), date(2010, 12, 9)}
+    assert made_since(grown, "marts/daily_sales", before) & held == {date(2010, 12, 1), date(2010, 12, 3)}
+    sold = grown.lake.scan("marts/daily_sales").filter(pl.col("sales_date") == date(2010, 12, 1)).collect()
+    assert sold["lines"].to_list() == [2]
+
+
+def test_dagster_is_told_of_each_period_with_its_counts_and_its_check(grown, instance):
+    write(grown, "invoice_lines", "late.csv", lines("2010-12-01", first=10))
+    result = ingest(grown, instance, LINES)
+    key = dg.AssetKey(["marts", "daily_sales"])
+    told = {r.partition_key: r.asset_materialization for r in instance.fetch_materializations(key, limit=10).records}
+    assert {"2010-12-01", "2010-12-03"} <= set(told)
+    assert told["2010-12-01"].metadata["partition_read"].value == 2
+    assert {check.asset_key for check in result.get_asset_check_evaluations() if check.passed} >= {
+        key,
+        dg.AssetKey(["raw", "invoice_lines"]),
+        dg.AssetKey(["staged", "invoice_lines"]),
+    }
+
+
+def test_tables_whose_inputs_did_not_change_are_skipped(grown, instance):
+    write(grown, "fx_rates", "b.csv", "Date,USD\n2010-12-01,1.3\n")
+    result = ingest(grown, instance, RATES)
+    assert {"make_staged_invoice_lines", "make_staged_customers", "make_marts_sales"} <= steps(
+        result, dg.DagsterEventType.STEP_SKIPPED
+    )
+    assert "make_marts_daily_sales" in steps(result, dg.DagsterEventType.STEP_SUCCESS)
+
+
+def test_only_the_tables_that_were_asked_for_are_landed(grown, instance):
+    write(grown, "invoice_lines", "late.csv", lines("2010-12-01", first=10))
+    write(grown, "fx_rates", "b.csv", "Date,USD\n2010-12-01,1.3\n")
+    before = versions(grown)
+    assert ingest(grown, instance, RATES).success
+    assert grown.lake.version(LINES) == before[LINES]
+    assert grown.lake.version(RATES) is not None
+
+
+def test_what_others_made_stale_before_is_left_to_the_commit_sensor(grown, instance):
+    write(grown, "invoice_lines", "theirs.csv", lines("2010-12-09", first=10))
+    land_all(grown)
+    before = versions(grown)
+    write(grown, "invoice_lines", "late.csv", lines("2010-12-03", first=20))
+    assert ingest(grown, instance, LINES).success
+    assert made_since(grown, "staged/invoice_lines", before) == {date(2010, 12, 3)}
+    assert {part.table: part.keys for part in grown.planner().stale()}["staged/invoice_lines"] == (date(2010, 12, 9),)
+
+
+def test_a_run_by_hand_lands_everything_and_makes_whatever_is_stale(here, instance):
+    write(here, "invoice_lines", "a.csv", lines("2010-12-01", "2010-12-03"))
+    write(here, "fx_rates", "b.csv", "Date,USD\n2010-12-01,1.3\n")
+    job = definitions(here).resolve_job_def("ingest_job")
+    assert job.execute_in_process(instance=instance, run_config=QUIET).success
+    assert here.planner().stale() == []
+
+
+def test_a_poisoned_day_fails_its_step_and_its_check_while_the_other_days_are_published(grown, instance):
+    days = (("2010-12-01", 1), ("2010-12-03", -1))
+    for number, (day, price) in enumerate(days):
+        write(grown, "invoice_lines", f"{number}.csv", lines(*[day] * 9, first=10 + 10 * number, price=price))
+    result = ingest(grown, instance, LINES)
+    assert not result.success
+    assert "make_staged_invoice_lines" in steps(result, dg.DagsterEventType.STEP_FAILURE)
+    assert "make_staged_customers" in steps(result, dg.DagsterEventType.STEP_SUCCESS)
+    [failed] = [check for check in result.get_asset_check_evaluations() if not check.passed]
+    assert "2010-12-03: 9 of 10 rows break the contract" in (failed.description or "")
+    rows = grown.lake.scan("staged/invoice_lines").collect().group_by("invoice_date").len().sort("invoice_date")
+    assert rows["len"].to_list() == [10, 1, 1]
+
+
+def test_what_is_much_is_left_to_runs_of_its_own(grown, instance, monkeypatch):
+    monkeypatch.setattr(ingesting, "_AT_ONCE", 1)
+    write(grown, "invoice_lines", "late.csv", lines("2010-12-01", "2010-12-03", first=10))
+    assert ingest(grown, instance, LINES).success
+    left = {part.table: part.keys for part in grown.planner().stale()}
+    assert left["staged/invoice_lines"] == (date(2010, 12, 1), date(2010, 12, 3))
+
+
+def test_one_step_at_a_time_makes_a_table_whichever_job_it_is_of(here):
+    defs = definitions(here)
+    assets = {key.to_user_string(): node.pools for key, node in _assets(defs).items()}
+    ops = {node.name: node.definition.pool for node in defs.resolve_job_def("ingest_job").graph.nodes}
+    assert assets["staged/invoice_lines"] == {ops["make_staged_invoice_lines"]}
+    assert assets["raw/invoice_lines"] == {ops["land_raw_invoice_lines"]}
+
+
+def _assets(defs: dg.Definitions) -> dict[dg.AssetKey, dg.AssetsDefinition]:
+    graph = defs.resolve_asset_graph()
+    return {key: graph.get(key) for key in graph.get_all_asset_keys()}
