@@ -200,3 +200,67 @@ def test_the_nightly_job_heals_although_landing_is_away(here, instance):
     result = heal(here, instance)
     assert not result.success
     assert here.planner().stale() == []
+
+
+def run_asked(here: Environment, instance: dg.DagsterInstance, result) -> list[bool]:
+    """Run the ingest runs that were asked for; whether each went well."""
+    job = definitions(here).resolve_job_def("ingest_job")
+    quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+    return [
+        job.execute_in_process(instance=instance, run_config={**quiet, **one.run_config}, tags=one.tags).success
+        for one in result.run_requests
+    ]
+
+
+def test_the_run_that_news_in_landing_asks_for_leaves_the_commit_sensor_nothing_to_ask_for(here, instance):
+    write(here, "invoice_lines", "a.csv", lines("2010-12-01"))
+    bring_up_to_date(here)
+    done = tick(here, instance, "commit_sensor").cursor
+    write(here, "invoice_lines", "b.csv", lines("2010-12-01", 6))
+    assert run_asked(here, instance, tick(here, instance, "landing_sensor")) == [True]
+    assert here.planner().stale() == []
+    assert not requests(tick(here, instance, "commit_sensor", cursor=done))
+
+
+def begun(here: Environment, instance: dg.DagsterInstance, status: dg.DagsterRunStatus) -> dg.DagsterRun:
+    """An ingest run that has come so far."""
+    job = definitions(here).resolve_job_def("ingest_job")
+    return instance.create_run_for_job(job, status=status)
+
+
+@pytest.mark.parametrize(("status", "waits"), [("STARTED", True), ("STARTING", False), ("FAILURE", False)])
+def test_the_commit_sensor_waits_for_an_ingest_run_that_is_at_work(here, instance, status, waits):
+    write(here, "invoice_lines", "a.csv", lines("2010-12-01"))
+    land_all(here)
+    begun(here, instance, dg.DagsterRunStatus(status))
+    found = tick(here, instance, "commit_sensor")
+    assert isinstance(found, dg.SkipReason) if waits else requests(found)
+
+
+def watched(here: Environment, instance: dg.DagsterInstance, *looks: dg.SensorResult | dg.SkipReason):
+    """What a tick comes to whose looks find this, and the cursors that they were given."""
+    given, found = [], list(looks)
+
+    def look(_, cursor):
+        given.append(cursor)
+        return found.pop(0) if len(found) > 1 else found[0]
+
+    with dg.build_sensor_context(instance=instance, cursor="old") as context:
+        return sensors._watch(here, look, context), given
+
+
+def test_a_look_that_only_moves_the_cursor_does_not_end_the_tick(here, instance, monkeypatch):
+    monkeypatch.setattr(sensors, "_WATCH_SECONDS", 30)
+    monkeypatch.setattr(sensors, "_LOOK_EVERY", 0)
+    moved, asks = dg.SensorResult(cursor="new"), dg.SensorResult(run_requests=[dg.RunRequest()], cursor="asked")
+    result, given = watched(here, instance, moved, dg.SkipReason("nothing"), asks)
+    assert given == ["old", "new", "new"]
+    assert result is asks
+
+
+def test_a_cursor_that_moved_during_a_tick_is_kept_at_its_end(here, instance, monkeypatch):
+    monkeypatch.setattr(sensors, "_WATCH_SECONDS", 0.2)
+    monkeypatch.setattr(sensors, "_LOOK_EVERY", 0.15)
+    result, _ = watched(here, instance, dg.SensorResult(cursor="new"), dg.SkipReason("nothing"))
+    assert (result.cursor, result.run_requests) == ("new", [])
+    assert "nothing" in str(result.skip_reason)
