@@ -272,6 +272,17 @@ def test_an_extension_of_duckdb_loads_from_its_wheel(extension):
         assert connection.execute(query, [extension]).fetchone() == (True,)
 
 
+def test_an_extension_for_another_duckdb_is_refused_though_nobody_looks_at_its_signature(tmp_path):
+    release = f"v{duckdb.__version__}"
+    extension = Path(str(files("duckdb_extension_httpfs"))) / "extensions" / release / "httpfs.duckdb_extension"
+    built = extension.read_bytes()
+    (other := tmp_path / extension.name).write_bytes(built[:-512] + built[-512:].replace(release.encode(), b"v0.0.0"))
+    with duckdb.connect(config={"allow_unsigned_extensions": "true"}) as connection:
+        with pytest.raises(duckdb.Error, match=r"v0\.0\.0"):
+            connection.execute(f"LOAD '{other}'")
+        connection.execute(f"LOAD '{extension}'")
+
+
 def test_with_autoload_off_duckdb_fetches_nothing_by_itself(table):
     with offline_duckdb() as connection, pytest.raises(duckdb.Error, match="delta"):
         connection.execute(f"SELECT * FROM delta_scan('{table}')")
