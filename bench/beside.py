@@ -14,6 +14,7 @@ from tempfile import TemporaryDirectory
 import psutil
 
 from bench.measure import ROOT, Cost, drop_written_pages, run_command
+from bench.venvs import python_of
 
 OUT = ROOT / "bench" / "out"
 RESULTS = OUT / "results"
@@ -46,6 +47,7 @@ class Work:
         outcome: what a way has made in its folder after a step; all ways have to make the same. None: not looked at.
         prepare: what is done to a way's folder before a step, unmeasured.
         whole: whether the seconds of whole processes count, imports among them.
+        base_step: the step of the base to which all steps are compared; None compares each to the same step.
     """
 
     name: str
@@ -55,6 +57,7 @@ class Work:
     outcome: Callable[[str, str, Path], Hashable] | None = None
     prepare: Callable[[str, str, Path], None] | None = None
     whole: bool = False
+    base_step: str | None = None
 
 
 @dataclass(frozen=True)
@@ -91,6 +94,26 @@ class Line:
 def module(name: str, *arguments: str) -> list[str]:
     """The command that runs a module of this project."""
     return [sys.executable, "-W", "ignore", "-m", name, *arguments]
+
+
+def peer_module(peer: str, script: str, *arguments: str) -> list[str]:
+    """The command that runs a script of a peer in the peer's environment.
+
+    Raises:
+        RuntimeError: it cannot be installed.
+    """
+    return [str(python_of(peer)), "-W", "ignore", "-m", f"bench.peers.{peer}.{script}", *arguments]
+
+
+def installed(peers: Mapping[str, Callable[[], Way]]) -> list[Way]:
+    """The ways of the peers that can be installed; the others are named."""
+    found = []
+    for name, way in peers.items():
+        try:
+            found.append(way())
+        except RuntimeError as error:
+            print(f"goes on without {name}: {error}", flush=True)
+    return found
 
 
 def side_by_side(work: Work, rounds: int) -> list[Line]:
@@ -138,8 +161,8 @@ def _agree(work: Work, outcomes: Mapping[str, Mapping[str, Hashable]]) -> None:
 
 
 def _size(folder: Path) -> tuple[float, int, int]:
-    """MiB, data files and log entries below a folder."""
-    files = [path for path in folder.rglob("*") if path.is_file()]
+    """MiB, data files and log entries below a folder, without what is only handed in."""
+    files = [path for path in folder.rglob("*") if path.is_file() and not path.is_symlink()]
     commits = [path for path in files if path.parent.name == "_delta_log" and path.suffix == ".json"]
     data = [path for path in files if path.suffix in (".parquet", ".duckdb") and path.parent.name != "_delta_log"]
     return sum(path.stat().st_size for path in files) / 2**20, len(data), len(commits)
@@ -157,13 +180,23 @@ def _lines(work: Work, costs: Mapping[tuple[str, str], list[tuple[Cost, tuple[fl
             middle(times[step, way]),
             min(times[step, way]),
             max(times[step, way]),
-            middle(times[step, way]) / middle(times[step, work.base]),
+            middle(times[step, way]) / middle(times[work.base_step or step, work.base]),
             middle(cost.cpu_seconds for cost, _ in taken),
             middle(cost.peak_mib for cost, _ in taken),
             *(middle(size[n] for _, size in taken) for n in range(3)),
         )
         for (step, way), taken in costs.items()
     ]
+
+
+def growth(lines: Sequence[Line], few: str, many: str) -> None:
+    """Print how time and peak memory of each way grow from one step to another."""
+    print(f"\n{'many against few':<42}{'x seconds':>12}{'x cpu s':>12}{'x peak':>12}")
+    for first in (line for line in lines if line.step == few):
+        for last in (line for line in lines if (line.step, line.way) == (many, first.way)):
+            seconds, cpu = last.seconds / first.seconds, last.cpu_seconds / first.cpu_seconds
+            name = f"{first.way}: {many} against {few}"
+            print(f"{name:<42}{seconds:>12.2f}{cpu:>12.2f}{last.peak_mib / first.peak_mib:>12.2f}")
 
 
 def show(title: str, base: str, lines: Sequence[Line], rounds: int) -> None:

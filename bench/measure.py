@@ -5,12 +5,12 @@ Peak memory is that of the whole process tree: anonymous memory, because mapped 
 
 import json
 import os
-import statistics
+import resource
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,7 +27,7 @@ class Cost:
     Attributes:
         seconds: as the work itself measured them, imports not counted; those of the whole process if it measured none.
         wall_seconds: from the start of the process to its end.
-        cpu_seconds: user and system time of the tree.
+        cpu_seconds: user and system time of the tree, of processes that ended on the way too.
         peak_mib: the highest sum of anonymous memory, MiB.
         said: what the work returned.
     """
@@ -54,14 +54,15 @@ def run_command(command: Sequence[str], folder: Path = ROOT) -> Cost:
     Raises:
         RuntimeError: the process failed.
     """
-    started = time.monotonic()
+    started, reaped = time.monotonic(), _reaped()
     with (
         tempfile.TemporaryFile("w+") as printed,
         subprocess.Popen(command, stdout=printed, stderr=subprocess.STDOUT, cwd=folder) as process,
     ):
-        tree, peak, cpu = psutil.Process(process.pid), 0, 0.0
+        tree, peak, used = psutil.Process(process.pid), 0, dict[int, float]()
         while process.poll() is None:
-            peak, cpu = max(peak, _anonymous(tree)), max(cpu, _cpu(tree))
+            living = _living(tree)
+            peak, used = max(peak, _anonymous(living)), used | _used(living)
             time.sleep(_LOOK_EVERY)
         wall = time.monotonic() - started
         printed.seek(0)
@@ -69,13 +70,28 @@ def run_command(command: Sequence[str], folder: Path = ROOT) -> Cost:
     if process.returncode:
         raise RuntimeError(f"{' '.join(command)} ended with {process.returncode}:\n" + "\n".join(lines[-30:]))
     said = json.loads(lines[-1]) if lines and lines[-1].startswith("{") else {}
+    # The system adds up a tree exactly, but for processes that nobody waited for; those were looked at while they lived.
+    cpu = max(_reaped() - reaped, sum(used.values()))
     return Cost(said.pop("seconds", wall), wall, cpu, peak / 2**20, said)
 
 
-def _anonymous(tree: psutil.Process) -> int:
-    total = 0
+def _reaped() -> float:
+    """User and system time of all processes that this one and its descendants have waited for."""
+    times = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return times.ru_utime + times.ru_stime
+
+
+def _living(tree: psutil.Process) -> list[psutil.Process]:
     try:
-        for process in (tree, *tree.children(recursive=True)):
+        return [tree, *tree.children(recursive=True)]
+    except psutil.Error:
+        return []
+
+
+def _anonymous(living: Iterable[psutil.Process]) -> int:
+    total = 0
+    for process in living:
+        try:
             status = Path(f"/proc/{process.pid}/status")
             if not status.exists():
                 total += process.memory_info().rss
@@ -83,24 +99,21 @@ def _anonymous(tree: psutil.Process) -> int:
             total += next(
                 (int(x.split()[1]) * 1024 for x in status.read_text().splitlines() if x.startswith("RssAnon")), 0
             )
-    except (psutil.Error, OSError):
-        return total
+        except (psutil.Error, OSError):
+            continue
     return total
 
 
-def _cpu(tree: psutil.Process) -> float:
-    try:
-        times = tree.cpu_times()
-    except psutil.Error:
-        return 0.0
-    return times.user + times.system + times.children_user + times.children_system
-
-
-def medians(costs: Sequence[Cost]) -> tuple[float, float, float]:
-    """Median seconds, their spread as (max - min) / median, and median peak in MiB."""
-    seconds = [cost.seconds for cost in costs]
-    middle = statistics.median(seconds)
-    return middle, (max(seconds) - min(seconds)) / middle, statistics.median(cost.peak_mib for cost in costs)
+def _used(living: Iterable[psutil.Process]) -> dict[int, float]:
+    """User and system time of each process by itself."""
+    found = {}
+    for process in living:
+        try:
+            times = process.cpu_times()
+        except psutil.Error:
+            continue
+        found[process.pid] = times.user + times.system
+    return found
 
 
 def drop_written_pages() -> None:

@@ -1,22 +1,33 @@
-"""Orders that change: a raw table of events, folded as upserts and as histories, and the same by delta-rs alone."""
+"""Orders that change: a raw table of events, folded as upserts and as histories, and the same by delta-rs alone.
 
+`python -m bench.orders <way> <home> [file …]` does one of them in a folder; files are brought in one after another.
+"""
+
+import argparse
+import json
+import time
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 
 import polars as pl
 from deltalake import DeltaTable
 from polars import LazyFrame, col
 
 from lakehouse.audit import Audit
+from lakehouse.catalog import Catalog
 from lakehouse.contract import Contract, Field
 from lakehouse.lake import Lake
+from lakehouse.make import make
 from lakehouse.publish import publish
 from lakehouse.rules import cast
 from lakehouse.sheet import Sheet
 from lakehouse.tables import ORIGIN, raw, staged
 
+ROWS = 1_500_000
 CHANGED, NEW = 0.01, 0.003
 _NOW = datetime(2025, 1, 1, tzinfo=UTC)
-_ROWS_AT_ONCE = 1_500_000
+_ROWS_AT_ONCE = ROWS
 
 
 class Order(Contract):
@@ -58,48 +69,100 @@ def order_versions(raw_orders: LazyFrame) -> LazyFrame:
     return typed(raw_orders)
 
 
+TABLES = {"upsert": orders, "history": order_versions}
+MERGE = "merge"
+CATALOG = Catalog({table.name: table for table in (raw_orders, *TABLES.values())})
+
+
 def events(first: int, count: int, step: int, day: int) -> pl.LazyFrame:
-    """Changes of every `step`-th order from `first` on, all of one day, as they are received."""
+    """Changes of every `step`-th order from `first` on, all of one day, as text."""
     number = first + pl.int_range(count, eager=True) * step
-    text = pl.col("n") * 7919 % 1_000_003
+    text = (pl.col("n") * 7919 + 31 * day) % 1_000_003
     return pl.LazyFrame({"n": number}).select(
         pl.col("n").cast(pl.String).alias("order_id"),
         pl.lit(str(date(2024, 1, 1) + timedelta(days=day))).alias("changed_on"),
         (pl.lit("status ") + ((pl.col("n") + day) % 5).cast(pl.String)).alias("status"),
         (text / 100).cast(pl.String).alias("amount"),
         (pl.lit("carefully packed, order clerk ") + text.cast(pl.String)).alias("remark"),
-        pl.lit(f"{day}-{first}.csv#{day}").alias("_source"),
-        pl.int_range(1, pl.len() + 1).alias("_offset"),
-        pl.lit(_NOW, dtype=ORIGIN["_modified_at"]).alias("_modified_at"),
-        pl.lit("bench").alias("_batch_id"),
-        pl.lit(_NOW, dtype=ORIGIN["_ingested_at"]).alias("_ingested_at"),
     )
 
 
-def append(lake: Lake, rows: pl.LazyFrame) -> None:
-    """Add raw rows, as landing would."""
-    name = raw_orders.name
-    publish(lake, Sheet(name, rows, "append"), lambda f: Audit(name, "append", read=f.rows, written=f.rows))
+def delivery(rows: int, day: int) -> pl.LazyFrame:
+    """What comes on a day: all orders on day 0, then changes of one in a hundred, strewn over all, and some new ones.
+
+    Two days after another change the same orders, so that a history gets several versions of some.
+    """
+    if day == 0:
+        return events(0, rows, 1, 0)
+    new, step = int(rows * NEW), round(1 / CHANGED)
+    changed = events((day + 1) // 2 % step, int(rows * CHANGED), step, day)
+    return pl.concat([changed, events(rows + (day - 1) * new, new, 1, day)])
 
 
-def fill(lake: Lake, rows: int) -> None:
-    """A raw table with one event of each order."""
-    for first in range(0, rows, _ROWS_AT_ONCE):
-        append(lake, events(first, min(_ROWS_AT_ONCE, rows - first), 1, 0))
+def delivered(folder: Path, rows: int, day: int) -> Path:
+    """The file of what comes on a day, made once."""
+    file = folder / f"orders-{rows}" / f"{day}.parquet"
+    if not file.exists():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        delivery(rows, day).sink_parquet(file)
+    return file
 
 
-def increment(lake: Lake, rows: int, day: int) -> None:
-    """One in a hundred orders changes, strewn over all of them, and some are new."""
-    append(lake, events(day % 100, int(rows * CHANGED), int(1 / CHANGED), day))
-    append(lake, events(rows + day * int(rows * NEW), int(rows * NEW), 1, day))
+def arrive(lake: Lake, file: Path) -> None:
+    """Add the rows of a file to the raw table, as landing would."""
+    name, arrived = raw_orders.name, pl.scan_parquet(file)
+    for first in range(0, arrived.select(pl.len()).collect().item(), _ROWS_AT_ONCE):
+        rows = arrived.slice(first, _ROWS_AT_ONCE).with_columns(
+            pl.lit(f"{file.name}#{first}").alias("_source"),
+            (first + pl.int_range(1, pl.len() + 1)).alias("_offset"),
+            pl.lit(_NOW, dtype=ORIGIN["_modified_at"]).alias("_modified_at"),
+            pl.lit("bench").alias("_batch_id"),
+            pl.lit(_NOW, dtype=ORIGIN["_ingested_at"]).alias("_ingested_at"),
+        )
+        publish(lake, Sheet(name, rows, "append"), lambda f: Audit(name, "append", read=f.rows, written=f.rows))
 
 
-def merge(target: str, rows: int, day: int) -> None:
-    """The same increment by delta-rs' own merge, unaudited."""
-    changed = [events(day % 100, int(rows * CHANGED), int(1 / CHANGED), day)]
-    changed.append(events(rows + day * int(rows * NEW), int(rows * NEW), 1, day))
-    names = list(Order.to_schema().columns)
-    source = typed(pl.concat(changed)).select(names).collect()
-    table = DeltaTable(target)
-    merging = table.merge(source, "t.order_id = s.order_id", source_alias="s", target_alias="t")
+def merge(target: Path, file: Path) -> None:
+    """The rows of a file by delta-rs' own merge, unaudited; by Polars' bare write where there is no table yet."""
+    rows = typed(pl.scan_parquet(file)).select(*Order.to_schema().columns)
+    if not DeltaTable.is_deltatable(str(target)):
+        rows.sink_delta(str(target))
+        return
+    merging = DeltaTable(str(target)).merge(
+        rows.collect(), "t.order_id = s.order_id", source_alias="s", target_alias="t"
+    )
     merging.when_matched_update_all().when_not_matched_insert_all().execute()
+
+
+def take(way: str, home: Path, files: Sequence[Path]) -> None:
+    """Bring what has arrived, or some files one after another, into the table of a way.
+
+    Args:
+        way: a name of `TABLES`, or `merge`.
+        home: a folder with a lake, or with the table `plain` and the file `arrived.parquet`.
+        files: deliveries that have not arrived yet.
+    """
+    if way == MERGE:
+        merge(home / "plain", home / "arrived.parquet")
+        return
+    lake, table = Lake(str(home / "lake")), TABLES[way]
+    for file in files or (None,):
+        if file is not None:
+            arrive(lake, file)
+        assert make(lake, CATALOG, table.name) is not None
+
+
+def main() -> None:
+    """The command line; prints the seconds."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("way", choices=[*TABLES, MERGE])
+    parser.add_argument("home", type=Path)
+    parser.add_argument("files", type=Path, nargs="*")
+    given = parser.parse_args()
+    started = time.monotonic()
+    take(given.way, given.home, given.files)
+    print(json.dumps({"seconds": time.monotonic() - started}))
+
+
+if __name__ == "__main__":
+    main()

@@ -9,11 +9,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
-from bench.beside import TARGET, Line, Way, Work, side_by_side
+from bench.beside import TARGET, Line, Way, Work, installed, peer_module, side_by_side
 from bench.published import published_from
-from bench.venvs import python_of
 
 OUT = Path(__file__).parent / "out"
 ROWS_SCALE = 0.05
@@ -54,16 +54,11 @@ def of_this_project(csv: Path, *names: str) -> list[Way]:
 
 def of_peers(csv: Path, peers: Mapping[str, tuple[str, ...]]) -> list[Way]:
     """Ways of the peers that can be installed; the others are named."""
-    found = []
-    for name, (peer, *arguments) in peers.items():
-        try:
-            python = str(python_of(peer))
-        except RuntimeError as error:
-            print(f"goes on without {name}: {error}", flush=True)
-            continue
-        command = [python, "-W", "ignore", "-m", f"bench.peers.{peer}.publish", *arguments, str(csv), TARGET]
-        found.append(Way(name, {"publish": command}))
-    return found
+
+    def by(name: str, peer: str, *arguments: str) -> Way:
+        return Way(name, {"publish": peer_module(peer, "publish", *arguments, str(csv), TARGET)})
+
+    return installed({name: partial(by, name, *peer) for name, peer in peers.items()})
 
 
 def work(name: str, csv: Path, ways: list[Way], base: str) -> Work:

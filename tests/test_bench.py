@@ -79,7 +79,7 @@ def test_a_peer_that_cannot_be_installed_is_named(
     def refuse(peer: str) -> Path:
         raise RuntimeError(f"{peer} cannot be installed")
 
-    monkeypatch.setattr(publish, "python_of", refuse)
+    monkeypatch.setattr(beside, "python_of", refuse)
     assert publish.of_peers(Path("lineitem.csv"), publish.PEERS) == []
     assert "goes on without dbt-duckdb: dbt cannot be installed" in capsys.readouterr().out
 

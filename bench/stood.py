@@ -1,0 +1,50 @@
+"""What the ways have left of orders, so that only equal results are compared, and how deliveries reach them.
+
+Belongs here: where the ways keep their tables, reading them, files and folders that are handed on. Does not belong here:
+the ways.
+"""
+
+import os
+import shutil
+from collections.abc import Hashable
+from pathlib import Path
+
+import duckdb
+from deltalake import DeltaTable
+
+ORDER = "order_id::bigint, changed_on::date, status, round(amount * 100)::bigint, remark"
+VERSION = f"{ORDER}, valid_from::date, valid_to::date, is_current"
+
+
+def in_delta(table: Path, columns: str) -> Hashable:
+    """How many rows a Delta table has, and a sum of their hashes that does not depend on their order."""
+    return _asked(duckdb.connect(), f"read_parquet({DeltaTable(str(table)).file_uris()})", columns)
+
+
+def in_duckdb(file: Path, table: str, columns: str) -> Hashable:
+    """The same of a table of a DuckDB file, or of a query in parentheses."""
+    return _asked(duckdb.connect(str(file), read_only=True), table, columns)
+
+
+def _asked(connection: duckdb.DuckDBPyConnection, rows: str, columns: str) -> Hashable:
+    with connection:
+        return connection.sql(f"SELECT count(*), sum(hash({columns})::hugeint) FROM {rows}").fetchone()
+
+
+def hand_on(file: Path, folder: Path) -> None:
+    """Let a file arrive in a folder as `arrived.parquet`."""
+    arrived = folder / "arrived.parquet"
+    arrived.unlink(missing_ok=True)
+    arrived.symlink_to(file.resolve())
+
+
+def clone(folder: Path, target: Path) -> None:
+    """A copy of a folder that shares the files that nobody writes to twice: data and commits."""
+
+    def shared(source: str, copy: str) -> None:
+        if source.endswith(".parquet") or Path(source).parent.name == "_delta_log" and source.endswith("0.json"):
+            os.link(source, copy)
+        else:
+            shutil.copy2(source, copy)
+
+    shutil.copytree(folder, target, copy_function=shared, dirs_exist_ok=True)

@@ -1,0 +1,74 @@
+"""`make bench`: one in a hundred of the orders changes and some are new, beside delta-rs' bare merge, dlt and dbt.
+
+Every way first loads all orders and then takes the changes, in a process each, from the same files of text.
+"""
+
+import argparse
+from collections.abc import Hashable
+from functools import partial
+from pathlib import Path
+
+from bench import orders
+from bench.beside import OUT, TARGET, Line, Way, Work, installed, module, peer_module, side_by_side
+from bench.stood import ORDER, hand_on, in_delta, in_duckdb
+from lakehouse.lake import Lake
+
+STEPS = ("first load", "changes")
+OURS, MERGE, DLT, DBT = "ours", "delta-rs merge", "dlt", "dbt-duckdb"
+
+
+def prepare(rows: int, files: Path, way: str, step: str, folder: Path) -> None:
+    """Let a delivery arrive: in the raw table for ours, as a file for the others."""
+    file = orders.delivered(files, rows, STEPS.index(step))
+    if way == OURS:
+        orders.arrive(Lake(str(folder / "lake")), file)
+    else:
+        hand_on(file, folder)
+
+
+def outcome(way: str, _step: str, folder: Path) -> Hashable:
+    """The orders as a way has them."""
+    if way == DBT:
+        return in_duckdb(folder / "orders.duckdb", "orders", ORDER)
+    places = {OURS: "lake/staged/orders", MERGE: "plain", DLT: "public/orders"}
+    return in_delta(folder / places[way], ORDER)
+
+
+def of_this_project() -> list[Way]:
+    """Ours and the bare merge."""
+    commands = {OURS: module("bench.orders", "upsert", TARGET), MERGE: module("bench.orders", "merge", TARGET)}
+    return [Way(name, dict.fromkeys(STEPS, command)) for name, command in commands.items()]
+
+
+def of_peers() -> list[Way]:
+    """The peers that can be installed."""
+
+    def by(name: str, peer: str, script: str, *arguments: str) -> Way:
+        return Way(name, dict.fromkeys(STEPS, peer_module(peer, script, *arguments, TARGET)))
+
+    return installed({DLT: partial(by, DLT, "dlt", "upsert"), DBT: partial(by, DBT, "dbt", "orders", "run")})
+
+
+def work(rows: int, files: Path, ways: list[Way]) -> Work:
+    """The bench on so many orders."""
+    title = f"{rows:,} orders loaded; then 1 % of them changed and 0.3 % new"
+    name = "upsert" if rows == orders.ROWS else f"upsert-{rows}"
+    return Work(name, title, ways, MERGE, outcome, partial(prepare, rows, files))
+
+
+def compare(rows: int, rounds: int) -> list[Line]:
+    """All ways."""
+    return side_by_side(work(rows, OUT, [*of_this_project(), *of_peers()]), rounds)
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=int, default=orders.ROWS)
+    parser.add_argument("--rounds", type=int, default=5)
+    given = parser.parse_args()
+    compare(given.rows, given.rounds)
+
+
+if __name__ == "__main__":
+    main()
