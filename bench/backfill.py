@@ -1,51 +1,59 @@
-"""`make bench`: 365 daily partitions in one Dagster run, beside the same rows in one unpartitioned, unaudited write.
+"""`make bench`: 365 daily partitions in one run of Dagster, beside one plain write, dbt's microbatch, and a run for each.
 
-Dagster's start is not counted; the share that goes into its event log is named.
+All read the same raw rows of text, which are there before. Dagster's start is not counted where all days are made at
+once. Where each day has a run of its own, the run is a process, as Dagster's launcher starts it, and counts whole; only
+some days are made in this way, so that what all of them would take is an extrapolation, and is called so.
 """
 
 import argparse
 import json
 import os
-import statistics
+import subprocess
 import time
+from collections.abc import Hashable
+from datetime import date, timedelta
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-OUT = Path(__file__).parent / "out"
+from bench import daily
+from bench.beside import OUT, TARGET, Line, Way, Work, installed, module, peer_module, side_by_side
+from bench.measure import ROOT
+from bench.stood import clone, in_delta, in_duckdb
+from lakehouse.lake import Lake
+
+STEP = f"{daily.DAYS} days"
+OURS, ENGINE, PLAIN = "ours, one run", "ours, no dagster", "sink_delta"
+DBT, BY_DAY, POLARS_BY_DAY = "dbt microbatch", "ours, a run a day", "dagster-polars"
+READING = "meter::bigint, round(power * 10)::bigint, read_at::timestamp, read_date::date"
 
 
-def one(way: str, lake_folder: Path) -> None:
-    """One way, once; prints its figures."""
-    from lakehouse.lake import Lake  # noqa: PLC0415
-
-    with TemporaryDirectory(dir=OUT) as target:
-        if way == "plain":
-            from bench.daily import plain  # noqa: PLC0415
-
-            started = time.monotonic()
-            plain(Lake(str(lake_folder)), Path(target))
-            print(json.dumps({"seconds": time.monotonic() - started}))
-            return
-        print(json.dumps(_run(Path(target), lake_folder)))
+def all_days(home: Path) -> dict[str, float]:
+    """Every day in one run of Dagster."""
+    last = daily.FIRST + timedelta(days=daily.DAYS - 1)
+    tags = {"dagster/asset_partition_range_start": str(daily.FIRST), "dagster/asset_partition_range_end": str(last)}
+    return _run(home, tags)
 
 
-def _run(home: Path, lake_folder: Path) -> dict[str, float]:
-    """The backfill through Dagster, with its storage in a folder of its own."""
+def one_day(home: Path, day: date) -> dict[str, float]:
+    """One day in a run of Dagster."""
+    return _run(home, {"dagster/partition": str(day)})
+
+
+def _run(home: Path, tags: dict[str, str]) -> dict[str, float]:
+    """A run of Dagster, with its storage beside the lake."""
     import dagster as dg  # noqa: PLC0415
 
-    from bench import daily  # noqa: PLC0415
     from lakehouse.catalog import collect  # noqa: PLC0415
     from lakehouse.definitions import definitions  # noqa: PLC0415
     from lakehouse.environment import Environment  # noqa: PLC0415
-    from lakehouse.lake import Lake  # noqa: PLC0415
     from lakehouse.sources.landing import Landing  # noqa: PLC0415
 
-    here = Environment(Lake(str(lake_folder)), Landing(str(home)), collect([daily]))
-    (home / "dagster.yaml").write_text((OUT.parent.parent / "dagster.yaml").read_text())
+    here = Environment(Lake(str(home / "lake")), Landing(str(home / "landing")), collect([daily]))
+    (home / "dagster.yaml").write_text((ROOT / "dagster.yaml").read_text())
     os.environ["DAGSTER_HOME"] = str(home)
     instance = dg.DagsterInstance.get()
     job = definitions(here).resolve_implicit_global_asset_job_def()
-    tags = {"dagster/asset_partition_range_start": "2024-01-01", "dagster/asset_partition_range_end": "2024-12-30"}
     quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
     started = time.monotonic()
     result = job.execute_in_process(
@@ -55,50 +63,107 @@ def _run(home: Path, lake_folder: Path) -> dict[str, float]:
     made = here.lake.log_left("staged/readings")[-1].info["audit"]
     assert result.success
     assert made["read"] == made["written"], made
-    return {"seconds": seconds, "engine": made["seconds"], "rows": made["rows"], "events": len(result.all_events)}
+    return {"seconds": seconds, "rows": made["rows"]}
 
 
-def compare(rows_a_day: int, rounds: int) -> None:
-    """Both ways; prints times, the ratio and the share of event logging."""
-    from bench.daily import DAYS, fill  # noqa: PLC0415
-    from bench.measure import drop_written_pages, medians, run  # noqa: PLC0415
-    from lakehouse.lake import Lake  # noqa: PLC0415
+def by_engine(home: Path) -> None:
+    """Every day without Dagster."""
+    from lakehouse.catalog import collect  # noqa: PLC0415
+    from lakehouse.make import make  # noqa: PLC0415
 
+    assert make(Lake(str(home / "lake")), collect([daily]), "staged/readings") is not None
+
+
+def one(way: str, home: Path, days: int) -> dict[str, float]:
+    """One way, once; gives its figures."""
+    if way == OURS:
+        return all_days(home)
+    started = time.monotonic()
+    if way == ENGINE:
+        by_engine(home)
+    elif way == PLAIN:
+        daily.plain(Lake(str(home / "lake")), home)
+    else:
+        for number in range(days):
+            day = daily.FIRST + timedelta(days=number)
+            subprocess.run(module("bench.backfill", "--home", str(home), "--day", str(day)), check=True, cwd=ROOT)
+    return {"seconds": time.monotonic() - started}
+
+
+def outcome(way: str, _step: str, folder: Path) -> Hashable:
+    """The readings as a way has them."""
+    if way == DBT:
+        return in_duckdb(folder / "readings.duckdb", "readings", READING)
+    places = {PLAIN: "plain", POLARS_BY_DAY: "readings.delta"}
+    return in_delta(folder / places.get(way, "lake/staged/readings"), READING)
+
+
+def _of_this_project(step: str, names: list[str], days: int) -> list[Way]:
+    given = ("--home", TARGET, "--days", str(days), "--way")
+    return [Way(name, {step: module("bench.backfill", *given, name)}) for name in names]
+
+
+def at_once(raw: Path, *, has_peers: bool = True) -> Work:
+    """All days, each way in its one call."""
+    ways = _of_this_project(STEP, [OURS, ENGINE, PLAIN], daily.DAYS)
+    if has_peers:
+        ways += installed({DBT: lambda: Way(DBT, {STEP: peer_module("dbt", "backfill", TARGET)})})
+    title = f"{daily.DAYS} days of readings, made again at once"
+    return Work("backfill", title, ways, PLAIN, outcome, partial(_prepare, raw))
+
+
+def by_day(raw: Path, days: int, *, has_peers: bool = True) -> Work:
+    """Some of the days, a run for each."""
+    step = f"{days} days"
+    ways = _of_this_project(step, [BY_DAY], days)
+    if has_peers:
+        command = partial(peer_module, "dagster_polars", "backfill", TARGET, str(days))
+        ways += installed({POLARS_BY_DAY: lambda: Way(POLARS_BY_DAY, {step: command()})})
+    title = f"{days} of {daily.DAYS} days of readings, a run for each"
+    return Work("backfill-by-day", title, ways, BY_DAY, outcome, partial(_prepare, raw))
+
+
+def _prepare(raw: Path, _way: str, _step: str, folder: Path) -> None:
+    clone(raw, folder / "lake")
+
+
+def compare(rows_a_day: int, days: int, rounds: int) -> None:
+    """All ways; prints what a run for each of all days would take beside one run for all."""
     with TemporaryDirectory(dir=OUT) as folder:
-        fill(Lake(folder), rows_a_day)
-        costs: dict[str, list] = {"plain": [], "backfill": []}
-        for turn in range(rounds):
-            for way in list(costs) if turn % 2 == 0 else list(reversed(costs)):
-                costs[way].append(run("bench.backfill", "--way", way, "--lake", folder))
-                drop_written_pages()
-    base = medians(costs["plain"])
-    print(f"\nbackfill, {DAYS} days of {rows_a_day:,} rows, {rounds} rounds")
-    print(f"{'way':<12}{'seconds':>9}{'spread':>9}{'x plain':>9}{'peak MiB':>10}")
-    for way, taken in costs.items():
-        seconds, spread, peak = medians(taken)
-        print(f"{way:<12}{seconds:>9.2f}{spread:>9.0%}{seconds / base[0]:>9.2f}{peak:>10.0f}")
-    engine = statistics.median(cost.said["engine"] for cost in costs["backfill"])
-    whole = medians(costs["backfill"])[0]
-    dagster, events = whole - engine, costs["backfill"][0].said["events"]
-    print(
-        f"of the backfill: engine {engine:.2f} s; Dagster and its event log {dagster:.2f} s ({dagster / whole:.0%}), "
-    )
-    print(f"which is {dagster / DAYS * 1000:.1f} ms a partition, {events:.0f} events")
+        daily.fill(Lake(folder), rows_a_day)
+        whole = side_by_side(at_once(Path(folder)), rounds)
+        some = side_by_side(by_day(Path(folder), days), rounds)
+    extrapolated(whole, some, days)
+
+
+def extrapolated(whole: list[Line], some: list[Line], days: int) -> None:
+    """Print what all days would take, if each took as long as some did."""
+    ours = next(line for line in whole if line.way == OURS)
+    for line in some:
+        seconds = line.seconds / days * daily.DAYS
+        print(
+            f"{line.way}: {line.seconds / days:.2f} s a day; extrapolated, not measured, to {daily.DAYS} days: "
+            f"{seconds:,.0f} s, {seconds / ours.seconds:.0f} x {OURS}"
+        )
 
 
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--way")
-    parser.add_argument("--lake", type=Path)
-    parser.add_argument("--rows", type=int, default=30_000)
+    parser.add_argument("--rows", type=int, default=30_000, help="of a day")
+    parser.add_argument("--days", type=int, default=10, help="how many get a run of their own")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--home", type=Path, help="for one way or day: a folder with a lake")
+    parser.add_argument("--way", choices=[OURS, ENGINE, PLAIN, BY_DAY])
+    parser.add_argument("--day", type=date.fromisoformat)
     given = parser.parse_args()
-    OUT.mkdir(parents=True, exist_ok=True)
-    if given.way:
-        one(given.way, given.lake)
+    if given.day:
+        one_day(given.home, given.day)
+    elif given.way:
+        print(json.dumps(one(given.way, given.home, given.days)))
     else:
-        compare(given.rows, given.rounds)
+        OUT.mkdir(parents=True, exist_ok=True)
+        compare(given.rows, given.days, given.rounds)
 
 
 if __name__ == "__main__":

@@ -97,8 +97,7 @@ def fill(lake: Lake, rows_a_day: int, repeated: int = 0) -> None:
         publish(lake, Sheet(name, rows, "append"), lambda f: Audit(name, "append", read=f.rows, written=f.rows))  # noqa: B023
 
 
-def plain(lake: Lake, target: Path) -> int:
+def plain(lake: Lake, target: Path) -> None:
     """The same rows in one unpartitioned write of Polars, unaudited."""
     rows = typed(lake.scan(raw_readings.name)).select("meter", "power", "read_at", "read_date", "_source", "_offset")
     rows.sink_delta(str(target / "plain"), mode="overwrite")
-    return 0

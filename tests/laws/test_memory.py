@@ -5,14 +5,15 @@ from pathlib import Path
 import pytest
 
 from bench import daily
+from bench.backfill import OURS
 from bench.measure import run
 from lakehouse.lake import Lake
 
 
 def peak(folder: Path, rows_a_day: int) -> float:
     """Anonymous memory at its highest, in MiB, while a year of readings is staged in one run."""
-    daily.fill(Lake(str(folder)), rows_a_day)
-    cost = run("bench.backfill", "--way", "backfill", "--lake", str(folder))
+    daily.fill(Lake(str(folder / "lake")), rows_a_day)
+    cost = run("bench.backfill", "--way", OURS, "--home", str(folder))
     assert cost.said["rows"] == rows_a_day * daily.DAYS
     return cost.peak_mib
 
