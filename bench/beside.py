@@ -191,12 +191,12 @@ def _lines(work: Work, costs: Mapping[tuple[str, str], list[tuple[Cost, tuple[fl
 
 def growth(lines: Sequence[Line], few: str, many: str) -> None:
     """Print how time and peak memory of each way grow from one step to another."""
-    print(f"\n{'many against few':<42}{'x seconds':>12}{'x cpu s':>12}{'x peak':>12}")
+    print(f"\n{'many against few':<48}{'x seconds':>12}{'x cpu s':>12}{'x peak':>12}")
     for first in (line for line in lines if line.step == few):
         for last in (line for line in lines if (line.step, line.way) == (many, first.way)):
             seconds, cpu = last.seconds / first.seconds, last.cpu_seconds / first.cpu_seconds
             name = f"{first.way}: {many} against {few}"
-            print(f"{name:<42}{seconds:>12.2f}{cpu:>12.2f}{last.peak_mib / first.peak_mib:>12.2f}")
+            print(f"{name:<48}{seconds:>12.2f}{cpu:>12.2f}{last.peak_mib / first.peak_mib:>12.2f}")
 
 
 def show(title: str, base: str, lines: Sequence[Line], rounds: int) -> None:

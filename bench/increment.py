@@ -1,20 +1,28 @@
 """`make bench`: one new file, from landing into ten years of daily partitions, after few and after many commits.
 
-Both lakes hold the same 3,650 days; one has got there by ten deliveries, the other by thousands. What is timed is what
-the sensors and their runs do: find the file, land it, find the stale day, make that day. The third way is the same
-without the cursor of a sensor, as after the loss of Dagster's storage: every log entry is read.
+All lakes hold the same 3,650 days; one has got there by ten deliveries, others by thousands. What is timed is what the
+sensors and their runs do: find the file, land it, find the stale day, make that day. The second way is the same without
+the cursor of a sensor, as after the loss of Dagster's storage: every log entry is read. The third is dlt, which knows by
+dates of modification which files are new.
 """
 
 import argparse
 import json
+import shutil
 import time
+from collections.abc import Hashable, Sequence
+from contextlib import nullcontext
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from bench import decade
+from bench.backfill import READING
+from bench.beside import OUT, TARGET, Line, Way, Work, growth, installed, module, peer_module, side_by_side
 from bench.decade import DAYS, FIRST
-from bench.measure import drop_written_pages, medians, run
+from bench.measure import run_command
+from bench.stood import clone, in_delta
 from lakehouse.catalog import collect
 from lakehouse.environment import Environment
 from lakehouse.lake import Lake
@@ -22,7 +30,7 @@ from lakehouse.land import land
 from lakehouse.make import make
 from lakehouse.sources.landing import Landing
 
-OUT = Path(__file__).parent / "out"
+OURS, WITHOUT, DLT = "ours", "ours, no cursor", "dlt"
 _ROWS_A_DAY = 24
 
 
@@ -32,14 +40,14 @@ def here(home: Path) -> Environment:
     return Environment(Lake(str(home / "lake")), landing, collect([decade]))
 
 
-def deliver(home: Path, number: int, days: range) -> None:
+def deliver(landing: Path, number: int, days: range) -> None:
     """A file of readings, a day after another; each has a power of its own, so that no two files are the same."""
     lines = (
         f"{hour},{number}.5,{FIRST + timedelta(days=day)} {hour:02}:00:00"
         for day in days
         for hour in range(_ROWS_A_DAY)
     )
-    folder = home / "landing" / "readings"
+    folder = landing / "readings"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{number:06}.csv").write_text("\n".join(["meter,power,read_at", *lines]) + "\n")
 
@@ -55,17 +63,27 @@ def bring(at: Environment, since: dict[str, int] | None = None) -> int:
     return made
 
 
+def deliveries(commits: int) -> list[range]:
+    """The days of each of so many deliveries, ten years in all; the first holds nearly all."""
+    last = DAYS - commits + 1
+    later = [(last + number - 1) % DAYS if last > 0 else number % DAYS for number in range(1, commits)]
+    return [range(max(last, 1)), *(range(day, day + 1) for day in later)]
+
+
 def fill(home: Path, commits: int) -> None:
-    """Ten years of days, in so many deliveries, each landed and made before the next; the first holds nearly all."""
-    at, last = here(home), DAYS - commits + 1
-    deliver(home, 0, range(max(last, 1)))
-    bring(at)
-    for number in range(1, commits):
-        day = (last + number - 1) % DAYS if last > 0 else number % DAYS
-        deliver(home, number, range(day, day + 1))
-        since = versions(at)
-        assert bring(at, since) == 1
+    """Land and make each delivery before the next one comes."""
+    at = here(home)
+    for number, days in enumerate(deliveries(commits)):
+        deliver(home / "landing", number, days)
+        bring(at, versions(at) if number else None)
     assert at.lake.version("raw/readings") == commits - 1
+
+
+def fill_dlt(home: Path, commits: int) -> None:
+    """Let dlt load each delivery before the next one comes."""
+    for number, days in enumerate(deliveries(commits)):
+        deliver(home / "arriving", number, days)
+    run_command(peer_module("dlt", "increment", str(home)))
 
 
 def versions(at: Environment) -> dict[str, int]:
@@ -73,39 +91,80 @@ def versions(at: Environment) -> dict[str, int]:
     return {name: version for name in at.lake.tables() if (version := at.lake.version(name)) is not None}
 
 
-def one(home: Path, number: int, *, has_cursor: bool) -> None:
+def one(home: Path, *, has_cursor: bool) -> None:
     """One increment, once; prints its figures."""
     at = here(home)
-    deliver(home, number, range(number % DAYS, number % DAYS + 1))
     since = versions(at) if has_cursor else None
     started = time.monotonic()
     assert bring(at, since) == 1
     print(json.dumps({"seconds": time.monotonic() - started}))
 
 
-def compare(sizes: list[int], rounds: int) -> None:
-    """Increments after few and after many commits, in turns; prints times, peaks and ratios."""
-    with TemporaryDirectory(dir=OUT) as folder:
-        homes = {commits: Path(folder) / str(commits) for commits in sizes}
-        for commits, home in homes.items():
-            started = time.monotonic()
-            fill(home, commits)
-            each = (time.monotonic() - started) / commits
-            print(f"{commits:,} deliveries brought in, {1000 * each:.0f} ms each", flush=True)
-        drop_written_pages()
-        costs: dict[tuple[int, str], list] = {}
-        for turn in range(rounds):
-            for commits in sizes if turn % 2 == 0 else reversed(sizes):
-                for nth, way in enumerate(("cursor", "none")):
-                    number = commits + 2 * turn + nth
-                    given = ("--one", way, "--home", str(homes[commits]), "--commits", str(number))
-                    costs.setdefault((commits, way), []).append(run("bench.increment", *given))
-    print(f"\none file into {DAYS:,} days, {rounds} rounds")
-    print(f"{'commits':>8}{'cursor':>8}{'seconds':>9}{'spread':>9}{'x first':>9}{'peak MiB':>10}{'x first':>9}")
-    for (commits, way), taken in sorted(costs.items()):
-        (seconds, spread, peak), base = medians(taken), medians(costs[min(sizes), way])
-        times = f"{seconds:>9.3f}{spread:>9.0%}{seconds / base[0]:>9.2f}"
-        print(f"{commits:>8,}{way:>8}{times}{peak:>10.0f}{peak / base[2]:>9.2f}")
+def filled(keep: Path, way: str, commits: int) -> Path:
+    """The folder of a way after so many commits, filled if it is not there; a filling that broke off begins anew."""
+    kind, by = (DLT, fill_dlt) if way == DLT else (OURS, fill)
+    home = keep / f"{kind}-{commits}"
+    if not (home / "filled").exists():
+        shutil.rmtree(home, ignore_errors=True)
+        home.mkdir(parents=True)
+        started = time.monotonic()
+        by(home, commits)
+        each = (time.monotonic() - started) / commits
+        print(f"{kind}: {commits:,} deliveries brought in, {1000 * each:.0f} ms each", flush=True)
+        (home / "filled").touch()
+    return home
+
+
+def _step(commits: int) -> str:
+    return f"{commits:,} commits"
+
+
+def prepare(keep: Path, sizes: Sequence[int], way: str, step: str, folder: Path) -> None:
+    """A copy of what is filled, and one more file in landing."""
+    commits = next(size for size in sizes if _step(size) == step)
+    clone(filled(keep, way, commits), folder / str(commits))
+    deliver(folder / str(commits) / "landing", commits, range(commits % DAYS, commits % DAYS + 1))
+
+
+def outcome(way: str, step: str, folder: Path) -> Hashable:
+    """The readings as a way has them."""
+    home = folder / step.split()[0].replace(",", "")
+    return in_delta(home / ("public/readings" if way == DLT else "lake/staged/readings"), READING)
+
+
+def of_this_project(sizes: Sequence[int]) -> list[Way]:
+    """Ours, with and without the cursor of a sensor."""
+    given = {OURS: "cursor", WITHOUT: "none"}
+    return [
+        Way(
+            name,
+            {_step(size): module("bench.increment", "--one", cursor, "--home", f"{TARGET}/{size}") for size in sizes},
+        )
+        for name, cursor in given.items()
+    ]
+
+
+def of_peers(sizes: Sequence[int]) -> list[Way]:
+    """The peer, if it can be installed."""
+    return installed(
+        {DLT: lambda: Way(DLT, {_step(size): peer_module("dlt", "increment", f"{TARGET}/{size}") for size in sizes})}
+    )
+
+
+def work(keep: Path, sizes: Sequence[int], ways: list[Way]) -> Work:
+    """The bench after so many commits."""
+    title = f"one file into {DAYS:,} days, after few and after many commits"
+    made = partial(prepare, keep, sizes)
+    return Work("increment", title, ways, OURS, outcome, made, base_step=_step(min(sizes)))
+
+
+def compare(keep: Path, sizes: Sequence[int], peer_sizes: Sequence[int], rounds: int) -> list[Line]:
+    """All ways; prints how they grow."""
+    ways = [*of_this_project(sizes), *(of_peers(peer_sizes) if peer_sizes else ())]
+    lines = side_by_side(work(keep, sizes, ways), rounds)
+    for size in sorted(sizes)[1:]:
+        growth(lines, _step(min(sizes)), _step(size))
+    return lines
 
 
 def main() -> None:
@@ -113,15 +172,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--one", choices=("cursor", "none"))
     parser.add_argument("--home", type=Path)
-    parser.add_argument("--commits", type=int, action="append")
+    parser.add_argument("--commits", type=int, action="append", help="10, 1,000 and 5,000 if nobody says")
+    parser.add_argument("--dlt-most", type=int, default=5_000, help="the most commits after which dlt is looked at")
+    parser.add_argument("--keep", type=Path, help="a folder where filled lakes stay and are found; of this code only")
     parser.add_argument("--rounds", type=int, default=5)
     given = parser.parse_args()
-    OUT.mkdir(parents=True, exist_ok=True)
-    sizes = given.commits or [10, 5_000]
     if given.one:
-        one(given.home, sizes[0], has_cursor=given.one == "cursor")
-    else:
-        compare(sizes, given.rounds)
+        one(given.home, has_cursor=given.one == "cursor")
+        return
+    OUT.mkdir(parents=True, exist_ok=True)
+    sizes = given.commits or [10, 1_000, 5_000]
+    with nullcontext(given.keep) if given.keep else TemporaryDirectory(dir=OUT) as keep:
+        compare(Path(keep), sizes, [size for size in sizes if size <= given.dlt_most], given.rounds)
 
 
 if __name__ == "__main__":

@@ -39,12 +39,10 @@ def hand_on(file: Path, folder: Path) -> None:
 
 
 def clone(folder: Path, target: Path) -> None:
-    """A copy of a folder that shares the files that nobody writes to twice: data and commits."""
+    """A copy of a folder, of the same dates, that shares the files that nobody writes to twice: data and commits."""
 
     def shared(source: str, copy: str) -> None:
-        if source.endswith(".parquet") or Path(source).parent.name == "_delta_log" and source.endswith("0.json"):
-            os.link(source, copy)
-        else:
-            shutil.copy2(source, copy)
+        is_commit = Path(source).parent.name == "_delta_log" and source.endswith(".json")
+        (os.link if is_commit or source.endswith((".parquet", ".csv")) else shutil.copy2)(source, copy)
 
     shutil.copytree(folder, target, copy_function=shared, dirs_exist_ok=True)
