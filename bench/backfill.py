@@ -1,4 +1,4 @@
-"""`make bench`: 365 daily partitions in one run of Dagster, beside one plain write, dbt's microbatch, and a run for each.
+"""`make bench`: 365 daily partitions in one run of Dagster, beside a plain write, dbt's microbatch, and a run for each.
 
 All read the same raw rows of text, which are there before. Dagster's start is not counted where all days are made at
 once. Where each day has a run of its own, the run is a process, as Dagster's launcher starts it, and counts whole; only
@@ -127,13 +127,14 @@ def _prepare(raw: Path, _way: str, _step: str, folder: Path) -> None:
     clone(raw, folder / "lake")
 
 
-def compare(rows_a_day: int, days: int, rounds: int) -> None:
+def compare(out: Path, rows_a_day: int, days: int, rounds: int, *, has_peers: bool = True) -> list[Line]:
     """All ways; prints what a run for each of all days would take beside one run for all."""
-    with TemporaryDirectory(dir=OUT) as folder:
+    with TemporaryDirectory(dir=out) as folder:
         daily.fill(Lake(folder), rows_a_day)
-        whole = side_by_side(at_once(Path(folder)), rounds)
-        some = side_by_side(by_day(Path(folder), days), rounds)
+        whole = side_by_side(at_once(Path(folder), has_peers=has_peers), rounds)
+        some = side_by_side(by_day(Path(folder), days, has_peers=has_peers), rounds)
     extrapolated(whole, some, days)
+    return [*whole, *some]
 
 
 def extrapolated(whole: list[Line], some: list[Line], days: int) -> None:
@@ -163,7 +164,7 @@ def main() -> None:
         print(json.dumps(one(given.way, given.home, given.days)))
     else:
         OUT.mkdir(parents=True, exist_ok=True)
-        compare(given.rows, given.days, given.rounds)
+        compare(OUT, given.rows, given.days, given.rounds)
 
 
 if __name__ == "__main__":

@@ -3,45 +3,71 @@
 import argparse
 import json
 import time
+from collections.abc import Hashable, Sequence
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from bench import daily
-from bench.measure import drop_written_pages, medians, run
+from bench.beside import OUT, TARGET, Line, Way, Work, growth, module, side_by_side
+from bench.stood import clone, number_of
 from lakehouse.catalog import collect
 from lakehouse.lake import Lake
 from lakehouse.make import make
 
-OUT = Path(__file__).parent / "out"
+TABLE = "staged/distinct_readings"
 _REPEATED = 50
 
 
 def one(lake: Lake) -> None:
     """The range, once; prints its figures."""
     started = time.monotonic()
-    audit = make(lake, collect([daily]), "staged/distinct_readings")
-    assert audit is not None
-    assert audit.superseded == audit.read // _REPEATED, audit
-    print(json.dumps({"seconds": time.monotonic() - started, "read": audit.read}))
+    assert make(lake, collect([daily]), TABLE) is not None
+    print(json.dumps({"seconds": time.monotonic() - started}))
 
 
-def compare(sizes: list[int], rounds: int) -> None:
-    """Few and many rows, in turns; prints times, peaks and their ratio."""
-    with TemporaryDirectory(dir=OUT) as folder:
-        lakes = {rows: f"{folder}/{rows}" for rows in sizes}
-        for rows, lake in lakes.items():
-            daily.fill(Lake(lake), rows // daily.DAYS // _REPEATED * _REPEATED, repeated=_REPEATED)
-        drop_written_pages()
-        costs: dict[int, list] = {rows: [] for rows in sizes}
-        for turn in range(rounds):
-            for rows in sizes if turn % 2 == 0 else reversed(sizes):
-                costs[rows].append(run("bench.dedup", "--lake", lakes[rows]))
-    least = medians(costs[min(sizes)])
-    print(f"\ndistinct rows of {daily.DAYS} days, one in {_REPEATED} repeated, {rounds} rounds")
-    print(f"{'rows':>12}{'seconds':>9}{'spread':>9}{'x least':>9}{'peak MiB':>10}{'x least':>9}")
-    for rows, taken in costs.items():
-        seconds, spread, peak = medians(taken)
-        print(f"{rows:>12,}{seconds:>9.2f}{spread:>9.0%}{seconds / least[0]:>9.2f}{peak:>10.0f}{peak / least[2]:>9.2f}")
+def _step(rows: int) -> str:
+    return f"{rows:,} rows"
+
+
+def _home(folder: Path, step: str) -> Path:
+    return folder / str(number_of(step))
+
+
+def outcome(_way: str, step: str, folder: Path) -> Hashable:
+    """That each reading stands once.
+
+    Raises:
+        RuntimeError: a repeat is left, or a reading is lost.
+    """
+    audit = Lake(str(_home(folder, step))).log_left(TABLE)[-1].info["audit"]
+    if audit["superseded"] != audit["read"] // _REPEATED or audit["written"] != audit["read"] - audit["superseded"]:
+        raise RuntimeError(f"dedup, {step}: one in {_REPEATED} was to be superseded: {audit}")
+    return audit["written"]
+
+
+def work(filled: Path, sizes: Sequence[int]) -> Work:
+    """The bench on raw tables that are filled."""
+    ours = Way("ours", {_step(rows): module("bench.dedup", "--lake", f"{TARGET}/{rows}") for rows in sizes})
+    title = f"distinct rows of {daily.DAYS} days, one in {_REPEATED} repeated"
+    copied = partial(_copied, filled)
+    return Work("dedup", title, [ours], "ours", outcome, copied, base_step=_step(min(sizes)))
+
+
+def _copied(filled: Path, _way: str, step: str, folder: Path) -> None:
+    clone(_home(filled, step), _home(folder, step))
+
+
+def compare(out: Path, sizes: Sequence[int], rounds: int) -> list[Line]:
+    """Few and many rows; prints how they grow."""
+    with TemporaryDirectory(dir=out) as folder:
+        for rows in sizes:
+            a_day = rows // daily.DAYS // _REPEATED * _REPEATED
+            daily.fill(Lake(str(_home(Path(folder), _step(rows)))), a_day, repeated=_REPEATED)
+        lines = side_by_side(work(Path(folder), sizes), rounds)
+    if len(sizes) > 1:
+        growth(lines, _step(min(sizes)), _step(max(sizes)))
+    return lines
 
 
 def main() -> None:
@@ -55,7 +81,7 @@ def main() -> None:
     if given.lake:
         one(Lake(given.lake))
     else:
-        compare(given.rows or [1_500_000, 15_000_000], given.rounds)
+        compare(OUT, given.rows or [1_500_000, 15_000_000], given.rounds)
 
 
 if __name__ == "__main__":

@@ -114,7 +114,7 @@ def peer_command() -> tuple[str, ...]:
 
 
 def work(deliveries: Deliveries, kind: str, *, is_all: bool = False, has_peer: bool = True) -> Work:
-    """The bench on some deliveries; what it finds replaces what is kept of real days only when it is on all of these."""
+    """The bench on some deliveries; only what all real days gave replaces what is kept of these."""
     days = len(deliveries.days)
     name = "end-to-end" if kind == "real" and is_all else f"end-to-end-{days}-{kind}"
     title = f"{days} {kind} days, from landing to three marts"

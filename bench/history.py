@@ -8,7 +8,6 @@ import argparse
 import json
 import time
 from collections.abc import Hashable
-from functools import partial
 from pathlib import Path
 
 import duckdb
@@ -65,7 +64,8 @@ def outcome(way: str, _step: str, folder: Path) -> Hashable:
 def _steps(rows: int, files: Path, command: list[str]) -> dict[str, list[str]]:
     """A command with the files of each step, which are made if they are not there."""
     days = {
-        step: [str(orders.delivered(files, rows, day).resolve()) for day in days] for step, days in zip(STEPS, DAYS, strict=True)
+        step: [str(orders.delivered(files, rows, day).resolve()) for day in days]
+        for step, days in zip(STEPS, DAYS, strict=True)
     }
     return {step: [*command, *given] for step, given in days.items()}
 
@@ -97,7 +97,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=orders.ROWS)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--by-hand", type=Path, help="the folder of one run by hand; the files of the deliveries follow")
+    parser.add_argument(
+        "--by-hand", type=Path, help="the folder of one run by hand; the files of the deliveries follow"
+    )
     parser.add_argument("files", type=Path, nargs="*")
     given = parser.parse_args()
     if given.by_hand:

@@ -2,8 +2,8 @@
 
 All lakes hold the same 3,650 days; one has got there by ten deliveries, others by thousands. What is timed is what the
 sensors and their runs do: find the file, land it, find the stale day, make that day. The second way is the same without
-the cursor of a sensor, as after the loss of Dagster's storage: every log entry is read. The third is dlt, which knows by
-dates of modification which files are new.
+the cursor of a sensor, as after the loss of Dagster's storage: every log entry is read. The third is dlt, which tells
+new files by the dates of their modification.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from bench.backfill import READING
 from bench.beside import OUT, TARGET, Line, Way, Work, growth, installed, module, peer_module, side_by_side
 from bench.decade import DAYS, FIRST
 from bench.measure import run_command
-from bench.stood import clone, in_delta
+from bench.stood import clone, in_delta, number_of
 from lakehouse.catalog import collect
 from lakehouse.environment import Environment
 from lakehouse.lake import Lake
@@ -119,16 +119,16 @@ def _step(commits: int) -> str:
     return f"{commits:,} commits"
 
 
-def prepare(keep: Path, sizes: Sequence[int], way: str, step: str, folder: Path) -> None:
+def prepare(keep: Path, way: str, step: str, folder: Path) -> None:
     """A copy of what is filled, and one more file in landing."""
-    commits = next(size for size in sizes if _step(size) == step)
+    commits = number_of(step)
     clone(filled(keep, way, commits), folder / str(commits))
     deliver(folder / str(commits) / "landing", commits, range(commits % DAYS, commits % DAYS + 1))
 
 
 def outcome(way: str, step: str, folder: Path) -> Hashable:
     """The readings as a way has them."""
-    home = folder / step.split()[0].replace(",", "")
+    home = folder / str(number_of(step))
     return in_delta(home / ("public/readings" if way == DLT else "lake/staged/readings"), READING)
 
 
@@ -154,7 +154,7 @@ def of_peers(sizes: Sequence[int]) -> list[Way]:
 def work(keep: Path, sizes: Sequence[int], ways: list[Way]) -> Work:
     """The bench after so many commits."""
     title = f"one file into {DAYS:,} days, after few and after many commits"
-    made = partial(prepare, keep, sizes)
+    made = partial(prepare, keep)
     return Work("increment", title, ways, OURS, outcome, made, base_step=_step(min(sizes)))
 
 

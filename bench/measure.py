@@ -70,7 +70,7 @@ def run_command(command: Sequence[str], folder: Path = ROOT) -> Cost:
     if process.returncode:
         raise RuntimeError(f"{' '.join(command)} ended with {process.returncode}:\n" + "\n".join(lines[-30:]))
     said = json.loads(lines[-1]) if lines and lines[-1].startswith("{") else {}
-    # The system adds up a tree exactly, but for processes that nobody waited for; those were looked at while they lived.
+    # The system adds up a tree exactly, but for processes that nobody waits for; those were looked at as they lived.
     cpu = max(_reaped() - reaped, sum(used.values()))
     return Cost(said.pop("seconds", wall), wall, cpu, peak / 2**20, said)
 

@@ -1,7 +1,6 @@
 """What the ways have left of orders, so that only equal results are compared, and how deliveries reach them.
 
-Belongs here: where the ways keep their tables, reading them, files and folders that are handed on. Does not belong here:
-the ways.
+Belongs here: reading what stands, files and folders that are handed on. Does not belong here: the ways.
 """
 
 import os
@@ -16,9 +15,10 @@ ORDER = "order_id::bigint, changed_on::date, status, round(amount * 100)::bigint
 VERSION = f"{ORDER}, valid_from::date, valid_to::date, is_current"
 
 
-def in_delta(table: Path, columns: str) -> Hashable:
+def in_delta(table: Path, columns: str, where: str = "true") -> Hashable:
     """How many rows a Delta table has, and a sum of their hashes that does not depend on their order."""
-    return _asked(duckdb.connect(), f"read_parquet({DeltaTable(str(table)).file_uris()})", columns)
+    rows = f"read_parquet({DeltaTable(str(table)).file_uris()}) WHERE {where}"
+    return _asked(duckdb.connect(), rows, columns)
 
 
 def in_duckdb(file: Path, table: str, columns: str) -> Hashable:
@@ -29,6 +29,11 @@ def in_duckdb(file: Path, table: str, columns: str) -> Hashable:
 def _asked(connection: duckdb.DuckDBPyConnection, rows: str, columns: str) -> Hashable:
     with connection:
         return connection.sql(f"SELECT count(*), sum(hash({columns})::hugeint) FROM {rows}").fetchone()
+
+
+def number_of(step: str) -> int:
+    """The number with which the name of a step begins."""
+    return int(step.split(maxsplit=1)[0].replace(",", ""))
 
 
 def hand_on(file: Path, folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""Make some days of readings by dagster-polars: `backfill <folder> <days>`, or `backfill <folder> <days> <day>` for one.
+"""Make some days of readings by dagster-polars: `backfill <folder> <days>`, or one: `backfill <folder> <days> <day>`.
 
 Its Delta IO manager takes one partition a run, named by `partition_by`, and overwrites it by a predicate. Each run is
 a process, as Dagster's launcher starts it; its storage is beside the tables.

@@ -1,4 +1,7 @@
-"""Make a year of readings by dbt on DuckDB, in its incremental strategy `microbatch`, a day a batch: `backfill <folder>`."""
+"""Make a year of readings by dbt on DuckDB, by its incremental strategy `microbatch`: `backfill <folder>`.
+
+A batch is a day, which dbt deletes and inserts.
+"""
 
 import json
 import os
