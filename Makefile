@@ -20,7 +20,7 @@ help:
 	@echo "make ui [PORT=3000]           Dagster's UI with its daemon; sensors and schedules are on"
 	@echo "make test                     all tests"
 	@echo "make lint                     formatting, lint and types"
-	@echo "make bench                    what it costs, beside what one would use instead; some hours"
+	@echo "make bench [KEEP=<folder>]    what it costs, beside what one would use instead; some hours"
 	@echo "make campaign [SEED=1] [MINUTES=] [ONLY=kill|writers|fuzz|s3]  kills, writers, broken files, failing stores; about three hours"
 	@echo "make clean-data               delete data/: lake, landing and Dagster's storage"
 
@@ -59,10 +59,12 @@ bench: $(DONE)
 	@$(BIN)/python -m bench.query
 	@$(BIN)/python -m bench.start
 	@$(BIN)/python -m bench.late
-	@$(BIN)/python -m bench.backfill
+	@$(BIN)/python -m bench.upsert
+	@$(BIN)/python -m bench.history
 	@$(BIN)/python -m bench.keyed
 	@$(BIN)/python -m bench.dedup
-	@$(BIN)/python -m bench.increment
+	@$(BIN)/python -m bench.backfill
+	@$(BIN)/python -m bench.increment $(if $(KEEP),--keep $(KEEP))
 	@$(BIN)/python -m bench.report
 
 # Each of SEED, MINUTES, ONLY, SEEDS, WAY, FIRST, FILES and OUT becomes an option; `python -m campaign --help` tells of them.

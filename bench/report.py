@@ -15,7 +15,7 @@ from bench.measure import ROOT
 
 PAGE = ROOT / "docs" / "benchmarks.md"
 PLOTS = ROOT / "docs" / "benchmarks"
-_LEFT, _WIDTH, _BAR, _GAP = 200, 720, 18, 8
+_LEAST_LEFT, _LETTER, _WIDTH, _BAR, _GAP = 200, 6.7, 720, 18, 8
 _OURS, _OTHERS, _RANGE = "#2f6f9f", "#b8c4cc", "#30363d"
 
 
@@ -28,23 +28,24 @@ def plot(title: str, lines: Sequence[Mapping[str, Any]]) -> str:
     """
     height = 40 + len(lines) * (_BAR + _GAP) + 10
     longest = max(line["most"] for line in lines) or 1.0
-    scale = (_WIDTH - _LEFT - 90) / longest
+    names = [f"{line['step']}: {line['way']}" if line["step"] != "all" else line["way"] for line in lines]
+    left = max(_LEAST_LEFT, round(_LETTER * max(map(len, names))))
+    scale = (_WIDTH - left - 90) / longest
     size, text = f'width="{_WIDTH}" height="{height}"', 'font-family="sans-serif" font-size="12"'
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" {size} {text}>',
         f'<rect {size} fill="white"/>',
         f'<text x="10" y="20" font-size="14">{escape(title)}</text>',
     ]
-    for number, line in enumerate(lines):
+    for number, (name, line) in enumerate(zip(names, lines, strict=True)):
         top = 34 + number * (_BAR + _GAP)
         middle = top + _BAR / 2
         colour = _OURS if line["way"].startswith("ours") else _OTHERS
-        low, high = _LEFT + line["least"] * scale, _LEFT + line["most"] * scale
+        low, high = left + line["least"] * scale, left + line["most"] * scale
         bar = max(line["seconds"] * scale, 1)
-        name = f"{line['step']}: {line['way']}" if line["step"] != "all" else line["way"]
         parts += [
-            f'<text x="{_LEFT - 8}" y="{middle + 4}" text-anchor="end">{escape(name)}</text>',
-            f'<rect x="{_LEFT}" y="{top}" width="{bar:.1f}" height="{_BAR}" fill="{colour}"/>',
+            f'<text x="{left - 8}" y="{middle + 4}" text-anchor="end">{escape(name)}</text>',
+            f'<rect x="{left}" y="{top}" width="{bar:.1f}" height="{_BAR}" fill="{colour}"/>',
             f'<line x1="{low:.1f}" x2="{high:.1f}" y1="{middle}" y2="{middle}" stroke="{_RANGE}"/>',
             f'<text x="{high + 6:.1f}" y="{middle + 4}">{line["seconds"]:.2f} s</text>',
         ]

@@ -1,6 +1,7 @@
 """The report of the benchmarks: kept results become tables and plots where the page has a place for them."""
 
 import json
+import re
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -57,3 +58,10 @@ def test_a_way_that_fails_is_shown_with_what_it_said():
     broken = Way("ours", {"all": [*module("this")[:-2], "-c", "raise SystemExit('no such thing')"]})
     with pytest.raises(RuntimeError, match="no such thing"):
         side_by_side(Work("broken", "broken", [broken], "ours"), 1)
+
+
+def test_the_longest_name_of_a_plot_is_not_cut_off():
+    line = {"step": "nine deliveries", "way": "a peer with a long name", "seconds": 1.0, "least": 1.0, "most": 2.0}
+    drawn = report.plot("", [{**line, "step": "all"}, line])
+    ends = [float(x) for x in re.findall(r'<text x="([0-9.]+)" y="[0-9.]+" text-anchor="end">', drawn)]
+    assert ends[0] == ends[1] > 6 * len("nine deliveries: a peer with a long name")
