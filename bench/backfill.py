@@ -138,12 +138,13 @@ def compare(out: Path, rows_a_day: int, days: int, rounds: int, *, has_peers: bo
 
 
 def extrapolated(whole: list[Line], some: list[Line], days: int) -> None:
-    """Print what all days would take, if each took as long as some did."""
+    """Print what a run for each of all days takes, if each takes as long as those that were measured."""
     ours = next(line for line in whole if line.way == OURS)
+    how = "measured" if days == daily.DAYS else "extrapolated, not measured"
     for line in some:
         seconds = line.seconds / days * daily.DAYS
         print(
-            f"{line.way}: {line.seconds / days:.2f} s a day; extrapolated, not measured, to {daily.DAYS} days: "
+            f"{line.way}: {line.seconds / days:.2f} s a day; {how}, {daily.DAYS} days: "
             f"{seconds:,.0f} s, {seconds / ours.seconds:.0f} x {OURS}"
         )
 

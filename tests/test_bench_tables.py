@@ -101,7 +101,7 @@ def test_all_days_are_made_in_one_run_as_by_a_plain_write(out, capsys):
         backfill.PLAIN: 1,
         backfill.BY_DAY: 1,
     }
-    assert "extrapolated, not measured, to 365 days" in capsys.readouterr().out
+    assert "extrapolated, not measured, 365 days" in capsys.readouterr().out
 
 
 def test_one_file_comes_after_few_and_after_some_commits(out, capsys):
