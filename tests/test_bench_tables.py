@@ -57,8 +57,8 @@ def test_versions_of_orders_are_kept_as_by_hand(out):
         found.append(history.outcome(*run))
         return found[-1]
 
-    work = replace(history.work(ROWS, history.of_this_project(ROWS, out)), base=history.SQL, outcome=outcome)
-    beside.side_by_side(work, rounds=1)
+    work = replace(history.work(ROWS, history.of_this_project(ROWS, out)), outcome=outcome)
+    assert {line.ratio for line in beside.side_by_side(work, rounds=1) if line.way == history.SQL} == {1}
     assert [rows for rows, _ in found] == 2 * [ROWS, ROWS + 9 * (CHANGED + NEW)]
 
 
