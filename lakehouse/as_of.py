@@ -20,7 +20,7 @@ from lakehouse.log import Commit
 from lakehouse.tables import DerivedTable, Table
 from lakehouse.tombstones import DELETED
 from lakehouse.touched import audit_of
-from lakehouse.windows import Days
+from lakehouse.windows import Daily, Days
 
 _QUESTION = "changed by "
 FIRST, UNTIL = "_first", "_until"
@@ -37,14 +37,20 @@ class Dated:
         lake: where it is.
         source: the table.
         column: the day from which a row holds.
+        slack: by how many days a day of the reader may be another than in UTC; see `slack`.
     """
 
     lake: Lake
     source: Table
     column: str
+    slack: int = 0
 
     def changed(self, commit: Commit) -> tuple[Days, ...] | None:
         """The days in which a row holds that a commit added, changed or took away; None where it cannot be told."""
+        spans = self._changed(commit)
+        return spans if spans is None else tuple(_wider(span, self.slack) for span in spans)
+
+    def _changed(self, commit: Commit) -> tuple[Days, ...] | None:
         audit = audit_of(commit)
         if audit is not None and self.column in audit.changed:
             return audit.changed[self.column]
@@ -70,6 +76,16 @@ class Dated:
             paths, hive_partitioning=False, glob=False, extra_columns="ignore", storage_options=options
         )
         return rows.select(names)
+
+
+def slack(source: Table, column: str, calendar: Daily) -> int:
+    """By how many days an instant may lie beside its day in UTC, where a calendar has midnights of its own."""
+    return int(source.schema.get(column) != pl.Date and calendar.timezone != "UTC")
+
+
+def _wider(span: Days, days: int) -> Days:
+    first, last = max(span.first, date.min + days * _DAY), min(span.last, date.max - days * _DAY)
+    return Days(first, last).widened(back=days, ahead=days)
 
 
 def changes(
@@ -162,16 +178,16 @@ def _names(source: Table) -> list[str]:
     return [name for name in source.schema if not name.startswith("_")]
 
 
-def as_days(spans: pl.DataFrame) -> pl.DataFrame:
+def as_days(spans: pl.DataFrame, wider: int = 0) -> pl.DataFrame:
     """Spans as the days that they enter, from `FIRST` to before `UNTIL`; what no calendar of ours has is cut off.
 
-    The day in which a span ends counts, unless it ends as that begins.
+    The day in which a span ends counts, unless it ends as that begins. `wider` are so many days more at both ends.
     """
-    first, until = pl.col(FIRST), pl.col(UNTIL)
+    first, until, more = pl.col(FIRST), pl.col(UNTIL), pl.duration(days=wider)
     if spans.schema[FIRST] != pl.Date:
         first, day = first.dt.date(), until.dt.date()
         until = day + pl.duration(days=(until != until.dt.truncate("1d")).cast(pl.Int64))
-    begins, ends = pl.max_horizontal(first, pl.lit(date.min)), until.cast(pl.Date)
+    begins, ends = pl.max_horizontal(first - more, pl.lit(date.min)), until.cast(pl.Date) + more
     days = spans.with_columns(begins.alias(FIRST), pl.when(ends <= date.max).then(ends).alias(UNTIL))
     return days.filter(pl.col(FIRST) <= date.max, pl.col(UNTIL).is_null() | (pl.col(UNTIL) > pl.col(FIRST)))
 

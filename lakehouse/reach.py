@@ -17,7 +17,7 @@ from itertools import chain
 import polars as pl
 from deltalake import DeltaTable
 
-from lakehouse.as_of import FIRST, UNTIL, Dated, as_days, joined
+from lakehouse.as_of import FIRST, UNTIL, Dated, as_days, joined, slack
 from lakehouse.audit import Reach
 from lakehouse.catalog import Catalog
 from lakehouse.cuts import cut_of
@@ -46,10 +46,15 @@ def reaches(making: Making, changed: Mapping[str, pl.DataFrame]) -> dict[str, Re
     for reader, as_of in _readers(making.catalog, making.table):
         if as_of.column in changed:
             key = series(making.table, as_of.column)
-            spans = as_days(changed[as_of.column]).rename(dict(zip(key, as_of.names, strict=True)))
+            spans = as_days(changed[as_of.column], _slack(making.table, reader, as_of))
+            spans = spans.rename(dict(zip(key, as_of.names, strict=True)))
             reach = _reach(making, reader, as_of.names, spans)
             found |= {} if reach is None else {reader.name: reach}
     return found
+
+
+def _slack(source: Table, reader: DerivedTable, as_of: AsOf) -> int:
+    return slack(source, as_of.column, reader.partitions) if reader.partitions else 0
 
 
 def _readers(catalog: Catalog, source: DerivedTable) -> Iterator[tuple[DerivedTable, AsOf]]:

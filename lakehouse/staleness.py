@@ -11,7 +11,7 @@ from datetime import date, datetime
 
 import polars as pl
 
-from lakehouse.as_of import Dated
+from lakehouse.as_of import Dated, slack
 from lakehouse.catalog import Catalog
 from lakehouse.contract import facts
 from lakehouse.lake import Lake
@@ -135,8 +135,10 @@ class Planner:
     def _dated(self, table: DerivedTable, parameter: str, source: Table, commits: Sequence[Commit]) -> Dated | Lookup:
         """An input whose rows hold until the next one, as a table reads it."""
         as_of = table.as_of[parameter]
-        dated = Dated(self.lake, source, as_of.column)
-        if table.partitions is None or not as_of.names:
+        if table.partitions is None:
+            return Dated(self.lake, source, as_of.column)
+        dated = Dated(self.lake, source, as_of.column, slack(source, as_of.column, table.partitions))
+        if not as_of.names:
             return dated
         known = table.partitions.until(self.now)
         return Lookup(dated, table, as_of.names, first_of(self.catalog, table), known, commits)

@@ -1,6 +1,6 @@
 """A world of price lists and sales: readers of a history and of latest prices, and a second opinion in plain Python."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from random import Random
 
@@ -70,14 +70,17 @@ def latest_valued(sales: LazyFrame, latest: LazyFrame) -> LazyFrame:
     return said.with_columns(price=pl.when(col("since") <= col("at")).then("price")).drop("since")
 
 
-def prices(moment: object = date, *, partial: bool = False, readers: tuple[str, ...] = READERS) -> Catalog:
+def prices(
+    moment: object = date, *, partial: bool = False, readers: tuple[str, ...] = READERS, zone: str = "UTC"
+) -> Catalog:
     """Prices with their history by a kind of moment, sales, and what sales come to at the price of their moment."""
+    june = replace(JUNE, timezone=zone)
     price = {"sku": str, "at": moment, "price": pl.Int64}
     sale = {"sku": str, "at": moment, "sold_on": date}
     by_day = {"window": "sold_on", "max_quarantined": 1.0}
     instant = col("at").str.to_datetime("%Y-%m-%d %H:%M", strict=False, time_unit="us", time_zone="UTC")
     at = instant.dt.date() if moment is date else instant
-    day = col("at").str.head(10).str.to_date(strict=False)
+    day = instant.dt.convert_time_zone(zone).dt.date()
 
     def prices(raw_prices: LazyFrame) -> LazyFrame:
         """Prices."""
@@ -96,19 +99,19 @@ def prices(moment: object = date, *, partial: bool = False, readers: tuple[str, 
     events = contract("Price", price, FACTS, price=Field(nullable=True))
     folded, by_key = {"deletes": col("op") == "d", "partial": partial}, {"prices": BY_SKU}
     marts = {
-        "valued": mart(valued_sale, partitions=JUNE, as_of=by_key)(valued),
-        "in_spans": mart(valued_sale, partitions=JUNE, as_of={"prices": "valid_from"})(in_spans),
-        "three_days": mart(total, partitions=JUNE, lookback=2, as_of=by_key)(three_days),
+        "valued": mart(valued_sale, partitions=june, as_of=by_key)(valued),
+        "in_spans": mart(valued_sale, partitions=june, as_of={"prices": "valid_from"})(in_spans),
+        "three_days": mart(total, partitions=june, lookback=2, as_of=by_key)(three_days),
         "months": mart(total, partitions=MONTHS, as_of=by_key)(months),
-        "queried": sql_mart(total, reads=("sales", "prices"), partitions=JUNE, as_of=by_key)(queried),
-        "latest_valued": mart(valued_sale, partitions=JUNE, as_of={"latest": AsOf("at", by="sku")})(latest_valued),
+        "queried": sql_mart(total, reads=("sales", "prices"), partitions=june, as_of=by_key)(queried),
+        "latest_valued": mart(valued_sale, partitions=june, as_of={"latest": AsOf("at", by="sku")})(latest_valued),
     }
     return catalog_of(
         raw_prices=raw("prices", "Prices.", columns=("sku", "at", "price", "op")),
         raw_sales=raw("sales", "Sales.", columns=("sku", "at"), day=day),
         prices=staged(events, mode="history", **folded)(prices),
         latest=staged(events, mode="upsert", **folded)(latest),
-        sales=staged(contract("Sale", sale, by_day), partitions=JUNE)(sales),
+        sales=staged(contract("Sale", sale, by_day), partitions=june)(sales),
         **{name: marts[name] for name in readers},
     )
 

@@ -162,6 +162,18 @@ def test_an_event_reaches_days_only_where_it_changes_what_a_sale_sees(shop, even
     assert stale(here) == days
 
 
+@pytest.mark.parametrize("zone", ["America/New_York", "Pacific/Auckland"])
+def test_a_calendar_of_another_zone_sees_a_change_on_its_own_days(tmp_path, zone):
+    told, here = Told(is_by_date=False), world(tmp_path, prices(Instant, readers=("valued", "in_spans"), zone=zone))
+    told.sell(here, *(("a", f"2024-06-05 {hour:02}:00") for hour in (2, 12, 22)))
+    told.price(here, ("a", "2024-06-03 06:00", "1", "u"), ("a", "2024-06-05 23:00", "1", "u"))
+    bring_up_to_date(here)
+    told.price(here, ("a", "2024-06-05 01:00", "2", "u"))
+    bring_up_to_date(here)
+    for name in ("valued", "in_spans"):
+        assert here.lake.scan(f"marts/{name}").collect()["price"].to_list() == [2, 2, 2]
+
+
 def test_no_commit_names_a_key(shop):
     here, told = shop
     fold(here, told, ("secret", HOURS[0], "2", "u"), LATE)
