@@ -1,9 +1,9 @@
 """`make bench`: one new file, from landing into ten years of daily partitions, after few and after many commits.
 
 All lakes hold the same 3,650 days; one has got there by ten deliveries, others by thousands. What is timed is what the
-sensors and their runs do: find the file, land it, find the stale day, make that day. The second way is the same without
-the cursor of a sensor, as after the loss of Dagster's storage: every log entry is read. The third is dlt, which tells
-new files by the dates of their modification.
+sensors and their runs do: find the file, land it, find the stale day, make that day. The second way is the same where
+files are taken out of landing once they are landed; the third is without the cursor of a sensor, as after the loss of
+Dagster's storage: every log entry is read. The last is dlt, which tells new files by the dates of their modification.
 """
 
 import argparse
@@ -30,7 +30,7 @@ from lakehouse.land import land
 from lakehouse.make import make
 from lakehouse.sources.landing import Landing
 
-OURS, WITHOUT, DLT = "ours", "ours, no cursor", "dlt"
+OURS, CLEARED, WITHOUT, DLT = "ours", "ours, landing emptied", "ours, no cursor", "dlt"
 _ROWS_A_DAY = 24
 
 
@@ -123,6 +123,8 @@ def prepare(keep: Path, way: str, step: str, folder: Path) -> None:
     """A copy of what is filled, and one more file in landing."""
     commits = number_of(step)
     clone(filled(keep, way, commits), folder / str(commits))
+    if way == CLEARED:
+        shutil.rmtree(folder / str(commits) / "landing")
     deliver(folder / str(commits) / "landing", commits, range(commits % DAYS, commits % DAYS + 1))
 
 
@@ -133,8 +135,8 @@ def outcome(way: str, step: str, folder: Path) -> Hashable:
 
 
 def of_this_project(sizes: Sequence[int]) -> list[Way]:
-    """Ours, with and without the cursor of a sensor."""
-    given = {OURS: "cursor", WITHOUT: "none"}
+    """Ours, with and without the cursor of a sensor, and the files that were landed."""
+    given = {OURS: "cursor", CLEARED: "cursor", WITHOUT: "none"}
     return [
         Way(
             name,

@@ -108,7 +108,7 @@ def test_one_file_comes_after_few_and_after_some_commits(out, capsys):
     keep = out / "keep"
     lines = increment.compare(keep, [2, 4], [], rounds=1)
     assert [(line.way, line.step) for line in lines] == [
-        (way, f"{size} commits") for way in (increment.OURS, increment.WITHOUT) for size in (2, 4)
+        (way, f"{size} commits") for way in (increment.OURS, increment.CLEARED, increment.WITHOUT) for size in (2, 4)
     ]
     assert lines[0].ratio == 1
     assert capsys.readouterr().out.count("deliveries brought in") == 2
