@@ -213,8 +213,9 @@ class Lake:
     def _with_archived(self, table: str, found: Iterable[Commit], asked: range) -> list[Commit]:
         """Some entries of a log, and those of the versions that are asked for that stand in its archive."""
         left = {commit.version: commit for commit in found}
-        older = archived(self.store, table, (version for version in asked if version not in left))
-        left |= {version: parsed(version, text) for version, text in older.items()}
+        if missing := [version for version in asked if version not in left]:
+            older = archived(self.store, table, missing)
+            left |= {version: parsed(version, text) for version, text in older.items()}
         return [left[version] for version in sorted(left)]
 
     def each(self, asked: Callable[[T], R], things: Sequence[T]) -> list[R]:

@@ -48,11 +48,13 @@ def tick(here: Environment, instance: dg.DagsterInstance, name: str):
         asked = sensor(context)
     if isinstance(asked, dg.SkipReason):
         return 0
-    job = defs.resolve_implicit_global_asset_job_def()
     for request in asked.run_requests or []:
-        keyed = {"partition_key": request.partition_key} if request.partition_key else {}
-        done = job.execute_in_process(
-            asset_selection=request.asset_selection, tags=request.tags, instance=instance, run_config=QUIET, **keyed
+        done = defs.resolve_job_def(request.job_name or sensor.job_name).execute_in_process(
+            asset_selection=request.asset_selection,
+            tags=request.tags,
+            instance=instance,
+            run_config={**QUIET, **request.run_config},
+            partition_key=request.partition_key,
         )
         assert done.success
     return len(asked.run_requests or [])
