@@ -14,6 +14,7 @@ from deltalake.transaction import AddAction, PostCommitHookProperties, create_ta
 
 from lakehouse import archive
 from lakehouse.errors import BusyError
+from lakehouse.handles import keeping_up
 from lakehouse.lake import Lake
 from lakehouse.sheet import Sheet
 from lakehouse.stores import said
@@ -47,7 +48,7 @@ def committed(
         OutageError: the store did not answer, and the commit may stand.
     """
     try:
-        with lake.answering(), lake.turn(table, based_on):
+        with lake.answering(), keeping_up(table), lake.turn(table, based_on):
             attempt()
     except (DeltaError, BusyError) as error:
         # The answer may have been lost, and a client that asks again then meets its own commit as that of another.

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from deltalake import DeltaTable, Transaction
 
 from lakehouse.errors import BusyError
+from lakehouse.handles import keeping_up
 from lakehouse.lake import Lake, files
 
 _STEPS = 20
@@ -36,8 +37,9 @@ def grounds(
     gone, apps = frozenset(removed), [fence.app_id for fence in fences]
     for _ in range(_STEPS):
         latest = lake.look(table)
-        if latest is None or not _is_undisturbed(handle, latest, gone, apps):
-            break
+        with keeping_up(table):
+            if latest is None or not _is_undisturbed(handle, latest, gone, apps):
+                break
         yield handle if latest.version() == handle.version() else latest
     raise BusyError(f"{table}: another writer committed first.\nNext: run again.")
 

@@ -5,18 +5,22 @@ asked for the number of an application, and so it is given up as soon as there i
 that may be cleaned up. To commit files through a handle leaves it at its version; a RESTORE or a new column moves it.
 """
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar, cast
 from urllib.parse import unquote
 
 import polars as pl
 from deltalake import DeltaTable
+from deltalake.exceptions import DeltaError
 
-from lakehouse.errors import SetupError
+from lakehouse.errors import BusyError, SetupError
 from lakehouse.log import entry_path
 
 _AMBIGUOUS = frozenset("%*=[]{}")
+_LEFT_BEHIND = re.compile(r"_delta_log/\d{20}\.json|contiguous commit files|Invalid table version")
 T = TypeVar("T")
 State = tuple[object, ...] | None
 
@@ -33,6 +37,21 @@ class FolderTable(DeltaTable):
         written = self.table_uri.removeprefix("file://").rstrip("/")
         folder = unquote(written)
         return [folder + path[len(written) :] for path in super().file_uris(*args, **kwargs)]
+
+
+@contextmanager
+def keeping_up(table: str) -> Iterator[None]:
+    """Tell of a handle that others have left far behind: it reads on in the log, and old entries are archived.
+
+    Raises:
+        BusyError: they are by now.
+    """
+    try:
+        yield
+    except DeltaError as error:
+        if not _LEFT_BEHIND.search(str(error)):
+            raise
+        raise BusyError(f"{table}: other writers made many versions meanwhile.\nNext: run again. ({error})") from error
 
 
 def check_folder(root: str) -> None:

@@ -24,7 +24,7 @@ from obstore.store import ObjectStore
 from lakehouse import exclusive
 from lakehouse.archive import archived, bring_back
 from lakehouse.errors import BusyError, SetupError
-from lakehouse.handles import FolderTable, Handles, check_folder
+from lakehouse.handles import FolderTable, Handles, check_folder, keeping_up
 from lakehouse.lock import turn
 from lakehouse.log import Commit, LogTail, entry_text, parsed
 from lakehouse.stores import answering, open_store
@@ -210,7 +210,7 @@ class Lake:
             asked = range(after + 1, max(named, default=after) + 1)
             return self._with_archived(table, (entry for entry in found if entry is not None), asked)
 
-    def _with_archived(self, table: str, found: Iterable[Commit], asked: range) -> list[Commit]:
+    def _with_archived(self, table: str, found: Iterable[Commit], asked: Sequence[int]) -> list[Commit]:
         """Some entries of a log, and those of the versions that are asked for that stand in its archive."""
         left = {commit.version: commit for commit in found}
         if missing := [version for version in asked if version not in left]:
@@ -226,8 +226,9 @@ class Lake:
     def log_next(self, table: str, *, after: int) -> Iterator[Commit]:
         """The log entries that follow a version, until one is not there."""
         with self.answering():
-            while (entry := self._entry(table, after := after + 1)) is not None:
-                yield entry
+            while found := self._with_archived(table, filter(None, [self._entry(table, after + 1)]), [after + 1]):
+                yield found[0]
+                after += 1
 
     def _entry(self, table: str, version: int) -> Commit | None:
         """A log entry by its number: to list the log of a folder is to look at every entry there is."""
@@ -290,7 +291,8 @@ def files(handle: DeltaTable) -> pl.DataFrame:
 
 def mark(handle: DeltaTable, table: str, name: str) -> int | None:
     """A number that the commits of a table have left in it, None if none has; a RESTORE does not take it back."""
-    return handle.transaction_version(application(table, name))
+    with keeping_up(table):
+        return handle.transaction_version(application(table, name))
 
 
 def application(table: str, name: str) -> str:

@@ -11,9 +11,9 @@ import polars as pl
 import pytest
 from deltalake import DeltaTable
 from support.worlds import bring_up_to_date, contents, world
-from tills import lines, rows, sell, take, till
+from tills import lines, only, redo, rows, sell, take, till
 
-from lakehouse import archive, sql
+from lakehouse import archive, publish, sql
 from lakehouse.faults import KILL_AT
 from lakehouse.lake import Lake
 from lakehouse.overview import audits
@@ -21,7 +21,7 @@ from lakehouse.restore import Wish, restore
 from lakehouse.staleness import Planner
 from lakehouse.undo import undoing
 
-RAW, ROOT = "raw/sales", Path(__file__).resolve().parents[2]
+RAW, STAGED, ROOT = "raw/sales", "staged/sales", Path(__file__).resolve().parents[2]
 DELIVERIES = 28
 LAND_IN_A_CHILD = """
 import sys
@@ -185,3 +185,25 @@ def test_a_kill_in_between_is_made_good_by_the_next_ones(shop, tmp_path, point):
     assert [commit.version for commit in shop.lake.log(RAW)] == list(range(30))
     assert [row[0] for row in rows(shop, RAW)] == sorted(str(n) for n in range(30))
     assert Planner(shop.lake, shop.catalog, shop.planner().now).stale() == []
+
+
+def test_a_writer_whom_others_left_far_behind_starts_again(shop, tmp_path, monkeypatch):
+    for number in range(3):
+        deliver(shop, number)
+    bring_up_to_date(shop)
+    before, others, passed = contents(shop), world(tmp_path, till()), iter(range(30))
+
+    def overtaken(_: str) -> None:
+        for _ in passed:
+            redo(others, STAGED, only(1))
+
+    monkeypatch.setattr(publish, "reached", overtaken)
+    redo(shop, STAGED, only(2))
+    assert in_log(shop, STAGED)[0] >= 10
+    assert (contents(shop), next(passed, None)) == (before, None)
+
+
+def test_a_commit_whose_answer_was_lost_is_found_in_the_archive(grown):
+    marked = grown.lake.log(RAW)[3].info["mark"]
+    assert next(grown.lake.log_next(RAW, after=2)).info["mark"] == marked
+    assert [commit.version for commit in grown.lake.log_next(RAW, after=2)] == list(range(3, DELIVERIES))
