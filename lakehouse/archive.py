@@ -18,6 +18,7 @@ import obstore
 import polars as pl
 from obstore.store import ObjectStore
 
+from lakehouse.errors import SetupError, brief
 from lakehouse.faults import reached
 from lakehouse.log import entry_path, entry_text
 
@@ -68,18 +69,23 @@ def shorten(store: ObjectStore, table: str, version: int, each: Each) -> None:
         reached("archive: entries written")
     # Each file of the archive keeps the checkpoint on which it goes on; and so does a log that begins with one.
     needless = [one for one in checkpoints[1:] if one < kept_from and (one + 1) % EVERY]
-    paths = [*(_checkpoint_path(table, one) for one in needless), *(entry_path(table, one) for one in old)]
-    # The last entry goes last: while it is there, the next commits look again.
-    for going in (paths[:-1], paths[-1:]):
-        with suppress(FileNotFoundError):  # another process is at it
+    paths = [entry_path(table, one) for one in old]
+    between = [*(_checkpoint_path(table, one) for one in needless), *paths[1:-1]]
+    # The first entry goes after those that follow it: where it is there, a gap is an error; where nothing is, a reader
+    # may begin at a RESTORE. The last one goes last: while it is there, the next commits look again.
+    with suppress(FileNotFoundError):  # another process is at it
+        for going in (between, paths[:1], paths[1:][-1:]):
             obstore.delete(store, going)
-        reached("archive: log shortened")
+            reached("archive: log shortened")
 
 
 def bring_back(store: ObjectStore, table: str, version: int) -> bool:
     """Put the entries that a version of a table needs back into its log; whether there were any in the archive."""
-    begins = max((one for one in _standing(store, table)[1] if one <= version), default=0)
-    found = archived(store, table, range(begins, version + 1))
+    entries, checkpoints = _standing(store, table)
+    begins = max((one for one in checkpoints if one <= version), default=0)
+    # None after the latest: an archive that outlived its table must not go on with another one.
+    latest = max((*entries, *checkpoints), default=-1)
+    found = archived(store, table, range(begins, min(version, latest) + 1))
     for one, text in found.items():
         with suppress(obstore.exceptions.AlreadyExistsError):
             obstore.put(store, entry_path(table, one), text, mode="create")
@@ -115,20 +121,32 @@ def _is_there(store: ObjectStore, path: str) -> bool:
 
 
 def _read(store: ObjectStore, table: str, first: int) -> dict[int, bytes]:
-    """The entries in a file of the archive, by version; none where there is no such file."""
+    """The entries in a file of the archive, by version; none where there is no such file.
+
+    Raises:
+        SetupError: the file is not what was written.
+    """
     try:
         held = bytes(obstore.get(store, _path(table, first)).bytes())
     except FileNotFoundError:
         return {}
-    return dict(pl.read_parquet(io.BytesIO(held)).select("version", "entry").sort("version").iter_rows())
+    try:
+        return dict(pl.read_parquet(io.BytesIO(held)).select("version", "entry").sort("version").iter_rows())
+    except pl.exceptions.PolarsError as error:
+        raise SetupError(
+            f"{table}: old log entries cannot be read, {_path(table, first)} is damaged: {brief(error)}\n"
+            "Next: put that file back from a copy of the lake; or take it away, and the table's log counts as one that "
+            "was cleaned up."
+        ) from None
 
 
 def _write(store: ObjectStore, table: str, first: int, entries: Mapping[int, bytes]) -> None:
-    """Add entries to a file of the archive; those that it holds already stay as they are."""
+    """Add entries to a file of the archive; one that holds others under their versions is of a table that is gone."""
     known = _read(store, table, first)
-    if entries.keys() <= known.keys():
+    is_of_another = any(known.get(version, text) != text for version, text in entries.items())
+    if entries.keys() <= known.keys() and not is_of_another:
         return
-    together = dict(sorted({**entries, **known}.items()))
+    together = dict(sorted({**({} if is_of_another else known), **entries}.items()))
     rows = pl.DataFrame({"version": list(together), "entry": list(together.values())})
     held = io.BytesIO()
     rows.cast({"version": pl.Int64, "entry": pl.Binary}).write_parquet(held, compression="zstd")

@@ -13,7 +13,7 @@ from deltalake.exceptions import CommitFailedError, DeltaError
 from deltalake.transaction import AddAction, PostCommitHookProperties, create_table_with_add_actions
 
 from lakehouse import archive
-from lakehouse.errors import BusyError
+from lakehouse.errors import BusyError, SetupError
 from lakehouse.handles import keeping_up
 from lakehouse.lake import Lake
 from lakehouse.sheet import Sheet
@@ -68,7 +68,7 @@ def shorten_log(lake: Lake, table: str, version: int) -> None:
     """Archive old log entries after a commit, see `archive.shorten`; the commit stands, whatever comes of it."""
     try:
         archive.shorten(lake.store, table, version, lake.each)
-    except (OSError, obstore.exceptions.BaseError) as error:
+    except (OSError, SetupError, obstore.exceptions.BaseError) as error:
         _log.warning("%s: old log entries stay in the log for now: %s", table, said(error, lake.options))
 
 

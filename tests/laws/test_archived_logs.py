@@ -4,16 +4,20 @@ import os
 import re
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from shutil import copytree, rmtree
 
+import obstore
 import polars as pl
 import pytest
 from deltalake import DeltaTable
+from deltalake.exceptions import DeltaError
 from support.worlds import bring_up_to_date, contents, world
 from tills import lines, only, redo, rows, sell, take, till
 
 from lakehouse import archive, publish, sql
+from lakehouse.errors import SetupError
 from lakehouse.faults import KILL_AT
 from lakehouse.lake import Lake
 from lakehouse.overview import audits
@@ -147,6 +151,80 @@ def test_a_log_without_the_checkpoint_to_begin_with_stays_as_it_is(shop):
     assert len(rows(shop, RAW)) == 20
 
 
+class KilledError(BaseException):
+    """What stands for a kill in the middle of a call."""
+
+
+@pytest.mark.parametrize("gone", range(0, 12, 2))
+def test_no_version_opens_with_rows_missing_while_entries_leave_the_log(shop, monkeypatch, gone):
+    heights = {}
+    for number in range(19):
+        if number == 5:
+            restore(shop, undoing(shop, RAW, 3), Wish("test"))
+        else:
+            deliver(shop, number)
+        heights[number] = shop.lake.scan(RAW).collect().height
+    delete, left = obstore.delete, iter(range(gone))
+
+    def killed(store, paths):
+        for path in paths:
+            if next(left, None) is None:
+                raise KilledError
+            delete(store, path)
+
+    with monkeypatch.context() as patched:
+        patched.setattr("lakehouse.draft.shorten_log", lambda *_: None)
+        deliver(shop, 19)
+        patched.setattr(obstore, "delete", killed)
+        with suppress(KilledError):
+            archive.shorten(shop.lake.store, RAW, 19, shop.lake.each)
+    for version in range(10):
+        with suppress(DeltaError):
+            opened = DeltaTable(shop.lake.uri(RAW), version=version)
+            assert pl.scan_delta(opened).collect().height == heights[version]
+    assert {version: shop.lake.scan(RAW, version).collect().height for version in heights} == heights
+
+
+def damaged(here) -> Path:
+    """The first file of the archive, cut off in the middle."""
+    file = next((Path(here.lake.uri(RAW)) / "_delta_log" / "_archive").glob("entries-*0.parquet"))
+    file.write_bytes(file.read_bytes()[:100])
+    return file
+
+
+def test_a_damaged_archive_is_told_with_what_to_do(grown):
+    file = damaged(grown)
+    for asked in (grown.planner().stale, lambda: grown.lake.log(RAW), lambda: grown.lake.open(RAW, 3)):
+        with pytest.raises(SetupError, match=f"raw/sales: old log entries.*{file.name} is damaged"):
+            asked()
+    file.unlink()
+    assert grown.lake.log(RAW) is None
+
+
+def test_a_damaged_archive_keeps_nothing_from_landing(grown, caplog):
+    grown.lake.open(RAW, 3)
+    damaged(grown)
+    for number in range(DELIVERIES, 41):
+        deliver(grown, number)
+    assert len(rows(grown, RAW)) == grown.lake.scan(RAW).collect().height == 41
+    assert in_log(grown)[:4] == [0, 1, 2, 3]
+    assert "old log entries stay in the log for now" in caplog.text
+
+
+def test_an_archive_that_outlived_its_table_says_nothing_of_the_next_one(grown, tmp_path):
+    again = world(tmp_path / "again", till())
+    folder = Path(again.lake.uri(RAW)) / "_delta_log" / "_archive"
+    copytree(Path(grown.lake.uri(RAW)) / "_delta_log" / "_archive", folder)
+    for number in range(20):
+        deliver(again, number)
+        if number == 3:
+            with pytest.raises(DeltaError):
+                again.lake.open(RAW, 15)
+            assert again.lake.version(RAW) == 3
+    ids = [audit.provenance.batch_id for audit in audits(again, RAW)]
+    assert ids == list(dict.fromkeys(again.lake.scan(RAW).sort(pl.col("id").cast(int)).collect()["_batch_id"]))
+
+
 class Racing(Lake):
     """A lake in which entries are archived while somebody reads the log."""
 
@@ -166,7 +244,7 @@ def test_entries_that_are_archived_while_they_are_read_are_read(shop, monkeypatc
     assert in_log(shop) == list(range(10, 20))
 
 
-@pytest.mark.parametrize("point", ["archive: entries written", "archive: log shortened", "archive: log shortened#2"])
+@pytest.mark.parametrize("point", ["archive: entries written", *(f"archive: log shortened#{n}" for n in (1, 2, 3))])
 def test_a_kill_in_between_is_made_good_by_the_next_ones(shop, tmp_path, point):
     for number in range(19):
         deliver(shop, number)
