@@ -79,10 +79,10 @@ class Handles:
     """The latest known handle of each table, and what was read with them.
 
     Attributes:
-        sources: `_source` and `_modified_at` of the deliveries in a data file, by its URI.
+        sources: `_source` and `_modified_at` of the deliveries in a data file, by its table and its path.
     """
 
-    sources: dict[str, pl.DataFrame] = field(default_factory=dict)
+    sources: dict[str, dict[str, pl.DataFrame]] = field(default_factory=dict)
 
     _kept: dict[str, _Kept] = field(default_factory=dict)
     _told: dict[str, tuple[tuple[DeltaTable | None, ...], Any]] = field(default_factory=dict)

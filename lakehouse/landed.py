@@ -151,11 +151,14 @@ def _of_table(lake: Lake, table: str, handle: DeltaTable) -> pl.DataFrame:
 
 
 def _read(lake: Lake, table: str, paths: Iterable[str]) -> pl.DataFrame:
-    """What the rows of some files say; a process reads a file once, since it never changes."""
-    known, options = lake.handles.sources, dict(lake.options) or None
-    uris = [f"{lake.uri(table)}/{path}" for path in paths]
-    for uri in uris:
-        if uri not in known:
+    """What the rows of some files say; a process reads a file once, since it never changes, until others are asked."""
+    known, options = lake.handles.sources.get(table, {}), dict(lake.options) or None
+    found: dict[str, pl.DataFrame] = {}
+    for path in paths:
+        if (said := known.get(path)) is None:
+            uri = f"{lake.uri(table)}/{path}"
             rows = pl.scan_parquet(uri, hive_partitioning=False, glob=False, storage_options=options)
-            known[uri] = rows.select("_source", "_modified_at").cast(_SAID).unique().collect(engine="streaming")
-    return pl.concat([pl.DataFrame(schema=_SAID), *(known[uri] for uri in uris)])
+            said = rows.select("_source", "_modified_at").cast(_SAID).unique().collect(engine="streaming")
+        found[path] = said
+    lake.handles.sources[table] = found  # those of files that are gone would become ever more
+    return pl.concat([pl.DataFrame(schema=_SAID), *found.values()])

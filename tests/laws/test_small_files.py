@@ -275,3 +275,13 @@ def test_odd_files_do_not_make_the_others_move_each_time(shop):
     day_by_day(shop, range(3, 15), then=lambda _: None)
     told = sorted((audit.version, audit.carried) for audit in audits(shop, RAW))
     assert sum(carried > 0 for _, carried in told) <= 12 // (gathering.MANY - 1)
+
+
+def test_a_process_forgets_what_files_said_that_were_gathered_since(shop):
+    for number in range(9):
+        for part in range(3):
+            sell(shop, f"n{number}-{part}", lines(1 + number, part, first=10 * number + part))
+        take(shop)
+    take(shop)
+    assert len(rows(shop, RAW)) == 27
+    assert shop.lake.handles.sources[RAW].keys() <= live_files(shop, RAW)
