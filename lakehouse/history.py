@@ -18,13 +18,13 @@ def join_as_of(
         history: a table of mode `history`.
         on: the column or columns of the key, by the same name on both sides.
         at: the moment, a column of `rows` of the type of `valid_from`.
-        take: new columns, by the name of the column of the history that they hold.
+        take: the names of new columns, each by the column of the history that it holds.
 
     Raises:
-        SetupError: it would take over when a version began or ended: a reader is made again where the values of a
-            history changed, and only there.
+        SetupError: it would take over when a version began or ended, or where it came from: a reader is made again
+            where the values of a history changed, and only there.
     """
-    if refused := sorted(set(take.values()) & set(VALID)):
+    if refused := sorted(name for name in take if name in VALID or name.startswith("_")):
         raise SetupError(
             f"join_as_of cannot take over {', '.join(refused)}: they change without a change of what held on a day.\n"
             "Next: take over other columns of the history."

@@ -161,7 +161,8 @@ def test_a_lookup_by_what_is_no_key_is_refused(as_of, mode, told):
     assert told in str(refused.value)
 
 
-def test_when_a_version_began_is_not_taken_over():
+@pytest.mark.parametrize("name", ["valid_from", "valid_to", "is_current", "_source"])
+def test_when_a_version_began_and_where_it_came_from_are_not_taken_over(name):
     rows = pl.LazyFrame(schema={"id": pl.String, "on": pl.Date})
-    with pytest.raises(SetupError, match="cannot take over valid_from"):
-        join_as_of(rows, rows, on="id", at="on", take={"valid_from": "since", "since": "valid_from"})
+    with pytest.raises(SetupError, match=f"cannot take over {name}:"):
+        join_as_of(rows, rows, on="id", at="on", take={name: "since"})
