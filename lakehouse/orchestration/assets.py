@@ -187,6 +187,15 @@ def made_outside(context: Any, here: Environment, table: DerivedTable, days: Day
         raise DataError(refusal)
 
 
+def but_failed(events: Events, failed: list[dg.AssetCheckEvaluation]) -> Events:
+    """The events without the checks that failed, which are kept for the end: of a table Dagster shows the latest."""
+    for event in events:
+        if isinstance(event, dg.AssetCheckEvaluation) and not event.passed:
+            failed.append(event)
+        else:
+            yield event
+
+
 def held_back(audit: Audit) -> str:
     """Which periods of a commit were held back, and why."""
     return listed(

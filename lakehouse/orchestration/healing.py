@@ -10,7 +10,7 @@ from lakehouse.environment import Environment
 from lakehouse.errors import LakehouseError, listed
 from lakehouse.land import land
 from lakehouse.orchestration import metadata
-from lakehouse.orchestration.assets import RESOURCE, Events, asset_key, landing_metadata, made_outside
+from lakehouse.orchestration.assets import RESOURCE, Events, asset_key, but_failed, landing_metadata, made_outside
 from lakehouse.staleness import Stale
 from lakehouse.tables import DerivedTable, RawTable
 
@@ -67,12 +67,14 @@ def _make_again(context: dg.OpExecutionContext, here: Environment, part: Stale, 
     """Make the stale part of one table, span by span."""
     table = here.catalog[part.table]
     assert isinstance(table, DerivedTable)  # noqa: S101
+    failed: list[dg.AssetCheckEvaluation] = []
     for days in part.spans or (None,):
         try:
-            yield from made_outside(context, here, table, days)
+            yield from but_failed(made_outside(context, here, table, days), failed)
         except LakehouseError as error:
             context.log.error(str(error))
             problems.append(str(error))
+    yield from failed
 
 
 def nightly_schedule() -> dg.ScheduleDefinition:

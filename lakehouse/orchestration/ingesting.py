@@ -21,6 +21,7 @@ from lakehouse.orchestration.assets import (
     RESOURCE,
     Events,
     asset_key,
+    but_failed,
     failing_clearly,
     landing_metadata,
     made_outside,
@@ -133,15 +134,20 @@ def _made(context: dg.OpExecutionContext, here: Environment, table: DerivedTable
 
     Raises:
         dg.Failure: not all of it could be published.
-        dg.RetryRequested: other writers kept being faster, or the store did not answer.
+        dg.RetryRequested: other writers kept being faster, or the store did not answer, and nothing else is to be told.
     """
     problems: list[str] = []
+    failed: list[dg.AssetCheckEvaluation] = []
     for days in part.spans or (None,):
         try:
-            yield from made_outside(context, here, table, days)
+            yield from but_failed(made_outside(context, here, table, days), failed)
         except BusyError as error:
-            raise dg.RetryRequested(max_retries=3, seconds_to_wait=5) from error
+            if not problems:
+                raise dg.RetryRequested(max_retries=3, seconds_to_wait=5) from error
+            problems.append(str(error))  # a period that is held back is not stale, so that a retry would end green
+            break
         except LakehouseError as error:
             problems.append(str(error))
+    yield from failed
     if problems:
         raise dg.Failure("\n".join(problems), allow_retries=False)

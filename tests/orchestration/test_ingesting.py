@@ -1,6 +1,7 @@
 """The ingest job: one run lands files and makes what they made stale."""
 
 from datetime import date
+from typing import Any
 
 import dagster as dg
 import polars as pl
@@ -10,6 +11,8 @@ from support.worlds import bring_up_to_date, land_all, write
 from lakehouse import overview
 from lakehouse.definitions import definitions
 from lakehouse.environment import Environment
+from lakehouse.errors import BusyError
+from lakehouse.make import make
 from lakehouse.orchestration import ingesting
 from lakehouse.orchestration.ingesting import run_config
 
@@ -152,3 +155,31 @@ def test_one_step_at_a_time_makes_a_table_whichever_job_it_is_of(here):
 def _assets(defs: dg.Definitions) -> dict[dg.AssetKey, dg.AssetsDefinition]:
     graph = defs.resolve_asset_graph()
     return {key: graph.get(key) for key in graph.get_all_asset_keys()}
+
+
+def verdicts(result, table: str) -> list[bool]:
+    """What the check of a table said in a run, in order; Dagster shows the last."""
+    told = result.get_asset_check_evaluations()
+    return [one.passed for one in told if one.asset_key.path == table.split("/")]
+
+
+def test_a_check_stays_red_when_a_later_span_of_the_run_is_well(grown, instance):
+    write(grown, "invoice_lines", "poisoned.csv", lines("2010-12-01", first=10, price=-1))
+    write(grown, "invoice_lines", "good.csv", lines("2010-12-09", first=20))
+    assert verdicts(ingest(grown, instance, LINES), "staged/invoice_lines") == [True, False]
+
+
+def test_a_day_that_is_held_back_is_told_although_the_table_was_busy_afterwards(grown, instance, monkeypatch):
+    busy = ["Others were faster."]
+
+    def busy_later(*args: Any, **named: Any) -> Any:
+        if args[2] == "staged/invoice_lines" and args[3].first == date(2010, 12, 9) and busy:
+            raise BusyError(busy.pop())
+        return make(*args, **named)
+
+    monkeypatch.setattr("lakehouse.orchestration.assets.make", busy_later)
+    for number, (day, price) in enumerate([("2010-12-01", 1), ("2010-12-02", -1), ("2010-12-09", 1)]):
+        write(grown, "invoice_lines", f"{number}.csv", lines(*[day] * 9, first=10 + 10 * number, price=price))
+    result = ingest(grown, instance, LINES)
+    assert "make_staged_invoice_lines" in steps(result, dg.DagsterEventType.STEP_FAILURE)
+    assert verdicts(result, "staged/invoice_lines") == [False]
