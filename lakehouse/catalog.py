@@ -194,6 +194,7 @@ def _problems(catalog: Catalog, table: DerivedTable) -> list[str]:
         )
     if table.partitions and not facts(table.contract).window:
         problems.append(f"{table.name}: it has partitions, but its contract names no window column")
+    problems += [f"{table.name}: {problem}" for problem in _version_problems(catalog, table)]
     sources = {parameter: catalog[name] for parameter, name in catalog.inputs(table).items()}
     first = sources[table.parameters[0]]
     if table.partitions and day_column(first) is None:
@@ -209,9 +210,32 @@ def _line(table: DerivedTable, error: Exception) -> str:
     return f" ({Path(frames[-1].filename).name}, line {frames[-1].lineno})" if frames else ""
 
 
-def _output_schema(catalog: Catalog, table: DerivedTable) -> pl.Schema:
-    """What the transform returns, learned from inputs without rows."""
-    schemas = {parameter: catalog[name].schema for parameter, name in catalog.inputs(table).items()}
+def _version_problems(catalog: Catalog, table: DerivedTable) -> Iterator[str]:
+    """What a reader by date takes from a history that changes without a change of what held on a day."""
+    for parameter, name in catalog.inputs(table).items():
+        source = catalog[name]
+        if parameter not in table.as_of or not isinstance(source, DerivedTable) or source.mode != "history":
+            continue
+        hidden = facts(source.contract).sequence
+        try:
+            _output_schema(catalog, table, {parameter: hidden})
+        except (LakehouseError, pl.exceptions.PolarsError, *_MISTAKES):
+            yield (
+                f"it reads {' or '.join(map(repr, hidden))} of {name}, which changes without a change of what held on "
+                "a day; valid_from tells which version held"
+            )
+
+
+def _output_schema(
+    catalog: Catalog, table: DerivedTable, hidden: Mapping[str, tuple[str, ...]] | None = None
+) -> pl.Schema:
+    """What the transform returns, learned from inputs without rows; some of their columns may be hidden from it."""
+    schemas = {
+        parameter: pl.Schema(
+            {c: t for c, t in catalog[name].schema.items() if c not in (hidden or {}).get(parameter, ())}
+        )
+        for parameter, name in catalog.inputs(table).items()
+    }
     if table.is_sql:
         return columns_of(table.transform(), schemas)
     first, *others = (pl.LazyFrame(schema=schema) for schema in schemas.values())

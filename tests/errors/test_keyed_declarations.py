@@ -166,3 +166,33 @@ def test_when_a_version_began_and_where_it_came_from_are_not_taken_over(name):
     rows = pl.LazyFrame(schema={"id": pl.String, "on": pl.Date})
     with pytest.raises(SetupError, match=f"cannot take over {name}:"):
         join_as_of(rows, rows, on="id", at="on", take={name: "since"})
+
+
+class Since(Contract):
+    """A visit to a thing, and since when it was as it was then."""
+
+    id: str
+    on: date
+    since: date = Field(nullable=True)
+
+    class Table:
+        window = "on"
+
+
+def since(visits: LazyFrame, things: LazyFrame) -> LazyFrame:
+    """Visits to things, and since when these were as they were then."""
+    return join_as_of(visits, things, on="id", at="on", take={"on": "since"})
+
+
+@pytest.mark.parametrize("as_of", ["valid_from", AsOf("valid_from", by="id")])
+def test_a_reader_by_date_does_not_take_over_what_orders_the_events_of_a_key(as_of):
+    with pytest.raises(SetupError, match="marts/since: it reads 'on' of staged/things, which changes without"):
+        catalog_of(
+            raw_things=raw_things,
+            raw_visits=raw(
+                "visits", "Visits.", columns=("id", "number", "on"), day=col("on").str.to_date(strict=False)
+            ),
+            things=things(mode="history"),
+            visits=staged(Visit, partitions=DAILY)(visits),
+            since=mart(Since, partitions=DAILY, as_of={"things": as_of})(since),
+        )
