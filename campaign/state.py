@@ -16,15 +16,18 @@ import obstore
 import polars as pl
 
 from campaign.shop import opened, planner
+from lakehouse import states
 from lakehouse.environment import Environment
 from lakehouse.lake import Lake, files
 from lakehouse.overview import audits
+from lakehouse.states import is_in
 
 _MOVING = (
     *("_batch_id", "_run_id", "_settled_by"),
     *("_ingested_at", "_modified_at", "_first_seen_at", "_last_seen_at", "_settled_at"),
 )
 _WHOLE_FILE = 0
+RELEASED = ", released"
 
 
 def describe(folder: Path, records: Mapping[str, int | None]) -> None:
@@ -50,8 +53,15 @@ def by_digest(delivered: Iterator[tuple[bytes, int | None]]) -> dict[str, int | 
 
 
 def content(here: Environment) -> dict[str, str]:
-    """For each table the number of its rows and an order-free hash of them, without what names a run or a moment."""
-    return {name: _hashed(here.lake.scan(name)) for name in here.lake.tables()}
+    """For each table the number of its rows and an order-free hash of them, without what names a run or a moment.
+
+    Rows that are released from a quarantine stand by themselves, under a name that ends with `RELEASED`.
+    """
+    found = {name: here.lake.scan(name) for name in here.lake.tables()}
+    for name in [name for name, rows in found.items() if "_state" in rows.collect_schema()]:
+        is_out = is_in(states.RELEASED)
+        found |= {name: found[name].filter(~is_out), f"{name}{RELEASED}": found[name].filter(is_out)}
+    return {name: _hashed(rows) for name, rows in found.items()}
 
 
 def _hashed(rows: pl.LazyFrame) -> str:
