@@ -1,7 +1,8 @@
 """The fast path of CSV: a block in which every line is a plain record, parsed by Polars.
 
 A block is plain if it is valid UTF-8, all its lines end in the same way (LF or CRLF), none is blank, each is a whole
-record with all the header's fields, what is more than those is empty, and quotes surround whole fields. Any other block
+record with all the header's fields, what is more than those is empty, and quotes surround whole fields; and it does not
+begin with a byte order mark, which Polars would take away: below the header it is part of a value. Any other block
 is left to `csv_records.py`, which reads the same meaning out of a plain one, line by line.
 """
 
@@ -13,6 +14,7 @@ from typing import NamedTuple
 import polars as pl
 
 from lakehouse.sources.books import Limits
+from lakehouse.sources.lines import BYTE_ORDER_MARK
 
 _MARKER = b"\x01"
 """Stands for a quoted field while fields are counted; a block that holds it is not plain."""
@@ -31,7 +33,7 @@ class Plain(NamedTuple):
 def plain_rows(block: bytes, separator: str, columns: Sequence[str], limits: Limits) -> Plain | None:
     """The rows of a block; None if it is not plain."""
     end = _line_end(block)
-    if end is None or _MARKER in block:
+    if end is None or _MARKER in block or block.startswith(BYTE_ORDER_MARK):
         return None
     body = block if end == b"\n" else block.replace(b"\r\n", b"\n")
     if not _is_utf_8(body) or not _is_plain(body, separator.encode(), len(columns), limits):

@@ -9,7 +9,7 @@ from lakehouse.sources.books import DEFAULT_LIMITS
 from lakehouse.sources.csv_plain import plain_rows
 
 FIELDS = st.sampled_from(
-    ["", " ", "x", "é", "1.5", '""', '"a,b"', '"a""b"', '""""', '6" x', '"', "\t", "\0", "#", "NA"]
+    ["", " ", "x", "é", "1.5", '""', '"a,b"', '"a""b"', '""""', '6" x', '"', "\t", "\0", "#", "NA", "\ufeffx"]
 )
 PLAIN = st.tuples(*[st.sampled_from(["", " ", "x", "é", '""', '"a,b"', '"a""b"'])] * 2).map(",".join)
 LINES = st.one_of(PLAIN, PLAIN, st.lists(FIELDS, min_size=1, max_size=4).map(",".join))
@@ -30,6 +30,7 @@ def plain(block: bytes, columns=("a", "b")):
 @settings(max_examples=300, deadline=None)
 @example(body='x,"a\nb",y\n', separator=",")
 @example(body='""', separator=",")
+@example(body="\ufeffx,y\n", separator=",")
 def test_both_paths_read_the_same(read, body, separator):
     content = f"a,b\n{body}".replace(",", separator).encode()
     name = "a.csv" if separator == "," else "a.tsv"
@@ -58,6 +59,7 @@ def test_plain_blocks_take_the_fast_path(block):
         b'6" x,2\n',
         b"\xff,1\n",
         b"\x01,1\n",
+        b"\xef\xbb\xbf1,2\n",
     ],
 )
 def test_blocks_with_anything_odd_do_not(block):
