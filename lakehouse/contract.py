@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import timedelta
 from difflib import get_close_matches
+from functools import cache
 from inspect import signature
 from typing import Annotated, Any, ClassVar, Literal, get_args
 
@@ -155,6 +156,7 @@ def facts(contract: type[Contract]) -> Facts:
     return contract.__facts__
 
 
+@cache
 def columns(contract: type[Contract]) -> tuple[Column, ...]:
     """The columns of a contract in their declared order.
 
