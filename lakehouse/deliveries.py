@@ -76,10 +76,13 @@ class Register:
         entries = cast("list[Entry]", self.files.select(Entry._fields).rows())  # plain ones are equal to it
         return dict(zip(entries, self.files["digest"], strict=True))
 
+    def knows(self, name: str) -> bool:
+        """Whether any file of a name was read."""
+        return name in self._names
+
     @cached_property
-    def dead(self) -> Mapping[str, int]:
-        """How many dead letters bytes have, by the start of their hash; where the register knows it."""
-        return dict(self.files.select("digest", "dead").drop_nulls().iter_rows())
+    def _names(self) -> frozenset[str]:
+        return frozenset(self.files["name"].to_list())
 
 
 def registered(lake: Lake, table: str) -> Register:

@@ -79,7 +79,7 @@ def news(lake: Lake, landing: Landing, raw: RawTable, now: datetime | None = Non
 
 def _news(landing: Landing, raw: RawTable, known: Landed, now: datetime) -> News:
     entries = landing.entries(raw.landing)
-    unknown = [entry for entry in entries if entry not in known.settled]
+    unknown = known.unsettled(entries)
     tried = [landing.tried(raw.landing, entry) for entry in unknown]
     readable = [entry for entry in tried if entry.problem is None]
     return News(
@@ -172,7 +172,7 @@ def _attempt(  # noqa: PLR0913
     """Read the position, read the files, publish on that position."""
     with scratch() as spool, lake.answering():
         known = landed(lake, raw.name)
-        fresh = [entry for entry in entries if not known.holds(entry)]
+        fresh = known.unsettled(entries)
         with room(lake.root):
             batch = collect(lake, landing, raw, fresh, known, spool, advance)
         reached("land: files read")

@@ -7,10 +7,11 @@ Bytes that are delivered several times are one delivery: the one that was writte
 Which bytes a file in landing has is told by the register of deliveries.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple, cast
+from functools import cached_property
+from typing import NamedTuple
 
 import polars as pl
 from deltalake import DeltaTable
@@ -22,6 +23,7 @@ from lakehouse.sources.landing import Entry
 from lakehouse.tables import ORIGIN
 
 _DIGITS = 16
+_FEW = 100
 _SAID = pl.Schema({"_source": pl.String(), "_modified_at": ORIGIN["_modified_at"]})
 _NONE = pl.DataFrame(schema={"digest": pl.String(), "_modified_at": ORIGIN["_modified_at"], "name": pl.String()})
 
@@ -44,31 +46,49 @@ class Landed:
 
     Attributes:
         version: the version of the raw table that says so; -1 when there is none.
-        by_digest: the origin of each delivery, by the start of its hash.
+        first: the first origin of each delivery: the start of its hash as `digest`, `_modified_at` and `name`.
         rowless: those of them of which nothing but dead letters is left.
         register: what the register knows of each file that was read, landed or not.
-        settled: entries that would change nothing.
+        settled: the files that would change nothing, in the columns of an entry.
         lacking: those of the deliveries with rows whose dead letters are not all there, though they had been.
     """
 
     version: int
-    by_digest: dict[str, Origin]
+    first: pl.DataFrame
     rowless: frozenset[str]
     register: Register
-    settled: frozenset[Entry]
+    settled: pl.DataFrame
     lacking: frozenset[str] = frozenset()
 
-    def holds(self, entry: Entry) -> bool:
-        """Whether an entry would change nothing, as far as can be told by its name, time and size."""
-        return entry in self.settled
+    @cached_property
+    def by_digest(self) -> dict[str, Origin]:
+        """The origin of each delivery, by the start of its hash."""
+        return _origins(self.first)
+
+    def unsettled(self, entries: Sequence[Entry]) -> list[Entry]:
+        """Those of some entries that may change something, as far as can be told by their names, times and sizes."""
+        if len(entries) < _FEW:
+            names = pl.Series([entry.name for entry in entries], dtype=pl.String).implode()
+            settled = frozenset(self.settled.filter(pl.col("name").is_in(names)).rows())
+        else:
+            settled = self._all_settled
+        return [entry for entry in entries if entry not in settled]
 
     def is_registered(self, entry: Entry, digest: str) -> bool:
         """Whether the register says so already."""
-        return self.register.digests.get(entry) == digest[:_DIGITS]
+        return self.register.knows(entry.name) and self.register.digests.get(entry) == digest[:_DIGITS]
 
     def twin(self, digest: str) -> Origin | None:
         """The delivery with the same bytes, if there is one."""
-        return self.by_digest.get(digest[:_DIGITS])
+        return self.by_digest.get(digest[:_DIGITS]) if digest[:_DIGITS] in self._digests else None
+
+    @cached_property
+    def _digests(self) -> frozenset[str]:
+        return frozenset(self.first["digest"].to_list())
+
+    @cached_property
+    def _all_settled(self) -> frozenset[tuple[object, ...]]:
+        return frozenset(self.settled.rows())
 
     def lacks_letters(self, digest: str) -> bool:
         """Whether dead letters of these bytes were there and are not any more."""
@@ -96,24 +116,24 @@ def _landed(lake: Lake, table: str, handle: DeltaTable | None) -> Landed:
     of_dead = [(source, moment) for source, moment, is_dead, _ in letters if is_dead]
     dead = _first(pl.DataFrame(of_dead, schema=_SAID, orient="row"))
     there = {source.rpartition("#")[2]: count for source, _, _, count in letters}
-    is_lacking = [(digest, there.get(digest, 0) < count) for digest, count in register.dead.items()]
-    lacking = set(rows["digest"]) & {digest for digest, is_so in is_lacking if is_so}
-    rowless = dead.join(rows, on="digest", how="anti")
-    settled = _settled(register, rows, rowless, lacking)
-    version = -1 if handle is None else handle.version()
-    by_digest = {**_origins(rowless), **_origins(rows)}
-    return Landed(version, by_digest, frozenset(rowless["digest"]), register, settled, frozenset(lacking))
+    counted = register.files.filter(pl.col("dead") > 0).select("digest", "dead").iter_rows()
+    short = {digest for digest, count in counted if there.get(digest, 0) < count}
+    lacking = short.intersection(rows["digest"].to_list()) if short else set()
+    known = register.files.filter(~pl.col("digest").is_in(sorted(lacking))) if lacking else register.files
+    rowless = dead.join(rows, on="digest", how="anti") if dead.height else dead
+    version, first = -1 if handle is None else handle.version(), pl.concat([rowless, rows])
+    settled = _settled(known, rows, rowless)
+    return Landed(version, first, frozenset(rowless["digest"]), register, settled, frozenset(lacking))
 
 
-def _settled(register: Register, rows: pl.DataFrame, rowless: pl.DataFrame, lacking: set[str]) -> frozenset[Entry]:
-    """The files whose bytes are landed, by them or by one that was written first, with all their dead letters."""
-    known = register.files.filter(~pl.col("digest").is_in(pl.Series(sorted(lacking), dtype=pl.String).implode()))
+def _settled(known: pl.DataFrame, rows: pl.DataFrame, rowless: pl.DataFrame) -> pl.DataFrame:
+    """The files whose bytes are landed, by them or by one that was written first."""
     by_rows = known.join(rows.rename({"name": "first"}), on="digest")
     is_first = (pl.col("_modified_at") < pl.col("modified_at")) | (
         (pl.col("_modified_at") == pl.col("modified_at")) & (pl.col("first") <= pl.col("name"))
     )
-    settled = [by_rows.filter(is_first), known.join(rowless, on="digest", how="semi")]
-    return frozenset(row for files in settled for row in cast("list[Entry]", files.select(Entry._fields).rows()))
+    of_letters = known.join(rowless, on="digest", how="semi") if rowless.height else known.clear()
+    return pl.concat([files.select(Entry._fields) for files in (by_rows.filter(is_first), of_letters)])
 
 
 def delivered(lake: Lake, table: str, handle: DeltaTable) -> dict[str, Origin]:
