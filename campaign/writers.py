@@ -135,7 +135,9 @@ class Writers:
         records = state.by_digest((contents[name], count) for name, count in shop.records(delivered))
         found = [self._described(one, records) for one in (world, alone)]
         # A rejected row is released where an equal one of an earlier origin came later; alone they come in order.
-        wanted, stands = ({n: told for n, told in one["content"].items() if state.RELEASED not in n} for one in found)
+        wanted, stands = (
+            {n: told for n, told in one["content"].items() if not n.endswith(state.RELEASED)} for one in found
+        )
         for problem in (*found[0]["problems"], *state.differences(stands, wanted)):
             self._find(problem, world)
 

@@ -14,7 +14,7 @@ import duckdb
 _CONFIG: Mapping[str, str | bool | int | float | list[str]] = {
     "autoinstall_known_extensions": "false",
     "autoload_known_extensions": "false",
-    # pip has checked the wheels. To check the signature again is to hash 82 MB for each connection that reads Delta.
+    # They come in wheels, as DuckDB itself does. To check their signature is to hash 82 MB for each connection.
     "allow_unsigned_extensions": "true",
 }
 _S3 = {
