@@ -6,11 +6,10 @@ before the last ones stand in `_delta_log/_archive`, each byte for byte, five hu
 where somebody opens a version that needs them.
 
 Belongs here: moving entries there and back, and reading them there. Does not belong here: what an entry says
-(`log.py`).
+(`log.py`), and reading entries wherever they are (`entries.py`).
 """
 
 import io
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 
@@ -20,16 +19,13 @@ from obstore.store import ObjectStore
 
 from lakehouse.errors import SetupError, brief
 from lakehouse.faults import reached
-from lakehouse.log import entry_path, entry_text
+from lakehouse.log import CHECKPOINT, ENTRY, entry_path, entry_text, standing
 
 EVERY = 500
 """Versions in a file of the archive. So many at least stay in the log, and hardly more than twice as many."""
 
 CHECKPOINT_EVERY = 10
 """Commits after which delta-rs writes a checkpoint: with versions 9, 19, …; a part of `EVERY`."""
-
-_ENTRY = re.compile(r"_delta_log/(\d{20})\.json$")
-_CHECKPOINT = re.compile(r"_delta_log/(\d{20})\.checkpoint\.parquet$")
 
 Each = Callable[[Callable[[int], bytes | None], Sequence[int]], list[bytes | None]]
 """Asks for something of many versions; see `Lake.each`."""
@@ -60,7 +56,7 @@ def shorten(store: ObjectStore, table: str, version: int, each: Each) -> None:
         return
     if count % EVERY and not _is_there(store, entry_path(table, kept_from - 1)):
         return
-    entries, checkpoints = _standing(store, table)
+    entries, checkpoints = (standing(store, table, kind) for kind in (ENTRY, CHECKPOINT))
     old = [one for one in entries if one < kept_from]
     for first in _files(old):
         some = [one for one in old if first <= one < first + EVERY]
@@ -81,7 +77,7 @@ def shorten(store: ObjectStore, table: str, version: int, each: Each) -> None:
 
 def bring_back(store: ObjectStore, table: str, version: int) -> bool:
     """Put the entries that a version of a table needs back into its log; whether there were any in the archive."""
-    entries, checkpoints = _standing(store, table)
+    entries, checkpoints = (standing(store, table, kind) for kind in (ENTRY, CHECKPOINT))
     begins = max((one for one in checkpoints if one <= version), default=0)
     # None after the latest: an archive that outlived its table must not go on with another one.
     latest = max((*entries, *checkpoints), default=-1)
@@ -95,13 +91,6 @@ def bring_back(store: ObjectStore, table: str, version: int) -> bool:
 def _files(versions: Iterable[int]) -> list[int]:
     """The first versions of the files of the archive in which some versions belong."""
     return sorted({version // EVERY * EVERY for version in versions})
-
-
-def _standing(store: ObjectStore, table: str) -> tuple[list[int], list[int]]:
-    """The versions of which an entry, and of which a checkpoint stands in the log, in order."""
-    paths = [str(meta["path"]) for page in obstore.list(store, prefix=f"{table}/_delta_log") for meta in page]
-    entries, checkpoints = ([int(m[1]) for path in paths if (m := kind.search(path))] for kind in (_ENTRY, _CHECKPOINT))
-    return sorted(entries), sorted(checkpoints)
 
 
 def _path(table: str, first: int) -> str:

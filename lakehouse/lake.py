@@ -7,7 +7,7 @@ Does not belong here: writing (`publish.py` is the only way in which a table cha
 import hashlib
 import re
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
@@ -22,21 +22,20 @@ from deltalake.exceptions import DeltaError, TableNotFoundError
 from obstore.store import ObjectStore
 
 from lakehouse import exclusive
-from lakehouse.archive import archived, bring_back
+from lakehouse.archive import bring_back
+from lakehouse.entries import Entries
 from lakehouse.errors import BusyError, SetupError
 from lakehouse.handles import FolderTable, Handles, check_folder, keeping_up
 from lakehouse.lock import turn
-from lakehouse.log import Commit, LogTail, entry_text, parsed
+from lakehouse.log import Commit, LogTail
 from lakehouse.stores import answering, open_store
 from lakehouse.tombstones import shown
 
 LAYERS = ("raw", "staged", "marts", "quarantine")
 _NAME = re.compile(rf"({'|'.join(LAYERS)})/[a-z][a-z0-9_]*")
-_FEW = 50
 _REQUESTS_AT_ONCE = 32
 T = TypeVar("T")
 R = TypeVar("R")
-_LOG_ENTRY = re.compile(r"_delta_log/(\d{20})\.json$")
 
 
 @dataclass(frozen=True)
@@ -196,52 +195,30 @@ class Lake:
         # A commit that came in between the two looks is for the next call.
         asked = range(after + 1, latest + 1)
         with self.answering():
-            few = (entry for version in asked if (entry := self._entry(table, version)) is not None)
-            found = self._with_archived(table, few, asked) if len(asked) <= _FEW else self.log_left(table, after=after)
-            left = {commit.version: commit for commit in found if commit.version <= latest}
+            left = self._entries(table).of(asked)
         known = max((version for version in asked if version not in left), default=after)
         return LogTail(known, tuple(left[version] for version in range(known + 1, latest + 1)))
 
     def log_left(self, table: str, *, after: int = -1) -> list[Commit]:
         """The log entries after a version that have not been cleaned up, oldest first."""
         with self.answering():
-            named = [int(m[1]) for path in self._log_paths(table, after) if (m := _LOG_ENTRY.search(path))]
-            found = self.each(partial(self._entry, table), sorted(version for version in named if version > after))
-            asked = range(after + 1, max(named, default=after) + 1)
-            return self._with_archived(table, (entry for entry in found if entry is not None), asked)
+            return self._entries(table).left(after) if self._exists else []
 
-    def _with_archived(self, table: str, found: Iterable[Commit], asked: Sequence[int]) -> list[Commit]:
-        """Some entries of a log, and those of the versions that are asked for that stand in its archive."""
-        left = {commit.version: commit for commit in found}
-        if missing := [version for version in asked if version not in left]:
-            older = archived(self.store, table, missing)
-            left |= {version: parsed(version, text) for version, text in older.items()}
-        return [left[version] for version in sorted(left)]
+    def log_next(self, table: str, *, after: int) -> Iterator[Commit]:
+        """The log entries that follow a version, until one is not there."""
+        with self.answering():
+            while found := self._entries(table).of(range(after + 1, after + 2)):
+                yield from found.values()
+                after += 1
+
+    def _entries(self, table: str) -> Entries:
+        check_name(table)
+        return Entries(self.store, table, self.each)
 
     def each(self, asked: Callable[[T], R], things: Sequence[T]) -> list[R]:
         """What is found of some things; in a bucket many are asked for at a time: each has its way there and back."""
         with ThreadPoolExecutor(1 if self.is_local else _REQUESTS_AT_ONCE) as pool:
             return list(pool.map(asked, things))
-
-    def log_next(self, table: str, *, after: int) -> Iterator[Commit]:
-        """The log entries that follow a version, until one is not there."""
-        with self.answering():
-            while found := self._with_archived(table, filter(None, [self._entry(table, after + 1)]), [after + 1]):
-                yield found[0]
-                after += 1
-
-    def _entry(self, table: str, version: int) -> Commit | None:
-        """A log entry by its number: to list the log of a folder is to look at every entry there is."""
-        text = entry_text(self.store, table, version)
-        return None if text is None else parsed(version, text)
-
-    def _log_paths(self, table: str, after: int) -> Iterator[str]:
-        self.uri(table)
-        if not self._exists:
-            return
-        offset = f"{table}/_delta_log/{max(after, 0):020}"
-        for page in obstore.list(self.store, prefix=f"{table}/_delta_log", offset=offset):
-            yield from (str(meta["path"]) for meta in page)
 
 
 @dataclass(frozen=True)

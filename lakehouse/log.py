@@ -1,10 +1,11 @@
 """Entries of a table's Delta log, as they are read.
 
-Belongs here: what an entry is and where it lies. Does not belong here: reading several (`lake.py`), where old ones are
-kept (`archive.py`), and what they mean (`touched.py`, `made.py`).
+Belongs here: what an entry is and where it lies. Does not belong here: reading several (`entries.py`), where old ones
+are kept (`archive.py`), and what they mean (`touched.py`, `made.py`).
 """
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,6 +13,10 @@ from typing import Any
 
 import obstore
 from obstore.store import ObjectStore
+
+ENTRY = re.compile(r"_delta_log/(\d{20})\.json$")
+CHECKPOINT = re.compile(r"_delta_log/(\d{20})\.checkpoint\.parquet$")
+"""What the paths of entries and of checkpoints of one file look like, and their version."""
 
 MOVED = "moved"
 """The key of a commit's metadata that names the files whose rows only moved, `added` and `removed`.
@@ -69,6 +74,22 @@ class LogTail:
 def entry_path(table: str, version: int) -> str:
     """Where an entry lies, below the root of the lake."""
     return f"{table}/_delta_log/{version:020}.json"
+
+
+def standing(store: ObjectStore, table: str, kind: re.Pattern[str], *, after: int = -1) -> list[int]:
+    """The versions of which an entry, or a checkpoint, stands in the log of a table, in order.
+
+    Args:
+        store: the object store at the root of the lake.
+        table: its name.
+        kind: `ENTRY` or `CHECKPOINT`.
+        after: a version before which nothing is asked for; a hint to the store.
+    """
+    offset = f"{table}/_delta_log/{max(after, 0):020}"
+    paths = (
+        str(meta["path"]) for page in obstore.list(store, prefix=f"{table}/_delta_log", offset=offset) for meta in page
+    )
+    return sorted(int(found[1]) for path in paths if (found := kind.search(path)))
 
 
 def entry_text(store: ObjectStore, table: str, version: int) -> bytes | None:
