@@ -21,6 +21,7 @@ from lakehouse.environment import Environment
 from lakehouse.lake import Lake, files
 from lakehouse.overview import audits
 from lakehouse.states import is_in
+from lakehouse.tables import LINEAGE
 
 _MOVING = (
     *("_batch_id", "_run_id", "_settled_by"),
@@ -76,6 +77,7 @@ def _hashed(rows: pl.LazyFrame) -> str:
 def problems(here: Environment, records: Mapping[str, int | None]) -> Iterator[str]:
     """Everything that is wrong with a lake at rest."""
     yield from _origins(here, records)
+    yield from _rejects(here)
     yield from _unaccounted(here)
     for table in here.lake.tables():
         yield from (f"{table}: nobody owns {path}" for path in orphans(here, table))
@@ -99,6 +101,22 @@ def _all_origins(here: Environment) -> Iterator[tuple[str, int | None]]:
     for table in ("raw/sales", "quarantine/dead_letters"):
         if here.lake.open(table) is not None:
             yield from here.lake.scan(table).select("_source", "_offset").collect().iter_rows()
+
+
+def _rejects(here: Environment) -> Iterator[str]:
+    """Each rejected row that has an origin, whatever its state, is one row of the raw table."""
+    for table in here.catalog.derived:
+        name = table.quarantine
+        rows = None if here.lake.open(name) is None else here.lake.scan(name)
+        if rows is None or table.is_aggregate:
+            continue
+        origins = rows.select(LINEAGE).collect()
+        twice, once = origins.filter(origins.is_duplicated()).unique(), origins.unique()
+        raw = here.lake.scan("raw/sales").select(LINEAGE).collect()
+        if twice.height:
+            yield f"{name}: {twice.height} rejected rows are there twice"
+        if strange := once.join(raw, on=LINEAGE, how="anti").height:
+            yield f"{name}: {strange} rejected rows are none of raw/sales"
 
 
 def _unaccounted(here: Environment) -> Iterator[str]:

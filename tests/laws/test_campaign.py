@@ -6,6 +6,7 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import polars as pl
 import pytest
 from support.worlds import SHARED
 
@@ -103,6 +104,23 @@ def test_a_doubled_row_is_seen(sold):
     rows = here.lake.scan("raw/sales").head(2).collect()
     rows.write_delta(here.lake.uri("raw/sales"), mode="append")
     assert "2 records too often" in next(state.problems(here, records))
+
+
+@pytest.mark.parametrize(
+    ("forge", "said"),
+    [
+        (lambda rows: rows, "1 rejected rows are there twice"),
+        (lambda rows: rows.with_columns(_offset=pl.lit(999, pl.Int64)), "1 rejected rows are none of raw/sales"),
+    ],
+    ids=["doubled", "of nowhere"],
+)
+def test_a_released_row_that_is_doubled_or_of_nowhere_is_seen(sold, forge, said):
+    here, records = sold
+    rows = here.lake.scan("quarantine/staged_sales").head(1).collect()
+    forge(rows).with_columns(_state=pl.lit("released")).write_delta(
+        here.lake.uri("quarantine/staged_sales"), mode="append"
+    )
+    assert f"quarantine/staged_sales: {said}" in list(state.problems(here, records))
 
 
 def test_a_file_that_nobody_owns_is_seen(sold):
