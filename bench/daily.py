@@ -35,7 +35,7 @@ raw_readings = raw(
     "readings",
     "Readings as delivered.",
     columns=("meter", "power", "read_at"),
-    day=pl.col("read_at").str.head(10).str.to_date(),
+    day=pl.col("read_at").str.head(10).str.to_date("%Y-%m-%d", strict=False),
 )
 
 
@@ -46,7 +46,7 @@ def typed(readings: pl.LazyFrame) -> pl.LazyFrame:
         meter=pl.col("meter").cast(pl.Int64, strict=False),
         power=pl.col("power").cast(pl.Float64, strict=False),
         read_at=pl.col("read_at").str.to_datetime("%Y-%m-%d %H:%M:%S", strict=False, time_zone="UTC", time_unit="us"),
-        read_date=pl.col("read_at").str.head(10).str.to_date(strict=False),
+        read_date=pl.col("read_at").str.head(10).str.to_date("%Y-%m-%d", strict=False),
     )
 
 

@@ -37,6 +37,11 @@ _MISTAKES = (
 )
 """What a transform with a slip in it raises when it is called."""
 
+_GUESS = (
+    "a format that is guessed from the first rows, so that a row means something else beside other rows; name it, "
+    'as in str.to_date("%Y-%m-%d", strict=False)'
+)
+
 
 @dataclass(frozen=True)
 class Catalog:
@@ -136,11 +141,18 @@ def _raw_problems(table: RawTable) -> list[str]:
     problems += [f"{table.name}: {problem}" for problem in _drift_problems(table)]
     if table.day is None:
         return problems
+    dated = pl.LazyFrame(schema=table.columns).select(day=table.day)
     try:
-        day = pl.LazyFrame(schema=table.columns).select(day=table.day).collect_schema()["day"]
+        day = dated.collect_schema()["day"]
     except pl.exceptions.PolarsError as error:
         return [*problems, f"{table.name}: its day cannot be told: {brief(error)}"]
+    problems += [f"{table.name}: its day is read by {_GUESS}"] if _guesses(dated) else []
     return problems if day == pl.Date else [*problems, f"{table.name}: its day is {day}, it has to be Date"]
+
+
+def _guesses(rows: pl.LazyFrame) -> bool:
+    """Whether Polars guesses the format of a time: it holds all rows until then, and one odd row tips the guess."""
+    return "strptime-infer" in str(rows.show_graph(raw_output=True, plan_stage="physical", engine="streaming"))
 
 
 def _drift_problems(table: RawTable) -> list[str]:
@@ -240,10 +252,15 @@ def _output_schema(
         return columns_of(table.transform(), schemas)
     first, *others = (pl.LazyFrame(schema=schema) for schema in schemas.values())
     first = first.with_columns(pl.lit(None, dtype=pl.Date).alias(WINDOW)) if table.partitions else first
-    returned = table.transform(given(table, unpacked(table, first)), *others)
+    read = unpacked(table, first)
+    kept = read.filter(~pl.any_horizontal(table.leave_out.values())) if table.leave_out else read
+    returned = table.transform(given(table, kept), *others)
     if not isinstance(returned, pl.LazyFrame):
         raise SetupError(f"the transform returns {type(returned).__name__}, it has to return a LazyFrame")
-    return returned.collect_schema()
+    found = returned.collect_schema()
+    if _guesses(returned):
+        raise SetupError(f"it reads times by {_GUESS}")
+    return found
 
 
 def unpacked(table: DerivedTable, first: pl.LazyFrame) -> pl.LazyFrame:

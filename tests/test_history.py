@@ -53,7 +53,7 @@ def test_the_log_does_not_tell_when_versions_began_if_that_is_personal(tmp_path)
     @staged(Stay, mode="history")
     def stays(raw_stays: LazyFrame) -> LazyFrame:
         """Stays."""
-        return cast(raw_stays, since=col("since").str.to_date(strict=False))
+        return cast(raw_stays, since=col("since").str.to_date("%Y-%m-%d", strict=False))
 
     catalog = catalog_of(raw_stays=raw("stays", "Stays.", columns=("patient", "since", "ward")), stays=stays)
     here = world(tmp_path, catalog)

@@ -15,7 +15,7 @@ from lakehouse.tables import mart, raw, sql_mart, staged
 from lakehouse.touched import audit_of
 from lakehouse.windows import Daily, Days
 
-DAY = col("day").str.to_date(strict=False)
+DAY = col("day").str.to_date("%Y-%m-%d", strict=False)
 DAILY = Daily(date(2024, 1, 1))
 AS_OF = {"places": AsOf("valid_from", by=("store", "shelf"))}
 

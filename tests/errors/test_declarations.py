@@ -360,7 +360,7 @@ def test_a_transform_may_read_what_was_rescued():
 
 
 def test_a_day_over_an_unknown_column_is_refused():
-    table = raw("orders", "Orders.", columns=("at",), day=pl.col("day").str.to_date(strict=False))
+    table = raw("orders", "Orders.", columns=("at",), day=pl.col("day").str.to_date("%Y-%m-%d", strict=False))
     with pytest.raises(SetupError, match='raw/orders: its day cannot be told: unable to find column "day"'):
         catalog_of(orders=table)
 
@@ -368,6 +368,29 @@ def test_a_day_over_an_unknown_column_is_refused():
 def test_a_day_that_is_no_date_is_refused():
     with pytest.raises(SetupError, match="raw/orders: its day is String, it has to be Date"):
         catalog_of(orders=raw("orders", "Orders.", columns=("at",), day=pl.col("at")))
+
+
+GUESSED = "a format that is guessed from the first rows"
+
+
+@pytest.mark.parametrize("read", [pl.col("day").str.to_date(strict=False), pl.col("day").str.to_datetime().dt.date()])
+def test_a_day_whose_format_is_guessed_is_refused(read):
+    """One odd row would change what all rows mean that are read beside it."""
+    with pytest.raises(SetupError, match=rf"raw/orders: .*{GUESSED}(.|\n)*Next: "):
+        catalog_of(orders=raw("orders", "Orders.", columns=("day",), day=read))
+
+
+@pytest.mark.parametrize("adds", [cast, pl.LazyFrame.with_columns])
+def test_a_transform_that_guesses_a_format_is_refused(adds):
+    def dated(raw_lines: pl.LazyFrame) -> pl.LazyFrame:
+        return adds(typed(raw_lines), on=pl.col("day").str.to_datetime(strict=False))
+
+    assert f"staged/dated: it reads times by {GUESSED}" in refusal(staged(Line)(dated))
+
+
+def test_a_rule_that_guesses_a_format_is_refused():
+    leaves_out = staged(Line, leave_out={"old": pl.col("day").str.to_date(strict=False) < date(2020, 1, 1)})
+    assert f"staged/typed: it reads times by {GUESSED}" in refusal(leaves_out(typed))
 
 
 def test_a_declaration_with_an_unknown_keyword_is_refused():

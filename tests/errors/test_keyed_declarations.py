@@ -55,7 +55,7 @@ class Unordered(Contract):
 
 def typed(raw_things: LazyFrame) -> LazyFrame:
     """Things with their types."""
-    return cast(raw_things, on=col("on").str.to_date(strict=False))
+    return cast(raw_things, on=col("on").str.to_date("%Y-%m-%d", strict=False))
 
 
 def things(contract: type[Contract] = Thing, **declared: object) -> object:
@@ -120,7 +120,11 @@ class Visit(Contract):
 
 def visits(raw_visits: LazyFrame) -> LazyFrame:
     """Visits."""
-    return cast(raw_visits, number=col("number").cast(pl.Int64, strict=False), on=col("on").str.to_date(strict=False))
+    return cast(
+        raw_visits,
+        number=col("number").cast(pl.Int64, strict=False),
+        on=col("on").str.to_date("%Y-%m-%d", strict=False),
+    )
 
 
 def seen(visits: LazyFrame, things: LazyFrame) -> LazyFrame:
@@ -151,7 +155,9 @@ def seen(visits: LazyFrame, things: LazyFrame) -> LazyFrame:
 def test_a_lookup_by_what_is_no_key_is_refused(as_of, mode, told):
     tables = {
         "raw_things": raw_things,
-        "raw_visits": raw("visits", "Visits.", columns=("id", "number", "on"), day=col("on").str.to_date(strict=False)),
+        "raw_visits": raw(
+            "visits", "Visits.", columns=("id", "number", "on"), day=col("on").str.to_date("%Y-%m-%d", strict=False)
+        ),
         "things": things(mode=mode),
         "visits": staged(Visit, partitions=DAILY)(visits),
         "seen": mart(Visit, partitions=DAILY, as_of=as_of)(seen),
@@ -190,7 +196,7 @@ def test_a_reader_by_date_does_not_take_over_what_orders_the_events_of_a_key(as_
         catalog_of(
             raw_things=raw_things,
             raw_visits=raw(
-                "visits", "Visits.", columns=("id", "number", "on"), day=col("on").str.to_date(strict=False)
+                "visits", "Visits.", columns=("id", "number", "on"), day=col("on").str.to_date("%Y-%m-%d", strict=False)
             ),
             things=things(mode="history"),
             visits=staged(Visit, partitions=DAILY)(visits),

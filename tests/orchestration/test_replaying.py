@@ -31,7 +31,9 @@ def declared(most):
     @staged(Note, partitions=Daily(date(2024, 6, 1)))
     def notes(raw_notes):
         """Typed notes."""
-        return cast(raw_notes, id=col("id").cast(pl.Int64, strict=False), day=col("day").str.to_date(strict=False))
+        return cast(
+            raw_notes, id=col("id").cast(pl.Int64, strict=False), day=col("day").str.to_date("%Y-%m-%d", strict=False)
+        )
 
     return catalog_of(raw_notes=raw_notes, notes=notes)
 

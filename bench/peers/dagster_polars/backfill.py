@@ -33,7 +33,7 @@ def readings(context: dg.AssetExecutionContext) -> pl.DataFrame:
         pl.col("meter").cast(pl.Int64, strict=False),
         pl.col("power").cast(pl.Float64, strict=False),
         pl.col("read_at").str.to_datetime("%Y-%m-%d %H:%M:%S", strict=False, time_zone="UTC", time_unit="us"),
-        pl.col("read_at").str.head(10).str.to_date(strict=False).alias("read_date"),
+        pl.col("read_at").str.head(10).str.to_date("%Y-%m-%d", strict=False).alias("read_date"),
         "_source",
         "_offset",
     ).collect(engine="streaming")
