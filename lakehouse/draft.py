@@ -18,6 +18,7 @@ from deltalake.transaction import AddAction, RemoveAction
 
 from lakehouse import slices
 from lakehouse.actions import NO_DAY, added, as_text, relative, removed
+from lakehouse.coalescing import Coalescing
 from lakehouse.commit import AFTERWARDS, MARK, committed, create, shorten_log
 from lakehouse.errors import BusyError, OutageError
 from lakehouse.faults import reached
@@ -28,7 +29,6 @@ from lakehouse.log import MOVED
 from lakehouse.schemas import add_columns, delta_schema, is_another, missing_columns, same_partitioning
 from lakehouse.sheet import Sheet
 from lakehouse.stores import said
-from lakehouse.stragglers import Stragglers
 
 _ROWS_PER_FILE = 5_000_000
 _log = logging.getLogger(__name__)
@@ -53,7 +53,6 @@ class Draft:
         self.moved: list[Any] = []
         self.gathers: list[Any] = []
         self.placed: list[str] = []
-        self.stragglers: list[tuple[Stragglers, list[Any]]] = []
         self.committed = False
         self.is_doubtful = False
 
@@ -111,25 +110,19 @@ class Draft:
         return None if self.slice is None else self.slice.lost
 
     def carry(self) -> None:
-        """Write the rows that stay but have to move, a few files at a time, and what the writes left over."""
+        """Write the rows that stay but have to move, a few files at a time."""
         if self.handle is not None and (self.changes or not self.is_optional):
             self.gathered = gathered(self.lake, self.sheet, self.handle, self.slice)
         for rows in self.slice.kept if self.slice is not None else ():
             self._sink(rows, self.moved).collect(engine="streaming")
         for rows in self.gathered.rows if self.gathered is not None else ():
             self._sink(rows, self.gathers).collect(engine="streaming")
-        for one, done in self.stragglers:
-            left = one.left_over()
-            if left is not None:
-                self._write_lazily(left.lazy(), done).collect(engine="streaming")
         if self.gathered is not None:
             self.gathered.check(self.sheet.table, sum(file.num_rows for file in self.gathers))
 
     def _sink(self, rows: pl.LazyFrame, done: list[Any]) -> pl.LazyFrame:
         if self.sheet.partition:
-            stragglers = Stragglers(self.sheet.partition)
-            self.stragglers.append((stragglers, done))
-            rows = stragglers.removed_from(self.sheet.parted(rows))
+            rows = Coalescing(self.sheet.partition).of(self.sheet.parted(rows))
         return self._write_lazily(rows, done)
 
     def _write_lazily(self, rows: pl.LazyFrame, done: list[Any]) -> pl.LazyFrame:

@@ -1,6 +1,9 @@
 """What the engine takes for granted in its libraries, each against the library alone."""
 
 import json
+import os
+import subprocess
+import sys
 from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
@@ -221,6 +224,39 @@ def test_several_sinks_and_an_aggregate_run_in_one_pass(tmp_path):
     *_, count = pl.collect_all([*sinks, rows.select(pl.len())], engine="streaming")
     assert count.item() == 1000
     assert [pl.read_parquet(tmp_path / f"{n}.parquet").height for n in range(2)] == [900, 100]
+
+
+def test_a_sink_asks_for_the_second_part_of_a_union_when_the_first_has_ended(tmp_path):
+    seen: list[int] = []
+    rows = pl.LazyFrame({"n": range(1_000_000)})
+
+    def first(batch: pl.DataFrame) -> pl.DataFrame:
+        seen.append(batch.height)
+        return batch
+
+    def second(_: pl.DataFrame) -> pl.DataFrame:
+        return pl.DataFrame({"n": [sum(seen)]}, schema=rows.collect_schema())
+
+    told = pl.LazyFrame({"": [None]}).map_batches(second, schema=rows.collect_schema(), streamable=True)
+    both = pl.concat([rows.map_batches(first, schema=rows.collect_schema(), streamable=True), told])
+    sink = both.sink_parquet(pl.PartitionBy(tmp_path, key=(pl.col("n") % 3).alias("part")), lazy=True)
+    pl.collect_all([sink, rows.select(pl.len())], engine="streaming")
+    assert len(seen) > 1
+    assert pl.read_parquet(tmp_path / "**/*.parquet")["n"].max() == 1_000_000
+
+
+def test_the_allocator_of_polars_is_set_up_by_the_environment_before_polars_is_loaded():
+    code = "import os; os.environ['_RJEM_MALLOC_CONF'] = 'no_such_thing:1'; import polars; polars.select(1)"
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "no_such_thing" in ended.stderr
+
+
+def test_the_engine_sets_up_the_allocator_of_polars_before_it_loads_polars():
+    code = "import lakehouse, os, sys; print(os.environ['_RJEM_MALLOC_CONF'], 'polars' in sys.modules)"
+    environment = {name: value for name, value in os.environ.items() if name != "_RJEM_MALLOC_CONF"}
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
+    assert ended.stdout.startswith("narenas:")
+    assert ended.stdout.endswith(" False\n")
 
 
 def test_a_pass_that_fails_raises_an_error_of_polars(tmp_path):
