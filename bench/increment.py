@@ -52,7 +52,7 @@ def deliver(landing: Path, number: int, days: range) -> None:
     (folder / f"{number:06}.csv").write_text("\n".join(["meter,power,read_at", *lines]) + "\n")
 
 
-def bring(at: Environment, since: dict[str, int] | None = None) -> int:
+def bring(at: Environment, since: dict[str, str] | None = None) -> int:
     """Land what is there and make what is stale; gives how many days were made."""
     made = 0
     assert land(at.lake, at.landing, decade.raw_readings).audits
@@ -75,7 +75,7 @@ def fill(home: Path, commits: int) -> None:
     at = here(home)
     for number, days in enumerate(deliveries(commits)):
         deliver(home / "landing", number, days)
-        bring(at, versions(at) if number else None)
+        bring(at, standing(at) if number else None)
     assert at.lake.version("raw/readings") == commits - 1
 
 
@@ -86,15 +86,15 @@ def fill_dlt(home: Path, commits: int) -> None:
     run_command(peer_module("dlt", "increment", str(home)))
 
 
-def versions(at: Environment) -> dict[str, int]:
+def standing(at: Environment) -> dict[str, str]:
     """What the cursor of a sensor knows: up to where everything is in order."""
-    return {name: version for name in at.lake.tables() if (version := at.lake.version(name)) is not None}
+    return {name: found for name in at.lake.tables() if (found := at.lake.standing(name)) is not None}
 
 
 def one(home: Path, *, has_cursor: bool) -> None:
     """One increment, once; prints its figures."""
     at = here(home)
-    since = versions(at) if has_cursor else None
+    since = standing(at) if has_cursor else None
     started = time.monotonic()
     assert bring(at, since) == 1
     print(json.dumps({"seconds": time.monotonic() - started}))

@@ -1,5 +1,6 @@
 """What the engine works on in one place: a laptop, a test, production. Put together by `definitions.py`."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -26,7 +27,7 @@ class Environment:
     catalog: Catalog
     progress: Progress = field(default=no_progress, compare=False)
 
-    def planner(self, since: dict[str, int] | None = None) -> Planner:
+    def planner(self, since: Mapping[str, str] | None = None) -> Planner:
         """Finds what is stale now; `since` spares old log entries, see `Planner`."""
         lake = self.lake
         glance = Glance(lake.root, lake.options, lake.single_writer, handles=lake.handles)

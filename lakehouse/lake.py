@@ -160,6 +160,14 @@ class Lake:
         handle = self.look(table)
         return None if handle is None else handle.version()
 
+    def standing(self, table: str) -> str | None:
+        """The latest version of a table with its id, as `12@<id>`; None when it does not exist yet.
+
+        A table that was deleted and made again has other ids than before, whatever its versions are.
+        """
+        handle = self.look(table)
+        return None if handle is None else f"{handle.version()}@{handle.metadata().id}"
+
     def scan(self, table: str, version: int | None = None) -> pl.LazyFrame:
         """The rows of a table at a version, lazily.
 

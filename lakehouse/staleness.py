@@ -48,14 +48,14 @@ class Planner:
         lake: where the tables are.
         catalog: the declared tables.
         now: the time that counts as the present.
-        since: versions up to which everything is known to be in order, by table; a hint that saves reading old log
-            entries. Without it every entry is looked at.
+        since: how the tables stood when everything was known to be in order, as `Lake.standing` tells it; a hint that
+            saves reading old log entries. Without it every entry is looked at.
     """
 
     lake: Lake
     catalog: Catalog
     now: datetime
-    since: Mapping[str, int] = field(default_factory=dict)
+    since: Mapping[str, str] = field(default_factory=dict)
 
     def stale(self) -> list[Stale]:
         """Every stale table, inputs before their readers.
@@ -110,13 +110,18 @@ class Planner:
         return (made, hint) if made.is_whole or not hint else (made_by(self.lake, table), {})
 
     def _hint(self, table: DerivedTable) -> Mapping[str, int]:
-        """The hint, where it is one about the tables as they stand: one that was built again begins below it."""
-        names = (table.name, *self.catalog.inputs(table).values())
-        told = {name: self.since[name] for name in names if name in self.since}
-        if table.name not in told:
-            return {}
-        standing = {name: self.lake.version(name) for name in told}
-        return told if all(found is not None and told[name] <= found for name, found in standing.items()) else {}
+        """The versions in the hint, where it is about the tables as they stand: one may have been built again."""
+        names = dict.fromkeys((table.name, *self.catalog.inputs(table).values()))
+        told = {name: self._version(name) for name in names if name in self.since}
+        known = {name: version for name, version in told.items() if version is not None}
+        return known if table.name in known and len(known) == len(told) else {}
+
+    def _version(self, name: str) -> int | None:
+        """The version of a table in the hint; None where this is no version of the table that stands there."""
+        version, _, identity = self.since[name].partition("@")
+        current = self.lake.look(name)
+        is_same = current is not None and identity == str(current.metadata().id) and version.isdecimal()
+        return int(version) if current is not None and is_same and int(version) <= current.version() else None
 
     def _changed_since(
         self, table: DerivedTable, parameter: str, consumed: Mapping[date | None, int]

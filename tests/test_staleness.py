@@ -279,7 +279,7 @@ def test_a_part_that_is_made_again_is_no_longer_stale(one_day):
 
 @pytest.mark.parametrize("table", ["marts/days", "marts/three_days", "marts/months", "marts/priced", "staged/events"])
 def test_a_hint_about_what_is_in_order_changes_nothing(here, table):
-    since = {name: here.lake.version(name) for name in here.lake.tables()}
+    since = {name: here.lake.standing(name) for name in here.lake.tables()}
     deliver(here, [2, 8])
     make(here.lake, CATALOG, "staged/events", Days(day(2), day(2)), now=NOW)
     assert stale(here, table, since) == stale(here, table)
@@ -457,7 +457,7 @@ def test_a_table_that_was_restored_and_put_back_is_as_it_was(here):
 
 @pytest.mark.parametrize("hinted", [False, True])
 def test_a_restored_table_is_behind_its_inputs_again(here, hinted):
-    since = {name: here.lake.version(name) for name in here.lake.tables()} if hinted else {}
+    since = {name: here.lake.standing(name) for name in here.lake.tables()} if hinted else {}
     deliver(here, [2, 7])
     make(here.lake, CATALOG, "staged/events", Days(day(2), day(7)), now=NOW)
     here.lake.open("staged/events").restore(0)
@@ -467,7 +467,7 @@ def test_a_restored_table_is_behind_its_inputs_again(here, hinted):
 def test_a_table_restored_to_before_the_hint_is_looked_at_from_the_start(here):
     deliver(here, [2, 7])
     make(here.lake, CATALOG, "staged/events", Days(day(2), day(7)), now=NOW)
-    since = {name: here.lake.version(name) for name in here.lake.tables()}
+    since = {name: here.lake.standing(name) for name in here.lake.tables()}
     here.lake.open("staged/events").restore(0)
     assert {2, 7} <= set(numbers(stale(here, "staged/events", since)))
 
@@ -585,7 +585,7 @@ def test_an_audit_that_does_not_say_which_table_was_read_is_believed(here):
 def test_a_hint_about_a_table_that_was_built_again_hides_nothing(here, rebuilt):
     remake(here, "staged/events")
     remake(here, "marts/days")
-    since = {name: here.lake.version(name) for name in here.lake.tables()}
+    since = {name: here.lake.standing(name) for name in here.lake.tables()}
     deliver(here, [2])
     rebuild(here, "staged/events")
     if rebuilt == "marts/days":
@@ -593,15 +593,33 @@ def test_a_hint_about_a_table_that_was_built_again_hides_nothing(here, rebuilt):
     assert numbers(stale(here, "marts/days", since)) == [*range(10), 40]
 
 
+def test_a_hint_about_a_table_that_was_built_again_beyond_it_hides_nothing(here):
+    since = {name: here.lake.standing(name) for name in here.lake.tables()}
+    deliver(here, [5])
+    rebuild(here, "staged/events")
+    for _ in range(here.lake.version("marts/days") + 1):
+        make(here.lake, CATALOG, "staged/events", Days(day(2), day(2)), now=NOW)
+    assert here.lake.version("staged/events") >= int(since["staged/events"].partition("@")[0])
+    assert 5 in numbers(stale(here, "marts/days", since))
+
+
+@pytest.mark.parametrize("hint", ["", "0", "@", "x@y", "-1@y"])
+def test_a_hint_that_is_none_hides_nothing(here, hint):
+    since = dict.fromkeys(here.lake.tables(), hint)
+    deliver(here, [2])
+    assert stale(here, "staged/events", since) == stale(here, "staged/events")
+    assert stale(here, "staged/events") is not None
+
+
 def test_a_hint_from_before_a_table_was_first_made_does_not_hide_it(here):
-    since = {name: here.lake.version(name) for name in here.lake.tables() if name != "marts/days"}
+    since = {name: here.lake.standing(name) for name in here.lake.tables() if name != "marts/days"}
     shutil.rmtree(here.lake.uri("marts/days"))
     assert numbers(stale(here, "marts/days", since)) == [*range(10), 40]
 
 
 def test_a_hint_spares_the_log_that_is_gone(here):
     deliver(here, [2])
-    since = {"raw/events": 0}
+    since = {"raw/events": f"0@{here.lake.open('raw/events').metadata().id}"}
     forget_until = Path(here.lake.uri("raw/events")) / "_delta_log" / f"{0:020}.json"
     here.lake.open("raw/events").create_checkpoint()
     forget_until.unlink()

@@ -46,7 +46,7 @@ def _state(here: Environment, part: Stale) -> tuple[object, ...]:
     """What is stale, with the versions of what it would be made from: the same is not tried twice."""
     table = here.catalog[part.table]
     inputs = here.catalog.inputs(table).values() if isinstance(table, DerivedTable) else ()
-    return part.table, part.keys, tuple(here.lake.version(name) for name in inputs)
+    return part.table, part.keys, tuple(here.lake.standing(name) for name in inputs)
 
 
 def _land(context: dg.OpExecutionContext, here: Environment, raw: RawTable, problems: list[str]) -> Events:

@@ -47,9 +47,9 @@ class Landing(dg.Config):
 class Making(dg.Config):
     """What a step takes as made."""
 
-    since: dict[str, int] = Field(
+    since: dict[str, str] = Field(
         default_factory=dict,
-        description="Versions of the table and its inputs: what later commits made stale is made. Empty: all of it.",
+        description="How the table and its inputs stood: what later commits made stale is made. Empty: all of it.",
     )
 
 
@@ -67,7 +67,7 @@ def ingest_job(catalog: Catalog) -> dg.JobDefinition:
     return job
 
 
-def run_config(catalog: Catalog, tables: list[str], since: Mapping[str, int]) -> dict[str, Any]:
+def run_config(catalog: Catalog, tables: list[str], since: Mapping[str, str]) -> dict[str, Any]:
     """The run config of an ingest run that lands in some tables, and makes what commits after `since` made stale."""
     ops: dict[str, Any] = {_step(raw.name): {"config": {"asked": raw.name in tables}} for raw in catalog.raw()}
     for table in catalog.derived:
@@ -123,8 +123,8 @@ def _making(table: DerivedTable) -> dg.OpDefinition:
     return step
 
 
-def _stale(here: Environment, table: DerivedTable, since: Mapping[str, int]) -> Stale | None:
-    planner = here.planner(dict(since))
+def _stale(here: Environment, table: DerivedTable, since: Mapping[str, str]) -> Stale | None:
+    planner = here.planner(since)
     with planner.lake.answering():
         return planner.stale_part(table)
 

@@ -33,7 +33,7 @@ _AT_WORK = [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
 _FAILED = [dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
 _NEWS = "lakehouse/news"
 _TRIES = 3
-_CURSOR_VERSION = 1
+_CURSOR_VERSION = 2
 _WATCH_SECONDS = 44.0  # just under nine turns of the daemon's loop, and under the minute after which it gives a tick up
 _LOOK_EVERY = 0.4
 _REST = 4  # times as long as a look took: on a large lake, looking takes at most a fifth of a core
@@ -65,7 +65,7 @@ def landing_sensor(environment: Environment) -> dg.SensorDefinition:
             )
         mark = hashlib.sha256("".join(fresh).encode()).hexdigest()[:16]
         tables = sorted({entries[entry] for entry in fresh})
-        config = run_config(environment.catalog, tables, _versions(environment))
+        config = run_config(environment.catalog, tables, _standing(environment))
         request = dg.RunRequest(run_config=config, tags={TRIGGER: "landing", _NEWS: mark})
         return dg.SensorResult(run_requests=[request], cursor=_write(asked | dict.fromkeys(fresh, mark)))
 
@@ -106,7 +106,7 @@ def commit_sensor(environment: Environment, jobs: Sequence[Any]) -> dg.SensorDef
             return dg.SkipReason("a run that an earlier commit asked for is under way")
         if _is_ingesting(instance):
             return dg.SkipReason("an ingest run makes what it lands")
-        since, seen = _read_cursor(cursor), _versions(environment)
+        since, seen = _read_cursor(cursor), _standing(environment)
         if since == seen:
             return dg.SkipReason("no new commits")
         runs = increments(environment.catalog, environment.planner(since).stale())
@@ -178,17 +178,17 @@ def _reason(found: Answer) -> dg.SkipReason | None:
     return found if isinstance(found, dg.SkipReason) else found.skip_reason
 
 
-def _versions(environment: Environment) -> dict[str, int]:
-    versions = {name: environment.lake.version(name) for name in environment.catalog.tables}
-    return {name: version for name, version in versions.items() if version is not None}
+def _standing(environment: Environment) -> dict[str, str]:
+    standing = {name: environment.lake.standing(name) for name in environment.catalog.tables}
+    return {name: found for name, found in standing.items() if found is not None}
 
 
-def _read_cursor(cursor: str | None) -> dict[str, int]:
+def _read_cursor(cursor: str | None) -> dict[str, str]:
     stored = json.loads(cursor) if cursor else {}
     return stored.get("done", {}) if stored.get("cursor_version") == _CURSOR_VERSION else {}
 
 
-def _write_cursor(done: dict[str, int], *, asked: dict[str, int] | None = None) -> str:
+def _write_cursor(done: dict[str, str], *, asked: dict[str, str] | None = None) -> str:
     return json.dumps({"cursor_version": _CURSOR_VERSION, "done": done, "asked": asked})
 
 
