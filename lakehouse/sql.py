@@ -56,20 +56,16 @@ def opened(lake: Lake, tables: Sequence[str] | None = None) -> Iterator[duckdb.D
 def _view(connection: duckdb.DuckDBPyConnection, lake: Lake, table: str) -> None:
     """The view of a table: without tombstones, and of quarantine the open rows, beside a view of all of them."""
     layer, name = table.split("/")
-    view, scan = f"{named(layer)}.{named(name)}", f"delta_scan({quoted(lake.uri(table))})"
-    connection.execute(f"CREATE VIEW {view} AS SELECT * FROM {scan}")  # noqa: S608
-    if layer == "staged" and DELETED in _columns(connection, view):
+    handle = lake.look(table)
+    columns = {field.name for field in handle.schema().fields} if handle is not None else set()
+    scan = f"delta_scan({quoted(lake.uri(table))})"
+    shown = every = f"SELECT * FROM {scan}"  # noqa: S608
+    if layer == "staged" and DELETED in columns:
         shown = f"SELECT * EXCLUDE ({DELETED}) FROM {scan} WHERE NOT {DELETED}"  # noqa: S608
-        connection.execute(f"CREATE OR REPLACE VIEW {view} AS {shown}")
-    if layer == "quarantine" and "_state" in _columns(connection, view):
-        every = f"{named(layer)}.{named(f'{name}_all')}"
-        connection.execute(f"CREATE VIEW {every} AS SELECT * FROM {scan}")  # noqa: S608
-        shown = f"SELECT * FROM {scan} WHERE coalesce(_state, {quoted(OPEN)}) = {quoted(OPEN)}"  # noqa: S608
-        connection.execute(f"CREATE OR REPLACE VIEW {view} AS {shown}")
-
-
-def _columns(connection: duckdb.DuckDBPyConnection, view: str) -> list[str]:
-    return [str(name) for name, *_ in connection.execute(f"DESCRIBE {view}").fetchall()]
+    if layer == "quarantine" and "_state" in columns:
+        shown = f"{every} WHERE coalesce(_state, {quoted(OPEN)}) = {quoted(OPEN)}"
+        connection.execute(f"CREATE VIEW {named(layer)}.{named(f'{name}_all')} AS {every}")
+    connection.execute(f"CREATE VIEW {named(layer)}.{named(name)} AS {shown}")
 
 
 def rows(lake: Lake, query: str) -> tuple[list[str], Iterator[tuple[Any, ...]]]:
