@@ -15,6 +15,7 @@ import polars as pl
 from lakehouse.contract import facts, polars_schema
 from lakehouse.cuts import day_column
 from lakehouse.errors import LakehouseError, SetupError, brief, listed, within
+from lakehouse.guessing import GUESS, guesses_a_format
 from lakehouse.keys import key_problems, lookup_problems
 from lakehouse.lake import check_name
 from lakehouse.query import columns_of
@@ -36,11 +37,6 @@ _MISTAKES = (
     ValueError,
 )
 """What a transform with a slip in it raises when it is called."""
-
-_GUESS = (
-    "a format that is guessed from the first rows, so that a row means something else beside other rows; name it, "
-    'as in str.to_date("%Y-%m-%d", strict=False)'
-)
 
 
 @dataclass(frozen=True)
@@ -146,13 +142,8 @@ def _raw_problems(table: RawTable) -> list[str]:
         day = dated.collect_schema()["day"]
     except pl.exceptions.PolarsError as error:
         return [*problems, f"{table.name}: its day cannot be told: {brief(error)}"]
-    problems += [f"{table.name}: its day is read by {_GUESS}"] if _guesses(dated) else []
+    problems += [f"{table.name}: its day is read by {GUESS}"] if guesses_a_format(dated) else []
     return problems if day == pl.Date else [*problems, f"{table.name}: its day is {day}, it has to be Date"]
-
-
-def _guesses(rows: pl.LazyFrame) -> bool:
-    """Whether Polars guesses the format of a time: it holds all rows until then, and one odd row tips the guess."""
-    return "strptime-infer" in str(rows.show_graph(raw_output=True, plan_stage="physical", engine="streaming"))
 
 
 def _drift_problems(table: RawTable) -> list[str]:
@@ -258,8 +249,8 @@ def _output_schema(
     if not isinstance(returned, pl.LazyFrame):
         raise SetupError(f"the transform returns {type(returned).__name__}, it has to return a LazyFrame")
     found = returned.collect_schema()
-    if _guesses(returned):
-        raise SetupError(f"it reads times by {_GUESS}")
+    if guesses_a_format(returned):
+        raise SetupError(f"it reads times by {GUESS}")
     return found
 
 

@@ -19,7 +19,8 @@ import numpy as np
 import polars as pl
 import polars.selectors as cs
 
-_LARGE = 131072
+_LARGE = 131_072
+_BATCHES = 32
 _ONE_IN = 200
 _MOST_OF_A_BATCH = 0.25
 _COMPANY = 8_192
@@ -45,7 +46,8 @@ class Coalescing:
     def _batch(self, batch: pl.DataFrame) -> pl.DataFrame:
         with self._lock:
             self._waiting.append(batch)
-            if sum(frame.height for frame in self._waiting) < _LARGE:
+            # Of few rows many batches come together, and each keeps the text that it was read with.
+            if sum(frame.height for frame in self._waiting) < _LARGE and len(self._waiting) < _BATCHES:
                 return batch.clear()
             together, self._waiting = self._waiting, []
         return self._without_rare(pl.concat(together, rechunk=True))
@@ -54,6 +56,8 @@ class Coalescing:
         return pl.concat([schema.to_frame(), *self._waiting, *self._rare], rechunk=True)
 
     def _without_rare(self, batch: pl.DataFrame) -> pl.DataFrame:
+        if batch.height < _COMPANY:
+            return batch
         # Counted by NumPy: what Polars does apart from its stream waits for threads that the stream keeps busy.
         days = batch[self.partition].to_numpy().view("i8")
         values, counts = np.unique(days, return_counts=True)

@@ -7,6 +7,7 @@ import polars as pl
 
 from lakehouse.contract import columns, facts
 from lakehouse.errors import brief
+from lakehouse.guessing import GUESS, guesses_a_format
 from lakehouse.lookup import AsOf
 from lakehouse.tables import VALID, DerivedTable, Mode, RawTable, Table
 
@@ -128,8 +129,11 @@ def _delete_problems(table: DerivedTable, returned: pl.Schema) -> list[str]:
         return []
     if table.snapshot is not None:
         return ["a full dump deletes what it lacks; it cannot also tell of deletes"]
+    deletes = pl.LazyFrame(schema=returned).select(deletes=table.deletes)
     try:
-        dtype = pl.LazyFrame(schema=returned).select(deletes=table.deletes).collect_schema()["deletes"]
+        dtype = deletes.collect_schema()["deletes"]
     except pl.exceptions.PolarsError as error:
         return [f"deletes: {brief(error)}"]
+    if guesses_a_format(deletes):
+        return [f"deletes reads times by {GUESS}"]
     return [] if dtype == pl.Boolean else [f"deletes is {dtype}, it has to be true or false"]

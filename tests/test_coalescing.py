@@ -58,12 +58,19 @@ def test_every_row_comes_once(size):
 
 
 @pytest.mark.usefixtures("small")
-@pytest.mark.parametrize("size", [1, 7, 299])
+@pytest.mark.parametrize("size", [10, 20, 299])
 def test_small_batches_become_large_ones(size):
     *all_but_last, last = batches(rows(20_000), size)
     assert {batch.height for batch in all_but_last if batch.height < 290} <= {0}
     assert last.height < 310
     assert all(batch.n_chunks() == 1 for batch in (*all_but_last, last) if batch.height)
+
+
+def test_few_rows_do_not_wait_in_ever_more_batches():
+    """Each would keep the text that its rows were read with, and counting all of them each time takes ever longer."""
+    sizes = [batch.height for batch in batches(rows(500), 1)]
+    assert {*sizes[:-1]} == {0, 32}
+    assert sizes[-1] == 500 % 32
 
 
 @pytest.mark.usefixtures("small")

@@ -26,6 +26,15 @@ class Line(Contract):
         key = ("id",)
 
 
+class Event(Contract):
+    id: str
+    amount: pl.Int64
+
+    class Table:
+        key = ("id",)
+        sequence = ("amount",)
+
+
 class Total(Contract):
     id: str
     amount: pl.Int64
@@ -386,6 +395,45 @@ def test_a_transform_that_guesses_a_format_is_refused(adds):
         return adds(typed(raw_lines), on=pl.col("day").str.to_datetime(strict=False))
 
     assert f"staged/dated: it reads times by {GUESSED}" in refusal(staged(Line)(dated))
+
+
+READ = pl.col("day").str.to_date(strict=False)
+
+
+@pytest.mark.parametrize(
+    "read", [READ.max().over("id"), pl.col("day").str.split(" ").list.eval(pl.element().str.to_date())]
+)
+def test_a_guess_within_an_expression_is_refused(read):
+    def dated(raw_lines: pl.LazyFrame) -> pl.LazyFrame:
+        return typed(raw_lines).with_columns(on=read)
+
+    assert f"staged/dated: it reads times by {GUESSED}" in refusal(staged(Line)(dated))
+
+
+def test_an_aggregate_that_guesses_a_format_is_refused():
+    def totals(raw_lines: pl.LazyFrame) -> pl.LazyFrame:
+        last = READ.max().cast(pl.Int64)
+        return raw_lines.group_by("id").agg(amount=last, lines=pl.len().cast(pl.Int64))
+
+    assert f"marts/totals: it reads times by {GUESSED}" in refusal(mart(Total)(totals))
+
+
+def test_deletes_by_a_guessed_format_are_refused():
+    def events(raw_lines: pl.LazyFrame) -> pl.LazyFrame:
+        return typed(raw_lines)
+
+    told = refusal(staged(Event, mode="upsert", deletes=READ.is_not_null())(events))
+    assert f"staged/events: deletes reads times by {GUESSED}" in told
+
+
+@pytest.mark.parametrize("words", [pl.col("day"), pl.col("day").map_batches(lambda day: day, return_dtype=pl.String)])
+def test_a_time_with_a_format_and_one_in_the_transform_itself_are_no_guess(words):
+    def dated(raw_lines: pl.LazyFrame) -> pl.LazyFrame:
+        day = pl.col("day").str.to_date("%Y-%m-%d", strict=False)
+        late = (day > pl.lit("2024-01-01").str.to_date()) & (words != "strptime-infer")
+        return typed(raw_lines).with_columns(on=day.max().over("id"), late=late)
+
+    catalog_of(raw_lines=lines, dated=staged(Line)(dated))
 
 
 def test_a_rule_that_guesses_a_format_is_refused():
