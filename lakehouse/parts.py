@@ -5,6 +5,7 @@ The same key falls into the same part in each of several frames. Few rows are on
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import polars as pl
@@ -14,6 +15,7 @@ _FILES_AT_ONCE = 16
 
 _ROWS_PER_GROUP = 16_384
 _PART, _GROUP, _FIRST, _SEVERAL, _ROUND = "_part", "_group", "_first", "_several", "_round"
+_PLACE = {_FIRST: pl.UInt64, _SEVERAL: pl.UInt64}
 
 
 def parts(
@@ -40,14 +42,22 @@ def parts(
     if count <= 1:
         yield {name: frame.collect(engine="streaming") for name, frame in frames.items()}
         return
-    part = pl.col(_FIRST) + pl.struct(key).hash() % pl.col(_SEVERAL)
-    numbered = {
-        name: frame.with_columns(groups.alias(_GROUP))
-        .join(places.lazy(), on=_GROUP, how="left", nulls_equal=True)
-        .select(*frame.collect_schema(), part.alias(_PART))
-        for name, frame in frames.items()
-    }
+    # Looked up batch by batch: a join in the stream would hold all rows of a group, which may be all that there are.
+    place = groups.map_batches(partial(_found, places), return_dtype=pl.Struct(_PLACE), is_elementwise=True)
+    first, several = (
+        (pl.lit(0, pl.UInt64), pl.lit(count, pl.UInt64)) if group is None else map(place.struct.field, _PLACE)
+    )
+    part = first + pl.struct(key).hash() % several
+    numbered = {name: frame.with_columns(part.alias(_PART)) for name, frame in frames.items()}
     yield from _divided(spool, numbered, 0, count)
+
+
+def _found(places: pl.DataFrame, groups: pl.Series) -> pl.Series:
+    """The place of each of some groups."""
+    asked = groups.to_frame(_GROUP)
+    return (
+        asked.join(places, on=_GROUP, how="left", nulls_equal=True, maintain_order="left").select(*_PLACE).to_struct()
+    )
 
 
 def _places(sizes: pl.DataFrame, at_once: int) -> pl.DataFrame:

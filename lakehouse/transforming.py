@@ -30,7 +30,7 @@ from lakehouse.tables import LINEAGE, DerivedTable
 from lakehouse.tombstones import DELETED
 from lakehouse.windows import Days
 
-_ROWS_AT_ONCE = 262_144
+_ROWS_AT_ONCE = 131_072
 _ROWS_PER_GROUP = 16_384
 _FLAG = "_left_out_"
 

@@ -1,6 +1,10 @@
 """Rows in parts: each once, those of a key together, and no more at once than fit."""
 
+import subprocess
+import sys
+from datetime import date
 from itertools import pairwise
+from pathlib import Path
 
 import polars as pl
 import pytest
@@ -55,3 +59,44 @@ def test_few_rows_are_not_written(tmp_path):
     [one] = parts(tmp_path / "parts", ["key"], {"rows": frame([(1, 1, "a")])}, 1)
     assert one["rows"].rows() == [(1, 1, "a")]
     assert not (tmp_path / "parts").exists()
+
+
+_DIVIDE = """
+import sys, threading, time
+from pathlib import Path
+import polars as pl
+from lakehouse.parts import parts
+
+def held():
+    return next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("RssAnon"))
+
+def watch():
+    while True:
+        most[0] = max(most[0], held())
+        time.sleep(0.002)
+
+folder, group = Path(sys.argv[1]), pl.col("day") if sys.argv[2] == "by day" else None
+most, found = [held()], 0
+threading.Thread(target=watch, daemon=True).start()
+for part in parts(folder / "spool", ["n"], {"rows": pl.scan_parquet(folder / "rows.parquet")}, 50_000, group=group):
+    found += part["rows"].height
+print(found, most[0])
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="anonymous memory is read from /proc")
+@pytest.mark.parametrize("grouped", ["by day", "whole"])
+def test_rows_that_are_divided_are_not_held_although_all_are_of_one_group(tmp_path, grouped):
+    def peak(rows: int) -> int:
+        folder = tmp_path / str(rows)
+        folder.mkdir()
+        n = pl.int_range(rows, eager=True)
+        text = (pl.lit("x" * 100) + pl.col("n").cast(pl.String)).alias("text")
+        frame = pl.LazyFrame({"n": n}).with_columns(text, pl.lit(date(2024, 1, 1)).alias("day"))
+        frame.sink_parquet(folder / "rows.parquet", row_group_size=16_384)
+        command = [sys.executable, "-c", _DIVIDE, str(folder), grouped]
+        found, most = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
+        assert int(found) == rows
+        return int(most) << 10
+
+    assert peak(3_600_000) - peak(1_200_000) < 2_400_000 * 40
