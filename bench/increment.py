@@ -75,7 +75,7 @@ def fill(home: Path, commits: int) -> None:
     at = here(home)
     for number, days in enumerate(deliveries(commits)):
         deliver(home / "landing", number, days)
-        bring(at, standing(at) if number else None)
+        bring(at, at.standing() if number else None)
     assert at.lake.version("raw/readings") == commits - 1
 
 
@@ -86,15 +86,10 @@ def fill_dlt(home: Path, commits: int) -> None:
     run_command(peer_module("dlt", "increment", str(home)))
 
 
-def standing(at: Environment) -> dict[str, str]:
-    """What the cursor of a sensor knows: up to where everything is in order."""
-    return {name: found for name in at.lake.tables() if (found := at.lake.standing(name)) is not None}
-
-
 def one(home: Path, *, has_cursor: bool) -> None:
     """One increment, once; prints its figures."""
     at = here(home)
-    since = standing(at) if has_cursor else None
+    since = at.standing() if has_cursor else None
     started = time.monotonic()
     assert bring(at, since) == 1
     print(json.dumps({"seconds": time.monotonic() - started}))

@@ -9,7 +9,7 @@ and with such rows in every batch, all text that was ever read stays in memory. 
 text of their own, and join a later batch in company, or the last one.
 
 Measured on the same line items, of which a few months are nearly empty: from 6 to 18 million rows the peak grew by 58 %
-without this, and by 14 % with it.
+without setting them apart, and by 16 % with it.
 """
 
 from collections.abc import Sequence

@@ -27,6 +27,11 @@ class Environment:
     catalog: Catalog
     progress: Progress = field(default=no_progress, compare=False)
 
+    def standing(self) -> dict[str, str]:
+        """How the tables that there are stand, as `Lake.standing` tells it."""
+        standing = {name: self.lake.standing(name) for name in self.catalog.tables}
+        return {name: found for name, found in standing.items() if found is not None}
+
     def planner(self, since: Mapping[str, str] | None = None) -> Planner:
         """Finds what is stale now; `since` spares old log entries, see `Planner`."""
         lake = self.lake

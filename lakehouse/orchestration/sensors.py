@@ -65,7 +65,7 @@ def landing_sensor(environment: Environment) -> dg.SensorDefinition:
             )
         mark = hashlib.sha256("".join(fresh).encode()).hexdigest()[:16]
         tables = sorted({entries[entry] for entry in fresh})
-        config = run_config(environment.catalog, tables, _standing(environment))
+        config = run_config(environment.catalog, tables, environment.standing())
         request = dg.RunRequest(run_config=config, tags={TRIGGER: "landing", _NEWS: mark})
         return dg.SensorResult(run_requests=[request], cursor=_write(asked | dict.fromkeys(fresh, mark)))
 
@@ -106,7 +106,7 @@ def commit_sensor(environment: Environment, jobs: Sequence[Any]) -> dg.SensorDef
             return dg.SkipReason("a run that an earlier commit asked for is under way")
         if _is_ingesting(instance):
             return dg.SkipReason("an ingest run makes what it lands")
-        since, seen = _read_cursor(cursor), _standing(environment)
+        since, seen = _read_cursor(cursor), environment.standing()
         if since == seen:
             return dg.SkipReason("no new commits")
         runs = increments(environment.catalog, environment.planner(since).stale())
@@ -176,11 +176,6 @@ def _watch(environment: Environment, look: Look, context: dg.SensorEvaluationCon
 
 def _reason(found: Answer) -> dg.SkipReason | None:
     return found if isinstance(found, dg.SkipReason) else found.skip_reason
-
-
-def _standing(environment: Environment) -> dict[str, str]:
-    standing = {name: environment.lake.standing(name) for name in environment.catalog.tables}
-    return {name: found for name, found in standing.items() if found is not None}
 
 
 def _read_cursor(cursor: str | None) -> dict[str, str]:

@@ -365,7 +365,7 @@ def test_a_transform_may_read_what_was_rescued():
     def clean(raw_orders):
         return raw_orders.with_columns(tip=pl.col("_rescued").str.json_path_match("$.tip"))
 
-    catalog_of(orders=table, clean=staged(contract({"id": str, "tip": str}))(clean))
+    assert "staged/clean" in catalog_of(orders=table, clean=staged(contract({"id": str, "tip": str}))(clean)).tables
 
 
 def test_a_day_over_an_unknown_column_is_refused():
@@ -433,7 +433,7 @@ def test_a_time_with_a_format_and_one_in_the_transform_itself_are_no_guess(words
         late = (day > pl.lit("2024-01-01").str.to_date()) & (words != "strptime-infer")
         return typed(raw_lines).with_columns(on=day.max().over("id"), late=late)
 
-    catalog_of(raw_lines=lines, dated=staged(Line)(dated))
+    assert "staged/dated" in catalog_of(raw_lines=lines, dated=staged(Line)(dated)).tables
 
 
 def test_a_rule_that_guesses_a_format_is_refused():

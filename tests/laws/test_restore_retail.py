@@ -127,7 +127,7 @@ def test_delta_rs_own_clean_up_of_a_log_changes_nothing(grown):
 @pytest.mark.parametrize("table", ["raw/invoice_lines", "staged/invoice_lines"])
 def test_the_commit_sensor_with_its_old_cursor_sees_a_roll_back(grown, monkeypatch, table):
     monkeypatch.setattr(sensors, "_WATCH_SECONDS", 0)
-    cursor = sensors._write_cursor(sensors._standing(grown))
+    cursor = sensors._write_cursor(grown.standing())
     restore(grown, undoing(grown, table, 0), Wish("somebody"))
     defs = definitions(grown)
     sensor = next(sensor for sensor in defs.sensors if sensor.name == "commit_sensor")

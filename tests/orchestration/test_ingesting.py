@@ -32,14 +32,9 @@ def versions(here: Environment) -> dict[str, int]:
     return {name: version for name, version in found.items() if version is not None}
 
 
-def standing(here: Environment) -> dict[str, str]:
-    found = {name: here.lake.standing(name) for name in here.catalog.tables}
-    return {name: known for name, known in found.items() if known is not None}
-
-
 def ingest(here: Environment, instance: dg.DagsterInstance, *tables: str, since: dict[str, str] | None = None):
     job = definitions(here).resolve_job_def("ingest_job")
-    config = run_config(here.catalog, list(tables), standing(here) if since is None else since)
+    config = run_config(here.catalog, list(tables), here.standing() if since is None else since)
     return job.execute_in_process(instance=instance, run_config={**QUIET, **config}, raise_on_error=False)
 
 
