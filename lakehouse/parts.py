@@ -42,12 +42,11 @@ def parts(
     if count <= 1:
         yield {name: frame.collect(engine="streaming") for name, frame in frames.items()}
         return
-    # Looked up batch by batch: a join in the stream would hold all rows of a group, which may be all that there are.
-    place = groups.map_batches(partial(_found, places), return_dtype=pl.Struct(_PLACE), is_elementwise=True)
-    first, several = (
-        (pl.lit(0, pl.UInt64), pl.lit(count, pl.UInt64)) if group is None else map(place.struct.field, _PLACE)
-    )
-    part = first + pl.struct(key).hash() % several
+    part = pl.struct(key).hash() % count
+    if group is not None:
+        # Looked up batch by batch: a join in the stream would hold all rows of a group, which may be all there are.
+        place = group.map_batches(partial(_found, places), return_dtype=pl.Struct(_PLACE), is_elementwise=True).struct
+        part = place.field(_FIRST) + pl.struct(key).hash() % place.field(_SEVERAL)
     numbered = {name: frame.with_columns(part.alias(_PART)) for name, frame in frames.items()}
     yield from _divided(spool, numbered, 0, count)
 
