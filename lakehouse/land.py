@@ -78,8 +78,7 @@ def news(lake: Lake, landing: Landing, raw: RawTable, now: datetime | None = Non
 
 
 def _news(landing: Landing, raw: RawTable, known: Landed, now: datetime) -> News:
-    entries = landing.entries(raw.landing)
-    unknown = known.unsettled(entries)
+    unknown = known.unsettled(landing.entries(raw.landing, known.stamps))
     tried = [landing.tried(raw.landing, entry) for entry in unknown]
     readable = [entry for entry in tried if entry.problem is None]
     return News(

@@ -7,7 +7,7 @@ Bytes that are delivered several times are one delivery: the one that was writte
 Which bytes a file in landing has is told by the register of deliveries.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -19,7 +19,7 @@ from deltalake import DeltaTable
 from lakehouse.dead_letters import DEAD_LETTERS, UNREADABLE, DeadLetters
 from lakehouse.deliveries import DELIVERIES, Register, digest_of, name_of, registered
 from lakehouse.lake import Lake, files
-from lakehouse.sources.landing import Entry
+from lakehouse.sources.landing import Entry, Stamp
 from lakehouse.tables import ORIGIN
 
 _DIGITS = 16
@@ -59,6 +59,14 @@ class Landed:
     register: Register
     settled: pl.DataFrame
     lacking: frozenset[str] = frozenset()
+
+    @cached_property
+    def stamps(self) -> Mapping[str, Stamp]:
+        """Of each settled file when it was written and how long it is; of several of a name the last one's."""
+        times = self.settled["modified_at"].dt.epoch("ms").to_list()
+        return dict(
+            zip(self.settled["name"].to_list(), zip(times, self.settled["size"].to_list(), strict=True), strict=True)
+        )
 
     @cached_property
     def by_digest(self) -> dict[str, Origin]:
@@ -178,7 +186,9 @@ def _read(lake: Lake, table: str, paths: Iterable[str]) -> pl.DataFrame:
         if (said := known.get(path)) is None:
             uri = f"{lake.uri(table)}/{path}"
             rows = pl.scan_parquet(uri, hive_partitioning=False, glob=False, storage_options=options)
-            said = rows.select("_source", "_modified_at").cast(_SAID).unique().collect(engine="streaming")
+            # The rows of a delivery lie beside each other, so that few are left to be told apart.
+            begins = pl.any_horizontal(pl.col(name).ne_missing(pl.col(name).shift(1)) for name in _SAID)
+            said = rows.select(_SAID.names()).cast(_SAID).filter(begins).collect(engine="streaming").unique()
         found[path] = said
     lake.handles.sources[table] = found  # those of files that are gone would become ever more
     return pl.concat([pl.DataFrame(schema=_SAID), *found.values()])

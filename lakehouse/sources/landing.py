@@ -22,6 +22,11 @@ _HIDDEN = (".", "_", "~")
 _FORMATS = (".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".parquet", ".gz", ".zip")
 _CHUNK = 1 << 20
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
+_NONE: Mapping[str, "Stamp"] = {}
+
+Stamp = tuple[int, int]
+"""When a file was last written, in milliseconds since 1970 UTC, and its bytes."""
 
 
 class UnreadableError(Exception):
@@ -59,20 +64,24 @@ class Landing:
     options: Mapping[str, str] = field(default_factory=dict, repr=False)
     rest_seconds: float = 2.0
 
-    def entries(self, table: str) -> list[Entry]:
+    def entries(self, table: str, known: Mapping[str, Stamp] = _NONE) -> list[Entry]:
         """What lies in a raw table's folder, in the order of names; files still being written are included.
+
+        Args:
+            table: the folder.
+            known: files to leave out where they lie as they are known; to look at a file is then all that it costs.
 
         Raises:
             SetupError: the landing zone does not exist.
             BusyError: it cannot be listed right now; that is not the same as empty.
         """
         if "://" in self.root:
-            return sorted(self._objects(table), key=_name_of)
+            return sorted(self._objects(table, known), key=_name_of)
         root = self._folder()
         if (root / table).exists() and not (root / table).is_dir():
             raise SetupError(f"{root / table} is no folder.\nNext: make it one, and put the files for {table} into it.")
         try:
-            return sorted(_walk(root / table, "", ()), key=_name_of) if (root / table).is_dir() else []
+            return sorted(_walk(root / table, "", (), known), key=_name_of) if (root / table).is_dir() else []
         except OSError as error:
             raise BusyError(
                 f"The landing folder {root / table} cannot be listed: {error}.\nNext: mend that; nothing changed."
@@ -106,14 +115,14 @@ class Landing:
         folders = [f"{str(prefix).rstrip('/')}/" for prefix in found["common_prefixes"]]
         return [*folders, *(str(meta["path"]) for meta in found["objects"])]
 
-    def _objects(self, table: str) -> Iterator[Entry]:
+    def _objects(self, table: str, known: Mapping[str, Stamp]) -> Iterator[Entry]:
         with answering(self.root, self.options):
             for page in obstore.list(open_store(self.root, self.options), prefix=table):
                 for meta in page:
                     name = str(meta["path"]).removeprefix(f"{table}/")
-                    if not (_is_hidden(name) or _is_marker(name, meta["size"])):
-                        written = meta["last_modified"].astimezone(UTC)
-                        yield Entry(name, _to_milliseconds(written), int(meta["size"]))
+                    stamp = ((meta["last_modified"] - _EPOCH) // _MILLISECOND, int(meta["size"]))
+                    if not (_is_hidden(name) or _is_marker(name, meta["size"]) or known.get(name) == stamp):
+                        yield Entry(name, _moment(stamp[0]), stamp[1])
 
     def is_resting(self, entry: Entry, now: datetime) -> bool:
         """Whether an entry is complete: nobody has written to it for a while."""
@@ -176,35 +185,47 @@ def _top(root: Path) -> Iterator[str]:
     for path in root.iterdir():
         if not path.is_dir():
             yield _shown(path.name)
-        elif any(_below(path, path.name, ())):
+        elif any(_below(path, path.name, (), _NONE)):
             yield f"{_shown(path.name)}/"
 
 
-def _walk(folder: Path, below: str, above: tuple[tuple[int, int], ...]) -> Iterator[Entry]:
+def _walk(folder: Path, below: str, above: tuple[tuple[int, int], ...], known: Mapping[str, Stamp]) -> Iterator[Entry]:
     """What lies in a folder and in those below it; `above` are the folders that lead here, so that circles end."""
     here = folder.stat()
     with os.scandir(folder) as children:
         for child in children:
-            last, name = child.name.lower(), f"{below}{child.name}"
+            name = f"{below}{child.name}"
+            if name in known and _stamp(child) == known[name]:
+                continue
+            last = child.name.lower()
             if last.startswith(_HIDDEN) or last.endswith(_IN_FLIGHT):
                 continue
             if not last.endswith(_FORMATS) and Path(child.path).is_dir():
-                yield from _below(Path(child.path), name, (*above, (here.st_dev, here.st_ino)))
+                yield from _below(Path(child.path), name, (*above, (here.st_dev, here.st_ino)), known)
             elif (entry := _entry(child, name)) is not None:
                 yield entry
 
 
-def _below(folder: Path, name: str, above: tuple[tuple[int, int], ...]) -> Iterator[Entry]:
+def _below(folder: Path, name: str, above: tuple[tuple[int, int], ...], known: Mapping[str, Stamp]) -> Iterator[Entry]:
     try:
         found = folder.stat()
         if (found.st_dev, found.st_ino) in above:
             yield Entry(_shown(name), _EPOCH, 0, "a link to a folder that it lies in")
         else:
-            yield from _walk(folder, f"{name}/", above)
+            yield from _walk(folder, f"{name}/", above, known)
     except FileNotFoundError:
         return  # taken away while it was listed
     except OSError as error:
         yield Entry(_shown(name), _EPOCH, 0, _reason(error))
+
+
+def _stamp(place: os.DirEntry[str]) -> Stamp | None:
+    """Of a file its stamp, None of anything else."""
+    try:
+        found = place.stat()
+    except OSError:
+        return None
+    return (found.st_mtime_ns // 1_000_000, found.st_size) if stat.S_ISREG(found.st_mode) else None
 
 
 def _entry(place: Path | os.DirEntry[str], name: str) -> Entry | None:
@@ -214,7 +235,7 @@ def _entry(place: Path | os.DirEntry[str], name: str) -> Entry | None:
     except OSError as error:
         is_gone = isinstance(error, FileNotFoundError) and not Path(place).is_symlink()
         return None if is_gone else Entry(_shown(name), _EPOCH, 0, _reason(error))
-    modified = _EPOCH + timedelta(milliseconds=found.st_mtime_ns // 1_000_000)
+    modified = _moment(found.st_mtime_ns // 1_000_000)
     if stat.S_ISREG(found.st_mode) and name.isascii():
         return Entry(name, modified, found.st_size)
     if stat.S_ISDIR(found.st_mode):
@@ -239,8 +260,8 @@ def _reason(error: Exception) -> str:
     return f"cannot be read: {getattr(error, 'strerror', None) or error}"
 
 
-def _to_milliseconds(moment: datetime) -> datetime:
-    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+def _moment(milliseconds: int) -> datetime:
+    return _EPOCH + timedelta(milliseconds=milliseconds)
 
 
 def _is_marker(name: str, size: int) -> bool:
