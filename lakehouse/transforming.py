@@ -31,7 +31,7 @@ from lakehouse.tombstones import DELETED
 from lakehouse.windows import Days
 
 _ROWS_AT_ONCE = 131_072
-_ROWS_PER_GROUP = 16_384
+_ROWS_PER_GROUP = 8_192
 _FLAG = "_left_out_"
 
 

@@ -251,11 +251,27 @@ def test_the_allocator_of_polars_is_set_up_by_the_environment_before_polars_is_l
     assert "no_such_thing" in ended.stderr
 
 
-def test_the_engine_sets_up_the_allocator_of_polars_before_it_loads_polars():
-    code = "import lakehouse, os, sys; print(os.environ['_RJEM_MALLOC_CONF'], 'polars' in sys.modules)"
-    environment = {name: value for name, value in os.environ.items() if name != "_RJEM_MALLOC_CONF"}
+def test_how_far_polars_reads_ahead_is_set_up_by_the_environment(tmp_path):
+    NUMBERS.write_parquet(tmp_path / "a.parquet")
+    name = "POLARS_ROW_GROUP_PREFETCH_KBYTES_BUDGET"
+    read = f"import polars; polars.scan_parquet({str(tmp_path / 'a.parquet')!r}).collect(engine='streaming')"
+    code = f"import os; os.environ[{name!r}] = 'much'; {read}"
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert f"invalid value for {name}: much" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("_RJEM_MALLOC_CONF", "narenas:"),
+        ("POLARS_ROW_GROUP_PREFETCH_KBYTES_BUDGET", str(2_048 * (os.cpu_count() or 1))),
+    ],
+)
+def test_the_engine_sets_up_polars_before_it_loads_polars(name, value):
+    code = f"import lakehouse, os, sys; print(os.environ[{name!r}], 'polars' in sys.modules)"
+    environment = {other: told for other, told in os.environ.items() if other != name}
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
-    assert ended.stdout.startswith("narenas:")
+    assert ended.stdout.startswith(value)
     assert ended.stdout.endswith(" False\n")
 
 
