@@ -141,7 +141,7 @@ class Draft:
             by_key = {"key": key, "include_key": isinstance(key, str) and not partition}
         sink = rows.sink_parquet(
             pl.PartitionBy(self.lake.uri(sheet.table), file_path_provider=place, **by_key),
-            compression_level=1,
+            compression="snappy",
             row_group_size=sheet.rows_per_group,
             lazy=True,
             mkdir=self.lake.is_local,
