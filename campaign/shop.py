@@ -6,7 +6,7 @@ records are counted while they are made. Does not belong here: what is done to t
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from random import Random
 from types import ModuleType
@@ -137,7 +137,7 @@ def _of_shelf(raw_sales: LazyFrame) -> LazyFrame:
     return typed.with_columns(shelf=pl.concat_str("shop", (col("id") % 5).cast(pl.String), separator=" "))
 
 
-@staged(Shelf, mode="upsert", deletes=_IS_LAST)
+@staged(Shelf, mode="upsert", deletes=_IS_LAST, tombstone_retention=timedelta(days=1))
 def shelves(raw_sales: LazyFrame) -> LazyFrame:
     """The shelves as they are."""
     return _of_shelf(raw_sales)

@@ -60,6 +60,7 @@ class _Counts:
     height: int = 0
     written: int = 0
     ties: int = 0
+    forgotten: int = 0
     keys: list[pl.DataFrame] = field(default_factory=list)
     changed: dict[str, list[pl.DataFrame]] = field(default_factory=dict)
 
@@ -123,6 +124,7 @@ class Folding:
             written=counts.written,
             superseded=audit.superseded + audit.written - counts.written,
             ties=counts.ties,
+            notes=(*audit.notes, *self._forgotten(counts.forgotten)),
             changed={column: as_of.joined(several) for column, several in spans.items()},
             reaches=reaches(self.making, spans),
             seconds=time.monotonic() - started,
@@ -183,6 +185,36 @@ class Folding:
         """True for the latest standing row of a key."""
         return pl.col(VALID[1]).is_null() if self.shape.mode == "history" else pl.lit(True)
 
+    @cached_property
+    def _watermark(self) -> Any:  # noqa: ANN401
+        """Behind this value of the first sequence column tombstones go; None where all are kept.
+
+        The rows alone tell it, and it never falls: the latest event of all is the latest of its key, and so it stands.
+        """
+        kept, first = self.table.tombstone_retention, self.shape.sequence[0]
+        if kept is None:
+            return None
+        rows = self._spool("valid") if self.standing is None else self.standing
+        latest = rows.select(pl.col(first).max()).collect(engine="streaming").item()
+        try:
+            return None if latest is None else latest - kept
+        except OverflowError:
+            return None  # before all times
+
+    @property
+    def _is_behind(self) -> pl.Expr:
+        """True for a row whose tombstone would have gone, and for an event that may be older than one that has."""
+        if self._watermark is None:
+            return pl.lit(False)
+        return pl.col(self.shape.sequence[0]) < pl.lit(self._watermark)
+
+    def _without_old(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """Rows without tombstones that go."""
+        return rows if self._watermark is None else rows.filter(~(pl.col(DELETED) & self._is_behind))
+
+    def _forgotten(self, count: int) -> list[str]:
+        return [f"tombstones removed that are older than {self._watermark}: {count:,}"] if count else []
+
     def _frames(self) -> Mapping[str, pl.LazyFrame]:
         """What is folded, in files: new events, all events of late keys, and the rows that stand of all these keys."""
         key, events = list(self.shape.key), self._spool("valid")
@@ -193,17 +225,29 @@ class Folding:
             return frames
         matched = self.standing  # a dump speaks of all keys
         if not self.table.snapshot:
-            matched = matched.filter(is_of(_keys(events, key)))
+            is_touched = is_of(_keys(events, key))
+            matched = matched.filter(
+                is_touched if self._watermark is None else is_touched | (pl.col(DELETED) & self._is_behind)
+            )
         frames["matched"] = self._into_spool("matched", matched)
-        if not self.shape.needs_all or self.table.snapshot:
-            return frames
-        seen = frames["matched"].filter(self._is_latest).select(*key, LAST)
-        is_late = ~follows(self.shape.instant, pl.col(LAST))
-        late = _keys(events.join(seen, on=key).filter(is_late), key)
-        if not late.is_empty():
+        late = None if self.table.snapshot else self._late(events, frames["matched"])
+        if late is not None and not late.is_empty():
             everything = judge_rows(self.making, self.everything, self.provenance, self.spool).valid
             frames["older"] = self._into_spool("older", everything.filter(is_of(late)))
         return frames
+
+    def _late(self, events: pl.LazyFrame, matched: pl.LazyFrame) -> pl.DataFrame | None:
+        """The keys of which what stands is not enough to fold some events; None where it always is.
+
+        Of a key that does not stand nothing was seen, or its tombstone went. Either is told by all of its rows.
+        """
+        key, late = list(self.shape.key), []
+        if self.shape.needs_all:
+            seen = matched.filter(self._is_latest).select(*key, LAST)
+            late.append(events.join(seen, on=key).filter(~follows(self.shape.instant, pl.col(LAST))))
+        if self._watermark is not None:
+            late.append(events.filter(self._is_behind).join(matched, on=key, how="anti"))
+        return _keys(pl.concat([rows.select(key) for rows in late]), key) if late else None
 
     def _into_spool(self, name: str, rows: pl.LazyFrame) -> pl.LazyFrame:
         """Rows in a file of their own."""
@@ -218,14 +262,16 @@ class Folding:
         if dumps is not None and dumps.height:
             rows.append(self._as_events(self._gone(part, dumps)))
         together = pl.concat(rows)
-        stands = fold(together, self.shape).select(self.table.stored_schema.names())
+        folded = fold(together, self.shape).select(self.table.stored_schema.names())
+        stands, stood = self._without_old(folded), self._without_old(matched)
         origin = [*key, *LINEAGE]
         counts.height += stands.height
         counts.written += stands.join(events, on=origin, how="semi").height
         counts.ties += ties(together, self.shape)
+        counts.forgotten += folded.height - stands.height
         if self.standing is not None:
             counts.keys.append(pl.concat([events.select(key), matched.select(key)]).unique())
-            for column, spans in self._changed(matched, stands).items():
+            for column, spans in self._changed(stood, stands).items():
                 counts.changed.setdefault(column, []).append(spans)
         return stands
 

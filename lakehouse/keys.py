@@ -1,11 +1,12 @@
 """Whether tables with keys are declared so that they can be folded and looked up, before any data is touched."""
 
 from collections.abc import Collection, Iterator, Mapping
+from datetime import timedelta
 from typing import get_args
 
 import polars as pl
 
-from lakehouse.contract import columns, facts
+from lakehouse.contract import columns, facts, polars_schema
 from lakehouse.errors import brief
 from lakehouse.guessing import GUESS, guesses_a_format
 from lakehouse.lookup import AsOf
@@ -23,7 +24,12 @@ def key_problems(table: DerivedTable, sources: Collection[Table], returned: pl.S
         returned: the columns that its transform returns.
     """
     if table.mode == "replace":
-        only_folded = {"deletes": table.deletes is not None, "partial": table.partial, "snapshot": table.snapshot}
+        only_folded = {
+            "deletes": table.deletes is not None,
+            "partial": table.partial,
+            "snapshot": table.snapshot,
+            "tombstone_retention": table.tombstone_retention is not None,
+        }
         return [
             f'{name} is for tables that are folded: declare mode="upsert" or mode="history"'
             for name, is_set in only_folded.items()
@@ -31,7 +37,12 @@ def key_problems(table: DerivedTable, sources: Collection[Table], returned: pl.S
         ]
     if table.mode not in get_args(Mode):
         return [f"mode is {table.mode!r}, it has to be one of {', '.join(get_args(Mode))}"]
-    return [*_kind_problems(table, sources), *_column_problems(table), *_delete_problems(table, returned)]
+    return [
+        *_kind_problems(table, sources),
+        *_column_problems(table),
+        *_delete_problems(table, returned),
+        *_retention_problems(table),
+    ]
 
 
 def series(source: Table, column: str) -> tuple[str, ...]:
@@ -137,3 +148,19 @@ def _delete_problems(table: DerivedTable, returned: pl.Schema) -> list[str]:
     if guesses_a_format(deletes):
         return [f"deletes reads times by {GUESS}"]
     return [] if dtype == pl.Boolean else [f"deletes is {dtype}, it has to be true or false"]
+
+
+def _retention_problems(table: DerivedTable) -> list[str]:
+    kept, known = table.tombstone_retention, facts(table.contract)
+    if kept is None or not known.sequence:
+        return []
+    if table.mode != "upsert" or (table.deletes is None and table.snapshot is None):
+        return ['tombstone_retention is for mode="upsert" with deletes: other tables keep no tombstones that could go']
+    name, first = known.sequence[0], polars_schema(table.contract)[known.sequence[0]]
+    if isinstance(first, _MOMENTS):
+        is_right, wanted = isinstance(kept, timedelta) and kept >= timedelta(0), "timedelta"
+    elif first.is_integer():
+        is_right, wanted = isinstance(kept, int) and kept >= 0, "whole number"
+    else:
+        return [f"tombstone_retention: {name!r} is {first}, it has to be a Date, an Instant or a whole number"]
+    return [] if is_right else [f"tombstone_retention is {kept!r}: {name!r} is {first}, so give a {wanted}, 0 or more"]

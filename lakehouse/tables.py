@@ -7,6 +7,7 @@ in `orchestration/`, and the engine makes it in `make.py`.
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
+from datetime import timedelta
 from functools import cached_property
 from typing import Any, Literal
 
@@ -135,6 +136,8 @@ class DerivedTable:
         deletes: true for a row of the transform that deletes its key; such a row needs no more than key and sequence.
         partial: whether null in an event keeps the value from before.
         snapshot: set where deliveries are full dumps.
+        tombstone_retention: how far behind the latest event, by the contract's first `sequence` column, an `upsert`
+            keeps the tombstone of a deleted key; a time, or a whole number where the column is one. None keeps all.
         owner: who answers for the table.
         domain: the folder under `assets/`.
     """
@@ -154,6 +157,7 @@ class DerivedTable:
     deletes: pl.Expr | None = None
     partial: bool = False
     snapshot: Snapshot | None = None
+    tombstone_retention: timedelta | int | None = None
     owner: str | None = None
     domain: str = ""
 
@@ -211,7 +215,8 @@ class DerivedTable:
         left_out = [(name, code_version.said(rule)) for name, rule in sorted(self.leave_out.items())]
         deletes = None if self.deletes is None else code_version.said(self.deletes)
         folded = () if self.mode == "replace" else (self.mode, deletes, self.partial, self.snapshot)
-        declared = (self.lookback, self.distinct, left_out, *folded, *lookup.said(self.as_of))
+        kept = () if self.tombstone_retention is None else (self.tombstone_retention,)
+        declared = (self.lookback, self.distinct, left_out, *folded, *kept, *lookup.said(self.as_of))
         return code_version.version((self.transform, self.unpack), declared)
 
 

@@ -1,6 +1,6 @@
 """Tables with keys that cannot be folded are refused with what is wrong, before any data is touched."""
 
-from datetime import date
+from datetime import date, timedelta
 
 import polars as pl
 import pytest
@@ -17,6 +17,7 @@ from lakehouse.windows import Daily
 
 raw_things = raw("things", "Things.", columns=("id", "on", "name"))
 DAILY = Daily(date(2024, 1, 1))
+DAY = timedelta(days=1)
 
 
 class Thing(Contract):
@@ -53,9 +54,32 @@ class Unordered(Contract):
         key = ("id",)
 
 
+class Numbered(Contract):
+    """A thing, since a number."""
+
+    id: str
+    number: pl.Int64
+
+    class Table:
+        key = ("id",)
+        sequence = ("number",)
+
+
+class Lettered(Contract):
+    """A thing, since a letter."""
+
+    id: str
+    name: str
+
+    class Table:
+        key = ("id",)
+        sequence = ("name",)
+
+
 def typed(raw_things: LazyFrame) -> LazyFrame:
     """Things with their types."""
-    return cast(raw_things, on=col("on").str.to_date("%Y-%m-%d", strict=False))
+    numbered = raw_things.with_columns(number=col("id").cast(pl.Int64, strict=False))
+    return cast(numbered, on=col("on").str.to_date("%Y-%m-%d", strict=False))
 
 
 def things(contract: type[Contract] = Thing, **declared: object) -> object:
@@ -66,6 +90,12 @@ def things(contract: type[Contract] = Thing, **declared: object) -> object:
         return typed(raw_things)
 
     return staged(contract, **declared)(things)
+
+
+def forgetful(contract: type[Contract] = Thing, **declared: object) -> object:
+    """A table of things whose tombstones go."""
+    how = {"mode": "upsert", "deletes": col("name") == "x", "tombstone_retention": DAY}
+    return things(contract, **{**how, **declared})
 
 
 @pytest.mark.parametrize(
@@ -80,6 +110,19 @@ def things(contract: type[Contract] = Thing, **declared: object) -> object:
         (lambda: things(mode="upsert", partitions=DAILY), "a table that is folded has no partitions"),
         (lambda: things(mode="upsert", distinct=("id",)), "`distinct` is of no use here"),
         (lambda: things(mode="upsert", snapshot=Snapshot()), "has to be declared with dumps=True"),
+        (lambda: things(tombstone_retention=DAY), "tombstone_retention is for tables that are folded"),
+        (
+            lambda: things(mode="upsert", tombstone_retention=DAY),
+            'tombstone_retention is for mode="upsert" with deletes',
+        ),
+        (lambda: forgetful(mode="history"), 'tombstone_retention is for mode="upsert" with deletes'),
+        (
+            lambda: forgetful(tombstone_retention=3),
+            "tombstone_retention is 3: 'on' is Date, so give a timedelta, 0 or more",
+        ),
+        (lambda: forgetful(tombstone_retention=-DAY), "'on' is Date, so give a timedelta, 0 or more"),
+        (lambda: forgetful(Numbered), "'number' is Int64, so give a whole number, 0 or more"),
+        (lambda: forgetful(Lettered), "'name' is String, it has to be a Date, an Instant or a whole number"),
     ],
 )
 def test_what_keeps_a_table_from_being_folded_is_told(table, told):

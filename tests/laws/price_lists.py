@@ -1,7 +1,7 @@
 """A world of price lists and sales: readers of a history and of latest prices, and a second opinion in plain Python."""
 
 from dataclasses import dataclass, field, replace
-from datetime import date
+from datetime import date, timedelta
 from random import Random
 
 import polars as pl
@@ -110,7 +110,7 @@ def prices(
         raw_prices=raw("prices", "Prices.", columns=("sku", "at", "price", "op")),
         raw_sales=raw("sales", "Sales.", columns=("sku", "at"), day=day),
         prices=staged(events, mode="history", **folded)(prices),
-        latest=staged(events, mode="upsert", **folded)(latest),
+        latest=staged(events, mode="upsert", tombstone_retention=timedelta(days=1), **folded)(latest),
         sales=staged(contract("Sale", sale, by_day), partitions=june)(sales),
         **{name: marts[name] for name in readers},
     )

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable
+from datetime import timedelta
 from typing import NamedTuple
 
 import polars as pl
@@ -81,12 +82,23 @@ def stock() -> Catalog:
         raw_items=raw_items,
         latest=_declared("latest", typed, Item, mode="upsert"),
         merged=_declared("merged", typed, Item, mode="upsert", partial=True),
+        forgetful=_declared("forgetful", typed, Item, mode="upsert", tombstone_retention=0),
+        merged_forgetful=_declared(
+            "merged_forgetful", dated, Version, mode="upsert", partial=True, tombstone_retention=timedelta(days=2)
+        ),
         versions=_declared("versions", dated, Version, mode="history"),
         merged_versions=_declared("merged_versions", dated, Version, mode="history", partial=True),
     )
 
 
-FOLDED = ("staged/latest", "staged/merged", "staged/versions", "staged/merged_versions")
+FOLDED = (
+    "staged/latest",
+    "staged/merged",
+    "staged/forgetful",
+    "staged/merged_forgetful",
+    "staged/versions",
+    "staged/merged_versions",
+)
 
 
 class Event(NamedTuple):

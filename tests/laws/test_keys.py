@@ -84,11 +84,18 @@ def versions(delivered: Delivered, *, partial: bool) -> list[tuple[object, ...]]
     return sorted(found, key=str)
 
 
+def dated(rows: list[tuple[object, ...]]) -> list[tuple[object, ...]]:
+    """Articles whose moment is a day."""
+    return [(sku, day(int(str(at))), *values) for sku, at, *values in rows]
+
+
 def expected(delivered: Delivered) -> dict[str, list[tuple[object, ...]]]:
     """What should stand in each table."""
     return {
         "staged/latest": latest(delivered, partial=False),
         "staged/merged": latest(delivered, partial=True),
+        "staged/forgetful": latest(delivered, partial=False),
+        "staged/merged_forgetful": dated(latest(delivered, partial=True)),
         "staged/versions": versions(delivered, partial=False),
         "staged/merged_versions": versions(delivered, partial=True),
     }
