@@ -71,7 +71,7 @@ def work(name: str, csv: Path, ways: list[Way], base: str) -> Work:
 def at_scale(scale: float, rounds: int) -> list[Line]:
     """Ours, the peers and the bare writes, which judge nothing and are the limit."""
     csv = generated(scale)
-    bare = of_this_project(csv, "sink_delta", "sink_parquet")
+    bare = of_this_project(csv, "sink_delta", "sink_parquet", "sink_parquet, snappy")
     ways = [*of_this_project(csv, "ours"), *of_peers(csv, PEERS), *bare]
     return side_by_side(work(f"publish-{scale:g}", csv, ways, "sink_delta"), rounds)
 

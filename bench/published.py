@@ -49,7 +49,7 @@ def published_from(csv: Path) -> Callable[[str, str, Path], Published]:
     def outcome(way: str, _step: str, folder: Path) -> Published:
         if way == "sink_delta":
             return _all_rows(asked, pl.scan_delta(str(folder / "delta")))
-        if way == "sink_parquet":
+        if way.startswith("sink_parquet"):
             return _all_rows(asked, pl.scan_parquet(folder / "lineitem.parquet"))
         if way == "dbt-duckdb":
             return _by_dbt(folder)

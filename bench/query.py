@@ -9,6 +9,7 @@ import json
 import time
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -47,13 +48,16 @@ Ask = Callable[[str], Iterable[Any]]
 
 
 def lake_of(scale: float) -> Path:
-    """A lake with the line items of a scale factor, and beside it the same rows as one Parquet file; made once."""
+    """A lake with the line items of a scale factor, and beside it the same rows as one Parquet file; made once.
+
+    There are two such files: one compressed as Polars does by default, and one compressed as those of the lake are.
+    """
     folder = OUT / f"query-{scale:g}"
-    plain = folder / "lineitem.parquet"
-    if not plain.exists():
+    if not (folder / "snappy.parquet").exists():
         ours(generated(scale), folder / "lake")
-        columns = pl.exclude("^_.*$")
-        Lake(str(folder / "lake")).scan("staged/lineitem").select(columns).sink_parquet(plain)
+        lines = Lake(str(folder / "lake")).scan("staged/lineitem").select(pl.exclude("^_.*$"))
+        lines.sink_parquet(folder / "lineitem.parquet")
+        lines.sink_parquet(folder / "snappy.parquet", compression="snappy")
     return folder
 
 
@@ -64,10 +68,10 @@ def ask_lake(folder: Path, stack: ExitStack) -> Ask:
     return lambda question: connection.execute(question).fetchall()
 
 
-def ask_duckdb(folder: Path, stack: ExitStack) -> Ask:
-    """By DuckDB on the file."""
+def ask_duckdb(folder: Path, stack: ExitStack, file: str = "lineitem.parquet") -> Ask:
+    """By DuckDB on a file."""
     connection = stack.enter_context(duckdb.connect())
-    connection.execute(f"CREATE VIEW lineitem AS SELECT * FROM '{folder / 'lineitem.parquet'}'")
+    connection.execute(f"CREATE VIEW lineitem AS SELECT * FROM '{folder / file}'")
     return lambda question: connection.execute(question).fetchall()
 
 
@@ -77,7 +81,12 @@ def ask_polars(folder: Path, _: ExitStack) -> Ask:
     return lambda question: context.execute(question).collect(engine="streaming").rows()
 
 
-WAYS = {"ours": ask_lake, "duckdb on parquet": ask_duckdb, "polars on parquet": ask_polars}
+WAYS = {
+    "ours": ask_lake,
+    "duckdb on parquet": ask_duckdb,
+    "duckdb on parquet, snappy": partial(ask_duckdb, file="snappy.parquet"),
+    "polars on parquet": ask_polars,
+}
 
 
 def one(way: str, folder: Path, *, is_warm: bool) -> None:
