@@ -49,10 +49,11 @@ def out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_ours_publishes_what_duckdb_finds_beside_bare_writes(line_items: Path, out: Path) -> None:
-    ways = publish.of_this_project(line_items, "ours", "sink_delta", "sink_parquet")
+    names = ["ours", "sink_delta", "sink_parquet", "sink_parquet, snappy"]
+    ways = publish.of_this_project(line_items, *names)
     lines = beside.side_by_side(publish.work("publish-test", line_items, ways, "sink_delta"), rounds=1)
-    assert [line.way for line in lines] == ["ours", "sink_delta", "sink_parquet"]
-    assert [line.commits for line in lines] == [2, 1, 0]
+    assert [line.way for line in lines] == names
+    assert [line.commits for line in lines] == [2, 1, 0, 0]
     kept = json.loads((out / "results" / "publish-test.json").read_text())
     assert [line["files"] for line in kept["lines"]] == [line.files for line in lines]
 
