@@ -58,6 +58,7 @@ class Batch:
         reads: the deliveries that are new.
         bundles: the rows of those that are small.
         digests: their origin, by the hash of their bytes.
+        rowless: those of these bytes that gave nothing but dead letters.
         repeated: files with the bytes of another delivery, by name.
         returned: deliveries whose rows are landed, and whose dead letters are not all there any more.
         recorded: the deliveries that the register does not know yet.
@@ -78,6 +79,7 @@ class Batch:
     reads: list[Read] = field(default_factory=list)
     bundles: Bundles = field(default_factory=Bundles)
     digests: dict[str, Origin] = field(default_factory=dict)
+    rowless: set[str] = field(default_factory=set)
     repeated: dict[str, str] = field(default_factory=dict)
     returned: list[Read] = field(default_factory=list)
     recorded: list[dict[str, object]] = field(default_factory=list)

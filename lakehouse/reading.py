@@ -143,20 +143,29 @@ def _take_in(  # noqa: PLR0913
 def _take(batch: Batch, lake: Lake, entry: Entry, delivery: Delivery, known: Landed, spool: Path) -> None:  # noqa: PLR0913
     """A delivery becomes part of the batch, unless its bytes are landed."""
     source = source_of(entry.name, delivery.digest)
-    if (twin := batch.digests.get(delivery.digest) or known.twin(delivery.digest)) is not None:
+    twin = batch.digests.get(delivery.digest) or known.twin(delivery.digest)
+    if twin is not None and not _is_better_named(batch, delivery, known):
         _repeat(batch, entry, delivery, twin, known)
-        if known.lacks_letters(delivery.digest) and delivery.digest not in batch.digests:
+        if known.lacks_letters(delivery.digest) and delivery.digest not in batch.digests and delivery.dead_count:
             _return(batch, lake, entry, delivery, twin)
         return
     fitted, fit = batch.columns.fit(delivery)
     batch.take(Read(entry, fitted, source, fit), spool)
     batch.digests[delivery.digest] = origin_of(entry)
+    (batch.rowless.discard if fitted.rows_count else batch.rowless.add)(delivery.digest)
     if not known.is_registered(entry, delivery.digest):
         batch.record(entry, source, "landed" if fitted.rows_count else "dead", fitted.dead_count)
     if fitted.refused is not None:
         batch.refused[entry.name] = fitted.refused
     if fitted.is_cut:
         obstore.put(lake.store, kept_path(batch.raw, source), delivery.received)
+
+
+def _is_better_named(batch: Batch, delivery: Delivery, known: Landed) -> bool:
+    """Whether bytes that gave nothing but dead letters are rows, all of them, under a name that tells their format."""
+    digest = delivery.digest
+    is_rowless = digest in batch.rowless if digest in batch.digests else known.is_rowless(digest)
+    return is_rowless and bool(delivery.rows_count) and not delivery.dead_count
 
 
 def _repeat(batch: Batch, entry: Entry, delivery: Delivery, twin: Origin, known: Landed) -> None:
@@ -166,7 +175,8 @@ def _repeat(batch: Batch, entry: Entry, delivery: Delivery, twin: Origin, known:
         itself = "dead" if known.is_rowless(delivery.digest) else "landed"
         source = source_of(entry.name, delivery.digest)
         outcome, twin_source = (itself, None) if is_itself else ("repeated", landed)
-        batch.record(entry, source, outcome, delivery.dead_count, twin_source)
+        # Another name may tell another format: the dead letters of these bytes are those of their first reading.
+        batch.record(entry, source, outcome, delivery.dead_count if is_itself else 0, twin_source)
     if is_itself:
         return
     batch.repeated[entry.name] = landed

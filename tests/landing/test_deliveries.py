@@ -126,6 +126,36 @@ def test_a_refused_file_under_another_name_is_no_second_dead_letter(events):
     assert events.lake.scan(DEAD_LETTERS).collect().height == 1
 
 
+@pytest.mark.parametrize("name", ["a.csv.gz", "a.json", "a.parquet"])
+@pytest.mark.parametrize("is_apart", [True, False], ids=["later", "in one batch"])
+def test_rows_that_were_refused_under_a_name_of_another_format_land_under_their_own(events, name, is_apart):
+    write(events, "events", name, "id\n1\n")
+    if is_apart:
+        land_now(events)
+    write(events, "events", "b.csv", "id\n1\n")
+    land_now(events)
+    assert sources(events) == ["b.csv"]
+    assert rows(events).height == 1
+    land_now(events)  # these bytes came under that name first, whatever became of them: so does their origin
+    assert rows(events).height == 1
+    assert sources(events) == [name]
+    assert ready(events) == []
+    assert land_now(events) == Report()
+
+
+@pytest.mark.parametrize("name", ["b.csv.gz", "b.json", "b.parquet"])
+def test_a_copy_under_a_name_of_another_format_adds_nothing_and_stops_nothing(events, name):
+    write(events, "events", "a.csv", "id\n1\n1,too,wide\n")
+    land_now(events)
+    write(events, "events", name, "id\n1\n1,too,wide\n")
+    assert land_now(events).repeated
+    assert ready(events) == []
+    write(events, "events", "c.csv", "id\n2\n")
+    land_now(events)
+    assert sorted(rows(events)["id"]) == ["1", "2"]
+    assert events.lake.scan(DEAD_LETTERS).collect().height == 1
+
+
 def test_files_in_subfolders_land_under_their_path(events):
     write(events, "events", "2010/12/a.csv", "id\n1\n")
     write(events, "events", "2010/a.csv", "id\n2\n")
