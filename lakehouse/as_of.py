@@ -67,10 +67,11 @@ class Dated:
         return self.lake.scan(self.source.name).select({self.column, *identity(self.source)}).collect()
 
     def _rows(self, actions: Iterable[Mapping[str, Any]]) -> pl.LazyFrame:
-        names, root = _names(self.source), self.lake.uri(self.source.name)
+        stored = self.source.stored_schema if isinstance(self.source, DerivedTable) else self.source.schema
+        names, root = [*_names(self.source), *([DELETED] if DELETED in stored else [])], self.lake.uri(self.source.name)
         paths = [f"{root}/{action['path']}" for action in actions]
         if not paths:
-            return pl.LazyFrame(schema={name: self.source.schema[name] for name in names})
+            return pl.LazyFrame(schema={name: stored[name] for name in names})
         options = dict(self.lake.options) or None
         rows = pl.scan_parquet(
             paths, hive_partitioning=False, glob=False, extra_columns="ignore", storage_options=options
