@@ -1,12 +1,13 @@
 """The version of a transform: a short hash that every commit names, so that one knows by which code its rows were made.
 
-A function is its own source and what it names outside of itself: expressions, plain values, and other functions of the
-same project. What a library does is not part of it.
+A function is its own source and what it names outside of itself, in its module or around it: expressions, plain values,
+and other functions of the same project. What a library does is not part of it.
 """
 
 import hashlib
 import inspect
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from datetime import date, timedelta
 from types import CodeType, FunctionType
 from typing import Any
@@ -33,11 +34,15 @@ def said(expr: pl.Expr) -> str:
 
 
 def _note_outside(function: Callable[..., Any], known: dict[str, str]) -> None:
-    """Note what a function names in its module, and what that names in turn."""
+    """Note what a function names in its module and around it, and what that names in turn."""
     if not isinstance(function, FunctionType):
         return
-    for name in sorted(set(_names(function.__code__)) & function.__globals__.keys()):
-        value, place = function.__globals__[name], f"{function.__module__}.{name}"
+    module, within = function.__module__, function.__globals__
+    outside = {f"{module}.{name}": within[name] for name in sorted(set(_names(function.__code__)) & within.keys())}
+    for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
+        with suppress(ValueError):  # not filled yet
+            outside[f"{module}.{function.__qualname__}.{name}"] = cell.cell_contents
+    for place, value in outside.items():
         if place in known:
             continue
         if isinstance(value, pl.Expr):

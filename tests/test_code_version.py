@@ -41,6 +41,26 @@ def test_what_a_transform_names_outside_of_itself_is_part_of_it(monkeypatch, nam
     assert now() != before
 
 
+def scaled(by: object):
+    """A transform that names something of the function around it."""
+
+    def transform(rows: pl.LazyFrame) -> pl.LazyFrame:
+        return rows.select(pl.col("price") * by if not callable(by) else by(rows))
+
+    return transform
+
+
+def longer() -> int:
+    """Another function."""
+    return 1
+
+
+@pytest.mark.parametrize("pair", [(2, 3), (pl.col("a"), pl.col("b")), ((1, 2), (1, 3)), (long_list, longer)])
+def test_what_it_names_of_the_function_around_it_is_part_of_it(pair):
+    one, same, other = (version([scaled(by)], ()) for by in (pair[0], pair[0], pair[1]))
+    assert one == same != other
+
+
 def test_what_it_does_not_name_is_not(monkeypatch):
     before = now()
     monkeypatch.setitem(doubled.__globals__, "retail", None)
