@@ -3,6 +3,7 @@
 from datetime import date
 from pathlib import Path
 
+import duckdb
 import polars as pl
 import pytest
 from deltalake import write_deltalake
@@ -56,6 +57,13 @@ def test_the_first_commit_makes_the_table_with_its_words_and_its_partitions(lake
         "_month": None,
     }
     assert sorted(files(handle)["partition._month"]) == [date(2024, 1, 1), date(2024, 2, 1)]
+
+
+def test_files_are_compressed_as_those_of_other_writers_of_delta(lake):
+    publish(lake, sheet(), accepted)
+    [file] = parquet(lake)
+    codecs = duckdb.sql(f"SELECT DISTINCT compression FROM parquet_metadata('{file}')").fetchall()
+    assert codecs == [("SNAPPY",)]
 
 
 def test_the_published_rows_are_the_rows(lake):
