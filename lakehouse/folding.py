@@ -27,10 +27,11 @@ from lakehouse.publish import Findings
 from lakehouse.reach import reaches
 from lakehouse.slices import is_of
 from lakehouse.tables import LAST, LINEAGE, VALID, DerivedTable
-from lakehouse.tombstones import DELETED
+from lakehouse.tombstones import DELETED, in_units
 from lakehouse.transforming import Making, judge_rows
 
 _ROWS_AT_ONCE = 65_536
+_LEAST = -(2**63)
 _SPOOLED: Mapping[str, Any] = {"compression": "lz4", "row_group_size": 16_384}
 
 
@@ -124,7 +125,7 @@ class Folding:
             written=counts.written,
             superseded=audit.superseded + audit.written - counts.written,
             ties=counts.ties,
-            notes=(*audit.notes, *self._forgotten(counts.forgotten)),
+            notes=(*audit.notes, *([f"tombstones removed: {counts.forgotten:,}"] if counts.forgotten else [])),
             changed={column: as_of.joined(several) for column, several in spans.items()},
             reaches=reaches(self.making, spans),
             seconds=time.monotonic() - started,
@@ -151,7 +152,7 @@ class Folding:
 
     @property
     def _moment(self) -> str:
-        """The column that tells when a dump was taken."""
+        """The column by which events are ordered first: of a dump, when it was taken."""
         return self.shape.sequence[0]
 
     def _dumps(self) -> pl.DataFrame:
@@ -186,34 +187,32 @@ class Folding:
         return pl.col(VALID[1]).is_null() if self.shape.mode == "history" else pl.lit(True)
 
     @cached_property
-    def _watermark(self) -> Any:  # noqa: ANN401
+    def _watermark(self) -> int | None:
         """Behind this value of the first sequence column tombstones go; None where all are kept.
 
-        The rows alone tell it, and it never falls: the latest event of all is the latest of its key, and so it stands.
+        The rows alone tell it, and it never falls where tombstones have gone: the latest event of all is the latest of
+        its key, and so it stands. Who changes the retention has the table folded anew, from all events.
         """
-        kept, first = self.table.tombstone_retention, self.shape.sequence[0]
+        kept = self.table.tombstone_retention
         if kept is None:
             return None
         rows = self._spool("valid") if self.standing is None else self.standing
-        latest = rows.select(pl.col(first).max()).collect(engine="streaming").item()
-        try:
-            return None if latest is None else latest - kept
-        except OverflowError:
-            return None  # before all times
+        latest = rows.select(self._number.max()).collect(engine="streaming").item()
+        return None if latest is None else max(latest - in_units(kept, self.table.event_schema[self._moment]), _LEAST)
+
+    @property
+    def _number(self) -> pl.Expr:
+        """The first sequence column as it is stored: there are moments that no other calendar has."""
+        return pl.col(self._moment).to_physical().cast(pl.Int64)
 
     @property
     def _is_behind(self) -> pl.Expr:
         """True for a row whose tombstone would have gone, and for an event that may be older than one that has."""
-        if self._watermark is None:
-            return pl.lit(False)
-        return pl.col(self.shape.sequence[0]) < pl.lit(self._watermark)
+        return pl.lit(False) if self._watermark is None else self._number < pl.lit(self._watermark, pl.Int64)
 
     def _without_old(self, rows: pl.DataFrame) -> pl.DataFrame:
         """Rows without tombstones that go."""
         return rows if self._watermark is None else rows.filter(~(pl.col(DELETED) & self._is_behind))
-
-    def _forgotten(self, count: int) -> list[str]:
-        return [f"tombstones removed that are older than {self._watermark}: {count:,}"] if count else []
 
     def _frames(self) -> Mapping[str, pl.LazyFrame]:
         """What is folded, in files: new events, all events of late keys, and the rows that stand of all these keys."""
@@ -268,7 +267,7 @@ class Folding:
         counts.height += stands.height
         counts.written += stands.join(events, on=origin, how="semi").height
         counts.ties += ties(together, self.shape)
-        counts.forgotten += folded.height - stands.height
+        counts.forgotten += matched.height - stood.height
         if self.standing is not None:
             counts.keys.append(pl.concat([events.select(key), matched.select(key)]).unique())
             for column, spans in self._changed(stood, stands).items():
@@ -283,7 +282,11 @@ class Folding:
 
     def _gone(self, part: Mapping[str, pl.DataFrame], dumps: pl.DataFrame) -> pl.DataFrame:
         """The deletes of keys that a dump lacks; a row that broke the contract was there."""
-        stood = part["matched"].filter(self._is_shown).with_columns(pl.lit(dumps[self._moment][0]).alias(self._moment))
+        stood = (
+            part["matched"]
+            .filter(self._is_shown)
+            .with_columns(pl.lit(dumps[self._moment][0], dumps.schema[self._moment]).alias(self._moment))
+        )
         named = [*self.shape.key, self._moment]
         present = pl.concat([rows.select(named) for rows in (part["events"], part["broke"], stood)])
         return gone(present, dumps, self.shape.key, self._moment)

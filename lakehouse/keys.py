@@ -13,6 +13,7 @@ from lakehouse.lookup import AsOf
 from lakehouse.tables import VALID, DerivedTable, Mode, RawTable, Table
 
 _MOMENTS = (pl.Date, pl.Datetime)
+_MOST = 2**63
 
 
 def key_problems(table: DerivedTable, sources: Collection[Table], returned: pl.Schema) -> list[str]:
@@ -155,12 +156,12 @@ def _retention_problems(table: DerivedTable) -> list[str]:
     if kept is None or not known.sequence:
         return []
     if table.mode != "upsert" or (table.deletes is None and table.snapshot is None):
-        return ['tombstone_retention is for mode="upsert" with deletes: other tables keep no tombstones that could go']
+        return ['tombstone_retention is for mode="upsert" with deletes: a history keeps all that it was told']
     name, first = known.sequence[0], polars_schema(table.contract)[known.sequence[0]]
     if isinstance(first, _MOMENTS):
         is_right, wanted = isinstance(kept, timedelta) and kept >= timedelta(0), "timedelta"
     elif first.is_integer():
-        is_right, wanted = isinstance(kept, int) and kept >= 0, "whole number"
+        is_right, wanted = type(kept) is int and 0 <= kept < _MOST, "whole number"
     else:
         return [f"tombstone_retention: {name!r} is {first}, it has to be a Date, an Instant or a whole number"]
     return [] if is_right else [f"tombstone_retention is {kept!r}: {name!r} is {first}, so give a {wanted}, 0 or more"]

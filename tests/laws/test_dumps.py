@@ -5,7 +5,7 @@ The figures are those that `shared/data/README.md` counts: rows that are new, ch
 
 import gzip
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 import polars as pl
@@ -14,7 +14,7 @@ from polars import LazyFrame, col
 from support.worlds import NOW, SHARED, catalog_of, world, write
 
 from lakehouse.catalog import Catalog
-from lakehouse.contract import Contract, Field
+from lakehouse.contract import Contract, Field, Instant
 from lakehouse.environment import Environment
 from lakehouse.errors import DataError
 from lakehouse.land import land
@@ -229,3 +229,37 @@ def test_a_dump_that_comes_after_later_ones_finds_its_place(here):
     dump(here, 3, "1,a", "2,b", "3,c")
     dump(here, 2, "1,a", "2,b", "3,C", "4,d")
     assert names(here) == [(1, "a"), (2, "b"), (3, "c")]
+
+
+NUMBER = col("_source").str.head(1).cast(pl.Int64)
+MOMENT = pl.datetime(2024, 1, NUMBER, time_unit="us", time_zone="UTC")
+
+
+@pytest.mark.parametrize(
+    ("kind", "taken", "kept"),
+    [
+        (pl.Int8, NUMBER.cast(pl.Int8), 1),
+        (pl.Int32, NUMBER.cast(pl.Int32), 1),
+        (pl.Int64, NUMBER, 1),
+        (date, MOMENT.dt.date(), timedelta(days=1)),
+        (Instant, MOMENT, timedelta(days=1)),
+    ],
+    ids=["Int8", "Int32", "Int64", "Date", "Instant"],
+)
+@pytest.mark.parametrize("forgets", [True, False])
+def test_dumps_may_be_numbered_or_dated_in_any_way(tmp_path, kind, taken, kept, forgets):
+    facts = type("Table", (), {"key": ("id",), "sequence": ("taken",)})
+    body = {"__annotations__": {"id": str, "taken": kind}, "__doc__": "A place.", "__module__": __name__}
+    contract = type("Place", (Contract,), {**body, "Table": facts})
+
+    @staged(contract, mode="upsert", snapshot=Snapshot(may_shrink=1.0), tombstone_retention=kept if forgets else None)
+    def places(raw_places: LazyFrame) -> LazyFrame:
+        """Places."""
+        return cast(raw_places, taken=taken)
+
+    here = world(tmp_path, catalog_of(raw_places=raw("places", "Places.", columns=("id",), dumps=True), places=places))
+    for number, ids in enumerate(["ab", "a", "abc", "c", "bc"], start=1):
+        write(here, "places", f"{number}.csv", "\n".join(["id", *ids]) + "\n")
+        land(here.lake, here.landing, here.catalog["raw/places"], now=NOW)
+        bring(here)
+        assert sorted(here.lake.scan("staged/places").collect()["id"]) == [*ids]

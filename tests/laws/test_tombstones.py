@@ -4,17 +4,19 @@ Every law test of tables with keys folds two tables that forget; here is what th
 """
 
 from datetime import date, timedelta
+from pathlib import Path
 
 import polars as pl
 import pytest
 from polars import LazyFrame, col
 from price_lists import HOURS, Told, found, prices
 from stock import Event, bring, empty, stands, tell
-from support.worlds import bring_up_to_date, catalog_of, land_all, world, write
+from support.worlds import NOW, bring_up_to_date, catalog_of, land_all, world, write
 
-from lakehouse.contract import Contract
+from lakehouse.contract import Contract, Field, Instant
 from lakehouse.environment import Environment
 from lakehouse.lake import all_rows
+from lakehouse.make import make
 from lakehouse.overview import audits
 from lakehouse.rules import cast
 from lakehouse.sql import opened
@@ -55,7 +57,7 @@ def test_a_tombstone_goes_with_the_first_fold_that_finds_it_far_enough_behind(he
     assert deleted(here, TWO_DAYS) == [("a", day(1))]
     story(here, [Event("b", 4, "x", "1")], [Event("c", 4, "x", "1")])
     assert deleted(here, TWO_DAYS) == []
-    assert notes(here, TWO_DAYS) == ("tombstones removed that are older than 2024-01-03: 1",)
+    assert notes(here, TWO_DAYS) == ("tombstones removed: 1",)
     assert [row[0] for row in stands(here, TWO_DAYS)] == ["b", "c"]
 
 
@@ -70,7 +72,7 @@ def test_a_late_event_of_a_key_without_a_tombstone_does_not_bring_it_back(here):
     assert deleted(here, FORGETFUL) == deleted(here, TWO_DAYS) == []
     assert [row[0] for row in stands(here, FORGETFUL)] == [row[0] for row in stands(here, TWO_DAYS)] == ["b"]
     audit = audit_of(here.lake.log(FORGETFUL)[-1])
-    assert (audit.read, audit.written, audit.superseded) == (1, 0, 1)
+    assert (audit.read, audit.written, audit.superseded, audit.notes) == (1, 0, 1, ())
 
 
 def test_a_key_that_comes_again_after_its_tombstone_went_stands(here):
@@ -103,30 +105,70 @@ def test_no_reader_is_made_again_because_a_tombstone_goes(tmp_path):
     assert found(here)["latest_valued"] == told.expected()["latest_valued"]
 
 
-def contract(moment: object) -> type[Contract]:
-    """A thing, since a moment of some kind."""
+def test_no_reader_by_key_keeps_what_a_fold_of_all_events_deletes(tmp_path):
+    here, told = world(tmp_path, prices(readers=("latest_valued",))), Told()
+    told.sell(here, ("a", HOURS[0]))
+    told.price(here, ("a", HOURS[0], "", "u"))
+    bring_up_to_date(here)
+    told.price(here, ("a", HOURS[0], "", "d"))
+    land_all(here)
+    make(here.lake, here.catalog, "staged/latest", now=NOW, is_replay=True)
+    assert [part.table for part in here.planner().stale() if part.table == "marts/latest_valued"]
+
+
+def things_of(tmp_path, moment: object, kept: object, read: pl.Expr, **field: object) -> Environment:
+    """A lake for things that are deleted, by moments of some kind."""
+    facts = type("Table", (), {"key": ("sku",), "sequence": ("at",)})
     body = {"__annotations__": {"sku": str, "at": moment}, "__doc__": "A thing.", "__module__": __name__}
-    return type("Thing", (Contract,), {**body, "Table": type("Table", (), {"key": ("sku",), "sequence": ("at",)})})
+    contract = type("Thing", (Contract,), {**body, "at": Field(**field), "Table": facts})
 
-
-@pytest.mark.parametrize(
-    ("moment", "kept", "read"),
-    [
-        (date, timedelta.max, col("at").str.to_date("%Y-%m-%d", strict=False)),
-        (pl.Int8, 1_000, col("at").str.slice(8).cast(pl.Int8, strict=False)),
-    ],
-    ids=["date", "number"],
-)
-def test_a_retention_that_reaches_before_all_values_keeps_all(tmp_path, moment, kept, read):
-    @staged(contract(moment), mode="upsert", deletes=col("op") == "d", tombstone_retention=kept)
+    @staged(contract, mode="upsert", deletes=col("op") == "d", tombstone_retention=kept)
     def things(raw_things: LazyFrame) -> LazyFrame:
         """Things."""
         return cast(raw_things, at=read)
 
     raw_things = raw("things", "Things.", columns=("sku", "at", "op"))
-    here = world(tmp_path, catalog_of(raw_things=raw_things, things=things))
-    for number, lines in enumerate(["a,2024-01-01,u\na,2024-01-02,d\n", "b,2024-01-09,u\n", "c,2024-01-09,u\n"]):
-        write(here, "things", f"{number}.csv", f"sku,at,op\n{lines}")
+    return world(tmp_path, catalog_of(raw_things=raw_things, things=things))
+
+
+def deliver(here: Environment, *files: str) -> None:
+    for number, lines in enumerate(files):
+        write(here, "things", f"{number}.csv", f"sku,at,op\n{lines}\n")
         land_all(here)
         bring(here, "staged/things")
-    assert [sku for sku, _ in deleted(here, "staged/things")] == ["a"]
+
+
+AS_DATE = col("at").str.to_date("%Y-%m-%d", strict=False)
+FAR = pl.when(col("sku") == "far").then(pl.lit(5_000_000, pl.Int32).cast(pl.Date)).otherwise(AS_DATE)
+"""A day in the year 15659, which Python does not have."""
+
+
+@pytest.mark.parametrize(
+    ("moment", "kept", "read"),
+    [
+        (date, timedelta.max, AS_DATE),
+        (Instant, timedelta.max, AS_DATE.cast(pl.Datetime("us")).dt.replace_time_zone("UTC")),
+        (pl.Int8, 1_000, col("at").str.slice(8).cast(pl.Int8, strict=False)),
+        (pl.Int64, 2**63 - 1, -col("at").str.slice(8).cast(pl.Int64, strict=False)),
+    ],
+    ids=["Date", "Instant", "Int8", "Int64"],
+)
+def test_a_retention_that_reaches_before_all_values_keeps_all(tmp_path, moment, kept, read):
+    here = things_of(tmp_path, moment, kept, read)
+    deliver(here, "a,2024-01-01,u\na,2024-01-02,d", "b,2024-01-09,u", "c,2024-01-09,u")
+    assert [sku for sku, _ in deleted(here, "staged/things")] == (["a"] if moment is not pl.Int64 else [])
+
+
+def test_a_moment_that_no_calendar_has_stops_nothing(tmp_path):
+    here = things_of(tmp_path, date, timedelta(days=1), FAR)
+    deliver(here, "a,2024-01-01,u\na,2024-01-02,d", "far,,u", "b,2024-01-03,u", "a,2024-01-01,u\nc,2024-01-04,u")
+    assert sorted(here.lake.scan("staged/things").collect()["sku"]) == ["b", "c", "far"]
+
+
+def test_no_commit_tells_a_moment_that_is_hidden(tmp_path):
+    here = things_of(tmp_path, date, timedelta(days=1), AS_DATE, pii=True)
+    deliver(here, "a,1954-01-01,u\na,1954-01-02,d", "b,1990-03-04,u", "c,1990-03-04,u")
+    assert notes(here, "staged/things") == ("tombstones removed: 1",)
+    entries = "".join(path.read_text() for path in Path(here.lake.root, "staged/things/_delta_log").glob("*.json"))
+    assert "1990" not in entries
+    assert "1954" not in entries
