@@ -27,11 +27,10 @@ from lakehouse.publish import Findings
 from lakehouse.reach import reaches
 from lakehouse.slices import is_of
 from lakehouse.tables import LAST, LINEAGE, VALID, DerivedTable
-from lakehouse.tombstones import DELETED, in_units
+from lakehouse.tombstones import DELETED, Watermark
 from lakehouse.transforming import Making, judge_rows
 
 _ROWS_AT_ONCE = 65_536
-_LEAST = -(2**63)
 _SPOOLED: Mapping[str, Any] = {"compression": "lz4", "row_group_size": 16_384}
 
 
@@ -187,32 +186,14 @@ class Folding:
         return pl.col(VALID[1]).is_null() if self.shape.mode == "history" else pl.lit(True)
 
     @cached_property
-    def _watermark(self) -> int | None:
-        """Behind this value of the first sequence column tombstones go; None where all are kept.
-
-        The rows alone tell it, and it never falls where tombstones have gone: the latest event of all is the latest of
-        its key, and so it stands. Who changes the retention has the table folded anew, from all events.
-        """
-        kept = self.table.tombstone_retention
-        if kept is None:
-            return None
-        rows = self._spool("valid") if self.standing is None else self.standing
-        latest = rows.select(self._number.max()).collect(engine="streaming").item()
-        return None if latest is None else max(latest - in_units(kept, self.table.event_schema[self._moment]), _LEAST)
-
-    @property
-    def _number(self) -> pl.Expr:
-        """The first sequence column as it is stored: there are moments that no other calendar has."""
-        return pl.col(self._moment).to_physical().cast(pl.Int64)
-
-    @property
-    def _is_behind(self) -> pl.Expr:
-        """True for a row whose tombstone would have gone, and for an event that may be older than one that has."""
-        return pl.lit(False) if self._watermark is None else self._number < pl.lit(self._watermark, pl.Int64)
+    def _watermark(self) -> Watermark | None:
+        """Behind what tombstones go; None where all are kept."""
+        kept, rows = self.table.tombstone_retention, self._spool("valid") if self.standing is None else self.standing
+        return None if kept is None else Watermark.of(rows, self._moment, kept)
 
     def _without_old(self, rows: pl.DataFrame) -> pl.DataFrame:
         """Rows without tombstones that go."""
-        return rows if self._watermark is None else rows.filter(~(pl.col(DELETED) & self._is_behind))
+        return rows if self._watermark is None else rows.filter(~self._watermark.is_old_tombstone)
 
     def _frames(self) -> Mapping[str, pl.LazyFrame]:
         """What is folded, in files: new events, all events of late keys, and the rows that stand of all these keys."""
@@ -224,10 +205,8 @@ class Folding:
             return frames
         matched = self.standing  # a dump speaks of all keys
         if not self.table.snapshot:
-            is_touched = is_of(_keys(events, key))
-            matched = matched.filter(
-                is_touched if self._watermark is None else is_touched | (pl.col(DELETED) & self._is_behind)
-            )
+            is_asked = is_of(_keys(events, key))
+            matched = matched.filter(is_asked | self._watermark.is_old_tombstone if self._watermark else is_asked)
         frames["matched"] = self._into_spool("matched", matched)
         late = None if self.table.snapshot else self._late(events, frames["matched"])
         if late is not None and not late.is_empty():
@@ -245,7 +224,7 @@ class Folding:
             seen = matched.filter(self._is_latest).select(*key, LAST)
             late.append(events.join(seen, on=key).filter(~follows(self.shape.instant, pl.col(LAST))))
         if self._watermark is not None:
-            late.append(events.filter(self._is_behind).join(matched, on=key, how="anti"))
+            late.append(events.filter(self._watermark.is_behind).join(matched, on=key, how="anti"))
         return _keys(pl.concat([rows.select(key) for rows in late]), key) if late else None
 
     def _into_spool(self, name: str, rows: pl.LazyFrame) -> pl.LazyFrame:

@@ -136,8 +136,7 @@ class DerivedTable:
         deletes: true for a row of the transform that deletes its key; such a row needs no more than key and sequence.
         partial: whether null in an event keeps the value from before.
         snapshot: set where deliveries are full dumps.
-        tombstone_retention: how far behind the latest event, by the contract's first `sequence` column, an `upsert`
-            keeps the tombstone of a deleted key; a time, or a whole number where the column is one. None keeps all.
+        tombstone_retention: how far behind its latest event, by the first `sequence`, an `upsert` keeps tombstones.
         owner: who answers for the table.
         domain: the folder under `assets/`.
     """
@@ -175,12 +174,11 @@ class DerivedTable:
     def schema(self) -> pl.Schema:
         """The columns of the table that a reader sees, its partition column aside."""
         lineage = {} if self.is_aggregate else {name: ORIGIN[name] for name in LINEAGE}
-        declared = contracts.polars_schema(self.contract)
-        valid: dict[str, pl.DataType] = {}
+        declared = dict(contracts.polars_schema(self.contract))
         if self.mode == "history":
             moment = declared[contracts.facts(self.contract).sequence[0]]
-            valid = dict(zip(VALID, (moment, moment, pl.Boolean()), strict=True))
-        return pl.Schema({**declared, **valid, **lineage})
+            declared |= dict(zip(VALID, (moment, moment, pl.Boolean()), strict=True))
+        return pl.Schema({**declared, **lineage})
 
     @property
     def event_schema(self) -> pl.Schema:
