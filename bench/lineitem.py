@@ -1,4 +1,4 @@
-"""TPC-H line items: the generated file, the contract with nine row rules, and the three ways to write it."""
+"""TPC-H line items: the generated file, the contract with nine row rules, and the ways to write it."""
 
 from datetime import date
 from functools import partial

@@ -185,7 +185,7 @@ def _top(root: Path) -> Iterator[str]:
     for path in root.iterdir():
         if not path.is_dir():
             yield _shown(path.name)
-        elif any(_below(path, path.name, (), _NONE)):
+        elif any(_below(path, path.name, ())):
             yield f"{_shown(path.name)}/"
 
 
@@ -206,7 +206,9 @@ def _walk(folder: Path, below: str, above: tuple[tuple[int, int], ...], known: M
                 yield entry
 
 
-def _below(folder: Path, name: str, above: tuple[tuple[int, int], ...], known: Mapping[str, Stamp]) -> Iterator[Entry]:
+def _below(
+    folder: Path, name: str, above: tuple[tuple[int, int], ...], known: Mapping[str, Stamp] = _NONE
+) -> Iterator[Entry]:
     try:
         found = folder.stat()
         if (found.st_dev, found.st_ino) in above:
