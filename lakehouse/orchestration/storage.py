@@ -2,21 +2,27 @@
 
 Dagster tells a run of many partitions in batches of events, but its SQLite event log writes each of them alone: a
 connection, two transactions and half a dozen statements, some 20 ms a partition. Here a batch is one transaction for
-each file. Nothing else differs, and the files are the same; `dagster.yaml` names this class. On Postgres, Dagster's own
-storage does this already.
+each file. A check that is planned for many partitions is spelled out once, and of a file that is set up Alembic's
+migrations are not imported. Nothing else differs, and the files are the same; `dagster.yaml` names this class. On
+Postgres, Dagster's own storage does the first already.
 """
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+from alembic.migration import MigrationContext
 from dagster import AssetKey, EventLogEntry
+from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluationPlanned
 from dagster._core.events import ASSET_EVENTS
-from dagster._core.storage.event_log.schema import SqlEventLogStorageTable
+from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
+from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable, SqlEventLogStorageTable
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
 from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
-from dagster._serdes import ConfigurableClassData
+from dagster._serdes import ConfigurableClassData, serialize_value
+from sqlalchemy.engine import Engine
 
 
 class BatchedEventLog(SqliteEventLogStorage):
@@ -45,6 +51,33 @@ class BatchedEventLog(SqliteEventLogStorage):
         # When the index refuses, Dagster stores the events one by one: the run's own file must not hold them by then.
         with self.run_connection(run_id) as connection:
             connection.execute(SqlEventLogStorageTable.insert(), rows)
+
+    def _initdb(self, engine: Engine, for_index_shard: bool = False) -> None:  # noqa: FBT001, FBT002 - as Dagster's
+        """Set a file up; one that carries a revision is, and to say so Alembic would import all of its migrations."""
+        if not _is_stamped(engine):
+            super()._initdb(engine, for_index_shard)
+
+    def _store_asset_check_evaluation_planned(self, event: EventLogEntry, event_id: int | None) -> None:
+        """A row for each planned partition, all with the one event; Dagster's own spells it out for each of them."""
+        planned = cast("AssetCheckEvaluationPlanned", event.get_dagster_event().event_specific_data)
+        subset = planned.partitions_subset
+        common = {
+            "asset_key": planned.asset_key.to_string(),
+            "check_name": planned.check_name,
+            "run_id": event.run_id,
+            "execution_status": AssetCheckExecutionRecordStatus.PLANNED.value,
+            "evaluation_event": serialize_value(event),
+            "evaluation_event_timestamp": datetime.fromtimestamp(event.timestamp, UTC).replace(tzinfo=None),
+            "evaluation_event_storage_id": event_id,
+        }
+        partitions = subset.get_partition_keys() if subset else [None]
+        with self.index_connection() as connection:
+            connection.execute(AssetCheckExecutionsTable.insert(), [{**common, "partition": key} for key in partitions])
+
+
+def _is_stamped(engine: Engine) -> bool:
+    with engine.connect() as connection:
+        return MigrationContext.configure(connection).get_current_revision() is not None
 
 
 def _row_of(event: EventLogEntry) -> tuple[AssetKey | None, str]:

@@ -5,6 +5,9 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+import sqlalchemy
+from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable
+from dagster._serdes import deserialize_value
 
 from lakehouse.orchestration import BATCH_SIZE
 from lakehouse.orchestration.storage import BatchedEventLog
@@ -93,6 +96,32 @@ def test_the_files_are_those_of_dagsters_own_storage(home, monkeypatch):
     with dg.DagsterInstance.get() as own:
         assert not isinstance(own.event_log_storage, BatchedEventLog)
         assert told(own, run_id) == expected
+
+
+def checks(instance: dg.DagsterInstance, run_id: str) -> list[tuple[object, ...]]:
+    """What stands in the index of each partition's check, without what differs from run to run."""
+    table = AssetCheckExecutionsTable.c
+    columns = [table.asset_key, table.check_name, table.partition, table.execution_status, table.evaluation_event]
+    with instance.event_log_storage.index_connection() as connection:
+        rows = connection.execute(sqlalchemy.select(*columns).where(table.run_id == run_id)).all()
+    events = [deserialize_value(row[-1], dg.EventLogEntry).get_dagster_event().event_type_value for row in rows]
+    return [(*row[:-1], event) for row, event in zip(rows, events, strict=True)]
+
+
+def plan(instance: dg.DagsterInstance) -> str:
+    job = declared().resolve_implicit_global_asset_job_def()
+    return instance.create_run_for_job(job, tags=RANGE).run_id
+
+
+@pytest.mark.parametrize("run", [plan, backfill])
+def test_a_check_of_many_partitions_stands_as_in_dagsters_own_storage(home, monkeypatch, run):
+    (home / "own").mkdir()
+    with dg.DagsterInstance.local_temp(str(home / "own")) as own:
+        expected = checks(own, run(own))
+    monkeypatch.setenv(BATCH_SIZE, "1000")
+    with dg.DagsterInstance.get() as ours:
+        assert checks(ours, run(ours)) == expected
+    assert [row[2] for row in expected if row[2]] == [f"2024-01-{day:02}" for day in range(1, 21)]
 
 
 @pytest.mark.usefixtures("home")
