@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from lakehouse.contract import facts, polars_schema
+from lakehouse.neighbours import is_first, is_last
 from lakehouse.tables import LAST, LINEAGE, VALID, DerivedTable, Mode
 from lakehouse.tombstones import DELETED
 
@@ -83,8 +84,8 @@ def fold(events: pl.DataFrame, shape: Shape) -> pl.DataFrame:
         rows = rows.with_columns(_newest(shape))
     rows = _filled(rows, shape) if shape.is_partial else rows
     if shape.mode == "upsert":
-        return rows.filter(_is_last(shape.key)).collect()
-    return _versions(rows.filter(_is_last((*shape.key, *shape.instant))), shape).collect()
+        return rows.filter(is_last(shape.key)).collect()
+    return _versions(rows.filter(is_last((*shape.key, *shape.instant))), shape).collect()
 
 
 def ties(events: pl.DataFrame, shape: Shape) -> int:
@@ -110,29 +111,16 @@ def follows(first: tuple[str, ...], before: pl.Expr) -> pl.Expr:
     return later
 
 
-# Sorted rows of a key are neighbours: a look at the rows beside tells what a window would, and is 27 times faster.
-
-
-def _is_first(names: tuple[str, ...]) -> pl.Expr:
-    """Whether a sorted row differs from the one before in some columns that are never all null."""
-    return pl.any_horizontal(pl.col(name).ne_missing(pl.col(name).shift(1)) for name in names)
-
-
-def _is_last(names: tuple[str, ...]) -> pl.Expr:
-    """Whether a sorted row differs from the one after it in some columns that are never all null."""
-    return pl.any_horizontal(pl.col(name).ne_missing(pl.col(name).shift(-1)) for name in names)
-
-
 def _newest(shape: Shape) -> pl.Expr:
     """The order of the newest event of a key, of sorted rows; what was seen before may be newer than what stands."""
-    last = pl.when(_is_last(shape.key)).then(pl.int_range(pl.len())).backward_fill()
+    last = pl.when(is_last(shape.key)).then(pl.int_range(pl.len())).backward_fill()
     return pl.coalesce(pl.col(LAST), pl.struct(shape.instant)).gather(last).alias(LAST)
 
 
 def _filled(rows: pl.LazyFrame, shape: Shape) -> pl.LazyFrame:
     """Sorted rows with the values from before where an event has none; a delete forgets them."""
     number = pl.int_range(pl.len())
-    begins = pl.when(_is_first(shape.key) | pl.col(DELETED)).then(number).forward_fill()
+    begins = pl.when(is_first(shape.key) | pl.col(DELETED)).then(number).forward_fill()
     filled = [
         pl.when(pl.when(pl.col(name).is_not_null()).then(number).forward_fill() >= begins)
         .then(pl.col(name).forward_fill())
@@ -146,7 +134,7 @@ def _versions(rows: pl.LazyFrame, shape: Shape) -> pl.LazyFrame:
     """Of sorted rows those that change something, each with the time in which it held."""
     begins, ends, is_current = VALID
     since = pl.col(shape.sequence[0])
-    changed = rows.filter(_is_first((*shape.key, DELETED, *shape.values)))
-    until = pl.when(~_is_last(shape.key)).then(since.shift(-1))
+    changed = rows.filter(is_first((*shape.key, DELETED, *shape.values)))
+    until = pl.when(~is_last(shape.key)).then(since.shift(-1))
     changed = changed.with_columns(since.alias(begins), until.alias(ends))
     return changed.with_columns((pl.col(ends).is_null() & ~pl.col(DELETED)).alias(is_current))

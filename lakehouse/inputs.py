@@ -15,6 +15,7 @@ from lakehouse.errors import DataError
 from lakehouse.keys import series
 from lakehouse.lake import Lake, all_rows, files, scan
 from lakehouse.made import is_as_made, speaks_for
+from lakehouse.neighbours import is_first
 from lakehouse.query import sql_type
 from lakehouse.rescue import RESCUED
 from lakehouse.tables import EVENT_DATE, WINDOW, DerivedTable, RawTable, Table
@@ -173,7 +174,8 @@ def read_inputs(lake: Lake, catalog: Catalog, table: DerivedTable, days: Days | 
         has_say = has_rows or is_as_made(lake, first_table, until=until)
         return Inputs(table, names, versions, ids, frames, lookups=lookups) if has_say else None
     period = table.partitions.start_of(pl.col(WINDOW))
-    held = set(first_rows.select(period=period).unique().collect(engine="streaming").to_series())
+    periods = first_rows.select(period=period).filter(pl.col("period").is_null() | is_first(["period"])).unique()
+    held = set(periods.collect(engine="streaming").to_series())
     if not held.issuperset(table.partitions.keys(wanted)):
         held |= speaks_for(lake, table, first_table, wanted, held=held, until=until)
     keys = tuple(sorted(key for key in held if key in wanted))
