@@ -20,7 +20,7 @@ from lakehouse.landed import Origin
 from lakehouse.rescue import RESCUED
 from lakehouse.sheet import Sheet
 from lakehouse.sources.delivery import Delivery
-from lakehouse.sources.landing import Entry
+from lakehouse.sources.listing import Entry
 from lakehouse.states import Attempt
 from lakehouse.tables import EVENT_DATE, ORIGIN, RawTable
 from lakehouse.taking import Fit, rows_of

@@ -20,11 +20,13 @@ from lakehouse.lake import Lake, scan
 from lakehouse.publish import publish
 from lakehouse.retry import retrying
 from lakehouse.sheet import Sheet
-from lakehouse.sources.landing import Entry
+from lakehouse.sources.listing import Entry
 from lakehouse.states import OPEN, is_in, told
 from lakehouse.tables import ORIGIN
 
 DELIVERIES = "quarantine/deliveries"
+DIGITS = 16
+"""How much of the hash of its bytes stands in the `_source` of a delivery, behind its name and a `#`."""
 SCHEMA = pl.Schema(
     {
         "table": pl.String(),
@@ -105,12 +107,12 @@ def registered(lake: Lake, table: str) -> Register:
 
 def name_of(source: pl.Expr) -> pl.Expr:
     """The name of the delivered file that a `_source` tells, as `name`."""
-    return source.str.replace("#[^#]*$", "").alias("name")
+    return source.str.head(-DIGITS - 1).alias("name")
 
 
 def digest_of(source: pl.Expr) -> pl.Expr:
     """The start of the hash of its bytes that a `_source` tells, as `digest`."""
-    return source.str.extract("([^#]*)$").alias("digest")
+    return source.str.tail(DIGITS).alias("digest")
 
 
 def _widened(rows: pl.LazyFrame) -> pl.LazyFrame:
@@ -146,18 +148,19 @@ def register(lake: Lake, deliveries: Sequence[Mapping[str, object]], provenance:
     """Add deliveries, as rows of `SCHEMA`, each once; when other writers keep being faster, the next run does it."""
     if deliveries:
         with suppress(BusyError):
-            retrying(lambda: _published(lake, pl.LazyFrame(deliveries, schema=SCHEMA), provenance))
+            retrying(lambda: _published(lake, deliveries, provenance))
 
 
-def _published(lake: Lake, read: pl.LazyFrame, provenance: Provenance) -> Audit | None:
+def _published(lake: Lake, deliveries: Sequence[Mapping[str, object]], provenance: Provenance) -> Audit | None:
     with lake.answering():
-        return _appended(lake, read, provenance)
+        return _appended(lake, pl.DataFrame(deliveries, schema=SCHEMA), provenance)
 
 
-def _appended(lake: Lake, read: pl.LazyFrame, provenance: Provenance) -> Audit | None:
+def _appended(lake: Lake, read: pl.DataFrame, provenance: Provenance) -> Audit | None:
     handle = lake.look(DELIVERIES)
     known = pl.LazyFrame(schema=SCHEMA) if handle is None else _widened(scan(handle))
-    fresh = read.join(known, on=_KNOWN_BY, how="anti").collect()  # a landing at the same time may have read them too
+    of_these = known.filter(pl.col("_source").is_in(read["_source"].to_list())).collect()
+    fresh = read.join(of_these, on=_KNOWN_BY, how="anti")  # a landing at the same time may have read them too
     if fresh.is_empty():
         return None
     sheet = Sheet(

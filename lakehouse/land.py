@@ -6,6 +6,7 @@ of each file to `quarantine/deliveries` just after.
 """
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -25,7 +26,8 @@ from lakehouse.redaction import redacted
 from lakehouse.retry import retrying
 from lakehouse.room import room
 from lakehouse.scratch import scratch
-from lakehouse.sources.landing import Entry, Landing
+from lakehouse.sources.landing import Landing, entered
+from lakehouse.sources.listing import Entry, Seen
 from lakehouse.tables import RawTable
 
 _BATCH_BYTES = 512 << 20
@@ -73,12 +75,14 @@ class Report:
 
 def news(lake: Lake, landing: Landing, raw: RawTable, now: datetime | None = None) -> News:
     """What lies in landing and is not landed, told without reading a file."""
-    with lake.answering():
-        return _news(landing, raw, landed(lake, raw.name), now or datetime.now(UTC))
+    with lake.answering(), ThreadPoolExecutor(1) as pool:
+        listing = pool.submit(landing.listed, raw.landing)  # many files take as long as reading what is known of them
+        known = landed(lake, raw.name)
+        return _news(landing, raw, known, listing.result(), now or datetime.now(UTC))
 
 
-def _news(landing: Landing, raw: RawTable, known: Landed, now: datetime) -> News:
-    unknown = known.unsettled(landing.entries(raw.landing, known.stamps))
+def _news(landing: Landing, raw: RawTable, known: Landed, seen: Sequence[Seen], now: datetime) -> News:
+    unknown = known.unsettled(entered(seen, known.stamps))
     tried = [landing.tried(raw.landing, entry) for entry in unknown]
     readable = [entry for entry in tried if entry.problem is None]
     return News(

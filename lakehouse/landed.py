@@ -17,12 +17,12 @@ import polars as pl
 from deltalake import DeltaTable
 
 from lakehouse.dead_letters import DEAD_LETTERS, UNREADABLE, DeadLetters
-from lakehouse.deliveries import DELIVERIES, Register, digest_of, name_of, registered
+from lakehouse.deliveries import DELIVERIES, DIGITS, Register, digest_of, name_of, registered
 from lakehouse.lake import Lake, files
-from lakehouse.sources.landing import Entry, Stamp
+from lakehouse.neighbours import is_first
+from lakehouse.sources.listing import Entry, Stamp
 from lakehouse.tables import ORIGIN
 
-_DIGITS = 16
 _FEW = 100
 _SAID = pl.Schema({"_source": pl.String(), "_modified_at": ORIGIN["_modified_at"]})
 _NONE = pl.DataFrame(schema={"digest": pl.String(), "_modified_at": ORIGIN["_modified_at"], "name": pl.String()})
@@ -30,7 +30,7 @@ _NONE = pl.DataFrame(schema={"digest": pl.String(), "_modified_at": ORIGIN["_mod
 
 def source_of(name: str, digest: str) -> str:
     """The `_source` of a delivery."""
-    return f"{name}#{digest[:_DIGITS]}"
+    return f"{name}#{digest[:DIGITS]}"
 
 
 class Origin(NamedTuple):
@@ -84,11 +84,11 @@ class Landed:
 
     def is_registered(self, entry: Entry, digest: str) -> bool:
         """Whether the register says so already."""
-        return self.register.knows(entry.name) and self.register.digests.get(entry) == digest[:_DIGITS]
+        return self.register.knows(entry.name) and self.register.digests.get(entry) == digest[:DIGITS]
 
     def twin(self, digest: str) -> Origin | None:
         """The delivery with the same bytes, if there is one."""
-        return self.by_digest.get(digest[:_DIGITS]) if digest[:_DIGITS] in self._digests else None
+        return self.by_digest.get(digest[:DIGITS]) if digest[:DIGITS] in self._digests else None
 
     @cached_property
     def _digests(self) -> frozenset[str]:
@@ -100,11 +100,11 @@ class Landed:
 
     def lacks_letters(self, digest: str) -> bool:
         """Whether dead letters of these bytes were there and are not any more."""
-        return digest[:_DIGITS] in self.lacking
+        return digest[:DIGITS] in self.lacking
 
     def is_rowless(self, digest: str) -> bool:
         """Whether of these bytes nothing but dead letters is left."""
-        return digest[:_DIGITS] in self.rowless
+        return digest[:DIGITS] in self.rowless
 
 
 def origin_of(entry: Entry) -> Origin:
@@ -187,8 +187,7 @@ def _read(lake: Lake, table: str, paths: Iterable[str]) -> pl.DataFrame:
             uri = f"{lake.uri(table)}/{path}"
             rows = pl.scan_parquet(uri, hive_partitioning=False, glob=False, storage_options=options)
             # The rows of a delivery lie beside each other, so that few are left to be told apart.
-            begins = pl.any_horizontal(pl.col(name).ne_missing(pl.col(name).shift(1)) for name in _SAID)
-            said = rows.select(_SAID.names()).cast(_SAID).filter(begins).collect(engine="streaming").unique()
+            said = rows.select(_SAID.names()).cast(_SAID).filter(is_first(_SAID)).collect(engine="streaming").unique()
         found[path] = said
     lake.handles.sources[table] = found  # those of files that are gone would become ever more
     return pl.concat([pl.DataFrame(schema=_SAID), *found.values()])

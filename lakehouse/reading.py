@@ -26,7 +26,8 @@ from lakehouse.fitting import Columns
 from lakehouse.lake import Lake, mark
 from lakehouse.landed import Landed, Origin, origin_of, source_of
 from lakehouse.sources.delivery import Delivery, read_delivery
-from lakehouse.sources.landing import Entry, Landing, UnreadableError
+from lakehouse.sources.landing import Landing, UnreadableError
+from lakehouse.sources.listing import Entry
 from lakehouse.tables import RawTable
 from lakehouse.taking import Fit
 

@@ -26,7 +26,8 @@ from lakehouse.restating import restate
 from lakehouse.retry import retrying
 from lakehouse.scratch import scratch
 from lakehouse.sources.delivery import Delivery, read_delivery
-from lakehouse.sources.landing import Entry, Landing, UnreadableError
+from lakehouse.sources.landing import Landing, UnreadableError
+from lakehouse.sources.listing import Entry
 from lakehouse.states import OPEN, RELEASED, STATES, is_in, told
 from lakehouse.tables import RawTable
 

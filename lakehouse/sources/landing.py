@@ -4,49 +4,35 @@ Belongs here: what lies there and whether it rests; reading a file's bytes. Does
 (`delivery.py`), and which of them are landed already (`land.py`).
 """
 
-import os
-import stat
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from pathlib import Path
-from typing import NamedTuple
 
 import obstore
 
 from lakehouse.errors import BusyError, OutageError, SetupError
+from lakehouse.sources.listing import (
+    Entry,
+    Seen,
+    Stamp,
+    entries,
+    entry_at,
+    is_hidden,
+    reason,
+    seen_object,
+    shown,
+    walk,
+    walk_below,
+)
 from lakehouse.stores import answering, next_step, open_store, said
 
-_IN_FLIGHT = (".tmp", ".part", ".partial", ".crdownload", ".filepart")
-_HIDDEN = (".", "_", "~")
-_FORMATS = (".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".parquet", ".gz", ".zip")
 _CHUNK = 1 << 20
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MILLISECOND = timedelta(milliseconds=1)
-_NONE: Mapping[str, "Stamp"] = {}
-
-Stamp = tuple[int, int]
-"""When a file was last written, in milliseconds since 1970 UTC, and its bytes."""
+_NONE: Mapping[str, Stamp] = {}
 
 
 class UnreadableError(Exception):
     """A file lies in landing and its bytes cannot be read; the message says why."""
-
-
-class Entry(NamedTuple):
-    """Something that lies in a landing folder.
-
-    Attributes:
-        name: its path below the raw table's folder.
-        modified_at: when it was last written, to the millisecond (what file statistics keep), UTC.
-        size: its bytes.
-        problem: why it cannot be read at all, if that is already known.
-    """
-
-    name: str
-    modified_at: datetime
-    size: int
-    problem: str | None = None
 
 
 @dataclass(frozen=True)
@@ -75,16 +61,20 @@ class Landing:
             SetupError: the landing zone does not exist.
             BusyError: it cannot be listed right now; that is not the same as empty.
         """
+        return entered(self.listed(table), known)
+
+    def listed(self, table: str) -> list[Seen]:
+        """What is seen in a raw table's folder; raises what `entries` does."""
         if "://" in self.root:
-            return sorted(self._objects(table, known), key=_name_of)
-        root = self._folder()
-        if (root / table).exists() and not (root / table).is_dir():
-            raise SetupError(f"{root / table} is no folder.\nNext: make it one, and put the files for {table} into it.")
+            return list(self._objects(table))
+        folder = self._folder() / table
+        if folder.exists() and not folder.is_dir():
+            raise SetupError(f"{folder} is no folder.\nNext: make it one, and put the files for {table} into it.")
         try:
-            return sorted(_walk(root / table, "", (), known), key=_name_of) if (root / table).is_dir() else []
+            return list(walk(folder)) if folder.is_dir() else []
         except OSError as error:
             raise BusyError(
-                f"The landing folder {root / table} cannot be listed: {error}.\nNext: mend that; nothing changed."
+                f"The landing folder {folder} cannot be listed: {error}.\nNext: mend that; nothing changed."
             ) from error
 
     def _folder(self) -> Path:
@@ -108,21 +98,20 @@ class Landing:
             raise BusyError(
                 f"The landing zone {self.root} cannot be listed: {error}\nNext: mend that; nothing changed."
             ) from None
-        return sorted(name for name in found if name.removesuffix("/") not in folders and not _is_hidden(name))
+        return sorted(name for name in found if name.removesuffix("/") not in folders and not is_hidden(name))
 
     def _top_objects(self) -> list[str]:
         found = obstore.list_with_delimiter(open_store(self.root, self.options))
         folders = [f"{str(prefix).rstrip('/')}/" for prefix in found["common_prefixes"]]
         return [*folders, *(str(meta["path"]) for meta in found["objects"])]
 
-    def _objects(self, table: str, known: Mapping[str, Stamp]) -> Iterator[Entry]:
+    def _objects(self, table: str) -> Iterator[Seen]:
         with answering(self.root, self.options):
             for page in obstore.list(open_store(self.root, self.options), prefix=table):
                 for meta in page:
                     name = str(meta["path"]).removeprefix(f"{table}/")
-                    stamp = ((meta["last_modified"] - _EPOCH) // _MILLISECOND, int(meta["size"]))
-                    if not (_is_hidden(name) or _is_marker(name, meta["size"]) or known.get(name) == stamp):
-                        yield Entry(name, _moment(stamp[0]), stamp[1])
+                    if (seen := seen_object(name, meta["last_modified"], int(meta["size"]))) is not None:
+                        yield seen
 
     def is_resting(self, entry: Entry, now: datetime) -> bool:
         """Whether an entry is complete: nobody has written to it for a while."""
@@ -141,10 +130,10 @@ class Landing:
         except FileNotFoundError:
             raise
         except (PermissionError, obstore.exceptions.PermissionDeniedError) as error:
-            raise UnreadableError(_reason(error)) from error
+            raise UnreadableError(reason(error)) from error
         except (OSError, obstore.exceptions.BaseError) as error:
             if "://" not in self.root:
-                raise UnreadableError(_reason(error)) from error
+                raise UnreadableError(reason(error)) from error
             raise OutageError(
                 f"{self.root}/{table}/{entry.name} cannot be read: {said(error, self.options)}\n{next_step(self.root)}"
             ) from None
@@ -167,7 +156,7 @@ class Landing:
         except FileNotFoundError:
             return entry
         except OSError as error:
-            return entry._replace(problem=_reason(error))
+            return entry._replace(problem=reason(error))
         return entry
 
     def is_unchanged(self, table: str, entry: Entry) -> bool:
@@ -175,7 +164,7 @@ class Landing:
         if "://" in self.root:
             return True
         try:
-            return _entry(Path(self.root) / table / entry.name, entry.name) == entry
+            return entry_at(Path(self.root) / table / entry.name, entry.name) == entry
         except OSError:
             return False
 
@@ -184,94 +173,11 @@ def _top(root: Path) -> Iterator[str]:
     """The files at the root of a landing folder, and the folders in it that hold anything."""
     for path in root.iterdir():
         if not path.is_dir():
-            yield _shown(path.name)
-        elif any(_below(path, path.name, ())):
-            yield f"{_shown(path.name)}/"
+            yield shown(path.name)
+        elif any(entries(walk_below(path, path.name))):
+            yield f"{shown(path.name)}/"
 
 
-def _walk(folder: Path, below: str, above: tuple[tuple[int, int], ...], known: Mapping[str, Stamp]) -> Iterator[Entry]:
-    """What lies in a folder and in those below it; `above` are the folders that lead here, so that circles end."""
-    here = folder.stat()
-    with os.scandir(folder) as children:
-        for child in children:
-            name = f"{below}{child.name}"
-            if name in known and _stamp(child) == known[name]:
-                continue
-            last = child.name.lower()
-            if last.startswith(_HIDDEN) or last.endswith(_IN_FLIGHT):
-                continue
-            if not last.endswith(_FORMATS) and Path(child.path).is_dir():
-                yield from _below(Path(child.path), name, (*above, (here.st_dev, here.st_ino)), known)
-            elif (entry := _entry(child, name)) is not None:
-                yield entry
-
-
-def _below(
-    folder: Path, name: str, above: tuple[tuple[int, int], ...], known: Mapping[str, Stamp] = _NONE
-) -> Iterator[Entry]:
-    try:
-        found = folder.stat()
-        if (found.st_dev, found.st_ino) in above:
-            yield Entry(_shown(name), _EPOCH, 0, "a link to a folder that it lies in")
-        else:
-            yield from _walk(folder, f"{name}/", above, known)
-    except FileNotFoundError:
-        return  # taken away while it was listed
-    except OSError as error:
-        yield Entry(_shown(name), _EPOCH, 0, _reason(error))
-
-
-def _stamp(place: os.DirEntry[str]) -> Stamp | None:
-    """Of a file its stamp, None of anything else."""
-    try:
-        found = place.stat()
-    except OSError:
-        return None
-    return (found.st_mtime_ns // 1_000_000, found.st_size) if stat.S_ISREG(found.st_mode) else None
-
-
-def _entry(place: Path | os.DirEntry[str], name: str) -> Entry | None:
-    """What lies at a place; None if it was taken away since it was listed."""
-    try:
-        found = place.stat()
-    except OSError as error:
-        is_gone = isinstance(error, FileNotFoundError) and not Path(place).is_symlink()
-        return None if is_gone else Entry(_shown(name), _EPOCH, 0, _reason(error))
-    modified = _moment(found.st_mtime_ns // 1_000_000)
-    if stat.S_ISREG(found.st_mode) and name.isascii():
-        return Entry(name, modified, found.st_size)
-    if stat.S_ISDIR(found.st_mode):
-        return Entry(_shown(name), modified, 0, "a folder that is named like a file")
-    if not stat.S_ISREG(found.st_mode):
-        return Entry(_shown(name), modified, 0, "neither a file nor a folder")
-    if _shown(name) != name:
-        return Entry(_shown(name), modified, found.st_size, "its name is not UTF-8")
-    return Entry(name, modified, found.st_size)
-
-
-def _name_of(entry: Entry) -> str:
-    return entry.name
-
-
-def _shown(name: str) -> str:
-    """A name that text can hold: bytes that are not UTF-8 are spelled out."""
-    return name if name.isascii() else os.fsencode(name).decode("utf-8", "backslashreplace")
-
-
-def _reason(error: Exception) -> str:
-    return f"cannot be read: {getattr(error, 'strerror', None) or error}"
-
-
-def _moment(milliseconds: int) -> datetime:
-    return _EPOCH + timedelta(milliseconds=milliseconds)
-
-
-def _is_marker(name: str, size: int) -> bool:
-    """Whether an object is what consoles put for an empty folder."""
-    return size == 0 and not name.lower().endswith(_FORMATS)
-
-
-def _is_hidden(name: str) -> bool:
-    """Whether any part of a name is hidden or that of something in flight."""
-    parts = name.split("/") if "/" in name else (name,)
-    return any(part.startswith(_HIDDEN) or part.lower().endswith(_IN_FLIGHT) for part in parts)
+def entered(seen: Iterable[Seen], known: Mapping[str, Stamp]) -> list[Entry]:
+    """The entries of what was seen and is not known, in the order of names."""
+    return sorted(entries(seen, known), key=lambda entry: entry.name)

@@ -1,0 +1,147 @@
+"""What lies in a folder of landing: one look at each thing, and entries for those that are not known.
+
+Belongs here: which names count, and what is no file. Does not belong here: folders and buckets, and reading what lies
+there (`landing.py`).
+"""
+
+import os
+import stat
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import NamedTuple
+
+_IN_FLIGHT = (".tmp", ".part", ".partial", ".crdownload", ".filepart")
+_HIDDEN = (".", "_", "~")
+_FORMATS = (".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".parquet", ".gz", ".zip")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
+_IS_FOLDER = "a folder that is named like a file"
+
+Stamp = tuple[int, int]
+"""When a file was last written, in milliseconds since 1970 UTC, and its bytes."""
+
+Seen = tuple[str, Stamp, str | None]
+"""A name below the folder, what was seen of it, and why it is no file to read; plain, for there are many."""
+
+_NONE: Mapping[str, Stamp] = {}
+_UNSEEN: Stamp = (0, 0)
+
+
+class Entry(NamedTuple):
+    """Something that lies in a landing folder.
+
+    Attributes:
+        name: its path below the raw table's folder.
+        modified_at: when it was last written, to the millisecond (what file statistics keep), UTC.
+        size: its bytes.
+        problem: why it cannot be read at all, if that is already known.
+    """
+
+    name: str
+    modified_at: datetime
+    size: int
+    problem: str | None = None
+
+
+def entries(seen: Iterable[Seen], known: Mapping[str, Stamp] = _NONE) -> Iterator[Entry]:
+    """The entries of what was seen, without names that do not count.
+
+    Args:
+        seen: what was seen.
+        known: files to leave out where they lie as they are known.
+    """
+    for name, stamp, problem in seen:
+        if (known.get(name) != stamp or problem is not None) and not is_hidden(name):
+            yield _entry(name, stamp, problem)
+
+
+def _entry(name: str, stamp: Stamp, problem: str | None) -> Entry:
+    text, modified = shown(name), _EPOCH + stamp[0] * _MILLISECOND
+    return Entry(text, modified, stamp[1], "its name is not UTF-8" if problem is None and text != name else problem)
+
+
+def walk(folder: Path, below: str = "", above: tuple[tuple[int, int], ...] = ()) -> Iterator[Seen]:
+    """What lies in a folder and in those below it.
+
+    Args:
+        folder: the folder.
+        below: what stands before each name.
+        above: the folders that lead here, so that circles end.
+    """
+    with _opened(folder) as here, os.scandir(here) as children:
+        found = os.fstat(here)
+        for child in children:
+            seen = _look(child, f"{below}{child.name}")
+            if seen is None:
+                continue
+            if seen[2] is _IS_FOLDER and not (child.name.lower().endswith(_FORMATS) or is_hidden(child.name)):
+                yield from walk_below(folder / child.name, seen[0], (*above, (found.st_dev, found.st_ino)))
+            else:
+                yield seen
+
+
+@contextmanager
+def _opened(folder: Path) -> Iterator[int]:
+    """A folder by its number, so that a look at what lies in it need not follow its path each time."""
+    number = os.open(folder, os.O_RDONLY)
+    try:
+        yield number
+    finally:
+        os.close(number)
+
+
+def walk_below(folder: Path, name: str, above: tuple[tuple[int, int], ...] = ()) -> Iterator[Seen]:
+    """What lies in a folder of that name within another; the folder itself if that cannot be told."""
+    try:
+        found = folder.stat()
+        if (found.st_dev, found.st_ino) in above:
+            yield name, _UNSEEN, "a link to a folder that it lies in"
+        else:
+            yield from walk(folder, f"{name}/", above)
+    except FileNotFoundError:
+        return  # taken away while it was listed
+    except OSError as error:
+        yield name, _UNSEEN, reason(error)
+
+
+def _look(place: Path | os.DirEntry[str], name: str) -> Seen | None:
+    """What lies at a place; None if it was taken away since it was listed."""
+    try:
+        found = place.stat()
+    except OSError as error:
+        is_gone = isinstance(error, FileNotFoundError) and not place.is_symlink()
+        return None if is_gone else (name, _UNSEEN, reason(error))
+    modified = found.st_mtime_ns // 1_000_000
+    if stat.S_ISREG(found.st_mode):
+        return name, (modified, found.st_size), None
+    return name, (modified, 0), _IS_FOLDER if stat.S_ISDIR(found.st_mode) else "neither a file nor a folder"
+
+
+def entry_at(place: Path, name: str) -> Entry | None:
+    """The entry of what lies at a place; None if nothing does."""
+    seen = _look(place, name)
+    return None if seen is None else _entry(*seen)
+
+
+def seen_object(name: str, modified_at: datetime, size: int) -> Seen | None:
+    """An object of a bucket; None for what consoles put for an empty folder."""
+    is_marker = size == 0 and not name.lower().endswith(_FORMATS)
+    return None if is_marker else (name, ((modified_at - _EPOCH) // _MILLISECOND, size), None)
+
+
+def is_hidden(name: str) -> bool:
+    """Whether any part of a name is hidden or that of something in flight."""
+    parts = name.split("/") if "/" in name else (name,)
+    return any(part.startswith(_HIDDEN) or part.lower().endswith(_IN_FLIGHT) for part in parts)
+
+
+def shown(name: str) -> str:
+    """A name that text can hold: bytes that are not UTF-8 are spelled out."""
+    return name if name.isascii() else os.fsencode(name).decode("utf-8", "backslashreplace")
+
+
+def reason(error: Exception) -> str:
+    """Why something cannot be read."""
+    return f"cannot be read: {getattr(error, 'strerror', None) or error}"
