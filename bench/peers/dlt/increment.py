@@ -25,6 +25,7 @@ import deltalake  # noqa: E402, F401 - imported before the clock starts
 import dlt  # noqa: E402
 import pyarrow as pa  # noqa: E402
 import pyarrow.compute as pc  # noqa: E402
+from dlt.load.load import Load  # noqa: E402
 from dlt.sources.filesystem import FileItemDict, filesystem  # noqa: E402
 from pyarrow import csv  # noqa: E402
 
@@ -55,11 +56,24 @@ def load() -> None:
     pipeline.run(readings, write_disposition="append", table_format="delta").raise_on_failed_jobs()
 
 
+def hurry() -> None:
+    """Look at running jobs more often than each second, as dlt does: to fill a table is not what is measured."""
+    begin = Load.__init__
+
+    def impatient(self: Load, *given: object, **named: object) -> None:
+        begin(self, *given, **named)
+        self._run_loop_sleep_duration = 0.01
+
+    Load.__init__ = impatient
+
+
 def main() -> None:
     """Load what is there, or file after file; prints the seconds."""
     landing, started = HOME / "landing" / "readings", time.monotonic()
     landing.mkdir(parents=True, exist_ok=True)
     arriving = sorted((HOME / "arriving" / "readings").glob("*.csv"))
+    if arriving:
+        hurry()
     for file in arriving:
         file.replace(landing / file.name)
         (landing / file.name).touch()
