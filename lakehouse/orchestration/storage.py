@@ -3,11 +3,12 @@
 Dagster tells a run of many partitions in batches of events, but its SQLite event log writes each of them alone: a
 connection, two transactions and half a dozen statements, some 20 ms a partition. Here a batch is one transaction for
 each file. A check that is planned for many partitions is spelled out once, and of a file that is set up Alembic's
-migrations are not imported. Nothing else differs, and the files are the same; `dagster.yaml` names this class. On
-Postgres, Dagster's own storage does the first already.
+migrations are not imported. Processes that start on a fresh folder set it up one by one. Nothing else differs, and the
+files are the same; `dagster.yaml` names this class. On Postgres, Dagster's own storage does the first already.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from itertools import groupby
 from pathlib import Path
@@ -23,6 +24,9 @@ from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventL
 from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
 from dagster._serdes import ConfigurableClassData, serialize_value
 from sqlalchemy.engine import Engine
+from sqlalchemy.exc import DatabaseError
+
+from lakehouse.lock import turn
 
 
 class BatchedEventLog(SqliteEventLogStorage):
@@ -76,8 +80,28 @@ class BatchedEventLog(SqliteEventLogStorage):
 
 
 def _is_stamped(engine: Engine) -> bool:
-    with engine.connect() as connection:
-        return MigrationContext.configure(connection).get_current_revision() is not None
+    try:
+        with engine.connect() as connection:
+            return MigrationContext.configure(connection).get_current_revision() is not None
+    except DatabaseError:
+        return False  # it is locked, say; Dagster's own tries again
+
+
+@contextmanager
+def _one_by_one(folder: Path) -> Iterator[None]:
+    """Let the processes that start on a fresh folder set its files up in turn.
+
+    Dagster's own do it at the same time. One may then take the half-made file of another for one of an old version, and
+    stamp it with a second revision: nobody can open it any more.
+    """
+    is_set_up = folder / ".set_up"
+    if is_set_up.exists():
+        yield
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    with turn(folder / ".setting_up"):
+        yield
+        is_set_up.touch()
 
 
 def _row_of(event: EventLogEntry) -> tuple[AssetKey | None, str]:
@@ -95,8 +119,9 @@ class LakehouseStorage(DagsterSqliteStorage):
     """Dagster's SQLite storage with a `BatchedEventLog`; takes the place of `storage: sqlite` in `dagster.yaml`."""
 
     def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
-        super().__init__(base_dir, inst_data)
-        self._event_log_storage = BatchedEventLog(str(Path(base_dir) / "history" / "runs"))
+        with _one_by_one(Path(base_dir)):
+            super().__init__(base_dir, inst_data)
+            self._event_log_storage = BatchedEventLog(str(Path(base_dir) / "history" / "runs"))
 
     @classmethod
     def from_config_value(

@@ -1,16 +1,22 @@
 """Dagster's storage as `dagster.yaml` sets it: the same events as Dagster's own, however they were gathered."""
 
+import multiprocessing
+import sqlite3
+import threading
 import warnings
+from multiprocessing.queues import SimpleQueue
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 import dagster as dg
 import pytest
 import sqlalchemy
 from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable
+from dagster._core.storage.event_log.sqlite import sqlite_event_log
 from dagster._serdes import deserialize_value
 
 from lakehouse.orchestration import BATCH_SIZE
-from lakehouse.orchestration.storage import BatchedEventLog
+from lakehouse.orchestration.storage import BatchedEventLog, LakehouseStorage
 
 ROOT = Path(__file__).resolve().parents[2]
 RANGE = {"dagster/asset_partition_range_start": "2024-01-01", "dagster/asset_partition_range_end": "2024-01-20"}
@@ -122,6 +128,46 @@ def test_a_check_of_many_partitions_stands_as_in_dagsters_own_storage(home, monk
     with dg.DagsterInstance.get() as ours:
         assert checks(ours, run(ours)) == expected
     assert [row[2] for row in expected if row[2]] == [f"2024-01-{day:02}" for day in range(1, 21)]
+
+
+def _start(folder: str, together: Barrier, failed: SimpleQueue) -> None:
+    """Open Dagster's storage in fresh folders, each at the same time as others do."""
+    for number in range(10):
+        together.wait()
+        try:
+            storage = LakehouseStorage.from_local(f"{folder}/{number}")
+            with storage.event_log_storage.index_connection() as connection:
+                connection.execute(sqlalchemy.text("SELECT count(*) FROM event_logs")).all()
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is told
+            failed.put(f"{type(error).__name__}: {error}")
+
+
+def test_processes_that_start_at_once_set_a_fresh_folder_up(tmp_path):
+    many = multiprocessing.get_context("spawn")
+    failed, together = many.SimpleQueue(), many.Barrier(3)
+    starters = [many.Process(target=_start, args=(str(tmp_path), together, failed)) for _ in range(3)]
+    for starter in starters:
+        starter.start()
+    for starter in starters:
+        starter.join()
+    assert failed.empty(), failed.get()
+    assert [starter.exitcode for starter in starters] == [0, 0, 0]
+    for file in tmp_path.glob("*/history/runs/index.db"):
+        with sqlite3.connect(file) as connection:
+            assert connection.execute("SELECT count(*) FROM alembic_version").fetchone() == (1,)
+
+
+def test_a_file_that_is_locked_for_long_is_asked_for_again(tmp_path, monkeypatch):
+    storage = BatchedEventLog(str(tmp_path))
+    monkeypatch.setattr(sqlite_event_log, "SQLITE_BUSY_TIMEOUT_SECONDS", 0.2)
+    other = sqlite3.connect(tmp_path / "run.db", isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN EXCLUSIVE")
+    letting_go = threading.Timer(1, other.execute, ["COMMIT"])
+    letting_go.start()
+    with storage.run_connection("run") as connection:
+        assert connection.execute(sqlalchemy.text("SELECT count(*) FROM event_logs")).scalar() == 0
+    letting_go.join()
+    other.close()
 
 
 @pytest.mark.usefixtures("home")
