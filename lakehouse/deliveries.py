@@ -26,7 +26,7 @@ from lakehouse.tables import ORIGIN
 
 DELIVERIES = "quarantine/deliveries"
 DIGITS = 16
-"""How much of the hash of its bytes stands in the `_source` of a delivery, behind its name and a `#`."""
+"""How much of the hash of its bytes stands in the `_source` of a delivery, behind its name and a `#`. Lakes hold it."""
 SCHEMA = pl.Schema(
     {
         "table": pl.String(),

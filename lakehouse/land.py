@@ -19,7 +19,7 @@ from lakehouse.deliveries import register
 from lakehouse.errors import DataError, LawError, SetupError
 from lakehouse.faults import reached
 from lakehouse.lake import Lake
-from lakehouse.landed import Landed, landed, origin_of
+from lakehouse.landed import landed, origin_of
 from lakehouse.publish import Findings, publish
 from lakehouse.reading import collect
 from lakehouse.redaction import redacted
@@ -27,7 +27,7 @@ from lakehouse.retry import retrying
 from lakehouse.room import room
 from lakehouse.scratch import scratch
 from lakehouse.sources.landing import Landing, entered
-from lakehouse.sources.listing import Entry, Seen
+from lakehouse.sources.listing import Entry
 from lakehouse.tables import RawTable
 
 _BATCH_BYTES = 512 << 20
@@ -75,19 +75,21 @@ class Report:
 
 def news(lake: Lake, landing: Landing, raw: RawTable, now: datetime | None = None) -> News:
     """What lies in landing and is not landed, told without reading a file."""
-    with lake.answering(), ThreadPoolExecutor(1) as pool:
-        listing = pool.submit(landing.listed, raw.landing)  # many files take as long as reading what is known of them
+    began = now or datetime.now(UTC)
+    pool = ThreadPoolExecutor(1)
+    listing = pool.submit(landing.listed, raw.landing)  # many files take as long as reading what is known of them
+    pool.shutdown(wait=False)
+    with lake.answering():
         known = landed(lake, raw.name)
-        return _news(landing, raw, known, listing.result(), now or datetime.now(UTC))
-
-
-def _news(landing: Landing, raw: RawTable, known: Landed, seen: Sequence[Seen], now: datetime) -> News:
+        seen = listing.result()
     unknown = known.unsettled(entered(seen, known.stamps))
     tried = [landing.tried(raw.landing, entry) for entry in unknown]
     readable = [entry for entry in tried if entry.problem is None]
+    ended = now or datetime.now(UTC)
+    resting = {entry for entry in readable if landing.is_resting(entry, began, ended)}
     return News(
-        tuple(sorted((entry for entry in readable if landing.is_resting(entry, now)), key=origin_of)),
-        tuple(entry.name for entry in readable if not landing.is_resting(entry, now)),
+        tuple(sorted(resting, key=origin_of)),
+        tuple(entry.name for entry in readable if entry not in resting),
         tuple(entry for entry in tried if entry.problem is not None),
     )
 

@@ -6,7 +6,7 @@ Belongs here: what lies there and whether it rests; reading a file's bytes. Does
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import obstore
@@ -113,9 +113,16 @@ class Landing:
                     if (seen := seen_object(name, meta["last_modified"], int(meta["size"]))) is not None:
                         yield seen
 
-    def is_resting(self, entry: Entry, now: datetime) -> bool:
-        """Whether an entry is complete: nobody has written to it for a while."""
-        return "://" in self.root or not 0 <= (now - entry.modified_at).total_seconds() < self.rest_seconds
+    def is_resting(self, entry: Entry, began: datetime, ended: datetime) -> bool:
+        """Whether an entry is complete: nobody wrote to it for a while before it was looked at.
+
+        Args:
+            entry: the entry.
+            began: when the listing began that it is of.
+            ended: when that had ended; what is dated later is so by another clock, which says nothing.
+        """
+        rest = timedelta(seconds=self.rest_seconds)
+        return "://" in self.root or not began - rest < entry.modified_at <= ended
 
     def chunks(self, table: str, entry: Entry) -> Iterator[bytes]:
         """The bytes of an entry, in order.

@@ -73,7 +73,7 @@ def walk(folder: Path, below: str = "", above: tuple[tuple[int, int], ...] = ())
     with _opened(folder) as here, os.scandir(here) as children:
         found = os.fstat(here)
         for child in children:
-            seen = _look(child, f"{below}{child.name}")
+            seen = _look(child.name, f"{below}{child.name}", here)
             if seen is None:
                 continue
             if seen[2] is _IS_FOLDER and not (child.name.lower().endswith(_FORMATS) or is_hidden(child.name)):
@@ -85,7 +85,7 @@ def walk(folder: Path, below: str = "", above: tuple[tuple[int, int], ...] = ())
 @contextmanager
 def _opened(folder: Path) -> Iterator[int]:
     """A folder by its number, so that a look at what lies in it need not follow its path each time."""
-    number = os.open(folder, os.O_RDONLY)
+    number = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         yield number
     finally:
@@ -106,17 +106,27 @@ def walk_below(folder: Path, name: str, above: tuple[tuple[int, int], ...] = ())
         yield name, _UNSEEN, reason(error)
 
 
-def _look(place: Path | os.DirEntry[str], name: str) -> Seen | None:
-    """What lies at a place; None if it was taken away since it was listed."""
+def _look(place: str | Path, name: str, folder: int | None = None) -> Seen | None:
+    """What lies at a place, by its path or by its name in an open folder; None if it was taken away by now."""
     try:
-        found = place.stat()
+        # Not what the listing says of its kind: a file may have become a link since then.
+        found = os.stat(place, dir_fd=folder)
     except OSError as error:
-        is_gone = isinstance(error, FileNotFoundError) and not place.is_symlink()
+        is_gone = isinstance(error, FileNotFoundError) and not _is_there(place, folder)
         return None if is_gone else (name, _UNSEEN, reason(error))
     modified = found.st_mtime_ns // 1_000_000
     if stat.S_ISREG(found.st_mode):
         return name, (modified, found.st_size), None
     return name, (modified, 0), _IS_FOLDER if stat.S_ISDIR(found.st_mode) else "neither a file nor a folder"
+
+
+def _is_there(place: str | Path, folder: int | None) -> bool:
+    """Whether anything is, such as a link that leads nowhere."""
+    try:
+        os.lstat(place, dir_fd=folder)
+    except OSError:
+        return False
+    return True
 
 
 def entry_at(place: Path, name: str) -> Entry | None:
@@ -139,7 +149,11 @@ def is_hidden(name: str) -> bool:
 
 def shown(name: str) -> str:
     """A name that text can hold: bytes that are not UTF-8 are spelled out."""
-    return name if name.isascii() else os.fsencode(name).decode("utf-8", "backslashreplace")
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return os.fsencode(name).decode("utf-8", "backslashreplace")
+    return name
 
 
 def reason(error: Exception) -> str:
