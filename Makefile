@@ -20,7 +20,7 @@ help:
 	@echo "make ui [PORT=3000]           Dagster's UI with its daemon; sensors and schedules are on"
 	@echo "make test                     all tests"
 	@echo "make lint                     formatting, lint and types"
-	@echo "make bench [KEEP=<folder>]    what it costs, beside what one would use instead; about two hours, half of that with filled lakes in KEEP"
+	@echo "make bench [KEEP=<folder>]    what it costs, beside what one would use instead; over an hour with filled lakes in KEEP, up to another to fill them"
 	@echo "make campaign [SEED=1] [MINUTES=] [ONLY=kill|writers|fuzz|s3]  kills, writers, broken files, failing stores; about three hours"
 	@echo "make clean-data               delete data/: lake, landing and Dagster's storage"
 

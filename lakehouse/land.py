@@ -86,10 +86,10 @@ def news(lake: Lake, landing: Landing, raw: RawTable, now: datetime | None = Non
     tried = [landing.tried(raw.landing, entry) for entry in unknown]
     readable = [entry for entry in tried if entry.problem is None]
     ended = now or datetime.now(UTC)
-    resting = {entry for entry in readable if landing.is_resting(entry, began, ended)}
+    complete = {entry for entry in readable if landing.is_resting(entry, began, ended)}
     return News(
-        tuple(sorted(resting, key=origin_of)),
-        tuple(entry.name for entry in readable if entry not in resting),
+        tuple(sorted(complete, key=origin_of)),
+        tuple(entry.name for entry in readable if entry not in complete),
         tuple(entry for entry in tried if entry.problem is not None),
     )
 
