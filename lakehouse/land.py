@@ -26,8 +26,8 @@ from lakehouse.redaction import redacted
 from lakehouse.retry import retrying
 from lakehouse.room import room
 from lakehouse.scratch import scratch
-from lakehouse.sources.landing import Landing, entered
-from lakehouse.sources.listing import Entry
+from lakehouse.sources.landing import Landing
+from lakehouse.sources.listing import Entry, entered
 from lakehouse.tables import RawTable
 
 _BATCH_BYTES = 512 << 20

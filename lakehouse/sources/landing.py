@@ -4,7 +4,7 @@ Belongs here: what lies there and whether it rests; reading a file's bytes. Does
 (`delivery.py`), and which of them are landed already (`land.py`).
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -13,9 +13,11 @@ import obstore
 
 from lakehouse.errors import BusyError, OutageError, SetupError
 from lakehouse.sources.listing import (
+    NONE,
     Entry,
     Seen,
     Stamp,
+    entered,
     entries,
     entry_at,
     is_hidden,
@@ -28,7 +30,6 @@ from lakehouse.sources.listing import (
 from lakehouse.stores import answering, next_step, open_store, said
 
 _CHUNK = 1 << 20
-_NONE: Mapping[str, Stamp] = {}
 
 
 class UnreadableError(Exception):
@@ -50,7 +51,7 @@ class Landing:
     options: Mapping[str, str] = field(default_factory=dict, repr=False)
     rest_seconds: float = 2.0
 
-    def entries(self, table: str, known: Mapping[str, Stamp] = _NONE) -> list[Entry]:
+    def entries(self, table: str, known: Mapping[str, Stamp] = NONE) -> list[Entry]:
         """What lies in a raw table's folder, in the order of names; files still being written are included.
 
         Args:
@@ -183,8 +184,3 @@ def _top(root: Path) -> Iterator[str]:
             yield shown(path.name)
         elif any(entries(walk_below(path, path.name))):
             yield f"{shown(path.name)}/"
-
-
-def entered(seen: Iterable[Seen], known: Mapping[str, Stamp]) -> list[Entry]:
-    """The entries of what was seen and is not known, in the order of names."""
-    return sorted(entries(seen, known), key=lambda entry: entry.name)

@@ -25,7 +25,9 @@ Stamp = tuple[int, int]
 Seen = tuple[str, Stamp, str | None]
 """A name below the folder, what was seen of it, and why it is no file to read; plain, for there are many."""
 
-_NONE: Mapping[str, Stamp] = {}
+NONE: Mapping[str, Stamp] = {}
+"""Nothing is known."""
+
 _UNSEEN: Stamp = (0, 0)
 
 
@@ -45,7 +47,7 @@ class Entry(NamedTuple):
     problem: str | None = None
 
 
-def entries(seen: Iterable[Seen], known: Mapping[str, Stamp] = _NONE) -> Iterator[Entry]:
+def entries(seen: Iterable[Seen], known: Mapping[str, Stamp] = NONE) -> Iterator[Entry]:
     """The entries of what was seen, without names that do not count.
 
     Args:
@@ -55,6 +57,11 @@ def entries(seen: Iterable[Seen], known: Mapping[str, Stamp] = _NONE) -> Iterato
     for name, stamp, problem in seen:
         if (known.get(name) != stamp or problem is not None) and not is_hidden(name):
             yield _entry(name, stamp, problem)
+
+
+def entered(seen: Iterable[Seen], known: Mapping[str, Stamp]) -> list[Entry]:
+    """The entries of what was seen and is not known, in the order of names."""
+    return sorted(entries(seen, known), key=lambda entry: entry.name)
 
 
 def _entry(name: str, stamp: Stamp, problem: str | None) -> Entry:
