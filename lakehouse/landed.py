@@ -8,6 +8,7 @@ Which bytes a file in landing has is told by the register of deliveries.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -114,13 +115,16 @@ def origin_of(entry: Entry) -> Origin:
 
 def landed(lake: Lake, table: str) -> Landed:
     """The deliveries that a raw table and its dead letters hold."""
-    handle, others = lake.look(table), (lake.look(DEAD_LETTERS), lake.look(DELIVERIES))
-    return lake.handles.told(f"landed: {table}", (handle, *others), lambda: _landed(lake, table, handle))
+    handle = lake.look(table)
+    with ThreadPoolExecutor(1) as beside:
+        rows = beside.submit(_of_rows, lake, table, handle)  # of that version, whenever they are read
+        by = (handle, lake.look(DEAD_LETTERS), lake.look(DELIVERIES))
+        return lake.handles.told(f"landed: {table}", by, lambda: _landed(lake, table, handle, rows))
 
 
-def _landed(lake: Lake, table: str, handle: DeltaTable | None) -> Landed:
-    rows = _first(_of_table(lake, table, handle)) if handle is not None else _NONE
+def _landed(lake: Lake, table: str, handle: DeltaTable | None, of_rows: Future[pl.DataFrame]) -> Landed:
     letters, register = DeadLetters(lake, table).files(), registered(lake, table)
+    rows = of_rows.result()
     of_dead = [(source, moment) for source, moment, is_dead, _ in letters if is_dead]
     dead = _first(pl.DataFrame(of_dead, schema=_SAID, orient="row"))
     there = {source.rpartition("#")[2]: count for source, _, _, count in letters}
@@ -146,7 +150,14 @@ def _settled(known: pl.DataFrame, rows: pl.DataFrame, rowless: pl.DataFrame) -> 
 
 def delivered(lake: Lake, table: str, handle: DeltaTable) -> dict[str, Origin]:
     """The origin of each delivery of which a raw table holds rows, at the handle's version, by its hash's start."""
-    return _origins(_first(_of_table(lake, table, handle)))
+    return _origins(_of_rows(lake, table, handle))
+
+
+def _of_rows(lake: Lake, table: str, handle: DeltaTable | None) -> pl.DataFrame:
+    """The first origin of each delivery of which a table holds rows."""
+    if handle is None:
+        return _NONE
+    return lake.handles.told(f"rows: {table}", (handle,), lambda: _first(_of_table(lake, table, handle)))
 
 
 def _first(said: pl.DataFrame) -> pl.DataFrame:
@@ -186,8 +197,8 @@ def _read(lake: Lake, table: str, paths: Iterable[str]) -> pl.DataFrame:
         if (said := known.get(path)) is None:
             uri = f"{lake.uri(table)}/{path}"
             rows = pl.scan_parquet(uri, hive_partitioning=False, glob=False, storage_options=options)
-            # The rows of a delivery lie beside each other, so that few are left to be told apart.
-            said = rows.select(_SAID.names()).cast(_SAID).filter(is_first(_SAID)).collect(engine="streaming").unique()
+            # The rows of a delivery lie beside each other, so that few are left.
+            said = rows.select(_SAID.names()).cast(_SAID).filter(is_first(_SAID)).collect(engine="streaming")
         found[path] = said
     lake.handles.sources[table] = found  # those of files that are gone would become ever more
     return pl.concat([pl.DataFrame(schema=_SAID), *found.values()])
