@@ -70,12 +70,13 @@ class Line:
         seconds: the time.
         least: the shortest time of a round, s.
         most: the longest, s.
-        ratio: the time by that of the base.
+        ratio: the time by that of the base in the same round, so that a machine that becomes slower counts for both.
         cpu_seconds: user and system time.
         peak_mib: anonymous memory of the process tree at its highest, MiB.
         written_mib: what the folder has grown by, MiB.
         files: the data files that came.
         commits: the log entries that came.
+        rounds: the time of each round, s.
     """
 
     step: str
@@ -89,6 +90,7 @@ class Line:
     written_mib: float
     files: int
     commits: int
+    rounds: Sequence[float]
 
 
 def module(name: str, *arguments: str) -> list[str]:
@@ -180,13 +182,19 @@ def _lines(work: Work, costs: Mapping[tuple[str, str], list[tuple[Cost, tuple[fl
             middle(times[step, way]),
             min(times[step, way]),
             max(times[step, way]),
-            middle(times[step, way]) / middle(times[work.base_step or step, work.base]),
+            _times_as_long(times[step, way], times[work.base_step or step, work.base]),
             middle(cost.cpu_seconds for cost, _ in taken),
             middle(cost.peak_mib for cost, _ in taken),
             *(middle(size[n] for _, size in taken) for n in range(3)),
+            times[step, way],
         )
         for (step, way), taken in costs.items()
     ]
+
+
+def _times_as_long(these: Sequence[float], others: Sequence[float]) -> float:
+    """The ratio of each round, in the middle."""
+    return statistics.median(one / other for one, other in zip(these, others, strict=True))
 
 
 def growth(lines: Sequence[Line], few: str, many: str) -> None:
@@ -194,7 +202,7 @@ def growth(lines: Sequence[Line], few: str, many: str) -> None:
     print(f"\n{'many against few':<48}{'x seconds':>12}{'x cpu s':>12}{'x peak':>12}")
     for first in (line for line in lines if line.step == few):
         for last in (line for line in lines if (line.step, line.way) == (many, first.way)):
-            seconds, cpu = last.seconds / first.seconds, last.cpu_seconds / first.cpu_seconds
+            seconds, cpu = _times_as_long(last.rounds, first.rounds), last.cpu_seconds / first.cpu_seconds
             name = f"{first.way}: {many} against {few}"
             print(f"{name:<48}{seconds:>12.2f}{cpu:>12.2f}{last.peak_mib / first.peak_mib:>12.2f}")
 

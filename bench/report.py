@@ -69,10 +69,11 @@ def section(result: Mapping[str, Any]) -> str:
     if result["name"] == "late":
         return f"{len(result['seconds'])} files: p50 {result['p50']:.1f} s, p95 {result['p95']:.1f} s."
     versions = ", ".join(f"{name} {number}" for name, number in result["versions"].items())
-    name = result["name"]
+    name, rounds = result["name"], result["rounds"]
     return (
         f"![{result['title']}](benchmarks/{name}.svg)\n\n{table(result['lines'])}\n\n"
-        f"{result['rounds']} rounds on {result['day']}, ratios to {result['base']}. {result['machine']}; {versions}."
+        f"{rounds} round{'s' if rounds > 1 else ''} on {result['day']}, ratios to {result['base']}. "
+        f"{result['machine']}; {versions}."
     )
 
 

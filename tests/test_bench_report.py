@@ -13,13 +13,14 @@ from bench.beside import Way, Work, module, side_by_side
 SAY = """
 import json, sys, pathlib
 pathlib.Path(sys.argv[1], 'a.parquet').write_bytes(b'x' * 2**20)
+%s
 print(json.dumps({'seconds': %s}))
 """
 
 
-def way(name: str, seconds: float) -> Way:
+def way(name: str, seconds: float | str, first: str = "") -> Way:
     """A way that says how long it took, and leaves a file of a MiB."""
-    return Way(name, {"all": [*module("this")[:-2], "-c", SAY % seconds, "{target}"]})
+    return Way(name, {"all": [*module("this")[:-2], "-c", SAY % (first, seconds), "{target}"]})
 
 
 @pytest.fixture(autouse=True)
@@ -46,6 +47,18 @@ def test_ways_are_compared_and_become_a_table_and_a_plot(results, tmp_path, monk
     assert page.read_text() == text
     svg = ET.parse(tmp_path / "plots" / "small.svg").getroot()
     assert next(element.text for element in svg if element.tag.endswith("text")) == "a <small> work"
+
+
+def test_a_ratio_is_that_of_the_rounds_for_a_machine_becomes_slower(tmp_path):
+    def runs(name: str, *seconds: int) -> Way:
+        """A way that takes so long in its first round, its second, and so on."""
+        ran = tmp_path / name
+        ran.mkdir()
+        say = f"n = len(list(pathlib.Path({str(ran)!r}).iterdir())); pathlib.Path({str(ran)!r}, str(n)).touch()"
+        return way(name, f"{seconds}[n]", say)
+
+    ours, _ = side_by_side(Work("drift", "", [runs("ours", 1, 4, 6), runs("other", 1, 2, 9)], "other"), 3)
+    assert (ours.seconds, ours.ratio, ours.rounds) == (4, 1, [1, 4, 6])
 
 
 def test_a_way_that_made_something_else_is_named():
