@@ -172,7 +172,7 @@ def main() -> None:
     parser.add_argument("--commits", type=int, action="append", help="10, 1,000 and 5,000 if nobody says")
     parser.add_argument("--dlt-most", type=int, default=5_000, help="the most commits after which dlt is looked at")
     parser.add_argument("--keep", type=Path, help="a folder where filled lakes stay and are found; of this code only")
-    parser.add_argument("--rounds", type=int, default=11, help="a call takes a tenth of a second, more or less")
+    parser.add_argument("--rounds", type=int, default=15, help="a call takes a tenth of a second, more or less")
     given = parser.parse_args()
     if given.one:
         one(given.home, has_cursor=given.one == "cursor")
