@@ -148,5 +148,6 @@ def _is_plain(lake: Lake, table: str, handle: DeltaTable, small: pl.DataFrame) -
 
 def _chunks(small: pl.DataFrame) -> Sequence[Sequence[str]]:
     """The files in parts that are read and written at once."""
-    at_once = pl.col("num_records").cum_sum() // _ROWS_AT_ONCE
-    return small.group_by(at_once, maintain_order=True).agg("path")["path"].to_list()
+    bounds = {"num_records": _ROWS_AT_ONCE, "size_bytes": _BYTES_AT_ONCE}
+    parts = [pl.col(name).cum_sum() // most for name, most in bounds.items()]
+    return small.group_by(parts, maintain_order=True).agg("path")["path"].to_list()

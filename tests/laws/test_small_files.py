@@ -35,10 +35,15 @@ def sources(here) -> set[str]:
     return set(here.lake.scan(RAW).select("_source").unique().collect().to_series())
 
 
+def one_by_one(here, numbers):
+    """Deliver files of a line, each into a commit of its own."""
+    for number in numbers:
+        sell(here, f"n{number:03}", lines(1 + number % 28, number, first=number))
+        take(here)
+
+
 def test_thousands_of_deliveries_are_few_files(shop):
-    for number in range(2 * gathering.MANY + 5):
-        sell(shop, f"n{number:03}", lines(1 + number % 28, number, first=number))
-        take(shop)
+    one_by_one(shop, range(2 * gathering.MANY + 5))
     assert len(live_files(shop, RAW)) <= gathering.MANY + 1
     assert len(live_files(shop, "quarantine/deliveries")) <= gathering.MANY + 1
     assert [row[0] for row in rows(shop, RAW)] == sorted(str(n) for n in range(2 * gathering.MANY + 5))
@@ -243,6 +248,17 @@ def test_files_of_many_small_rows_are_not_gathered_for_ever(shop, monkeypatch):
     day_by_day(shop, range(1, 29), then=lambda _: None)
     told = [audit.carried for audit in audits(shop, RAW)]
     assert sum(told) < 3 * len(rows(shop, RAW))
+
+
+def test_small_files_of_long_rows_are_gathered_into_several(shop, monkeypatch):
+    monkeypatch.setattr(gathering, "MANY", 12)
+    one_by_one(shop, range(gathering.MANY))
+    folder = Path(shop.lake.uri(RAW))
+    size = sum((folder / path).stat().st_size for path in live_files(shop, RAW))
+    monkeypatch.setattr(gathering, "_BYTES_AT_ONCE", size // 3 + 1)
+    one_by_one(shop, [gathering.MANY])
+    assert audits(shop, RAW)[-1].carried == gathering.MANY == len(rows(shop, RAW)) - 1
+    assert len(live_files(shop, RAW)) == 3 + 1
 
 
 def begun_by_clean_days(shop, monkeypatch) -> int:
