@@ -64,6 +64,11 @@ def together(sizes: Sequence[tuple[int, int]]) -> list[int]:
     small = [length < SMALL and count < _ROWS_AT_ONCE // 2 for count, length in sizes]
     if sum(small) < MANY:
         return list(range(len(sizes)))
+    return _parts(sizes, small)
+
+
+def _parts(sizes: Sequence[tuple[int, int]], small: Sequence[bool]) -> list[int]:
+    """Into which part each of some files goes, of so many rows and bytes each; neighbours that are small share one."""
     found: list[int] = []
     rows = size = 0
     is_open = False
@@ -148,6 +153,6 @@ def _is_plain(lake: Lake, table: str, handle: DeltaTable, small: pl.DataFrame) -
 
 def _chunks(small: pl.DataFrame) -> Sequence[Sequence[str]]:
     """The files in parts that are read and written at once."""
-    bounds = {"num_records": _ROWS_AT_ONCE, "size_bytes": _BYTES_AT_ONCE}
-    parts = [pl.col(name).cum_sum() // most for name, most in bounds.items()]
-    return small.group_by(parts, maintain_order=True).agg("path")["path"].to_list()
+    sizes = small.select("num_records", "size_bytes").rows()
+    parts = pl.Series(_parts(sizes, [True] * len(sizes)), dtype=pl.Int64)
+    return small.group_by(parts.alias("part"), maintain_order=True).agg("path")["path"].to_list()

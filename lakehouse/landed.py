@@ -141,11 +141,11 @@ def _landed(lake: Lake, table: str, handle: DeltaTable | None, of_rows: Future[p
 def _settled(known: pl.DataFrame, rows: pl.DataFrame, rowless: pl.DataFrame) -> pl.DataFrame:
     """The files whose bytes are landed, by them or by one that was written first."""
     by_rows = known.join(rows.rename({"name": "first"}), on="digest")
-    is_first = (pl.col("_modified_at") < pl.col("modified_at")) | (
+    is_earlier = (pl.col("_modified_at") < pl.col("modified_at")) | (
         (pl.col("_modified_at") == pl.col("modified_at")) & (pl.col("first") <= pl.col("name"))
     )
     of_letters = known.join(rowless, on="digest", how="semi") if rowless.height else known.clear()
-    return pl.concat([files.select(Entry._fields) for files in (by_rows.filter(is_first), of_letters)])
+    return pl.concat([found.select(Entry._fields) for found in (by_rows.filter(is_earlier), of_letters)])
 
 
 def delivered(lake: Lake, table: str, handle: DeltaTable) -> dict[str, Origin]:

@@ -255,7 +255,7 @@ def test_small_files_of_long_rows_are_gathered_into_several(shop, monkeypatch):
     one_by_one(shop, range(gathering.MANY))
     folder = Path(shop.lake.uri(RAW))
     size = sum((folder / path).stat().st_size for path in live_files(shop, RAW))
-    monkeypatch.setattr(gathering, "_BYTES_AT_ONCE", size // 3 + 1)
+    monkeypatch.setattr(gathering, "_BYTES_AT_ONCE", int(0.45 * size))  # five of the twelve
     one_by_one(shop, [gathering.MANY])
     assert audits(shop, RAW)[-1].carried == gathering.MANY == len(rows(shop, RAW)) - 1
     assert len(live_files(shop, RAW)) == 3 + 1
