@@ -4,12 +4,13 @@ Belongs here: deletes that no row tells of. A dump is all rows of one moment, as
 column tells it.
 """
 
+from collections.abc import Sequence
 from datetime import date, datetime
 from itertools import pairwise
 
 import polars as pl
 
-from lakehouse.errors import DataError
+from lakehouse.errors import DataError, SetupError
 from lakehouse.tables import LINEAGE, ORIGIN, Snapshot
 from lakehouse.tombstones import DELETED
 
@@ -37,12 +38,38 @@ def dumps_of(valid: pl.LazyFrame, broke: pl.LazyFrame, key: tuple[str, ...], mom
     return dumps.filter("_is_valid").drop("_is_valid").drop_nulls(moment).sort(moment).collect(engine="streaming")
 
 
+def with_emptied(table: str, dumps: pl.DataFrame, moment: str, emptied: Sequence[str]) -> pl.DataFrame:
+    """All dumps of a source, with the moments at which it was empty in their places; `is_declared` tells these.
+
+    Such a moment has the origin of the dump before it, and there has to be one: before the first there is no key.
+
+    Raises:
+        SetupError: what is declared is no moment.
+    """
+    dtype = dumps.schema[moment]
+    try:
+        text = pl.Series(moment, list(emptied), dtype=pl.String)
+        at = text.str.strptime(dtype) if isinstance(dtype, pl.Date | pl.Datetime) else text.cast(dtype)
+    except pl.exceptions.PolarsError as error:
+        raise SetupError(
+            f"{table}: Snapshot(emptied={emptied!r}) is not of {moment}, which is {dtype}: {error}\n"
+            "Next: write the value as this column has it."
+        ) from None
+    empty = (
+        pl.DataFrame({moment: at})
+        .unique()
+        .with_columns(rows=pl.lit(0, dumps.schema["rows"]), is_whole=pl.lit(True), is_declared=pl.lit(True))
+    )
+    every = pl.concat([dumps.with_columns(is_declared=pl.lit(False)), empty], how="diagonal").sort(moment)
+    return every.with_columns(pl.col("_source", "_modified_at").forward_fill()).drop_nulls("_source")
+
+
 def gone(present: pl.DataFrame, dumps: pl.DataFrame, key: tuple[str, ...], moment: str) -> pl.DataFrame:
     """A delete for each key that a dump has and the next one has not.
 
     Args:
         present: key and moment of each row of the dumps; of the keys that stand, with the moment of the last dump.
-        dumps: the dumps, as `dumps_of` gives them, the last one that was folded before among them.
+        dumps: the dumps, as `with_emptied` gives them, the last one that was folded before among them.
         key: the columns of the key.
         moment: the column of the moment.
 
@@ -65,8 +92,8 @@ def prove_size(table: str, dumps: pl.DataFrame, moment: str, promised: Snapshot)
     Raises:
         DataError: naming the dump, both sizes, and how to accept it.
     """
-    for (_, before), (when, rows) in pairwise(dumps.select(moment, "rows").iter_rows()):
-        if rows < before * (1 - promised.may_shrink) and str(when) not in promised.accepted:
+    for (_, before, _), (when, rows, is_declared) in pairwise(dumps.select(moment, "rows", "is_declared").iter_rows()):
+        if rows < before * (1 - promised.may_shrink) and not is_declared and str(when) not in promised.accepted:
             source = dumps.filter(pl.col(moment) == when)["_source"][0]
             raise DataError(
                 f"{table}: the dump of {when} ({source}) has {rows:,} rows, the one before {before:,}: "

@@ -19,6 +19,10 @@ from lakehouse.taking import Fit, Taken, by_column, counted, rows_of
 
 _ENGINE = {*ORIGIN, EVENT_DATE, RESCUED}
 _ROWS = "_rows"
+_EMPTY_DUMP = (
+    "an empty dump deletes nothing. If the source is empty indeed, say so on purpose, with the moment of this dump: "
+    "Snapshot(emptied=(...,)); then discard this dead letter"
+)
 
 
 class Columns:
@@ -64,13 +68,15 @@ class Columns:
     def fit(self, delivery: Delivery) -> tuple[Delivery, Fit]:
         """A delivery, refused whole if it does not go into the table; and how it does."""
         names = {name: self._spelled.get(name.casefold(), name) for name in delivery.columns}
+        if self.raw.dumps and delivery.is_empty:
+            return delivery.refuse(f"{delivery.refused}; {_EMPTY_DUMP}"), Fit(names)
+        if self.raw.dumps and delivery.dead_count and delivery.refused is None:
+            lost = f"{delivery.dead_count:,} of {delivery.records:,} records cannot be read"
+            return delivery.refuse(f"{lost}, and a full dump would delete what it lacks"), Fit(names)
         if not delivery.rows_count:
             return delivery, Fit(names)
         if missing := [name for name in self.raw.required if name not in names.values()]:
             return delivery.refuse(f"columns missing, by their own names and by others: {shown(missing)}"), Fit(names)
-        if self.raw.dumps and delivery.dead_count:
-            lost = f"{delivery.dead_count:,} of {delivery.records:,} records cannot be read"
-            return delivery.refuse(f"{lost}, and a full dump would delete what it lacks"), Fit(names)
         schema = rows_of(delivery).collect_schema()
         types = {name: schema[name] for name in delivery.columns}
         if self.raw.drift == "rescue":

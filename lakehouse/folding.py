@@ -18,7 +18,7 @@ from lakehouse.account import Account
 from lakehouse.audit import Audit, Provenance
 from lakehouse.contract import polars_schema
 from lakehouse.contract_version import version
-from lakehouse.dumps import dumps_of, gone, prove_size
+from lakehouse.dumps import dumps_of, gone, prove_size, with_emptied
 from lakehouse.fold import Shape, fold, follows, ties
 from lakehouse.inputs import Inputs
 from lakehouse.judging import Judged
@@ -163,7 +163,9 @@ class Folding:
         assert self.table.snapshot is not None  # noqa: S101
         named = [*self.shape.key, self._moment, "_source", "_modified_at"]
         valid, broke = (self._spool(name).select(named) for name in ("valid", "broke"))
-        dumps = dumps_of(valid, broke, self.shape.key, self._moment).with_columns(is_next=pl.lit(True))
+        emptied = self.table.snapshot.emptied if self.standing is None else ()  # what stands has been emptied
+        dumps = dumps_of(valid, broke, self.shape.key, self._moment)
+        dumps = with_emptied(self.table.name, dumps, self._moment, emptied).with_columns(is_next=pl.lit(True))
         if self.standing is not None:
             stood = pl.col(LAST).struct.field(self._moment).max()
             shown = {"rows": self._is_shown.sum(), "is_whole": pl.lit(True)}

@@ -61,10 +61,13 @@ class Snapshot:
     Attributes:
         may_shrink: the largest share of its rows by which a dump may be smaller than the one before.
         accepted: dumps that are smaller still and right, by that value, as text.
+        emptied: moments at which the source was empty indeed, as text: a dump without a record is none, and deletes
+            nothing by itself.
     """
 
     may_shrink: float = 0.1
     accepted: tuple[str, ...] = ()
+    emptied: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

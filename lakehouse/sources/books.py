@@ -33,6 +33,10 @@ class RefusedError(DataError):
     """The whole file cannot be read as what it says it is; `read_delivery` turns it into a refused delivery."""
 
 
+class EmptyFileError(RefusedError):
+    """The file holds no record."""
+
+
 @dataclass(frozen=True)
 class Limits:
     """What one file may ask for; beyond it, a record is a dead letter.

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterator
 from itertools import islice
 
-from lakehouse.sources.books import Books, RefusedError
+from lakehouse.sources.books import Books, EmptyFileError, RefusedError
 from lakehouse.sources.column_names import header_names, shown, spelled, spelling
 from lakehouse.sources.csv_fields import BrokenError, Fields, MoreLinesError, is_utf_8, split
 from lakehouse.sources.lines import BYTE_ORDER_MARK, Block, Line, LongLine, line_count, lines
@@ -41,7 +41,7 @@ def _first_block(source: Iterator[Block], books: Books) -> tuple[bytes, int]:
         number += blank
         if filled:
             return filled, number
-    raise RefusedError("no header: the file holds nothing but blank lines")
+    raise EmptyFileError("no header: the file holds nothing but blank lines")
 
 
 def _without_mark(block: bytes, books: Books) -> bytes:

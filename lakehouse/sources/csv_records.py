@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
-from lakehouse.sources.books import Books, RefusedError
+from lakehouse.sources.books import Books, EmptyFileError
 from lakehouse.sources.csv_fields import BrokenError, Fields, MoreLinesError, is_utf_8, split, text_of
 from lakehouse.sources.csv_header import read_header
 from lakehouse.sources.csv_plain import plain_rows
@@ -33,7 +33,7 @@ def read_csv(path: Path, books: Books, *, required: Collection[str], separator: 
         reader.read(block)
     reader.finish()
     if not books.records:
-        raise RefusedError("header only: no records")
+        raise EmptyFileError("header only: no records")
 
 
 class CsvReader:

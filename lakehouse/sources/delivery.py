@@ -14,7 +14,7 @@ from pathlib import Path
 import polars as pl
 
 from lakehouse.errors import LawError
-from lakehouse.sources.books import DEFAULT_LIMITS, Books, Limits, RefusedError, letters
+from lakehouse.sources.books import DEFAULT_LIMITS, Books, EmptyFileError, Limits, RefusedError, letters
 from lakehouse.sources.csv_records import read_csv
 from lakehouse.sources.json_records import read_json
 from lakehouse.sources.parquet_records import read_parquet
@@ -46,6 +46,7 @@ class Delivery:
             `payload_bytes`; None if there is no dead letter.
         dead_count: how many dead letters.
         refused: why the file as a whole was refused; it is then one dead letter and no row.
+        is_empty: whether that is because it holds no record.
         notes: what was tolerated.
         is_cut: whether a dead letter holds less than the whole of its record or file.
         received: the file as delivered, spooled.
@@ -69,6 +70,7 @@ class Delivery:
     payload_bytes: int
     is_typed: bool = False
     held: pl.DataFrame | None = None
+    is_empty: bool = False
 
     def refuse(self, reason: str) -> "Delivery":
         """The same delivery, refused as a whole: one dead letter, no row."""
@@ -120,23 +122,25 @@ def read_delivery(  # noqa: PLR0913
     except OSError:
         shutil.rmtree(work)
         raise
-    books, reason = Books(work, limits, keep=keep), None
+    books, refused = Books(work, limits, keep=keep), None
     try:
         _read(received, name, books, required, work / "plain")
     except RefusedError as refusal:
         for parts in (books.rows, books.dead):
             shutil.rmtree(parts.folder, ignore_errors=True)
-        books, reason = Books(work, limits), str(refusal)
+        books, refused = Books(work, limits), refusal
     finally:
         (work / "plain").unlink(missing_ok=True)
     delivery = _delivery(received, name, books)
-    return _balanced(delivery) if reason is None else delivery.refuse(reason)
+    if refused is None:
+        return _balanced(delivery)
+    return replace(delivery.refuse(str(refused)), is_empty=isinstance(refused, EmptyFileError))
 
 
 def _read(received: Received, name: str, books: Books, required: Collection[str], plain: Path) -> None:
     path, suffix = unpack(received, name, plain)
     if not path.stat().st_size:
-        raise RefusedError("empty file: 0 bytes")
+        raise EmptyFileError("empty file: 0 bytes")
     if suffix == ".parquet":
         read_parquet(path, books, required=required)
     elif suffix in (".csv", ".tsv"):

@@ -10,7 +10,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any, NoReturn
 
-from lakehouse.sources.books import Books, Limits, RefusedError
+from lakehouse.sources.books import Books, EmptyFileError, Limits
 from lakehouse.sources.column_names import is_pattern, is_unheld, refuse_missing, shown, spelling
 from lakehouse.sources.lines import BYTE_ORDER_MARK, Line, LongLine, blocks, line_count, lines
 
@@ -44,7 +44,7 @@ def read_json(path: Path, books: Books, *, required: Collection[str]) -> None:
             reader.read(line)
         number += 1 if isinstance(block, LongLine) else line_count(block)
     if not books.records:
-        raise RefusedError("no records: the file holds nothing but blank lines")
+        raise EmptyFileError("no records: the file holds nothing but blank lines")
     if reader.has_objects:
         refuse_missing(books.columns, required)
 

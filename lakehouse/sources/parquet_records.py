@@ -18,7 +18,7 @@ from polars.datatypes import DataTypeClass
 from lakehouse.errors import SetupError
 from lakehouse.redaction import redacted
 from lakehouse.schemas import delta_type
-from lakehouse.sources.books import Books, RefusedError
+from lakehouse.sources.books import Books, EmptyFileError, RefusedError
 from lakehouse.sources.column_names import is_unheld, spelled
 
 _MAGIC = b"PAR1"
@@ -56,7 +56,7 @@ def _read(path: Path, books: Books, required: Collection[str]) -> None:
     ]
     books.typed(lf.select(columns), names)
     if not books.records:
-        raise RefusedError(f"no rows: a Parquet file with {len(names)} columns")
+        raise EmptyFileError(f"no rows: a Parquet file with {len(names)} columns")
 
 
 def _check_magic(path: Path) -> None:

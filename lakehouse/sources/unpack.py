@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from lakehouse.sources.books import RefusedError
+from lakehouse.sources.books import EmptyFileError, RefusedError
 
 FORMATS = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet")
 _CHUNK = 1 << 20
@@ -47,7 +47,7 @@ def unpack(received: Received, name: str, plain: Path) -> tuple[Path, str]:
         RefusedError: empty, of an unknown format, cut off or damaged.
     """
     if not received.size:
-        raise RefusedError("empty file: 0 bytes")
+        raise EmptyFileError("empty file: 0 bytes")
     if name.lower().endswith(".zip"):
         return plain, _unzip(received.path, plain)
     if not name.lower().endswith(".gz"):

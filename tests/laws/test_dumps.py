@@ -16,7 +16,7 @@ from support.worlds import NOW, SHARED, catalog_of, world, write
 from lakehouse.catalog import Catalog
 from lakehouse.contract import Contract, Field, Instant
 from lakehouse.environment import Environment
-from lakehouse.errors import DataError
+from lakehouse.errors import DataError, SetupError
 from lakehouse.land import land
 from lakehouse.make import make
 from lakehouse.overview import audits
@@ -138,7 +138,8 @@ def small(max_quarantined: float = 0.5, **declared: object) -> Catalog:
         """Places."""
         return typed(raw_places)
 
-    table = staged(Place, mode="upsert", snapshot=Snapshot(may_shrink=0.25), **declared)(places)
+    declared = {"mode": "upsert", "snapshot": Snapshot(may_shrink=0.25), **declared}
+    table = staged(Place, **declared)(places)
     return catalog_of(raw_places=raw_places, places=table)
 
 
@@ -202,6 +203,57 @@ def test_a_dump_with_a_record_that_cannot_be_parsed_is_refused_whole(here):
     assert names(here) == [(1, "a"), (2, "b"), (3, "c"), (4, "d")]
 
 
+EMPTY = {"header": SMALL, "bytes": "", "blank": "\n\n"}
+
+
+@pytest.mark.parametrize("mode", ["upsert", "history"])
+@pytest.mark.parametrize("content", EMPTY.values(), ids=EMPTY)
+def test_an_empty_dump_says_how_it_is_accepted_and_is_accepted_so(tmp_path, content, mode):
+    def standing():
+        rows = here.lake.scan("staged/places")
+        rows = rows.filter("is_current") if mode == "history" else rows
+        return sorted(rows.select("id", "name").collect().rows())
+
+    here = world(tmp_path, small(mode=mode))
+    dump(here, 1, "1,a", "2,b")
+    write(here, "places", "2024-06-02.csv", content)
+    (refused,) = land(here.lake, here.landing, here.catalog["raw/places"], now=NOW).refused
+    assert "an empty dump deletes nothing" in refused
+    assert "Snapshot(emptied=(...,))" in refused
+    bring(here)
+    assert standing() == [(1, "a"), (2, "b")]
+    here = world(tmp_path, small(mode=mode, snapshot=Snapshot(may_shrink=0.25, emptied=("2024-06-02",))))
+    bring(here)
+    assert standing() == []
+    dump(here, 3, "2,b")
+    assert standing() == [(2, "b")]
+    assert audits(here, "staged/places")[-1].mode == mode
+
+
+def test_a_source_that_was_empty_before_its_first_dump_or_is_so_later_changes_nothing_else(tmp_path):
+    here = world(tmp_path, small(snapshot=Snapshot(emptied=("2024-05-01", "2024-06-03"))))
+    dump(here, 1, "1,a", "2,b")
+    assert names(here) == []
+    dump(here, 4, "2,b")
+    dump(here, 2, "1,a", "2,b", "3,c")
+    assert names(here) == [(2, "b")]
+
+
+def test_a_moment_that_is_none_is_named(tmp_path):
+    here = world(tmp_path, small(snapshot=Snapshot(emptied=("June",))))
+    with pytest.raises(SetupError, match=r"emptied=.*is not of taken_on"):
+        dump(here, 1, "1,a")
+
+
+@pytest.mark.parametrize("lines", [["x,a,oops", "y,b,oops"], ["x,a,oops"]])
+def test_a_dump_of_which_no_record_can_be_read_is_refused_whole(here, lines):
+    dump(here, 1, "1,a")
+    (refused,) = dump(here, 2, *lines)
+    assert f"{len(lines)} of {len(lines)} records cannot be read, and a full dump would delete" in refused
+    bring(here)
+    assert names(here) == [(1, "a")]
+
+
 def test_a_dump_of_which_every_row_is_rejected_changes_nothing(tmp_path):
     here = world(tmp_path, small(max_quarantined=1.0))
     dump(here, 1, "x,a", "y,b")
@@ -236,30 +288,37 @@ MOMENT = pl.datetime(2024, 1, NUMBER, time_unit="us", time_zone="UTC")
 
 
 @pytest.mark.parametrize(
-    ("kind", "taken", "kept"),
+    ("kind", "taken", "kept", "sixth"),
     [
-        (pl.Int8, NUMBER.cast(pl.Int8), 1),
-        (pl.Int32, NUMBER.cast(pl.Int32), 1),
-        (pl.Int64, NUMBER, 1),
-        (date, MOMENT.dt.date(), timedelta(days=1)),
-        (Instant, MOMENT, timedelta(days=1)),
+        (pl.Int8, NUMBER.cast(pl.Int8), 1, "6"),
+        (pl.Int32, NUMBER.cast(pl.Int32), 1, "6"),
+        (pl.Int64, NUMBER, 1, "6"),
+        (date, MOMENT.dt.date(), timedelta(days=1), "2024-01-06"),
+        (Instant, MOMENT, timedelta(days=1), "2024-01-06 00:00"),
     ],
     ids=["Int8", "Int32", "Int64", "Date", "Instant"],
 )
 @pytest.mark.parametrize("forgets", [True, False])
-def test_dumps_may_be_numbered_or_dated_in_any_way(tmp_path, kind, taken, kept, forgets):
+def test_dumps_may_be_numbered_or_dated_in_any_way(tmp_path, kind, taken, kept, sixth, forgets):  # noqa: PLR0913
     facts = type("Table", (), {"key": ("id",), "sequence": ("taken",)})
     body = {"__annotations__": {"id": str, "taken": kind}, "__doc__": "A place.", "__module__": __name__}
     contract = type("Place", (Contract,), {**body, "Table": facts})
 
-    @staged(contract, mode="upsert", snapshot=Snapshot(may_shrink=1.0), tombstone_retention=kept if forgets else None)
     def places(raw_places: LazyFrame) -> LazyFrame:
         """Places."""
         return cast(raw_places, taken=taken)
 
-    here = world(tmp_path, catalog_of(raw_places=raw("places", "Places.", columns=("id",), dumps=True), places=places))
+    def told(**more):
+        snapshot, kept_for = Snapshot(may_shrink=1.0, **more), kept if forgets else None
+        table = staged(contract, mode="upsert", snapshot=snapshot, tombstone_retention=kept_for)(places)
+        return catalog_of(raw_places=raw("places", "Places.", columns=("id",), dumps=True), places=table)
+
+    here = world(tmp_path, told())
     for number, ids in enumerate(["ab", "a", "abc", "c", "bc"], start=1):
         write(here, "places", f"{number}.csv", "\n".join(["id", *ids]) + "\n")
         land(here.lake, here.landing, here.catalog["raw/places"], now=NOW)
         bring(here)
         assert sorted(here.lake.scan("staged/places").collect()["id"]) == [*ids]
+    here = world(tmp_path, told(emptied=(sixth,)))
+    bring(here)
+    assert here.lake.scan("staged/places").collect().is_empty()
