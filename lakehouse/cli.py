@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import click
+from deltalake.exceptions import DeltaError
 from rich.console import Console
 from rich.markup import escape
 
@@ -20,7 +21,7 @@ from lakehouse.arrivals import arrivals
 from lakehouse.audit import Audit
 from lakehouse.discard import Choice, discard
 from lakehouse.environment import Environment
-from lakehouse.errors import DataError, LakehouseError, SetupError
+from lakehouse.errors import DataError, LakehouseError, SetupError, brief
 from lakehouse.replay import replay
 from lakehouse.restore import Wish, restore
 from lakehouse.screen import FORMATS, show
@@ -41,6 +42,8 @@ _TIMES = [
 _STATES: tuple[State, ...] = (OPEN, RELEASED, DISCARDED)
 _HIDDEN = ("_contract_version", "_code_version", "_run_id", "_batch_id", "_ingested_at")
 
+_DAMAGED = "Next: run again; if it stays so, see docs/runbook.md, A damaged table."
+
 
 class _Group(click.Group):
     """Shows the errors of the engine as they are: a message, and no traceback."""
@@ -49,8 +52,15 @@ class _Group(click.Group):
         try:
             return super().invoke(ctx)
         except LakehouseError as error:
-            Console(stderr=True, soft_wrap=True).print(f"[red]{escape(str(error))}[/red]", highlight=False)
-            raise click.exceptions.Exit(1) from error
+            raise _ended(str(error)) from error
+        except (FileNotFoundError, DeltaError) as error:
+            raise _ended(f"A file of a table is gone, or cannot be read: {brief(error)}\n{_DAMAGED}") from error
+
+
+def _ended(said: str) -> click.exceptions.Exit:
+    """The end of a command that failed, told in red."""
+    Console(stderr=True, soft_wrap=True).print(f"[red]{escape(said)}[/red]", highlight=False)
+    return click.exceptions.Exit(1)
 
 
 @click.group(cls=_Group, help="Look into the lake: SQL, tables, audits and quarantine.")
@@ -184,14 +194,31 @@ def quarantine(app: App, table: str, state: str, form: str, limit: int) -> None:
         show(found.rows.columns, found.rows.iter_rows(), form)
 
 
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        raise click.UsageError("Nobody knows who you are here. Name yourself with --by.") from None
+
+
 @cli.command("restore", short_help="Go back to an earlier version of a table.")
 @click.argument("table")
 @click.option("--version", type=_LIMIT, help="The version to go back to; `lakehouse audit` names them.")
 @click.option("--time", "moment", type=click.DateTime(_TIMES), help="Or the time to go back to, UTC.")
 @click.option("--reason", default="", help="Why; kept in the commit.")
+@click.option("--by", "who", default=_user, show_default="you", help="Who says so.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.pass_obj
-def run_restore(app: App, table: str, version: int | None, moment: datetime | None, reason: str, yes: bool) -> None:  # noqa: FBT001, PLR0913
+def run_restore(  # noqa: PLR0913
+    app: App,
+    /,
+    table: str,
+    version: int | None,
+    moment: datetime | None,
+    reason: str,
+    who: str,
+    yes: bool,  # noqa: FBT001
+) -> None:
     """Go back to an earlier version of TABLE (`<layer>/<table>`), with the rows that it rejected.
 
     It says what that undoes, and asks. The next run makes again what is stale then: see docs/runbook.md.
@@ -210,7 +237,7 @@ def run_restore(app: App, table: str, version: int | None, moment: datetime | No
         raise SetupError("Nothing was restored: nobody can be asked here.\nNext: add --yes.")
     if not yes:
         click.confirm("Go back?", abort=True)
-    made = restore(here, found, Wish(getpass.getuser(), reason))
+    made = restore(here, found, Wish(who, reason))
     click.echo(f"{table} is at version {made} now, and holds what version {found.version} held.")
     click.echo("Next: `lakehouse tables` shows what is behind; the next run makes it again (`make demo`, or the UI).")
 
@@ -248,13 +275,6 @@ def run_replay(app: App, table: str) -> None:
         click.echo(f"Next: behind now are {', '.join(behind)}; `make ui` makes them by itself, `make demo` at once.")
     if done.problems:
         raise DataError("\n".join(done.problems))
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        raise click.UsageError("Nobody knows who you are here. Name yourself with --by.") from None
 
 
 @cli.command("discard", short_help="Give rejected rows up.")

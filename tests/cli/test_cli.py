@@ -455,6 +455,39 @@ def test_a_discard_names_who_and_takes_the_rows_from_those_that_are_open(dirty):
     assert "a test" in printed(dirty, "quarantine", "staged/invoice_lines", "--state", "discarded")
 
 
+@pytest.mark.parametrize("table", ["deliveries", "dead_letters"])
+def test_a_damaged_table_is_named_with_what_to_do_and_is_made_anew(dirty, table, tmp_path):
+    def told(here):
+        letters = as_json(here, "quarantine", "raw/invoice_lines")
+        states = {row["table"]: row["state"] for row in as_json(here, "tables")}
+        return states, [(row["_source"], row["_offset"], row["payload"], row["reason"]) for row in letters]
+
+    folder = Path(dirty.lake.uri(f"quarantine/{table}"))
+    before = told(dirty)
+    for file in folder.glob("*.parquet"):
+        file.unlink()
+    said = refused(Environment(Lake(dirty.lake.root), dirty.landing, dirty.catalog), "tables")
+    assert f"quarantine/{table}" in said
+    assert "A damaged table" in said
+    assert "Traceback" not in said
+    folder.rename(tmp_path / "out of the lake")
+    again = Environment(Lake(dirty.lake.root), dirty.landing, dirty.catalog)
+    bring_up_to_date(again)
+    assert told(again) == before
+
+
+def test_a_restore_by_somebody_without_a_name_asks_for_one(dirty, monkeypatch):
+    def unknown(number):
+        raise KeyError(f"getpwuid(): uid not found: {number}")
+
+    monkeypatch.setattr("pwd.getpwuid", unknown)
+    for name in ("USER", "LOGNAME", "LNAME", "USERNAME"):
+        monkeypatch.delenv(name, raising=False)
+    back = ("restore", "raw/invoice_lines", "--version", "0", "--yes")
+    assert "Name yourself with --by" in run(dirty, *back).stderr
+    assert "Traceback" not in run(dirty, *back, "--by", "ann").stderr
+
+
 def test_discarded_dead_letters_are_not_told_of(dirty):
     printed(dirty, "discard", "raw/invoice_lines", "--reason", "cut off", "--source", "a.csv", "--by", "ann")
     found = {row["table"]: row["state"] for row in as_json(dirty, "tables")}
