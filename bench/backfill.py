@@ -1,8 +1,8 @@
 """`make bench`: 365 daily partitions in one run of Dagster, beside a plain write, dbt's microbatch, and a run for each.
 
-All read the same raw rows of text, which are there before. Dagster's start is not counted where all days are made at
-once. Where each day has a run of its own, the run is a process, as Dagster's launcher starts it, and counts whole; all
-days are made in this way once. If only some are, what all of them would take is an extrapolation, and is called so.
+All read the same raw rows of text, which are there before. Beside a plain write Dagster's start is not counted. Where
+each day has a run of its own, the run is a process, as Dagster's launcher starts it, and counts whole; so does the one
+run for all of these days beside it.
 """
 
 import argparse
@@ -17,7 +17,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from bench import daily
-from bench.beside import OUT, TARGET, Line, Way, Work, installed, module, peer_module, side_by_side
+from bench.beside import OUT, TARGET, Way, Work, installed, module, peer_module, side_by_side
+from bench.figures import Line
 from bench.measure import ROOT
 from bench.stood import clone, in_delta, in_duckdb
 from lakehouse.lake import Lake
@@ -28,9 +29,9 @@ DBT, BY_DAY, POLARS_BY_DAY = "dbt microbatch", "ours, a run a day", "dagster-pol
 READING = "meter::bigint, round(power * 10)::bigint, read_at::timestamp, read_date::date"
 
 
-def all_days(home: Path) -> dict[str, float]:
-    """Every day in one run of Dagster."""
-    last = daily.FIRST + timedelta(days=daily.DAYS - 1)
+def some_days(home: Path, days: int) -> dict[str, float]:
+    """The first so many days in one run of Dagster."""
+    last = daily.FIRST + timedelta(days=days - 1)
     tags = {"dagster/asset_partition_range_start": str(daily.FIRST), "dagster/asset_partition_range_end": str(last)}
     return _run(home, tags)
 
@@ -77,7 +78,7 @@ def by_engine(home: Path) -> None:
 def one(way: str, home: Path, days: int) -> dict[str, float]:
     """One way, once; gives its figures."""
     if way == OURS:
-        return all_days(home)
+        return some_days(home, days)
     started = time.monotonic()
     if way == ENGINE:
         by_engine(home)
@@ -113,14 +114,14 @@ def at_once(raw: Path, *, has_peers: bool = True) -> Work:
 
 
 def by_day(raw: Path, days: int, *, has_peers: bool = True) -> Work:
-    """Some of the days, a run for each."""
+    """Some of the days, one run for all and a run for each."""
     step = f"{days} days"
-    ways = _of_this_project(step, [BY_DAY], days)
+    ways = _of_this_project(step, [OURS, BY_DAY], days)
     if has_peers:
         command = partial(peer_module, "dagster_polars", "backfill", TARGET, str(days))
         ways += installed({POLARS_BY_DAY: lambda: Way(POLARS_BY_DAY, {step: command()})})
-    title = f"{days} of {daily.DAYS} days of readings, a run for each"
-    return Work("backfill-by-day", title, ways, BY_DAY, outcome, partial(_prepare, raw))
+    title = f"{days} of {daily.DAYS} days of readings, one run for all and a run for each"
+    return Work("backfill-by-day", title, ways, OURS, outcome, partial(_prepare, raw), whole=True)
 
 
 def _prepare(raw: Path, _way: str, _step: str, folder: Path) -> None:
@@ -128,26 +129,13 @@ def _prepare(raw: Path, _way: str, _step: str, folder: Path) -> None:
 
 
 def compare(out: Path, rows_a_day: int, days: int, rounds: int, *, has_peers: bool = True) -> list[Line]:
-    """All ways; prints what a run for each of all days would take beside one run for all."""
+    """All ways."""
     with TemporaryDirectory(dir=out) as folder:
         daily.fill(Lake(folder), rows_a_day)
         whole = side_by_side(at_once(Path(folder), has_peers=has_peers), rounds)
         each = by_day(Path(folder), days, has_peers=has_peers)
         some = side_by_side(each, 1 if days == daily.DAYS else rounds)  # hundreds of runs are rounds enough
-    extrapolated(whole, some, days)
     return [*whole, *some]
-
-
-def extrapolated(whole: list[Line], some: list[Line], days: int) -> None:
-    """Print what a run for each of all days takes, if each takes as long as those that were measured."""
-    ours = next(line for line in whole if line.way == OURS)
-    how = "measured" if days == daily.DAYS else "extrapolated, not measured"
-    for line in some:
-        seconds = line.seconds / days * daily.DAYS
-        print(
-            f"{line.way}: {line.seconds / days:.2f} s a day; {how}, {daily.DAYS} days: "
-            f"{seconds:,.0f} s, {seconds / ours.seconds:.0f} x {OURS}"
-        )
 
 
 def main() -> None:

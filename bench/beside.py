@@ -1,25 +1,23 @@
 """The same work done in several ways, side by side: in turns, each in processes of its own, its result looked at."""
 
-import json
-import platform
 import statistics
 import sys
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
-from importlib.metadata import version
+from operator import attrgetter
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TypeVar
 
-import psutil
-
-from bench.measure import ROOT, Cost, drop_written_pages, run_command
-from bench.venvs import python_of
+from bench.figures import Line, Pair, keep, show
+from bench.measure import ROOT, Cost, flush_written_pages, run_command
+from bench.venvs import python_of, versions_of_peers
 
 OUT = ROOT / "bench" / "out"
-RESULTS = OUT / "results"
 TARGET = "{target}"
 """Stands for the folder of a run in the commands of a way."""
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -35,6 +33,10 @@ class Way:
     steps: Mapping[str, Sequence[str]]
 
 
+Run = tuple[str, str]
+"""A step and the way in which it is done."""
+
+
 @dataclass(frozen=True)
 class Work:
     """What is done by each way.
@@ -48,6 +50,8 @@ class Work:
         prepare: what is done to a way's folder before a step, unmeasured.
         whole: whether the seconds of whole processes count, imports among them.
         base_step: the step of the base to which all steps are compared; None compares each to the same step.
+        pairs: runs that are compared besides, each the first to the second.
+        is_apart: whether no step stands on the one before, so that they take turns in being first.
     """
 
     name: str
@@ -58,39 +62,18 @@ class Work:
     prepare: Callable[[str, str, Path], None] | None = None
     whole: bool = False
     base_step: str | None = None
+    pairs: Sequence[tuple[Run, Run]] = ()
+    is_apart: bool = False
 
 
 @dataclass(frozen=True)
-class Line:
-    """What a way took for a step: medians over the rounds.
+class Taken:
+    """What one run of a step took: its cost, and the data files and log entries that came."""
 
-    Attributes:
-        step: the step.
-        way: the way.
-        seconds: the time.
-        least: the shortest time of a round, s.
-        most: the longest, s.
-        ratio: the time by that of the base in the same round, so that a machine that becomes slower counts for both.
-        cpu_seconds: user and system time.
-        peak_mib: anonymous memory of the process tree at its highest, MiB.
-        written_mib: what the folder has grown by, MiB.
-        files: the data files that came.
-        commits: the log entries that came.
-        rounds: the time of each round, s.
-    """
-
-    step: str
-    way: str
+    cost: Cost
     seconds: float
-    least: float
-    most: float
-    ratio: float
-    cpu_seconds: float
-    peak_mib: float
-    written_mib: float
     files: int
     commits: int
-    rounds: Sequence[float]
 
 
 def module(name: str, *arguments: str) -> list[str]:
@@ -118,6 +101,11 @@ def installed(peers: Mapping[str, Callable[[], Way]]) -> list[Way]:
     return found
 
 
+def grown(ways: Sequence[Way]) -> list[tuple[Run, Run]]:
+    """Each later step of a way beside its first."""
+    return [((step, way.name), (next(iter(way.steps)), way.name)) for way in ways for step in list(way.steps)[1:]]
+
+
 def side_by_side(work: Work, rounds: int) -> list[Line]:
     """Do the work in every way, print a table and keep it in `bench/out/results`.
 
@@ -125,35 +113,43 @@ def side_by_side(work: Work, rounds: int) -> list[Line]:
         RuntimeError: a way failed, or made something else than ours.
     """
     OUT.mkdir(parents=True, exist_ok=True)
-    costs: dict[tuple[str, str], list[tuple[Cost, tuple[float, int, int]]]] = {}
+    taken: dict[Run, list[Taken]] = {}
     outcomes: dict[str, dict[str, Hashable]] = {}
     for turn in range(rounds):
-        for way in work.ways if turn % 2 == 0 else reversed(work.ways):
-            for step, taken in _round(work, way, outcomes):
-                costs.setdefault((step, way.name), []).append(taken)
+        for way in _in_turn(work.ways, turn):
+            steps = list(way.steps)
+            for step, found in _round(work, way, _in_turn(steps, turn) if work.is_apart else steps, outcomes):
+                taken.setdefault((step, way.name), []).append(found)
             _agree(work, outcomes)
-    lines = _lines(work, costs)
-    show(work.title, work.base, lines, rounds)
-    _keep(work, lines, rounds)
+    lines = [_line(work, run, taken) for run in _in_order(work) if run in taken]
+    pairs = [_pair(taken, one, other) for one, other in work.pairs if one in taken and other in taken]
+    show(work.title, work.base, lines, pairs, rounds)
+    _keep(work, lines, pairs, rounds)
     return lines
 
 
+def _in_turn(things: Sequence[T], turn: int) -> Sequence[T]:
+    return things if turn % 2 == 0 else things[::-1]
+
+
+def _in_order(work: Work) -> list[Run]:
+    return [(step, way.name) for way in work.ways for step in way.steps]
+
+
 def _round(
-    work: Work, way: Way, outcomes: dict[str, dict[str, Hashable]]
-) -> list[tuple[str, tuple[Cost, tuple[float, int, int]]]]:
-    found = []
+    work: Work, way: Way, steps: Sequence[str], outcomes: dict[str, dict[str, Hashable]]
+) -> Iterator[tuple[str, Taken]]:
     with TemporaryDirectory(dir=OUT, prefix="run-") as folder:
-        for step, command in way.steps.items():
+        for step in steps:
             if work.prepare is not None:
                 work.prepare(way.name, step, Path(folder))
-            drop_written_pages()
-            before = _size(Path(folder))
-            cost = run_command([part.replace(TARGET, folder) for part in command])
-            after = _size(Path(folder))
-            found.append((step, (cost, (after[0] - before[0], after[1] - before[1], after[2] - before[2]))))
+            flush_written_pages()
+            before = counted(Path(folder))
+            cost = run_command([part.replace(TARGET, folder) for part in way.steps[step]])
+            files, commits = (now - then for now, then in zip(counted(Path(folder)), before, strict=True))
             if work.outcome is not None:
                 outcomes.setdefault(step, {})[way.name] = work.outcome(way.name, step, Path(folder))
-    return found
+            yield step, Taken(cost, cost.wall_seconds if work.whole else cost.seconds, files, commits)
 
 
 def _agree(work: Work, outcomes: Mapping[str, Mapping[str, Hashable]]) -> None:
@@ -162,74 +158,57 @@ def _agree(work: Work, outcomes: Mapping[str, Mapping[str, Hashable]]) -> None:
             raise RuntimeError(f"{work.name}, {step}: not all ways made the same: {dict(by_way)}")
 
 
-def _size(folder: Path) -> tuple[float, int, int]:
-    """MiB, data files and log entries below a folder, without what is only handed in."""
+def counted(folder: Path) -> tuple[int, int]:
+    """Data files and log entries below a folder, without what is only handed in."""
     files = [path for path in folder.rglob("*") if path.is_file() and not path.is_symlink()]
     commits = [path for path in files if path.parent.name == "_delta_log" and path.suffix == ".json"]
     data = [path for path in files if path.suffix in (".parquet", ".duckdb") and path.parent.name != "_delta_log"]
-    return sum(path.stat().st_size for path in files) / 2**20, len(data), len(commits)
+    return len(data), len(commits)
 
 
-def _lines(work: Work, costs: Mapping[tuple[str, str], list[tuple[Cost, tuple[float, int, int]]]]) -> list[Line]:
+def _line(work: Work, run: Run, taken: Mapping[Run, Sequence[Taken]]) -> Line:
+    middle, these = statistics.median, taken[run]
+    ratios = _ratios(these, taken[work.base_step or run[0], work.base], "seconds")
+    seconds = [one.seconds for one in these]
+    return Line(
+        *run,
+        *(middle(seconds), min(seconds), max(seconds)),
+        *(middle(ratios), min(ratios), max(ratios)),
+        middle(one.cost.cpu_seconds for one in these),
+        middle(one.cost.peak_mib for one in these),
+        middle(one.cost.written_mib for one in these),
+        round(middle(one.files for one in these)),
+        round(middle(one.commits for one in these)),
+    )
+
+
+def _pair(taken: Mapping[Run, Sequence[Taken]], one: Run, other: Run) -> Pair:
+    names = ("seconds", "cost.cpu_seconds", "cost.peak_mib")
+    seconds, cpu, peak = (_ratios(taken[one], taken[other], name) for name in names)
     middle = statistics.median
-    times = {
-        key: [cost.wall_seconds if work.whole else cost.seconds for cost, _ in taken] for key, taken in costs.items()
-    }
-    return [
-        Line(
-            step,
-            way,
-            middle(times[step, way]),
-            min(times[step, way]),
-            max(times[step, way]),
-            _times_as_long(times[step, way], times[work.base_step or step, work.base]),
-            middle(cost.cpu_seconds for cost, _ in taken),
-            middle(cost.peak_mib for cost, _ in taken),
-            *(middle(size[n] for _, size in taken) for n in range(3)),
-            times[step, way],
-        )
-        for (step, way), taken in costs.items()
-    ]
+    return Pair(_named(one), _named(other), middle(seconds), min(seconds), max(seconds), middle(cpu), middle(peak))
 
 
-def _times_as_long(these: Sequence[float], others: Sequence[float]) -> float:
-    """The ratio of each round, in the middle."""
-    return statistics.median(one / other for one, other in zip(these, others, strict=True))
+def _named(run: Run) -> str:
+    """A run as a reader finds it in the table."""
+    step, way = run
+    return f"{way}, {step}"
 
 
-def growth(lines: Sequence[Line], few: str, many: str) -> None:
-    """Print how time and peak memory of each way grow from one step to another."""
-    print(f"\n{'many against few':<48}{'x seconds':>12}{'x cpu s':>12}{'x peak':>12}")
-    for first in (line for line in lines if line.step == few):
-        for last in (line for line in lines if (line.step, line.way) == (many, first.way)):
-            seconds, cpu = _times_as_long(last.rounds, first.rounds), last.cpu_seconds / first.cpu_seconds
-            name = f"{first.way}: {many} against {few}"
-            print(f"{name:<48}{seconds:>12.2f}{cpu:>12.2f}{last.peak_mib / first.peak_mib:>12.2f}")
+def _ratios(these: Sequence[Taken], others: Sequence[Taken], figure: str) -> list[float]:
+    """The ratio of each round."""
+    of = attrgetter(figure)
+    return [of(one) / of(other) for one, other in zip(these, others, strict=True)]
 
 
-def show(title: str, base: str, lines: Sequence[Line], rounds: int) -> None:
-    """Print a table of what the ways took."""
-    print(f"\n{title}; {rounds} rounds, ratios to {base}")
-    names = ("seconds", "least", "most", "ratio", "cpu s", "peak MiB", "written MiB", "files", "commits")
-    print(f"{'step':<16}{'way':<26}" + "".join(f"{name:>12}" for name in names))
-    for line in lines:
-        floats = (line.seconds, line.least, line.most, line.ratio, line.cpu_seconds)
-        sizes = (line.peak_mib, line.written_mib, line.files, line.commits)
-        figures = "".join(f"{value:>12.2f}" for value in floats) + "".join(f"{value:>12,.0f}" for value in sizes)
-        print(f"{line.step:<16}{line.way:<26}{figures}")
-
-
-def _keep(work: Work, lines: Sequence[Line], rounds: int) -> None:
-    RESULTS.mkdir(parents=True, exist_ok=True)
-    libraries = ("polars", "deltalake", "duckdb", "pandera", "dagster")
-    kept = {
-        "name": work.name,
+def _keep(work: Work, lines: Sequence[Line], pairs: Sequence[Pair], rounds: int) -> None:
+    parts = " ".join(part for way in work.ways for command in way.steps.values() for part in command)
+    found = {
         "title": work.title,
         "base": work.base,
         "rounds": rounds,
-        "day": str(datetime.now(UTC).date()),
-        "machine": f"{psutil.cpu_count()} cores, {psutil.virtual_memory().total / 2**30:.0f} GiB, {platform.system()}",
-        "versions": {name: version(name) for name in libraries} | {"python": platform.python_version()},
+        "peers": versions_of_peers(parts),
         "lines": [asdict(line) for line in lines],
+        "pairs": [asdict(pair) for pair in pairs],
     }
-    (RESULTS / f"{work.name}.json").write_text(json.dumps(kept, indent=1))
+    keep(work.name, found)

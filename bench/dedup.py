@@ -9,7 +9,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from bench import daily
-from bench.beside import OUT, TARGET, Line, Way, Work, growth, module, side_by_side
+from bench.beside import OUT, TARGET, Way, Work, grown, module, side_by_side
+from bench.figures import Line
 from bench.stood import clone, number_of
 from lakehouse.catalog import collect
 from lakehouse.lake import Lake
@@ -50,8 +51,8 @@ def work(filled: Path, sizes: Sequence[int]) -> Work:
     """The bench on raw tables that are filled."""
     ours = Way("ours", {_step(rows): module("bench.dedup", "--lake", f"{TARGET}/{rows}") for rows in sizes})
     title = f"distinct rows of {daily.DAYS} days, one in {_REPEATED} repeated"
-    copied = partial(_copied, filled)
-    return Work("dedup", title, [ours], "ours", outcome, copied, base_step=_step(min(sizes)))
+    made, pairs = partial(_copied, filled), grown([ours])
+    return Work("dedup", title, [ours], "ours", outcome, made, base_step=_step(min(sizes)), pairs=pairs, is_apart=True)
 
 
 def _copied(filled: Path, _way: str, step: str, folder: Path) -> None:
@@ -64,10 +65,7 @@ def compare(out: Path, sizes: Sequence[int], rounds: int) -> list[Line]:
         for rows in sizes:
             a_day = rows // daily.DAYS // _REPEATED * _REPEATED
             daily.fill(Lake(str(_home(Path(folder), _step(rows)))), a_day, repeated=_REPEATED)
-        lines = side_by_side(work(Path(folder), sizes), rounds)
-    if len(sizes) > 1:
-        growth(lines, _step(min(sizes)), _step(max(sizes)))
-    return lines
+        return side_by_side(work(Path(folder), sizes), rounds)
 
 
 def main() -> None:

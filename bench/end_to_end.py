@@ -17,7 +17,7 @@ from pathlib import Path
 import duckdb
 
 from bench import retail
-from bench.beside import OUT, TARGET, Way, Work, side_by_side
+from bench.beside import OUT, TARGET, Way, Work, installed, side_by_side
 from bench.measure import ROOT
 from bench.venvs import PEERS, python_of
 from lakehouse import sql
@@ -98,13 +98,16 @@ def ways(*, has_peer: bool = True) -> list[Way]:
     """Ours, ours by Dagster, and the peer."""
     ours = (sys.executable, "-W", "ignore", "-m", "bench.retail", "--home", TARGET)
     commands = {OURS: ours, OURS_BY_DAGSTER: (*ours, "--dagster")}
-    if has_peer:
-        commands[PEER] = peer_command()
-    return [Way(name, dict.fromkeys(STEPS, command)) for name, command in commands.items()]
+    found = [Way(name, dict.fromkeys(STEPS, command)) for name, command in commands.items()]
+    return [*found, *(installed({PEER: lambda: Way(PEER, dict.fromkeys(STEPS, peer_command()))}) if has_peer else ())]
 
 
 def peer_command() -> tuple[str, ...]:
-    """Load by dlt, then build and test by dbt, as a scheduler would call them one after the other."""
+    """Load by dlt, then build and test by dbt, as a scheduler would call them one after the other.
+
+    Raises:
+        RuntimeError: one of them cannot be installed.
+    """
     load = [str(python_of("dlt")), str(PEERS / "dlt" / "retail.py"), TARGET]
     project = str(PEERS / "dbt" / "retail")
     told = ["--project-dir", project, "--profiles-dir", project, "--target-path", f"{TARGET}/target"]

@@ -13,7 +13,8 @@ from pathlib import Path
 import duckdb
 
 from bench import orders
-from bench.beside import OUT, TARGET, Line, Way, Work, installed, module, peer_module, side_by_side
+from bench.beside import OUT, TARGET, Way, Work, installed, module, peer_module, side_by_side
+from bench.figures import Line
 from bench.stood import VERSION, in_delta, in_duckdb
 
 STEPS = ("first load", "nine deliveries")

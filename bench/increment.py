@@ -19,8 +19,9 @@ from tempfile import TemporaryDirectory
 
 from bench import decade
 from bench.backfill import READING
-from bench.beside import OUT, TARGET, Line, Way, Work, growth, installed, module, peer_module, side_by_side
+from bench.beside import OUT, TARGET, Way, Work, grown, installed, module, peer_module, side_by_side
 from bench.decade import DAYS, FIRST
+from bench.figures import Line
 from bench.measure import run_command
 from bench.stood import clone, in_delta, number_of
 from lakehouse.catalog import collect
@@ -151,17 +152,14 @@ def of_peers(sizes: Sequence[int]) -> list[Way]:
 def work(keep: Path, sizes: Sequence[int], ways: list[Way]) -> Work:
     """The bench after so many commits."""
     title = f"one file into {DAYS:,} days, after few and after many commits"
-    made = partial(prepare, keep)
-    return Work("increment", title, ways, OURS, outcome, made, base_step=_step(min(sizes)))
+    made, few = partial(prepare, keep), _step(min(sizes))
+    return Work("increment", title, ways, OURS, outcome, made, base_step=few, pairs=grown(ways), is_apart=True)
 
 
 def compare(keep: Path, sizes: Sequence[int], peer_sizes: Sequence[int], rounds: int) -> list[Line]:
-    """All ways; prints how they grow."""
+    """All ways, and how they grow."""
     ways = [*of_this_project(sizes), *(of_peers(peer_sizes) if peer_sizes else ())]
-    lines = side_by_side(work(keep, sizes, ways), rounds)
-    for size in sorted(sizes)[1:]:
-        growth(lines, _step(min(sizes)), _step(size))
-    return lines
+    return side_by_side(work(keep, sizes, ways), rounds)
 
 
 def main() -> None:
@@ -178,7 +176,7 @@ def main() -> None:
         one(given.home, has_cursor=given.one == "cursor")
         return
     OUT.mkdir(parents=True, exist_ok=True)
-    sizes = given.commits or [10, 1_000, 5_000]
+    sizes = sorted(given.commits or [10, 1_000, 5_000])
     with nullcontext(given.keep) if given.keep else TemporaryDirectory(dir=OUT) as keep:
         compare(Path(keep), sizes, [size for size in sizes if size <= given.dlt_most], given.rounds)
 

@@ -10,10 +10,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from bench import orders
-from bench.beside import OUT, TARGET, Line, Way, Work, growth, module, side_by_side
+from bench.beside import OUT, TARGET, Way, Work, grown, module, side_by_side
+from bench.figures import Line
 from bench.measure import run_command
 from bench.stood import ORDER, clone, hand_on, in_delta, number_of
-from lakehouse.lake import Lake
 
 WAYS = (*orders.TABLES, orders.MERGE)
 
@@ -22,18 +22,10 @@ def _step(rows: int) -> str:
     return f"{rows:,} rows"
 
 
-def arrive(way: str, home: Path, file: Path) -> None:
-    """Let a delivery arrive, in the raw table or as a file."""
-    if way == orders.MERGE:
-        hand_on(file, home)
-    else:
-        orders.arrive(Lake(str(home / "lake")), file)
-
-
 def fill(way: str, home: Path, files: Path, rows: int) -> None:
-    """The table before the changes; says what folding all rows took."""
+    """The table before the changes; says what bringing in all rows took."""
     home.mkdir(parents=True)
-    arrive(way, home, orders.delivered(files, rows, 0))
+    hand_on(orders.delivered(files, rows, 0), home)
     whole = run_command(module("bench.orders", way, str(home)))
     print(f"{way}, {rows:,} rows anew: {whole.seconds:.1f} s, {whole.peak_mib:,.0f} MiB", flush=True)
 
@@ -43,7 +35,7 @@ def prepare(filled: Path, files: Path, way: str, step: str, folder: Path) -> Non
     rows = number_of(step)
     home = folder / str(rows)
     clone(filled / f"{way}-{rows}", home)
-    arrive(way, home, orders.delivered(files, rows, 1))
+    hand_on(orders.delivered(files, rows, 1), home)
 
 
 def outcome(way: str, step: str, folder: Path) -> Hashable:
@@ -59,7 +51,8 @@ def work(filled: Path, files: Path, sizes: Sequence[int]) -> Work:
     """The bench on tables that are filled."""
     ways = [Way(way, {_step(rows): module("bench.orders", way, f"{TARGET}/{rows}") for rows in sizes}) for way in WAYS]
     title = "1 % of the orders changed and 0.3 % new, into few and into many"
-    return Work("keyed", title, ways, orders.MERGE, outcome, partial(prepare, filled, files))
+    made = partial(prepare, filled, files)
+    return Work("keyed", title, ways, orders.MERGE, outcome, made, pairs=grown(ways), is_apart=True)
 
 
 def compare(out: Path, sizes: Sequence[int], rounds: int) -> list[Line]:
@@ -68,10 +61,7 @@ def compare(out: Path, sizes: Sequence[int], rounds: int) -> list[Line]:
         for way in WAYS:
             for rows in sizes:
                 fill(way, Path(folder) / f"{way}-{rows}", out, rows)
-        lines = side_by_side(work(Path(folder), out, sizes), rounds)
-    if len(sizes) > 1:
-        growth(lines, _step(min(sizes)), _step(max(sizes)))
-    return lines
+        return side_by_side(work(Path(folder), out, sizes), rounds)
 
 
 def main() -> None:

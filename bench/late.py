@@ -1,10 +1,10 @@
 """`make bench`: how long it takes from a file in landing until its rows are in the mart, with Dagster's daemon running.
 
-Each file holds lines of a day some weeks back, so that its day and the week after it are made again.
+Each file holds lines of a day some weeks back, so that its day and the week after it are made again. CPU seconds,
+what was written, files and commits are those of all processes of `dagster dev`, sensors among them, by file.
 """
 
 import argparse
-import json
 import os
 import signal
 import socket
@@ -14,14 +14,16 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from datetime import date, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import polars as pl
 
-from bench.beside import OUT, RESULTS
-from bench.measure import ROOT
+from bench.beside import OUT, counted
+from bench.figures import Line, keep, show
+from bench.measure import ROOT, Tree
 from lakehouse.lake import Lake
 
 _FIRST = date(2010, 12, 6)
@@ -31,8 +33,8 @@ _LONGEST = 120.0
 
 
 @contextmanager
-def daemon(home: Path) -> Iterator[Path]:
-    """A lake of samples with `dagster dev` on it; gives the log, ends what it started."""
+def daemon(home: Path) -> Iterator[tuple[Path, Tree]]:
+    """A lake of samples with `dagster dev` on it; gives the log and the processes, ends what it started."""
     dagster = home / "dagster"
     dagster.mkdir()
     (dagster / "dagster.yaml").write_text((ROOT / "dagster.yaml").read_text())
@@ -47,7 +49,7 @@ def daemon(home: Path) -> Iterator[Path]:
     with (home / "dev.log").open("wb") as log:
         process = subprocess.Popen(command, env=known, cwd=home, stdout=log, stderr=log, start_new_session=True)
         try:
-            yield home / "dev.log"
+            yield home / "dev.log", Tree(process.pid)
         finally:
             os.killpg(process.pid, signal.SIGTERM)
             try:
@@ -57,8 +59,8 @@ def daemon(home: Path) -> Iterator[Path]:
                 process.wait(20)
 
 
-def waited(for_: Callable[[], bool]) -> float:
-    """How long it took until something became true, s.
+def waited(for_: Callable[[], bool], meanwhile: Callable[[], None]) -> float:
+    """How long it took until something became true, s; what is done meanwhile counts.
 
     Raises:
         TimeoutError: it did not.
@@ -67,6 +69,7 @@ def waited(for_: Callable[[], bool]) -> float:
     while not for_():
         if time.monotonic() - started > _LONGEST:
             raise TimeoutError("it did not happen in time; see dev.log")
+        meanwhile()
         time.sleep(0.05)
     return time.monotonic() - started
 
@@ -77,26 +80,31 @@ def lines_of(lake: Lake, day: date) -> int:
     return int(mart.select(pl.col("lines").sum()).collect().item())
 
 
-def drop(home: Path, number: int) -> float:
+def drop(home: Path, number: int, tree: Tree) -> float:
     """Deliver one late file; gives the seconds until it is visible in the mart."""
     lake, day = Lake(str(home / "lake")), _FIRST + timedelta(days=number)
     before = lines_of(lake, day)
     rows = [f"6{number:04}{n},85123A,THING,{n + 1},{day} 10:0{n}:00,2.5,,France" for n in range(_LINES)]
     target = home / "landing" / "invoice_lines" / f"sample-late-{number:03}.csv"
     target.write_text("\n".join([_HEADER, *rows]) + "\n")
-    return waited(lambda: lines_of(lake, day) == before + _LINES)
+    return waited(lambda: lines_of(lake, day) == before + _LINES, tree.look)
 
 
-def measure(files: int, pause: float) -> list[float]:
-    """The seconds for each of some late files, one after another with pauses between."""
-    with TemporaryDirectory(dir=OUT) as folder, daemon(Path(folder)) as log:
-        waited(lambda: all(name in log.read_bytes() for name in (b"commit_sensor", b"landing_sensor")))
-        taken = []
+def measure(files: int, pause: float) -> tuple[list[float], Line]:
+    """The seconds for each of some late files, one after another with pauses between, and what one of them takes."""
+    with TemporaryDirectory(dir=OUT) as folder, daemon(Path(folder)) as (log, tree):
+        lake, taken = Path(folder) / "lake", list[float]()
+        waited(lambda: all(name in log.read_bytes() for name in (b"commit_sensor", b"landing_sensor")), tree.look)
+        before = (*tree.totals(), *counted(lake))
         for number in range(files):
-            taken.append(drop(Path(folder), number))
+            taken.append(drop(Path(folder), number, tree))
             print(f"file {number + 1}: {taken[-1]:.1f} s", flush=True)
             time.sleep(pause)
-        return taken
+        cpu, written, data, commits = (
+            (now - then) / files for now, then in zip((*tree.totals(), *counted(lake)), before, strict=True)
+        )
+    times = (statistics.median(taken), min(taken), max(taken))
+    return taken, Line("a file", "ours", *times, 1, 1, 1, cpu, tree.peak_mib, written, round(data), round(commits))
 
 
 def main() -> None:
@@ -106,11 +114,14 @@ def main() -> None:
     parser.add_argument("--pause", type=float, default=5.0, help="seconds between two files")
     given = parser.parse_args()
     OUT.mkdir(parents=True, exist_ok=True)
-    taken = sorted(measure(given.files, given.pause))
-    p50, p95 = statistics.median(taken), taken[max(0, round(0.95 * len(taken)) - 1)]
-    print(f"late file, drop to visible in the mart, {given.files} files: p50 {p50:.1f} s, p95 {p95:.1f} s")
-    RESULTS.mkdir(parents=True, exist_ok=True)
-    (RESULTS / "late.json").write_text(json.dumps({"name": "late", "p50": p50, "p95": p95, "seconds": taken}))
+    taken, line = measure(given.files, given.pause)
+    title = "a file of a late day, from landing until its rows are in the mart"
+    show(title, "ours", [line], [], given.files)
+    p95 = sorted(taken)[max(0, round(0.95 * len(taken)) - 1)]
+    note = f"{given.files} files: p50 {line.seconds:.1f} s, p95 {p95:.1f} s."
+    print(note)
+    found = {"title": title, "base": "ours", "rounds": given.files, "lines": [asdict(line)], "note": note}
+    keep("late", {**found, "seconds": taken, "p50": line.seconds, "p95": p95})
 
 
 if __name__ == "__main__":

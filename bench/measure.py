@@ -4,6 +4,7 @@ Peak memory is that of the whole process tree: anonymous memory, because mapped 
 """
 
 import json
+import math
 import os
 import resource
 import subprocess
@@ -17,7 +18,7 @@ from pathlib import Path
 import psutil
 
 ROOT = Path(__file__).parent.parent
-_LOOK_EVERY = 0.02
+_LOOK_EVERY, _LOOK_AT_TREE_EVERY = 0.02, 0.5
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,7 @@ class Cost:
         wall_seconds: from the start of the process to its end.
         cpu_seconds: user and system time of the tree, of processes that ended on the way too.
         peak_mib: the highest sum of anonymous memory, MiB.
+        written_mib: what all processes wrote to files, deleted ones too, MiB; not a number where only Linux can tell.
         said: what the work returned.
     """
 
@@ -36,6 +38,7 @@ class Cost:
     wall_seconds: float
     cpu_seconds: float
     peak_mib: float
+    written_mib: float
     said: Mapping[str, float]
 
 
@@ -54,7 +57,7 @@ def run_command(command: Sequence[str], folder: Path = ROOT) -> Cost:
     Raises:
         RuntimeError: the process failed.
     """
-    started, reaped = time.monotonic(), _reaped()
+    started, reaped, written = time.monotonic(), _reaped(), _written()
     with (
         tempfile.TemporaryFile("w+") as printed,
         subprocess.Popen(command, stdout=printed, stderr=subprocess.STDOUT, cwd=folder) as process,
@@ -72,13 +75,46 @@ def run_command(command: Sequence[str], folder: Path = ROOT) -> Cost:
     said = json.loads(lines[-1]) if lines and lines[-1].startswith("{") else {}
     # The system adds up a tree exactly, but for processes that nobody waits for; those were looked at as they lived.
     cpu = max(_reaped() - reaped, sum(used.values()))
-    return Cost(said.pop("seconds", wall), wall, cpu, peak / 2**20, said)
+    return Cost(said.pop("seconds", wall), wall, cpu, peak / 2**20, (_written() - written) / 2**20, said)
+
+
+class Tree:
+    """A process that goes on, and its descendants, looked at from time to time.
+
+    Attributes:
+        peak_mib: the highest sum of anonymous memory of the looks, MiB.
+    """
+
+    def __init__(self, process: int) -> None:
+        """Nothing was looked at yet."""
+        self._root, self._next, self.peak_mib = psutil.Process(process), 0.0, 0.0
+
+    def look(self) -> None:
+        """A look at the memory, if the last one is some time ago."""
+        if time.monotonic() >= self._next:
+            self.peak_mib = max(self.peak_mib, _anonymous(_living(self._root)) / 2**20)
+            self._next = time.monotonic() + _LOOK_AT_TREE_EVERY
+
+    def totals(self) -> tuple[float, float]:
+        """CPU seconds and MiB written until now, by processes that have ended too."""
+        living = _living(self._root)
+        times = [process.cpu_times() for process in living]
+        cpu = sum(each.user + each.system + each.children_user + each.children_system for each in times)
+        return cpu, sum(_written(str(process.pid)) for process in living) / 2**20
 
 
 def _reaped() -> float:
     """User and system time of all processes that this one and its descendants have waited for."""
     times = resource.getrusage(resource.RUSAGE_CHILDREN)
     return times.ru_utime + times.ru_stime
+
+
+def _written(process: str = "self") -> float:
+    """Bytes that a process wrote to files, and all that it and its descendants have waited for."""
+    told = Path(f"/proc/{process}/io")
+    if not told.exists():
+        return math.nan
+    return next(float(line.split()[1]) for line in told.read_text().splitlines() if line.startswith("write_bytes"))
 
 
 def _living(tree: psutil.Process) -> list[psutil.Process]:
@@ -116,6 +152,6 @@ def _used(living: Iterable[psutil.Process]) -> dict[int, float]:
     return found
 
 
-def drop_written_pages() -> None:
+def flush_written_pages() -> None:
     """Flush what a run left in the page cache, so that the next one does not pay for it."""
     os.sync()

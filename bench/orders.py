@@ -14,6 +14,7 @@ import polars as pl
 from deltalake import DeltaTable
 from polars import LazyFrame, col
 
+from bench.stood import arrived_in
 from lakehouse.audit import Audit
 from lakehouse.catalog import Catalog
 from lakehouse.contract import Contract, Field
@@ -110,10 +111,10 @@ def delivered(folder: Path, rows: int, day: int) -> Path:
 
 def arrive(lake: Lake, file: Path) -> None:
     """Add the rows of a file to the raw table, as landing would."""
-    name, arrived = raw_orders.name, pl.scan_parquet(file)
+    name, called, arrived = raw_orders.name, file.resolve().name, pl.scan_parquet(file)
     for first in range(0, arrived.select(pl.len()).collect().item(), _ROWS_AT_ONCE):
         rows = arrived.slice(first, _ROWS_AT_ONCE).with_columns(
-            pl.lit(f"{file.name}#{first}").alias("_source"),
+            pl.lit(f"{called}#{first}").alias("_source"),
             (first + pl.int_range(1, pl.len() + 1)).alias("_offset"),
             pl.lit(_NOW, dtype=ORIGIN["_modified_at"]).alias("_modified_at"),
             pl.lit("bench").alias("_batch_id"),
@@ -135,21 +136,20 @@ def merge(target: Path, file: Path) -> None:
 
 
 def take(way: str, home: Path, files: Sequence[Path]) -> None:
-    """Bring what has arrived, or some files one after another, into the table of a way.
+    """Bring files into the table of a way, one after another.
 
     Args:
         way: a name of `TABLES`, or `merge`.
-        home: a folder with a lake, or with the table `plain` and the file `arrived.parquet`.
-        files: deliveries that have not arrived yet.
+        home: a folder for the lake, or for the table `plain`.
+        files: the deliveries; what has arrived in the folder, where none are named.
     """
-    if way == MERGE:
-        merge(home / "plain", home / "arrived.parquet")
-        return
-    lake, table = Lake(str(home / "lake")), TABLES[way]
-    for file in files or (None,):
-        if file is not None:
+    lake = Lake(str(home / "lake"))
+    for file in files or [arrived_in(home)]:
+        if way == MERGE:
+            merge(home / "plain", file)
+        else:
             arrive(lake, file)
-        assert make(lake, CATALOG, table.name) is not None
+            assert make(lake, CATALOG, TABLES[way].name) is not None
 
 
 def main() -> None:

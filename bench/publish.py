@@ -12,7 +12,8 @@ from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
-from bench.beside import TARGET, Line, Way, Work, installed, peer_module, side_by_side
+from bench.beside import TARGET, Way, Work, installed, peer_module, side_by_side
+from bench.figures import Line
 from bench.published import published_from
 
 OUT = Path(__file__).parent / "out"
@@ -24,6 +25,8 @@ PEERS = {
     "dagster-deltalake-polars": ("dagster_deltalake",),
     "dbt-duckdb": ("dbt",),
 }
+_FILES = ("sink_parquet", "sink_parquet, snappy")
+_BESIDE_FILES = [(("publish", "ours"), ("publish", file)) for file in _FILES]
 BY_ROWS = {"dlt arrow": ("dlt", "arrow"), "dlt rows": ("dlt", "rows")}
 
 
@@ -65,13 +68,13 @@ def work(name: str, csv: Path, ways: list[Way], base: str) -> Work:
     """Publishing the rows of a file."""
     size = csv.stat().st_size / 2**20
     title = f"{name}: TPC-H line items, {size:,.0f} MiB of CSV, nine rules, rejects kept, by month"
-    return Work(name, title, ways, base, published_from(csv))
+    return Work(name, title, ways, base, published_from(csv), pairs=_BESIDE_FILES)
 
 
 def at_scale(scale: float, rounds: int) -> list[Line]:
     """Ours, the peers and the bare writes, which judge nothing and are the limit."""
     csv = generated(scale)
-    bare = of_this_project(csv, "sink_delta", "sink_parquet", "sink_parquet, snappy")
+    bare = of_this_project(csv, "sink_delta", *_FILES)
     ways = [*of_this_project(csv, "ours"), *of_peers(csv, PEERS), *bare]
     return side_by_side(work(f"publish-{scale:g}", csv, ways, "sink_delta"), rounds)
 

@@ -1,7 +1,8 @@
-"""`make bench`: five questions in SQL to a table of the lake, beside DuckDB and Polars on the same rows
-in one Parquet file.
+"""`make bench`: five questions in SQL to a staged table and to a mart of the lake, beside DuckDB and Polars on the same
+rows in a Parquet file each.
 
-Cold is a process that opens the lake, or the file, and asks each question once; warm is the same questions again.
+Cold is a process that opens the lake, or the files, and asks each question once; warm is the same questions again.
+All ways have to give the same answers.
 """
 
 import argparse
@@ -9,18 +10,24 @@ import json
 import time
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
+from datetime import date
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import duckdb
 import polars as pl
 
-from bench.beside import OUT, Way, Work, module, side_by_side
-from bench.lineitem import ours
+from bench import lineitem
+from bench.beside import OUT, TARGET, Way, Work, module, side_by_side
 from bench.publish import generated
+from lakehouse.catalog import Catalog
+from lakehouse.contract import Contract, Field
 from lakehouse.lake import Lake
+from lakehouse.make import make
 from lakehouse.sql import opened
+from lakehouse.tables import mart, raw
 
 _AGAIN = 5
 QUESTIONS = (
@@ -29,68 +36,100 @@ QUESTIONS = (
     WHERE l_shipdate <= DATE '1998-09-02' GROUP BY ALL ORDER BY ALL
     """,
     """
-    SELECT sum(l_extendedprice * l_discount) FROM lineitem WHERE l_shipdate >= DATE '1994-01-01'
-    AND l_shipdate < DATE '1995-01-01' AND l_discount BETWEEN 0.05 AND 0.07 AND l_quantity < 24
-    """,
-    """
-    SELECT date_trunc('month', l_shipdate) AS month, sum(l_extendedprice) FROM lineitem GROUP BY ALL ORDER BY month
-    """,
-    """
     SELECT l_partkey, sum(l_quantity) AS units FROM lineitem GROUP BY ALL ORDER BY units DESC, l_partkey LIMIT 10
     """,
     """
     SELECT count(*), sum(l_extendedprice) FROM lineitem WHERE l_shipdate = DATE '1996-03-13' AND l_shipmode = 'RAIL'
     """,
+    """
+    SELECT month, sum(revenue) FROM shipped_months GROUP BY ALL ORDER BY month
+    """,
+    """
+    SELECT l_returnflag, sum(quantity), sum(revenue), sum(lines) FROM shipped_months
+    WHERE month >= DATE '1994-01-01' AND month < DATE '1995-01-01' GROUP BY ALL ORDER BY l_returnflag
+    """,
 )
-"""Over TPC-H line items: two of its own queries, a report by month, the top parts, and a day."""
+"""Of TPC-H line items: a query of its own, the top parts, and a day; of their mart: a report by month, and a year."""
+TABLES = {"lineitem": "staged/lineitem", "shipped_months": "marts/shipped_months"}
+"""What the questions are put to, and its name in the lake."""
 
 Ask = Callable[[str], Iterable[Any]]
 
 
-def lake_of(scale: float) -> Path:
-    """A lake with the line items of a scale factor, and beside it the same rows as one Parquet file; made once.
+class ShippedMonth(Contract):
+    """What was shipped in a month, by what became of it."""
 
-    There are two such files: one compressed as Polars does by default, and one compressed as those of the lake are.
+    month: date = Field()
+    l_returnflag: str = Field()
+    quantity: float = Field(gt=0)
+    revenue: float = Field(gt=0)
+    lines: pl.Int64 = Field(ge=1)
+
+    class Table:
+        key = ("month", "l_returnflag")
+        event_time = "month"
+        counts = "lines"
+
+
+raw_lineitem = raw("lineitem", "The generated file.", columns=tuple(lineitem.SCHEMA))
+
+
+@mart(ShippedMonth)
+def shipped_months(lineitem: pl.LazyFrame) -> pl.LazyFrame:
+    """Quantity and revenue by month and return flag."""
+    return lineitem.group_by(month=pl.col("l_shipdate").dt.truncate("1mo"), l_returnflag="l_returnflag").agg(
+        quantity=pl.col("l_quantity").sum(),
+        revenue=pl.col("l_extendedprice").sum(),
+        lines=pl.len().cast(pl.Int64),
+    )
+
+
+def fill(folder: Path, scale: float) -> None:
+    """A lake with the line items of a scale factor and their mart, and beside it the same rows as Parquet files.
+
+    There are two files of each table: one compressed as Polars does by default, one as those of the lake are.
     """
-    folder = OUT / f"query-{scale:g}"
-    if not (folder / "snappy.parquet").exists():
-        ours(generated(scale), folder / "lake")
-        lines = Lake(str(folder / "lake")).scan("staged/lineitem").select(pl.exclude("^_.*$"))
-        lines.sink_parquet(folder / "lineitem.parquet")
-        lines.sink_parquet(folder / "snappy.parquet", compression="snappy")
-    return folder
+    lake, staged = Lake(str(folder / "lake")), lineitem.table()
+    lineitem.ours(generated(scale), Path(lake.root))
+    make(lake, Catalog({table.name: table for table in (raw_lineitem, staged, shipped_months)}), shipped_months.name)
+    for compression in ("zstd", "snappy"):
+        (folder / compression).mkdir()
+        for name, table in TABLES.items():
+            rows = lake.scan(table).select(pl.exclude("^_.*$"))
+            rows.sink_parquet(folder / compression / f"{name}.parquet", compression=compression)
 
 
 def ask_lake(folder: Path, stack: ExitStack) -> Ask:
     """By `lakehouse sql`'s own views."""
     connection = stack.enter_context(opened(Lake(str(folder / "lake"))))
-    connection.execute("SET search_path = 'staged'")
+    connection.execute("SET search_path = 'staged,marts'")
     return lambda question: connection.execute(question).fetchall()
 
 
-def ask_duckdb(folder: Path, stack: ExitStack, file: str = "lineitem.parquet") -> Ask:
-    """By DuckDB on a file."""
+def ask_duckdb(folder: Path, stack: ExitStack, compression: str = "zstd") -> Ask:
+    """By DuckDB on the files."""
     connection = stack.enter_context(duckdb.connect())
-    connection.execute(f"CREATE VIEW lineitem AS SELECT * FROM '{folder / file}'")
+    for name in TABLES:
+        connection.execute(f"CREATE VIEW {name} AS SELECT * FROM '{folder / compression / name}.parquet'")
     return lambda question: connection.execute(question).fetchall()
 
 
 def ask_polars(folder: Path, _: ExitStack) -> Ask:
-    """By Polars' SQL on the file."""
-    context = pl.SQLContext(lineitem=pl.scan_parquet(folder / "lineitem.parquet"))
+    """By Polars' SQL on the files."""
+    context = pl.SQLContext({name: pl.scan_parquet(folder / "zstd" / f"{name}.parquet") for name in TABLES})
     return lambda question: context.execute(question).collect(engine="streaming").rows()
 
 
 WAYS = {
     "ours": ask_lake,
     "duckdb on parquet": ask_duckdb,
-    "duckdb on parquet, snappy": partial(ask_duckdb, file="snappy.parquet"),
+    "duckdb on parquet, snappy": partial(ask_duckdb, compression="snappy"),
     "polars on parquet": ask_polars,
 }
 
 
-def one(way: str, folder: Path, *, is_warm: bool) -> None:
-    """All questions, once cold or some times warm; prints the figures."""
+def one(way: str, folder: Path, target: Path, *, is_warm: bool) -> None:
+    """All questions, once cold or some times warm; prints the seconds and keeps the last answers."""
     with ExitStack() as stack:
         started = time.monotonic()
         ask = WAYS[way](folder, stack)
@@ -101,34 +140,49 @@ def one(way: str, folder: Path, *, is_warm: bool) -> None:
             for _ in range(_AGAIN):
                 answers = [list(ask(question)) for question in QUESTIONS]
             seconds = (time.monotonic() - started) / _AGAIN
-    print(json.dumps({"seconds": seconds, "rows": sum(map(len, answers))}))
+    (target / "answers.json").write_text(json.dumps([[list(map(_plain, row)) for row in rows] for rows in answers]))
+    print(json.dumps({"seconds": seconds}))
+
+
+def _plain(value: object) -> object:
+    """A value as each way gives it: sums of money are alike to the cent, means to a millionth; days are text."""
+    return round(value, 2 if abs(value) >= 1 else 6) if isinstance(value, int | float) else str(value)
+
+
+def outcome(_way: str, _step: str, folder: Path) -> str:
+    """All columns of the answers to all questions, in the order of rows that each question asks for."""
+    return (folder / "answers.json").read_text()
 
 
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--way", choices=list(WAYS))
+    parser.add_argument("--home", type=Path)
+    parser.add_argument("--target", type=Path)
     parser.add_argument("--warm", action="store_true")
     parser.add_argument("--scale", type=float, default=1.0)
     parser.add_argument("--rounds", type=int, default=5)
     given = parser.parse_args()
     if given.way:
-        one(given.way, lake_of(given.scale), is_warm=given.warm)
+        one(given.way, given.home, given.target, is_warm=given.warm)
         return
-    lake_of(given.scale)
-    side_by_side(work(given.scale), given.rounds)
+    OUT.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=OUT, prefix="query-") as home:
+        fill(Path(home), given.scale)
+        side_by_side(work(Path(home), given.scale), given.rounds)
 
 
-def work(scale: float) -> Work:
+def work(home: Path, scale: float) -> Work:
     """Each way cold and warm."""
-    asked = {way: ("--way", way, "--scale", f"{scale:g}") for way in WAYS}
+    asked = {way: ("--way", way, "--home", str(home), "--target", TARGET) for way in WAYS}
     ways = [
         Way(way, {"cold": module("bench.query", *given), "warm": module("bench.query", *given, "--warm")})
         for way, given in asked.items()
     ]
-    return Work(
-        "query", f"five questions in SQL to TPC-H line items, scale factor {scale:g}", ways, "duckdb on parquet"
-    )
+    title = f"five questions in SQL to TPC-H line items and a mart of them, scale factor {scale:g}"
+    pairs = [((step, "ours"), (step, "duckdb on parquet, snappy")) for step in ("cold", "warm")]
+    return Work("query", title, ways, "duckdb on parquet", outcome, pairs=pairs, is_apart=True)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import escape
 
-from bench.beside import RESULTS
+from bench.figures import RESULTS
 from bench.measure import ROOT
 
 PAGE = ROOT / "docs" / "benchmarks.md"
@@ -54,26 +54,38 @@ def plot(title: str, lines: Sequence[Mapping[str, Any]]) -> str:
 
 def table(lines: Sequence[Mapping[str, Any]]) -> str:
     """The figures of each way as Markdown."""
-    head = "| step | way | s | range | ratio | CPU s | peak MiB | written MiB | files | commits |"
+    head = "| step | way | s | range | ratio | range | CPU s | peak MiB | written MiB | files | commits |"
     rows = [
         f"| {line['step']} | {line['way']} | {line['seconds']:.2f} | {line['least']:.2f} to {line['most']:.2f} "
-        f"| {line['ratio']:.2f} | {line['cpu_seconds']:.1f} | {line['peak_mib']:,.0f} | {line['written_mib']:,.0f} "
+        f"| {line['ratio']:.2f} | {line['ratio_least']:.2f} to {line['ratio_most']:.2f} "
+        f"| {line['cpu_seconds']:.1f} | {line['peak_mib']:,.0f} | {line['written_mib']:,.0f} "
         f"| {line['files']:,.0f} | {line['commits']:,.0f} |"
         for line in lines
     ]
-    return "\n".join([head, "|---" * 2 + "|--:" * 8 + "|", *rows])
+    return "\n".join([head, "|---" * 2 + "|--:" * 9 + "|", *rows])
+
+
+def compared(pairs: Sequence[Mapping[str, Any]]) -> str:
+    """What is compared besides, as Markdown; nothing where nothing is."""
+    rows = [
+        f"| {pair['one']} | {pair['other']} | {pair['seconds']:.2f} | {pair['least']:.2f} to {pair['most']:.2f} "
+        f"| {pair['cpu_seconds']:.2f} | {pair['peak_mib']:.2f} |"
+        for pair in pairs
+    ]
+    head = ["| this | to that | x s | range | x CPU s | x peak |", "|---" * 2 + "|--:" * 4 + "|"]
+    return "\n".join([*head, *rows, "", ""]) if pairs else ""
 
 
 def section(result: Mapping[str, Any]) -> str:
     """What the page says of one bench."""
-    if result["name"] == "late":
-        return f"{len(result['seconds'])} files: p50 {result['p50']:.1f} s, p95 {result['p95']:.1f} s."
     versions = ", ".join(f"{name} {number}" for name, number in result["versions"].items())
+    peers = "".join(f"; {peer}: {', '.join(pinned)}" for peer, pinned in result.get("peers", {}).items())
     name, rounds = result["name"], result["rounds"]
     return (
         f"![{result['title']}](benchmarks/{name}.svg)\n\n{table(result['lines'])}\n\n"
+        f"{compared(result.get('pairs', ()))}{result['note'] + ' ' if 'note' in result else ''}"
         f"{rounds} round{'s' if rounds > 1 else ''} on {result['day']}, ratios to {result['base']}. "
-        f"{result['machine']}; {versions}."
+        f"{result['machine']}; commit {result['commit']}; {versions}{peers}."
     )
 
 
@@ -88,8 +100,7 @@ def write(page: Path, results: Sequence[Mapping[str, Any]]) -> list[str]:
             lost.append(name)
             continue
         text = place.sub(lambda found: f"{found[1]}{section(result)}\n{found[2]}", text)  # noqa: B023
-        if "lines" in result:
-            (PLOTS / f"{name}.svg").write_text(plot(result["title"], result["lines"]))
+        (PLOTS / f"{name}.svg").write_text(plot(result["title"], result["lines"]))
     page.write_text(text)
     return lost
 

@@ -36,9 +36,14 @@ def number_of(step: str) -> int:
     return int(step.split(maxsplit=1)[0].replace(",", ""))
 
 
+def arrived_in(folder: Path) -> Path:
+    """Where a delivery arrives in a folder."""
+    return folder / "arrived.parquet"
+
+
 def hand_on(file: Path, folder: Path) -> None:
-    """Let a file arrive in a folder as `arrived.parquet`."""
-    arrived = folder / "arrived.parquet"
+    """Let a file arrive in a folder."""
+    arrived = arrived_in(folder)
     arrived.unlink(missing_ok=True)
     arrived.symlink_to(file.resolve())
 

@@ -1,6 +1,7 @@
 """`make bench`: one in a hundred of the orders changes and some are new, beside delta-rs' bare merge, dlt and dbt.
 
-Every way first loads all orders and then takes the changes, in a process each, from the same files of text.
+Every way first loads all orders and then takes the changes, in a process each, from the same files of text; ours lands
+them in a raw table first, which counts.
 """
 
 import argparse
@@ -9,21 +10,17 @@ from functools import partial
 from pathlib import Path
 
 from bench import orders
-from bench.beside import OUT, TARGET, Line, Way, Work, installed, module, peer_module, side_by_side
+from bench.beside import OUT, TARGET, Way, Work, installed, module, peer_module, side_by_side
+from bench.figures import Line
 from bench.stood import ORDER, hand_on, in_delta, in_duckdb
-from lakehouse.lake import Lake
 
 STEPS = ("first load", "changes")
 OURS, MERGE, DLT, DBT = "ours", "delta-rs merge", "dlt", "dbt-duckdb"
 
 
-def prepare(rows: int, files: Path, way: str, step: str, folder: Path) -> None:
-    """Let a delivery arrive: in the raw table for ours, as a file for the others."""
-    file = orders.delivered(files, rows, STEPS.index(step))
-    if way == OURS:
-        orders.arrive(Lake(str(folder / "lake")), file)
-    else:
-        hand_on(file, folder)
+def prepare(rows: int, files: Path, _way: str, step: str, folder: Path) -> None:
+    """Let a delivery arrive."""
+    hand_on(orders.delivered(files, rows, STEPS.index(step)), folder)
 
 
 def outcome(way: str, _step: str, folder: Path) -> Hashable:

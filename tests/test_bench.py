@@ -6,8 +6,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from bench import beside, publish
-from bench.published import published_from
+from bench import beside, figures, publish
+from bench.lineitem import SCHEMA, rows
+from bench.published import Published, Rows, published_from
 
 BROKEN = (
     ("l_orderkey", "0"),
@@ -44,7 +45,7 @@ def line_items(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where benchmarks keep what they found."""
     monkeypatch.setattr(beside, "OUT", tmp_path)
-    monkeypatch.setattr(beside, "RESULTS", tmp_path / "results")
+    monkeypatch.setattr(figures, "RESULTS", tmp_path / "results")
     return tmp_path
 
 
@@ -61,16 +62,16 @@ def test_ours_publishes_what_duckdb_finds_beside_bare_writes(line_items: Path, o
 def test_every_rule_of_the_line_items_refuses_a_row(line_items: Path, tmp_path: Path) -> None:
     publish.one("ours", line_items, tmp_path)
     published = published_from(line_items)("ours", "publish", tmp_path)
-    assert published.rejected == len(BROKEN)
-    assert published.valid + published.rejected == len(line_items.read_text().splitlines()) - 1
+    assert published.rejected.count == len(BROKEN)
+    assert published.valid.count + published.rejected.count == len(line_items.read_text().splitlines()) - 1
 
 
 def test_ways_that_publish_other_rows_are_not_compared(line_items: Path, out: Path) -> None:
-    ways = publish.of_this_project(line_items, "ours", "sink_parquet")
-    found = published_from(line_items)
-    fewer = beside.Work("publish-test", "", ways, "ours", lambda *run: found(*run) if run[0] == "ours" else None)
+    other = out / "other.csv"
+    other.write_text(line_items.read_text().replace(",DELIVER IN PERSON,", ",NONE,", 20))
+    ways = [*publish.of_this_project(line_items, "ours"), *publish.of_this_project(other, "sink_parquet")]
     with pytest.raises(RuntimeError, match="not all ways made the same"):
-        beside.side_by_side(fewer, rounds=1)
+        beside.side_by_side(publish.work("publish-test", line_items, ways, "ours"), rounds=1)
     assert not (out / "results").exists()
 
 
@@ -85,16 +86,57 @@ def test_a_peer_that_cannot_be_installed_is_named(
     assert "goes on without dbt-duckdb: dbt cannot be installed" in capsys.readouterr().out
 
 
+def published_by_ours(lines: list[str], folder: Path) -> Published:
+    """What ours makes of some lines of a file."""
+    folder.mkdir()
+    csv = folder / "lineitem.csv"
+    csv.write_text("\n".join(lines) + "\n")
+    publish.one("ours", csv, folder)
+    return published_from(csv)("ours", "publish", folder)
+
+
+@pytest.mark.parametrize(("row", "same"), [(1, (True, False)), (100, (False, True))], ids=["rejected", "valid"])
+def test_a_row_of_another_supplier_is_noticed(
+    line_items: Path, tmp_path: Path, row: int, same: tuple[bool, bool]
+) -> None:
+    lines = line_items.read_text().splitlines()[:500]
+    here = published_by_ours(lines, tmp_path / "here")
+    parts = lines[row].split(",")
+    parts[2] = str(int(parts[2]) + 1)
+    lines[row] = ",".join(parts)
+    there = published_by_ours(lines, tmp_path / "there")
+    assert [one.count for one in here] == [one.count for one in there]
+    assert (here.valid == there.valid, here.rejected == there.rejected) == same
+
+
+def another(name: str) -> pl.Expr:
+    """A column of which one value is a letter, a day, a cent or a number more."""
+    dtype = SCHEMA[name]
+    more = {pl.String: pl.lit("x"), pl.Date: pl.duration(days=1), pl.Float64: pl.lit(0.01)}.get(dtype, pl.lit(1))
+    return pl.when(pl.int_range(pl.len()) == 100).then(pl.col(name) + more).otherwise(name).cast(dtype).alias(name)
+
+
+def test_another_value_in_any_column_of_a_bare_write_is_noticed(line_items: Path, tmp_path: Path) -> None:
+    found, file, unnoticed = published_from(line_items), tmp_path / "lineitem.parquet", []
+    rows(line_items).sink_parquet(file)
+    asked = found("sink_parquet", "publish", tmp_path)
+    assert asked.rejected.count == len(BROKEN)
+    for name in SCHEMA:
+        rows(line_items).with_columns(another(name)).sink_parquet(file)
+        unnoticed += [name] if found("sink_parquet", "publish", tmp_path) == asked else []
+    assert unnoticed == []
+
+
 def test_a_bare_write_that_lost_rows_is_noticed(line_items: Path, tmp_path: Path) -> None:
     publish.one("sink_parquet", line_items, tmp_path)
     more = tmp_path / "more.csv"
     more.write_text(line_items.read_text() + line_items.read_text().splitlines()[-1] + "\n")
     found = [published_from(csv)("sink_parquet", "publish", tmp_path) for csv in (line_items, more)]
-    assert [each.rejected for each in found] == [len(BROKEN), 0]
+    assert [each.rejected.count for each in found] == [len(BROKEN), 0]
 
 
 def test_a_folder_of_rejects_without_a_table_holds_none(line_items: Path, tmp_path: Path) -> None:
-    rows = pl.DataFrame({"l_orderkey": [1, 2], "l_extendedprice": [10.25, 0.5]})
-    rows.write_delta(tmp_path / "public" / "lineitem")
+    rows(line_items).head(100).collect().write_delta(tmp_path / "public" / "lineitem")
     (tmp_path / "public" / "lineitem_rejected").mkdir()
-    assert published_from(line_items)("dlt arrow", "publish", tmp_path) == (2, 0, 3, 1075)
+    published = published_from(line_items)("dlt arrow", "publish", tmp_path)
+    assert (published.valid.count, published.rejected) == (100, Rows(0, 0))

@@ -4,9 +4,11 @@ import json
 from contextlib import ExitStack
 from pathlib import Path
 
+import polars as pl
 import pytest
 
-from bench import beside, late, publish, query, start
+from bench import beside, figures, late, publish, query, start, stood
+from bench.measure import Cost
 
 
 @pytest.fixture
@@ -14,31 +16,71 @@ def out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where benchmarks work and keep what they found."""
     for module in (beside, late, publish, query):
         monkeypatch.setattr(module, "OUT", tmp_path)
-    for module in (beside, late):
-        monkeypatch.setattr(module, "RESULTS", tmp_path / "results")
+    monkeypatch.setattr(figures, "RESULTS", tmp_path / "results")
     return tmp_path
 
 
-@pytest.mark.usefixtures("out")
-@pytest.mark.parametrize("is_warm", [False, True], ids=["cold", "warm"])
-def test_all_ways_answer_the_questions(capsys: pytest.CaptureFixture[str], is_warm: bool) -> None:
-    folder, rows = query.lake_of(0.01), []
-    for way in query.WAYS:
-        query.one(way, folder, is_warm=is_warm)
-        rows.append(json.loads(capsys.readouterr().out)["rows"])
-    assert set(rows) == {rows[0]}
-    assert rows[0] > 10
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A lake to ask, and its rows as files."""
+    folder = tmp_path_factory.mktemp("query")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(publish, "OUT", folder)
+        query.fill(folder, 0.01)
+    return folder
 
 
-@pytest.mark.usefixtures("out")
-def test_a_question_is_answered_alike_by_all_ways() -> None:
-    folder = query.lake_of(0.01)
-    with ExitStack() as stack:
-        asks = [ask(folder, stack) for ask in query.WAYS.values()]
-        for question in query.QUESTIONS[2:4]:
-            first, *others = [[row[0] for row in ask(question)] for ask in asks]
-            assert first
-            assert all(other == first for other in others)
+@pytest.fixture
+def called(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ways of asking are calls in this process, which spares importing everything for each."""
+
+    def call(command: list[str]) -> Cost:
+        monkeypatch.setattr("sys.argv", command[command.index("-m") + 1 :])
+        query.main()
+        return Cost(1.0, 1.0, 1.0, 1.0, 1.0, {})
+
+    monkeypatch.setattr(beside, "run_command", call)
+
+
+@pytest.mark.usefixtures("called")
+def test_all_ways_answer_alike_in_a_lake_that_is_made_for_them(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", ["query", "--scale", "0.01", "--rounds", "1"])
+    query.main()
+    lines = json.loads((out / "results" / "query.json").read_text())["lines"]
+    assert {(line["way"], line["step"]) for line in lines} == {(w, s) for w in query.WAYS for s in ("cold", "warm")}
+    assert not list(out.glob("query-*"))
+
+
+def test_every_question_has_an_answer_in_a_staged_table_or_a_mart(filled: Path, tmp_path: Path) -> None:
+    query.one("ours", filled, tmp_path, is_warm=False)
+    answers = json.loads(query.outcome("ours", "cold", tmp_path))
+    assert [len(rows) for rows in answers] == [4, 10, 1, 83, 2]
+    assert [("shipped_months" in question) for question in query.QUESTIONS] == [False, False, False, True, True]
+
+
+@pytest.mark.usefixtures("out", "called")
+@pytest.mark.parametrize("asked", query.QUESTIONS, ids=["flags", "parts", "day", "months", "year"])
+def test_a_way_that_answers_a_cent_more_is_not_compared(
+    filled: Path, monkeypatch: pytest.MonkeyPatch, asked: str
+) -> None:
+    def wrong(folder: Path, stack: ExitStack) -> query.Ask:
+        ask = query.ask_polars(folder, stack)
+        return lambda question: [(*row[:-1], row[-1] + 0.01 * (question == asked)) for row in ask(question)]
+
+    monkeypatch.setitem(query.WAYS, "polars on parquet", wrong)
+    with pytest.raises(RuntimeError, match="not all ways made the same"):
+        beside.side_by_side(query.work(filled, 0.01), rounds=1)
+
+
+@pytest.mark.usefixtures("out", "called")
+def test_a_way_that_has_lost_a_row_of_the_mart_is_not_compared(filled: Path, tmp_path: Path) -> None:
+    stood.clone(filled, tmp_path / "less")
+    file = tmp_path / "less" / "snappy" / "shipped_months.parquet"
+    rows = pl.read_parquet(file)
+    file.unlink()
+    rows[1:].write_parquet(file)
+    with pytest.raises(RuntimeError, match="not all ways made the same"):
+        beside.side_by_side(query.work(tmp_path / "less", 0.01), rounds=1)
 
 
 @pytest.mark.usefixtures("out")

@@ -1,10 +1,11 @@
 """What a run took is that of all of its processes, of those that ended before it too."""
 
+import subprocess
 import sys
 
 import pytest
 
-from bench.measure import run_command
+from bench.measure import Tree, run_command
 
 BUSY = "import time\nwhile time.process_time() < 0.3: pass"
 UNWAITED = f"""
@@ -18,6 +19,27 @@ os.waitid(os.P_PID, busy.pid, os.WEXITED | os.WNOWAIT)
 def test_the_time_of_processes_that_ended_counts(joined):
     busy = f'{sys.executable} -S -c "{BUSY}"'
     assert 0.6 <= run_command(["sh", "-c", joined.format(busy)]).cpu_seconds < 1.2
+
+
+def test_what_all_processes_wrote_counts_though_it_is_gone(tmp_path):
+    file = tmp_path / "scratch"
+    cost = run_command(["sh", "-c", f"sh -c 'head -c 3145728 /dev/zero > {file}'; rm {file}"])
+    assert 3 <= cost.written_mib < 4
+
+
+def test_a_tree_that_goes_on_is_told_with_what_has_ended_in_it(tmp_path):
+    script = f"{BUSY}\nimport subprocess, sys, time\nsubprocess.run([sys.executable, '-S', '-c', {BUSY!r}])\n"
+    script += f"open({str(tmp_path / 'file')!r}, 'wb').write(bytes(2**21)); print(flush=True); time.sleep(60)"
+    with subprocess.Popen([sys.executable, "-S", "-c", script], stdout=subprocess.PIPE) as process:
+        tree = Tree(process.pid)
+        assert process.stdout is not None
+        process.stdout.readline()
+        tree.look()
+        cpu, written = tree.totals()
+        process.kill()
+    assert 0.6 <= cpu < 1.2
+    assert 2 <= written < 3
+    assert tree.peak_mib > 1
 
 
 def test_the_time_of_a_process_that_nobody_waits_for_counts():

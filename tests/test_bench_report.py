@@ -2,13 +2,14 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
 
-from bench import beside, report
-from bench.beside import Way, Work, module, side_by_side
+from bench import beside, figures, report
+from bench.beside import Way, Work, grown, module, side_by_side
 
 SAY = """
 import json, sys, pathlib
@@ -26,21 +27,28 @@ def way(name: str, seconds: float | str, first: str = "") -> Way:
 @pytest.fixture(autouse=True)
 def results(tmp_path, monkeypatch) -> Path:
     monkeypatch.setattr(beside, "OUT", tmp_path)
-    monkeypatch.setattr(beside, "RESULTS", tmp_path / "results")
+    monkeypatch.setattr(figures, "RESULTS", tmp_path / "results")
     return tmp_path / "results"
 
 
 def test_ways_are_compared_and_become_a_table_and_a_plot(results, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(report, "PLOTS", tmp_path / "plots")
-    ours, other = side_by_side(Work("small", "a <small> work", [way("ours", 2), way("other", 1)], "other"), 3)
-    assert (ours.ratio, other.ratio, ours.files, ours.written_mib) == (2, 1, 1, 1)
-    assert "2.00" in capsys.readouterr().out
+    pairs = [(("all", "other"), ("all", "ours")), (("all", "ours"), ("all", "one that is not there"))]
+    ways = [way("ours", 2), way("other", 1)]
+    ours, other = side_by_side(Work("small", "a <small> work", ways, "other", pairs=pairs), 3)
+    assert (ours.ratio, other.ratio, ours.files) == (2, 1, 1)
+    assert 1 <= ours.written_mib < 2
+    printed = capsys.readouterr().out
+    assert "2.00" in printed
+    assert "other, all / ours, all" in printed
     page = tmp_path / "page.md"
     page.write_text("# Words\n<!-- small -->\nold\n<!-- /small -->\nmore words\n")
     kept = json.loads((results / "small.json").read_text())
     assert report.write(page, [kept, {**kept, "name": "unknown"}]) == ["unknown"]
     text = page.read_text()
-    assert "| all | ours | 2.00 | 2.00 to 2.00 | 2.00 |" in text
+    assert "| all | ours | 2.00 | 2.00 to 2.00 | 2.00 | 2.00 to 2.00 |" in text
+    assert "| other, all | ours, all | 0.50 | 0.50 to 0.50 |" in text
+    assert "not there" not in text
     assert "old" not in text
     assert text.endswith("<!-- /small -->\nmore words\n")
     assert report.write(page, [kept]) == []
@@ -58,7 +66,21 @@ def test_a_ratio_is_that_of_the_rounds_for_a_machine_becomes_slower(tmp_path):
         return way(name, f"{seconds}[n]", say)
 
     ours, _ = side_by_side(Work("drift", "", [runs("ours", 1, 4, 6), runs("other", 1, 2, 9)], "other"), 3)
-    assert (ours.seconds, ours.ratio, ours.rounds) == (4, 1, [1, 4, 6])
+    assert (ours.seconds, ours.ratio, ours.ratio_least, ours.ratio_most) == (4, 1, 6 / 9, 2)
+
+
+def test_steps_that_do_not_stand_on_each_other_take_turns_in_being_first():
+    steps = {"few": way("", 1).steps["all"], "many": way("", 2).steps["all"]}
+    order, ours = [], Way("ours", steps)
+    work = Work("turns", "", [ours], "ours", prepare=lambda _, step, __: order.append(step), pairs=grown([ours]))
+    side_by_side(work, 3)
+    assert order == ["few", "many"] * 3
+    order.clear()
+    lines = side_by_side(replace(work, is_apart=True), 3)
+    assert order == ["few", "many", "many", "few", "few", "many"]
+    assert [line.step for line in lines] == ["few", "many"]
+    (pair,) = json.loads((figures.RESULTS / "turns.json").read_text())["pairs"]
+    assert (pair["one"], pair["other"], pair["seconds"]) == ("ours, many", "ours, few", 2)
 
 
 def test_a_way_that_made_something_else_is_named():

@@ -50,6 +50,15 @@ def test_every_way_knows_every_step():
     assert all(tuple(way.steps) == STEPS for way in ways)
 
 
+def test_a_peer_that_cannot_be_installed_is_left_out(monkeypatch, capsys):
+    def refuse(peer):
+        raise RuntimeError(f"{peer} cannot be installed")
+
+    monkeypatch.setattr(end_to_end, "python_of", refuse)
+    assert [way.name for way in end_to_end.ways()] == [OURS, OURS_BY_DAGSTER]
+    assert f"goes on without {PEER}: dlt cannot be installed" in capsys.readouterr().out
+
+
 def test_invented_days_or_some_real_ones_do_not_replace_what_is_kept_of_all_real_ones(deliveries):
     asked = (("real", True), ("real", False), ("invented", True), ("invented", False))
     names = [end_to_end.work(deliveries, kind, is_all=is_all, has_peer=False).name for kind, is_all in asked]
