@@ -42,6 +42,7 @@ def with_emptied(table: str, dumps: pl.DataFrame, moment: str, emptied: Sequence
     """All dumps of a source, with the moments at which it was empty in their places; `is_declared` tells these.
 
     Such a moment has the origin of the dump before it, and there has to be one: before the first there is no key.
+    A dump of that moment counts for what it holds.
 
     Raises:
         SetupError: what is declared is no moment.
@@ -55,13 +56,15 @@ def with_emptied(table: str, dumps: pl.DataFrame, moment: str, emptied: Sequence
             f"{table}: Snapshot(emptied={emptied!r}) is not of {moment}, which is {dtype}: {error}\n"
             "Next: write the value as this column has it."
         ) from None
-    empty = (
-        pl.DataFrame({moment: at})
-        .unique()
-        .with_columns(rows=pl.lit(0, dumps.schema["rows"]), is_whole=pl.lit(True), is_declared=pl.lit(True))
+    told = {"rows": pl.lit(0, dumps.schema["rows"]), "is_whole": pl.lit(True), "is_declared": pl.lit(True)}
+    empty = pl.DataFrame({moment: at}).unique().join(dumps, on=moment, how="anti")
+    every = [dumps.with_columns(is_declared=pl.lit(False)), empty.with_columns(**told)]
+    return (
+        pl.concat(every, how="diagonal")
+        .sort(moment)
+        .with_columns(pl.col("_source", "_modified_at").forward_fill())
+        .drop_nulls("_source")
     )
-    every = pl.concat([dumps.with_columns(is_declared=pl.lit(False)), empty], how="diagonal").sort(moment)
-    return every.with_columns(pl.col("_source", "_modified_at").forward_fill()).drop_nulls("_source")
 
 
 def gone(present: pl.DataFrame, dumps: pl.DataFrame, key: tuple[str, ...], moment: str) -> pl.DataFrame:

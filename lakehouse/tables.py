@@ -54,15 +54,12 @@ Mode = Literal["replace", "upsert", "history"]
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Full dumps as a source: a key that a later dump does not have was deleted.
-
-    A dump is all rows of one value of the contract's first `sequence` column.
+    """Full dumps, each all rows of one value of the first `sequence`: a key that a later one does not have was deleted.
 
     Attributes:
         may_shrink: the largest share of its rows by which a dump may be smaller than the one before.
         accepted: dumps that are smaller still and right, by that value, as text.
-        emptied: moments at which the source was empty indeed, as text: a dump without a record is none, and deletes
-            nothing by itself.
+        emptied: moments at which the source was empty, as text; a dump without a record deletes nothing by itself.
     """
 
     may_shrink: float = 0.1

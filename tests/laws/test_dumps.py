@@ -239,6 +239,14 @@ def test_a_source_that_was_empty_before_its_first_dump_or_is_so_later_changes_no
     assert names(here) == [(2, "b")]
 
 
+def test_a_dump_with_rows_counts_though_its_moment_was_said_to_be_empty(tmp_path):
+    here = world(tmp_path, small(snapshot=Snapshot(may_shrink=0.25, emptied=("2024-06-02",))))
+    dump(here, 1, "1,a", "2,b")
+    assert names(here) == []
+    dump(here, 2, "1,A", "2,b")
+    assert names(here) == [(1, "A"), (2, "b")]
+
+
 def test_a_moment_that_is_none_is_named(tmp_path):
     here = world(tmp_path, small(snapshot=Snapshot(emptied=("June",))))
     with pytest.raises(SetupError, match=r"emptied=.*is not of taken_on"):
