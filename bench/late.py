@@ -20,6 +20,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import polars as pl
+import psutil
 
 from bench.beside import OUT, counted
 from bench.figures import Line, keep, show
@@ -29,7 +30,7 @@ from lakehouse.lake import Lake
 _FIRST = date(2010, 12, 6)
 _HEADER = "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country"
 _LINES = 9
-_LONGEST = 120.0
+_LONGEST, _LONGEST_END = 120.0, 20.0
 
 
 @contextmanager
@@ -51,12 +52,27 @@ def daemon(home: Path) -> Iterator[tuple[Path, Tree]]:
         try:
             yield home / "dev.log", Tree(process.pid)
         finally:
-            os.killpg(process.pid, signal.SIGTERM)
-            try:
-                process.wait(20)
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait(20)
+            end(process)
+
+
+def end(leader: subprocess.Popen[bytes]) -> None:
+    """End a process and its descendants, which have a group of their own; none of them writes any more then."""
+    living = [psutil.Process(leader.pid), *psutil.Process(leader.pid).children(recursive=True)]
+    for how in (signal.SIGTERM, signal.SIGKILL):
+        os.killpg(leader.pid, how)
+        until = time.monotonic() + _LONGEST_END
+        while any(map(_goes_on, living)) and time.monotonic() < until:
+            leader.poll()
+            time.sleep(0.1)
+        if not any(map(_goes_on, living)):
+            return
+
+
+def _goes_on(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def waited(for_: Callable[[], bool], meanwhile: Callable[[], None]) -> float:
