@@ -128,7 +128,7 @@ _OBJECTS: dict[str, Mutation] = {
         '"v":NaN', '"v":1e999', '"v":-0', f'"v":{"9" * 5000}', '"v":"\\ud800"', '"v":"\\u0000"', '"v":01', '"v":.5'
     ),
     "a list": _lines(lambda _, lines: ["[", *(f"{line}," for line in lines), "]"]),
-    "printed with blanks": _one(lambda _, line: json.dumps(_read(line), indent=2)),
+    "printed with blanks": _one(lambda _, line: _printed(line)),
     "no objects": _one(
         lambda random, _: random.choice(["1", '"text"', "null", "true", "[1]", "{}", "NaN", "{", "}{", "\\"])
     ),
@@ -143,11 +143,12 @@ _OBJECTS: dict[str, Mutation] = {
 }
 
 
-def _read(line: str) -> object:
+def _printed(line: str) -> str:
+    """A record over several lines; as a text where Python cannot read or print it, such as one that is nested deep."""
     try:
-        return json.loads(line)
-    except ValueError:
-        return line
+        return json.dumps(json.loads(line), indent=2)
+    except (ValueError, RecursionError):
+        return json.dumps(line, indent=2)
 
 
 STRUCTURE: dict[str, dict[str, Mutation]] = {

@@ -5,6 +5,7 @@ import re
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from random import Random
 
 import polars as pl
 import pytest
@@ -15,6 +16,7 @@ from campaign import children, shop, state, steps, witness
 from campaign.broken import broken
 from campaign.fuzz import Fuzz
 from campaign.kill import Kills
+from campaign.structure import STRUCTURE
 from campaign.tally import Tally
 from campaign.writers import Writers
 
@@ -49,6 +51,16 @@ def test_every_record_of_a_broken_file_is_a_row_or_a_dead_letter(tmp_path, tally
         "rows and dead letters",
         "refused whole",
     }
+
+
+def test_a_record_is_broken_again_however_deep_it_is_nested():
+    def again(depth):
+        line = f'{{"a":{"[" * depth}1{"]" * depth}}}'
+        return line, json.loads(STRUCTURE["jsonl"]["printed with blanks"](Random(1), line.encode()))
+
+    deep, printed = again(60_000)
+    assert printed == deep  # as a text
+    assert again(1)[1] == {"a": [1]}
 
 
 def test_the_campaign_comes_by_every_fault_point_of_the_engine(tmp_path):
