@@ -62,10 +62,10 @@ def end(leader: subprocess.Popen[bytes]) -> None:
         os.killpg(leader.pid, how)
         until = time.monotonic() + _LONGEST_END
         while any(map(_goes_on, living)) and time.monotonic() < until:
-            leader.poll()
             time.sleep(0.1)
         if not any(map(_goes_on, living)):
-            return
+            break
+    leader.wait(_LONGEST_END)
 
 
 def _goes_on(process: psutil.Process) -> bool:

@@ -37,7 +37,7 @@ def test_a_tree_that_goes_on_is_told_with_what_has_ended_in_it(tmp_path):
         tree.look()
         cpu, written = tree.totals()
         process.kill()
-    assert 0.6 <= cpu < 1.2
+    assert 0.57 <= cpu < 1.2  # of living processes the system tells hundredths, cut off
     assert 2 <= written < 3
     assert tree.peak_mib > 1
 
