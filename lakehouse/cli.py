@@ -54,6 +54,8 @@ class _Group(click.Group):
         except LakehouseError as error:
             raise _ended(str(error)) from error
         except (FileNotFoundError, DeltaError) as error:
+            if isinstance(error, FileNotFoundError) and error.errno is not None:
+                raise  # of this machine; the readers of tables raise it with a text alone
             raise _ended(f"A file of a table is gone, or cannot be read: {brief(error)}\n{_DAMAGED}") from error
 
 

@@ -476,6 +476,15 @@ def test_a_damaged_table_is_named_with_what_to_do_and_is_made_anew(dirty, table,
     assert told(again) == before
 
 
+def test_a_file_that_is_no_tables_is_not_taken_for_one(here):
+    def demonstrate():
+        (Path(here.lake.root) / "no such file").read_text()
+
+    result = CliRunner().invoke(cli.cli, ["demo"], obj=cli.App(lambda: here, demonstrate, lambda _: []))
+    assert isinstance(result.exception, FileNotFoundError)
+    assert "A damaged table" not in result.output
+
+
 def test_a_restore_by_somebody_without_a_name_asks_for_one(dirty, monkeypatch):
     def unknown(number):
         raise KeyError(f"getpwuid(): uid not found: {number}")
