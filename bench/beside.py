@@ -121,7 +121,7 @@ def side_by_side(work: Work, rounds: int) -> list[Line]:
             for step, found in _round(work, way, _in_turn(steps, turn) if work.is_apart else steps, outcomes):
                 taken.setdefault((step, way.name), []).append(found)
             _agree(work, outcomes)
-    lines = [_line(work, run, taken) for run in _in_order(work) if run in taken]
+    lines = [_line(work, (step, way.name), taken) for way in work.ways for step in way.steps]
     pairs = [_pair(taken, one, other) for one, other in work.pairs if one in taken and other in taken]
     show(work.title, work.base, lines, pairs, rounds)
     _keep(work, lines, pairs, rounds)
@@ -130,10 +130,6 @@ def side_by_side(work: Work, rounds: int) -> list[Line]:
 
 def _in_turn(things: Sequence[T], turn: int) -> Sequence[T]:
     return things if turn % 2 == 0 else things[::-1]
-
-
-def _in_order(work: Work) -> list[Run]:
-    return [(step, way.name) for way in work.ways for step in way.steps]
 
 
 def _round(

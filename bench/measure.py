@@ -57,7 +57,7 @@ def run_command(command: Sequence[str], folder: Path = ROOT) -> Cost:
     Raises:
         RuntimeError: the process failed.
     """
-    started, reaped, written = time.monotonic(), _reaped(), _written()
+    started, reaped, written = time.monotonic(), _reaped(), written_bytes()
     with (
         tempfile.TemporaryFile("w+") as printed,
         subprocess.Popen(command, stdout=printed, stderr=subprocess.STDOUT, cwd=folder) as process,
@@ -75,7 +75,7 @@ def run_command(command: Sequence[str], folder: Path = ROOT) -> Cost:
     said = json.loads(lines[-1]) if lines and lines[-1].startswith("{") else {}
     # The system adds up a tree exactly, but for processes that nobody waits for; those were looked at as they lived.
     cpu = max(_reaped() - reaped, sum(used.values()))
-    return Cost(said.pop("seconds", wall), wall, cpu, peak / 2**20, (_written() - written) / 2**20, said)
+    return Cost(said.pop("seconds", wall), wall, cpu, peak / 2**20, (written_bytes() - written) / 2**20, said)
 
 
 class Tree:
@@ -97,10 +97,15 @@ class Tree:
 
     def totals(self) -> tuple[float, float]:
         """CPU seconds and MiB written until now, by processes that have ended too."""
-        living = _living(self._root)
-        times = [process.cpu_times() for process in living]
-        cpu = sum(each.user + each.system + each.children_user + each.children_system for each in times)
-        return cpu, sum(_written(str(process.pid)) for process in living) / 2**20
+        cpu = written = 0.0
+        for process in _living(self._root):
+            try:
+                times, wrote = process.cpu_times(), written_bytes(str(process.pid))
+            except (psutil.Error, OSError):
+                continue  # it ended meanwhile: who waited for it tells what it took
+            cpu += times.user + times.system + times.children_user + times.children_system
+            written += wrote
+        return cpu, written / 2**20
 
 
 def _reaped() -> float:
@@ -109,7 +114,7 @@ def _reaped() -> float:
     return times.ru_utime + times.ru_stime
 
 
-def _written(process: str = "self") -> float:
+def written_bytes(process: str = "self") -> float:
     """Bytes that a process wrote to files, and all that it and its descendants have waited for."""
     told = Path(f"/proc/{process}/io")
     if not told.exists():

@@ -1,7 +1,6 @@
 """How a table is declared: `raw` for what is landed, `staged` and `mart` for what is made from other tables.
 
-A declaration is data: a name, a contract, a pure transform and what it needs. It touches nothing; Dagster learns of it
-in `orchestration/`, and the engine makes it in `make.py`.
+A declaration is data and touches nothing. Dagster learns of it in `orchestration/`, the engine makes it in `make.py`.
 """
 
 import inspect

@@ -2,14 +2,14 @@
 
 from pathlib import Path
 
-from bench.measure import _written
+from bench.measure import written_bytes
 
 _MIB = 2**20
 
 
 def at_least(mib: int, folder: Path) -> int:
     """How many MiB the system is sure to tell of so many that are written to a folder: none of one in memory."""
-    before = _written()
+    before = written_bytes()
     (folder / "probe").write_bytes(bytes(_MIB))
     (folder / "probe").unlink()
-    return mib if _written() - before >= _MIB else 0
+    return mib if written_bytes() - before >= _MIB else 0
