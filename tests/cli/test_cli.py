@@ -455,25 +455,42 @@ def test_a_discard_names_who_and_takes_the_rows_from_those_that_are_open(dirty):
     assert "a test" in printed(dirty, "quarantine", "staged/invoice_lines", "--state", "discarded")
 
 
-@pytest.mark.parametrize("table", ["deliveries", "dead_letters"])
-def test_a_damaged_table_is_named_with_what_to_do_and_is_made_anew(dirty, table, tmp_path):
+DAMAGED = {
+    "register": (["quarantine/deliveries"], ["tables"], "A damaged table"),
+    "dead letters": (["quarantine/dead_letters"], ["tables"], "A damaged table"),
+    "derived": (
+        ["staged/invoice_lines", "quarantine/staged_invoice_lines"],
+        ["sql", "FROM staged.invoice_lines"],
+        "The query fails",
+    ),
+    "raw": (["raw/invoice_lines"], ["sql", "FROM raw.invoice_lines"], "The query fails"),
+}
+
+
+@pytest.mark.parametrize(("tables", "command", "what"), DAMAGED.values(), ids=DAMAGED)
+def test_a_damaged_table_is_named_with_what_to_do_and_is_made_anew(dirty, tables, command, what, tmp_path):
+    def opened_anew():
+        return Environment(Lake(dirty.lake.root), dirty.landing, dirty.catalog)
+
     def told(here):
         letters = as_json(here, "quarantine", "raw/invoice_lines")
         states = {row["table"]: row["state"] for row in as_json(here, "tables")}
-        return states, [(row["_source"], row["_offset"], row["payload"], row["reason"]) for row in letters]
+        lines = sorted(map(str, here.lake.scan("staged/invoice_lines").select(pl.exclude("^_.*$")).collect().rows()))
+        return states, [(row["_source"], row["_offset"], row["payload"], row["reason"]) for row in letters], lines
 
-    folder = Path(dirty.lake.uri(f"quarantine/{table}"))
     before = told(dirty)
-    for file in folder.glob("*.parquet"):
-        file.unlink()
-    said = refused(Environment(Lake(dirty.lake.root), dirty.landing, dirty.catalog), "tables")
-    assert f"quarantine/{table}" in said
-    assert "A damaged table" in said
+    for table in tables:
+        for file in Path(dirty.lake.uri(table)).rglob("*.parquet"):
+            if "_delta_log" not in file.parts:
+                file.unlink()
+    said = refused(opened_anew(), *command)
+    assert tables[0] in said
+    assert what in said
     assert "Traceback" not in said
-    folder.rename(tmp_path / "out of the lake")
-    again = Environment(Lake(dirty.lake.root), dirty.landing, dirty.catalog)
-    bring_up_to_date(again)
-    assert told(again) == before
+    for table in tables:
+        Path(dirty.lake.uri(table)).rename(tmp_path / table.replace("/", " "))
+    bring_up_to_date(opened_anew())
+    assert told(opened_anew()) == before
 
 
 def test_a_file_that_is_no_tables_is_not_taken_for_one(here):
