@@ -21,7 +21,7 @@ from bench.beside import OUT, TARGET, Way, Work, installed, module, peer_module,
 from bench.figures import Line
 from bench.measure import ROOT
 from bench.stood import clone, in_delta, in_duckdb
-from lakehouse.lake import Lake
+from lakehouse.storage.lake import Lake
 
 STEP = f"{daily.DAYS} days"
 OURS, ENGINE, PLAIN = "ours, one run", "ours, no dagster", "sink_delta"
@@ -45,10 +45,10 @@ def _run(home: Path, tags: dict[str, str]) -> dict[str, float]:
     """A run of Dagster, with its storage beside the lake."""
     import dagster as dg  # noqa: PLC0415
 
-    from lakehouse.catalog import collect  # noqa: PLC0415
     from lakehouse.definitions import definitions  # noqa: PLC0415
     from lakehouse.environment import Environment  # noqa: PLC0415
-    from lakehouse.sources.landing import Landing  # noqa: PLC0415
+    from lakehouse.ingest.files.landing_zone import Landing  # noqa: PLC0415
+    from lakehouse.tables.catalog import collect  # noqa: PLC0415
 
     here = Environment(Lake(str(home / "lake")), Landing(str(home / "landing")), collect([daily]))
     (home / "dagster.yaml").write_text((ROOT / "dagster.yaml").read_text())
@@ -69,8 +69,8 @@ def _run(home: Path, tags: dict[str, str]) -> dict[str, float]:
 
 def by_engine(home: Path) -> None:
     """Every day without Dagster."""
-    from lakehouse.catalog import collect  # noqa: PLC0415
-    from lakehouse.make import make  # noqa: PLC0415
+    from lakehouse.tables.catalog import collect  # noqa: PLC0415
+    from lakehouse.transform.make import make  # noqa: PLC0415
 
     assert make(Lake(str(home / "lake")), collect([daily]), "staged/readings") is not None
 

@@ -5,14 +5,14 @@ from pathlib import Path
 
 import polars as pl
 
-from lakehouse.audit import Audit
-from lakehouse.contract import Contract, Field, Instant
-from lakehouse.lake import Lake
-from lakehouse.publish import publish
-from lakehouse.rules import cast
-from lakehouse.sheet import Sheet
-from lakehouse.tables import EVENT_DATE, ORIGIN, raw, staged
-from lakehouse.windows import Daily
+from lakehouse.calendar import Daily
+from lakehouse.publish.audit import Audit
+from lakehouse.publish.publish import publish
+from lakehouse.publish.request import Sheet
+from lakehouse.storage.lake import Lake
+from lakehouse.tables.contract import Contract, Field, Instant
+from lakehouse.tables.rules import cast
+from lakehouse.tables.table_types import EVENT_DATE, ORIGIN, raw, staged
 
 FIRST = date(2024, 1, 1)
 DAYS = 365

@@ -5,8 +5,8 @@ from datetime import date
 from polars import LazyFrame
 
 from bench.daily import Reading, raw_readings, typed
-from lakehouse.tables import staged
-from lakehouse.windows import Daily
+from lakehouse.calendar import Daily
+from lakehouse.tables.table_types import staged
 
 FIRST, DAYS = date(2015, 1, 1), 3_650
 

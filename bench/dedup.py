@@ -12,9 +12,9 @@ from bench import daily
 from bench.beside import OUT, TARGET, Way, Work, grown, module, side_by_side
 from bench.figures import Line
 from bench.stood import clone, number_of
-from lakehouse.catalog import collect
-from lakehouse.lake import Lake
-from lakehouse.make import make
+from lakehouse.storage.lake import Lake
+from lakehouse.tables.catalog import collect
+from lakehouse.transform.make import make
 
 TABLE = "staged/distinct_readings"
 _REPEATED = 50

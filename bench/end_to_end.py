@@ -20,7 +20,7 @@ from bench import retail
 from bench.beside import OUT, TARGET, Way, Work, installed, side_by_side
 from bench.measure import ROOT
 from bench.venvs import PEERS, python_of
-from lakehouse import sql
+from lakehouse.observe import sql
 from samples.retail import generate
 
 SHARED = ROOT.parent / "shared" / "data"

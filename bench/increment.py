@@ -24,12 +24,12 @@ from bench.decade import DAYS, FIRST
 from bench.figures import Line
 from bench.measure import run_command
 from bench.stood import clone, in_delta, number_of
-from lakehouse.catalog import collect
 from lakehouse.environment import Environment
-from lakehouse.lake import Lake
-from lakehouse.land import land
-from lakehouse.make import make
-from lakehouse.sources.landing import Landing
+from lakehouse.ingest.files.landing_zone import Landing
+from lakehouse.ingest.land import land
+from lakehouse.storage.lake import Lake
+from lakehouse.tables.catalog import collect
+from lakehouse.transform.make import make
 
 OURS, CLEARED, WITHOUT, DLT = "ours", "ours, landing emptied", "ours, no cursor", "dlt"
 _ROWS_A_DAY = 24

@@ -25,7 +25,7 @@ import psutil
 from bench.beside import OUT, counted
 from bench.figures import Line, keep, show
 from bench.measure import ROOT, Tree
-from lakehouse.lake import Lake
+from lakehouse.storage.lake import Lake
 
 _FIRST = date(2010, 12, 6)
 _HEADER = "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country"

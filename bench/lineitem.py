@@ -7,15 +7,15 @@ from pathlib import Path
 import polars as pl
 from polars._typing import ParquetCompression
 
-from lakehouse.account import Account
-from lakehouse.audit import Audit, Provenance
-from lakehouse.contract import Contract, Field, facts
-from lakehouse.judging import arrived, by_period, judge
-from lakehouse.lake import Lake
-from lakehouse.publish import publish
-from lakehouse.rules import compile_rules
-from lakehouse.sheet import Sheet
-from lakehouse.tables import DerivedTable
+from lakehouse.publish.audit import Audit, Provenance
+from lakehouse.publish.publish import publish
+from lakehouse.publish.request import Sheet
+from lakehouse.storage.lake import Lake
+from lakehouse.tables.contract import Contract, Field, facts
+from lakehouse.tables.rules import compile_rules
+from lakehouse.tables.table_types import DerivedTable
+from lakehouse.transform.accounting import Account
+from lakehouse.transform.row_verdicts import arrived, by_period, judge
 
 SCHEMA = {
     "l_orderkey": pl.Int64,

@@ -15,15 +15,15 @@ from deltalake import DeltaTable
 from polars import LazyFrame, col
 
 from bench.stood import arrived_in
-from lakehouse.audit import Audit
-from lakehouse.catalog import Catalog
-from lakehouse.contract import Contract, Field
-from lakehouse.lake import Lake
-from lakehouse.make import make
-from lakehouse.publish import publish
-from lakehouse.rules import cast
-from lakehouse.sheet import Sheet
-from lakehouse.tables import ORIGIN, raw, staged
+from lakehouse.publish.audit import Audit
+from lakehouse.publish.publish import publish
+from lakehouse.publish.request import Sheet
+from lakehouse.storage.lake import Lake
+from lakehouse.tables.catalog import Catalog
+from lakehouse.tables.contract import Contract, Field
+from lakehouse.tables.rules import cast
+from lakehouse.tables.table_types import ORIGIN, raw, staged
+from lakehouse.transform.make import make
 
 ROWS = 1_500_000
 CHANGED, NEW = 0.01, 0.003

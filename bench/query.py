@@ -22,12 +22,12 @@ import polars as pl
 from bench import lineitem
 from bench.beside import OUT, TARGET, Way, Work, module, side_by_side
 from bench.publish import generated
-from lakehouse.catalog import Catalog
-from lakehouse.contract import Contract, Field
-from lakehouse.lake import Lake
-from lakehouse.make import make
-from lakehouse.sql import opened
-from lakehouse.tables import mart, raw
+from lakehouse.observe.sql import opened
+from lakehouse.storage.lake import Lake
+from lakehouse.tables.catalog import Catalog
+from lakehouse.tables.contract import Contract, Field
+from lakehouse.tables.table_types import mart, raw
+from lakehouse.transform.make import make
 
 _AGAIN = 5
 QUESTIONS = (

@@ -10,12 +10,12 @@ import shutil
 from pathlib import Path
 
 from assets.retail import marts, raw, staged
-from lakehouse.catalog import Catalog, collect
 from lakehouse.environment import Environment
-from lakehouse.lake import Lake
-from lakehouse.land import land
-from lakehouse.make import make
-from lakehouse.sources.landing import Landing
+from lakehouse.ingest.files.landing_zone import Landing
+from lakehouse.ingest.land import land
+from lakehouse.storage.lake import Lake
+from lakehouse.tables.catalog import Catalog, collect
+from lakehouse.transform.make import make
 
 ROOT = Path(__file__).parent.parent
 _NOT_MADE = "marts/sales"
@@ -57,7 +57,7 @@ def bring_by_dagster(at: Environment, home: Path) -> None:
 
     from lakehouse.definitions import definitions  # noqa: PLC0415
     from lakehouse.orchestration.assets import asset_key  # noqa: PLC0415
-    from lakehouse.orchestration.increments import Increment, increments  # noqa: PLC0415
+    from lakehouse.orchestration.run_requests import Increment, increments  # noqa: PLC0415
 
     job = definitions(at).resolve_implicit_global_asset_job_def()
     quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}

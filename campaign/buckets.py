@@ -7,11 +7,11 @@ from typing import Any
 import boto3
 import obstore
 
-from lakehouse.catalog import Catalog
 from lakehouse.environment import Environment
-from lakehouse.lake import Lake
-from lakehouse.sources.landing import Landing
-from lakehouse.stores import open_store
+from lakehouse.ingest.files.landing_zone import Landing
+from lakehouse.storage.lake import Lake
+from lakehouse.storage.object_store import open_store
+from lakehouse.tables.catalog import Catalog
 
 REGION = "eu-central-1"
 KEY, SECRET = "AKIDLAKEHOUSETESTS", "a-secret/key+that=must-stay-secret"

@@ -16,8 +16,9 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
-from lakehouse import archive, gathering
-from lakehouse.faults import KILL_AT
+from lakehouse.failpoints import KILL_AT
+from lakehouse.publish import auto_compaction
+from lakehouse.storage import log_archive
 
 KILLED = -9
 _LONGEST = 300.0
@@ -102,6 +103,6 @@ def _alone(folder: Path, kill_at: str | None, work: Callable[..., None], *given:
     os.dup2(target, 2)
     if kill_at is not None:
         os.environ[KILL_AT] = kill_at
-    vars(gathering).update(MANY=3, MANY_IN_A_PART=2)  # small files go along with most commits
-    vars(archive).update(EVERY=2, CHECKPOINT_EVERY=2)  # and so do old log entries
+    vars(auto_compaction).update(MANY=3, MANY_IN_A_PART=2)  # small files go along with most commits
+    vars(log_archive).update(EVERY=2, CHECKPOINT_EVERY=2)  # and so do old log entries
     work(folder, *given)

@@ -9,10 +9,10 @@ import polars as pl
 
 from campaign.broken import REQUIRED
 from lakehouse.errors import LakehouseError
-from lakehouse.lake import Lake
-from lakehouse.land import land
-from lakehouse.sources.landing import Landing
-from lakehouse.tables import RawTable, raw
+from lakehouse.ingest.files.landing_zone import Landing
+from lakehouse.ingest.land import land
+from lakehouse.storage.lake import Lake
+from lakehouse.tables.table_types import RawTable, raw
 
 _DAY = pl.col("day").str.to_date("%Y-%m-%d", strict=False)
 TABLES = (

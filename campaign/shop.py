@@ -14,15 +14,15 @@ from types import ModuleType
 import polars as pl
 from polars import LazyFrame, col
 
-from lakehouse.catalog import Catalog, collect
-from lakehouse.contract import Contract, Field
+from lakehouse.calendar import Daily
 from lakehouse.environment import Environment
-from lakehouse.lake import Lake
-from lakehouse.rules import cast
-from lakehouse.sources.landing import Landing
-from lakehouse.staleness import Planner
-from lakehouse.tables import mart, raw, staged
-from lakehouse.windows import Daily
+from lakehouse.ingest.files.landing_zone import Landing
+from lakehouse.lineage.staleness import Planner
+from lakehouse.storage.lake import Lake
+from lakehouse.tables.catalog import Catalog, collect
+from lakehouse.tables.contract import Contract, Field
+from lakehouse.tables.rules import cast
+from lakehouse.tables.table_types import mart, raw, staged
 
 FIRST_DAY, DAYS = date(2024, 5, 25), 14
 NOW = datetime(2024, 7, 1, 12, tzinfo=UTC)

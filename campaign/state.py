@@ -16,12 +16,12 @@ import obstore
 import polars as pl
 
 from campaign.shop import opened, planner
-from lakehouse import states
 from lakehouse.environment import Environment
-from lakehouse.lake import Lake, files
-from lakehouse.overview import audits
-from lakehouse.states import is_in
-from lakehouse.tables import LINEAGE
+from lakehouse.observe.overview import audits
+from lakehouse.quarantine import states
+from lakehouse.quarantine.states import is_in
+from lakehouse.storage.lake import Lake, files
+from lakehouse.tables.table_types import LINEAGE
 
 _MOVING = (
     *("_batch_id", "_run_id", "_settled_by"),

@@ -15,19 +15,19 @@ import dagster as dg
 from deltalake.exceptions import CommitFailedError
 
 from campaign.shop import DAYS, FIRST_DAY, NOW, opened, planner
-from lakehouse import faults
+from lakehouse import failpoints
+from lakehouse.calendar import Days
 from lakehouse.definitions import definitions
 from lakehouse.environment import Environment
 from lakehouse.errors import BusyError, DataError
-from lakehouse.faults import reached
-from lakehouse.land import land
-from lakehouse.lock import held
-from lakehouse.make import make
+from lakehouse.failpoints import reached
+from lakehouse.ingest.land import land
+from lakehouse.lineage.staleness import Stale
+from lakehouse.operations.restore import Wish, restore
+from lakehouse.operations.restore_plan import undoing
 from lakehouse.orchestration import sensors
-from lakehouse.restore import Wish, restore
-from lakehouse.staleness import Stale
-from lakehouse.undo import undoing
-from lakehouse.windows import Days
+from lakehouse.storage.locks import held
+from lakehouse.transform.make import make
 
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 _MOST_TICKS = 20
@@ -223,7 +223,7 @@ def prepare(folder: Path, way: str, number: int) -> None:
 def attack(folder: Path, way: str) -> None:
     """In a child: take the step of a way; the points that it reached are left beside the lake."""
     WAYS[way][1](opened(folder))
-    (folder / "trail.json").write_text(json.dumps(faults.trail))
+    (folder / "trail.json").write_text(json.dumps(failpoints.trail))
 
 
 def heal(folder: Path) -> None:

@@ -4,7 +4,7 @@ from datetime import date, timedelta
 
 import polars as pl
 
-from lakehouse.contract import Contract, Field, Instant
+from lakehouse.tables import Contract, Field, Instant
 
 
 class InvoiceLine(Contract):

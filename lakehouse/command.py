@@ -1,7 +1,8 @@
 """The `lakehouse` command, put together from the domains, their samples and the place where it runs."""
 
 from assets import retail
-from lakehouse import cli, mixing
+from lakehouse import mixing
+from lakehouse.cli import commands
 from lakehouse.composition import environment
 from resources import occupied, settings
 from samples import retail as retail_samples
@@ -32,4 +33,4 @@ def add_samples(days: int) -> list[str]:
 
 def command() -> None:
     """The `lakehouse` command."""
-    cli.main(cli.App(environment, demonstrate, add_samples))
+    commands.main(commands.App(environment, demonstrate, add_samples))

@@ -8,8 +8,8 @@ import pkgutil
 from types import ModuleType
 
 import assets as domains
-from lakehouse import catalog
 from lakehouse.environment import Environment
+from lakehouse.tables import catalog
 from resources import environment as places
 from resources import settings
 

@@ -13,7 +13,7 @@ import dagster as dg
 from lakehouse.composition import environment
 from lakehouse.environment import Environment
 from lakehouse.errors import OutageError
-from lakehouse.orchestration import BATCH_SIZE, assets, healing, increments, ingesting, replaying, sensors
+from lakehouse.orchestration import BATCH_SIZE, assets, heal_job, ingest_job, replay_job, run_requests, sensors
 
 gc.enable()
 
@@ -24,12 +24,12 @@ def definitions(here: Environment) -> dg.Definitions:
     with warnings.catch_warnings():
         # Single-run backfills and lenient partition mappings are public and still called beta in Dagster 1.13.
         warnings.simplefilter("ignore", dg.BetaWarning)
-        ingest, making = ingesting.ingest_job(here.catalog), increments.making_jobs(here.catalog)
+        ingest, making = ingest_job.ingest_job(here.catalog), run_requests.making_jobs(here.catalog)
         return dg.Definitions(
             assets=assets.build(here),
             sensors=sensors.build(here, making),
-            schedules=[healing.nightly_schedule()],
-            jobs=[ingest, *making, replaying.replay_job()],
+            schedules=[heal_job.nightly_schedule()],
+            jobs=[ingest, *making, replay_job.replay_job()],
             resources={assets.RESOURCE: dg.ResourceDefinition.hardcoded_resource(here)},
             executor=dg.in_process_executor,
         )

@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from lakehouse.catalog import Catalog
-from lakehouse.lake import Glance, Lake
-from lakehouse.land import Progress, no_progress
-from lakehouse.sources.landing import Landing
-from lakehouse.staleness import Planner
+from lakehouse.ingest.files.landing_zone import Landing
+from lakehouse.ingest.land import Progress, no_progress
+from lakehouse.lineage.staleness import Planner
+from lakehouse.storage.lake import Glance, Lake
+from lakehouse.tables.catalog import Catalog
 
 
 @dataclass(frozen=True)

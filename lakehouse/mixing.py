@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from lakehouse.environment import Environment
 from lakehouse.errors import SetupError
-from lakehouse.landed import landed
+from lakehouse.ingest.landed_files import landed
 
 SAMPLE = "sample-"
 """Begins the name of every sample file; so a lake knows which kind it holds."""

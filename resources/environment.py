@@ -1,7 +1,7 @@
 """The lake and the landing zone that the settings name."""
 
-from lakehouse.lake import Lake
-from lakehouse.sources.landing import Landing
+from lakehouse.ingest.files.landing_zone import Landing
+from lakehouse.storage.lake import Lake
 from resources.credentials import options
 from resources.settings import Settings
 

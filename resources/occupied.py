@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from lakehouse.errors import BusyError
-from lakehouse.lock import held
+from lakehouse.storage.locks import held
 
 
 @contextmanager

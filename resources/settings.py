@@ -10,8 +10,8 @@ from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from lakehouse.errors import SetupError, listed
-from lakehouse.faults import KILL_AT
-from lakehouse.stores import problem
+from lakehouse.failpoints import KILL_AT
+from lakehouse.storage.object_store import problem
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA = ROOT / "data"

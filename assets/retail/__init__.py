@@ -2,7 +2,7 @@
 
 from datetime import date
 
-from lakehouse.windows import Daily, Monthly
+from lakehouse.tables import Daily, Monthly
 
 DAILY = Daily(date(2010, 12, 1), "Europe/London")
 MONTHLY = Monthly(date(2010, 12, 1), "Europe/London")

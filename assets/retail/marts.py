@@ -5,9 +5,7 @@ from polars import LazyFrame, col
 
 from assets.retail import DAILY, MONTHLY, OWNER
 from checks.retail import CustomerFeatures, DailySales, ProductMonth, Sale
-from lakehouse.history import join_as_of
-from lakehouse.lookup import AsOf
-from lakehouse.tables import mart, sql_mart
+from lakehouse.tables import AsOf, join_as_of, mart, sql_mart
 
 IS_SALE = ~col("is_cancellation")
 REVENUE = (col("quantity") * col("unit_price")).sum()

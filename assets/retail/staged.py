@@ -6,8 +6,7 @@ from polars import LazyFrame, col
 from assets.retail import DAILY, OWNER
 from assets.retail.raw import invoice_lines as raw_lines
 from checks.retail import Customer, FxRate, InvoiceLine, Product
-from lakehouse.rules import cast
-from lakehouse.tables import staged
+from lakehouse.tables import cast, staged
 
 PRODUCT_CODE = r"^\d{5}[A-Z]{0,2}$"
 LOCAL = col("InvoiceDate").str.to_datetime("%Y-%m-%d %H:%M:%S", strict=False)

@@ -5,15 +5,15 @@ from typing import Any, cast
 
 import dagster as dg
 
-from lakehouse.arrivals import stray_note
-from lakehouse.audit import Audit, RefusedCommitError
+from lakehouse.calendar import Days
 from lakehouse.environment import Environment
 from lakehouse.errors import BusyError, DataError, LakehouseError, listed
-from lakehouse.land import Report, land
-from lakehouse.make import make
+from lakehouse.ingest.land import Report, land
+from lakehouse.observe.landing_report import stray_note
 from lakehouse.orchestration import metadata, partitions
-from lakehouse.tables import DerivedTable, RawTable, Table
-from lakehouse.windows import Days
+from lakehouse.publish.audit import Audit, RefusedCommitError
+from lakehouse.tables.table_types import DerivedTable, RawTable, Table
+from lakehouse.transform.make import make
 from lakehouse.wording import counted
 
 RESOURCE = "environment"

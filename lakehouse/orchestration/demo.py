@@ -13,18 +13,19 @@ import dagster as dg
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn
 
-from lakehouse import mixing, overview, sql
-from lakehouse.arrivals import stray_note
-from lakehouse.audit import Audit
+from lakehouse import mixing
+from lakehouse.cli.output import printed
 from lakehouse.environment import Environment
 from lakehouse.errors import DataError, LakehouseError, SetupError, listed, within
-from lakehouse.land import news
+from lakehouse.ingest.land import news
+from lakehouse.lineage.staleness import Stale
+from lakehouse.observe import overview, sql
+from lakehouse.observe.landing_report import stray_note
+from lakehouse.observe.remarks import remarks
 from lakehouse.orchestration.assets import asset_key
-from lakehouse.orchestration.increments import TRIGGER, Increment, increments
-from lakehouse.remarks import remarks
-from lakehouse.screen import printed
-from lakehouse.staleness import Stale
-from lakehouse.tables import RawTable
+from lakehouse.orchestration.run_requests import TRIGGER, Increment, increments
+from lakehouse.publish.audit import Audit
+from lakehouse.tables.table_types import RawTable
 from lakehouse.wording import counted, flat
 
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}

@@ -5,11 +5,11 @@ from typing import Any
 
 import dagster as dg
 
-from lakehouse import contract as contracts
-from lakehouse.audit import Audit
-from lakehouse.lake import Lake
-from lakehouse.land import Report
-from lakehouse.tables import VALID, DerivedTable, RawTable, Table
+from lakehouse.ingest.land import Report
+from lakehouse.publish.audit import Audit
+from lakehouse.storage.lake import Lake
+from lakehouse.tables import contract as contracts
+from lakehouse.tables.table_types import VALID, DerivedTable, RawTable, Table
 from lakehouse.wording import counted
 
 CONTRACT_CHECK = "rows_keep_the_contract"

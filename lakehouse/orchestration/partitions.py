@@ -4,8 +4,8 @@ from datetime import date, datetime
 
 import dagster as dg
 
-from lakehouse.tables import DerivedTable
-from lakehouse.windows import Daily, Days, Monthly
+from lakehouse.calendar import Daily, Days, Monthly
+from lakehouse.tables.table_types import DerivedTable
 
 _FORMAT = "%Y-%m-%d"
 

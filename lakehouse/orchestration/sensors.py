@@ -17,10 +17,10 @@ import dagster as dg
 
 from lakehouse.environment import Environment
 from lakehouse.errors import BusyError
-from lakehouse.faults import reached
-from lakehouse.land import News, news
-from lakehouse.orchestration.increments import TRIGGER, increments
-from lakehouse.orchestration.ingesting import INGEST_JOB, run_config
+from lakehouse.failpoints import reached
+from lakehouse.ingest.land import News, news
+from lakehouse.orchestration.ingest_job import INGEST_JOB, run_config
+from lakehouse.orchestration.run_requests import TRIGGER, increments
 
 _RUNNING = [
     dg.DagsterRunStatus.QUEUED,

@@ -26,7 +26,7 @@ from dagster._serdes import ConfigurableClassData, serialize_value
 from sqlalchemy.engine import Engine
 from sqlalchemy.exc import DatabaseError
 
-from lakehouse.lock import turn
+from lakehouse.storage.locks import turn
 
 
 class BatchedEventLog(SqliteEventLogStorage):

@@ -16,10 +16,11 @@ import pytest
 from click.testing import CliRunner, Result
 from support.worlds import bring_up_to_date, world, write
 
-from lakehouse import cli, sql
+from lakehouse.cli import commands
 from lakehouse.environment import Environment
 from lakehouse.errors import DataError, SetupError
-from lakehouse.lake import Lake
+from lakehouse.observe import sql
+from lakehouse.storage.lake import Lake
 
 HEADER = "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country"
 LINES = [
@@ -41,8 +42,8 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Environment:
 
 
 def run(here: Environment, *arguments: str, stdin: str | None = None) -> Result:
-    app = cli.App(lambda: here, lambda: click.echo("demonstrated"), lambda days: [f"{days} files"])
-    return CliRunner().invoke(cli.cli, list(arguments), obj=app, input=stdin, catch_exceptions=False)
+    app = commands.App(lambda: here, lambda: click.echo("demonstrated"), lambda days: [f"{days} files"])
+    return CliRunner().invoke(commands.cli, list(arguments), obj=app, input=stdin, catch_exceptions=False)
 
 
 def printed(here: Environment, *arguments: str, stdin: str | None = None) -> str:
@@ -257,8 +258,8 @@ def test_big_results_stream(filled):
 
 def test_a_reader_that_has_enough_ends_the_command_quietly(filled):
     script = (
-        "from support.worlds import world; from pathlib import Path; from lakehouse import cli;"
-        f"cli.main(cli.App(lambda: world(Path({str(Path(filled.lake.root).parent)!r})), None, None))"
+        "from support.worlds import world; from pathlib import Path; from lakehouse.cli import commands;"
+        f"commands.main(commands.App(lambda: world(Path({str(Path(filled.lake.root).parent)!r})), None, None))"
     )
     query = [sys.executable, "-c", script, "sql", "--format", "csv", "FROM range(1000000000000)"]
     root = Path(__file__).parents[2]
@@ -497,7 +498,7 @@ def test_a_file_that_is_no_tables_is_not_taken_for_one(here):
     def demonstrate():
         (Path(here.lake.root) / "no such file").read_text()
 
-    result = CliRunner().invoke(cli.cli, ["demo"], obj=cli.App(lambda: here, demonstrate, lambda _: []))
+    result = CliRunner().invoke(commands.cli, ["demo"], obj=commands.App(lambda: here, demonstrate, lambda _: []))
     assert isinstance(result.exception, FileNotFoundError)
     assert "A damaged table" not in result.output
 
@@ -565,7 +566,7 @@ def test_an_error_of_the_engine_is_a_message_and_a_failure(error):
     def fail() -> Environment:
         raise error("It is [bold]wrong[/bold].\nNext: mend it.")
 
-    result = CliRunner().invoke(cli.cli, ["tables"], obj=cli.App(fail, lambda: None, list))
+    result = CliRunner().invoke(commands.cli, ["tables"], obj=commands.App(fail, lambda: None, list))
     assert (result.exit_code, result.stderr) == (1, "It is [bold]wrong[/bold].\nNext: mend it.\n")
 
 
@@ -582,7 +583,7 @@ def test_looking_changes_nothing(filled):
 
 
 def test_bytes_are_shown_short_and_without_control_signs_to_people():
-    from lakehouse.screen import words  # noqa: PLC0415
+    from lakehouse.cli.output import words  # noqa: PLC0415
 
     assert words(b"a\tb\x1b[2J") == r"a\tb\x1b[2J"
     assert words(b"x" * 500) == "x" * 100 + "…"

@@ -9,7 +9,7 @@ from support.worlds import catalog_of, land_all, world, write
 from lakehouse import mixing
 from lakehouse.environment import Environment
 from lakehouse.errors import SetupError
-from lakehouse.tables import raw
+from lakehouse.tables.table_types import raw
 
 FILE = "id\n1\n"
 

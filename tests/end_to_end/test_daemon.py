@@ -15,10 +15,10 @@ import polars as pl
 import pytest
 from support.worlds import retail, world
 
-from lakehouse import overview
+from lakehouse.calendar import Days
 from lakehouse.environment import Environment
-from lakehouse.sources.landing import Landing
-from lakehouse.windows import Days
+from lakehouse.ingest.files.landing_zone import Landing
+from lakehouse.observe import overview
 
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent

@@ -12,7 +12,7 @@ from polars import col
 from polars.testing import assert_frame_equal
 from support.worlds import bring_up_to_date, deliver, retail, world, write
 
-from lakehouse.overview import audits
+from lakehouse.observe.overview import audits
 
 pytestmark = [pytest.mark.real_data, pytest.mark.slow]
 

@@ -6,22 +6,23 @@ import pytest
 from support.worlds import bring_up_to_date, deliver, world
 from tills import till
 
-from lakehouse import archive, gathering
 from lakehouse.environment import Environment
+from lakehouse.publish import auto_compaction
+from lakehouse.storage import log_archive
 from samples import Truth, generate
 
 
 @pytest.fixture(autouse=True)
 def few_small_files_are_many(monkeypatch: pytest.MonkeyPatch) -> None:
     """Rows move to other files after two or three commits, so that every law is tried on rows that have."""
-    monkeypatch.setattr(gathering, "MANY", 3)
-    monkeypatch.setattr(gathering, "MANY_IN_A_PART", 2)
+    monkeypatch.setattr(auto_compaction, "MANY", 3)
+    monkeypatch.setattr(auto_compaction, "MANY_IN_A_PART", 2)
 
 
 @pytest.fixture(autouse=True)
 def old_log_entries_are_archived(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of a log with twenty entries half are archived, so that laws of many commits are tried on logs that are."""
-    monkeypatch.setattr(archive, "EVERY", 10)
+    monkeypatch.setattr(log_archive, "EVERY", 10)
 
 
 def deliver_all(here: Environment, folder: Path) -> None:

@@ -3,8 +3,8 @@
 from random import Random
 
 from lakehouse.environment import Environment
-from lakehouse.restore import Wish, restore
-from lakehouse.undo import undoing
+from lakehouse.operations.restore import Wish, restore
+from lakehouse.operations.restore_plan import undoing
 
 REJECTED = "quarantine/"
 

@@ -8,15 +8,15 @@ import polars as pl
 from polars import LazyFrame, col
 from support.worlds import NOW, catalog_of, land_all, write
 
-from lakehouse.catalog import Catalog
-from lakehouse.contract import Contract, Field
+from lakehouse.calendar import Daily, Days, Monthly
 from lakehouse.environment import Environment
-from lakehouse.history import join_as_of
-from lakehouse.lookup import AsOf
-from lakehouse.make import make
-from lakehouse.rules import cast
-from lakehouse.tables import mart, raw, sql_mart, staged
-from lakehouse.windows import Daily, Days, Monthly
+from lakehouse.tables.as_of_join import join_as_of
+from lakehouse.tables.catalog import Catalog
+from lakehouse.tables.contract import Contract, Field
+from lakehouse.tables.lookup import AsOf
+from lakehouse.tables.rules import cast
+from lakehouse.tables.table_types import mart, raw, sql_mart, staged
+from lakehouse.transform.make import make
 
 JUNE, MONTHS = Daily(date(2024, 6, 1)), Monthly(date(2024, 6, 1))
 FACTS = {"key": ("sku",), "sequence": ("at",), "max_quarantined": 1.0}

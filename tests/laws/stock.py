@@ -9,13 +9,13 @@ import polars as pl
 from polars import LazyFrame, col
 from support.worlds import NOW, catalog_of, world, write
 
-from lakehouse.catalog import Catalog
-from lakehouse.contract import Contract, Field
 from lakehouse.environment import Environment
-from lakehouse.land import land
-from lakehouse.make import make
-from lakehouse.rules import cast
-from lakehouse.tables import raw, staged
+from lakehouse.ingest.land import land
+from lakehouse.tables.catalog import Catalog
+from lakehouse.tables.contract import Contract, Field
+from lakehouse.tables.rules import cast
+from lakehouse.tables.table_types import raw, staged
+from lakehouse.transform.make import make
 
 HEADER = "sku,at,name,price,op"
 

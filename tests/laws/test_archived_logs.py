@@ -16,14 +16,16 @@ from deltalake.exceptions import DeltaError
 from support.worlds import bring_up_to_date, contents, world
 from tills import lines, only, redo, rows, sell, take, till
 
-from lakehouse import archive, publish, sql
 from lakehouse.errors import SetupError
-from lakehouse.faults import KILL_AT
-from lakehouse.lake import Lake
-from lakehouse.overview import audits
-from lakehouse.restore import Wish, restore
-from lakehouse.staleness import Planner
-from lakehouse.undo import undoing
+from lakehouse.failpoints import KILL_AT
+from lakehouse.lineage.staleness import Planner
+from lakehouse.observe import sql
+from lakehouse.observe.overview import audits
+from lakehouse.operations.restore import Wish, restore
+from lakehouse.operations.restore_plan import undoing
+from lakehouse.publish import publish
+from lakehouse.storage import log_archive
+from lakehouse.storage.lake import Lake
 
 RAW, STAGED, ROOT = "raw/sales", "staged/sales", Path(__file__).resolve().parents[2]
 DELIVERIES = 28
@@ -49,7 +51,7 @@ def template(tmp_path_factory):
     folder = tmp_path_factory.mktemp("template")
     here = world(folder, till())
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(archive, "EVERY", 10)
+        patched.setattr(log_archive, "EVERY", 10)
         for number in range(DELIVERIES):
             deliver(here, number)
             if number % 9 == 0:
@@ -173,11 +175,11 @@ def test_no_version_opens_with_rows_missing_while_entries_leave_the_log(shop, mo
             delete(store, path)
 
     with monkeypatch.context() as patched:
-        patched.setattr("lakehouse.draft.shorten_log", lambda *_: None)
+        patched.setattr("lakehouse.publish.file_writer.shorten_log", lambda *_: None)
         deliver(shop, 19)
         patched.setattr(obstore, "delete", killed)
         with suppress(KilledError):
-            archive.shorten(shop.lake.store, RAW, 19, shop.lake.each)
+            log_archive.shorten(shop.lake.store, RAW, 19, shop.lake.each)
     for version in range(10):
         with suppress(DeltaError):
             opened = DeltaTable(shop.lake.uri(RAW), version=version)
@@ -229,13 +231,13 @@ class Racing(Lake):
     """A lake in which entries are archived while somebody reads the log."""
 
     def each(self, asked, things):
-        archive.shorten(self.store, RAW, 19, super().each)
+        log_archive.shorten(self.store, RAW, 19, super().each)
         return super().each(asked, things)
 
 
 def test_entries_that_are_archived_while_they_are_read_are_read(shop, monkeypatch):
     with monkeypatch.context() as patched:
-        patched.setattr(archive, "EVERY", 500)
+        patched.setattr(log_archive, "EVERY", 500)
         for number in range(20):
             deliver(shop, number)
     found = Racing(shop.lake.root).log_left(RAW)

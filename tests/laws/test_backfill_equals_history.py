@@ -9,9 +9,9 @@ from polars import col
 from support.worlds import NOW, bring_up_to_date, catalog_of, contents, deliver, world
 from tills import JUNE, Sale, june, lines, only, raw_sales, redo, rows, sell, take, till, typed
 
-from lakehouse.contract import Contract
-from lakehouse.make import make
-from lakehouse.tables import staged
+from lakehouse.tables.contract import Contract
+from lakehouse.tables.table_types import staged
+from lakehouse.transform.make import make
 
 
 def backfill(here):

@@ -10,9 +10,9 @@ import pytest
 from support.worlds import bring_up_to_date, contents, deliver, in_state, world
 from tills import june, lines, rows, same_tables, sell, till
 
-from lakehouse.deliveries import DELIVERIES
-from lakehouse.overview import audits
-from lakehouse.windows import Days
+from lakehouse.calendar import Days
+from lakehouse.ingest.delivery_register import DELIVERIES
+from lakehouse.observe.overview import audits
 from samples.files import gzipped
 
 

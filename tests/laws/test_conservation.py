@@ -20,10 +20,10 @@ from tills import (
     with_sales,
 )
 
-from lakehouse.contract import Contract
+from lakehouse.calendar import Monthly
 from lakehouse.errors import LawError
-from lakehouse.overview import audits
-from lakehouse.windows import Monthly
+from lakehouse.observe.overview import audits
+from lakehouse.tables.contract import Contract
 
 TABLES = list(retail().tables)
 RULES = {

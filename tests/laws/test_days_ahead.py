@@ -6,14 +6,14 @@ import polars as pl
 import pytest
 from support.worlds import catalog_of, in_state, land_all, world, write
 
-from lakehouse.contract import Contract
+from lakehouse.calendar import Daily
 from lakehouse.environment import Environment
-from lakehouse.make import make
-from lakehouse.replay import replay
-from lakehouse.rules import cast
-from lakehouse.staleness import Planner
-from lakehouse.tables import raw, staged
-from lakehouse.windows import Daily
+from lakehouse.lineage.staleness import Planner
+from lakehouse.operations.replay import replay
+from lakehouse.tables.contract import Contract
+from lakehouse.tables.rules import cast
+from lakehouse.tables.table_types import raw, staged
+from lakehouse.transform.make import make
 
 TODAY = datetime(2024, 6, 10, 12, tzinfo=UTC)
 AHEAD = date(2024, 6, 15)

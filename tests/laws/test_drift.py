@@ -17,17 +17,17 @@ import pytest
 from polars.testing import assert_frame_equal
 from support.worlds import NOW, bring_up_to_date, catalog_of, world, write
 
-from lakehouse.contract import Contract, Field
-from lakehouse.dead_letters import DEAD_LETTERS
+from lakehouse.calendar import Daily, Days
 from lakehouse.environment import Environment
 from lakehouse.errors import SetupError
-from lakehouse.faults import KILL_AT
-from lakehouse.land import Report, land
-from lakehouse.make import make
-from lakehouse.rescue import RESCUED, Drift
-from lakehouse.rules import cast
-from lakehouse.tables import raw, staged
-from lakehouse.windows import Daily, Days
+from lakehouse.failpoints import KILL_AT
+from lakehouse.ingest.drift.rescued import RESCUED, Drift
+from lakehouse.ingest.land import Report, land
+from lakehouse.quarantine.dead_letters import DEAD_LETTERS
+from lakehouse.tables.contract import Contract, Field
+from lakehouse.tables.rules import cast
+from lakehouse.tables.table_types import raw, staged
+from lakehouse.transform.make import make
 
 ROOT = Path(__file__).resolve().parents[2]
 SEEDS = int(os.environ.get("DRIFT_SEEDS", "4"))
@@ -211,7 +211,7 @@ def test_columns_that_were_added_before_a_kill_are_filled_once_after_it(tmp_path
 def test_a_landing_in_the_middle_of_a_widening_keeps_the_rows_of_both(tmp_path, monkeypatch, other):
     here = before_a_change(tmp_path, "id,count\n3,1.5\n")
     waiting = [lambda: (write(here, "trips", "c.csv", f"id,count\n{other}"), land_now(here))]
-    monkeypatch.setattr("lakehouse.publish.reached", lambda _: waiting.pop()() if waiting else None)
+    monkeypatch.setattr("lakehouse.publish.publish.reached", lambda _: waiting.pop()() if waiting else None)
     land_now(here)
     found = here.lake.scan("raw/trips").sort("id").collect()
     assert found.select("id", "count").rows() == [(1, 5.0), (2, 7.0), (3, 1.5), (4, float(other.split(",")[1]))]
@@ -221,7 +221,9 @@ def test_a_landing_in_the_middle_of_a_widening_keeps_the_rows_of_both(tmp_path, 
 def test_a_widening_in_the_middle_of_a_landing_keeps_the_rows_of_both(tmp_path, monkeypatch, new):
     here = before_a_change(tmp_path, new)
     waiting = [lambda: (write(here, "trips", "c.csv", "id,count\n4,2.5\n"), land_now(here))]
-    monkeypatch.setattr("lakehouse.publish.reached", lambda n: waiting.pop()() if waiting and "written" in n else None)
+    monkeypatch.setattr(
+        "lakehouse.publish.publish.reached", lambda n: waiting.pop()() if waiting and "written" in n else None
+    )
     land_now(here)
     found = here.lake.scan("raw/trips").select("_source", "id", "count").sort("id").collect()
     assert found["id"].to_list() == [1, 2, 3, 4]

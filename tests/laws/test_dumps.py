@@ -13,15 +13,15 @@ import pytest
 from polars import LazyFrame, col
 from support.worlds import NOW, SHARED, catalog_of, world, write
 
-from lakehouse.catalog import Catalog
-from lakehouse.contract import Contract, Field, Instant
 from lakehouse.environment import Environment
 from lakehouse.errors import DataError, SetupError
-from lakehouse.land import land
-from lakehouse.make import make
-from lakehouse.overview import audits
-from lakehouse.rules import cast
-from lakehouse.tables import Snapshot, raw, staged
+from lakehouse.ingest.land import land
+from lakehouse.observe.overview import audits
+from lakehouse.tables.catalog import Catalog
+from lakehouse.tables.contract import Contract, Field, Instant
+from lakehouse.tables.rules import cast
+from lakehouse.tables.table_types import Snapshot, raw, staged
+from lakehouse.transform.make import make
 
 DUMPS = ("2023-07-01", "2023-07-02", "2024-01-01", "2025-01-01")
 AIRPORTS = SHARED / "ourairports"

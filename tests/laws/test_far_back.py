@@ -7,8 +7,8 @@ import pytest
 from polars import col
 from support.worlds import bring_up_to_date, deliver, world
 
-from lakehouse.overview import audits
-from lakehouse.windows import Days
+from lakehouse.calendar import Days
+from lakehouse.observe.overview import audits
 from samples import generate
 from samples.files import gzipped
 

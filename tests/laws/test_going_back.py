@@ -13,14 +13,14 @@ from support.worlds import bring_up_to_date, contents, world, write
 from test_kills import RESTORE
 from tills import june, lines, redo, rows, sell, take, till, typed, with_sales
 
-from lakehouse import make
 from lakehouse.errors import BusyError, SetupError
-from lakehouse.faults import KILL_AT
-from lakehouse.made import in_effect
-from lakehouse.publish import publish
-from lakehouse.restore import Wish, restore
-from lakehouse.touched import audit_of
-from lakehouse.undo import undoing, version_at
+from lakehouse.failpoints import KILL_AT
+from lakehouse.lineage.period_history import in_effect
+from lakehouse.lineage.touched_days import audit_of
+from lakehouse.operations.restore import Wish, restore
+from lakehouse.operations.restore_plan import undoing, version_at
+from lakehouse.publish.publish import publish
+from lakehouse.transform import make
 
 ME = Wish("somebody", "a bad file")
 LETTERS, REJECTS = "quarantine/dead_letters", "quarantine/staged_sales"

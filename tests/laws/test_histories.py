@@ -15,13 +15,13 @@ from disturbing import disturb
 from price_lists import HOURS, READERS, SKUS, Told, deliver_something, found, make_some, prices
 from support.worlds import NOW, bring_up_to_date, land_all, world
 
-from lakehouse import keyed
-from lakehouse.catalog import Catalog
-from lakehouse.contract import Instant
 from lakehouse.environment import Environment
-from lakehouse.make import make
-from lakehouse.overview import audits
-from lakehouse.touched import audit_of
+from lakehouse.lineage.touched_days import audit_of
+from lakehouse.observe.overview import audits
+from lakehouse.tables.catalog import Catalog
+from lakehouse.tables.contract import Instant
+from lakehouse.transform.keyed import make_keyed
+from lakehouse.transform.make import make
 
 KINDS = pytest.mark.parametrize("moment", [date, Instant], ids=["by date", "by instant"])
 ALL_SALES = tuple((sku, hour) for sku in SKUS for hour in HOURS)
@@ -203,8 +203,8 @@ def fold_while(here: Environment, meanwhile: Callable[[], None]) -> None:
         return publish(*args, **named)
 
     land_all(here)
-    publish = keyed.publish
-    with patch("lakehouse.keyed.publish", publish_late):
+    publish = make_keyed.publish
+    with patch("lakehouse.transform.keyed.make_keyed.publish", publish_late):
         remake(here, "staged/prices")
 
 

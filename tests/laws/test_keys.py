@@ -19,8 +19,8 @@ from stock import FOLDED, Event, bring, empty, stands, tell
 from support.worlds import NOW
 
 from lakehouse.environment import Environment
-from lakehouse.land import land
-from lakehouse.touched import audit_of
+from lakehouse.ingest.land import land
+from lakehouse.lineage.touched_days import audit_of
 
 events = st.builds(
     Event,
@@ -114,7 +114,10 @@ def found(here: Environment) -> dict[str, list[tuple[object, ...]]]:
 def sizes(data: st.DataObject) -> Iterator[None]:
     """With so few keys folded at once, and so small files left in place, as only large tables have."""
     at_once, small = data.draw(st.sampled_from([2, 65_536])), data.draw(st.sampled_from([1, 4, 1_000_000]))
-    with patch("lakehouse.folding._ROWS_AT_ONCE", at_once), patch("lakehouse.slices._SMALL", small):
+    with (
+        patch("lakehouse.transform.keyed.folding._ROWS_AT_ONCE", at_once),
+        patch("lakehouse.publish.replacement._SMALL", small),
+    ):
         yield
 
 

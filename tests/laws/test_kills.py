@@ -15,8 +15,8 @@ from support.worlds import bring_up_to_date, contents, world, write
 from tills import HEADER, lines, sell, take, till
 
 import lakehouse
-from lakehouse.faults import KILL_AT
-from lakehouse.overview import audits
+from lakehouse.failpoints import KILL_AT
+from lakehouse.observe.overview import audits
 
 STEPS = json.dumps([["raw/sales"], ["staged/sales"], ["marts/shop_days"], ["marts/shops"]])
 ROOT = Path(lakehouse.__file__).parents[1]

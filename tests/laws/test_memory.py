@@ -7,7 +7,7 @@ import pytest
 from bench import daily
 from bench.backfill import OURS
 from bench.measure import run
-from lakehouse.lake import Lake
+from lakehouse.storage.lake import Lake
 
 
 def peak(folder: Path, rows_a_day: int) -> float:

@@ -6,13 +6,13 @@ import polars as pl
 import pytest
 from support.worlds import catalog_of, in_state, land_all, world, write
 
-from lakehouse.contract import Contract
+from lakehouse.calendar import Days, Monthly
 from lakehouse.environment import Environment
-from lakehouse.make import make
-from lakehouse.rules import cast
-from lakehouse.staleness import Planner
-from lakehouse.tables import raw, staged
-from lakehouse.windows import Days, Monthly
+from lakehouse.lineage.staleness import Planner
+from lakehouse.tables.contract import Contract
+from lakehouse.tables.rules import cast
+from lakehouse.tables.table_types import raw, staged
+from lakehouse.transform.make import make
 
 DAY = pl.col("on").str.to_date("%Y-%m-%d", strict=False)
 

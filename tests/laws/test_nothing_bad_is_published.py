@@ -28,13 +28,13 @@ from tills import (
     with_sales,
 )
 
-from lakehouse.audit import RefusedCommitError
-from lakehouse.contract import Field, facts
+from lakehouse.calendar import Days
 from lakehouse.errors import DataError, SetupError
-from lakehouse.lake import files
-from lakehouse.overview import audits
-from lakehouse.tables import DerivedTable, staged
-from lakehouse.windows import Days
+from lakehouse.observe.overview import audits
+from lakehouse.publish.audit import RefusedCommitError
+from lakehouse.storage.lake import files
+from lakehouse.tables.contract import Field, facts
+from lakehouse.tables.table_types import DerivedTable, staged
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ from support.worlds import bring_up_to_date, contents, world
 from tills import lines, sell, till
 
 from lakehouse.errors import SetupError
-from lakehouse.lake import Lake
-from lakehouse.sql import opened
+from lakehouse.observe.sql import opened
+from lakehouse.storage.lake import Lake
 
 
 def filled(folder):

@@ -12,12 +12,12 @@ from stock import Event, bring, empty, tell
 from support.worlds import NOW, bring_up_to_date, content, land_all, retail, world, write
 from tills import files_of
 
-from lakehouse.catalog import Catalog
-from lakehouse.draft import Draft
+from lakehouse.calendar import Days
 from lakehouse.environment import Environment
 from lakehouse.errors import LawError
-from lakehouse.make import make
-from lakehouse.windows import Days
+from lakehouse.publish.file_writer import Draft
+from lakehouse.tables.catalog import Catalog
+from lakehouse.transform.make import make
 
 DAYS = Days(date(2010, 12, 1), date(2010, 12, 4))
 LINES, RATES = "staged/invoice_lines", "staged/fx_rates"
@@ -150,7 +150,7 @@ def engine_that(monkeypatch):
                 is_meant = sheet.table.startswith(table)
                 super().__init__(lake, replace(sheet, rows=fault(sheet.rows)) if is_meant else sheet, **asked)
 
-        monkeypatch.setattr("lakehouse.publish.Draft", Faulty)
+        monkeypatch.setattr("lakehouse.publish.publish.Draft", Faulty)
 
     return writes
 

@@ -8,8 +8,8 @@ from polars import col
 from support.worlds import bring_up_to_date, world
 from tills import by_day, june, lines, only, redo, rows, sell, take, typed, with_days, with_sales
 
-from lakehouse.overview import tables
-from lakehouse.remarks import remarks
+from lakehouse.observe.overview import tables
+from lakehouse.observe.remarks import remarks
 
 
 @pytest.fixture
@@ -85,7 +85,7 @@ def test_a_run_of_other_code_that_was_cut_off_before_its_table_is_noticed(tmp_pa
     bring_up_to_date(here)
     cut = replace(here, catalog=with_sales(stricter))
     with monkeypatch.context() as broken:
-        broken.setattr("lakehouse.publish.reached", cut_off)
+        broken.setattr("lakehouse.publish.publish.reached", cut_off)
         with pytest.raises(KeyboardInterrupt):
             redo(cut, "staged/sales")
     assert len(rows(here, "quarantine/staged_sales")) == 2

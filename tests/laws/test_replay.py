@@ -17,14 +17,14 @@ from support.worlds import NOW, bring_up_to_date, catalog_of, in_state, world, w
 from test_kills import run
 from tills import HEADER, JUNE, lines, only, raw_sales, redo, rows, sell, take, till, typed
 
-from lakehouse import reading
-from lakehouse.contract import Contract, Field
-from lakehouse.discard import Choice, discard
 from lakehouse.errors import SetupError
-from lakehouse.overview import audits
-from lakehouse.replay import replay
-from lakehouse.sources.books import Limits
-from lakehouse.tables import raw, staged
+from lakehouse.ingest import read_batch
+from lakehouse.ingest.files.record_ledger import Limits
+from lakehouse.observe.overview import audits
+from lakehouse.operations.replay import replay
+from lakehouse.quarantine.discard import Choice, discard
+from lakehouse.tables.contract import Contract, Field
+from lakehouse.tables.table_types import raw, staged
 
 STAGED, REJECTS, LETTERS = "staged/sales", "quarantine/staged_sales", "quarantine/dead_letters"
 
@@ -365,7 +365,7 @@ def narrow(tmp_path, monkeypatch):
     here = world(tmp_path, till())
     sell(here, "a", lines(3, 1), f"2,2024-06-03,{'north' * 20},2\n", lines(3, 3, first=3), "4,too,short\n")
     with monkeypatch.context() as patch:
-        patch.setattr(reading, "read_delivery", partial(reading.read_delivery, limits=Limits(record_bytes=60)))
+        patch.setattr(read_batch, "read_delivery", partial(read_batch.read_delivery, limits=Limits(record_bytes=60)))
         take(here)
     assert states(here, LETTERS) == {"open": 2}
     return here

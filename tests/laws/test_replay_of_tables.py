@@ -12,11 +12,11 @@ from support.worlds import NOW, bring_up_to_date, catalog_of, deliver, in_state,
 from tills import JUNE, lines, only, raw_sales, redo, rows, sales, sell, till
 
 from checks.retail import InvoiceLine
-from lakehouse.contract import Contract, Field
-from lakehouse.discard import Choice, discard
-from lakehouse.replay import replay
-from lakehouse.rules import cast
-from lakehouse.tables import mart, raw, staged
+from lakehouse.operations.replay import replay
+from lakehouse.quarantine.discard import Choice, discard
+from lakehouse.tables.contract import Contract, Field
+from lakehouse.tables.rules import cast
+from lakehouse.tables.table_types import mart, raw, staged
 
 SETTLED = cs.by_name("_settled_at", "_settled_by", "_discard_reason")
 ITEMS, REJECTED_ITEMS = "staged/items", "quarantine/staged_items"

@@ -7,8 +7,8 @@ from deltalake import write_deltalake
 from support.worlds import bring_up_to_date, contents, world
 from tills import june, lines, only, redo, rows, sell, take, till
 
-from lakehouse.deliveries import DELIVERIES
-from lakehouse.overview import audits
+from lakehouse.ingest.delivery_register import DELIVERIES
+from lakehouse.observe.overview import audits
 
 TABLES = ["raw/sales", "staged/sales", "marts/shop_days", "marts/shops"]
 

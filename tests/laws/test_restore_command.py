@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from support.worlds import bring_up_to_date, world
 from tills import lines, rows, sell, till
 
-from lakehouse import cli
+from lakehouse.cli import commands
 
 
 @pytest.fixture
@@ -24,8 +24,8 @@ def here(tmp_path):
 
 
 def run(here, *arguments, command="restore"):
-    app = cli.App(lambda: here, lambda: click.echo(""), lambda _: [])
-    return CliRunner().invoke(cli.cli, [command, *arguments], obj=app, catch_exceptions=False)
+    app = commands.App(lambda: here, lambda: click.echo(""), lambda _: [])
+    return CliRunner().invoke(commands.cli, [command, *arguments], obj=app, catch_exceptions=False)
 
 
 def test_it_tells_what_it_undoes_and_does_it_with_yes(here):

@@ -9,10 +9,10 @@ from support.worlds import bring_up_to_date, contents, deliver, world, write
 from test_cleaned_logs import clean_up
 
 from lakehouse.definitions import definitions
+from lakehouse.operations.restore import Wish, restore
+from lakehouse.operations.restore_plan import undoing
 from lakehouse.orchestration import sensors
-from lakehouse.orchestration.healing import heal_job
-from lakehouse.restore import Wish, restore
-from lakehouse.undo import undoing
+from lakehouse.orchestration.heal_job import heal_job
 from samples import generate
 
 TABLES = ("raw/invoice_lines", "raw/fx_rates", "staged/invoice_lines", "staged/fx_rates")

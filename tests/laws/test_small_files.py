@@ -12,13 +12,13 @@ from stock import FOLDED, Event, bring, empty, stands, tell
 from support.worlds import NOW, bring_up_to_date, contents, world
 from tills import lines, live_files, only, redo, rows, same_tables, sell, take, till
 
-from lakehouse import gathering
 from lakehouse.errors import LawError
-from lakehouse.faults import KILL_AT, trail
-from lakehouse.landed import landed
-from lakehouse.make import make
-from lakehouse.overview import audits
-from lakehouse.staleness import Planner
+from lakehouse.failpoints import KILL_AT, trail
+from lakehouse.ingest.landed_files import landed
+from lakehouse.lineage.staleness import Planner
+from lakehouse.observe.overview import audits
+from lakehouse.publish import auto_compaction
+from lakehouse.transform.make import make
 
 RAW = "raw/sales"
 
@@ -43,16 +43,17 @@ def one_by_one(here, numbers):
 
 
 def test_thousands_of_deliveries_are_few_files(shop):
-    one_by_one(shop, range(2 * gathering.MANY + 5))
-    assert len(live_files(shop, RAW)) <= gathering.MANY + 1
-    assert len(live_files(shop, "quarantine/deliveries")) <= gathering.MANY + 1
-    assert [row[0] for row in rows(shop, RAW)] == sorted(str(n) for n in range(2 * gathering.MANY + 5))
+    one_by_one(shop, range(2 * auto_compaction.MANY + 5))
+    assert len(live_files(shop, RAW)) <= auto_compaction.MANY + 1
+    assert len(live_files(shop, "quarantine/deliveries")) <= auto_compaction.MANY + 1
+    assert [row[0] for row in rows(shop, RAW)] == sorted(str(n) for n in range(2 * auto_compaction.MANY + 5))
 
 
 def test_a_table_of_days_has_few_files_a_month(shop):
     day_by_day(shop, range(1, 11))
     assert all(
-        len(live_files(shop, table)) <= gathering.MANY_IN_A_PART + 1 for table in ("staged/sales", "marts/shop_days")
+        len(live_files(shop, table)) <= auto_compaction.MANY_IN_A_PART + 1
+        for table in ("staged/sales", "marts/shop_days")
     )
     assert {audit.carried > 0 for audit in audits(shop, "staged/sales")} == {True, False}
 
@@ -142,8 +143,8 @@ def test_a_row_that_is_lost_on_the_way_stops_the_commit(shop, monkeypatch, table
     if table != RAW:
         take(shop)
     standing, there = contents(shop), shop.lake.version(table)
-    whole = gathering.rows_of
-    monkeypatch.setattr(gathering, "rows_of", lambda *given: whole(*given).slice(1))
+    whole = auto_compaction.rows_of
+    monkeypatch.setattr(auto_compaction, "rows_of", lambda *given: whole(*given).slice(1))
     with pytest.raises(LawError, match=f"{table}: .* rows stood in .* small files"):
         take(shop) if table == RAW else redo(shop, table, only(5))
     assert shop.lake.version(table) == there
@@ -159,14 +160,14 @@ def test_two_that_gather_the_same_files_keep_every_row_once(shop, monkeypatch):
         if name == "draft: before commit" and waiting:
             waiting.pop()()
 
-    monkeypatch.setattr("lakehouse.draft.reached", reached)
+    monkeypatch.setattr("lakehouse.publish.file_writer.reached", reached)
     take(shop)
     assert len(rows(shop, RAW)) == len({row[0] for row in rows(shop, RAW)}) == 11
 
 
 def test_large_files_are_left_alone(shop, monkeypatch):
-    monkeypatch.setattr(gathering, "MANY", 1)
-    monkeypatch.setattr(gathering, "SMALL", 0)
+    monkeypatch.setattr(auto_compaction, "MANY", 1)
+    monkeypatch.setattr(auto_compaction, "SMALL", 0)
     day_by_day(shop, range(1, 5), then=lambda _: None)
     assert len(live_files(shop, RAW)) == 4
 
@@ -244,20 +245,20 @@ def test_a_file_that_others_wrote_otherwise_is_left_where_it_is(shop):
 
 
 def test_files_of_many_small_rows_are_not_gathered_for_ever(shop, monkeypatch):
-    monkeypatch.setattr(gathering, "_ROWS_AT_ONCE", 10)
+    monkeypatch.setattr(auto_compaction, "_ROWS_AT_ONCE", 10)
     day_by_day(shop, range(1, 29), then=lambda _: None)
     told = [audit.carried for audit in audits(shop, RAW)]
     assert sum(told) < 3 * len(rows(shop, RAW))
 
 
 def test_small_files_of_long_rows_are_gathered_into_several(shop, monkeypatch):
-    monkeypatch.setattr(gathering, "MANY", 12)
-    one_by_one(shop, range(gathering.MANY))
+    monkeypatch.setattr(auto_compaction, "MANY", 12)
+    one_by_one(shop, range(auto_compaction.MANY))
     folder = Path(shop.lake.uri(RAW))
     size = sum((folder / path).stat().st_size for path in live_files(shop, RAW))
-    monkeypatch.setattr(gathering, "_BYTES_AT_ONCE", int(0.45 * size))  # five of the twelve
-    one_by_one(shop, [gathering.MANY])
-    assert audits(shop, RAW)[-1].carried == gathering.MANY == len(rows(shop, RAW)) - 1
+    monkeypatch.setattr(auto_compaction, "_BYTES_AT_ONCE", int(0.45 * size))  # five of the twelve
+    one_by_one(shop, [auto_compaction.MANY])
+    assert audits(shop, RAW)[-1].carried == auto_compaction.MANY == len(rows(shop, RAW)) - 1
     assert len(live_files(shop, RAW)) == 3 + 1
 
 
@@ -271,7 +272,7 @@ def begun_by_clean_days(shop, monkeypatch) -> int:
 
 def test_what_is_not_committed_is_not_gathered(shop, tmp_path, monkeypatch):
     clean = world(tmp_path / "clean", till())
-    for day in range(1, 1 + gathering.MANY):
+    for day in range(1, 1 + auto_compaction.MANY):
         for here in (shop, clean):
             sell(
                 here,
@@ -280,17 +281,17 @@ def test_what_is_not_committed_is_not_gathered(shop, tmp_path, monkeypatch):
                 f"{day},too,short\n" if here is shop or day == 1 else "",
             )
             take(here)
-    assert len(live_files(shop, "quarantine/dead_letters")) == gathering.MANY
+    assert len(live_files(shop, "quarantine/dead_letters")) == auto_compaction.MANY
     assert begun_by_clean_days(shop, monkeypatch) == begun_by_clean_days(clean, monkeypatch)
 
 
 def test_odd_files_do_not_make_the_others_move_each_time(shop):
     day_by_day(shop, range(1, 3), then=lambda _: None)
-    for number in range(gathering.MANY):
+    for number in range(auto_compaction.MANY):
         put_odd(shop, f"odd-{number}.parquet")
     day_by_day(shop, range(3, 15), then=lambda _: None)
     told = sorted((audit.version, audit.carried) for audit in audits(shop, RAW))
-    assert sum(carried > 0 for _, carried in told) <= 12 // (gathering.MANY - 1)
+    assert sum(carried > 0 for _, carried in told) <= 12 // (auto_compaction.MANY - 1)
 
 
 def test_a_process_forgets_what_files_said_that_were_gathered_since(shop):

@@ -13,16 +13,16 @@ from price_lists import HOURS, Told, found, prices
 from stock import Event, bring, empty, stands, tell
 from support.worlds import NOW, bring_up_to_date, catalog_of, land_all, world, write
 
-from lakehouse.contract import Contract, Field, Instant
 from lakehouse.environment import Environment
-from lakehouse.lake import all_rows
-from lakehouse.make import make
-from lakehouse.overview import audits
-from lakehouse.rules import cast
-from lakehouse.sql import opened
-from lakehouse.tables import raw, staged
-from lakehouse.tombstones import DELETED
-from lakehouse.touched import audit_of
+from lakehouse.lineage.touched_days import audit_of
+from lakehouse.observe.overview import audits
+from lakehouse.observe.sql import opened
+from lakehouse.storage.lake import all_rows
+from lakehouse.tables.contract import Contract, Field, Instant
+from lakehouse.tables.rules import cast
+from lakehouse.tables.table_types import raw, staged
+from lakehouse.transform.keyed.tombstones import DELETED
+from lakehouse.transform.make import make
 
 FORGETFUL, TWO_DAYS = "staged/forgetful", "staged/merged_forgetful"
 

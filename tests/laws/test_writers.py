@@ -15,7 +15,7 @@ from support.worlds import bring_up_to_date, contents, world
 from tills import june, lines, live_files, only, redo, rows, sell, take, till, typed, with_sales
 
 import lakehouse
-from lakehouse.overview import audits
+from lakehouse.observe.overview import audits
 
 ROOT = Path(lakehouse.__file__).parents[1]
 
@@ -146,7 +146,7 @@ def test_a_table_that_two_writers_make_first_is_made_once(shop, monkeypatch, _at
             barrier.wait(60)
         return create_table_with_add_actions(*given, **named)
 
-    monkeypatch.setattr("lakehouse.commit.create_table_with_add_actions", at_once)
+    monkeypatch.setattr("lakehouse.publish.commit.create_table_with_add_actions", at_once)
     sell(shop, "a", lines(3, 1, 2))
     together(lambda: take(shop), lambda: take(shop))
     assert (raw_rows(shop).height, shop.lake.version("raw/sales")) == (2, 0)
@@ -234,7 +234,7 @@ def test_a_slow_writer_that_dies_leaves_the_newer_quarantine(tmp_path, monkeypat
         sell(here, "b", lines(4, 7, -3, first=20))
         take(here)
         redo(here, "staged/sales", only(4))
-        monkeypatch.setattr("lakehouse.publish.reached", die)
+        monkeypatch.setattr("lakehouse.publish.publish.reached", die)
 
     def die(name):
         if name == "publish: quarantine committed":

@@ -11,15 +11,15 @@ from polars import LazyFrame, col
 from polars.testing import assert_frame_equal
 from support.worlds import NOW, catalog_of, in_state, world, write
 
-from lakehouse.catalog import Catalog
-from lakehouse.contract import Contract, Field
+from lakehouse.calendar import Daily, Days
 from lakehouse.environment import Environment
-from lakehouse.land import land
-from lakehouse.make import make
-from lakehouse.replay import replay
-from lakehouse.rules import cast
-from lakehouse.tables import mart, raw, staged
-from lakehouse.windows import Daily, Days
+from lakehouse.ingest.land import land
+from lakehouse.operations.replay import replay
+from lakehouse.tables.catalog import Catalog
+from lakehouse.tables.contract import Contract, Field
+from lakehouse.tables.rules import cast
+from lakehouse.tables.table_types import mart, raw, staged
+from lakehouse.transform.make import make
 
 JUNE = Daily(date(2024, 6, 1))
 HEADER = "id,sold_on,shop,amount"

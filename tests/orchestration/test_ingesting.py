@@ -8,13 +8,13 @@ import polars as pl
 import pytest
 from support.worlds import bring_up_to_date, land_all, write
 
-from lakehouse import overview
 from lakehouse.definitions import definitions
 from lakehouse.environment import Environment
 from lakehouse.errors import BusyError
-from lakehouse.make import make
-from lakehouse.orchestration import ingesting
-from lakehouse.orchestration.ingesting import run_config
+from lakehouse.observe import overview
+from lakehouse.orchestration import ingest_job
+from lakehouse.orchestration.ingest_job import run_config
+from lakehouse.transform.make import make
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 HEADER = "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country"
@@ -137,7 +137,7 @@ def test_a_poisoned_day_fails_its_step_and_its_check_while_the_other_days_are_pu
 
 
 def test_what_is_much_is_left_to_runs_of_its_own(grown, instance, monkeypatch):
-    monkeypatch.setattr(ingesting, "_AT_ONCE", 1)
+    monkeypatch.setattr(ingest_job, "_AT_ONCE", 1)
     write(grown, "invoice_lines", "late.csv", lines("2010-12-01", "2010-12-03", first=10))
     assert ingest(grown, instance, LINES).success
     left = {part.table: part.keys for part in grown.planner().stale()}

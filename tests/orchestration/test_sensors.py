@@ -8,12 +8,12 @@ import polars as pl
 import pytest
 from support.worlds import NOW, bring_up_to_date, deliver, land_all, write
 
+from lakehouse.calendar import Days
 from lakehouse.definitions import definitions
 from lakehouse.environment import Environment
 from lakehouse.errors import SetupError
-from lakehouse.make import make
 from lakehouse.orchestration import sensors
-from lakehouse.windows import Days
+from lakehouse.transform.make import make
 
 FIRST = Days(date(2010, 12, 1), date(2010, 12, 1))
 

@@ -8,11 +8,11 @@ from support.buckets import bucket_world
 
 from campaign.buckets import keys
 from campaign.proxy import Proxy
-from lakehouse.audit import Audit
 from lakehouse.errors import BusyError, SetupError
-from lakehouse.lake import Lake
-from lakehouse.publish import publish
-from lakehouse.sheet import Sheet
+from lakehouse.publish.audit import Audit
+from lakehouse.publish.publish import publish
+from lakehouse.publish.request import Sheet
+from lakehouse.storage.lake import Lake
 
 NUMBERS = "raw/numbers"
 

@@ -16,9 +16,9 @@ import pytest
 from support.buckets import bucket_world
 
 from campaign.buckets import KEY, REGION, SECRET, client, options
-from lakehouse import duck
 from lakehouse.errors import SetupError
-from lakehouse.stores import open_store
+from lakehouse.storage import duckdb_connection
+from lakehouse.storage.object_store import open_store
 from resources import credentials, settings
 
 ROLE = {"AccessKeyId": KEY, "SecretAccessKey": SECRET, "Token": "a-token", "Expiration": "2099-01-01T00:00:00Z"}
@@ -43,7 +43,7 @@ def no_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         monkeypatch.delenv(name)
     monkeypatch.setenv("LAKEHOUSE_LAKE", "s3://bucket/lake")
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    duck._chain.cache_clear()
+    duckdb_connection._chain.cache_clear()
 
 
 def told() -> dict[str, str]:

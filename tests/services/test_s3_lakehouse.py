@@ -10,7 +10,7 @@ from support.buckets import put, put_all
 from support.worlds import bring_up_to_date, contents, deliver, world
 
 from campaign.buckets import KEY, REGION, SECRET, keys, make_bucket
-from lakehouse import cli
+from lakehouse.cli import commands
 from lakehouse.definitions import definitions, environment
 from lakehouse.environment import Environment
 
@@ -86,8 +86,8 @@ def test_nothing_new_writes_nothing(made, server, instance):
 
 
 def answer(here: Environment, *arguments: str) -> list[dict[str, object]]:
-    app = cli.App(lambda: here, lambda: None, lambda _: [])
-    done = CliRunner().invoke(cli.cli, [*arguments, "--format", "json"], obj=app, catch_exceptions=False)
+    app = commands.App(lambda: here, lambda: None, lambda _: [])
+    done = CliRunner().invoke(commands.cli, [*arguments, "--format", "json"], obj=app, catch_exceptions=False)
     assert done.exit_code == 0, done.stderr
     return json.loads(done.stdout)
 
@@ -101,7 +101,7 @@ def test_the_command_line_reads_the_bucket(made):
 
 
 def test_sql_reaches_no_other_bucket(made):
-    app = cli.App(lambda: made, lambda: None, lambda _: [])
+    app = commands.App(lambda: made, lambda: None, lambda _: [])
     query = "select * from read_text('s3://by-settings/landing/invoice_lines/broken.csv')"
-    done = CliRunner().invoke(cli.cli, ["sql", query], obj=app)
+    done = CliRunner().invoke(commands.cli, ["sql", query], obj=app)
     assert (done.exit_code, re.search("Permission Error", done.stderr) is not None) == (1, True)

@@ -6,8 +6,9 @@ from deltalake import write_deltalake
 from support.buckets import bucket_world
 
 from campaign.buckets import keys
-from lakehouse import archive, sql
-from lakehouse.commit import shorten_log
+from lakehouse.observe import sql
+from lakehouse.publish.commit import shorten_log
+from lakehouse.storage import log_archive
 
 TABLE, COMMITS = "raw/fx_rates", 20
 
@@ -15,7 +16,7 @@ TABLE, COMMITS = "raw/fx_rates", 20
 @pytest.fixture
 def here(server, bucket, monkeypatch):
     """A lake with a table of so many commits, of which half are archived."""
-    monkeypatch.setattr(archive, "EVERY", 10)
+    monkeypatch.setattr(log_archive, "EVERY", 10)
     here = bucket_world(server, bucket)
     for number in range(COMMITS):
         write_deltalake(

@@ -5,9 +5,9 @@ from pathlib import Path
 import obstore
 
 from campaign.buckets import client, lake_in
-from lakehouse.catalog import Catalog
 from lakehouse.environment import Environment
-from lakehouse.stores import open_store
+from lakehouse.storage.object_store import open_store
+from lakehouse.tables.catalog import Catalog
 from support.worlds import retail
 
 

@@ -10,13 +10,13 @@ from types import ModuleType
 import polars as pl
 
 from assets.retail import marts, raw, staged
-from lakehouse.catalog import Catalog, collect
 from lakehouse.environment import Environment
-from lakehouse.lake import Lake
-from lakehouse.land import Report, land
-from lakehouse.make import make
-from lakehouse.sources.landing import Landing
-from lakehouse.states import State, is_in
+from lakehouse.ingest.files.landing_zone import Landing
+from lakehouse.ingest.land import Report, land
+from lakehouse.quarantine.states import State, is_in
+from lakehouse.storage.lake import Lake
+from lakehouse.tables.catalog import Catalog, collect
+from lakehouse.transform.make import make
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)

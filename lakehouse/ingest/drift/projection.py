@@ -1,0 +1,106 @@
+"""How the columns of one delivery go into those of a table, row by row: what goes in, and what is left over.
+
+Belongs here: the expressions. Does not belong here: which column goes where, and whether it may (`fitting.py`).
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+import polars as pl
+
+from lakehouse.ingest.drift.rescued import as_object, as_text
+from lakehouse.ingest.files.delivery import Delivery
+from lakehouse.tables import type_widening
+
+
+@dataclass(frozen=True)
+class Taken:
+    """A delivered column that goes into one of the table.
+
+    Attributes:
+        name: the name that the file has for it.
+        dtype: its type there.
+        wanted: the type that it is brought to; the column may be wider by then.
+        is_read: whether its text may be read as another type.
+        is_free: whether the column is declared by nobody, so that it holds the text of anything.
+    """
+
+    name: str
+    dtype: pl.DataType
+    wanted: pl.DataType
+    is_read: bool
+    is_free: bool = False
+
+    @property
+    def value(self) -> pl.Expr:
+        """What goes into the column; null where it does not go in whole."""
+        if self.wanted == pl.String and self.is_free:
+            return as_text(pl.col(self.name), self.dtype)
+        if self.dtype == pl.String != self.wanted and not self.is_read:
+            return pl.lit(None, dtype=self.wanted)
+        return type_widening.whole(pl.col(self.name), self.dtype, self.wanted)
+
+    @property
+    def is_left(self) -> pl.Expr:
+        """True for a value that does not go in whole."""
+        return pl.col(self.name).is_not_null() & self.value.is_null()
+
+
+@dataclass(frozen=True)
+class Fit:
+    """How one delivery goes into the columns.
+
+    Attributes:
+        names: the column of the table, by the name that the file has for it; also for those that are rescued.
+        taken: what goes into each column; several where a file has a column under several names.
+        rescued: how many values of delivered columns go into `_rescued`, by the name that the file has for them.
+        types: the types of the delivered columns.
+        rescued_rows: how many rows have such values.
+    """
+
+    names: Mapping[str, str]
+    taken: Mapping[str, tuple[Taken, ...]] = field(default_factory=dict)
+    rescued: Mapping[str, int] = field(default_factory=dict)
+    types: Mapping[str, pl.DataType] = field(default_factory=dict)
+    rescued_rows: int = 0
+
+    def is_left(self) -> dict[str, pl.Expr]:
+        """What of each delivered column does not go into the table, true row by row."""
+        left = {name: pl.col(name).is_not_null() for name in self.types}
+        for several in self.taken.values():
+            is_filled = pl.lit(False)
+            for one in several:
+                left[one.name] = one.is_left | (is_filled & pl.col(one.name).is_not_null())
+                is_filled = is_filled | one.value.is_not_null()
+        return left
+
+    def rest(self) -> pl.Expr:
+        """What does not go into the table, as JSON; null when everything does."""
+        left = self.is_left()
+        texts = {name: as_text(pl.col(name), self.types[name]) for name in self.rescued}
+        return as_object((name, pl.when(left[name]).then(text)) for name, text in texts.items())
+
+
+def rows_of(delivery: Delivery) -> pl.LazyFrame:
+    """The rows of a delivery, as it has them."""
+    if delivery.held is not None:
+        return delivery.held.lazy()
+    return pl.scan_parquet(str(delivery.rows), hive_partitioning=False)
+
+
+def by_column(taken: Iterable[tuple[str, Taken]]) -> dict[str, tuple[Taken, ...]]:
+    """What goes into each column, under the column's own name first."""
+    found: dict[str, tuple[Taken, ...]] = {}
+    for column, one in taken:
+        is_own = one.name.casefold() == column.casefold()
+        others = found.get(column, ())
+        found[column] = (one, *others) if is_own else (*others, one)
+    return found
+
+
+def counted(delivery: Delivery, conditions: Mapping[str, pl.Expr]) -> dict[str, int]:
+    """In how many rows each condition is true, in one pass."""
+    if not conditions:
+        return {}
+    sums = [condition.sum().alias(name) for name, condition in conditions.items()]
+    return rows_of(delivery).select(sums).collect(engine="streaming").row(0, named=True)

@@ -1,0 +1,1 @@
+"""Reading delivered files: landing, formats, and the record ledger."""

@@ -1,0 +1,116 @@
+"""The grammar of a CSV record: RFC 4180, read with care for what people really write.
+
+A field that begins with a quote ends at the next quote that is not doubled, and a separator or the end of the record
+has to follow. A quote anywhere else is an ordinary character (`6" PLATE`). A quoted field may span lines.
+"""
+
+import re
+from collections.abc import Callable
+from typing import NamedTuple
+
+from lakehouse.ingest.files.lines import Line
+from lakehouse.ingest.files.record_ledger import Limits
+
+_LONE_SURROGATE = re.compile("[\udc80-\udcff]")
+
+
+class Fields(NamedTuple):
+    """The values of a record and how many lines it takes."""
+
+    values: list[str]
+    lines: int
+
+
+class BrokenError(Exception):
+    """The quotes of a record are broken; never leaves the CSV reader."""
+
+
+class MoreLinesError(Exception):
+    """A quoted field is still open where the known lines end; never leaves the CSV reader."""
+
+
+Peek = Callable[[int], Line | None]
+"""The n-th line from here; None if it is not known yet."""
+
+
+def text_of(content: bytes) -> str:
+    """A line as text; bytes that are not UTF-8 become lone surrogates."""
+    return content.decode("utf-8", "surrogateescape")
+
+
+def is_utf_8(text: str) -> bool:
+    """Whether a text came from bytes that are valid UTF-8."""
+    return not _LONE_SURROGATE.search(text)
+
+
+def split(peek: Peek, separator: str, limits: Limits) -> Fields:
+    """The record that begins with line 0.
+
+    Raises:
+        BrokenError: why it is not a record.
+        MoreLinesError: it cannot be told before more lines are known.
+    """
+    first = peek(0)
+    if first is None:
+        raise MoreLinesError
+    text = text_of(first.content)
+    if '"' not in text:
+        return Fields(text.split(separator), 1)
+    scanner = _Scanner(peek, text, first, limits)
+    values = [scanner.field(separator)]
+    while scanner.position < len(scanner.text):
+        scanner.position += len(separator)
+        values.append(scanner.field(separator))
+    return Fields(values, scanner.line + 1)
+
+
+class _Scanner:
+    """A place in the text of a record; `position` is behind the last field that was read."""
+
+    def __init__(self, peek: Peek, text: str, first: Line, limits: Limits) -> None:
+        self.text = text
+        self.line = 0
+        self.position = 0
+        self._peek = peek
+        self._limits = limits
+        self._current = first
+        self._bytes = first.size
+
+    def field(self, separator: str) -> str:
+        if self.text.startswith('"', self.position):
+            return self._quoted(separator)
+        start = self.position
+        end = self.text.find(separator, start)
+        self.position = len(self.text) if end < 0 else end
+        return self.text[start : self.position]
+
+    def _quoted(self, separator: str) -> str:
+        pieces: list[str] = []
+        self.position += 1
+        while True:
+            end = self.text.find('"', self.position)
+            if end < 0:
+                pieces.append(self.text[self.position :] + self._current.end.decode())
+                self._next_line()
+                continue
+            pieces.append(self.text[self.position : end])
+            self.position = end + 1
+            if not self.text.startswith('"', self.position):
+                break
+            pieces.append('"')
+            self.position += 1
+        if self.position < len(self.text) and not self.text.startswith(separator, self.position):
+            raise BrokenError("text after a closing quote")
+        return "".join(pieces)
+
+    def _next_line(self) -> None:
+        following = self._peek(self.line + 1)
+        if following is None:
+            raise MoreLinesError
+        self.line += 1
+        self._bytes += len(self._current.end) + following.size
+        if following.is_cut or self.line >= self._limits.record_lines or self._bytes > self._limits.span_bytes:
+            raise BrokenError(
+                f"a quote is not closed within {self._limits.record_lines:,} lines or {self._limits.span_bytes:,} bytes"
+            )
+        self._current, self.text, self.position = following, text_of(following.content), 0

@@ -1,0 +1,74 @@
+"""The header of a CSV file: the first line that is not blank, and the reasons for which it refuses the whole file."""
+
+from collections.abc import Collection, Iterator
+from itertools import islice
+
+from lakehouse.ingest.files.csv_fields import BrokenError, Fields, MoreLinesError, is_utf_8, split
+from lakehouse.ingest.files.header_names import header_names, shown, spelled, spelling
+from lakehouse.ingest.files.lines import BYTE_ORDER_MARK, Block, Line, LongLine, line_count, lines
+from lakehouse.ingest.files.record_ledger import Books, EmptyFileError, RefusedError
+
+_UTF_16 = (b"\xff\xfe", b"\xfe\xff")
+
+
+def read_header(source: Iterator[Block], books: Books, separator: str, required: Collection[str]) -> tuple[bytes, int]:
+    """Find the columns; what is left of the header's block, and the number of the line that begins it."""
+    block, number = _first_block(source, books)
+    following = islice(lines(block, number, books.limits), books.limits.record_lines)
+    first = [next(following)]
+    header = _header(first, following, books, separator)
+    names = header_names(header.values)
+    if required and not {name.casefold() for name in names} & set(spelling(required)):
+        # What stands there may be a record, so it is not repeated in a message.
+        raise RefusedError(f"columns missing: {shown(list(required))}; the first line names none of them")
+    books.columns = spelled(names, required, books.limits.columns)
+    used = first[: header.lines]
+    books.ends[used[-1].end] += bool(used[-1].end)
+    return block[sum(len(line.content) + len(line.end) for line in used) :], number + header.lines
+
+
+def _first_block(source: Iterator[Block], books: Books) -> tuple[bytes, int]:
+    """The first block with something in it, from its first line that is not blank; and that line's number."""
+    number, is_start = 1, True
+    for block in source:
+        if isinstance(block, LongLine):
+            raise RefusedError(f"header too long: {block.size:,} bytes; limit {books.limits.record_bytes:,}")
+        content = _without_mark(block, books) if is_start else block
+        is_start = False
+        filled = content.lstrip(b"\r\n")
+        blank = line_count(content[: len(content) - len(filled)])
+        books.blank_lines += blank
+        number += blank
+        if filled:
+            return filled, number
+    raise EmptyFileError("no header: the file holds nothing but blank lines")
+
+
+def _without_mark(block: bytes, books: Books) -> bytes:
+    if block.startswith(_UTF_16):
+        raise RefusedError("the file is UTF-16 (it begins with its byte order mark); UTF-8 is expected")
+    if block.startswith(BYTE_ORDER_MARK):
+        books.notes.append("byte order mark removed")
+    return block.removeprefix(BYTE_ORDER_MARK)
+
+
+def _header(first: list[Line], following: Iterator[Line], books: Books, separator: str) -> Fields:
+    """The fields of the header; `first` grows by the lines that they take."""
+
+    def line(number: int) -> Line | None:
+        first.extend(islice(following, max(0, number + 1 - len(first))))
+        return first[number] if number < len(first) else None
+
+    if first[0].is_cut:
+        raise RefusedError(f"header too long: {first[0].size:,} bytes; limit {books.limits.record_bytes:,}")
+    if b"\0" in first[0].content:
+        raise RefusedError("NUL bytes in the header: the file is UTF-16 or no text; UTF-8 is expected")
+    try:
+        header = split(line, separator, books.limits)
+    except BrokenError as error:
+        raise RefusedError(f"the header cannot be read: {error}") from error
+    except MoreLinesError as error:
+        raise RefusedError("the header cannot be read: a quote is never closed") from error
+    if not all(is_utf_8(cell) for cell in header.values):
+        raise RefusedError("the header is not valid UTF-8")
+    return header

@@ -1,0 +1,148 @@
+"""CSV: every record of a file as a row of text, or as a dead letter with its bytes and its place.
+
+Blocks that are plain take the fast path (`csv_plain.py`); the others are read here, record by record. Where quotes are
+broken, or a record over several lines has the wrong number of fields, its first line alone is the dead letter and
+reading resumes at the second: one stray quote costs one line.
+"""
+
+from collections import deque
+from collections.abc import Collection, Iterator
+from pathlib import Path
+
+from lakehouse.ingest.files.csv_fast_path import plain_rows
+from lakehouse.ingest.files.csv_fields import BrokenError, Fields, MoreLinesError, is_utf_8, split, text_of
+from lakehouse.ingest.files.csv_header import read_header
+from lakehouse.ingest.files.lines import Block, Line, LongLine, blocks, line_count, lines, pieces
+from lakehouse.ingest.files.record_ledger import Books, EmptyFileError
+
+_PIECE_BYTES = 1 << 16
+
+
+def read_csv(path: Path, books: Books, *, required: Collection[str], separator: str = ",") -> None:
+    """Read a plain CSV file into the books.
+
+    Raises:
+        RefusedError: the header cannot be understood, or nothing follows it.
+    """
+    source = blocks(path, books.limits)
+    rest, first_line = read_header(source, books, separator, required)
+    reader = CsvReader(books, separator, first_line)
+    if rest:
+        reader.read(rest)
+    for block in source:
+        reader.read(block)
+    reader.finish()
+    if not books.records:
+        raise EmptyFileError("header only: no records")
+
+
+class CsvReader:
+    """Reads the records below the header, block after block."""
+
+    def __init__(self, books: Books, separator: str, first_line: int) -> None:
+        self._books = books
+        self._separator = separator
+        self._number = first_line
+        self._lines: Iterator[Line] = iter(())
+        self._waiting: deque[Line] = deque()
+
+    def read(self, block: Block) -> None:
+        """Take the next block; a record that goes on beyond it waits for the next."""
+        if isinstance(block, LongLine):
+            self._read_lines(block)
+        elif self._waiting or not self._read_plain(block):
+            for piece in pieces(block, _PIECE_BYTES):
+                if self._waiting or len(piece) == len(block) or not self._read_plain(piece):
+                    self._read_lines(piece)
+
+    def finish(self) -> None:
+        """Nothing follows: what still waits is all there is."""
+        while self._take(is_last=True):
+            pass
+
+    def _read_lines(self, block: Block) -> None:
+        self._lines = lines(block, self._number, self._books.limits)
+        self._number += line_count(block) if isinstance(block, bytes) else 1
+        while self._take(is_last=False):
+            pass
+
+    def _read_plain(self, block: bytes) -> bool:
+        plain = plain_rows(block, self._separator, self._books.columns, self._books.limits)
+        if plain is None:
+            return False
+        self._books.frame(plain.rows)
+        self._books.ends[plain.end] += plain.lines - (not block.endswith(plain.end))
+        self._number += plain.lines
+        return True
+
+    def _peek(self, index: int) -> Line | None:
+        while len(self._waiting) <= index:
+            line = next(self._lines, None)
+            if line is None:
+                return None
+            self._waiting.append(line)
+        return self._waiting[index]
+
+    def _take(self, *, is_last: bool) -> bool:
+        """Take one record, or one blank line; False if there is none, or its end is not known yet."""
+        first = self._peek(0)
+        if first is None:
+            return False
+        if not first.size:
+            self._books.blank_lines += 1
+            self._drop(1)
+        elif first.is_cut:
+            self._reject(1, f"line too long: {first.size:,} bytes; limit {self._books.limits.record_bytes:,}")
+        else:
+            return self._take_record(is_last=is_last)
+        return True
+
+    def _take_record(self, *, is_last: bool) -> bool:
+        try:
+            record = split(self._peek, self._separator, self._books.limits)
+        except BrokenError as error:
+            self._reject(1, f"broken quoting: {error}")
+        except MoreLinesError:
+            if is_last:
+                self._reject(1, "broken quoting: a quote is never closed")
+            return is_last
+        else:
+            self._enter(record)
+        return True
+
+    def _enter(self, record: Fields) -> None:
+        """A record whose quotes are sound: a row, unless its fields or its bytes are wrong."""
+        width = len(self._books.columns)
+        if len(record.values) < width or any(record.values[width:]):
+            self._reject(1, _miscounted(record, width))
+            return
+        content = [self._waiting[index].content for index in range(record.lines)]
+        if not all(part.isascii() or is_utf_8(text_of(part)) for part in content):
+            self._reject(record.lines, "not valid UTF-8")
+            return
+        self._books.row([value or None for value in record.values[:width]], sum(map(len, content)))
+        self._drop(record.lines)
+
+    def _reject(self, count: int, reason: str) -> None:
+        """The next lines are one dead letter."""
+        taken = [self._waiting[index] for index in range(count)]
+        last = taken[-1]
+        payload = b"".join(line.content + line.end for line in taken[:-1]) + last.content
+        size = len(payload) - len(last.content) + last.size
+        place = taken[0].place if count == 1 else f"lines {taken[0].number} to {last.number}"
+        self._books.letter(reason, place, payload, size)
+        self._drop(count)
+
+    def _drop(self, count: int) -> None:
+        for _ in range(count):
+            end = self._waiting.popleft().end
+        self._books.ends[end] += bool(end)
+
+
+def _miscounted(record: Fields, width: int) -> str:
+    found = len(record.values)
+    surplus = ", and the surplus is not empty" if found > width else ""
+    counts = f"{found} fields where the header has {width}{surplus}"
+    if record.lines == 1:
+        return counts
+    return f"broken quoting: a quote opens a record of {record.lines} lines with {counts}"

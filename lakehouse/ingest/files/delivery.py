@@ -1,0 +1,181 @@
+"""A delivered file, read: every record is a row or a dead letter, and nothing that was delivered vanishes.
+
+Belongs here: what a delivery is, and the way from its bytes to its books. Does not belong here: where files lie
+(`landing.py`), how they are unpacked (`unpack.py`), what a format means (`csv_records.py`, `json_records.py`,
+`parquet_records.py`), and how rows get into a table (`batch.py`).
+"""
+
+import shutil
+import tempfile
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import polars as pl
+
+from lakehouse.errors import LawError
+from lakehouse.ingest.files.csv_records import read_csv
+from lakehouse.ingest.files.json_lines import read_json
+from lakehouse.ingest.files.parquet import read_parquet
+from lakehouse.ingest.files.record_ledger import DEFAULT_LIMITS, Books, EmptyFileError, Limits, RefusedError, letters
+from lakehouse.ingest.files.unpack import Received, receive, unpack
+
+__all__ = ["Delivery", "Limits", "read_delivery"]
+
+_WHOLE_FILE = "whole file"
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """What a delivered file holds.
+
+    `records == rows_count + dead_count` unless the file was refused, and `_offset` over rows and dead letters together
+    is 1 to `records`, each once.
+
+    Attributes:
+        name: its name in landing.
+        digest: SHA-256 of the bytes as delivered, hexadecimal.
+        size: how many bytes were delivered.
+        records: data records in it; 0 if refused.
+        columns: the source columns, in order.
+        rows: a folder of Parquet files for `pl.scan_parquet`: the source columns and `_offset`, the number of the
+            record in the file from 1; None if there is no row, or they are `held`.
+        held: the same rows in memory, where they are few.
+        rows_count: how many rows.
+        dead: a folder of Parquet files: `_offset` (null for the whole file), `reason`, `place`, `payload`,
+            `payload_bytes`; None if there is no dead letter.
+        dead_count: how many dead letters.
+        refused: why the file as a whole was refused; it is then one dead letter and no row.
+        is_empty: whether that is because it holds no record.
+        notes: what was tolerated.
+        is_cut: whether a dead letter holds less than the whole of its record or file.
+        received: the file as delivered, spooled.
+        payload_bytes: bytes of it that a dead letter may hold.
+        is_typed: whether its format has types of its own; otherwise all values are text.
+    """
+
+    name: str
+    digest: str
+    size: int
+    records: int
+    columns: tuple[str, ...]
+    rows: Path | None
+    rows_count: int
+    dead: Path | None
+    dead_count: int
+    refused: str | None
+    notes: tuple[str, ...]
+    is_cut: bool
+    received: Path
+    payload_bytes: int
+    is_typed: bool = False
+    held: pl.DataFrame | None = None
+    is_empty: bool = False
+
+    def refuse(self, reason: str) -> "Delivery":
+        """The same delivery, refused as a whole: one dead letter, no row."""
+        with self.received.open("rb") as file:
+            payload = file.read(self.payload_bytes)
+        folder = Path(tempfile.mkdtemp(prefix="refused-", dir=self.received.parent))
+        letters([(None, reason, _WHOLE_FILE, payload, self.size)]).write_parquet(folder / "000000.parquet")
+        return replace(
+            self,
+            records=0,
+            columns=(),
+            rows=None,
+            held=None,
+            rows_count=0,
+            dead=folder,
+            dead_count=1,
+            refused=reason,
+            is_cut=self.size > len(payload),
+        )
+
+
+def read_delivery(  # noqa: PLR0913
+    chunks: Iterable[bytes],
+    *,
+    name: str,
+    spool: Path,
+    required: Collection[str] = (),
+    limits: Limits = DEFAULT_LIMITS,
+    keep: int = 0,
+) -> Delivery:
+    """Read a delivered file; memory is bounded by `limits`, not by the file.
+
+    Args:
+        chunks: its bytes in order.
+        name: its name, whose suffix tells the format: CSV, TSV, JSON lines or Parquet; plain, `.gz`, or alone in a
+            `.zip`.
+        spool: a private folder; what the delivery points to stays in it.
+        required: columns without which the file is refused; equal but for case and outer blanks counts as found.
+        limits: what the file may ask for.
+        keep: rows of so many bytes at most are held in memory, rather than spooled.
+
+    Raises:
+        OSError: the bytes cannot be read, or the spool cannot be written; that says nothing about the file.
+        LawError: a record is unaccounted for.
+    """
+    work = Path(tempfile.mkdtemp(prefix="delivery-", dir=spool))
+    try:
+        received = receive(chunks, work / "received")
+    except OSError:
+        shutil.rmtree(work)
+        raise
+    books, refused = Books(work, limits, keep=keep), None
+    try:
+        _read(received, name, books, required, work / "plain")
+    except RefusedError as refusal:
+        for parts in (books.rows, books.dead):
+            shutil.rmtree(parts.folder, ignore_errors=True)
+        books, refused = Books(work, limits), refusal
+    finally:
+        (work / "plain").unlink(missing_ok=True)
+    delivery = _delivery(received, name, books)
+    if refused is None:
+        return _balanced(delivery)
+    return replace(delivery.refuse(str(refused)), is_empty=isinstance(refused, EmptyFileError))
+
+
+def _read(received: Received, name: str, books: Books, required: Collection[str], plain: Path) -> None:
+    path, suffix = unpack(received, name, plain)
+    if not path.stat().st_size:
+        raise EmptyFileError("empty file: 0 bytes")
+    if suffix == ".parquet":
+        read_parquet(path, books, required=required)
+    elif suffix in (".csv", ".tsv"):
+        read_csv(path, books, required=required, separator="\t" if suffix == ".tsv" else ",")
+    else:
+        read_json(path, books, required=required)
+
+
+def _delivery(received: Received, name: str, books: Books) -> Delivery:
+    rows, dead = books.finish()
+    return Delivery(
+        name=name,
+        digest=received.digest,
+        size=received.size,
+        records=books.records,
+        columns=tuple(books.columns),
+        rows=rows,
+        rows_count=books.rows.count,
+        dead=dead,
+        dead_count=books.dead.count,
+        refused=None,
+        notes=books.told(),
+        is_cut=books.is_cut,
+        received=received.path,
+        payload_bytes=books.limits.payload_bytes,
+        is_typed=books.is_typed,
+        held=books.rows.kept,
+    )
+
+
+def _balanced(delivery: Delivery) -> Delivery:
+    """Raise unless each record is a row or a dead letter."""
+    if delivery.records != delivery.rows_count + delivery.dead_count:
+        raise LawError(
+            f"{delivery.name}: {delivery.records:,} records, but {delivery.rows_count:,} rows and "
+            f"{delivery.dead_count:,} dead letters.\nNext: keep the file and report it; it was not landed."
+        )
+    return delivery

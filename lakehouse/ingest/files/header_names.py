@@ -1,0 +1,75 @@
+"""Which names the columns of a delivery may have, and how they are spelled. The same rules hold for every format."""
+
+from collections import Counter
+from collections.abc import Collection, Sequence
+
+from lakehouse.ingest.files.record_ledger import RefusedError
+
+_SHOWN = 60
+_SHOWN_CHARACTERS = 80
+
+
+def shown(names: Collection[str]) -> str:
+    """Names in a message: cut where they are too long or too many."""
+    short = [n if len(n) <= _SHOWN_CHARACTERS else f"{n[:_SHOWN_CHARACTERS]}…" for n in list(names)[:_SHOWN]]
+    more = [f"and {len(names) - _SHOWN:,} more"] if len(names) > _SHOWN else []
+    return ", ".join(short + more)
+
+
+def header_names(cells: Sequence[str]) -> list[str]:
+    """The names in a header: stripped of blanks, without blank cells at its end; other blank cells are numbered."""
+    names = [cell.strip() for cell in cells]
+    while names and not names[-1]:
+        names.pop()
+    return [name or f"column_{number}" for number, name in enumerate(names, 1)]
+
+
+def spelled(names: Sequence[str], required: Collection[str], most: int) -> list[str]:
+    """Column names as the table knows them: required ones in the required spelling.
+
+    Raises:
+        RefusedError: no name, too many, equal but for case, reserved for the engine, a pattern, with a NUL byte, or a
+            required one is missing.
+    """
+    if not names:
+        raise RefusedError("no column has a name")
+    if len(names) > most:
+        raise RefusedError(f"{len(names):,} columns; the limit is {most:,}")
+    counts = Counter(name.casefold() for name in names)
+    if repeated := [name for name in names if counts[name.casefold()] > 1]:
+        raise RefusedError(f"duplicate column names: {shown(repeated)}")
+    if reserved := [name for name in names if name.startswith("_")]:
+        raise RefusedError(f"column names beginning with _ are reserved for the engine: {shown(reserved)}")
+    if patterns := [name for name in names if is_pattern(name)]:
+        raise RefusedError(f"column names that stand for other columns in queries: {shown(patterns)}")
+    if unheld := [name for name in names if is_unheld(name)]:
+        raise RefusedError(f"column names with a NUL byte, which a table cannot have: {shown(unheld)}")
+    refuse_missing(names, required)
+    wanted = spelling(required)
+    return [wanted.get(name.casefold(), name) for name in names]
+
+
+def is_pattern(name: str) -> bool:
+    """Whether Polars would take a name for a pattern: `*`, or `^…$`."""
+    return name == "*" or (name.startswith("^") and name.endswith("$"))
+
+
+def is_unheld(name: str) -> bool:
+    """Whether no table can have the name: Arrow hands names on as C strings; a NUL in one shuts the table."""
+    return "\0" in name
+
+
+def spelling(required: Collection[str]) -> dict[str, str]:
+    """The required spelling by the name as it is compared."""
+    return {name.strip().casefold(): name for name in required}
+
+
+def refuse_missing(names: Collection[str], required: Collection[str]) -> None:
+    """Refuse a file that lacks required columns.
+
+    Raises:
+        RefusedError: which are missing, and which are there.
+    """
+    found = {name.casefold() for name in names}
+    if missing := [name for key, name in spelling(required).items() if key not in found]:
+        raise RefusedError(f"columns missing: {shown(missing)}; the file has: {shown(names)}")

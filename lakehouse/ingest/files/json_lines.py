@@ -1,0 +1,159 @@
+"""JSON lines: every record of a file as a row of text, or as a dead letter with its bytes and its place.
+
+Strings stay as they are, numbers keep their spelling, objects and lists become compact JSON text. The columns are the
+union over the file; a key that only differs by case from one seen before goes into the same column.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any, NoReturn
+
+from lakehouse.ingest.files.header_names import is_pattern, is_unheld, refuse_missing, shown, spelling
+from lakehouse.ingest.files.lines import BYTE_ORDER_MARK, Line, LongLine, blocks, line_count, lines
+from lakehouse.ingest.files.record_ledger import Books, EmptyFileError, Limits
+
+_quoted = json.JSONEncoder(ensure_ascii=False).encode
+
+
+class _Number(str):
+    """A number as it was spelled."""
+
+    __slots__ = ()
+
+
+class _NotARecordError(ValueError):
+    """Why a line is no record; never leaves this module."""
+
+
+def read_json(path: Path, books: Books, *, required: Collection[str]) -> None:
+    """Read a plain file of JSON lines into the books.
+
+    Raises:
+        RefusedError: there is no record, or there are objects and none has a required key.
+    """
+    reader = _JsonReader(books, spelling(required))
+    number = 1
+    for block in blocks(path, books.limits):
+        content = block
+        if number == 1 and isinstance(block, bytes) and block.startswith(BYTE_ORDER_MARK):
+            books.notes.append("byte order mark removed")
+            content = block.removeprefix(BYTE_ORDER_MARK)
+        for line in lines(content, number, books.limits):
+            reader.read(line)
+        number += 1 if isinstance(block, LongLine) else line_count(block)
+    if not books.records:
+        raise EmptyFileError("no records: the file holds nothing but blank lines")
+    if reader.has_objects:
+        refuse_missing(books.columns, required)
+
+
+class _JsonReader:
+    """Reads line after line; knows the columns so far by their folded names."""
+
+    def __init__(self, books: Books, required: dict[str, str]) -> None:
+        self._books = books
+        self._required = required
+        self._places: dict[str, int] = {}
+        self.has_objects = False
+
+    def read(self, line: Line) -> None:
+        self._books.ends[line.end] += bool(line.end)
+        if not line.content.strip():
+            self._books.blank_lines += 1
+            return
+        try:
+            record = _parsed(line, self._books.limits)
+            places = self._placed(record)
+        except _NotARecordError as error:
+            self._books.letter(str(error), line.place, line.content, line.size)
+            return
+        self.has_objects = True
+        values: list[str | None] = [None] * len(self._books.columns)
+        for place, value in zip(places, record.values(), strict=True):
+            values[place] = value
+        self._books.row(values, line.size)
+
+    def _placed(self, record: dict[str, str | None]) -> list[int]:
+        """The column of each key; new keys become columns."""
+        folded = [key.strip().casefold() for key in record]
+        new = {fold: key.strip() for fold, key in zip(folded, record, strict=True) if fold not in self._places}
+        _check_keys(folded, record)
+        if len(self._places) + len(new) > self._books.limits.columns:
+            raise _NotARecordError(f"more than {self._books.limits.columns:,} columns, with: {shown(new.values())}")
+        for fold, name in new.items():
+            self._places[fold] = len(self._books.columns)
+            self._books.columns.append(self._required.get(fold, name))
+        return [self._places[fold] for fold in folded]
+
+
+def _check_keys(folded: list[str], record: Collection[str]) -> None:
+    counts = Counter(folded)
+    if same := [key for key, fold in zip(record, folded, strict=True) if counts[fold] > 1]:
+        raise _NotARecordError(f"keys are equal but for case: {shown(same)}")
+    if reserved := [key for key, fold in zip(record, folded, strict=True) if fold.startswith("_") or not fold]:
+        raise _NotARecordError(f"keys are blank or begin with _, reserved for the engine: {shown(reserved)}")
+    if patterns := [key for key in record if is_pattern(key.strip())]:
+        raise _NotARecordError(f"keys that stand for other columns in queries: {shown(patterns)}")
+    if unheld := [key for key in record if is_unheld(key)]:
+        raise _NotARecordError(f"keys with a NUL byte, which no column can have: {shown(unheld)}")
+
+
+def _parsed(line: Line, limits: Limits) -> dict[str, str | None]:
+    """The values of an object as text, by key."""
+    if line.is_cut:
+        raise _NotARecordError(f"line too long: {line.size:,} bytes; limit {limits.record_bytes:,}")
+    try:
+        record = json.loads(
+            line.content.decode(),
+            parse_float=_Number,
+            parse_int=_Number,
+            parse_constant=_refuse_constant,
+            object_pairs_hook=_unique,
+        )
+        if not isinstance(record, dict):
+            raise _NotARecordError(f"not an object but {_KINDS.get(type(record), 'a number')}")
+        texts = {key: _text(value) for key, value in record.items()}
+        "".join([*texts, *(text for text in texts.values() if text)]).encode()
+    except UnicodeDecodeError as error:
+        raise _NotARecordError(f"not valid UTF-8: {error.reason} at byte {error.start + 1}") from error
+    except UnicodeEncodeError as error:
+        raise _NotARecordError("an escape is half of a surrogate pair: no text can hold it") from error
+    except RecursionError as error:
+        raise _NotARecordError("nested too deep") from error
+    except json.JSONDecodeError as error:
+        raise _NotARecordError(f"invalid JSON: {error.msg} at character {error.colno}") from error
+    return texts
+
+
+_KINDS = {str: "a string", list: "a list", bool: "true or false", type(None): "null"}
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise _NotARecordError(f"invalid JSON: {name} is no number")
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    record = dict(pairs)
+    if len(record) < len(pairs):
+        counts = Counter(key for key, _ in pairs)
+        raise _NotARecordError(f"duplicate keys: {shown([key for key in record if counts[key] > 1])}")
+    return record
+
+
+def _text(value: object) -> str | None:
+    """A value as text: a string as it is, anything else as JSON."""
+    if value is None:
+        return None
+    return str(value) if isinstance(value, str) else _json(value)
+
+
+def _json(value: object) -> str:
+    if isinstance(value, _Number):
+        return str(value)
+    if isinstance(value, dict):
+        return "{" + ",".join(f"{_quoted(key)}:{_json(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ",".join(_json(item) for item in value) + "]"
+    return _quoted(value)

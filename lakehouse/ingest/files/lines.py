@@ -1,0 +1,122 @@
+"""Physical lines of a plain file, in blocks of bounded size: LF, CRLF and CR each end a line.
+
+Belongs here: where lines end, and lines too long to be held. Does not belong here: what a line means.
+"""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+from lakehouse.ingest.files.record_ledger import Limits
+
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_LINE = re.compile(rb"([^\r\n]*)(\r\n|\n|\r|\Z)")
+_END = re.compile(rb"\r\n|\n|\r")
+
+
+class Line(NamedTuple):
+    """A line: its number from 1, its bytes without the end, its end, and how long it truly is."""
+
+    number: int
+    content: bytes
+    end: bytes
+    size: int
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether it is too long: `content` is its beginning only."""
+        return self.size > len(self.content)
+
+    @property
+    def place(self) -> str:
+        """Where it stands, in words."""
+        return f"line {self.number}"
+
+
+class LongLine(NamedTuple):
+    """A line over the limit: its beginning, its end, its true size."""
+
+    content: bytes
+    end: bytes
+    size: int
+
+
+Block = bytes | LongLine
+
+
+def blocks(path: Path, limits: Limits) -> Iterator[Block]:
+    """The file as blocks of whole lines, or single lines that are too long."""
+    held, long = b"", None
+    with path.open("rb") as file:
+        for chunk in _chunks(file, limits.block_bytes):
+            rest = chunk
+            if long is not None:
+                content, end, rest = _parted(chunk)
+                long = long._replace(size=long.size + len(content), end=end)
+                if not end:
+                    continue
+                yield long
+                long = None
+            held += rest
+            cut = max(held.rfind(b"\n"), held.rfind(b"\r")) + 1
+            if cut:
+                yield held[:cut]
+                held = held[cut:]
+            if len(held) > limits.record_bytes:
+                long, held = LongLine(held[: limits.head_bytes], b"", len(held)), b""
+    if long is not None:
+        yield long
+    if held:
+        yield held
+
+
+def _parted(chunk: bytes) -> tuple[bytes, bytes, bytes]:
+    """What stands before the first end of a line, that end (empty if there is none), and what stands behind it."""
+    content, end, rest = chunk.partition(b"\n")
+    if b"\r" not in content:
+        return content, end, rest
+    content, _, behind = content.partition(b"\r")
+    is_both = not behind and bool(end)
+    return content, b"\r\n" if is_both else b"\r", rest if is_both else behind + end + rest
+
+
+def _chunks(file: BinaryIO, size: int) -> Iterator[bytes]:
+    """Chunks that never part a CR from its LF."""
+    carried = b""
+    while chunk := carried + file.read(size):
+        carried = file.read(1) if chunk.endswith(b"\r") else b""
+        if carried == b"\n":
+            chunk, carried = chunk + carried, b""
+        yield chunk
+
+
+def lines(block: Block, first: int, limits: Limits) -> Iterator[Line]:
+    """The lines of a block, numbered from `first`."""
+    if isinstance(block, LongLine):
+        yield Line(first, *block)
+        return
+    for number, found in enumerate(_LINE.finditer(block), first):
+        content, end = found.groups()
+        if len(content) > limits.record_bytes:
+            yield Line(number, content[: limits.head_bytes], end, len(content))
+        elif content or end:
+            yield Line(number, content, end, len(content))
+
+
+def pieces(block: bytes, size: int) -> Iterator[bytes]:
+    """A block in pieces of whole lines, about so many bytes each."""
+    start = 0
+    while start < len(block):
+        found = _END.search(block, min(start + size, len(block)))
+        end = found.end() if found else len(block)
+        yield block[start:end]
+        start = end
+
+
+def line_count(block: bytes) -> int:
+    """How many lines a block has."""
+    ends = block.count(b"\n")
+    if b"\r" in block:
+        ends += block.count(b"\r") - block.count(b"\r\n")
+    return ends + (0 if not block or block.endswith((b"\n", b"\r")) else 1)

@@ -1,0 +1,138 @@
+"""Parquet: every row with its types, except those that Delta Lake cannot hold or that leave an instant in doubt.
+
+| in the file | in the rows |
+|---|---|
+| timestamp without a zone | text, `2024-01-31 23:59:59.5`: which instant it is, the contract has to say |
+| timestamp with a zone | microseconds UTC; ISO text if that would lose digits |
+| duration, time of day, category | text |
+| unsigned integer | the next larger integer; decimal for 64 bits |
+| nested | as it is, or JSON text if Delta Lake cannot hold it |
+"""
+
+from collections.abc import Collection
+from pathlib import Path
+
+import polars as pl
+from polars.datatypes import DataTypeClass
+
+from lakehouse.errors import SetupError
+from lakehouse.ingest.files.header_names import is_unheld, spelled
+from lakehouse.ingest.files.record_ledger import Books, EmptyFileError, RefusedError
+from lakehouse.redaction import redacted
+from lakehouse.storage.delta_types import delta_type
+
+_MAGIC = b"PAR1"
+_LEAST = 12
+_WIDER: dict[type[pl.DataType], pl.DataType] = {
+    pl.UInt8: pl.Int16(),
+    pl.UInt16: pl.Int32(),
+    pl.UInt32: pl.Int64(),
+    pl.UInt64: pl.Decimal(20, 0),
+    pl.Float16: pl.Float32(),
+}
+
+
+def read_parquet(path: Path, books: Books, *, required: Collection[str]) -> None:
+    """Read a Parquet file into the books.
+
+    Raises:
+        RefusedError: not Parquet, cut off, damaged, without a row, or with columns that cannot be named so.
+    """
+    _check_magic(path)
+    try:
+        _read(path, books, required)
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+        raise RefusedError(f"Parquet file is damaged, or Polars cannot read it: {_message(error)}") from error
+
+
+def _read(path: Path, books: Books, required: Collection[str]) -> None:
+    lf = pl.scan_parquet(path, hive_partitioning=False, glob=False)
+    schema = lf.collect_schema()
+    names = spelled([name.strip() for name in schema], required, books.limits.columns)
+    lossy = _lossy(lf, schema)
+    columns = [
+        _fitting(name, dtype, is_lossy=name in lossy).alias(new)
+        for (name, dtype), new in zip(schema.items(), names, strict=True)
+    ]
+    books.typed(lf.select(columns), names)
+    if not books.records:
+        raise EmptyFileError(f"no rows: a Parquet file with {len(names)} columns")
+
+
+def _check_magic(path: Path) -> None:
+    with path.open("rb") as file:
+        head = file.read(len(_MAGIC))
+        size = file.seek(0, 2)
+        file.seek(max(0, size - len(_MAGIC)))
+        tail = file.read()
+    if head != _MAGIC:
+        raise RefusedError("not a Parquet file: it does not begin with PAR1")
+    if tail != _MAGIC or size < _LEAST:
+        raise RefusedError(f"Parquet file is cut off after {size:,} bytes: it does not end with PAR1")
+
+
+def _message(error: BaseException) -> str:
+    said = redacted(error) if isinstance(error, pl.exceptions.PolarsError) else str(error)
+    return said.split("\n", 1)[0][:500]
+
+
+def _lossy(lf: pl.LazyFrame, schema: pl.Schema) -> frozenset[str]:
+    """Columns of instants that microseconds cannot hold exactly."""
+    instants = {
+        name: dtype.time_unit
+        for name, dtype in schema.items()
+        if isinstance(dtype, pl.Datetime) and dtype.time_zone is not None and dtype.time_unit != "us"
+    }
+    if not instants:
+        return frozenset()
+    changed = [
+        (pl.col(name).dt.cast_time_unit("us").dt.cast_time_unit(unit) != pl.col(name)).any()
+        for name, unit in instants.items()
+    ]
+    row = lf.select(changed).collect(engine="streaming").row(0)
+    return frozenset(name for name, is_lossy in zip(instants, row, strict=True) if is_lossy)
+
+
+def _fitting(name: str, dtype: pl.DataType, *, is_lossy: bool) -> pl.Expr:  # noqa: PLR0911
+    """A column in a type that the raw table can hold."""
+    column = pl.col(name)
+    if isinstance(dtype, pl.Datetime):
+        if dtype.time_zone is None:
+            return column.dt.to_string("%Y-%m-%d %H:%M:%S%.f")
+        utc = column.dt.convert_time_zone("UTC")
+        return utc.dt.to_string("%Y-%m-%dT%H:%M:%S%.f+00:00") if is_lossy else utc.dt.cast_time_unit("us")
+    if isinstance(dtype, pl.Duration):
+        return column.dt.to_string("iso")
+    if isinstance(dtype, pl.Time):
+        return column.dt.to_string("%H:%M:%S%.f")
+    if type(dtype) in _WIDER:
+        return column.cast(_WIDER[type(dtype)])
+    if _is_held(dtype):
+        return column
+    if isinstance(dtype, pl.Array) and _is_held(pl.List(dtype.inner)):
+        return column.arr.to_list()
+    return _as_json(name) if dtype.is_nested() else column.cast(pl.String())
+
+
+def _is_held(dtype: pl.DataType | DataTypeClass) -> bool:
+    """Whether Delta Lake has this type."""
+    if not isinstance(dtype, pl.DataType):
+        return False
+    if isinstance(dtype, pl.Struct):
+        names = {field.name.casefold() for field in dtype.fields}
+        is_named_well = 0 < len(names) == len(dtype.fields) and not any(map(is_unheld, names))
+        return is_named_well and all(_is_held(field.dtype) for field in dtype.fields)
+    if isinstance(dtype, pl.List):
+        return _is_held(dtype.inner)
+    try:
+        delta_type(dtype)
+    except SetupError:
+        return False
+    return True
+
+
+def _as_json(name: str) -> pl.Expr:
+    """A nested column as JSON text: the value of the only field of an object."""
+    json = pl.struct(pl.col(name).alias("v")).struct.json_encode()
+    text = json.str.strip_prefix('{"v":').str.strip_suffix("}")
+    return pl.when(pl.col(name).is_not_null()).then(text)

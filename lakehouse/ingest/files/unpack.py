@@ -1,0 +1,121 @@
+"""From the delivered bytes to a plain file: spool and hash them, undo gzip or zip, and tell the format by the name."""
+
+import errno
+import hashlib
+import zipfile
+import zlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from lakehouse.ingest.files.record_ledger import EmptyFileError, RefusedError
+
+FORMATS = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet")
+_CHUNK = 1 << 20
+_ENCRYPTED = 0x1
+_BROKEN_ZIP = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError)
+
+
+@dataclass(frozen=True)
+class Received:
+    """The bytes as delivered: where they are spooled, their SHA-256 and how many they are."""
+
+    path: Path
+    digest: str
+    size: int
+
+
+def receive(chunks: Iterable[bytes], path: Path) -> Received:
+    """Spool the delivered bytes.
+
+    Raises:
+        OSError: whatever the source or the disk raises.
+    """
+    sha, size = hashlib.sha256(), 0
+    with path.open("wb") as file:
+        for chunk in chunks:
+            sha.update(chunk)
+            size += file.write(chunk)
+    return Received(path, sha.hexdigest(), size)
+
+
+def unpack(received: Received, name: str, plain: Path) -> tuple[Path, str]:
+    """The plain file (`plain`, if it had to be written) and its format's suffix.
+
+    Raises:
+        RefusedError: empty, of an unknown format, cut off or damaged.
+    """
+    if not received.size:
+        raise EmptyFileError("empty file: 0 bytes")
+    if name.lower().endswith(".zip"):
+        return plain, _unzip(received.path, plain)
+    if not name.lower().endswith(".gz"):
+        return received.path, _suffix(name)
+    suffix = _suffix(name[: -len(".gz")])
+    with received.path.open("rb") as source:
+        _write(plain, _inflated(source))
+    return plain, suffix
+
+
+def _suffix(name: str) -> str:
+    suffix = next((suffix for suffix in FORMATS if name.lower().endswith(suffix)), None)
+    if suffix is None:
+        raise RefusedError(f"unknown format: {name!r} ends with none of {', '.join(FORMATS)}, plain, .gz or .zip")
+    return suffix
+
+
+def _write(plain: Path, chunks: Iterator[bytes]) -> None:
+    with plain.open("wb") as target:
+        for chunk in chunks:
+            target.write(chunk)
+
+
+def _inflated(source: BinaryIO) -> Iterator[bytes]:
+    """The content of a gzip file, of one member or several, at most a chunk at a time."""
+    member, done = zlib.decompressobj(wbits=31), 0
+    try:
+        while data := source.read(_CHUNK):
+            while data:
+                if member.eof:
+                    data = data.lstrip(b"\0")  # padding, as from tapes; gzip ignores it too
+                    if not data:
+                        break
+                    member = zlib.decompressobj(wbits=31)
+                plain = member.decompress(data, _CHUNK)
+                data = member.unused_data if member.eof else member.unconsumed_tail
+                done += len(plain)
+                yield plain
+        while not member.eof and (plain := member.decompress(b"", _CHUNK)):
+            done += len(plain)
+            yield plain
+    except zlib.error as error:
+        raise RefusedError(f"gzip stream is damaged somewhere after {done:,} bytes: {error}") from error
+    if not member.eof:
+        raise RefusedError(f"gzip stream ends early after {done:,} bytes")
+
+
+def _unzip(path: Path, plain: Path) -> str:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            member = _only_member(archive)
+            suffix = _suffix(member.filename)
+            with archive.open(member) as source:
+                _write(plain, iter(lambda: source.read(_CHUNK), b""))
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # what seeking to a damaged, negative offset gives
+            raise
+        raise RefusedError("zip file is damaged or cut off: its directory points outside of it") from error
+    except _BROKEN_ZIP as error:
+        raise RefusedError(f"zip file is damaged or cut off: {error}") from error
+    return suffix
+
+
+def _only_member(archive: zipfile.ZipFile) -> zipfile.ZipInfo:
+    members = [member for member in archive.infolist() if not member.is_dir()]
+    if len(members) != 1:
+        names = ", ".join(member.filename for member in members[:10])
+        raise RefusedError(f"zip file holds {len(members)} files where one is expected: {names}")
+    if members[0].flag_bits & _ENCRYPTED:
+        raise RefusedError(f"zip file is encrypted: {members[0].filename}")
+    return members[0]

@@ -1,0 +1,1 @@
+"""What changed, what each period was made from, and what is stale."""

@@ -1,0 +1,63 @@
+"""Whether rejected rows still stand in quarantine as the audits of their table left them.
+
+Rejected rows are committed just before the table, so they have a log of their own, which another program may change or
+restore; then the periods that it touched are made again.
+"""
+
+from collections.abc import Mapping
+from datetime import date
+
+from lakehouse.calendar import Days
+from lakehouse.lineage.touched_days import ALL, audit_of, changes_rows, days_of_rows
+from lakehouse.publish.audit import Audit
+from lakehouse.publish.publish import PUBLISHED_WITH
+from lakehouse.storage.lake import Lake
+from lakehouse.storage.log import Commit
+from lakehouse.tables.table_types import WINDOW, DerivedTable
+
+
+def disturbed(
+    lake: Lake, table: DerivedTable, audits: Mapping[date | None, Audit], known: Days | None
+) -> set[date | None]:
+    """The periods whose rejected rows somebody else touched after they were made; None is the whole table.
+
+    Args:
+        lake: where the tables are.
+        table: whose rejected rows.
+        audits: the latest audit of each period.
+        known: all days that the table has; rows of other days are rejected with the first.
+    """
+    handle = lake.look(table.quarantine)
+    if handle is None or not audits:
+        return {key for key, audit in audits.items() if audit.quarantined}
+    latest, identity = handle.version(), str(handle.metadata().id)
+    stood = {key: audit.provenance for key, audit in audits.items()}
+    found = {
+        key
+        for key, then in stood.items()
+        if audits[key].quarantined
+        and (then.quarantine > latest or then.ids.get(table.quarantine, identity) != identity)
+    }
+    log = lake.log_tail(table.quarantine, after=min(then.quarantine for then in stood.values()))
+    # A quarantine commit of ours that no audit names was left alone by a run that was broken off.
+    named = {then.quarantine for then in stood.values()}
+    for commit in (one for one in log.commits if _is_strange(one, named) and changes_rows(one)):
+        touched = _touched(lake, table, commit, known)
+        reached = stood.keys() if touched is None else stood.keys() & touched
+        found |= {key for key in reached if stood[key].quarantine < commit.version}
+    return found
+
+
+def _is_strange(commit: Commit, named: set[int]) -> bool:
+    """Whether it is not known what a commit did to rejected rows; one with an audit only changed their states."""
+    if audit_of(commit) is not None:
+        return False
+    return PUBLISHED_WITH not in commit.info or commit.version not in named
+
+
+def _touched(lake: Lake, table: DerivedTable, commit: Commit, known: Days | None) -> set[date] | None:
+    """The periods whose rejected rows a commit touched; None where it may be each of them."""
+    if table.partitions is None or known is None:
+        return None
+    days = days_of_rows(lake, table.quarantine, commit, WINDOW)
+    return None if days is ALL else set(table.partitions.keys(day or known.first for day in days))

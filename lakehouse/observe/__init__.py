@@ -1,0 +1,1 @@
+"""What only reads: overviews, reports and SQL."""

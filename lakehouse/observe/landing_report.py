@@ -1,0 +1,66 @@
+"""What lies in landing and is in no table, as a person is told of it: files that wait, and things that nobody takes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from lakehouse.environment import Environment
+from lakehouse.errors import BusyError, SetupError
+from lakehouse.ingest.land import News, news
+from lakehouse.wording import counted, flat
+
+_NAMED = 10
+
+
+@dataclass(frozen=True)
+class Arrivals:
+    """What lies in landing and is not landed.
+
+    Attributes:
+        news: it, by raw table; without those whose folder cannot be listed.
+        notes: what is wrong with landing as a whole, each with the next step.
+    """
+
+    news: Mapping[str, News] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    def words(self, table: str) -> list[str]:
+        """What a raw table still has to expect, in a few words each."""
+        found = self.news.get(table)
+        if found is None:
+            return []
+        waiting, unreadable = len(found.ready) + len(found.resting), len(found.unreadable)
+        words = [f"{counted(waiting, 'file')} {'waits' if waiting == 1 else 'wait'} in landing"] if waiting else []
+        return [*words, *([f"{counted(unreadable, 'file')} cannot be read"] if unreadable else [])]
+
+
+def arrivals(here: Environment) -> Arrivals:
+    """What lies in landing and is not landed; a landing zone that cannot be listed is a note, not an error."""
+    found: dict[str, News] = {}
+    notes: list[str] = []
+    for raw in here.catalog.raw():
+        try:
+            found[raw.name] = news(here.lake, here.landing, raw)
+        except (SetupError, BusyError) as error:
+            notes.append(str(error))
+    if not notes and (note := stray_note(here)):
+        notes.append(note)
+    return Arrivals(found, tuple(dict.fromkeys(notes)))
+
+
+def stray_note(here: Environment) -> str | None:
+    """What lies in landing and belongs to no raw table, with the next step; None if there is no such thing.
+
+    Raises:
+        SetupError: the landing zone does not exist.
+        BusyError: it cannot be listed right now.
+    """
+    folders = [raw.landing for raw in here.catalog.raw()]
+    strays = here.landing.strays(folders)
+    if not strays:
+        return None
+    more = [f"and {len(strays) - _NAMED:,} more"] if len(strays) > _NAMED else []
+    return (
+        f"In {here.landing.root} these belong to no raw table and are ignored: "
+        f"{', '.join([*(str(flat(stray)) for stray in strays[:_NAMED]), *more])}.\n"
+        f"Next: put files into the folder of their table ({', '.join(folders)}), or declare a raw table of that name."
+    )

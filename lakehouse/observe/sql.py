@@ -1,0 +1,129 @@
+"""SQL over the lake: DuckDB in memory, a schema for each layer, a view for each table, nothing to write to."""
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import duckdb
+
+from lakehouse.errors import DataError, SetupError
+from lakehouse.quarantine.states import OPEN
+from lakehouse.storage.duckdb_connection import connect, named, quoted, shut_in
+from lakehouse.storage.lake import LAYERS, Lake
+from lakehouse.storage.scratch import scratch
+from lakehouse.transform.keyed.tombstones import DELETED
+
+_READS = {
+    duckdb.StatementType.SELECT,
+    duckdb.StatementType.PRAGMA,
+    duckdb.StatementType.RELATION,
+}
+_EXPLAIN = re.compile(
+    r"(?:\s|--[^\n]*\n|/\*.*?\*/)*EXPLAIN\b(?:\s+ANALYZE\b)?(?:\s*\(\s*(?:ANALYZE|FORMAT)\b[^)]*\))?",
+    re.DOTALL | re.IGNORECASE,
+)
+_SHOW_TABLES = re.compile(r"\s*SHOW\s+TABLES\s*;?\s*", re.IGNORECASE)
+_ALL_TABLES = "SELECT schema, name FROM (SHOW ALL TABLES) ORDER BY ALL"
+"""What `SHOW TABLES` gives: DuckDB's own shows the tables of no schema."""
+
+_ROWS_AT_ONCE = 10_000
+
+
+@contextmanager
+def opened(lake: Lake, tables: Sequence[str] | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A DuckDB in which every table of the lake is a view, such as `staged.invoice_lines`; it reads no other file.
+
+    A quarantine shows its open rows, and under a name that ends in `_all` those that were released or discarded too.
+
+    Args:
+        lake: where the tables are.
+        tables: which tables; all that exist by default.
+    """
+    with (
+        scratch() as spool,
+        connect(lake.options, remote=not lake.is_local) as connection,
+    ):
+        for layer in LAYERS:
+            connection.execute(f"CREATE SCHEMA {named(layer)}")
+        with lake.answering():
+            for table in lake.tables() if tables is None else tables:
+                _view(connection, lake, table)
+        shut_in(connection, lake.root, str(spool))
+        yield connection
+
+
+def _view(connection: duckdb.DuckDBPyConnection, lake: Lake, table: str) -> None:
+    """The view of a table: without tombstones, and of quarantine the open rows, beside a view of all of them."""
+    layer, name = table.split("/")
+    handle = lake.look(table)
+    columns = {field.name for field in handle.schema().fields} if handle is not None else set()
+    scan = f"delta_scan({quoted(lake.uri(table))})"
+    shown = every = f"SELECT * FROM {scan}"  # noqa: S608
+    if layer == "staged" and DELETED in columns:
+        shown = f"SELECT * EXCLUDE ({DELETED}) FROM {scan} WHERE NOT {DELETED}"  # noqa: S608
+    if layer == "quarantine" and "_state" in columns:
+        shown = f"{every} WHERE coalesce(_state, {quoted(OPEN)}) = {quoted(OPEN)}"
+        connection.execute(f"CREATE VIEW {named(layer)}.{named(f'{name}_all')} AS {every}")
+    connection.execute(f"CREATE VIEW {named(layer)}.{named(name)} AS {shown}")
+
+
+def rows(lake: Lake, query: str) -> tuple[list[str], Iterator[tuple[Any, ...]]]:
+    """The columns of a query and its rows, read as they are asked for.
+
+    Raises:
+        SetupError: the query is not one statement that only reads.
+        DataError: DuckDB cannot run it.
+        OutageError: the bucket does not answer.
+    """
+    statements = _parsed(_ALL_TABLES if _SHOW_TABLES.fullmatch(query) else query)
+    if not _only_read(statements):
+        raise SetupError("`lakehouse sql` runs one statement that reads.\nNext: write a single SELECT.")
+    with ExitStack() as stack:
+        connection = stack.enter_context(opened(lake))
+        try:
+            with lake.answering():
+                connection.execute(statements[0])
+        except duckdb.Error as error:
+            raise _failed(error) from error
+        return [column[0] for column in connection.description or []], _fetched(lake, connection, stack.pop_all())
+
+
+def _failed(error: duckdb.Error) -> DataError:
+    """The error of a query; one that is met after some rows comes as the last line of DuckDB's message."""
+    reason = str(error).rpartition("closed pending query result\nError: ")[2]
+    return DataError(f"The query fails: {reason}\nNext: mend it; `lakehouse tables` lists what there is.")
+
+
+def _only_read(statements: Sequence[duckdb.Statement]) -> bool:
+    """Whether this is one statement that reads; `EXPLAIN ANALYZE` runs what it explains."""
+    if len(statements) != 1:
+        return False
+    if statements[0].type != duckdb.StatementType.EXPLAIN:
+        return statements[0].type in _READS
+    explained = _EXPLAIN.match(statements[0].query)
+    return explained is not None and _only_read(_parsed(statements[0].query[explained.end() :]))
+
+
+def _parsed(query: str) -> list[duckdb.Statement]:
+    try:
+        with duckdb.connect() as parser:
+            return parser.extract_statements(query)
+    except duckdb.Error as error:
+        raise SetupError(
+            f"The query cannot be parsed: {error}\nNext: write a single SELECT; `lakehouse tables` lists what there is."
+        ) from error
+
+
+def _fetched(lake: Lake, connection: duckdb.DuckDBPyConnection, held: ExitStack) -> Iterator[tuple[Any, ...]]:
+    with held:
+        while batch := _next_rows(lake, connection):
+            yield from batch
+
+
+def _next_rows(lake: Lake, connection: duckdb.DuckDBPyConnection) -> list[tuple[Any, ...]]:
+    try:
+        with lake.answering():
+            return connection.fetchmany(_ROWS_AT_ONCE)
+    except duckdb.Error as error:
+        raise _failed(error) from error

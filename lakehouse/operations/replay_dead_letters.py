@@ -1,0 +1,258 @@
+"""Reading again what became dead letters: after a declaration or a reader was mended, from the bytes as they came.
+
+A file that was refused whole is kept in its dead letter or beside it; a file of which other records landed has to lie
+in landing still. What can be parsed now lands with the origin that it always had, unless it stands there already; then
+its dead letter is released. So a replay that is killed in the middle and run again lands nothing twice.
+"""
+
+import tempfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import obstore
+import polars as pl
+
+from lakehouse.ingest.batch import Batch, Read
+from lakehouse.ingest.delivery_register import overtaken
+from lakehouse.ingest.files.delivery import Delivery, read_delivery
+from lakehouse.ingest.files.landing_zone import Landing, UnreadableError
+from lakehouse.ingest.files.listing import Entry
+from lakehouse.ingest.land import land, publish_batch
+from lakehouse.ingest.landed_files import Landed, landed, source_of
+from lakehouse.ingest.read_batch import begun, count_letters
+from lakehouse.publish.audit import Audit
+from lakehouse.publish.retry import retrying
+from lakehouse.quarantine.dead_letters import DEAD_LETTERS, UNREADABLE, DeadLetters
+from lakehouse.quarantine.states import OPEN, RELEASED, STATES, is_in, told
+from lakehouse.quarantine.update_states import restate
+from lakehouse.storage.lake import Lake, scan
+from lakehouse.storage.scratch import scratch
+from lakehouse.tables.table_types import RawTable
+
+_LETTER = ("_source", "_offset", "_state")
+_Outcome = tuple[str, int | None, str, str, str | None]
+_OUTCOME = pl.Schema(
+    {
+        "_source": pl.String(),
+        "_offset": pl.Int64(),
+        "_state": pl.String(),
+        "_outcome": pl.String(),
+        "_why": pl.String(),
+    }
+)
+
+
+@dataclass(frozen=True)
+class Reread:
+    """What was read again.
+
+    Attributes:
+        audits: the commits to the raw table.
+        notes: what a person should know: files that are nowhere any more, files that may still be written.
+    """
+
+    audits: tuple[Audit, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass
+class _Found:
+    """What came of the dead letters that were read again, and of the files that were not found."""
+
+    outcomes: list[_Outcome] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+
+
+def reread(lake: Lake, landing: Landing, raw: RawTable, *, run_id: str, now: datetime | None = None) -> Reread:
+    """Land what waits in landing, as a mended file does, and read again the files that have open dead letters.
+
+    Args:
+        lake: where the tables are.
+        landing: where the files are.
+        raw: the table that they are for.
+        run_id: who asks; stored in the commits and beside what is released.
+        now: the time that counts as the present; it decides which files rest.
+
+    Raises:
+        SetupError: the landing zone does not exist.
+        BusyError: other writers kept being faster.
+        LawError: a record is unaccounted for; nothing was published.
+    """
+    report = land(lake, landing, raw, run_id=run_id, now=now)
+    audit, missing = retrying(lambda: _attempt(lake, landing, raw, run_id))
+    gone = [f"{name} is not in landing any more, so its dead letters cannot be read again" for name in missing]
+    resting = [f"{name} may still be written; replay again when it rests" for name in report.resting]
+    return Reread((*report.audits, *([audit] if audit else [])), (*report.refused, *resting, *gone))
+
+
+def _attempt(lake: Lake, landing: Landing, raw: RawTable, run_id: str) -> tuple[Audit | None, list[str]]:
+    if lake.look(DEAD_LETTERS) is None:
+        return None, []
+    known, found = landed(lake, raw.name), _Found()
+    letters = _wanted(lake, raw, known)
+    batch = begun(lake, raw, known)
+    count_letters(batch, lake, known)
+    with scratch() as spool:
+        for (source,), of_file in letters.group_by("_source", maintain_order=True):
+            _read_again(batch, lake, landing, str(source), of_file, known, spool, found)
+        audit = publish_batch(lake, batch, known.version, run_id)
+    settled = overtaken(lake, DeadLetters(lake, raw.name).rows().filter(is_in(OPEN)))
+    found.outcomes += [(source, offset, OPEN, RELEASED, None) for _, source, _, offset in settled.collect().iter_rows()]
+    retrying(lambda: _note(lake, raw, found, run_id))
+    return audit, found.missing
+
+
+def _wanted(lake: Lake, raw: RawTable, known: Landed) -> pl.DataFrame:
+    """The dead letters to read again, without their bytes: the open ones, and released files whose rows are gone."""
+    letters = DeadLetters(lake, raw.name).rows()
+    digest = pl.col("_source").str.split("#").list.last()
+    rows = pl.Series(sorted(known.by_digest.keys() - known.rowless), dtype=pl.String).implode()
+    is_gone = is_in(RELEASED) & pl.col("_offset").is_null() & ~digest.is_in(rows)
+    wanted = letters.filter((is_in(OPEN) | is_gone) & ~pl.col("_source").str.ends_with(UNREADABLE))
+    settled = overtaken(lake, wanted)
+    wanted = wanted.join(settled, on=["_source", "_ingested_at", "_offset"], how="anti", nulls_equal=True)
+    # Where a record died again after it had been released, the open letter speaks for it.
+    one = wanted.select(*_LETTER, "_modified_at", "kept_at").sort(_LETTER).unique(["_source", "_offset"], keep="first")
+    return one.sort("_source", "_offset").collect()
+
+
+def _read_again(  # noqa: PLR0913
+    batch: Batch,
+    lake: Lake,
+    landing: Landing,
+    source: str,
+    letters: pl.DataFrame,
+    known: Landed,
+    spool: Path,
+    found: _Found,
+) -> None:
+    """Read the file of some dead letters; what is new in it joins the batch."""
+    name, _, digest = source.rpartition("#")
+    delivery = _delivery(batch.raw, lake, landing, source, letters, known, spool)
+    if delivery is None:
+        found.missing.append(name)
+        return
+    fitted, renamed = batch.columns.fit(delivery)
+    found.outcomes += _outcomes(source, letters, fitted)
+    if fitted.refused is None:
+        origin = known.by_digest.get(digest)
+        # Bytes that came several times have the origin of their first writing, in every row.
+        first = (name, letters["_modified_at"][0]) if origin is None else (origin.name, origin.modified_at)
+        entry = Entry(first[0], first[1], delivery.size)
+        own = source_of(entry.name, digest)
+        fresh = _fresh(batch, lake, fitted, own, letters, known, spool)
+        if fresh.rows_count or fresh.dead_count:
+            batch.reads.append(Read(entry, fresh, own, renamed))
+            batch.record(entry, own, "landed", fitted.dead_count)
+    delivery.received.unlink(missing_ok=True)
+
+
+def _delivery(  # noqa: PLR0913
+    raw: RawTable, lake: Lake, landing: Landing, source: str, letters: pl.DataFrame, known: Landed, spool: Path
+) -> Delivery | None:
+    """The file of some dead letters, read; None when these bytes are nowhere any more."""
+    name, _, digest = source.rpartition("#")
+    for chunks in _places(raw, lake, landing, source, letters, known):
+        try:
+            delivery = read_delivery(chunks, name=name, spool=spool, required=raw.required)
+        except (FileNotFoundError, UnreadableError):
+            continue
+        if delivery.digest.startswith(digest):
+            return delivery
+        delivery.received.unlink()
+    return None
+
+
+def _places(  # noqa: PLR0913
+    raw: RawTable, lake: Lake, landing: Landing, source: str, letters: pl.DataFrame, known: Landed
+) -> Iterator[Iterable[bytes]]:
+    """Where the bytes of a delivery may be: beside its dead letters, in one, or in landing under some name."""
+    name, _, digest = source.rpartition("#")
+    for kept in letters["kept_at"].drop_nulls().unique():
+        yield _kept(lake, kept)
+    if letters["_offset"].null_count():
+        is_it = (pl.col("_source") == source) & pl.col("_offset").is_null()
+        rows = DeadLetters(lake, raw.name).rows().filter(is_it).select("payload").drop_nulls().head(1)
+        yield from ([payload] for payload in rows.collect().to_series())
+    entries = [entry for entry in landing.entries(raw.landing) if entry.problem is None]
+    likely = sorted(entries, key=lambda entry: (known.register.digests.get(entry) != digest, entry.name != name))
+    for entry in likely:
+        if known.register.digests.get(entry, digest) == digest and (
+            entry in known.register.digests or entry.name == name
+        ):
+            yield landing.chunks(raw.landing, entry)
+
+
+def _kept(lake: Lake, path: str) -> Iterator[bytes]:
+    """The bytes of a file that is kept in the lake.
+
+    Raises:
+        FileNotFoundError: it was taken away.
+    """
+    for chunk in obstore.get(lake.store, path).stream():
+        yield bytes(chunk)
+
+
+def _outcomes(source: str, letters: pl.DataFrame, delivery: Delivery) -> Iterator[_Outcome]:
+    """What came of each dead letter: released when its record, or its file, can be read."""
+    offsets = letters["_offset"].drop_nulls().implode()
+    readable: set[int] = set()
+    if delivery.rows_count:
+        rows = pl.scan_parquet(str(delivery.rows), hive_partitioning=False).select("_offset")
+        readable = set(rows.filter(pl.col("_offset").is_in(offsets)).collect(engine="streaming").to_series())
+    for offset, state in letters.select("_offset", "_state").iter_rows():
+        is_read = delivery.refused is None if offset is None else offset in readable
+        yield source, offset, state, RELEASED if is_read else OPEN, None if is_read else delivery.refused
+
+
+def _fresh(  # noqa: PLR0913
+    batch: Batch, lake: Lake, delivery: Delivery, source: str, letters: pl.DataFrame, known: Landed, spool: Path
+) -> Delivery:
+    """A delivery without the rows and the dead letters of it that stand already."""
+    standing = DeadLetters(lake, batch.raw.name).rows().filter(pl.col("_source") == letters["_source"][0])
+    dead = standing.filter(~is_in(RELEASED)).select("_offset").drop_nulls()
+    table = lake.look(batch.raw.name, known.version) if known.version >= 0 else None
+    rows = pl.LazyFrame(schema={"_offset": pl.Int64})
+    if table is not None:
+        rows = scan(table).filter(pl.col("_source") == source).select("_offset")
+    rows_left, rows_count = _without(delivery.rows, rows, spool)
+    dead_left, dead_count = _without(delivery.dead, dead, spool)
+    return replace(delivery, rows=rows_left, rows_count=rows_count, dead=dead_left, dead_count=dead_count)
+
+
+def _without(parts: Path | None, standing: pl.LazyFrame, spool: Path) -> tuple[Path | None, int]:
+    """Spooled records but for those that stand, and how many are left."""
+    if parts is None:
+        return None, 0
+    folder = Path(tempfile.mkdtemp(prefix="fresh-", dir=spool))
+    rows = pl.scan_parquet(str(parts), hive_partitioning=False)
+    rows.join(standing, on="_offset", how="anti").sink_parquet(folder / "000000.parquet", engine="streaming")
+    return folder, int(pl.scan_parquet(str(folder)).select(pl.len()).collect().item())
+
+
+def _note(lake: Lake, raw: RawTable, found: _Found, run_id: str) -> None:
+    """Write beside each dead letter what came of it."""
+    handle = lake.look(DEAD_LETTERS)
+    if handle is None or not found.outcomes:
+        return
+    rows = told(scan(handle))
+    names = rows.collect_schema().names()
+    outcomes = pl.DataFrame(found.outcomes, schema=_OUTCOME, orient="row").unique(_LETTER, keep="last")
+    joined = rows.join(outcomes.lazy(), on=_LETTER, how="left", nulls_equal=True)
+    is_one = (pl.col("table") == raw.name) & pl.col("_outcome").is_not_null()
+    is_out, moment = is_one & (pl.col("_outcome") == RELEASED), pl.lit(datetime.now(UTC), dtype=STATES["_settled_at"])
+    is_new = is_one & ~(is_in(RELEASED) & (pl.col("_outcome") == RELEASED))
+    values = {
+        "_state": pl.col("_outcome"),
+        "_settled_at": pl.when(is_out).then(moment),
+        "_settled_by": pl.when(is_out).then(pl.lit(run_id)),
+        "_last_seen_at": pl.when(is_out).then(pl.col("_last_seen_at")).otherwise(moment),
+        "_tries": pl.col("_tries") + (~is_out).cast(pl.Int64),
+        "reason": pl.coalesce("_why", "reason"),
+    }
+    changed = joined.with_columns(
+        pl.when(is_new).then(value).otherwise(pl.col(name)).alias(name) for name, value in values.items()
+    ).select(names)
+    restate(lake, DEAD_LETTERS, handle.version(), joined, is_new, changed, run_id)

@@ -1,0 +1,130 @@
+"""Go back to an earlier version of a table, together with the rows that it rejected.
+
+A restore is a commit on top of the others, so it can be undone like any other. Rejected rows go first and the table
+last, as in a publish: whatever is killed in between is healed by the next run, and the same call may be made again.
+The table's own commit says who went back, and why. Nothing is kept from being made again: what the tables say is stale
+after a restore is what is stale (`staleness.py`).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+from deltalake import CommitProperties, DeltaTable, Transaction
+from deltalake.exceptions import CommitFailedError
+
+from lakehouse.environment import Environment
+from lakehouse.errors import BusyError
+from lakehouse.failpoints import reached
+from lakehouse.lineage.touched_days import RESTORED
+from lakehouse.operations.restore_plan import Undoing, own_rejects
+from lakehouse.publish.audit import Audit, Provenance
+from lakehouse.publish.publish import PUBLISHED_WITH, publish
+from lakehouse.publish.request import Sheet, places_of
+from lakehouse.publish.retry import retrying
+from lakehouse.quarantine.dead_letters import COUNTED
+from lakehouse.storage.lake import Lake, application, files
+from lakehouse.tables.contract import facts
+from lakehouse.tables.table_types import LINEAGE, WINDOW, DerivedTable, RawTable, Table
+
+
+@dataclass(frozen=True)
+class Wish:
+    """Who goes back, and why; stored in the commits."""
+
+    by: str
+    reason: str = ""
+
+
+def restore(here: Environment, found: Undoing, wish: Wish) -> int:
+    """Do what was told of, on the version that it was told of; gives the version that the restore made.
+
+    Args:
+        here: where the tables are.
+        found: what it undoes.
+        wish: who asks.
+
+    Raises:
+        BusyError: the table has changed since; it was not restored.
+        SetupError: the bucket lets writers lose commits.
+    """
+    table, lake = here.catalog[found.table], here.lake
+    told = {"version": found.version, "by": wish.by, "reason": wish.reason}
+    lake.prove_writable()
+    handle = lake.open(found.table, found.standing)
+    assert handle is not None  # noqa: S101
+    if lake.version(found.table) != found.standing:
+        raise _busy(found.table)
+    if found.rejects is not None and found.rejects_version is not None and found.rejected[0] + found.rejected[1]:
+        name, version = found.rejects, found.rejects_version
+        retrying(lambda: _restore_rejects(here, table, found, name, version, told))
+    reached("restore: rejects restored")
+    places = {""} | _places(here, table, found, handle)
+    fences = [Transaction(application(found.table, place), found.standing + 1) for place in sorted(places)]
+    if isinstance(table, RawTable):
+        fences.append(Transaction(application(found.table, RESTORED), found.standing + 1))
+    if isinstance(table, RawTable) and found.rejects_version is not None:
+        fences.append(Transaction(application(found.table, COUNTED), found.rejected[1]))
+    _restore(lake, handle, found.table, found.version, {RESTORED: told}, fences)
+    reached("restore: table restored")
+    return found.standing + 1
+
+
+def _busy(table: str) -> BusyError:
+    return BusyError(f"{table}: another writer committed meanwhile.\nNext: look at what it would undo now, run again.")
+
+
+def _restore(  # noqa: PLR0913
+    lake: Lake,
+    handle: DeltaTable,
+    table: str,
+    version: int,
+    metadata: Mapping[str, Any],
+    fences: list[Transaction] | None = None,
+) -> None:
+    """One commit; it is not tried again on top of somebody else's."""
+    try:
+        with lake.answering(), lake.turn(table, handle.version()):
+            handle.restore(version, commit_properties=CommitProperties(dict(metadata), 0, fences or []))
+    except CommitFailedError as error:
+        raise _busy(table) from error
+
+
+def _restore_rejects(  # noqa: PLR0913
+    here: Environment, table: Table, found: Undoing, rejects: str, version: int, told: Mapping[str, Any]
+) -> None:
+    """Bring rejected rows to where they stood; of the dead letters, which tables share, only those of this table."""
+    handle = here.lake.open(rejects)
+    assert handle is not None  # noqa: S101
+    if isinstance(table, DerivedTable) and version >= 0:
+        metadata = {PUBLISHED_WITH: table.name, RESTORED: {**told, "version": version, "with": table.name}}
+        if handle.version() != version:
+            _restore(here.lake, handle, rejects, version, metadata)
+        return
+    rows = here.lake.scan(rejects, handle.version())
+    others = rows.filter(pl.col("table") != table.name) if isinstance(table, RawTable) else rows.clear()
+    own = own_rejects(here.lake, table, rejects, version) if version >= 0 else rows.clear()
+    kept = pl.concat([others, own], how="diagonal_relaxed")
+    hidden = frozenset(kept.collect_schema().names()) - {WINDOW, *LINEAGE}
+    sheet = Sheet(rejects, kept, "replace", based_on=handle.version(), hidden=hidden)
+    read = int(kept.select(pl.len()).collect().item())
+    note = f"gone back with {table.name} to its version {found.version}, by {told['by']}"
+    publish(
+        here.lake,
+        sheet,
+        lambda done: Audit(
+            rejects, "replace", read, done.rows, notes=(note,), provenance=Provenance(run_id=f"restore by {told['by']}")
+        ),
+    )
+
+
+def _places(here: Environment, table: Table, found: Undoing, handle: DeltaTable) -> set[str]:
+    """The parts of the table that its writers may be filling: none of them may come in between."""
+    physical = facts(table.contract).physical if isinstance(table, DerivedTable) else None
+    then = here.lake.look(found.table, found.version)
+    if physical is None or then is None:
+        return set()
+    column = f"partition._{physical}"
+    days = [pl.Series(live[column]) for live in (files(handle), files(then)) if column in live.columns]
+    return places_of(physical, (day for series in days for day in series if day is not None))

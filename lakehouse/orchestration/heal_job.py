@@ -1,0 +1,88 @@
+"""The nightly schedule that heals: what is not landed is landed, what is staler than its inputs is made again.
+
+It asks the tables, not the sensors, and so finds what a sensor missed. One run does it all, in the order in which
+tables read each other, and tells Dagster of each partition that it made.
+"""
+
+import dagster as dg
+
+from lakehouse.environment import Environment
+from lakehouse.errors import LakehouseError, listed
+from lakehouse.ingest.land import land
+from lakehouse.lineage.staleness import Stale
+from lakehouse.orchestration import metadata
+from lakehouse.orchestration.assets import RESOURCE, Events, asset_key, but_failed, landing_metadata, made_outside
+from lakehouse.tables.table_types import DerivedTable, RawTable
+
+
+def heal_job() -> dg.JobDefinition:
+    """A job that brings every table up to date."""
+
+    @dg.op(required_resource_keys={RESOURCE}, out=dg.Out(dg.Nothing))
+    def heal(context: dg.OpExecutionContext) -> Events:
+        """Land what lies in landing, then make again what is staler than its inputs."""
+        here: Environment = getattr(context.resources, RESOURCE)
+        problems: list[str] = []
+        for raw in here.catalog.raw():
+            yield from _land(context, here, raw, problems)
+        tried: set[tuple[object, ...]] = set()
+        while parts := [part for part in here.planner().stale() if _state(here, part) not in tried]:
+            tried.add(_state(here, parts[0]))
+            yield from _make_again(context, here, parts[0], problems)
+        if problems:
+            told = listed("Not everything could be healed.", problems, "mend what is named; the rest is up to date.")
+            raise dg.Failure(told, allow_retries=False)
+
+    @dg.job(
+        name="heal_job", description="Lands what lies in landing, and makes again whatever is staler than its inputs."
+    )
+    def job() -> None:
+        heal()
+
+    return job
+
+
+def _state(here: Environment, part: Stale) -> tuple[object, ...]:
+    """What is stale, with the versions of what it would be made from: the same is not tried twice."""
+    table = here.catalog[part.table]
+    inputs = here.catalog.inputs(table).values() if isinstance(table, DerivedTable) else ()
+    return part.table, part.keys, tuple(here.lake.standing(name) for name in inputs)
+
+
+def _land(context: dg.OpExecutionContext, here: Environment, raw: RawTable, problems: list[str]) -> Events:
+    """Land the files of one table; an outage of landing is a problem among others, and stops nothing else."""
+    try:
+        report = land(here.lake, here.landing, raw, run_id=context.run_id)
+    except LakehouseError as error:
+        context.log.error(str(error))
+        problems.append(str(error))
+        return
+    if report.audits or report.refused:
+        yield dg.AssetMaterialization(asset_key(raw.name), metadata=landing_metadata(report))
+        yield metadata.evaluation(metadata.readable_result(raw, report))
+    problems += [f"{raw.name}: {line}" for line in report.refused]
+
+
+def _make_again(context: dg.OpExecutionContext, here: Environment, part: Stale, problems: list[str]) -> Events:
+    """Make the stale part of one table, span by span."""
+    table = here.catalog[part.table]
+    assert isinstance(table, DerivedTable)  # noqa: S101
+    failed: list[dg.AssetCheckEvaluation] = []
+    for days in part.spans or (None,):
+        try:
+            yield from but_failed(made_outside(context, here, table, days), failed)
+        except LakehouseError as error:
+            context.log.error(str(error))
+            problems.append(str(error))
+    yield from failed
+
+
+def nightly_schedule() -> dg.ScheduleDefinition:
+    """Heals every night at two."""
+    return dg.ScheduleDefinition(
+        name="heal_nightly_schedule",
+        job=heal_job(),
+        cron_schedule="0 2 * * *",
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        description="Makes again whatever is staler than its inputs, whichever sensor missed it.",
+    )

@@ -1,0 +1,153 @@
+"""The job that lands files and makes what they made stale, in one run: a late file need not wait for three.
+
+Each table is a step, after those that it reads. A raw table is landed; of a derived one exactly the periods are made
+again that commits since the run was asked for made stale, and it is skipped where none of its inputs changed. Whatever
+is left, by a failure or because it is much, is stale by the logs all the same: the commit sensor asks for it.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import dagster as dg
+from pydantic import Field
+
+from lakehouse.environment import Environment
+from lakehouse.errors import BusyError, LakehouseError
+from lakehouse.ingest.land import land
+from lakehouse.lineage.staleness import Stale
+from lakehouse.observe.landing_report import stray_note
+from lakehouse.orchestration import metadata
+from lakehouse.orchestration.assets import (
+    RESOURCE,
+    Events,
+    asset_key,
+    but_failed,
+    failing_clearly,
+    landing_metadata,
+    made_outside,
+    pool,
+    tell_landed,
+)
+from lakehouse.tables.catalog import Catalog
+from lakehouse.tables.table_types import DerivedTable, RawTable
+
+INGEST_JOB = "ingest_job"
+
+_AT_ONCE = 100
+"""So many periods of a table are made here, each an event of some 20 ms; a run of its own begins with a process of some
+two seconds, and writes its events in one go."""
+
+
+class Landing(dg.Config):
+    """Whether a step lands."""
+
+    asked: bool = Field(default=True, description="Whether to land files in this table.")
+
+
+class Making(dg.Config):
+    """What a step takes as made."""
+
+    since: dict[str, str] = Field(
+        default_factory=dict,
+        description="How the table and its inputs stood: what later commits made stale is made. Empty: all of it.",
+    )
+
+
+def ingest_job(catalog: Catalog) -> dg.JobDefinition:
+    """A job that lands files and brings what reads them up to date."""
+    steps = {raw.name: _landing(raw) for raw in catalog.raw()} | {t.name: _making(t) for t in catalog.derived}
+
+    @dg.job(name=INGEST_JOB, description="Lands what lies in landing, and makes again what that makes stale.")
+    def job() -> None:
+        done = {raw.name: steps[raw.name]() for raw in catalog.raw()}
+        for table in catalog.derived:
+            read = dict.fromkeys(catalog.inputs(table).values())
+            done[table.name] = steps[table.name]([done[name] for name in read])
+
+    return job
+
+
+def run_config(catalog: Catalog, tables: list[str], since: Mapping[str, str]) -> dict[str, Any]:
+    """The run config of an ingest run that lands in some tables, and makes what commits after `since` made stale."""
+    ops: dict[str, Any] = {_step(raw.name): {"config": {"asked": raw.name in tables}} for raw in catalog.raw()}
+    for table in catalog.derived:
+        known = (table.name, *dict.fromkeys(catalog.inputs(table).values()))
+        ops[_step(table.name)] = {"config": {"since": {name: since[name] for name in known if name in since}}}
+    return {"ops": ops}
+
+
+def _step(table: str) -> str:
+    """Beside the steps of the assets, whose names Dagster makes from their keys."""
+    return f"{'land' if table.startswith('raw/') else 'make'}_{pool(table)}"
+
+
+# Without an output the steps that read this table are skipped, unless another one that they read has changed.
+_CHANGED: dict[str, Any] = {"out": dg.Out(dg.Nothing, is_required=False), "required_resource_keys": {RESOURCE}}
+
+
+def _landing(raw: RawTable) -> dg.OpDefinition:
+    @dg.op(name=_step(raw.name), description=raw.description, pool=pool(raw.name), **_CHANGED)
+    def step(context: dg.OpExecutionContext, config: Landing) -> Events:
+        if not config.asked:
+            return
+        here: Environment = getattr(context.resources, RESOURCE)
+        report = failing_clearly(
+            lambda: land(here.lake, here.landing, raw, run_id=context.run_id, progress=here.progress)
+        )
+        tell_landed(context, raw, report)
+        if note := failing_clearly(lambda: stray_note(here)):
+            context.log.warning(note)
+        yield dg.AssetMaterialization(asset_key(raw.name), metadata=landing_metadata(report))
+        yield metadata.evaluation(metadata.readable_result(raw, report))
+        if report.audits:
+            yield dg.Output(None)
+
+    return step
+
+
+def _making(table: DerivedTable) -> dg.OpDefinition:
+    inputs = {"inputs": dg.In(dg.Nothing)}
+
+    @dg.op(name=_step(table.name), description=table.description, ins=inputs, pool=pool(table.name), **_CHANGED)
+    def step(context: dg.OpExecutionContext, config: Making) -> Events:
+        here: Environment = getattr(context.resources, RESOURCE)
+        part = failing_clearly(lambda: _stale(here, table, config.since))
+        if part is None:
+            context.log.info(f"{table.name}: nothing of it is stale")
+        elif len(part.keys) > _AT_ONCE:
+            context.log.info(f"{table.name}: {len(part.keys):,} periods are stale; they are left to runs of their own")
+        else:
+            yield from _made(context, here, table, part)
+            yield dg.Output(None)
+
+    return step
+
+
+def _stale(here: Environment, table: DerivedTable, since: Mapping[str, str]) -> Stale | None:
+    planner = here.planner(since)
+    with planner.lake.answering():
+        return planner.stale_part(table)
+
+
+def _made(context: dg.OpExecutionContext, here: Environment, table: DerivedTable, part: Stale) -> Events:
+    """Make the stale part of a table, span by span, then fail for what was refused or held back.
+
+    Raises:
+        dg.Failure: not all of it could be published.
+        dg.RetryRequested: other writers kept being faster, or the store did not answer, and nothing else is to be told.
+    """
+    problems: list[str] = []
+    failed: list[dg.AssetCheckEvaluation] = []
+    for days in part.spans or (None,):
+        try:
+            yield from but_failed(made_outside(context, here, table, days), failed)
+        except BusyError as error:
+            if not problems:
+                raise dg.RetryRequested(max_retries=3, seconds_to_wait=5) from error
+            problems.append(str(error))  # a period that is held back is not stale, so that a retry would end green
+            break
+        except LakehouseError as error:
+            problems.append(str(error))
+    yield from failed
+    if problems:
+        raise dg.Failure("\n".join(problems), allow_retries=False)

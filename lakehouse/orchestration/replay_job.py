@@ -1,0 +1,86 @@
+"""The job that gives quarantined rows another try: `lakehouse replay` for Dagster's UI, the table as its config.
+
+Whoever mended a contract launches it with the table's name. It tells Dagster of each partition that it made, and its
+log and its metadata say by rule what left quarantine and what stays.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import dagster as dg
+from pydantic import Field
+
+from lakehouse.environment import Environment
+from lakehouse.errors import LakehouseError, listed
+from lakehouse.operations.replay import Replayed, Settled, replay
+from lakehouse.orchestration import metadata
+from lakehouse.orchestration.assets import RESOURCE, Events, asset_key, held_back, made_periods
+from lakehouse.tables.table_types import DerivedTable
+from lakehouse.wording import counted
+
+
+class ReplayConfig(dg.Config):
+    """What to replay."""
+
+    table: str = Field(description="The table that rejected the rows, such as staged/orders; raw/… for dead letters.")
+
+
+def replay_job() -> dg.JobDefinition:
+    """A job that makes again exactly the periods of a table that hold open rows."""
+
+    @dg.op(required_resource_keys={RESOURCE}, out=dg.Out(dg.Nothing))
+    def replay_table(context: dg.OpExecutionContext, config: ReplayConfig) -> Events:
+        """Give the open rows of a table's quarantine another try."""
+        here: Environment = getattr(context.resources, RESOURCE)
+        try:
+            done = replay(here, config.table, run_id=context.run_id)
+        except LakehouseError as error:
+            raise dg.Failure(str(error), allow_retries=False) from error
+        context.log.info(f"{config.table}: {_sentence(done)}")
+        for note in done.notes:
+            context.log.warning(note)
+        yield from _events(here, done)
+        if done.problems:
+            told = listed(f"{config.table}: {_sentence(done)}.", done.problems, "mend what is named and replay again.")
+            raise dg.Failure(told, metadata=_figures(done), allow_retries=False)
+
+    @dg.job(name="replay_job", description="Gives the open rows in quarantine of one table another try.")
+    def job() -> None:
+        replay_table()
+
+    return job
+
+
+def _events(here: Environment, done: Replayed) -> Iterator[Any]:
+    """What Dagster is told: each partition that was made, and what the replay came to."""
+    table = here.catalog[done.table]
+    for audit in done.audits:
+        if not isinstance(table, DerivedTable):
+            yield dg.AssetMaterialization(asset_key(audit.table), metadata=metadata.of_audit(audit))
+            continue
+        yield from made_periods(table, audit)
+        yield metadata.evaluation(metadata.contract_result(table, audit, held_back(audit) if audit.held else None))
+    yield dg.AssetObservation(asset_key(done.table), metadata=_figures(done))
+
+
+def _figures(done: Replayed) -> dict[str, Any]:
+    """What was released and what stays, by rule."""
+    rules = sorted({*done.released.rules, *done.stays.rules})
+    columns = [dg.TableColumn("rule"), dg.TableColumn("released", "int"), dg.TableColumn("open", "int")]
+    records = [
+        dg.TableRecord({"rule": rule, "released": _of(done.released, rule), "open": _of(done.stays, rule)})
+        for rule in rules
+    ]
+    return {
+        "released": done.released.rows,
+        "open": done.stays.rows,
+        "rules": dg.MetadataValue.table(records, schema=dg.TableSchema(columns)),
+    }
+
+
+def _of(settled: Settled, rule: str) -> int:
+    return settled.rules.get(rule, 0)
+
+
+def _sentence(done: Replayed) -> str:
+    return f"{counted(done.released.rows, 'row')} released, {done.stays.rows:,} still open"

@@ -1,0 +1,132 @@
+"""From what is stale to Dagster runs: which assets, which partitions, in which order.
+
+Everything that asks for runs, sensors, schedules and the demonstration, asks here, so that they cannot disagree.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import dagster as dg
+
+from lakehouse.calendar import Daily, Days
+from lakehouse.lineage.staleness import Stale
+from lakehouse.orchestration import partitions
+from lakehouse.orchestration.assets import asset_key
+from lakehouse.tables.catalog import Catalog
+from lakehouse.tables.table_types import DerivedTable
+
+TRIGGER = "lakehouse/trigger"
+"""Run tag that names who asked for a run."""
+
+_RANGE = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
+
+
+@dataclass(frozen=True)
+class Increment:
+    """One run: some tables, for one span of days.
+
+    Attributes:
+        tables: what to make, in the order in which they read each other.
+        days: the span of whole periods; None when none of the tables has partitions.
+        calendar: whose periods these are.
+    """
+
+    tables: tuple[str, ...]
+    days: Days | None = None
+    calendar: Daily | None = None
+
+    @property
+    def partition(self) -> dict[str, str]:
+        """The run tags that name its partitions."""
+        if self.days is None or self.calendar is None:
+            return {}
+        first, last = (self.calendar.start(day) for day in (self.days.first, self.days.last))
+        if first == last:
+            return {"dagster/partition": partitions.key(first)}
+        return dict(zip(_RANGE, (partitions.key(first), partitions.key(last)), strict=True))
+
+    def request(self, catalog: Catalog, trigger: str) -> dg.RunRequest:
+        """The run request; it has no run key, because the same days may become stale again."""
+        tags = {TRIGGER: trigger, **self.partition}
+        key = tags.pop("dagster/partition", None)
+        keys = [asset_key(table) for table in self.tables]
+        job = job_names(catalog)[self.calendar]
+        return dg.RunRequest(job_name=job, asset_selection=keys, tags=tags, partition_key=key)
+
+
+def job_names(catalog: Catalog) -> dict[Daily | None, str]:
+    """The job for each calendar, because Dagster wants one for each set of partitions; `whole_job` for none."""
+    names: dict[Daily | None, str] = {None: "whole_job"}
+    for calendar in dict.fromkeys(table.partitions for table in catalog.derived if table.partitions):
+        kind = type(calendar).__name__.lower()
+        name = f"{kind}_job"
+        names[calendar] = name if name not in names.values() else f"{kind}_{calendar.first:%Y%m%d}_{len(names)}_job"
+    return names
+
+
+def making_jobs(catalog: Catalog) -> list[Any]:
+    """A job for each calendar that makes derived tables; those without partitions can run in each."""
+    return [
+        dg.define_asset_job(
+            name,
+            selection=[asset_key(t.name) for t in catalog.derived if t.partitions in (None, calendar)],
+            description="Makes derived tables for a span of days; sensors ask for runs of parts of it.",
+        )
+        for calendar, name in job_names(catalog).items()
+        if calendar or any(table.partitions is None for table in catalog.derived)
+    ]
+
+
+def increments(catalog: Catalog, stale: Iterable[Stale]) -> list[Increment]:
+    """The runs that can start now; tables whose inputs are stale themselves wait until those are made.
+
+    A table goes into the run of the table that it reads where both have the same periods, or where it has none: a
+    newcomer's row is in the mart after one run. What else such a change reaches is stale after that run.
+    """
+    waiting = {part.table: part for part in stale}
+    ready = [part for part in waiting.values() if not _reads(catalog, part.table) & set(waiting)]
+    whole = [part.table for part in ready if not part.keys]
+    found: list[Increment] = []
+    for calendar in dict.fromkeys(_calendar(catalog, part.table) for part in ready if part.keys):
+        parts = [part for part in ready if part.keys and _calendar(catalog, part.table) == calendar]
+        for tables, spans in _same_spans(parts).items():
+            found += [Increment(tables, days, calendar) for days in spans]
+    if not found:
+        return [Increment(_with_followers(catalog, whole, None))] if whole else []
+    first, *others = found
+    with_whole = Increment(
+        _with_followers(catalog, (*whole, *first.tables), first.calendar), first.days, first.calendar
+    )
+    rest = [Increment(_with_followers(catalog, i.tables, i.calendar, whole=False), i.days, i.calendar) for i in others]
+    return [with_whole, *rest]
+
+
+def _same_spans(parts: list[Stale]) -> dict[tuple[str, ...], tuple[Days, ...]]:
+    """Tables with the same spans share their runs."""
+    by_spans: dict[tuple[Days, ...], list[str]] = {}
+    for part in parts:
+        by_spans.setdefault(part.spans, []).append(part.table)
+    return {tuple(tables): spans for spans, tables in by_spans.items()}
+
+
+def _with_followers(
+    catalog: Catalog, tables: Iterable[str], calendar: Daily | None, *, whole: bool = True
+) -> tuple[str, ...]:
+    """The tables and those that read them, as far as they fit into the same run."""
+    chosen = set(tables)
+    for table in catalog.derived:
+        fits = table.partitions == calendar if table.partitions else whole
+        if fits and set(catalog.inputs(table).values()) & chosen:
+            chosen.add(table.name)
+    return tuple(table.name for table in catalog.derived if table.name in chosen)
+
+
+def _reads(catalog: Catalog, name: str) -> set[str]:
+    table = catalog[name]
+    return set(catalog.inputs(table).values()) if isinstance(table, DerivedTable) else set()
+
+
+def _calendar(catalog: Catalog, name: str) -> Daily | None:
+    table = catalog[name]
+    return table.partitions if isinstance(table, DerivedTable) else None

@@ -1,0 +1,1 @@
+"""The only way in which a table changes: write the files, audit them, commit."""

@@ -1,0 +1,230 @@
+"""What happened to every row that was read, and whether the books balance.
+
+Belongs here: the fates of a commit's rows, the law of conservation, and the form in which a commit stores them.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, date, datetime
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from lakehouse.calendar import Days
+from lakehouse.errors import DataError, LawError, listed
+
+METADATA = "audit"
+"""The key of a commit's custom metadata under which its audit stands."""
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Who makes a commit, from what.
+
+    Attributes:
+        run_id: the orchestrator's run, or the caller's own name for it.
+        code_version: hash of the transform that made the rows.
+        contract_version: hash of the contract that judged them.
+        inputs: the version of every input table that was read.
+        ids: Delta's own name of each of these tables, and of the quarantine; another one stands there after a table
+            was deleted and built again.
+        batch_id: the batch that was appended, for raw tables.
+        quarantine: the version of the table with the rows that the commit rejected; -1 where there was none yet.
+    """
+
+    run_id: str = "local"
+    code_version: str = ""
+    contract_version: str = ""
+    inputs: Mapping[str, int] = field(default_factory=dict)
+    ids: Mapping[str, str] = field(default_factory=dict, kw_only=True)
+    quarantine: int = field(default=-1, kw_only=True)
+    batch_id: str | None = None
+
+
+@dataclass(frozen=True)
+class Reach:
+    """What a change of some keys means for a reader that looks them up, without a word of which keys these are.
+
+    Attributes:
+        by: the columns by which the reader looks them up in its first input.
+        days: the days on which that input holds one of the keys while it says something else than it did.
+        version: the version of that input that was looked at, -1 where there was none.
+        id: Delta's own name of it.
+    """
+
+    by: tuple[str, ...]
+    days: tuple[Days, ...]
+    version: int = -1
+    id: str | None = None
+
+
+@dataclass(frozen=True)
+class Audit:
+    """The account of one commit: every row that was read, by its fate.
+
+    Counts are rows of the first input. In a table of aggregates `written` adds up what each row stands for, while
+    `rows` counts the rows of the table itself.
+
+    Attributes:
+        table: the table that was published to.
+        mode: `append`, `replace`, or what was folded into a table with keys: `upsert`, `history`.
+        days: the span of days that was made, for windowed tables.
+        made: the periods of that span that were replaced, neighbours joined.
+        untouched: days of that span left as they were, because the input holds no row of them.
+        held: periods of that span that were held back and left as they were, with the reason.
+        read: rows read.
+        written: rows that were written, or that a written row stands for.
+        quarantined: rows that broke the contract.
+        superseded: repeated rows, and older versions of a key.
+        filtered: rows left out, by the name of the rule that did so.
+        dead: records that could not be parsed; for raw tables, where they are part of `read`.
+        changed: days in which a row holds that is not as it was before, for rows that hold until the next one; by the
+            column that dates them.
+        reaches: the days of that change that matter to readers which look rows up by key, by the reader.
+        ties: events of a table with keys that say something else than a later one of the same key and time.
+        rules: rows by broken rule, zeros included; a row may break several.
+        rows: rows of this table that the commit added.
+        carried: rows outside the span that moved to new files unchanged.
+        bytes: bytes added.
+        files: files added.
+        seconds: time from the first read to just before the commit.
+        made_at: that moment, UTC.
+        notes: what a person should know, e.g. new columns.
+        provenance: run, code, contract and inputs.
+        version: the version of the table that the commit made; known after it.
+        by_period: the fates of the rows of each period, `read` among them; not stored in the commit.
+    """
+
+    table: str
+    mode: str
+    read: int
+    written: int
+    quarantined: int = 0
+    superseded: int = 0
+    filtered: Mapping[str, int] = field(default_factory=dict)
+    dead: int = 0
+    days: Days | None = None
+    made: tuple[Days, ...] = ()
+    untouched: tuple[date, ...] = ()
+    held: Mapping[date, str] = field(default_factory=dict)
+    changed: Mapping[str, tuple[Days, ...]] = field(default_factory=dict, repr=False)
+    reaches: Mapping[str, Reach] = field(default_factory=dict, repr=False)
+    ties: int = 0
+    rules: Mapping[str, int] = field(default_factory=dict)
+    rows: int = 0
+    carried: int = 0
+    bytes: int = 0
+    files: int = 0
+    seconds: float = 0.0
+    made_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    notes: tuple[str, ...] = ()
+    provenance: Provenance = field(default_factory=Provenance)
+    version: int | None = None
+    by_period: Mapping[date, Mapping[str, int]] = field(default_factory=dict, repr=False)
+
+    @property
+    def accounted(self) -> int:
+        """The sum of all fates; equal to `read`, or the commit stops."""
+        return self.written + self.quarantined + self.superseded + sum(self.filtered.values()) + self.dead
+
+    def balanced(self) -> "Audit":
+        """This audit, when every row that was read has a fate.
+
+        Raises:
+            LawError: the sum of the fates is not the number of rows read, or one of them is below zero.
+        """
+        if self.accounted != self.read or min(self.fates().values()) < 0:
+            fates = [f"{name} {count:,}" for name, count in self.fates().items()]
+            raise LawError(
+                listed(
+                    f"{self.table}{f' [{self.days}]' if self.days else ''}: {self.read:,} rows were read, but "
+                    f"{self.accounted:,} have a fate. Nothing was published.",
+                    fates,
+                    "look for a join, a filter or an aggregation in the transform that drops or repeats rows "
+                    "without being declared.",
+                )
+            )
+        return self
+
+    def fates(self) -> dict[str, int]:
+        """Rows by fate, zeros included."""
+        named = {f"filtered: {name}": count for name, count in self.filtered.items()}
+        fates = {
+            "written": self.written,
+            "quarantined": self.quarantined,
+            "superseded": self.superseded,
+            **named,
+        }
+        return fates | ({"dead letters": self.dead} if self.dead else {})
+
+    def to_metadata(self) -> dict[str, Any]:
+        """The audit as JSON-able values, the way in which a commit stores it."""
+        stored = asdict(replace(self, by_period={}, version=None))
+        del stored["by_period"], stored["version"]
+        stored["days"] = [str(self.days.first), str(self.days.last)] if self.days else None
+        stored["made"] = _ends(self.made)
+        stored["changed"] = {column: _ends(spans) for column, spans in self.changed.items()}
+        reaches = self.reaches.items()
+        stored["reaches"] = {name: {**stored["reaches"][name], "days": _ends(reach.days)} for name, reach in reaches}
+        stored["untouched"] = [str(day) for day in self.untouched]
+        stored["held"] = {str(day): reason for day, reason in self.held.items()}
+        stored["made_at"] = self.made_at.isoformat()
+        return stored
+
+    @classmethod
+    def from_metadata(cls, stored: Mapping[str, Any], version: int) -> "Audit":
+        """The audit that a commit stores; what this version of the software does not know of is ignored.
+
+        Raises:
+            ValueError: it is not an audit.
+        """
+        values = dict(stored)
+        values["days"] = _span(values["days"]) if values.get("days") else None
+        values["made"] = _spans(values.get("made", []))
+        changed = values.get("changed", {})
+        values["changed"] = {c: _spans(s) for c, s in changed.items()} if isinstance(changed, dict) else changed
+        reaches = values.get("reaches", {})
+        values["reaches"] = {n: _reach(r) for n, r in reaches.items()} if isinstance(reaches, dict) else reaches
+        return replace(_STORED.validate_python(values), version=version)
+
+
+_STORED = TypeAdapter(Audit)
+
+
+def _ends(spans: Iterable[Days]) -> list[list[str]]:
+    return [[str(span.first), str(span.last)] for span in spans]
+
+
+def _spans(stored: Any) -> Any:  # noqa: ANN401
+    return [_span(ends) for ends in stored] if isinstance(stored, list) else stored
+
+
+def _reach(stored: Any) -> Any:  # noqa: ANN401
+    return {**stored, "days": _spans(stored.get("days"))} if isinstance(stored, dict) else stored
+
+
+def _span(ends: Any) -> Any:  # noqa: ANN401
+    """A span as its two ends; what is none stays what it is, and is found out after."""
+    return {"first": ends[0], "last": ends[1]} if isinstance(ends, list) and len(ends) == 2 else ends  # noqa: PLR2004
+
+
+def total(audits: Iterable[Audit]) -> dict[str, int]:
+    """The fates of several commits added up, `read` first."""
+    summed: dict[str, int] = {"read": 0}
+    for audit in audits:
+        for name, count in {"read": audit.read, **audit.fates()}.items():
+            summed[name] = summed.get(name, 0) + count
+    return summed
+
+
+class RefusedCommitError(DataError):
+    """The verdict fell against a commit.
+
+    Attributes:
+        audit: what it would have been.
+        periods: the periods that must not be published, None for a table without any, each with the first reason.
+    """
+
+    def __init__(self, message: str, audit: Audit, periods: Mapping[date | None, str]) -> None:
+        super().__init__(message)
+        self.audit, self.periods = audit, periods

@@ -1,0 +1,1 @@
+"""Rejected rows and dead letters, and the states that they are in."""

@@ -1,0 +1,58 @@
+"""Changing the states of rows that stand in quarantine: the same rows, in one commit, with other states.
+
+Such a commit carries an audit of its own, by which it is told from a strange hand (`rejects.py`).
+"""
+
+import polars as pl
+
+from lakehouse.publish.audit import Audit, Provenance
+from lakehouse.publish.publish import publish
+from lakehouse.publish.request import Sheet
+from lakehouse.quarantine.dead_letters import COMMENTS, DEAD_LETTERS
+from lakehouse.storage.lake import Lake
+from lakehouse.tables.table_types import LINEAGE, WINDOW
+
+
+def restate(  # noqa: PLR0913
+    lake: Lake, place: str, version: int, rows: pl.LazyFrame, chosen: pl.Expr, changed: pl.LazyFrame, run_id: str
+) -> int:
+    """Put rows with other states in the place of those that stand, day by day where they have days.
+
+    Args:
+        lake: where the tables are.
+        place: a table of the layer `quarantine`.
+        version: the version of it that was read.
+        rows: its rows at that version.
+        chosen: true for a row of which something changes.
+        changed: all rows, as they are to be.
+        run_id: who asks; stored in the commit.
+
+    Returns:
+        How many rows were chosen; nothing is committed for none.
+
+    Raises:
+        BusyError: another writer was faster.
+    """
+    names = rows.collect_schema().names()
+    asked = {"days": pl.col(WINDOW).unique()} if WINDOW in names else {}
+    found = rows.filter(chosen).select(pl.len().alias("rows"), **{n: e.implode() for n, e in asked.items()}).collect()
+    if not found["rows"].item():
+        return 0
+    days = found["days"].explode() if asked else None
+    # A row without a day was put there by somebody else; then the whole table is written again.
+    is_part = days is not None and not days.null_count()
+    stay = pl.col(WINDOW).is_in(days.implode()) if days is not None and is_part else pl.lit(True)
+    read = int(rows.filter(stay).select(pl.len()).collect(engine="streaming").item())
+    sheet = Sheet(
+        place,
+        changed.filter(stay),
+        "replace",
+        window=WINDOW if is_part else None,
+        days=days.sort().to_list() if days is not None and is_part else None,
+        based_on=version,
+        comments=COMMENTS if place == DEAD_LETTERS else {},
+        hidden=frozenset(changed.collect_schema().names()) - {WINDOW, "table", *LINEAGE},
+    )
+    provenance = Provenance(run_id)
+    publish(lake, sheet, lambda told: Audit(place, "replace", read=read, written=told.rows, provenance=provenance))
+    return int(found["rows"].item())

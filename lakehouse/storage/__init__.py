@@ -1,0 +1,1 @@
+"""Delta tables in a folder or a bucket: reading them, their logs, locks and the engines below."""

@@ -1,0 +1,1 @@
+"""From raw to staged to marts: read the inputs, transform, judge, publish."""

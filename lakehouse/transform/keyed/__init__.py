@@ -1,0 +1,1 @@
+"""Tables with keys: upserts, histories and full dumps."""

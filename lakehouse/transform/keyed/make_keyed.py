@@ -1,0 +1,147 @@
+"""Publish a table with keys: what new raw rows make of what stands, or the table folded anew from all of them.
+
+Belongs here: the choice between the two, and the way of the outcome into the table and its quarantine.
+Does not belong here: the folding (`folding.py`, `fold.py`), which rows are new (`fresh.py`).
+
+New rows are folded with what stands of their keys. An event that is late, or equal in time to one that was seen, may
+fall between events that left no trace; the rows of its key are then folded from all raw rows. A table whose code,
+contract or raw rows are not those that it was made from is folded anew, and so is one that is made without news.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import polars as pl
+
+from lakehouse.errors import LawError, listed
+from lakehouse.publish.audit import Audit, RefusedCommitError
+from lakehouse.publish.publish import Findings, publish
+from lakehouse.publish.replacement import is_of
+from lakehouse.publish.request import Sheet
+from lakehouse.quarantine.rejected_rows import rejects as rejects_of
+from lakehouse.storage.disk_full import room
+from lakehouse.storage.lake import all_rows
+from lakehouse.storage.scratch import scratch
+from lakehouse.tables.contract import columns, facts
+from lakehouse.tables.table_types import VALID, RawTable
+from lakehouse.transform.inputs import Inputs, read_inputs, widened
+from lakehouse.transform.keyed.folding import Folded, Folding
+from lakehouse.transform.keyed.new_rows import fresh_rows
+from lakehouse.transform.keyed.tombstones import DELETED, shown
+from lakehouse.transform.lazy_pass import Making, told_clearly
+
+
+def take(making: Making, standing: int, rejects: int) -> Audit | None:
+    """Bring a table with keys up to date, in one commit.
+
+    Args:
+        making: what to make.
+        standing: the version of the table that stands, -1 for none.
+        rejects: the version of its quarantine, -1 for none.
+
+    Returns:
+        The audit of the commit; None when the raw table holds no row.
+
+    Raises:
+        DataError: a dump is too small to be believed; nothing was published.
+        RefusedCommitError: too many rows broke the contract, or a table rule fails; nothing was published.
+        LawError: a row is unaccounted for; nothing was published.
+        BusyError: another writer was faster.
+    """
+    everything = read_inputs(making.lake, making.catalog, making.table, None, making.now)
+    if everything is None:
+        return None
+    named, root = told_clearly(making.table, everything), making.lake.root
+    with scratch() as spool, named, room(root):
+        folded = _folded(making, everything, standing, spool)
+        rejected = _rejects(making, folded, rejects)
+        return publish(
+            making.lake,
+            _sheet(making, folded, standing),
+            lambda findings: _proved(making, folded, findings),
+            rejects=rejected,
+            questions={**_table_rules(making, folded, standing), "rejected": rejected.rows.select(pl.len())},
+        )
+
+
+def _folded(making: Making, everything: Inputs, standing: int, spool: Path) -> Folded:
+    """What new rows make of what stands; what all rows make, where that is not enough, or to replay those rejected."""
+    fresh = _fresh(making, everything) if standing >= 0 and not making.is_replay else None
+    folded = None
+    if fresh is not None:
+        folded = Folding(making, everything, spool, _standing(making, standing)).of(fresh)
+    folded = Folding(making, everything, spool).of(everything) if folded is None else folded
+    assert folded is not None  # noqa: S101
+    return folded
+
+
+def _fresh(making: Making, everything: Inputs) -> Inputs | None:
+    """The inputs with the new rows alone; None when the table has to be folded anew."""
+    parameter, name = next(iter(everything.names.items()))
+    source, current = making.catalog[name], making.lake.look(name, everything.versions[name])
+    assert current is not None  # noqa: S101
+    assert isinstance(source, RawTable)  # noqa: S101
+    rows = fresh_rows(making.lake, making.table, name, current)
+    return None if rows is None else replace(everything, frames={parameter: widened(rows, source)})
+
+
+def _standing(making: Making, version: int) -> pl.LazyFrame:
+    """The rows that stand, tombstones among them."""
+    handle = making.lake.look(making.table.name, version)
+    assert handle is not None  # noqa: S101
+    return all_rows(handle)
+
+
+def _sheet(making: Making, folded: Folded, standing: int) -> Sheet:
+    table, described = making.table, columns(making.table.contract)
+    known = facts(table.contract)
+    has_tombstones = DELETED in table.stored_schema
+    hidden = {c.name for c in described if c.pii}
+    always = {*known.key, *known.sequence}
+    return Sheet(
+        table.name,
+        folded.stands,
+        "replace",
+        keys=folded.keys,
+        based_on=standing,
+        description=table.description,
+        comments={c.name: c.meaning for c in described},
+        hidden=frozenset((*hidden, *(VALID[:2] if known.sequence[0] in hidden else ()))),
+        required=frozenset(c.name for c in described if not c.nullable and (not has_tombstones or c.name in always)),
+    )
+
+
+def _rejects(making: Making, folded: Folded, standing: int) -> Sheet:
+    """The rejected rows beside those that stand; a folding of all rows has judged those too."""
+    is_all = folded.keys is None
+    sheet = rejects_of(making.lake, making.table, folded.rejected, standing, making.attempt, is_all=is_all)
+    return sheet if is_all or folded.audit.quarantined else replace(sheet, rows=folded.rejected, mode="append")
+
+
+def _table_rules(making: Making, folded: Folded, standing: int) -> Mapping[str, pl.LazyFrame]:
+    """The aggregates that must be true of all rows that a reader will see."""
+    rules = facts(making.table.contract).rules
+    if not rules:
+        return {}
+    rows = folded.stands
+    if folded.keys is not None:
+        others = _standing(making, standing).filter(~is_of(folded.keys))
+        rows = pl.concat([others.select(rows.collect_schema().names()), rows])
+    return {"table": shown(rows).select(**rules)}
+
+
+def _proved(making: Making, folded: Folded, findings: Findings) -> Audit:
+    """The account, when what was written is what was folded, and the table keeps its rules."""
+    name, audit = making.table.name, folded.audit
+    if findings.rows != folded.height:
+        raise LawError(f"{name}: {folded.height:,} rows were folded, {findings.rows:,} are in the files.")
+    if findings.rejected != (wanted := findings.number("rejected")):
+        raise LawError(f"{name}: {wanted:,} rows were to be rejected, {findings.rejected:,} are in the files.")
+    told = findings.answers["table"].row(0, named=True) if "table" in findings.answers else {}
+    failed = [f"the table rule {rule!r} does not hold" for rule, holds in told.items() if holds is not True]
+    if failed:
+        headline = f"{name}: refused, nothing of it was published; the table is as it was."
+        next_step = "mend the source or the transform and run again; or change the contract on purpose."
+        raise RefusedCommitError(listed(headline, failed, next_step), audit, {None: failed[0]})
+    return audit

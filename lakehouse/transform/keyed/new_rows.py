@@ -1,0 +1,89 @@
+"""Which rows of a raw table a table with keys has not folded yet, as the logs of both tell it.
+
+Belongs here: the version that stands behind a table, and the rows that were appended after it.
+None is the answer to everything that is not certain: then the table is folded anew from all rows.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import polars as pl
+from deltalake import DeltaTable
+
+from lakehouse.lineage.period_history import in_effect, is_by
+from lakehouse.lineage.touched_days import audit_of, changes_rows
+from lakehouse.publish.audit import Audit
+from lakehouse.publish.replacement import rows_of
+from lakehouse.storage.lake import Lake, files
+from lakehouse.storage.log import Commit
+from lakehouse.tables.table_types import DerivedTable
+
+_LATEST = 20
+
+
+def fresh_rows(lake: Lake, table: DerivedTable, source: str, current: DeltaTable) -> pl.LazyFrame | None:
+    """The rows of a raw table that came after those from which a table was folded.
+
+    Args:
+        lake: where the tables are.
+        table: the table with keys.
+        source: the raw table.
+        current: the raw table at the version that is read.
+
+    Returns:
+        None when they cannot be told, because the table is not there or was made by other code, because somebody else
+        changed it, or because rows of the raw table went; and when there are none.
+    """
+    audit = _folded(lake, table)
+    if audit is None or audit.provenance.ids.get(source) != str(current.metadata().id):
+        return None
+    if table.snapshot is not None and audit.quarantined:
+        return None  # what stands does not tell all that the last dump held
+    since = audit.provenance.inputs.get(source, -1)
+    log = lake.log_tail(source, after=since)
+    commits = [commit for commit in log.commits if commit.version <= current.version()]
+    if since > current.version() or log.after > since or any(commit.gone for commit in commits):
+        return None
+    added = [action for commit in commits for action in commit.added]
+    new = [action for commit in commits for action in commit.new]
+    live = set(files(current)["path"])
+    paths = [str(action["path"]) for action in new]
+    if not paths or live.issuperset(paths):
+        return rows_of(lake, source, current, paths) if paths else None
+    standing = sorted(live.intersection(str(action["path"]) for action in added))
+    return _gathered(rows_of(lake, source, current, standing), commits, new)
+
+
+def _gathered(rows: pl.LazyFrame, commits: Iterable[Commit], new: Iterable[Mapping[str, Any]]) -> pl.LazyFrame | None:
+    """The rows of some commits, where they were moved to files in which older ones stand; None where that is not sure.
+
+    Args:
+        rows: those of all files that came since, new rows and moved ones.
+        commits: what came since.
+        new: the files in which the new rows came.
+    """
+    audits = [audit_of(commit) for commit in commits if changes_rows(commit)]
+    batches = {audit.provenance.batch_id for audit in audits if audit is not None}
+    counts = [json.loads(action.get("stats") or "{}").get("numRecords") for action in new]
+    if None in audits or None in batches or None in counts:
+        return None
+    of_batches = rows.filter(pl.col("_batch_id").is_in(list(batches)))
+    count = of_batches.select(pl.len()).collect(engine="streaming").item()
+    return of_batches if count == sum(counts) else None
+
+
+def _folded(lake: Lake, table: DerivedTable) -> Audit | None:
+    """The latest audit of a table that is as we left it, by the transform and contract that are declared now."""
+    version = lake.version(table.name)
+    if version is None:
+        return None
+    for after in (version - _LATEST, -1):
+        commits, _ = in_effect(lake, table.name, after=max(after, -1))
+        telling = [commit for commit in commits if audit_of(commit) or changes_rows(commit)]
+        audit = audit_of(telling[-1]) if telling else None
+        if telling:
+            break
+    if audit is None:
+        return None
+    return audit if is_by(table, audit) else None

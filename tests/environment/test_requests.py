@@ -1,0 +1,160 @@
+"""What is asked for and is not there is refused by name, with what there is, and nothing is made on the way."""
+
+from pathlib import Path
+
+import pytest
+from support.worlds import catalog_of, world, write
+
+from lakehouse.environment import Environment
+from lakehouse.errors import BusyError, DataError, LakehouseError, LawError, SetupError
+from lakehouse.ingest.delivery_register import DELIVERIES
+from lakehouse.ingest.files.landing_zone import Landing
+from lakehouse.ingest.land import land, news
+from lakehouse.observe import overview
+from lakehouse.quarantine.dead_letters import DEAD_LETTERS
+from lakehouse.storage.lake import Lake
+from lakehouse.storage.object_store import said
+from lakehouse.tables.table_types import raw
+from lakehouse.transform.make import make
+
+
+def files_of(here: Environment) -> list[Path]:
+    return [path for path in Path(here.lake.root).rglob("*") if path.is_file()]
+
+
+@pytest.mark.parametrize("name", ["orders", "gold/orders", "raw/", "raw/Orders", "raw/../x", "raw/a/b", ""])
+def test_what_cannot_be_the_name_of_a_table_is_refused(here, name):
+    with pytest.raises(SetupError, match=r"is not the name of a table.\nNext: write <layer>/<table>, lower case"):
+        here.lake.scan(name)
+
+
+def test_a_table_that_does_not_exist_is_refused_and_the_others_are_named(here):
+    write(here, "invoice_lines", "a.csv", "")
+    land(here.lake, here.landing, here.catalog["raw/invoice_lines"])
+    with pytest.raises(SetupError) as refused:
+        here.lake.scan("raw/nothing")
+    assert str(refused.value) == (
+        f"There is no table raw/nothing in {here.lake.root}.\n"
+        f"Next: make it first; there are: raw/invoice_lines, {DEAD_LETTERS}, {DELIVERIES}."
+    )
+
+
+def test_a_scan_of_an_empty_lake_makes_nothing(here):
+    with pytest.raises(SetupError, match="there are: none yet"):
+        here.lake.scan("raw/nothing")
+    assert files_of(here) == []
+
+
+def test_a_table_that_is_not_declared_cannot_be_made(here):
+    with pytest.raises(SetupError, match=r"There is no table 'staged/nothing'.\nNext: use one of raw/invoice_lines, "):
+        make(here.lake, here.catalog, "staged/nothing")
+    assert files_of(here) == []
+
+
+def test_a_raw_table_cannot_be_made(here):
+    with pytest.raises(SetupError, match=r"raw/fx_rates is landed, not made.\nNext: put files into its landing folder"):
+        make(here.lake, here.catalog, "raw/fx_rates")
+    assert files_of(here) == []
+
+
+def test_a_derived_table_cannot_be_landed(here):
+    with pytest.raises(SetupError, match=r"staged/fx_rates is made, not landed.\nNext: "):
+        land(here.lake, here.landing, here.catalog["staged/fx_rates"])
+    assert files_of(here) == []
+
+
+def test_a_landing_folder_that_does_not_exist_is_refused_before_anything_is_made(here, tmp_path):
+    missing = Landing(str(tmp_path / "nowhere"))
+    with pytest.raises(SetupError) as refused:
+        land(here.lake, missing, here.catalog["raw/fx_rates"])
+    told = (
+        f"The landing folder {tmp_path / 'nowhere'} does not exist.\nNext: make it, or set LAKEHOUSE_LANDING to yours."
+    )
+    assert str(refused.value) == told
+    assert files_of(here) == []
+
+
+def test_a_landing_folder_that_is_a_file_is_refused(here, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SetupError, match="file is no folder"):
+        news(here.lake, Landing(str(tmp_path / "file")), here.catalog["raw/fx_rates"])
+
+
+def test_a_missing_folder_of_one_table_is_only_empty(here):
+    found = news(here.lake, here.landing, here.catalog["raw/fx_rates"])
+    assert (found.ready, found.resting, found.unreadable) == ((), (), ())
+
+
+def test_a_file_in_the_place_of_a_table_folder_is_said(here):
+    (Path(here.landing.root) / "fx_rates").write_text("")
+    with pytest.raises(SetupError, match=r"fx_rates is no folder.\nNext: "):
+        news(here.lake, here.landing, here.catalog["raw/fx_rates"])
+
+
+def test_audits_of_an_unknown_table_are_refused(here):
+    with pytest.raises(
+        SetupError, match=r"There is no table 'staged/nothing' in the lake.\nNext: name one of none yet"
+    ):
+        overview.audits(here, "staged/nothing")
+
+
+def test_rejects_of_an_unknown_table_are_refused(here):
+    with pytest.raises(SetupError, match=r"There is no table 'staged/nothing'.\nNext: use one of "):
+        overview.rejects(here, "staged/nothing", 1)
+
+
+def test_a_wrong_declaration_leaves_the_lake_alone(tmp_path):
+    with pytest.raises(SetupError):
+        world(tmp_path, catalog_of(orders=raw("Orders", "Orders.", columns=("id",))))
+    assert not (tmp_path / "lake").exists()
+
+
+def test_a_lake_that_cannot_be_a_folder_is_a_wrong_setting(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SetupError, match="file cannot be opened: "):
+        Lake(str(tmp_path / "file")).tables()
+
+
+def test_a_lake_of_an_unknown_scheme_is_a_wrong_setting():
+    with pytest.raises(SetupError, match=r"ftp://x/y cannot be opened: .*URL"):
+        Lake("ftp://x/y").tables()
+
+
+@pytest.fixture
+def unreachable() -> tuple[str, dict[str, str]]:
+    options = {"aws_access_key_id": "AKIAHUSH", "aws_secret_access_key": "hush-hush", "aws_region": "eu-west-1"}
+    return "s3://bucket/place", options | {"aws_endpoint": "http://127.0.0.1:9", "aws_allow_http": "true"}
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda root, options: Lake(root, options).tables(),
+        lambda root, options: Lake(root, options).open("raw/orders"),
+        lambda root, options: Landing(root, options).entries("orders"),
+        lambda root, options: Landing(root, options).strays([]),
+    ],
+    ids=["tables", "open", "entries", "strays"],
+)
+def test_a_store_that_does_not_answer_is_told_in_short_and_without_secrets(unreachable, ask):
+    with pytest.raises(BusyError) as refused:
+        ask(*unreachable)
+    told = str(refused.value)
+    assert len(told.splitlines()) == 2
+    assert "Next: see that the bucket exists, and that LAKEHOUSE_STORAGE_OPTIONS holds its credentials" in told
+    assert not any(word in told for word in ("AKIAHUSH", "hush-hush", "Debug", "\x1b"))
+
+
+def test_a_secret_that_a_store_quotes_is_left_out():
+    told = said(OSError("cannot sign with hush\nas AKIA\n\nDebug source:\nhush"), {"aws_secret_access_key": "hush"})
+    assert told == "cannot sign with … as AKIA"
+
+
+def test_looking_into_a_lake_that_is_not_there_makes_no_folder(tmp_path):
+    lake = Lake(str(tmp_path / "nowhere"))
+    assert (lake.tables(), lake.version("raw/orders"), lake.log_left("raw/orders")) == ([], None, [])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_each_error_says_by_its_type_what_to_do_next():
+    assert LakehouseError.__subclasses__() == [SetupError, DataError, BusyError, LawError]

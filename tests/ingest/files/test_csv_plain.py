@@ -1,0 +1,74 @@
+"""The fast path of CSV means the same as the exact one, and it is taken where it matters."""
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from lakehouse.ingest.files import csv_records
+from lakehouse.ingest.files.csv_fast_path import plain_rows
+from lakehouse.ingest.files.record_ledger import DEFAULT_LIMITS
+
+FIELDS = st.sampled_from(
+    ["", " ", "x", "é", "1.5", '""', '"a,b"', '"a""b"', '""""', '6" x', '"', "\t", "\0", "#", "NA", "\ufeffx"]
+)
+PLAIN = st.tuples(*[st.sampled_from(["", " ", "x", "é", '""', '"a,b"', '"a""b"'])] * 2).map(",".join)
+LINES = st.one_of(PLAIN, PLAIN, st.lists(FIELDS, min_size=1, max_size=4).map(",".join))
+FILES = st.builds(
+    lambda lines, end, last: end.join(lines) + last,
+    st.lists(LINES, min_size=1, max_size=6),
+    st.sampled_from(["\n", "\r\n"]),
+    st.sampled_from(["", "\n", "\r\n"]),
+)
+
+
+def plain(block: bytes, columns=("a", "b")):
+    found = plain_rows(block, ",", columns, DEFAULT_LIMITS)
+    return None if found is None else found.rows.rows()
+
+
+@given(body=FILES, separator=st.sampled_from([",", "\t"]))
+@settings(max_examples=300, deadline=None)
+@example(body='x,"a\nb",y\n', separator=",")
+@example(body='""', separator=",")
+@example(body="\ufeffx,y\n", separator=",")
+def test_both_paths_read_the_same(read, body, separator):
+    content = f"a,b\n{body}".replace(",", separator).encode()
+    name = "a.csv" if separator == "," else "a.tsv"
+    fast = read(content, name)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(csv_records, "plain_rows", lambda *_: None)
+        exact = read(content, name)
+    assert (fast.rows, fast.offsets, fast.letters) == (exact.rows, exact.offsets, exact.letters)
+    assert (fast.delivery.notes, fast.delivery.refused) == (exact.delivery.notes, exact.delivery.refused)
+
+
+@pytest.mark.parametrize("block", [b"1,2\n3,4\n", b"1,2\r\n3,4", b'"x, ""y""",\n1,2\n', b"1,2,,\n3,4\n", b" ,\0\n"])
+def test_plain_blocks_take_the_fast_path(block):
+    assert plain(block) is not None
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        b"1\n",
+        b"1,2,3\n",
+        b"1,2\n\n3,4\n",
+        b"1,2\n3,4\r\n",
+        b"1,2\r3,4\r",
+        b'1,"x\ny"\n',
+        b'6" x,2\n',
+        b"\xff,1\n",
+        b"\x01,1\n",
+        b"\xef\xbb\xbf1,2\n",
+    ],
+)
+def test_blocks_with_anything_odd_do_not(block):
+    assert plain(block) is None
+
+
+def test_one_odd_line_slows_its_neighbours_only(read):
+    lines = [b"%d,x" % number for number in range(50_000)]
+    lines[25_000] = b"odd"
+    seen = read(b"a,b\n" + b"\n".join(lines))
+    assert (len(seen.rows), seen.letters[0]["place"], seen.letters[0]["_offset"]) == (49_999, "line 25002", 25_001)
+    assert seen.numbers == list(range(1, 50_001))

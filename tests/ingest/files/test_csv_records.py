@@ -1,0 +1,205 @@
+"""CSV, rule by rule: line ends, the header, fields, quotes, bytes that are no text, and lines without end."""
+
+import csv
+import io
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lakehouse.ingest.files.delivery import Limits
+
+TEXT = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\x00"), max_size=8)
+
+
+def refusal(seen):
+    return seen.delivery.refused
+
+
+def test_columns_are_text_and_empty_is_null(read):
+    assert read(b'a,b,c\n007,,""\n').rows == [("007", None, None)]
+
+
+def test_blanks_inside_values_stay(read):
+    assert read(b'a,b\n x ,"  60"\n').rows == [(" x ", "  60")]
+
+
+def test_tabs_separate_a_tsv(read):
+    assert read(b'a\tb\n1,5\t"x\ty"\n', "a.tsv").rows == [("1,5", "x\ty")]
+
+
+def test_a_byte_order_mark_is_removed(read):
+    seen = read(b"\xef\xbb\xbfa\n1\n")
+    assert (seen.delivery.columns, seen.delivery.notes) == (("a",), ("byte order mark removed",))
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"])
+def test_each_line_end_ends_a_record(read, end):
+    seen = read(end.join([b"a,b", b"1,2", b"3,4", b""]))
+    assert seen.rows == [("1", "2"), ("3", "4")]
+    assert seen.delivery.notes == (("lines end with CR only",) if end == b"\r" else ())
+
+
+def test_mixed_line_ends_are_noted(read):
+    seen = read(b"a\n1\r\n2\r3\n4")
+    assert seen.rows == [("1",), ("2",), ("3",), ("4",)]
+    assert seen.delivery.notes == ("mixed line ends: LF, CR, CRLF",)
+
+
+def test_a_last_line_without_an_end_is_a_record(read):
+    assert read(b"a,b\n1,2\n3,4").rows == [("1", "2"), ("3", "4")]
+
+
+def test_blank_lines_are_no_records(read):
+    seen = read(b"\na\n\n1\n\n\n2\n\n")
+    assert (seen.rows, seen.offsets) == ([("1",), ("2",)], [1, 2])
+    assert seen.delivery.notes == ("blank lines skipped: 5",)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-be", "utf-16-le"])
+def test_utf_16_is_refused(read, encoding):
+    assert "UTF-16" in refusal(read("a,b\n1,2\n".encode(encoding)))
+
+
+def test_a_header_in_another_encoding_is_refused(read):
+    assert refusal(read("größe\n1\n".encode("latin-1"))) == "the header is not valid UTF-8"
+
+
+def test_names_are_stripped_and_blank_ones_numbered(read):
+    assert read(b' a ,,"b "\n1,2,3\n').delivery.columns == ("a", "column_2", "b")
+
+
+def test_blank_cells_at_the_end_of_the_header_are_dropped(read):
+    seen = read(b"Date,USD, ,\n2024-01-01,1.1,,\n2024-01-02,1.2,,x\n")
+    assert (seen.delivery.columns, seen.rows) == (("Date", "USD"), [("2024-01-01", "1.1")])
+    assert seen.reasons == ["4 fields where the header has 2, and the surplus is not empty"]
+
+
+def test_a_header_without_a_name_is_refused(read):
+    assert refusal(read(b",,\n1,2,3\n")) == "no column has a name"
+
+
+def test_names_equal_but_for_case_are_refused(read):
+    assert refusal(read(b"a,b,A\n1,2,3\n")) == "duplicate column names: a, A"
+
+
+def test_names_of_the_engine_are_refused(read):
+    assert "reserved for the engine: _offset" in refusal(read(b"a,_offset\n1,2\n"))
+
+
+def test_required_columns_are_found_by_any_case_and_take_the_required_spelling(read):
+    assert read(b"TRIP_TYPE ,b\n1,2\n", required=["Trip_type"]).delivery.columns == ("Trip_type", "b")
+
+
+def test_missing_columns_are_named_with_the_header_found(read):
+    assert refusal(read(b"a,b\n1,2\n", required=["b", "c", "d"])) == "columns missing: c, d; the file has: a, b"
+
+
+def test_a_header_alone_is_refused(read):
+    assert refusal(read(b"a,b\n")) == refusal(read(b"a,b\n\n\n")) == "header only: no records"
+
+
+def test_blank_lines_alone_are_refused(read):
+    assert "nothing but blank lines" in refusal(read(b"\n\r\n\n"))
+
+
+def test_a_header_with_an_open_quote_is_refused(read):
+    assert "a quote is never closed" in refusal(read(b'"a,b\n1,2\n'))
+
+
+def test_too_few_fields_are_a_dead_letter(read):
+    seen = read(b"a,b,c\n1,2\n1,2,3\n")
+    assert (seen.rows, seen.reasons) == ([("1", "2", "3")], ["2 fields where the header has 3"])
+    assert (seen.payloads, seen.letters[0]["place"]) == ([b"1,2"], "line 2")
+
+
+@pytest.mark.parametrize("odd", [b"", b"\n"])
+def test_surplus_fields_are_fine_while_they_are_empty(read, odd):
+    assert read(b"a,b\n" + odd + b'1,2,,\n3,4\n5,6,""\n').rows == [("1", "2"), ("3", "4"), ("5", "6")]
+
+
+def test_bytes_that_are_not_utf_8_are_a_dead_letter_byte_for_byte(read):
+    seen = read(b"a,b\n1,2\n3,\xe9\xff\n5,6\n")
+    assert (seen.rows, seen.payloads) == ([("1", "2"), ("5", "6")], [b"3,\xe9\xff"])
+    assert (seen.reasons, seen.letters[0]["place"]) == (["not valid UTF-8"], "line 3")
+
+
+def test_nul_bytes_in_a_record_are_kept(read):
+    assert read(b"a,b\n1,x\0y\n").rows == [("1", "x\0y")]
+
+
+def test_quoted_fields_hold_separators_and_quotes(read):
+    assert read(b'a,b\n"x, ""y""","z"\n').rows == [('x, "y"', "z")]
+
+
+def test_quoted_fields_hold_line_ends_as_they_are(read):
+    seen = read(b'a,b\n1,"x\r\n\ny\rz"\n2,w\n')
+    assert (seen.rows, seen.delivery.notes) == ([("1", "x\r\n\ny\rz"), ("2", "w")], ())
+
+
+def test_a_quote_inside_an_unquoted_field_is_literal(read):
+    assert read(b'a,b\n6" PLATE,2""\n').rows == [('6" PLATE', '2""')]
+
+
+def test_text_after_a_closing_quote_is_a_dead_letter(read):
+    seen = read(b'a,b\n"x" y,1\n2,3\n')
+    assert (seen.rows, seen.reasons) == ([("2", "3")], ["broken quoting: text after a closing quote"])
+
+
+def test_an_unclosed_quote_costs_its_line_only(read):
+    seen = read(b'a,b\n1,"x\n2,y\n3,z\n')
+    assert (seen.rows, seen.payloads) == ([("2", "y"), ("3", "z")], [b'1,"x'])
+    assert (seen.offsets, seen.reasons) == ([2, 3], ["broken quoting: a quote is never closed"])
+
+
+def test_a_quote_open_for_too_many_lines_costs_its_first_line_only(read):
+    seen = read(b'a,b\n1,"x\n' + b"2,y\n" * 300 + b'3,z"\n')
+    assert (len(seen.rows), seen.payloads) == (301, [b'1,"x'])
+    assert "within 256 lines" in seen.reasons[0]
+
+
+def test_a_stray_quote_that_meets_another_does_not_swallow_the_lines_between(read):
+    seen = read(b'a,b\n1,"x\n2,y\n3,",z"\n')
+    assert seen.rows == [("2", "y"), ("3", ",z")]
+    assert "a quote opens a record of 3 lines with 3 fields" in seen.reasons[0]
+
+
+def test_a_bad_record_over_several_lines_is_kept_whole(read):
+    seen = read(b'a,b\n1,"x\r\n\xff"\n2,y\n')
+    assert (seen.payloads, seen.letters[0]["place"]) == ([b'1,"x\r\n\xff"'], "lines 2 to 3")
+
+
+@pytest.mark.parametrize("block", [5, 64, 1 << 20])
+def test_a_line_over_the_limit_is_a_dead_letter_of_its_beginning(read, block):
+    limits = Limits(payload_bytes=4, record_bytes=50, block_bytes=block)
+    seen = read(b"a,b\n1,2\n" + b"x" * 999 + b"\r\n3,4\n", limits=limits)
+    assert (seen.rows, seen.payloads) == ([("1", "2"), ("3", "4")], [b"xxxx"])
+    assert (seen.letters[0]["payload_bytes"], seen.letters[0]["place"]) == (999, "line 3")
+    assert seen.delivery.is_cut
+
+
+@pytest.mark.parametrize("block", [5, 1 << 20])
+def test_a_header_over_the_limit_is_refused(read, block):
+    limits = Limits(record_bytes=50, block_bytes=block)
+    assert refusal(read(b"x" * 999 + b"\n1\n", limits=limits)) == "header too long: 999 bytes; limit 50"
+
+
+def test_too_many_columns_are_refused(read):
+    assert refusal(read(b"a,b,c\n1,2,3\n", limits=Limits(columns=2))) == "3 columns; the limit is 2"
+
+
+@given(rows=st.lists(st.tuples(TEXT, TEXT, TEXT.map(lambda text: f"x{text}")), min_size=1, max_size=12))
+@settings(max_examples=60, deadline=None)
+def test_what_the_csv_module_writes_is_read_back(read, rows):
+    file = io.StringIO(newline="")
+    csv.writer(file, quoting=csv.QUOTE_ALL).writerows([("a", "b", "c"), *rows])
+    assert read(file.getvalue().encode()).rows == [tuple(value or None for value in row) for row in rows]
+
+
+@given(parts=st.lists(st.sampled_from([b"1,2", b'"', b"\xff", b"x", b"\r", b"\n", b",", b"\r\n"]), max_size=30))
+@settings(max_examples=100, deadline=None)
+def test_the_size_of_blocks_does_not_change_what_is_read(read, parts):
+    content = b"a,b\n" + b"".join(parts)
+    small, large = read(content, limits=Limits(block_bytes=3)), read(content)
+    assert (small.rows, small.letters, small.offsets) == (large.rows, large.letters, large.offsets)
+    assert small.delivery.notes == large.delivery.notes

@@ -1,0 +1,139 @@
+"""Of a landing folder only what is not known is told; a file that changed in any way is not known."""
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from support.worlds import write
+
+from lakehouse.errors import OutageError
+from lakehouse.ingest import land
+from lakehouse.ingest.files.landing_zone import Landing
+from lakehouse.ingest.files.listing import walk
+from lakehouse.ingest.landed_files import landed
+
+NAMES = ["a.csv", "2024/b.csv", "2024/ü.csv"]
+WRITTEN_AT = 1_700_000_000_123
+"""Milliseconds since 1970."""
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    for name in NAMES:
+        put(tmp_path / "events" / name)
+    return tmp_path / "events"
+
+
+def put(file: Path, content: str = "id\n1\n", at: int = WRITTEN_AT) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(content)
+    os.utime(file, ns=(at * 1_000_000, at * 1_000_000))
+
+
+def listed(folder: Path, root: str = "{}") -> list[str]:
+    """What is told of a folder where all is known that `NAMES` names."""
+    known = {name: (WRITTEN_AT, len("id\n1\n")) for name in NAMES}
+    return [entry.name for entry in Landing(root.format(folder.parent)).entries(folder.name, known)]
+
+
+@pytest.mark.parametrize("root", ["{}", "file://{}"])
+def test_files_that_lie_as_they_are_known_are_left_out(folder, root):
+    put(folder / "c.csv")
+    put(folder / "2024" / "a.csv")
+    assert listed(folder, root) == ["2024/a.csv", "c.csv"]
+    assert len(Landing(root.format(folder.parent)).entries("events")) == len(NAMES) + 2
+
+
+@pytest.mark.parametrize("root", ["{}", "file://{}"])
+@pytest.mark.parametrize("name", NAMES)
+def test_a_file_of_another_time_or_size_is_told(folder, root, name):
+    put(folder / name, at=WRITTEN_AT + 1)
+    assert listed(folder, root) == [name]
+    put(folder / name, content="id\n10\n")
+    assert listed(folder, root) == [name]
+
+
+def test_what_is_no_file_is_told_though_its_time_and_size_are_known(folder):
+    (folder / "a.csv").unlink()
+    (folder / "a.csv").mkdir()
+    os.utime(folder / "a.csv", ns=(WRITTEN_AT * 1_000_000,) * 2)
+    stamp = (WRITTEN_AT, (folder / "a.csv").stat().st_size)
+    [entry] = Landing(str(folder.parent)).entries("events", dict.fromkeys(NAMES, stamp))[-1:]
+    assert (entry.name, entry.problem) == ("a.csv", "a folder that is named like a file")
+
+
+def test_what_cannot_be_looked_at_is_told(folder):
+    (folder / "a.csv").unlink()
+    (folder / "a.csv").symlink_to(folder / "nowhere.csv")
+    assert listed(folder) == ["a.csv"]
+
+
+def test_what_is_taken_away_while_its_folder_is_listed_is_not_told(folder):
+    links = [folder / f"{number}.csv" for number in range(3)]
+    for link in links:
+        link.symlink_to(folder / "a.csv")
+    seen = walk(folder)
+    first = next(seen)
+    for link in links:
+        link.unlink()
+    told = [first, *seen]
+    assert {name for name, _, _ in told} - {first[0]} <= set(NAMES)
+    assert [problem for _, _, problem in told if problem] == []
+
+
+def test_what_becomes_a_link_while_its_folder_is_listed_is_a_file_yet(tmp_path):
+    names = {f"{number}.csv" for number in range(3)}
+    for name in names:
+        put(tmp_path / "events" / name)
+    put(tmp_path / "elsewhere.csv")
+    seen = walk(tmp_path / "events")
+    told = [next(seen)]
+    for name in names - {told[0][0]}:
+        (tmp_path / "events" / name).unlink()
+        (tmp_path / "events" / name).symlink_to(tmp_path / "elsewhere.csv")
+    assert {(name, problem) for name, _, problem in (*told, *seen)} == {(name, None) for name in names}
+
+
+def test_a_bucket_tells_names_whatever_the_machine_takes_for_text(folder):
+    told = f"print(ascii([e.name for e in Landing({f'file://{folder.parent}'!r}).entries('events')]))"
+    command = [sys.executable, "-X", "utf8=0", "-c", f"from lakehouse.ingest.files.landing_zone import Landing; {told}"]
+    environment = {**os.environ, "LC_ALL": "C", "PYTHONCOERCECLOCALE": "0"}
+    shown = subprocess.run(command, check=True, capture_output=True, text=True, env=environment).stdout
+    assert shown.strip() == ascii(sorted(NAMES))
+
+
+def test_a_file_rests_by_the_time_at_which_it_was_looked_at(here, monkeypatch):
+    landing = replace(here.landing, rest_seconds=0.4)
+    write(here, "fx_rates", "fx.csv", "Date,USD\n2010-12-01,1.31\n")
+
+    def slowly(lake, table):
+        time.sleep(0.6)
+        return landed(lake, table)
+
+    monkeypatch.setattr(land, "landed", slowly)
+    seen = land.news(here.lake, landing, here.catalog["raw/fx_rates"])
+    assert (seen.ready, seen.resting) == ((), ("fx.csv",))
+
+
+def test_a_lake_that_is_out_is_told_without_waiting_for_the_listing(here, monkeypatch):
+    may_end, has_ended = threading.Event(), threading.Event()
+
+    def listed(*_):
+        may_end.wait(30)
+        has_ended.set()
+        return []
+
+    def refused(*_):
+        raise OutageError("the lake does not answer")
+
+    monkeypatch.setattr(land, "landed", refused)
+    monkeypatch.setattr(Landing, "listed", listed)
+    with pytest.raises(OutageError):
+        land.news(here.lake, here.landing, here.catalog["raw/fx_rates"])
+    assert not has_ended.is_set()
+    may_end.set()

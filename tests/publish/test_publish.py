@@ -1,0 +1,305 @@
+"""Write, audit, commit: nothing is published without a verdict, and nothing else is left behind."""
+
+from datetime import date
+from pathlib import Path
+
+import duckdb
+import polars as pl
+import pytest
+from deltalake import write_deltalake
+
+from lakehouse.errors import BusyError, DataError, LawError, SetupError
+from lakehouse.ingest.landed_files import landed
+from lakehouse.lineage.touched_days import audit_of
+from lakehouse.publish.audit import METADATA, Audit, Provenance
+from lakehouse.publish.file_writer import Draft
+from lakehouse.publish.publish import publish
+from lakehouse.publish.request import Sheet
+from lakehouse.storage.lake import Lake, files
+
+TABLE = "staged/orders"
+ROWS = pl.LazyFrame({"day": [date(2024, 1, 1), date(2024, 2, 1)], "text": ["a", "b"]})
+
+
+def accepted(findings):
+    return Audit(TABLE, "replace", findings.rows, findings.rows)
+
+
+def sheet(rows=ROWS, mode="replace", **more) -> Sheet:
+    return Sheet(more.pop("table", TABLE), rows, mode, **more)
+
+
+def parquet(lake: Lake) -> list[Path]:
+    """Every data file in the lake, of a table or not."""
+    return sorted(Path(lake.root).rglob("*.parquet"))
+
+
+@pytest.fixture
+def lake(tmp_path):
+    return Lake(str(tmp_path / "lake"))
+
+
+def test_the_first_commit_makes_the_table_with_its_words_and_its_partitions(lake):
+    publish(
+        lake,
+        sheet(window="day", physical="month", description="Orders.", comments={"text": "What was said"}),
+        accepted,
+    )
+    handle = lake.open(TABLE)
+    assert (handle.version(), handle.metadata().partition_columns, handle.metadata().description) == (
+        0,
+        ["_month"],
+        "Orders.",
+    )
+    assert {f.name: f.metadata.get("comment") for f in handle.schema().fields} == {
+        "day": None,
+        "text": "What was said",
+        "_month": None,
+    }
+    assert sorted(files(handle)["partition._month"]) == [date(2024, 1, 1), date(2024, 2, 1)]
+
+
+def test_files_are_compressed_as_those_of_other_writers_of_delta(lake):
+    publish(lake, sheet(), accepted)
+    [file] = parquet(lake)
+    codecs = duckdb.sql(f"SELECT DISTINCT compression FROM parquet_metadata('{file}')").fetchall()
+    assert codecs == [("SNAPPY",)]
+
+
+def test_the_published_rows_are_the_rows(lake):
+    publish(lake, sheet(), accepted)
+    assert lake.scan(TABLE).sort("day").collect().equals(ROWS.collect())
+
+
+def test_the_audit_comes_back_from_the_log_as_it_was_given(lake):
+    provenance = Provenance("run 1", "code", "contract", {"raw/orders": 4})
+    given = publish(lake, sheet(), lambda f: Audit(TABLE, "replace", 3, f.rows, quarantined=1, provenance=provenance))
+    assert audit_of(lake.log(TABLE)[0]) == given
+    assert (given.version, given.rows, given.files, given.provenance.run_id) == (0, 2, 1, "run 1")
+
+
+def test_the_audit_tells_bytes_and_files_as_the_log_does(lake):
+    audit = publish(lake, sheet(window="day", physical="day"), accepted)
+    live = files(lake.open(TABLE))
+    assert (audit.files, audit.bytes) == (live.height, live["size_bytes"].sum())
+
+
+def test_a_commit_of_somebody_else_carries_no_audit(lake):
+    write_deltalake(lake.uri(TABLE), ROWS.collect())
+    assert audit_of(lake.log(TABLE)[0]) is None
+
+
+def test_questions_are_answered_in_the_same_pass(lake):
+    found = {}
+
+    def judge(findings):
+        found.update(n=findings.number("n"), rows=findings.rows, rejected=findings.rejected)
+        return accepted(findings)
+
+    rejects = sheet(ROWS.head(1), table="quarantine/staged_orders")
+    publish(lake, sheet(), judge, rejects=rejects, questions={"n": ROWS.select(pl.len())})
+    assert found == {"n": 2, "rows": 2, "rejected": 1}
+
+
+def test_rejected_rows_are_committed_under_the_name_of_their_table(lake):
+    publish(lake, sheet(), accepted, rejects=sheet(table="quarantine/staged_orders"))
+    assert lake.log("quarantine/staged_orders")[0].info["published_with"] == TABLE
+
+
+def test_without_rejected_rows_there_is_no_quarantine(lake):
+    publish(lake, sheet(), accepted, rejects=sheet(ROWS.head(0), table="quarantine/staged_orders"))
+    assert lake.tables() == [TABLE]
+
+
+def refuse(_):
+    raise DataError("refused")
+
+
+def unbalanced(findings):
+    return Audit(TABLE, "replace", findings.rows + 1, findings.rows)
+
+
+@pytest.mark.parametrize(("judge", "error"), [(refuse, DataError), (unbalanced, LawError)])
+@pytest.mark.parametrize("partitioned", [{}, {"window": "day", "physical": "month"}])
+def test_a_refused_verdict_leaves_no_file_and_no_table(lake, judge, error, partitioned):
+    with pytest.raises(error):
+        publish(lake, sheet(**partitioned), judge, rejects=sheet(table="quarantine/staged_orders"))
+    assert parquet(lake) == []
+    assert lake.tables() == []
+
+
+def test_a_refused_verdict_leaves_the_table_as_it_was(lake):
+    publish(lake, sheet(window="day", physical="month"), accepted)
+    before = (lake.version(TABLE), parquet(lake))
+    with pytest.raises(DataError):
+        publish(lake, sheet(ROWS.head(1), window="day", physical="month", days=[date(2024, 1, 1)]), refuse)
+    assert (lake.version(TABLE), parquet(lake)) == before
+
+
+def test_a_pass_that_breaks_off_leaves_no_table(lake):
+    many = pl.LazyFrame({"n": range(300_000)}).with_columns(
+        folder=pl.col("n") // 50_000, bad=pl.when(pl.col("n") < 299_000).then(pl.lit("1")).otherwise(pl.lit("x"))
+    )
+    with pytest.raises(pl.exceptions.PolarsError):
+        publish(lake, sheet(many.with_columns(pl.col("bad").cast(pl.Int64)), split_by="folder"), accepted)
+    assert lake.tables() == []
+
+
+def test_files_of_a_broken_pass_are_taken_away_even_if_nobody_reported_them(lake):
+    draft = Draft(lake, sheet(window="day", physical="month"))
+    draft.sink().collect()
+    draft.new.clear()
+    draft.discard()
+    assert parquet(lake) == []
+
+
+def test_a_failed_commit_of_the_table_takes_its_files_away(lake):
+    publish(lake, sheet(), accepted)
+    before = parquet(lake)
+    with pytest.raises(SetupError):
+        publish(lake, sheet(ROWS.with_columns(text=1), "append"), accepted)
+    assert parquet(lake) == before
+
+
+def test_a_lake_below_a_folder_that_is_named_like_its_table_is_tidied_too(tmp_path):
+    lake = Lake(str(tmp_path / TABLE / "lake"))
+    publish(lake, sheet(), accepted)
+    with pytest.raises(DataError):
+        publish(lake, sheet(), refuse)
+    assert len(parquet(lake)) == files(lake.open(TABLE)).height == 1
+
+
+def test_an_empty_publish_makes_an_empty_table(lake):
+    audit = publish(lake, sheet(ROWS.head(0), window="day", physical="month"), accepted)
+    assert (audit.rows, audit.files, audit.version) == (0, 0, 0)
+    assert lake.scan(TABLE).collect().is_empty()
+    assert parquet(lake) == []
+
+
+def test_an_empty_replacement_of_everything_empties_the_table(lake):
+    publish(lake, sheet(), accepted)
+    publish(lake, sheet(ROWS.head(0)), accepted)
+    assert lake.scan(TABLE).collect().is_empty()
+
+
+def test_appended_rows_join_those_that_stand(lake):
+    for _ in range(2):
+        publish(lake, sheet(mode="append"), accepted)
+    assert lake.scan(TABLE).collect().height == 4
+    assert lake.version(TABLE) == 1
+
+
+def test_new_columns_are_added_and_older_rows_hold_null_in_them(lake):
+    publish(lake, sheet(mode="append"), accepted)
+    publish(lake, sheet(ROWS.with_columns(more=pl.lit(1, pl.Int64)), "append", comments={"more": "New"}), accepted)
+    assert sorted(lake.scan(TABLE).collect()["more"].to_list(), key=str) == [1, 1, None, None]
+    assert lake.open(TABLE).schema().fields[2].metadata == {"comment": "New"}
+
+
+def test_columns_that_are_no_longer_written_stay_and_hold_null(lake):
+    publish(lake, sheet(mode="append"), accepted)
+    publish(lake, sheet(ROWS.drop("text"), "append"), accepted)
+    assert lake.scan(TABLE).collect()["text"].null_count() == 2
+
+
+def test_a_changed_type_is_refused_with_every_column_that_would_change(lake):
+    publish(lake, sheet(), accepted)
+    with pytest.raises(SetupError) as refusal:
+        publish(lake, sheet(ROWS.with_columns(text=1, day=pl.lit("x")), "append"), accepted)
+    assert "day is date in the table and string" in str(refusal.value)
+    assert "text is string in the table and integer" in str(refusal.value)
+    assert lake.version(TABLE) == 0
+
+
+def test_a_replacement_of_everything_takes_the_columns_of_the_new_rows_in_the_same_commit(lake):
+    publish(lake, sheet(), accepted)
+    publish(lake, sheet(ROWS.select("day", text=pl.lit(1, pl.Int64), more=pl.lit("x"))), accepted)
+    assert lake.version(TABLE) == 1
+    assert lake.scan(TABLE).collect_schema() == pl.Schema({"day": pl.Date, "text": pl.Int64, "more": pl.String})
+    assert lake.scan(TABLE, 0).collect().height == 2
+
+
+def test_other_columns_are_not_put_under_the_rows_of_a_writer_that_was_faster(lake):
+    march = pl.LazyFrame({"day": [date(2020, 3, 1)], "text": ["c"]})
+    month = {"window": "day", "physical": "month"}
+    publish(lake, sheet(**month), accepted)
+
+    def meanwhile(found):
+        publish(lake, sheet(march, "append", **month), accepted)
+        return accepted(found)
+
+    days = ROWS.collect()["day"].to_list()
+    with pytest.raises(BusyError):
+        publish(lake, sheet(ROWS.with_columns(text=pl.lit(1, pl.Int64)), days=days, based_on=0, **month), meanwhile)
+    assert lake.scan(TABLE).collect().height == 3
+
+
+@pytest.mark.parametrize("physical", ["day", None])
+def test_a_changed_partitioning_is_refused(lake, physical):
+    publish(lake, sheet(window="day", physical="month"), accepted)
+    with pytest.raises(SetupError, match="partitioned by _month, not by"):
+        publish(lake, sheet(window="day", physical=physical), accepted)
+    assert lake.version(TABLE) == 0
+
+
+@pytest.mark.parametrize("mode", ["append", "replace"])
+def test_a_commit_since_the_version_that_was_read_makes_a_writer_wait(lake, mode):
+    publish(lake, sheet(mode=mode), accepted)
+    publish(lake, sheet(mode=mode, based_on=0), accepted)
+    before = parquet(lake)
+    with pytest.raises(BusyError, match="another writer committed first"):
+        publish(lake, sheet(mode=mode, based_on=0), accepted)
+    assert (lake.version(TABLE), parquet(lake)) == (1, before)
+
+
+def test_rows_of_another_writer_are_not_left_beside_a_replacement_of_everything(lake):
+    publish(lake, sheet(), accepted)
+    write_deltalake(lake.uri(TABLE), ROWS.collect(), mode="append")
+    with pytest.raises(BusyError):
+        publish(lake, sheet(based_on=0), accepted)
+
+
+def test_a_table_that_somebody_made_meanwhile_makes_a_writer_wait(lake):
+    publish(lake, sheet(), accepted)
+    with pytest.raises(BusyError, match="another writer made the table first"):
+        publish(lake, sheet(based_on=-1), accepted)
+    assert (lake.version(TABLE), len(parquet(lake))) == (0, 1)
+
+
+def test_two_writers_of_the_same_empty_month_collide(lake):
+    month = {"window": "day", "physical": "month"}
+    publish(lake, sheet(ROWS.head(1), **month), accepted)
+    late = ROWS.tail(1)
+    publish(lake, sheet(late, days=[date(2024, 2, 1)], based_on=0, **month), accepted)
+    with pytest.raises(BusyError):
+        publish(lake, sheet(late, days=[date(2024, 2, 9)], based_on=0, **month), accepted)
+
+
+def test_two_writers_that_fill_different_empty_months_do_not_disturb_each_other(lake):
+    month = {"window": "day", "physical": "month"}
+    publish(lake, sheet(ROWS.head(0), **month), accepted)
+    publish(lake, sheet(ROWS.head(1), days=[date(2024, 1, 1)], based_on=0, **month), accepted)
+    audit = publish(lake, sheet(ROWS.tail(1), days=[date(2024, 2, 1)], based_on=0, **month), accepted)
+    assert lake.scan(TABLE).collect().height == 2
+    assert audit.version == 2
+
+
+def test_the_version_is_our_own_though_somebody_committed_since(lake):
+    publish(lake, sheet(mode="append"), accepted)
+    write_deltalake(lake.uri(TABLE), ROWS.collect(), mode="append")
+    audit = publish(lake, sheet(mode="append", based_on=0), accepted)
+    assert METADATA not in lake.log(TABLE)[1].info
+    assert audit_of(lake.log(TABLE)[audit.version]) == audit
+
+
+def test_a_compacted_raw_table_still_knows_every_delivery(lake):
+    origin = {"_offset": 1, "_modified_at": pl.lit(0).cast(pl.Datetime("us", "UTC"))}
+    for digest, name in enumerate(("a.csv", "b" * 80 + ".csv")):
+        rows = pl.LazyFrame({"x": ["1"]}).with_columns(pl.lit(f"{name}#{digest:016x}").alias("_source"), **origin)
+        publish(lake, Sheet("raw/orders", rows, "append", split_by="_source"), accepted)
+    before = landed(lake, "raw/orders")
+    lake.open("raw/orders").optimize.compact()
+    after = landed(lake, "raw/orders")
+    assert files(lake.open("raw/orders")).height == 1
+    assert after.by_digest == before.by_digest
+    assert {name for _, name in after.by_digest.values()} == {"a.csv", "b" * 80 + ".csv"}

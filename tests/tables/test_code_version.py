@@ -1,0 +1,84 @@
+"""A version of code changes when the code does, wherever it stands, and is the same in every process."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import polars as pl
+import pytest
+from support.worlds import retail
+
+from lakehouse.tables.code_version import version
+
+PRICE = pl.col("price") * 2
+MARKS = {"a", "b", "c"}
+
+
+def doubled(rows: pl.LazyFrame) -> pl.LazyFrame:
+    """A transform that names an expression, a set and a function outside of itself."""
+    return helped(rows.with_columns(price=PRICE).filter(pl.col("mark").is_in(MARKS)))
+
+
+def helped(rows: pl.LazyFrame) -> pl.LazyFrame:
+    """What it calls."""
+    return rows.with_columns(more=PRICE)
+
+
+def long_list(last: int) -> pl.Expr:
+    """An expression whose text leaves out its middle."""
+    return pl.col("a").is_in([*range(50), last, *range(50)])
+
+
+def now() -> str:
+    return version([doubled], ())
+
+
+@pytest.mark.parametrize(("name", "other"), [("PRICE", pl.col("price") * 3), ("MARKS", {"a"}), ("helped", long_list)])
+def test_what_a_transform_names_outside_of_itself_is_part_of_it(monkeypatch, name, other):
+    before = now()
+    monkeypatch.setitem(doubled.__globals__, name, other)
+    assert now() != before
+
+
+def scaled(by: object):
+    """A transform that names something of the function around it."""
+
+    def transform(rows: pl.LazyFrame) -> pl.LazyFrame:
+        return rows.select(pl.col("price") * by if not callable(by) else by(rows))
+
+    return transform
+
+
+def longer() -> int:
+    """Another function."""
+    return 1
+
+
+@pytest.mark.parametrize("pair", [(2, 3), (pl.col("a"), pl.col("b")), ((1, 2), (1, 3)), (long_list, longer)])
+def test_what_it_names_of_the_function_around_it_is_part_of_it(pair):
+    one, same, other = (version([scaled(by)], ()) for by in (pair[0], pair[0], pair[1]))
+    assert one == same != other
+
+
+def test_what_it_does_not_name_is_not(monkeypatch):
+    before = now()
+    monkeypatch.setitem(doubled.__globals__, "retail", None)
+    assert now() == before
+
+
+def test_a_value_in_the_middle_of_a_long_list_counts(monkeypatch):
+    assert str(long_list(1)) == str(long_list(2))
+    monkeypatch.setitem(doubled.__globals__, "PRICE", long_list(1))
+    before = now()
+    monkeypatch.setitem(doubled.__globals__, "PRICE", long_list(2))
+    assert now() != before
+
+
+@pytest.mark.parametrize("seed", ["1", "2"])
+def test_versions_are_the_same_in_every_process(seed):
+    script = "from support.worlds import retail; print(*(table.code_version for table in retail().derived))"
+    root = Path(__file__).parents[2]
+    environment = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": f"{root}{os.pathsep}{root / 'tests'}"}
+    told = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, env=environment)
+    assert told.stdout.split() == [table.code_version for table in retail().derived]
