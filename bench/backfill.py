@@ -32,7 +32,10 @@ READING = "meter::bigint, round(power * 10)::bigint, read_at::timestamp, read_da
 def some_days(home: Path, days: int) -> dict[str, float]:
     """The first so many days in one run of Dagster."""
     last = daily.FIRST + timedelta(days=days - 1)
-    tags = {"dagster/asset_partition_range_start": str(daily.FIRST), "dagster/asset_partition_range_end": str(last)}
+    tags = {
+        "dagster/asset_partition_range_start": str(daily.FIRST),
+        "dagster/asset_partition_range_end": str(last),
+    }
     return _run(home, tags)
 
 
@@ -58,7 +61,10 @@ def _run(home: Path, tags: dict[str, str]) -> dict[str, float]:
     quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
     started = time.monotonic()
     result = job.execute_in_process(
-        asset_selection=[dg.AssetKey(["staged", "readings"])], tags=tags, instance=instance, run_config=quiet
+        asset_selection=[dg.AssetKey(["staged", "readings"])],
+        tags=tags,
+        instance=instance,
+        run_config=quiet,
     )
     seconds = time.monotonic() - started
     made = here.lake.log_left("staged/readings")[-1].info["audit"]
@@ -87,7 +93,11 @@ def one(way: str, home: Path, days: int) -> dict[str, float]:
     else:
         for number in range(days):
             day = daily.FIRST + timedelta(days=number)
-            subprocess.run(module("bench.backfill", "--home", str(home), "--day", str(day)), check=True, cwd=ROOT)
+            subprocess.run(
+                module("bench.backfill", "--home", str(home), "--day", str(day)),
+                check=True,
+                cwd=ROOT,
+            )
     return {"seconds": time.monotonic() - started}
 
 
@@ -128,13 +138,17 @@ def _prepare(raw: Path, _way: str, _step: str, folder: Path) -> None:
     clone(raw, folder / "lake")
 
 
-def compare(out: Path, rows_a_day: int, days: int, rounds: int, *, has_peers: bool = True) -> list[Line]:
+def compare(
+    out: Path, rows_a_day: int, days: int, rounds: int, *, has_peers: bool = True
+) -> list[Line]:
     """All ways."""
     with TemporaryDirectory(dir=out) as folder:
         daily.fill(Lake(folder), rows_a_day)
         whole = side_by_side(at_once(Path(folder), has_peers=has_peers), rounds)
         each = by_day(Path(folder), days, has_peers=has_peers)
-        some = side_by_side(each, 1 if days == daily.DAYS else rounds)  # hundreds of runs are rounds enough
+        some = side_by_side(
+            each, 1 if days == daily.DAYS else rounds
+        )  # hundreds of runs are rounds enough
     return [*whole, *some]
 
 
@@ -142,7 +156,9 @@ def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=30_000, help="of a day")
-    parser.add_argument("--days", type=int, default=daily.DAYS, help="how many get a run of their own")
+    parser.add_argument(
+        "--days", type=int, default=daily.DAYS, help="how many get a run of their own"
+    )
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--home", type=Path, help="for one way or day: a folder with a lake")
     parser.add_argument("--way", choices=[OURS, ENGINE, PLAIN, BY_DAY])

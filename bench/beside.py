@@ -103,7 +103,11 @@ def installed(peers: Mapping[str, Callable[[], Way]]) -> list[Way]:
 
 def grown(ways: Sequence[Way]) -> list[tuple[Run, Run]]:
     """Each later step of a way beside its first."""
-    return [((step, way.name), (next(iter(way.steps)), way.name)) for way in ways for step in list(way.steps)[1:]]
+    return [
+        ((step, way.name), (next(iter(way.steps)), way.name))
+        for way in ways
+        for step in list(way.steps)[1:]
+    ]
 
 
 def side_by_side(work: Work, rounds: int) -> list[Line]:
@@ -118,11 +122,15 @@ def side_by_side(work: Work, rounds: int) -> list[Line]:
     for turn in range(rounds):
         for way in _in_turn(work.ways, turn):
             steps = list(way.steps)
-            for step, found in _round(work, way, _in_turn(steps, turn) if work.is_apart else steps, outcomes):
+            for step, found in _round(
+                work, way, _in_turn(steps, turn) if work.is_apart else steps, outcomes
+            ):
                 taken.setdefault((step, way.name), []).append(found)
             _agree(work, outcomes)
     lines = [_line(work, (step, way.name), taken) for way in work.ways for step in way.steps]
-    pairs = [_pair(taken, one, other) for one, other in work.pairs if one in taken and other in taken]
+    pairs = [
+        _pair(taken, one, other) for one, other in work.pairs if one in taken and other in taken
+    ]
     show(work.title, work.base, lines, pairs, rounds)
     _keep(work, lines, pairs, rounds)
     return lines
@@ -142,10 +150,15 @@ def _round(
             flush_written_pages()
             before = counted(Path(folder))
             cost = run_command([part.replace(TARGET, folder) for part in way.steps[step]])
-            files, commits = (now - then for now, then in zip(counted(Path(folder)), before, strict=True))
+            files, commits = (
+                now - then for now, then in zip(counted(Path(folder)), before, strict=True)
+            )
             if work.outcome is not None:
                 outcomes.setdefault(step, {})[way.name] = work.outcome(way.name, step, Path(folder))
-            yield step, Taken(cost, cost.wall_seconds if work.whole else cost.seconds, files, commits)
+            yield (
+                step,
+                Taken(cost, cost.wall_seconds if work.whole else cost.seconds, files, commits),
+            )
 
 
 def _agree(work: Work, outcomes: Mapping[str, Mapping[str, Hashable]]) -> None:
@@ -157,8 +170,14 @@ def _agree(work: Work, outcomes: Mapping[str, Mapping[str, Hashable]]) -> None:
 def counted(folder: Path) -> tuple[int, int]:
     """Data files and log entries below a folder, without what is only handed in."""
     files = [path for path in folder.rglob("*") if path.is_file() and not path.is_symlink()]
-    commits = [path for path in files if path.parent.name == "_delta_log" and path.suffix == ".json"]
-    data = [path for path in files if path.suffix in (".parquet", ".duckdb") and path.parent.name != "_delta_log"]
+    commits = [
+        path for path in files if path.parent.name == "_delta_log" and path.suffix == ".json"
+    ]
+    data = [
+        path
+        for path in files
+        if path.suffix in (".parquet", ".duckdb") and path.parent.name != "_delta_log"
+    ]
     return len(data), len(commits)
 
 
@@ -182,7 +201,15 @@ def _pair(taken: Mapping[Run, Sequence[Taken]], one: Run, other: Run) -> Pair:
     names = ("seconds", "cost.cpu_seconds", "cost.peak_mib")
     seconds, cpu, peak = (_ratios(taken[one], taken[other], name) for name in names)
     middle = statistics.median
-    return Pair(_named(one), _named(other), middle(seconds), min(seconds), max(seconds), middle(cpu), middle(peak))
+    return Pair(
+        _named(one),
+        _named(other),
+        middle(seconds),
+        min(seconds),
+        max(seconds),
+        middle(cpu),
+        middle(peak),
+    )
 
 
 def _named(run: Run) -> str:
@@ -198,7 +225,9 @@ def _ratios(these: Sequence[Taken], others: Sequence[Taken], figure: str) -> lis
 
 
 def _keep(work: Work, lines: Sequence[Line], pairs: Sequence[Pair], rounds: int) -> None:
-    parts = " ".join(part for way in work.ways for command in way.steps.values() for part in command)
+    parts = " ".join(
+        part for way in work.ways for command in way.steps.values() for part in command
+    )
     found = {
         "title": work.title,
         "base": work.base,

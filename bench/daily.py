@@ -45,7 +45,9 @@ def typed(readings: pl.LazyFrame) -> pl.LazyFrame:
         readings,
         meter=pl.col("meter").cast(pl.Int64, strict=False),
         power=pl.col("power").cast(pl.Float64, strict=False),
-        read_at=pl.col("read_at").str.to_datetime("%Y-%m-%d %H:%M:%S", strict=False, time_zone="UTC", time_unit="us"),
+        read_at=pl.col("read_at").str.to_datetime(
+            "%Y-%m-%d %H:%M:%S", strict=False, time_zone="UTC", time_unit="us"
+        ),
         read_date=pl.col("read_at").str.head(10).str.to_date("%Y-%m-%d", strict=False),
     )
 
@@ -72,7 +74,11 @@ def fill(lake: Lake, rows_a_day: int, repeated: int = 0) -> None:
     """
     now = datetime(2025, 1, 1, tzinfo=UTC)
     for month in range(1, 13):
-        days = pl.date_range(date(2024, month, 1), date(2024, month, 1), eager=True).dt.month_end()[0].day
+        days = (
+            pl.date_range(date(2024, month, 1), date(2024, month, 1), eager=True)
+            .dt.month_end()[0]
+            .day
+        )
         index = pl.int_range(rows_a_day * days, eager=True)
         moment = pl.datetime(2024, month, 1, time_unit="us") + pl.duration(
             days=pl.col("n") // rows_a_day, seconds=pl.col("n") * 86_399 // rows_a_day % 86_399
@@ -92,12 +98,20 @@ def fill(lake: Lake, rows_a_day: int, repeated: int = 0) -> None:
                 pl.lit(now, dtype=ORIGIN["_ingested_at"]).alias("_ingested_at"),
             )
         )
-        rows = rows.with_columns(raw_readings.day.alias(EVENT_DATE)).filter(pl.col(EVENT_DATE) <= date(2024, 12, 30))
+        rows = rows.with_columns(raw_readings.day.alias(EVENT_DATE)).filter(
+            pl.col(EVENT_DATE) <= date(2024, 12, 30)
+        )
         name = raw_readings.name
-        publish(lake, Sheet(name, rows, "append"), lambda f: Audit(name, "append", read=f.rows, written=f.rows))  # noqa: B023
+        publish(
+            lake,
+            Sheet(name, rows, "append"),
+            lambda f: Audit(name, "append", read=f.rows, written=f.rows),  # noqa: B023
+        )
 
 
 def plain(lake: Lake, target: Path) -> None:
     """The same rows in one unpartitioned write of Polars, unaudited."""
-    rows = typed(lake.scan(raw_readings.name)).select("meter", "power", "read_at", "read_date", "_source", "_offset")
+    rows = typed(lake.scan(raw_readings.name)).select(
+        "meter", "power", "read_at", "read_date", "_source", "_offset"
+    )
     rows.sink_delta(str(target / "plain"), mode="overwrite")

@@ -42,17 +42,32 @@ def outcome(_way: str, step: str, folder: Path) -> Hashable:
         RuntimeError: a repeat is left, or a reading is lost.
     """
     audit = Lake(str(_home(folder, step))).log_left(TABLE)[-1].info["audit"]
-    if audit["superseded"] != audit["read"] // _REPEATED or audit["written"] != audit["read"] - audit["superseded"]:
+    if (
+        audit["superseded"] != audit["read"] // _REPEATED
+        or audit["written"] != audit["read"] - audit["superseded"]
+    ):
         raise RuntimeError(f"dedup, {step}: one in {_REPEATED} was to be superseded: {audit}")
     return audit["written"]
 
 
 def work(filled: Path, sizes: Sequence[int]) -> Work:
     """The bench on raw tables that are filled."""
-    ours = Way("ours", {_step(rows): module("bench.dedup", "--lake", f"{TARGET}/{rows}") for rows in sizes})
+    ours = Way(
+        "ours", {_step(rows): module("bench.dedup", "--lake", f"{TARGET}/{rows}") for rows in sizes}
+    )
     title = f"distinct rows of {daily.DAYS} days, one in {_REPEATED} repeated"
     made, pairs = partial(_copied, filled), grown([ours])
-    return Work("dedup", title, [ours], "ours", outcome, made, base_step=_step(min(sizes)), pairs=pairs, is_apart=True)
+    return Work(
+        "dedup",
+        title,
+        [ours],
+        "ours",
+        outcome,
+        made,
+        base_step=_step(min(sizes)),
+        pairs=pairs,
+        is_apart=True,
+    )
 
 
 def _copied(filled: Path, _way: str, step: str, folder: Path) -> None:

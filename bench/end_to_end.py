@@ -71,7 +71,8 @@ def sample_days(days: int | None, folder: Path) -> Deliveries:
     """Invented days, made in a folder; so many of the calendar, 60 if nobody says."""
     generate(folder, days=days or 60)
     return Deliveries(
-        tuple(sorted((folder / "invoice_lines").glob("*.csv.gz"))), max((folder / "fx_rates").glob("*.zip"))
+        tuple(sorted((folder / "invoice_lines").glob("*.csv.gz"))),
+        max((folder / "fx_rates").glob("*.zip")),
     )
 
 
@@ -80,9 +81,14 @@ def made(way: str, step: str, folder: Path) -> Hashable:
     _ = step
     if way == PEER:
         with duckdb.connect(folder / "retail.duckdb", read_only=True) as connection:
-            return tuple(_plain(name, connection.sql(_question(name, "main")).fetchone()) for name in _FIGURES)
+            return tuple(
+                _plain(name, connection.sql(_question(name, "main")).fetchone())
+                for name in _FIGURES
+            )
     lake = retail.here(folder).lake
-    return tuple(_plain(name, next(iter(sql.rows(lake, _question(name, "marts"))[1]))) for name in _FIGURES)
+    return tuple(
+        _plain(name, next(iter(sql.rows(lake, _question(name, "marts"))[1]))) for name in _FIGURES
+    )
 
 
 def _question(mart: str, schema: str) -> str:
@@ -91,7 +97,13 @@ def _question(mart: str, schema: str) -> str:
 
 def _plain(mart: str, found: Sequence[object] | None) -> Hashable:
     """Figures that compare alike, whatever type a way gives them."""
-    return (mart, *(float(value) if isinstance(value, int | float | Decimal) else str(value) for value in found or ()))
+    return (
+        mart,
+        *(
+            float(value) if isinstance(value, int | float | Decimal) else str(value)
+            for value in found or ()
+        ),
+    )
 
 
 def ways(*, has_peer: bool = True) -> list[Way]:
@@ -99,7 +111,14 @@ def ways(*, has_peer: bool = True) -> list[Way]:
     ours = (sys.executable, "-W", "ignore", "-m", "bench.retail", "--home", TARGET)
     commands = {OURS: ours, OURS_BY_DAGSTER: (*ours, "--dagster")}
     found = [Way(name, dict.fromkeys(STEPS, command)) for name, command in commands.items()]
-    return [*found, *(installed({PEER: lambda: Way(PEER, dict.fromkeys(STEPS, peer_command()))}) if has_peer else ())]
+    return [
+        *found,
+        *(
+            installed({PEER: lambda: Way(PEER, dict.fromkeys(STEPS, peer_command()))})
+            if has_peer
+            else ()
+        ),
+    ]
 
 
 def peer_command() -> tuple[str, ...]:
@@ -110,10 +129,27 @@ def peer_command() -> tuple[str, ...]:
     """
     load = [str(python_of("dlt")), str(PEERS / "dlt" / "retail.py"), TARGET]
     project = str(PEERS / "dbt" / "retail")
-    told = ["--project-dir", project, "--profiles-dir", project, "--target-path", f"{TARGET}/target"]
-    quiet = ["--log-path", f"{TARGET}/logs", "--quiet", "--no-send-anonymous-usage-stats", "--no-version-check"]
+    told = [
+        "--project-dir",
+        project,
+        "--profiles-dir",
+        project,
+        "--target-path",
+        f"{TARGET}/target",
+    ]
+    quiet = [
+        "--log-path",
+        f"{TARGET}/logs",
+        "--quiet",
+        "--no-send-anonymous-usage-stats",
+        "--no-version-check",
+    ]
     build = [str(python_of("dbt").with_name("dbt")), "build", *told, *quiet]
-    return "sh", "-c", f"{shlex.join(load)} && {shlex.join(['env', f'RETAIL_HOME={TARGET}', *build])}"
+    return (
+        "sh",
+        "-c",
+        f"{shlex.join(load)} && {shlex.join(['env', f'RETAIL_HOME={TARGET}', *build])}",
+    )
 
 
 def work(deliveries: Deliveries, kind: str, *, is_all: bool = False, has_peer: bool = True) -> Work:
@@ -127,13 +163,17 @@ def work(deliveries: Deliveries, kind: str, *, is_all: bool = False, has_peer: b
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--samples", action="store_true", help="invented days rather than the real ones")
+    parser.add_argument(
+        "--samples", action="store_true", help="invented days rather than the real ones"
+    )
     parser.add_argument("--days", type=int, help="only so many days")
     parser.add_argument("--rounds", type=int, default=3)
     given = parser.parse_args()
     is_real = not given.samples and all((SHARED / name).is_dir() for name in _NEEDED)
     if not given.samples and not is_real:
-        print(f"The real days are not there: {' and '.join(_NEEDED)} belong into {SHARED}. Invented ones are used.")
+        print(
+            f"The real days are not there: {' and '.join(_NEEDED)} belong into {SHARED}. Invented ones are used."
+        )
     samples = OUT / f"retail-{given.days or 60}"
     deliveries = real_days(given.days) if is_real else sample_days(given.days, samples)
     kind = "real" if is_real else "invented"

@@ -95,9 +95,19 @@ def show(title: str, base: str, lines: Sequence[Line], pairs: Sequence[Pair], ro
     )
     print(f"{'step':<16}{'way':<26}" + "".join(f"{name:>12}" for name in names))
     for line in lines:
-        times = (line.seconds, line.least, line.most, line.ratio, line.ratio_least, line.ratio_most, line.cpu_seconds)
+        times = (
+            line.seconds,
+            line.least,
+            line.most,
+            line.ratio,
+            line.ratio_least,
+            line.ratio_most,
+            line.cpu_seconds,
+        )
         sizes = (line.peak_mib, line.written_mib, line.files, line.commits)
-        figures = "".join(f"{value:>12.2f}" for value in times) + "".join(f"{value:>12,.0f}" for value in sizes)
+        figures = "".join(f"{value:>12.2f}" for value in times) + "".join(
+            f"{value:>12,.0f}" for value in sizes
+        )
         print(f"{line.step:<16}{line.way:<26}{figures}")
     if pairs:
         print(
@@ -106,19 +116,27 @@ def show(title: str, base: str, lines: Sequence[Line], pairs: Sequence[Pair], ro
         )
     for pair in pairs:
         figures = (pair.seconds, pair.least, pair.most, pair.cpu_seconds, pair.peak_mib)
-        print(f"{f'{pair.one} / {pair.other}':<76}" + "".join(f"{value:>12.2f}" for value in figures), flush=True)
+        print(
+            f"{f'{pair.one} / {pair.other}':<76}" + "".join(f"{value:>12.2f}" for value in figures),
+            flush=True,
+        )
 
 
 def about() -> dict[str, object]:
     """When, where, and with what something is measured."""
     libraries = ("polars", "deltalake", "duckdb", "pandera", "dagster")
     told = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False, cwd=ROOT
+        ["git", "rev-parse", "--short", "HEAD"],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=ROOT,
     )
     return {
         "day": str(datetime.now(UTC).date()),
         "machine": f"{psutil.cpu_count()} cores, {psutil.virtual_memory().total / 2**30:.0f} GiB, {platform.system()}",
-        "versions": {name: version(name) for name in libraries} | {"python": platform.python_version()},
+        "versions": {name: version(name) for name in libraries}
+        | {"python": platform.python_version()},
         "commit": told.stdout.strip(),
     }
 

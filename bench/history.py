@@ -73,13 +73,22 @@ def _steps(rows: int, files: Path, command: list[str]) -> dict[str, list[str]]:
 
 def of_this_project(rows: int, files: Path) -> list[Way]:
     """Ours and the hand."""
-    commands = {OURS: module("bench.orders", "history", TARGET), SQL: module("bench.history", "--by-hand", TARGET)}
+    commands = {
+        OURS: module("bench.orders", "history", TARGET),
+        SQL: module("bench.history", "--by-hand", TARGET),
+    }
     return [Way(name, _steps(rows, files, command)) for name, command in commands.items()]
 
 
 def of_peers(rows: int, files: Path) -> list[Way]:
     """The peer, if it can be installed."""
-    return installed({DBT: lambda: Way(DBT, _steps(rows, files, peer_module("dbt", "orders", "snapshot", TARGET)))})
+    return installed(
+        {
+            DBT: lambda: Way(
+                DBT, _steps(rows, files, peer_module("dbt", "orders", "snapshot", TARGET))
+            )
+        }
+    )
 
 
 def work(rows: int, ways: list[Way]) -> Work:
@@ -100,7 +109,9 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=orders.ROWS)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument(
-        "--by-hand", type=Path, help="the folder of one run by hand; the files of the deliveries follow"
+        "--by-hand",
+        type=Path,
+        help="the folder of one run by hand; the files of the deliveries follow",
     )
     parser.add_argument("files", type=Path, nargs="*")
     given = parser.parse_args()

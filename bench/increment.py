@@ -67,7 +67,9 @@ def bring(at: Environment, since: dict[str, str] | None = None) -> int:
 def deliveries(commits: int) -> list[range]:
     """The days of each of so many deliveries, ten years in all; the first holds nearly all."""
     last = DAYS - commits + 1
-    later = [(last + number - 1) % DAYS if last > 0 else number % DAYS for number in range(1, commits)]
+    later = [
+        (last + number - 1) % DAYS if last > 0 else number % DAYS for number in range(1, commits)
+    ]
     return [range(max(last, 1)), *(range(day, day + 1) for day in later)]
 
 
@@ -136,7 +138,12 @@ def of_this_project(sizes: Sequence[int]) -> list[Way]:
     return [
         Way(
             name,
-            {_step(size): module("bench.increment", "--one", cursor, "--home", f"{TARGET}/{size}") for size in sizes},
+            {
+                _step(size): module(
+                    "bench.increment", "--one", cursor, "--home", f"{TARGET}/{size}"
+                )
+                for size in sizes
+            },
         )
         for name, cursor in given.items()
     ]
@@ -145,7 +152,15 @@ def of_this_project(sizes: Sequence[int]) -> list[Way]:
 def of_peers(sizes: Sequence[int]) -> list[Way]:
     """The peer, if it can be installed."""
     return installed(
-        {DLT: lambda: Way(DLT, {_step(size): peer_module("dlt", "increment", f"{TARGET}/{size}") for size in sizes})}
+        {
+            DLT: lambda: Way(
+                DLT,
+                {
+                    _step(size): peer_module("dlt", "increment", f"{TARGET}/{size}")
+                    for size in sizes
+                },
+            )
+        }
     )
 
 
@@ -153,7 +168,17 @@ def work(keep: Path, sizes: Sequence[int], ways: list[Way]) -> Work:
     """The bench after so many commits."""
     title = f"one file into {DAYS:,} days, after few and after many commits"
     made, few = partial(prepare, keep), _step(min(sizes))
-    return Work("increment", title, ways, OURS, outcome, made, base_step=few, pairs=grown(ways), is_apart=True)
+    return Work(
+        "increment",
+        title,
+        ways,
+        OURS,
+        outcome,
+        made,
+        base_step=few,
+        pairs=grown(ways),
+        is_apart=True,
+    )
 
 
 def compare(keep: Path, sizes: Sequence[int], peer_sizes: Sequence[int], rounds: int) -> list[Line]:
@@ -167,10 +192,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--one", choices=("cursor", "none"))
     parser.add_argument("--home", type=Path)
-    parser.add_argument("--commits", type=int, action="append", help="10, 1,000 and 5,000 if nobody says")
-    parser.add_argument("--dlt-most", type=int, default=5_000, help="the most commits after which dlt is looked at")
-    parser.add_argument("--keep", type=Path, help="a folder where filled lakes stay and are found; of this code only")
-    parser.add_argument("--rounds", type=int, default=15, help="a call takes a tenth of a second, more or less")
+    parser.add_argument(
+        "--commits", type=int, action="append", help="10, 1,000 and 5,000 if nobody says"
+    )
+    parser.add_argument(
+        "--dlt-most", type=int, default=5_000, help="the most commits after which dlt is looked at"
+    )
+    parser.add_argument(
+        "--keep",
+        type=Path,
+        help="a folder where filled lakes stay and are found; of this code only",
+    )
+    parser.add_argument(
+        "--rounds", type=int, default=15, help="a call takes a tenth of a second, more or less"
+    )
     given = parser.parse_args()
     if given.one:
         one(given.home, has_cursor=given.one == "cursor")

@@ -27,7 +27,9 @@ def fill(way: str, home: Path, files: Path, rows: int) -> None:
     home.mkdir(parents=True)
     hand_on(orders.delivered(files, rows, 0), home)
     whole = run_command(module("bench.orders", way, str(home)))
-    print(f"{way}, {rows:,} rows anew: {whole.seconds:.1f} s, {whole.peak_mib:,.0f} MiB", flush=True)
+    print(
+        f"{way}, {rows:,} rows anew: {whole.seconds:.1f} s, {whole.peak_mib:,.0f} MiB", flush=True
+    )
 
 
 def prepare(filled: Path, files: Path, way: str, step: str, folder: Path) -> None:
@@ -44,12 +46,17 @@ def outcome(way: str, step: str, folder: Path) -> Hashable:
     if way == orders.MERGE:
         return in_delta(home / "plain", ORDER)
     is_history = way == "history"
-    return in_delta(home / "lake" / orders.TABLES[way].name, ORDER, "is_current" if is_history else "true")
+    return in_delta(
+        home / "lake" / orders.TABLES[way].name, ORDER, "is_current" if is_history else "true"
+    )
 
 
 def work(filled: Path, files: Path, sizes: Sequence[int]) -> Work:
     """The bench on tables that are filled."""
-    ways = [Way(way, {_step(rows): module("bench.orders", way, f"{TARGET}/{rows}") for rows in sizes}) for way in WAYS]
+    ways = [
+        Way(way, {_step(rows): module("bench.orders", way, f"{TARGET}/{rows}") for rows in sizes})
+        for way in WAYS
+    ]
     title = "1 % of the orders changed and 0.3 % new, into few and into many"
     made = partial(prepare, filled, files)
     return Work("keyed", title, ways, orders.MERGE, outcome, made, pairs=grown(ways), is_apart=True)

@@ -40,15 +40,33 @@ def daemon(home: Path) -> Iterator[tuple[Path, Tree]]:
     dagster.mkdir()
     (dagster / "dagster.yaml").write_text((ROOT / "dagster.yaml").read_text())
     (home / ".env").write_text(f"DAGSTER_HOME={dagster}\nLAKEHOUSE_DATA={home}\n")
-    known = {**os.environ, "DAGSTER_HOME": str(dagster), "LAKEHOUSE_DATA": str(home), "PYTHONWARNINGS": "ignore"}
+    known = {
+        **os.environ,
+        "DAGSTER_HOME": str(dagster),
+        "LAKEHOUSE_DATA": str(home),
+        "PYTHONWARNINGS": "ignore",
+    }
     tools = Path(sys.executable).parent
-    subprocess.run([tools / "lakehouse", "demo"], env=known, cwd=home, check=True, capture_output=True)
+    subprocess.run(
+        [tools / "lakehouse", "demo"], env=known, cwd=home, check=True, capture_output=True
+    )
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [tools / "dagster", "dev", "-m", "lakehouse.definitions", "--host", "127.0.0.1", "--port", str(port)]
+    command = [
+        tools / "dagster",
+        "dev",
+        "-m",
+        "lakehouse.definitions",
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(port),
+    ]
     with (home / "dev.log").open("wb") as log:
-        process = subprocess.Popen(command, env=known, cwd=home, stdout=log, stderr=log, start_new_session=True)
+        process = subprocess.Popen(
+            command, env=known, cwd=home, stdout=log, stderr=log, start_new_session=True
+        )
         try:
             yield home / "dev.log", Tree(process.pid)
         finally:
@@ -100,7 +118,9 @@ def drop(home: Path, number: int, tree: Tree) -> float:
     """Deliver one late file; gives the seconds until it is visible in the mart."""
     lake, day = Lake(str(home / "lake")), _FIRST + timedelta(days=number)
     before = lines_of(lake, day)
-    rows = [f"6{number:04}{n},85123A,THING,{n + 1},{day} 10:0{n}:00,2.5,,France" for n in range(_LINES)]
+    rows = [
+        f"6{number:04}{n},85123A,THING,{n + 1},{day} 10:0{n}:00,2.5,,France" for n in range(_LINES)
+    ]
     target = home / "landing" / "invoice_lines" / f"sample-late-{number:03}.csv"
     target.write_text("\n".join([_HEADER, *rows]) + "\n")
     return waited(lambda: lines_of(lake, day) == before + _LINES, tree.look)
@@ -110,17 +130,23 @@ def measure(files: int, pause: float) -> tuple[list[float], Line]:
     """The seconds for each of some late files, one after another with pauses between, and what one of them takes."""
     with TemporaryDirectory(dir=OUT) as folder, daemon(Path(folder)) as (log, tree):
         lake, taken = Path(folder) / "lake", list[float]()
-        waited(lambda: all(name in log.read_bytes() for name in (b"commit_sensor", b"landing_sensor")), tree.look)
+        waited(
+            lambda: all(name in log.read_bytes() for name in (b"commit_sensor", b"landing_sensor")),
+            tree.look,
+        )
         before = (*tree.totals(), *counted(lake))
         for number in range(files):
             taken.append(drop(Path(folder), number, tree))
             print(f"file {number + 1}: {taken[-1]:.1f} s", flush=True)
             time.sleep(pause)
         cpu, written, data, commits = (
-            (now - then) / files for now, then in zip((*tree.totals(), *counted(lake)), before, strict=True)
+            (now - then) / files
+            for now, then in zip((*tree.totals(), *counted(lake)), before, strict=True)
         )
     times = (statistics.median(taken), min(taken), max(taken))
-    return taken, Line("a file", "ours", *times, 1, 1, 1, cpu, tree.peak_mib, written, round(data), round(commits))
+    return taken, Line(
+        "a file", "ours", *times, 1, 1, 1, cpu, tree.peak_mib, written, round(data), round(commits)
+    )
 
 
 def main() -> None:
@@ -136,7 +162,13 @@ def main() -> None:
     p95 = sorted(taken)[max(0, round(0.95 * len(taken)) - 1)]
     note = f"{given.files} files: p50 {line.seconds:.1f} s, p95 {p95:.1f} s."
     print(note)
-    found = {"title": title, "base": "ours", "rounds": given.files, "lines": [asdict(line)], "note": note}
+    found = {
+        "title": title,
+        "base": "ours",
+        "rounds": given.files,
+        "lines": [asdict(line)],
+        "note": note,
+    }
     keep("late", {**found, "seconds": taken, "p50": line.seconds, "p95": p95})
 
 

@@ -85,24 +85,37 @@ def ours(csv: Path, target: Path) -> dict[str, int]:
     provenance = Provenance("bench", item.code_version, "bench", {})
     judged = judge(item, compile_rules(LineItem), received, provenance)
     questions = {
-        "distinct": by_period(item, received, {"rows": pl.len(), **arrived(item, is_input=True)}, is_input=True),
+        "distinct": by_period(
+            item, received, {"rows": pl.len(), **arrived(item, is_input=True)}, is_input=True
+        ),
         **judged.questions,
     }
-    sheet = Sheet(item.name, judged.valid, "replace", window="l_shipdate", physical=facts(LineItem).physical)
+    sheet = Sheet(
+        item.name, judged.valid, "replace", window="l_shipdate", physical=facts(LineItem).physical
+    )
     rejects = Sheet(item.quarantine, judged.rejected, "replace")
     account = Account(judged, None, None, (), provenance)
     audit: Audit = publish(Lake(str(target)), sheet, account, rejects=rejects, questions=questions)
-    return {"read": audit.read, "written": audit.written, "quarantined": audit.quarantined, "files": audit.files}
+    return {
+        "read": audit.read,
+        "written": audit.written,
+        "quarantined": audit.quarantined,
+        "files": audit.files,
+    }
 
 
 def sink_delta(csv: Path, target: Path) -> dict[str, int]:
     """Polars' own partitioned Delta write; no rule is looked at."""
     month = rows(csv).with_columns(_month=pl.col("l_shipdate").dt.truncate("1mo"))
-    month.sink_delta(str(target / "delta"), mode="overwrite", delta_write_options={"partition_by": ["_month"]})
+    month.sink_delta(
+        str(target / "delta"), mode="overwrite", delta_write_options={"partition_by": ["_month"]}
+    )
     return {}
 
 
-def sink_parquet(csv: Path, target: Path, compression: ParquetCompression = "zstd") -> dict[str, int]:
+def sink_parquet(
+    csv: Path, target: Path, compression: ParquetCompression = "zstd"
+) -> dict[str, int]:
     """Polars' bare Parquet write to one file, compressed as it does by default: the limit."""
     target.mkdir(parents=True, exist_ok=True)
     rows(csv).sink_parquet(target / "lineitem.parquet", compression=compression)

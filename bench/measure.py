@@ -71,11 +71,20 @@ def run_command(command: Sequence[str], folder: Path = ROOT) -> Cost:
         printed.seek(0)
         lines = printed.read().strip().splitlines()
     if process.returncode:
-        raise RuntimeError(f"{' '.join(command)} ended with {process.returncode}:\n" + "\n".join(lines[-30:]))
+        raise RuntimeError(
+            f"{' '.join(command)} ended with {process.returncode}:\n" + "\n".join(lines[-30:])
+        )
     said = json.loads(lines[-1]) if lines and lines[-1].startswith("{") else {}
     # The system adds up a tree exactly, but for processes that nobody waits for; those were looked at as they lived.
     cpu = max(_reaped() - reaped, sum(used.values()))
-    return Cost(said.pop("seconds", wall), wall, cpu, peak / 2**20, (written_bytes() - written) / 2**20, said)
+    return Cost(
+        said.pop("seconds", wall),
+        wall,
+        cpu,
+        peak / 2**20,
+        (written_bytes() - written) / 2**20,
+        said,
+    )
 
 
 class Tree:
@@ -119,7 +128,11 @@ def written_bytes(process: str = "self") -> float:
     told = Path(f"/proc/{process}/io")
     if not told.exists():
         return math.nan
-    return next(float(line.split()[1]) for line in told.read_text().splitlines() if line.startswith("write_bytes"))
+    return next(
+        float(line.split()[1])
+        for line in told.read_text().splitlines()
+        if line.startswith("write_bytes")
+    )
 
 
 def _living(tree: psutil.Process) -> list[psutil.Process]:
@@ -138,7 +151,12 @@ def _anonymous(living: Iterable[psutil.Process]) -> int:
                 total += process.memory_info().rss
                 continue
             total += next(
-                (int(x.split()[1]) * 1024 for x in status.read_text().splitlines() if x.startswith("RssAnon")), 0
+                (
+                    int(x.split()[1]) * 1024
+                    for x in status.read_text().splitlines()
+                    if x.startswith("RssAnon")
+                ),
+                0,
             )
         except (psutil.Error, OSError):
             continue

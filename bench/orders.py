@@ -45,7 +45,9 @@ class Order(Contract):
         sequence = ("changed_on",)
 
 
-raw_orders = raw("orders", "Changes of orders.", columns=("order_id", "changed_on", "status", "amount", "remark"))
+raw_orders = raw(
+    "orders", "Changes of orders.", columns=("order_id", "changed_on", "status", "amount", "remark")
+)
 
 
 def typed(raw_orders: LazyFrame) -> LazyFrame:
@@ -120,7 +122,11 @@ def arrive(lake: Lake, file: Path) -> None:
             pl.lit("bench").alias("_batch_id"),
             pl.lit(_NOW, dtype=ORIGIN["_ingested_at"]).alias("_ingested_at"),
         )
-        publish(lake, Sheet(name, rows, "append"), lambda f: Audit(name, "append", read=f.rows, written=f.rows))
+        publish(
+            lake,
+            Sheet(name, rows, "append"),
+            lambda f: Audit(name, "append", read=f.rows, written=f.rows),
+        )
 
 
 def merge(target: Path, file: Path) -> None:

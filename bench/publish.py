@@ -35,7 +35,14 @@ def generated(scale: float) -> Path:
     folder = OUT / f"tpch-{scale:g}"
     if not (folder / "lineitem.csv").exists():
         tool = Path(sys.executable).parent / "tpchgen-cli"
-        command = [str(tool), "csv", "-s", f"{scale:g}", "--tables=lineitem", f"--output-dir={folder}"]
+        command = [
+            str(tool),
+            "csv",
+            "-s",
+            f"{scale:g}",
+            "--tables=lineitem",
+            f"--output-dir={folder}",
+        ]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     return folder / "lineitem.csv"
 
@@ -51,7 +58,18 @@ def one(way: str, csv: Path, target: Path) -> None:
 
 def of_this_project(csv: Path, *names: str) -> list[Way]:
     """Ways that need nothing but what the project is made of."""
-    command = [sys.executable, "-W", "ignore", "-m", "bench.publish", "--csv", str(csv), "--target", TARGET, "--way"]
+    command = [
+        sys.executable,
+        "-W",
+        "ignore",
+        "-m",
+        "bench.publish",
+        "--csv",
+        str(csv),
+        "--target",
+        TARGET,
+        "--way",
+    ]
     return [Way(name, {"publish": [*command, name]}) for name in names]
 
 
@@ -83,7 +101,9 @@ def by_rows(rounds: int) -> None:
     """Ours beside both paths of dlt on few rows, a title and a table of their own."""
     csv = generated(ROWS_SCALE)
     if peers := of_peers(csv, BY_ROWS):
-        side_by_side(work("publish-rows", csv, [*of_this_project(csv, "ours"), *peers], "ours"), rounds)
+        side_by_side(
+            work("publish-rows", csv, [*of_this_project(csv, "ours"), *peers], "ours"), rounds
+        )
 
 
 def compare(scales: list[float], rounds: int) -> None:
@@ -91,7 +111,9 @@ def compare(scales: list[float], rounds: int) -> None:
     peaks = {scale: at_scale(scale, rounds)[0].peak_mib for scale in scales}
     if len(peaks) > 1:
         low, high = min(peaks), max(peaks)
-        print(f"\npeak memory of ours, scale factor {high:g} against {low:g}: {peaks[high] / peaks[low]:.2f} x")
+        print(
+            f"\npeak memory of ours, scale factor {high:g} against {low:g}: {peaks[high] / peaks[low]:.2f} x"
+        )
     by_rows(rounds)
 
 

@@ -57,7 +57,8 @@ def published_from(csv: Path) -> Callable[[str, str, Path], Published]:
     """
     lines = f"read_csv('{csv}')"
     asked = Published(
-        _rows(f"{lines} where coalesce({RULES}, false)"), _rows(f"{lines} where not coalesce({RULES}, false)")
+        _rows(f"{lines} where coalesce({RULES}, false)"),
+        _rows(f"{lines} where not coalesce({RULES}, false)"),
     )
 
     def outcome(way: str, _step: str, folder: Path) -> Published:
@@ -81,7 +82,9 @@ def _by_dbt(folder: Path) -> Published:
 
 def _unjudged(asked: Published, written: Rows) -> Published:
     """What was asked for if every row of it was written, valid or not."""
-    every = Rows(asked.valid.count + asked.rejected.count, asked.valid.hashes + asked.rejected.hashes)
+    every = Rows(
+        asked.valid.count + asked.rejected.count, asked.valid.hashes + asked.rejected.hashes
+    )
     return asked if written == every else Published(written, Rows(0, 0))
 
 

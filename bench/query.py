@@ -77,7 +77,9 @@ raw_lineitem = raw("lineitem", "The generated file.", columns=tuple(lineitem.SCH
 @mart(ShippedMonth)
 def shipped_months(lineitem: pl.LazyFrame) -> pl.LazyFrame:
     """Quantity and revenue by month and return flag."""
-    return lineitem.group_by(month=pl.col("l_shipdate").dt.truncate("1mo"), l_returnflag="l_returnflag").agg(
+    return lineitem.group_by(
+        month=pl.col("l_shipdate").dt.truncate("1mo"), l_returnflag="l_returnflag"
+    ).agg(
         quantity=pl.col("l_quantity").sum(),
         revenue=pl.col("l_extendedprice").sum(),
         lines=pl.len().cast(pl.Int64),
@@ -91,7 +93,11 @@ def fill(folder: Path, scale: float) -> None:
     """
     lake, staged = Lake(str(folder / "lake")), lineitem.table()
     lineitem.ours(generated(scale), Path(lake.root))
-    make(lake, Catalog({table.name: table for table in (raw_lineitem, staged, shipped_months)}), shipped_months.name)
+    make(
+        lake,
+        Catalog({table.name: table for table in (raw_lineitem, staged, shipped_months)}),
+        shipped_months.name,
+    )
     for compression in ("zstd", "snappy"):
         (folder / compression).mkdir()
         for name, table in TABLES.items():
@@ -110,13 +116,17 @@ def ask_duckdb(folder: Path, stack: ExitStack, compression: str = "zstd") -> Ask
     """By DuckDB on the files."""
     connection = stack.enter_context(duckdb.connect())
     for name in TABLES:
-        connection.execute(f"CREATE VIEW {name} AS SELECT * FROM '{folder / compression / name}.parquet'")
+        connection.execute(
+            f"CREATE VIEW {name} AS SELECT * FROM '{folder / compression / name}.parquet'"
+        )
     return lambda question: connection.execute(question).fetchall()
 
 
 def ask_polars(folder: Path, _: ExitStack) -> Ask:
     """By Polars' SQL on the files."""
-    context = pl.SQLContext({name: pl.scan_parquet(folder / "zstd" / f"{name}.parquet") for name in TABLES})
+    context = pl.SQLContext(
+        {name: pl.scan_parquet(folder / "zstd" / f"{name}.parquet") for name in TABLES}
+    )
     return lambda question: context.execute(question).collect(engine="streaming").rows()
 
 
@@ -140,13 +150,17 @@ def one(way: str, folder: Path, target: Path, *, is_warm: bool) -> None:
             for _ in range(_AGAIN):
                 answers = [list(ask(question)) for question in QUESTIONS]
             seconds = (time.monotonic() - started) / _AGAIN
-    (target / "answers.json").write_text(json.dumps([[list(map(_plain, row)) for row in rows] for rows in answers]))
+    (target / "answers.json").write_text(
+        json.dumps([[list(map(_plain, row)) for row in rows] for rows in answers])
+    )
     print(json.dumps({"seconds": seconds}))
 
 
 def _plain(value: object) -> object:
     """A value as each way gives it: sums of money are alike to the cent, means to a millionth; days are text."""
-    return round(value, 2 if abs(value) >= 1 else 6) if isinstance(value, int | float) else str(value)
+    return (
+        round(value, 2 if abs(value) >= 1 else 6) if isinstance(value, int | float) else str(value)
+    )
 
 
 def outcome(_way: str, _step: str, folder: Path) -> str:
@@ -177,7 +191,13 @@ def work(home: Path, scale: float) -> Work:
     """Each way cold and warm."""
     asked = {way: ("--way", way, "--home", str(home), "--target", TARGET) for way in WAYS}
     ways = [
-        Way(way, {"cold": module("bench.query", *given), "warm": module("bench.query", *given, "--warm")})
+        Way(
+            way,
+            {
+                "cold": module("bench.query", *given),
+                "warm": module("bench.query", *given, "--warm"),
+            },
+        )
         for way, given in asked.items()
     ]
     title = f"five questions in SQL to TPC-H line items and a mart of them, scale factor {scale:g}"

@@ -28,7 +28,9 @@ def plot(title: str, lines: Sequence[Mapping[str, Any]]) -> str:
     """
     height = 40 + len(lines) * (_BAR + _GAP) + 10
     longest = max(line["most"] for line in lines) or 1.0
-    names = [f"{line['step']}: {line['way']}" if line["step"] != "all" else line["way"] for line in lines]
+    names = [
+        f"{line['step']}: {line['way']}" if line["step"] != "all" else line["way"] for line in lines
+    ]
     left = max(_LEAST_LEFT, round(_LETTER * max(map(len, names))))
     scale = (_WIDTH - left - 90) / longest
     size, text = f'width="{_WIDTH}" height="{height}"', 'font-family="sans-serif" font-size="12"'
@@ -79,7 +81,9 @@ def compared(pairs: Sequence[Mapping[str, Any]]) -> str:
 def section(result: Mapping[str, Any]) -> str:
     """What the page says of one bench."""
     versions = ", ".join(f"{name} {number}" for name, number in result["versions"].items())
-    peers = "".join(f"; {peer}: {', '.join(pinned)}" for peer, pinned in result.get("peers", {}).items())
+    peers = "".join(
+        f"; {peer}: {', '.join(pinned)}" for peer, pinned in result.get("peers", {}).items()
+    )
     name, rounds = result["name"], result["rounds"]
     return (
         f"![{result['title']}](benchmarks/{name}.svg)\n\n{table(result['lines'])}\n\n"
@@ -109,7 +113,10 @@ def main() -> None:
     """The command line."""
     results = [json.loads(path.read_text()) for path in sorted(RESULTS.glob("*.json"))]
     lost = write(PAGE, results)
-    print(f"{PAGE}: {len(results) - len(lost)} benches" + (f"; without a place: {', '.join(lost)}" if lost else ""))
+    print(
+        f"{PAGE}: {len(results) - len(lost)} benches"
+        + (f"; without a place: {', '.join(lost)}" if lost else "")
+    )
 
 
 if __name__ == "__main__":

@@ -26,7 +26,9 @@ def here(home: Path) -> Environment:
     """The lake and the landing zone of the retail domain in a folder, without the facts that no other side makes."""
     declared = collect([raw, staged, marts]).tables
     catalog = Catalog({name: table for name, table in declared.items() if name != _NOT_MADE})
-    return Environment(Lake(str(home / "lake")), Landing(str(home / "landing"), rest_seconds=0), catalog)
+    return Environment(
+        Lake(str(home / "lake")), Landing(str(home / "landing"), rest_seconds=0), catalog
+    )
 
 
 def bring(at: Environment) -> None:
@@ -69,7 +71,9 @@ def bring_by_dagster(at: Environment, home: Path) -> None:
 
         def run(one: Increment) -> None:
             keys = [asset_key(table) for table in one.tables]
-            job.execute_in_process(asset_selection=keys, tags=one.partition, instance=instance, run_config=quiet)
+            job.execute_in_process(
+                asset_selection=keys, tags=one.partition, instance=instance, run_config=quiet
+            )
 
         run(Increment(tuple(table.name for table in at.catalog.raw())))
         for _ in range(_MOST_LOOKS):

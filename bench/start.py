@@ -63,9 +63,12 @@ def work() -> Work:
                 {
                     "import": _python(ours, "import lakehouse.definitions"),
                     "definitions": _python(
-                        ours, "from lakehouse.definitions import defs; defs().resolve_all_asset_specs()"
+                        ours,
+                        "from lakehouse.definitions import defs; defs().resolve_all_asset_specs()",
                     ),
-                    "first run": _run(ours, "-m", "lakehouse.definitions", assets="raw/fx_rates,staged/fx_rates"),
+                    "first run": _run(
+                        ours, "-m", "lakehouse.definitions", assets="raw/fx_rates,staged/fx_rates"
+                    ),
                 },
             ),
             Way(

@@ -28,7 +28,9 @@ def in_duckdb(file: Path, table: str, columns: str) -> Hashable:
 
 def _asked(connection: duckdb.DuckDBPyConnection, rows: str, columns: str) -> Hashable:
     with connection:
-        return connection.sql(f"SELECT count(*), sum(hash({columns})::hugeint) FROM {rows}").fetchone()
+        return connection.sql(
+            f"SELECT count(*), sum(hash({columns})::hugeint) FROM {rows}"
+        ).fetchone()
 
 
 def number_of(step: str) -> int:
@@ -53,6 +55,8 @@ def clone(folder: Path, target: Path) -> None:
 
     def shared(source: str, copy: str) -> None:
         is_commit = Path(source).parent.name == "_delta_log" and source.endswith(".json")
-        (os.link if is_commit or source.endswith((".parquet", ".csv")) else shutil.copy2)(source, copy)
+        (os.link if is_commit or source.endswith((".parquet", ".csv")) else shutil.copy2)(
+            source, copy
+        )
 
     shutil.copytree(folder, target, copy_function=shared, dirs_exist_ok=True)

@@ -33,7 +33,10 @@ def outcome(way: str, _step: str, folder: Path) -> Hashable:
 
 def of_this_project() -> list[Way]:
     """Ours and the bare merge."""
-    commands = {OURS: module("bench.orders", "upsert", TARGET), MERGE: module("bench.orders", "merge", TARGET)}
+    commands = {
+        OURS: module("bench.orders", "upsert", TARGET),
+        MERGE: module("bench.orders", "merge", TARGET),
+    }
     return [Way(name, dict.fromkeys(STEPS, command)) for name, command in commands.items()]
 
 
@@ -43,7 +46,9 @@ def of_peers() -> list[Way]:
     def by(name: str, peer: str, script: str, *arguments: str) -> Way:
         return Way(name, dict.fromkeys(STEPS, peer_module(peer, script, *arguments, TARGET)))
 
-    return installed({DLT: partial(by, DLT, "dlt", "upsert"), DBT: partial(by, DBT, "dbt", "orders", "run")})
+    return installed(
+        {DLT: partial(by, DLT, "dlt", "upsert"), DBT: partial(by, DBT, "dbt", "orders", "run")}
+    )
 
 
 def work(rows: int, files: Path, ways: list[Way]) -> Work:

@@ -26,7 +26,16 @@ def python_of(peer: str) -> Path:
     if not stamp.exists() or stamp.read_text() != digest:
         print(f"installing {peer} …", flush=True)
         venv.create(home, with_pip=True, clear=True)
-        pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", str(pinned)]
+        pip = [
+            str(python),
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+            "-r",
+            str(pinned),
+        ]
         pip += ["-c", str(bounds)]
         done = subprocess.run(pip, capture_output=True, text=True, check=False)
         if done.returncode:

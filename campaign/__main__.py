@@ -67,7 +67,9 @@ def _s3(asked: argparse.Namespace, folder: Path, tally: Tally, progress: Progres
     ways = tuple(way for way in asked.way or s3.WAYS if way in s3.WAYS)
     with serving() as server:
         trials = s3.Trials(folder, tally, server)
-        for seeds in progress(range(asked.seed, asked.seed + asked.seeds) if ways else range(0), 10):
+        for seeds in progress(
+            range(asked.seed, asked.seed + asked.seeds) if ways else range(0), 10
+        ):
             trials.run(seeds, ways)
 
 
@@ -88,17 +90,34 @@ def _progress(part: str, until: float | None) -> Progress:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="make campaign", description=__doc__)
-    parser.add_argument("--seed", type=int, default=1, help="decides everything but the moments (%(default)s)")
-    parser.add_argument("--minutes", type=float, help="how long each part may take; the writers take 10 by default")
-    parser.add_argument("--only", choices=PARTS, action="append", help="these parts alone; all by default")
-    parser.add_argument("--seeds", type=int, default=200, help="kill and s3: how many seeds (%(default)s)")
     parser.add_argument(
-        "--way", choices=list(WAYS), action="append", help="kill and s3: these ways alone; all by default"
+        "--seed", type=int, default=1, help="decides everything but the moments (%(default)s)"
     )
-    parser.add_argument("--first", type=int, default=0, help="fuzz: the number of the first file (%(default)s)")
-    parser.add_argument("--files", type=int, default=10_000, help="fuzz: how many files (%(default)s)")
     parser.add_argument(
-        "--out", type=Path, help="where worlds are made, and kept if anything is found; a temporary folder by default"
+        "--minutes", type=float, help="how long each part may take; the writers take 10 by default"
+    )
+    parser.add_argument(
+        "--only", choices=PARTS, action="append", help="these parts alone; all by default"
+    )
+    parser.add_argument(
+        "--seeds", type=int, default=200, help="kill and s3: how many seeds (%(default)s)"
+    )
+    parser.add_argument(
+        "--way",
+        choices=list(WAYS),
+        action="append",
+        help="kill and s3: these ways alone; all by default",
+    )
+    parser.add_argument(
+        "--first", type=int, default=0, help="fuzz: the number of the first file (%(default)s)"
+    )
+    parser.add_argument(
+        "--files", type=int, default=10_000, help="fuzz: how many files (%(default)s)"
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        help="where worlds are made, and kept if anything is found; a temporary folder by default",
     )
     return parser
 

@@ -75,7 +75,11 @@ def broken(seed: int, number: int, real: Path | None) -> Broken:
         )
         content, how = _mutated_text(random, text, kind)
         how = [f"real {kind}" if lines else kind, *how]
-    suffix = f".{kind}" if random.random() < 0.97 else random.choice([".csv", ".json", ".parquet", ".txt", ""])
+    suffix = (
+        f".{kind}"
+        if random.random() < 0.97
+        else random.choice([".csv", ".json", ".parquet", ".txt", ""])
+    )
     for _ in range(random.choice([0, 1, 1, 1, 2, 4])):
         content, how = _applied(random, BYTES, content, how)
     content, suffix, how = _packed(random, content, suffix, how)
@@ -91,9 +95,19 @@ def _csv(random: Random, number: int, lines: list[str], separator: str) -> str:
     """A header and lines, each between two marks."""
     inside = lines[0].split(separator) if lines and '"' not in lines[0] else ["text", "more"]
     header = separator.join(["mark", "day", *inside, "amount", "last"])
-    wanted = lines[1:] if lines else [_made_up(random, separator) for _ in range(random.randint(1, 25))]
+    wanted = (
+        lines[1:] if lines else [_made_up(random, separator) for _ in range(random.randint(1, 25))]
+    )
     rows = [
-        separator.join([_mark(number, n, "a"), f"2024-06-{n % 28 + 1:02}", line, str(n / 8), _mark(number, n, "b")])
+        separator.join(
+            [
+                _mark(number, n, "a"),
+                f"2024-06-{n % 28 + 1:02}",
+                line,
+                str(n / 8),
+                _mark(number, n, "b"),
+            ]
+        )
         for n, line in enumerate(wanted)
     ]
     return "\n".join([header, *rows]) + ("\n" if random.random() < 0.8 else "")
@@ -101,14 +115,18 @@ def _csv(random: Random, number: int, lines: list[str], separator: str) -> str:
 
 def _made_up(random: Random, separator: str) -> str:
     cells = [random.choice(_TEXTS) for _ in range(2)]
-    quoted = [f'"{cell.replace(chr(34), chr(34) * 2)}"' if re.search(r'["\n,\t]', cell) else cell for cell in cells]
+    quoted = [
+        f'"{cell.replace(chr(34), chr(34) * 2)}"' if re.search(r'["\n,\t]', cell) else cell
+        for cell in cells
+    ]
     return separator.join(quoted)
 
 
 def _json(random: Random, number: int, lines: list[str]) -> str:
     """Objects, a line each, between two marks."""
     wanted = lines or [
-        json.dumps(_object(random), ensure_ascii=random.random() < 0.5) for _ in range(random.randint(1, 25))
+        json.dumps(_object(random), ensure_ascii=random.random() < 0.5)
+        for _ in range(random.randint(1, 25))
     ]
     rows = []
     for n, line in enumerate(wanted):
@@ -146,7 +164,9 @@ def _parquet(random: Random, number: int) -> bytes:
     }
     names = random.sample(list(columns), random.randint(4, len(columns)))
     file = io.BytesIO()
-    frame = pl.DataFrame({name: columns[name] for name in {"mark", "last", "day", "amount", *names}})
+    frame = pl.DataFrame(
+        {name: columns[name] for name in {"mark", "last", "day", "amount", *names}}
+    )
     compression = random.choice(_COMPRESSIONS)
     frame.select(sorted(frame.columns)).write_parquet(
         file, compression=compression, row_group_size=random.choice([7, 100])
@@ -175,7 +195,11 @@ def _real(random: Random, kind: str, folder: Path) -> list[str]:
         plain = gzip.GzipFile(fileobj=file) if path.suffix == ".gz" else file
         head = plain.read(60_000).decode("utf-8", "replace").splitlines()[:-1]
     start = random.randrange(1, max(2, len(head) - 20))
-    return ([head[0], *head[start : start + 15]] if kind == "csv" else head[start : start + 8]) if len(head) > 1 else []
+    return (
+        ([head[0], *head[start : start + 15]] if kind == "csv" else head[start : start + 8])
+        if len(head) > 1
+        else []
+    )
 
 
 def _mutated_text(random: Random, text: str, kind: str) -> tuple[bytes, list[str]]:
@@ -185,12 +209,16 @@ def _mutated_text(random: Random, text: str, kind: str) -> tuple[bytes, list[str
     return content, how
 
 
-def _applied(random: Random, known: dict[str, Mutation], content: bytes, how: list[str]) -> tuple[bytes, list[str]]:
+def _applied(
+    random: Random, known: dict[str, Mutation], content: bytes, how: list[str]
+) -> tuple[bytes, list[str]]:
     name = random.choice(list(known))
     return known[name](random, content), [*how, name]
 
 
-def _packed(random: Random, content: bytes, suffix: str, how: list[str]) -> tuple[bytes, str, list[str]]:
+def _packed(
+    random: Random, content: bytes, suffix: str, how: list[str]
+) -> tuple[bytes, str, list[str]]:
     """Sometimes into gzip or zip, sometimes broken once more there."""
     kind = random.choice(["plain"] * 6 + ["gz", "zip"])
     if kind == "plain":
@@ -201,7 +229,9 @@ def _packed(random: Random, content: bytes, suffix: str, how: list[str]) -> tupl
     return packed, f"{suffix}.{kind}", [*how, kind]
 
 
-def _as_packed(content: bytes, how: list[str], suffix: str, kind: str) -> tuple[bytes, str, list[str]]:
+def _as_packed(
+    content: bytes, how: list[str], suffix: str, kind: str
+) -> tuple[bytes, str, list[str]]:
     return content, f"{suffix}.{kind}", [*how[:-1], f"{how[-1]} in {kind}"]
 
 

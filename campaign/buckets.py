@@ -36,7 +36,9 @@ def client(endpoint: str) -> Any:  # noqa: ANN401, boto3 makes its classes when 
 
 def make_bucket(endpoint: str, name: str) -> str:
     """A new bucket."""
-    client(endpoint).create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": REGION})
+    client(endpoint).create_bucket(
+        Bucket=name, CreateBucketConfiguration={"LocationConstraint": REGION}
+    )
     return name
 
 

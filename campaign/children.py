@@ -49,11 +49,18 @@ class Ended:
 
 def _context() -> ForkServerContext:
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["campaign.kill", "campaign.landings", "campaign.s3", "campaign.writers"])
+    context.set_forkserver_preload(
+        ["campaign.kill", "campaign.landings", "campaign.s3", "campaign.writers"]
+    )
     return context
 
 
-def start(folder: Path, work: Callable[..., None], *given: Any, kill_at: str | None = None) -> BaseProcess:  # noqa: ANN401
+def start(
+    folder: Path,
+    work: Callable[..., None],
+    *given: Any,  # noqa: ANN401
+    kill_at: str | None = None,
+) -> BaseProcess:
     """Start a piece of work on a world; what it prints and its temporary files stay in the folder."""
     process = _context().Process(target=_alone, args=(folder, kill_at, work, *given))
     with _turn:

@@ -38,7 +38,12 @@ class Fuzz:
     def run(self, numbers: Sequence[int]) -> None:
         """Land the files of some numbers."""
         with ThreadPoolExecutor(_AT_ONCE) as pool:
-            list(pool.map(self._land, [numbers[n : n + self.at_once] for n in range(0, len(numbers), self.at_once)]))
+            list(
+                pool.map(
+                    self._land,
+                    [numbers[n : n + self.at_once] for n in range(0, len(numbers), self.at_once)],
+                )
+            )
 
     def _land(self, numbers: Sequence[int]) -> None:
         """One batch; where it breaks, each file of it alone."""
@@ -55,7 +60,9 @@ class Fuzz:
         elif len(files) > 1:
             for number in numbers:
                 self._land([number])
-            self.tally.say(f"a batch broke, files {numbers[0]} to {numbers[-1]}: {'; '.join(wrong)[:300]}")
+            self.tally.say(
+                f"a batch broke, files {numbers[0]} to {numbers[-1]}: {'; '.join(wrong)[:300]}"
+            )
         else:
             self._find(files[0], "; ".join(wrong))
         shutil.rmtree(world)

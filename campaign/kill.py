@@ -52,7 +52,9 @@ class Kills:
             killed.append(self._kill_again(world, story, random))
         if wrong := _wrong(world, story):
             again = f"make campaign ONLY=kill SEED={seed} SEEDS=1 WAY={way}"
-            self.tally.finding(f"{way}, seed {seed}, killed {', then '.join(killed)}: {'; '.join(wrong)}", again)
+            self.tally.finding(
+                f"{way}, seed {seed}, killed {', then '.join(killed)}: {'; '.join(wrong)}", again
+            )
         else:
             shutil.rmtree(world)
 
@@ -64,20 +66,31 @@ class Kills:
             self._count(ended, world, way, f"at {story.trail[number - 1].split(' of ')[0]}")
             return f"at {story.trail[number - 1]} ({way}, point {number})"
         moment = random.random() * story.seconds
-        self._count(children.run(world, steps.attack, way, kill_after=moment), world, way, "at some moment")
+        self._count(
+            children.run(world, steps.attack, way, kill_after=moment), world, way, "at some moment"
+        )
         return f"after {moment:.3f} s of {way}"
 
     def _kill_again(self, world: Path, story: Story, random: Random) -> str:
         """Kill the run that heals, too; which points it comes by depends on where the first one was killed."""
         number = random.randint(1, max(8, len(story.trail)))
-        self._count(children.run(world, steps.heal, kill_at=f"#{number}"), world, "healing", "again, at some point")
+        self._count(
+            children.run(world, steps.heal, kill_at=f"#{number}"),
+            world,
+            "healing",
+            "again, at some point",
+        )
         return f"at point {number} of healing"
 
     def _count(self, ended: children.Ended, world: Path, way: str, where: str) -> None:
         is_killed = ended.code == children.KILLED
-        self.tally.tried[f"{way} killed {where}" if is_killed else f"{way} came to its end before it was killed"] += 1
+        self.tally.tried[
+            f"{way} killed {where}" if is_killed else f"{way} came to its end before it was killed"
+        ] += 1
         if ended.is_hung or ended.code not in (0, children.KILLED):
-            self.tally.finding(f"{way} {where}: ended with {ended.code}, {ended.said[-1500:]}", f"see {world}")
+            self.tally.finding(
+                f"{way} {where}: ended with {ended.code}, {ended.said[-1500:]}", f"see {world}"
+            )
 
 
 def settle(folder: Path, records: Mapping[str, int | None]) -> None:

@@ -35,8 +35,16 @@ def land_all(folder: Path) -> None:
             problems.append(f"{table.name}: {error}")
             continue
         problems += [f"{table.name}: {name} rests" for name in report.resting]
-        problems += [f"{table.name}: landed something twice"] if any(audit.written for audit in again.audits) else []
-        problems += [f"{table.name}: {seconds:.0f} s"] if (seconds := time.monotonic() - started) > 60 else []
+        problems += (
+            [f"{table.name}: landed something twice"]
+            if any(audit.written for audit in again.audits)
+            else []
+        )
+        problems += (
+            [f"{table.name}: {seconds:.0f} s"]
+            if (seconds := time.monotonic() - started) > 60
+            else []
+        )
     (folder / "stands.json").write_text(json.dumps({"problems": problems, "files": _files(lake)}))
 
 
@@ -46,7 +54,9 @@ def _files(lake: Lake) -> dict[str, dict[str, object]]:
     for table in TABLES:
         found |= _of_table(lake, table)
     if lake.open("quarantine/deliveries") is not None:
-        for source, outcome in lake.scan("quarantine/deliveries").select("_source", "outcome").collect().iter_rows():
+        for source, outcome in (
+            lake.scan("quarantine/deliveries").select("_source", "outcome").collect().iter_rows()
+        ):
             found.setdefault(source, {"rows": [], "dead": [], "columns": []})["outcome"] = outcome
     return found
 
@@ -61,7 +71,14 @@ def _of_table(lake: Lake, table: RawTable) -> dict[str, dict[str, object]]:
         for source, offset, *values in frame.select("_source", "_offset", *columns).iter_rows():
             rows[source].append((offset, [str(value) for value in values if value is not None]))
     if lake.open("quarantine/dead_letters") is not None:
-        letters = lake.scan("quarantine/dead_letters").filter(pl.col("table") == table.name).collect()
-        for source, offset, reason, payload in letters.select("_source", "_offset", "reason", "payload").iter_rows():
+        letters = (
+            lake.scan("quarantine/dead_letters").filter(pl.col("table") == table.name).collect()
+        )
+        for source, offset, reason, payload in letters.select(
+            "_source", "_offset", "reason", "payload"
+        ).iter_rows():
             dead[source].append((offset, reason, (payload or b"").decode("latin-1")))
-    return {source: {"rows": rows[source], "dead": dead[source], "columns": columns} for source in {*rows, *dead}}
+    return {
+        source: {"rows": rows[source], "dead": dead[source], "columns": columns}
+        for source in {*rows, *dead}
+    }

@@ -62,10 +62,14 @@ BYTES: dict[str, Mutation] = {
     "line end inserted": _insert(
         lambda random: random.choice([b"\n", b"\r", b"\r\n", b"\n\n\n", b"\x85", b"\x0b\x0c"])
     ),
-    "separators inserted": _insert(lambda random: random.choice([b",", b"\t", b";"]) * random.choice([1, 3, 50])),
+    "separators inserted": _insert(
+        lambda random: random.choice([b",", b"\t", b";"]) * random.choice([1, 3, 50])
+    ),
     "control characters": _insert(lambda _: b"\x01\x02\x1a\x1b\x7f"),
     "not UTF-8": _insert(
-        lambda random: random.choice([b"\xff", b"\xc3", b"\xed\xa0\x80", b"\xf5\x80\x80\x80", b"\xc0\xaf"])
+        lambda random: random.choice(
+            [b"\xff", b"\xc3", b"\xed\xa0\x80", b"\xf5\x80\x80\x80", b"\xc0\xaf"]
+        )
     ),
     "mark inside": _insert(lambda _: b"\xef\xbb\xbf"),
     "long field": _insert(lambda random: b"z" * random.choice([5_000, 70_000])),

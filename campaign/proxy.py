@@ -77,7 +77,9 @@ def outage(after: int, fault: str) -> Plan:
 
 def on_commit(turn: int, fault: str) -> Plan:
     """The commit of some number meets a fault, and nothing else does."""
-    return lambda asked: fault if (asked.method, asked.kind, asked.number) == ("PUT", "log", turn) else None
+    return lambda asked: (
+        fault if (asked.method, asked.kind, asked.number) == ("PUT", "log", turn) else None
+    )
 
 
 def on_request(turn: int, fault: str) -> Plan:
@@ -151,11 +153,15 @@ def _kind(path: str) -> str:
 def proxied(upstream: str) -> Iterator[Proxy]:
     """A proxy before a server, for as long as the block lasts."""
     proxy = Proxy("", upstream)
-    with ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"proxy": proxy})) as server:
+    with ThreadingHTTPServer(
+        ("127.0.0.1", 0), type("Handler", (_Handler,), {"proxy": proxy})
+    ) as server:
         server.daemon_threads = True
         server.block_on_close = False
         proxy.url = f"http://127.0.0.1:{server.server_port}"
-        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+        threading.Thread(
+            target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
+        ).start()
         try:
             yield proxy
         finally:
@@ -203,8 +209,14 @@ class _Handler(BaseHTTPRequestHandler):
         return self.rfile.read(length // 2 if half else length)
 
     def pass_on(self, fault: str | None, body: bytes) -> None:
-        kept = {name: value for name, value in self.headers.items() if name.lower() not in self.proxy.dropped | _HOP}
-        self.server_side.request(self.command, self.path, body, {**kept, "Content-Length": str(len(body))})
+        kept = {
+            name: value
+            for name, value in self.headers.items()
+            if name.lower() not in self.proxy.dropped | _HOP
+        }
+        self.server_side.request(
+            self.command, self.path, body, {**kept, "Content-Length": str(len(body))}
+        )
         answer = self.server_side.getresponse()
         content = answer.read()
         if fault == "lost":
@@ -214,14 +226,18 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self.answer(answer.status, answer.getheaders(), content, half=fault == "half read")
 
-    def answer(self, status: int, headers: list[tuple[str, str]], content: bytes, *, half: bool = False) -> None:
+    def answer(
+        self, status: int, headers: list[tuple[str, str]], content: bytes, *, half: bool = False
+    ) -> None:
         told = {name.lower(): value for name, value in headers}
         self.send_response_only(status)
         for name, value in headers:
             if name.lower() not in _HOP:
                 self.send_header(name, value)
         is_head = self.command == "HEAD"
-        self.send_header("Content-Length", told.get("content-length", "0") if is_head else str(len(content)))
+        self.send_header(
+            "Content-Length", told.get("content-length", "0") if is_head else str(len(content))
+        )
         self.end_headers()
         if not is_head:
             self.wfile.write(content[: len(content) // 2] if half else content)
@@ -231,7 +247,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def refuse(self, fault: str) -> None:
         status, code = _STATUS[fault]
-        text = f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>Try again.</Message></Error>"
+        text = (
+            f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>Try again.</Message></Error>"
+        )
         self.answer(status, [("Content-Type", "application/xml")], text.encode())
 
     def reset(self) -> None:

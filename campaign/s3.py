@@ -16,7 +16,18 @@ from random import Random
 import polars as pl
 
 from campaign import buckets, children, shop, state, steps
-from campaign.proxy import AFTER, BEFORE, Plan, Proxy, flaky, on_commit, on_request, outage, proxied, sound
+from campaign.proxy import (
+    AFTER,
+    BEFORE,
+    Plan,
+    Proxy,
+    flaky,
+    on_commit,
+    on_request,
+    outage,
+    proxied,
+    sound,
+)
 from campaign.stories import Stories, Story, must
 from campaign.tally import Tally
 from lakehouse.errors import LakehouseError
@@ -91,7 +102,9 @@ class Trials:
 
     def _try(self, seed: int, way: str) -> None:
         """A disturbed run, an undisturbed one after it, and what must hold then."""
-        story = self._stories.of(seed // len(WAYS), way)  # seeds that follow each other differ in their ways first
+        story = self._stories.of(
+            seed // len(WAYS), way
+        )  # seeds that follow each other differ in their ways first
         words, plan = planned(seed, way, self._reach(story, way))
         world, bucket = self.folder / f"{way}-{seed}", self._bucket(story)
         ended, proxy = self._disturb(world, bucket, way, plan)
@@ -100,12 +113,16 @@ class Trials:
         if wrong:
             buckets.save(self.server, bucket, world / "bucket")
             again = f"make campaign ONLY=s3 SEED={seed} SEEDS=1 WAY={way}"
-            self.tally.finding(f"{way}, seed {seed}, {words}: {'; '.join(wrong)} (kept in {world})", again)
+            self.tally.finding(
+                f"{way}, seed {seed}, {words}: {'; '.join(wrong)} (kept in {world})", again
+            )
         else:
             shutil.rmtree(world)
         buckets.empty(self.server, bucket)
 
-    def _disturb(self, world: Path, bucket: str, way: str, plan: Plan) -> tuple[children.Ended, Proxy]:
+    def _disturb(
+        self, world: Path, bucket: str, way: str, plan: Plan
+    ) -> tuple[children.Ended, Proxy]:
         """Take the step of a way through a proxy, which is here: the child may hold its own threads up for a while."""
         with proxied(self.server) as proxy:
             proxy.silence, proxy.plan = _SILENCE, plan
@@ -115,10 +132,15 @@ class Trials:
         """How far a way goes when nothing fails."""
         with self._lock:
             if (story.folder, way) not in self._reaches:
-                world, bucket = story.folder.with_name(f"{story.folder.name}-{way}-sound"), self._bucket(story)
+                world, bucket = (
+                    story.folder.with_name(f"{story.folder.name}-{way}-sound"),
+                    self._bucket(story),
+                )
                 ended, proxy = self._disturb(world, bucket, way, sound)
                 must(ended)
-                self._reaches[story.folder, way] = Reach(max(1, proxy.seen.total()), max(1, proxy.seen["PUT log"]))
+                self._reaches[story.folder, way] = Reach(
+                    max(1, proxy.seen.total()), max(1, proxy.seen["PUT log"])
+                )
                 buckets.empty(self.server, bucket)
             return self._reaches[story.folder, way]
 
@@ -128,13 +150,19 @@ class Trials:
         landed = _landed(story.folder)
         found = {name: story.folder / name for name in ("lake", "landing")}
         for name, folder in found.items():
-            files = [path for path in sorted(folder.rglob("*")) if path.is_file() and path.name not in landed]
+            files = [
+                path
+                for path in sorted(folder.rglob("*"))
+                if path.is_file() and path.name not in landed
+            ]
             buckets.fill(self.server, bucket, name, folder, files)
         return bucket
 
     def _wrong(self, world: Path, bucket: str, story: Story) -> list[str]:
         """What is not as if nothing had happened, after an undisturbed run."""
-        with proxied(self.server) as proxy:  # it keeps connections open, which moto's server does not
+        with proxied(
+            self.server
+        ) as proxy:  # it keeps connections open, which moto's server does not
             ended = children.run(world, settle, proxy.url, bucket, story.records)
         if broken := _broken(ended, "the run after it"):
             return broken
@@ -148,7 +176,9 @@ class Trials:
         ] += 1
         for fault, times in proxy.met.items():
             self.tally.tried[f"requests that met: {fault}"] += times
-        self.tally.tried["disturbed runs that " + ("ended with an error" if is_failed else "went through")] += 1
+        self.tally.tried[
+            "disturbed runs that " + ("ended with an error" if is_failed else "went through")
+        ] += 1
 
 
 def attack(folder: Path, url: str, bucket: str, way: str) -> None:
@@ -173,7 +203,9 @@ def _landed(folder: Path) -> set[str]:
     here = shop.opened(folder)
     if here.lake.open("quarantine/deliveries") is None:
         return set()
-    sources = here.lake.scan("quarantine/deliveries").select(pl.col("_source")).collect().to_series()
+    sources = (
+        here.lake.scan("quarantine/deliveries").select(pl.col("_source")).collect().to_series()
+    )
     return {source.rpartition("#")[0] for source in sources}
 
 

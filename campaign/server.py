@@ -14,7 +14,9 @@ from typing import Any
 def serving() -> Iterator[str]:
     """The URL of a new server; it lives until the block ends, or until the process that asked for it does."""
     command = [sys.executable, str(Path(__file__).resolve())]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
         assert process.stdout is not None
         try:
             yield process.stdout.readline().strip()

@@ -134,7 +134,9 @@ def last_sales(raw_sales: LazyFrame) -> LazyFrame:
 
 def _of_shelf(raw_sales: LazyFrame) -> LazyFrame:
     typed = _typed(raw_sales)
-    return typed.with_columns(shelf=pl.concat_str("shop", (col("id") % 5).cast(pl.String), separator=" "))
+    return typed.with_columns(
+        shelf=pl.concat_str("shop", (col("id") % 5).cast(pl.String), separator=" ")
+    )
 
 
 @staged(Shelf, mode="upsert", deletes=_IS_LAST, tombstone_retention=timedelta(days=1))
@@ -152,7 +154,9 @@ def shelf_versions(raw_sales: LazyFrame) -> LazyFrame:
 @mart(ShopDay, partitions=_DAILY, lookback=1)
 def shop_days(sales: LazyFrame) -> LazyFrame:
     """Sales by shop and day."""
-    return sales.group_by("sold_on", "shop").agg(amount=col("amount").sum(), sales=pl.len().cast(pl.Int64))
+    return sales.group_by("sold_on", "shop").agg(
+        amount=col("amount").sum(), sales=pl.len().cast(pl.Int64)
+    )
 
 
 @mart(Shop)
@@ -163,8 +167,13 @@ def shops(sales: LazyFrame) -> LazyFrame:
 
 def catalog() -> Catalog:
     """Every table of the shop."""
-    module, derived = ModuleType("shop"), (sales, last_sales, shelves, shelf_versions, shop_days, shops)
-    vars(module).update({"raw_sales": raw_sales, **{table.transform.__name__: table for table in derived}})
+    module, derived = (
+        ModuleType("shop"),
+        (sales, last_sales, shelves, shelf_versions, shop_days, shops),
+    )
+    vars(module).update(
+        {"raw_sales": raw_sales, **{table.transform.__name__: table for table in derived}}
+    )
     for table in derived:
         table.transform.__module__ = "shop"
     return collect([module])
@@ -173,7 +182,9 @@ def catalog() -> Catalog:
 def opened(folder: Path) -> Environment:
     """The shop with its lake and its landing zone in a folder; a file needs no rest there."""
     (folder / "landing" / "sales").mkdir(parents=True, exist_ok=True)
-    return Environment(Lake(str(folder / "lake")), Landing(str(folder / "landing"), rest_seconds=0), catalog())
+    return Environment(
+        Lake(str(folder / "lake")), Landing(str(folder / "landing"), rest_seconds=0), catalog()
+    )
 
 
 def planner(here: Environment) -> Planner:
@@ -214,13 +225,18 @@ def deliveries(seed: str, count: int, *, lines: int = 20) -> list[Delivery]:
             made.append(Delivery(f"{seed}-{number:03}-copy.csv", random.choice(made).content, 0))
             continue
         if random.random() < 0.05:
-            made.append(Delivery(f"{seed}-{number:03}-wrong.csv", f"a,b\n{number},{seed}\n".encode(), None))
+            made.append(
+                Delivery(f"{seed}-{number:03}-wrong.csv", f"a,b\n{number},{seed}\n".encode(), None)
+            )
             continue
         has_note = random.random() < 0.2
         body = [_line(random, number * 1000 + n, told) for n in range(random.randint(1, lines))]
         told += body
         header = f"{HEADER},note" if has_note else HEADER
-        text = "".join(f"{line}{',said' if has_note and line.count(',') == 3 else ''}\n" for line in (header, *body))
+        text = "".join(
+            f"{line}{',said' if has_note and line.count(',') == 3 else ''}\n"
+            for line in (header, *body)
+        )
         text = text.replace("amount,said", "amount,note", 1) if has_note else text
         made.append(Delivery(f"{seed}-{number:03}.csv", text.encode(), len(body)))
     return made

@@ -61,7 +61,10 @@ def content(here: Environment) -> dict[str, str]:
     found = {name: here.lake.scan(name) for name in here.lake.tables()}
     for name in [name for name, rows in found.items() if "_state" in rows.collect_schema()]:
         is_out = is_in(states.RELEASED)
-        found |= {name: found[name].filter(~is_out), f"{name}{RELEASED}": found[name].filter(is_out)}
+        found |= {
+            name: found[name].filter(~is_out),
+            f"{name}{RELEASED}": found[name].filter(is_out),
+        }
     return {name: _hashed(rows) for name, rows in found.items()}
 
 
@@ -81,12 +84,17 @@ def problems(here: Environment, records: Mapping[str, int | None]) -> Iterator[s
     yield from _unaccounted(here)
     for table in here.lake.tables():
         yield from (f"{table}: nobody owns {path}" for path in orphans(here, table))
-    yield from (f"{part.table}: still stale {', '.join(map(str, part.keys))}" for part in planner(here).stale())
+    yield from (
+        f"{part.table}: still stale {', '.join(map(str, part.keys))}"
+        for part in planner(here).stale()
+    )
 
 
 def _origins(here: Environment, records: Mapping[str, int | None]) -> Iterator[str]:
     """Law 2: each record of each delivery is a row or a dead letter, once."""
-    found = Counter((source.rpartition("#")[2], offset or _WHOLE_FILE) for source, offset in _all_origins(here))
+    found = Counter(
+        (source.rpartition("#")[2], offset or _WHOLE_FILE) for source, offset in _all_origins(here)
+    )
     wanted = Counter(
         (digest, offset)
         for digest, count in records.items()
@@ -124,7 +132,9 @@ def _unaccounted(here: Environment) -> Iterator[str]:
     for name in here.catalog.tables:
         found = audits(here, name) if here.lake.open(name) is not None else []
         yield from (
-            f"{name}: the books of version {one.version} do not close" for one in found if one.accounted != one.read
+            f"{name}: the books of version {one.version} do not close"
+            for one in found
+            if one.accounted != one.read
         )
         if name.startswith("raw/") and found:
             told = (sum(one.written for one in found), sum(one.dead for one in found))
@@ -133,7 +143,11 @@ def _unaccounted(here: Environment) -> Iterator[str]:
 
 
 def _height(here: Environment, table: str) -> int:
-    return 0 if here.lake.open(table) is None else int(here.lake.scan(table).select(pl.len()).collect().item())
+    return (
+        0
+        if here.lake.open(table) is None
+        else int(here.lake.scan(table).select(pl.len()).collect().item())
+    )
 
 
 def orphans(here: Environment, table: str) -> Iterator[str]:
@@ -144,7 +158,9 @@ def orphans(here: Environment, table: str) -> Iterator[str]:
     live = set(files(handle)["path"]) if handle.file_uris() else set()
     listed = set(handle.vacuum(0, dry_run=True, enforce_retention_duration=False, full=True))
     yield from sorted(on_disk - live - listed)
-    yield from (f"{path}, which is live and which vacuum would take" for path in sorted(live & listed))
+    yield from (
+        f"{path}, which is live and which vacuum would take" for path in sorted(live & listed)
+    )
     yield from (f"{path}, which is live and not there" for path in sorted(live - on_disk))
 
 
@@ -166,4 +182,7 @@ def _paths(lake: Lake, table: str) -> Iterator[str]:
 def differences(wanted: Mapping[str, str], found: Mapping[str, str]) -> list[str]:
     """Tables whose content is not that of another lake."""
     names = [name for name in {**wanted, **found} if wanted.get(name) != found.get(name)]
-    return [f"{name}: {found.get(name, 'no table')} instead of {wanted.get(name, 'no table')}" for name in names]
+    return [
+        f"{name}: {found.get(name, 'no table')} instead of {wanted.get(name, 'no table')}"
+        for name in names
+    ]

@@ -100,7 +100,9 @@ def tick(here: Environment) -> None:
     stored = json.loads(cursors.read_text()) if cursors.exists() else {}
     with dg.DagsterInstance.ephemeral() as instance:
         for _ in range(_MOST_TICKS):
-            asked = [_tick(defs, instance, sensor, stored, cursors) for sensor in defs.sensors or []]
+            asked = [
+                _tick(defs, instance, sensor, stored, cursors) for sensor in defs.sensors or []
+            ]
             if not any(asked):
                 return
 
@@ -113,7 +115,9 @@ def _tick(
     cursors: Path,
 ) -> bool:
     """One look of one sensor; whether it asked for runs."""
-    with dg.build_sensor_context(instance=instance, cursor=stored.get(sensor.name), definitions=defs) as context:
+    with dg.build_sensor_context(
+        instance=instance, cursor=stored.get(sensor.name), definitions=defs
+    ) as context:
         found = sensor(context)
     reached("campaign: sensor ticked")
     asked = list(found.run_requests or []) if isinstance(found, dg.SensorResult) else []
@@ -186,7 +190,12 @@ def _some_days(random: Random) -> Days:
 STAGED, MARTS = ("staged/sales", "staged/last_sales"), ("marts/shop_days", "marts/shops")
 UPSERT, HISTORY = "staged/shelves", "staged/shelf_versions"
 Step = Callable[[Environment], None]
-_STAGED, _SPANS, _KEYED, _MARTS = made(*STAGED), by_spans(*STAGED), made(UPSERT, HISTORY), made(*MARTS)
+_STAGED, _SPANS, _KEYED, _MARTS = (
+    made(*STAGED),
+    by_spans(*STAGED),
+    made(UPSERT, HISTORY),
+    made(*MARTS),
+)
 
 WAYS: Mapping[str, tuple[tuple[Step, ...], Step]] = {
     "append": ((), append),

@@ -78,11 +78,15 @@ class Stories:
         other = Path(shutil.copytree(folder, self.folder / f"undisturbed-{number}"))
         must(children.run(other, steps.heal))
         contents = {one.name: one.content for one in delivered}
-        records = state.by_digest((contents[name], count) for name, count in shop.records(delivered))
+        records = state.by_digest(
+            (contents[name], count) for name, count in shop.records(delivered)
+        )
         must(children.run(other, state.describe, records))
         found = json.loads((other / "state.json").read_text())
         if found["problems"]:
-            self.tally.finding(f"story {number}, undisturbed: {'; '.join(found['problems'])}", f"see {other}")
+            self.tally.finding(
+                f"story {number}, undisturbed: {'; '.join(found['problems'])}", f"see {other}"
+            )
         return Story(folder, records, found["content"])
 
     def _led_to(self, way: str, number: int, taken: int) -> Story:
@@ -92,7 +96,9 @@ class Stories:
         before = self._led_to(way, number, taken - 1)
 
         def make() -> Story:
-            folder = Path(shutil.copytree(before.folder, self.folder / f"story-{number}-{way}-{taken}"))
+            folder = Path(
+                shutil.copytree(before.folder, self.folder / f"story-{number}-{way}-{taken}")
+            )
             must(children.run(folder, steps.prepare, way, taken - 1))
             return replace(before, folder=folder)
 

@@ -32,7 +32,9 @@ class Tally:
 
     def lines(self) -> list[str]:
         """The counts as lines of a table."""
-        rows = [f"  {self.part:<9}{what:<58}{count:>9,}" for what, count in sorted(self.tried.items())]
+        rows = [
+            f"  {self.part:<9}{what:<58}{count:>9,}" for what, count in sorted(self.tried.items())
+        ]
         return [
             *rows,
             f"  {self.part:<9}{f'findings, in {time.monotonic() - self.started:.0f} s':<58}{len(self.found):>9,}",

@@ -18,7 +18,16 @@ from typing import Any
 from campaign.broken import MARK, REQUIRED, Broken
 
 _LINE = re.compile(rb"[^\r\n]+")
-_BROKEN = (OSError, EOFError, zlib.error, zipfile.BadZipFile, NotImplementedError, RuntimeError, ValueError, IndexError)
+_BROKEN = (
+    OSError,
+    EOFError,
+    zlib.error,
+    zipfile.BadZipFile,
+    NotImplementedError,
+    RuntimeError,
+    ValueError,
+    IndexError,
+)
 _TABLES = {".csv": ",", ".tsv": "\t"}
 
 
@@ -53,7 +62,9 @@ def complaints(file: Broken, found: Stands) -> Iterator[str]:
     if found.is_refused:
         yield from _of_refused(file, found, plain, suffix)
         return
-    numbers = sorted(offset or 0 for offset in (*(n for n, _ in found.rows), *(n for n, *_ in found.dead)))
+    numbers = sorted(
+        offset or 0 for offset in (*(n for n, _ in found.rows), *(n for n, *_ in found.dead))
+    )
     if numbers != list(range(1, len(numbers) + 1)):
         yield f"its records are numbered {numbers[:9]} … {numbers[-3:]}"
     if plain is None:
@@ -71,7 +82,11 @@ def unpacked(file: Broken) -> tuple[bytes | None, str]:
         if name.endswith(".zip"):
             with zipfile.ZipFile(io.BytesIO(file.content)) as zipped:
                 inner = [one for one in zipped.infolist() if not one.is_dir()]
-                return (zipped.read(inner[0]), _suffix(inner[0].filename)) if len(inner) == 1 else (None, "")
+                return (
+                    (zipped.read(inner[0]), _suffix(inner[0].filename))
+                    if len(inner) == 1
+                    else (None, "")
+                )
         if name.endswith(".gz"):
             return gzip.decompress(file.content), _suffix(name.removesuffix(".gz"))
     except _BROKEN:
@@ -90,13 +105,18 @@ def _of_refused(file: Broken, found: Stands, plain: bytes | None, suffix: str) -
     if plain is None or suffix not in _TABLES:
         return
     read = _csv(plain, _TABLES[suffix])
-    has_columns = read is not None and (file.table == "loose" or set(REQUIRED) <= {name.strip() for name in read[0]})
+    has_columns = read is not None and (
+        file.table == "loose" or set(REQUIRED) <= {name.strip() for name in read[0]}
+    )
     if read is not None and has_columns and _is_plain_header(read[0]) and len(read) > 1:
         yield f"refused, although it can be read: {reason}"
 
 
 def _is_plain_header(names: Sequence[str]) -> bool:
-    return all(re.fullmatch(r"[a-z][a-z0-9]{0,20}", name) for name in names) and len(set(names)) == len(names) < 4000
+    return (
+        all(re.fullmatch(r"[a-z][a-z0-9]{0,20}", name) for name in names)
+        and len(set(names)) == len(names) < 4000
+    )
 
 
 def _of_parquet(plain: bytes, found: Stands) -> Iterator[str]:
@@ -125,7 +145,11 @@ def _of_text(plain: bytes, suffix: str, found: Stands, records: int) -> Iterator
         read = _csv(plain, _TABLES[suffix])
         if read is not None and _is_sound(read) and not found.dead:
             yield from _of_values(read, found)
-    elif (lines := sum(1 for line in _LINE.findall(plain.removeprefix(b"\xef\xbb\xbf")) if line.strip())) != records:
+    elif (
+        lines := sum(
+            1 for line in _LINE.findall(plain.removeprefix(b"\xef\xbb\xbf")) if line.strip()
+        )
+    ) != records:
         yield f"it has {lines} lines, {records} records were found"
 
 
@@ -141,7 +165,11 @@ def _header(plain: bytes, separator: str) -> str:
 def _of_marks(plain: bytes, header: str, found: Stands) -> Iterator[str]:
     """Each mark below the header is in a row or in a dead letter, as often as in the file."""
     wanted = Counter(MARK.findall(plain.decode("latin-1"))) - Counter(MARK.findall(header))
-    held = Counter(MARK.findall("\n".join([*("\t".join(v) for _, v in found.rows), *(p for *_, p in found.dead)])))
+    held = Counter(
+        MARK.findall(
+            "\n".join([*("\t".join(v) for _, v in found.rows), *(p for *_, p in found.dead)])
+        )
+    )
     for what, some in (("lost", wanted - held), ("doubled", held - wanted)):
         if some:
             yield f"{some.total()} marks are {what}, for example {min(some)}"
@@ -169,6 +197,7 @@ def _of_values(read: list[list[str]], found: Stands) -> Iterator[str]:
     landed = [sorted(values) for _, values in sorted(found.rows)]
     if wanted != landed:
         place = next(
-            (n for n, (one, other) in enumerate(zip(wanted, landed, strict=False)) if one != other), len(landed)
+            (n for n, (one, other) in enumerate(zip(wanted, landed, strict=False)) if one != other),
+            len(landed),
         )
         yield f"{len(wanted)} records and {len(landed)} rows differ from record {place + 1} on: {[*wanted, []][place]}"

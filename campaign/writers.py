@@ -90,11 +90,16 @@ class Writers:
 
     def _backfill(self, world: Path) -> None:
         until = time.time() + self.seconds / 6
-        started = [children.start(world, backfill, f"days{n}", n, until) for n in range(_BACKFILLERS)]
+        started = [
+            children.start(world, backfill, f"days{n}", n, until) for n in range(_BACKFILLERS)
+        ]
         for process in started:
             process.join(self.seconds + 300)
             if process.exitcode:
-                self._find(f"a backfill of days that nobody else makes ended with {process.exitcode}", world)
+                self._find(
+                    f"a backfill of days that nobody else makes ended with {process.exitcode}",
+                    world,
+                )
 
     def _write(self, world: Path, random: Random) -> list[str]:
         """Keep so many writers at work, and kill one from time to time; gives the names of all of them."""
@@ -121,7 +126,9 @@ class Writers:
                 self._find("a writer did not come to its end in five minutes", world)
         process.join()
         if process.exitcode not in (0, children.KILLED):
-            self._find(f"a writer ended with {process.exitcode}: {children.said(world)[-3000:]}", world)
+            self._find(
+                f"a writer ended with {process.exitcode}: {children.said(world)[-3000:]}", world
+            )
 
     def _compare(self, world: Path, names: list[str]) -> None:
         """The same files, and one writer alone."""
@@ -132,11 +139,14 @@ class Writers:
         delivered = [one for name in names for one in _given(name) if one.name in landed]
         self.tally.tried["files delivered"] += len(delivered)
         contents = {one.name: one.content for one in delivered}
-        records = state.by_digest((contents[name], count) for name, count in shop.records(delivered))
+        records = state.by_digest(
+            (contents[name], count) for name, count in shop.records(delivered)
+        )
         found = [self._described(one, records) for one in (world, alone)]
         # A rejected row is released where an equal one of an earlier origin came later; alone they come in order.
         wanted, stands = (
-            {n: told for n, told in one["content"].items() if not n.endswith(state.RELEASED)} for one in found
+            {n: told for n, told in one["content"].items() if not n.endswith(state.RELEASED)}
+            for one in found
         )
         for problem in (*found[0]["problems"], *state.differences(stands, wanted)):
             self._find(problem, world)
@@ -153,17 +163,24 @@ class Writers:
     def _find(self, what: str, world: Path) -> None:
         minutes = self.seconds / 60
         self.tally.finding(
-            f"{what} (kept in {world})", f"make campaign ONLY=writers SEED={self.seed} MINUTES={minutes:g}"
+            f"{what} (kept in {world})",
+            f"make campaign ONLY=writers SEED={self.seed} MINUTES={minutes:g}",
         )
 
 
 def _given(name: str) -> list[shop.Delivery]:
     """What a writer has to deliver; the first one fills the lake."""
-    return shop.deliveries(name, 12) if name.endswith("-0") else shop.deliveries(name, _FILES, lines=10)
+    return (
+        shop.deliveries(name, 12)
+        if name.endswith("-0")
+        else shop.deliveries(name, _FILES, lines=10)
+    )
 
 
 def _done(world: Path) -> Counter[str]:
-    return Counter(f"{what}: {outcome}" for path in world.glob("did-*.jsonl") for what, outcome in _notes(path))
+    return Counter(
+        f"{what}: {outcome}" for path in world.glob("did-*.jsonl") for what, outcome in _notes(path)
+    )
 
 
 def _notes(path: Path) -> Iterator[tuple[str, str]]:

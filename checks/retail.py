@@ -11,18 +11,29 @@ class InvoiceLine(Contract):
     """One line of an invoice, as booked by the till."""
 
     invoice: str = Field(
-        str_matches=r"^[AC]?\d{6}$", description="Invoice number; C marks a cancellation, A an adjustment"
+        str_matches=r"^[AC]?\d{6}$",
+        description="Invoice number; C marks a cancellation, A an adjustment",
     )
-    stock_code: str = Field(str_length={"min_value": 1}, description="Product or service code, upper case")
+    stock_code: str = Field(
+        str_length={"min_value": 1}, description="Product or service code, upper case"
+    )
     description: str = Field(nullable=True, description="Product text, blanks folded")
-    quantity: pl.Int32 = Field(ne=0, unit="pieces", description="Pieces sold; negative when returned or written off")
+    quantity: pl.Int32 = Field(
+        ne=0, unit="pieces", description="Pieces sold; negative when returned or written off"
+    )
     unit_price: float = Field(ge=0, unit="GBP", description="Price of a piece")
-    customer_id: pl.Int64 = Field(nullable=True, pii=True, description="Customer number; missing for anonymous sales")
-    country: str = Field(str_length={"min_value": 1}, description="Country of the customer, as booked")
+    customer_id: pl.Int64 = Field(
+        nullable=True, pii=True, description="Customer number; missing for anonymous sales"
+    )
+    country: str = Field(
+        str_length={"min_value": 1}, description="Country of the customer, as booked"
+    )
     invoiced_at: Instant = Field(description="When the invoice was written")
     invoice_date: date = Field(description="Day of the invoice in London")
     is_cancellation: bool = Field(description="The line takes an earlier sale back")
-    is_service: bool = Field(description="Postage, fees, discounts and samples rather than a product")
+    is_service: bool = Field(
+        description="Postage, fees, discounts and samples rather than a product"
+    )
 
     class Table:
         event_time = "invoiced_at"
@@ -34,7 +45,9 @@ class InvoiceLine(Contract):
 class Product(Contract):
     """What a product was called, since a day."""
 
-    stock_code: str = Field(str_length={"min_value": 1}, description="Product or service code, upper case")
+    stock_code: str = Field(
+        str_length={"min_value": 1}, description="Product or service code, upper case"
+    )
     described_on: date = Field(description="Day in London on which it was sold under this text")
     description: str = Field(str_length={"min_value": 1}, description="Product text, blanks folded")
 
@@ -49,7 +62,9 @@ class Customer(Contract):
 
     customer_id: pl.Int64 = Field(pii=True, description="Customer number")
     seen_on: date = Field(description="Day in London of a sale")
-    country: str = Field(str_length={"min_value": 1}, description="Country of the customer, as booked")
+    country: str = Field(
+        str_length={"min_value": 1}, description="Country of the customer, as booked"
+    )
 
     class Table:
         key = ("customer_id",)
@@ -62,13 +77,19 @@ class Sale(Contract):
 
     invoice: str = Field(description="Invoice number; C marks a cancellation, A an adjustment")
     stock_code: str = Field(description="Product or service code")
-    customer_id: pl.Int64 = Field(nullable=True, pii=True, description="Customer number; missing for anonymous sales")
+    customer_id: pl.Int64 = Field(
+        nullable=True, pii=True, description="Customer number; missing for anonymous sales"
+    )
     sales_date: date = Field(description="Day of the invoice in London")
-    quantity: pl.Int32 = Field(unit="pieces", description="Pieces sold; negative when returned or written off")
+    quantity: pl.Int32 = Field(
+        unit="pieces", description="Pieces sold; negative when returned or written off"
+    )
     unit_price: float = Field(ge=0, unit="GBP", description="Price of a piece")
     revenue_gbp: float = Field(unit="GBP", description="Quantity times price")
     product: str = Field(nullable=True, description="Text of the product as of that day")
-    country: str = Field(description="Country of the customer as of that day; as booked for anonymous sales")
+    country: str = Field(
+        description="Country of the customer as of that day; as booked for anonymous sales"
+    )
 
     class Table:
         event_time = "sales_date"
@@ -93,9 +114,15 @@ class DailySales(Contract):
     """Sales of one day in one country."""
 
     sales_date: date = Field(description="Day of the invoices in London")
-    country: str = Field(description="Where the customer was on that day; as booked where nobody is named")
-    revenue_gbp: float = Field(unit="GBP", description="Quantity times price over all lines, returns taken off")
-    revenue_eur: float = Field(unit="EUR", nullable=True, description="The same by the last rate known on that day")
+    country: str = Field(
+        description="Where the customer was on that day; as booked where nobody is named"
+    )
+    revenue_gbp: float = Field(
+        unit="GBP", description="Quantity times price over all lines, returns taken off"
+    )
+    revenue_eur: float = Field(
+        unit="EUR", nullable=True, description="The same by the last rate known on that day"
+    )
     revenue_gbp_7d_mean: float = Field(
         unit="GBP", description="Mean of the 7 days up to this one; days without sales are 0"
     )

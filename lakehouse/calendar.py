@@ -84,7 +84,11 @@ class Daily:
 
     def keys(self, days: Iterable[date]) -> list[date]:
         """The names of the periods that some days are in, in order."""
-        return self._keys_of(days) if isinstance(days, Days) else sorted({self.start(day) for day in days})
+        return (
+            self._keys_of(days)
+            if isinstance(days, Days)
+            else sorted({self.start(day) for day in days})
+        )
 
     def _keys_of(self, days: Days) -> list[date]:
         return list(days)

@@ -17,7 +17,9 @@ def demonstrate() -> None:
     is_usual = known.landing_uri == str(known.data / "landing")
     make_samples = (lambda: retail_samples.generate(here.landing.root)) if is_usual else None
     with occupied.by_demo(known.data):
-        demo.run(here, definitions, make_samples, settings.dagster_home(known), retail.FIRST_QUESTION)
+        demo.run(
+            here, definitions, make_samples, settings.dagster_home(known), retail.FIRST_QUESTION
+        )
 
 
 def add_samples(days: int) -> list[str]:

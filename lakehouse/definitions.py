@@ -13,7 +13,15 @@ import dagster as dg
 from lakehouse.composition import environment
 from lakehouse.environment import Environment
 from lakehouse.errors import OutageError
-from lakehouse.orchestration import BATCH_SIZE, assets, heal_job, ingest_job, replay_job, run_requests, sensors
+from lakehouse.orchestration import (
+    BATCH_SIZE,
+    assets,
+    heal_job,
+    ingest_job,
+    replay_job,
+    run_requests,
+    sensors,
+)
 
 gc.enable()
 

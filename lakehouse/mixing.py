@@ -54,7 +54,9 @@ def _landed(here: Environment) -> dict[str, set[str]]:
     """The files of each domain whose rows are in the lake."""
     known: dict[str, set[str]] = {raw.domain: set() for raw in here.catalog.raw()}
     for raw in here.catalog.raw():
-        known[raw.domain] |= {f"{raw.landing}/{one.name}" for one in landed(here.lake, raw.name).by_digest.values()}
+        known[raw.domain] |= {
+            f"{raw.landing}/{one.name}" for one in landed(here.lake, raw.name).by_digest.values()
+        }
     return known
 
 
@@ -63,9 +65,13 @@ def held(here: Environment) -> dict[str, Held]:
     waiting: dict[str, set[str]] = {raw.domain: set() for raw in here.catalog.raw()}
     for raw in here.catalog.raw():
         entries = here.landing.entries(raw.landing)
-        waiting[raw.domain] |= {f"{raw.landing}/{entry.name}" for entry in entries if entry.problem is None}
+        waiting[raw.domain] |= {
+            f"{raw.landing}/{entry.name}" for entry in entries if entry.problem is None
+        }
     known = _landed(here)
-    return {domain: Held(frozenset(waiting[domain]), frozenset(known[domain])) for domain in waiting}
+    return {
+        domain: Held(frozenset(waiting[domain]), frozenset(known[domain])) for domain in waiting
+    }
 
 
 def mixed(files: dict[str, Held]) -> list[str]:
@@ -106,7 +112,9 @@ def refusal(here: Environment, domain: str, files: Held) -> SetupError:
 
 def _some(names: Collection[str], known: Collection[str]) -> str:
     first = [f"{name} (landed)" if name in known else name for name in list(names)[:_NAMED]]
-    return ", ".join([*first, *([f"and {len(names) - _NAMED:,} more"] if len(names) > _NAMED else [])])
+    return ", ".join(
+        [*first, *([f"and {len(names) - _NAMED:,} more"] if len(names) > _NAMED else [])]
+    )
 
 
 def _next(here: Environment, files: Held) -> str:
@@ -120,4 +128,6 @@ def _next(here: Environment, files: Held) -> str:
             f"the lake {here.lake.root} stays as it is; begin new ones. Yours: {apart}. Samples: `make clean-data`, "
             "which deletes data/ with all that is in it: take your files out of data/landing first."
         )
-    return f"take your files out of {here.landing.root} into a folder of their own, and run {apart}."
+    return (
+        f"take your files out of {here.landing.root} into a folder of their own, and run {apart}."
+    )

@@ -18,7 +18,9 @@ from resources.settings import DATA, ROOT, Settings, dagster_home, load
 _EVENT_BATCH = "DAGSTER_EVENT_BATCH_SIZE"
 
 
-def lines(told: Mapping[str, str | None], asked: Mapping[str, str], known: Settings) -> dict[str, str]:
+def lines(
+    told: Mapping[str, str | None], asked: Mapping[str, str], known: Settings
+) -> dict[str, str]:
     """The lines that `.env` still needs.
 
     Args:
@@ -56,7 +58,11 @@ def prepare(root: Path) -> str | None:
 
 def elsewhere(known: Settings, home: Path) -> str | None:
     """Where lake, landing and Dagster's storage are, in a line; None if everything is in the usual place."""
-    usual = {"lake": str(DATA / "lake"), "landing": str(DATA / "landing"), "Dagster's storage": str(DATA / "dagster")}
+    usual = {
+        "lake": str(DATA / "lake"),
+        "landing": str(DATA / "landing"),
+        "Dagster's storage": str(DATA / "dagster"),
+    }
     found = {"lake": known.lake_uri, "landing": known.landing_uri, "Dagster's storage": str(home)}
     others = [f"{name} {place}" for name, place in found.items() if place != usual[name]]
     if not others:

@@ -23,7 +23,12 @@ _PLACES = {
     "aws_endpoint_url": ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"),
     "aws_allow_http": ("AWS_ALLOW_HTTP",),
 }
-_REFUSED = ("ResourceNotFoundException", "AccessDeniedException", "UnrecognizedClientException", "InvalidClientTokenId")
+_REFUSED = (
+    "ResourceNotFoundException",
+    "AccessDeniedException",
+    "UnrecognizedClientException",
+    "InvalidClientTokenId",
+)
 
 
 def options(known: Settings) -> dict[str, SecretStr]:
@@ -33,13 +38,24 @@ def options(known: Settings) -> dict[str, SecretStr]:
         SetupError: the secret is not there, may not be read, or holds no options.
         OutageError: Secrets Manager does not answer.
     """
-    told = {**known.storage_options, **(_secret(known.storage_secret) if known.storage_secret else {})}
-    if not any(place.startswith(("s3://", "s3a://")) for place in (known.lake_uri, known.landing_uri)):
+    told = {
+        **known.storage_options,
+        **(_secret(known.storage_secret) if known.storage_secret else {}),
+    }
+    if not any(
+        place.startswith(("s3://", "s3a://")) for place in (known.lake_uri, known.landing_uri)
+    ):
         return told
     names = {name.lower().removeprefix("aws_") for name in told}
     # Keys belong together: those of one identity and the token of another are none.
-    missing = _PLACES if names & {"access_key_id", "token", "session_token"} else {**_PLACES, **_KEYS}
-    found = {name: _first(variables) for name, variables in missing.items() if name.removeprefix("aws_") not in names}
+    missing = (
+        _PLACES if names & {"access_key_id", "token", "session_token"} else {**_PLACES, **_KEYS}
+    )
+    found = {
+        name: _first(variables)
+        for name, variables in missing.items()
+        if name.removeprefix("aws_") not in names
+    }
     return {**{name: SecretStr(value) for name, value in found.items() if value}, **told}
 
 
@@ -61,12 +77,16 @@ def _secret(name: str) -> Mapping[str, SecretStr]:
     except ClientError as error:
         code = error.response["Error"]["Code"]
         kind = SetupError if code in _REFUSED else OutageError
-        raise kind(f"{_named(name)} cannot be read: {code}.\nNext: see that it exists and may be read.") from None
+        raise kind(
+            f"{_named(name)} cannot be read: {code}.\nNext: see that it exists and may be read."
+        ) from None
     except (NoCredentialsError, NoRegionError) as error:
         next_step = "set AWS_REGION, and give this process a role or AWS's variables."
         raise SetupError(f"{_named(name)} cannot be read: {error}\nNext: {next_step}") from None
     except BotoCoreError as error:
-        raise OutageError(f"{_named(name)} cannot be read: {error}\nNext: see that AWS can be reached.") from None
+        raise OutageError(
+            f"{_named(name)} cannot be read: {error}\nNext: see that AWS can be reached."
+        ) from None
     return _decoded(name, text)
 
 

@@ -20,7 +20,9 @@ def by_ui(data: Path) -> Iterator[int]:
     Raises:
         BusyError: another one works on the data.
     """
-    busy = f"A UI with its daemon works on {data} (`make ui`).\nNext: use that one, or stop it first."
+    busy = (
+        f"A UI with its daemon works on {data} (`make ui`).\nNext: use that one, or stop it first."
+    )
     with held(data / "ui.lock", busy) as descriptor:
         yield descriptor
 

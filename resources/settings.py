@@ -95,8 +95,12 @@ def dagster_home(known: Settings) -> Path:
     if named := os.environ.get("DAGSTER_HOME"):
         return Path(named)
     told = {name: value for name, value in dotenv_values(Path.cwd() / ".env").items() if value}
-    is_same = Settings(data=Path(told.get("LAKEHOUSE_DATA", DATA)), _env_file=None).data == known.data  # type: ignore[call-arg]
-    return Path(told["DAGSTER_HOME"]) if is_same and "DAGSTER_HOME" in told else known.data / "dagster"
+    is_same = (
+        Settings(data=Path(told.get("LAKEHOUSE_DATA", DATA)), _env_file=None).data == known.data
+    )  # type: ignore[call-arg]
+    return (
+        Path(told["DAGSTER_HOME"]) if is_same and "DAGSTER_HOME" in told else known.data / "dagster"
+    )
 
 
 def load() -> Settings:
@@ -108,9 +112,13 @@ def load() -> Settings:
     file = Path.cwd() / ".env"
     for name, value in dotenv_values(file).items():
         if name.startswith("AWS_") and value:
-            os.environ.setdefault(name, value)  # as Dagster does with every line, for the libraries that read them
+            os.environ.setdefault(
+                name, value
+            )  # as Dagster does with every line, for the libraries that read them
     known = {f"LAKEHOUSE_{name.upper()}" for name in Settings.model_fields}
-    given = [name for name in {**dotenv_values(file), **os.environ} if name.startswith("LAKEHOUSE_")]
+    given = [
+        name for name in {**dotenv_values(file), **os.environ} if name.startswith("LAKEHOUSE_")
+    ]
     problems = [f"{name} is no setting" for name in sorted(given) if name not in known | {KILL_AT}]
     try:
         settings = Settings(_env_file=file)  # type: ignore[call-arg]
@@ -118,6 +126,10 @@ def load() -> Settings:
         problems += [_told(one["loc"], one["msg"]) for one in error.errors()]
     if problems:
         raise SetupError(
-            listed("The settings are wrong.", problems, f"set or unset them; known are {', '.join(sorted(known))}.")
+            listed(
+                "The settings are wrong.",
+                problems,
+                f"set or unset them; known are {', '.join(sorted(known))}.",
+            )
         )
     return settings

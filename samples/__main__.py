@@ -24,19 +24,34 @@ def main(arguments: list[str] | None = None) -> int:
     else:
         print("\n".join(truth.lines()))
     if others := _others(asked.out, truth):
-        print(f"Not counted, from another run: {len(others)} files, first {others[0]}", file=sys.stderr)
+        print(
+            f"Not counted, from another run: {len(others)} files, first {others[0]}",
+            file=sys.stderr,
+        )
     return 0
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m samples", description=__doc__)
-    parser.add_argument("--out", type=Path, default=Path("data/landing"), help="landing folder (%(default)s)")
+    parser.add_argument(
+        "--out", type=Path, default=Path("data/landing"), help="landing folder (%(default)s)"
+    )
     parser.add_argument("--days", type=int, default=60, help="calendar days (%(default)s)")
-    parser.add_argument("--rows", type=int, default=400, help="invoice lines on a mean day (%(default)s)")
-    parser.add_argument("--seed", type=int, default=7, help="the same one gives the same bytes (%(default)s)")
-    parser.add_argument("--start", type=date.fromisoformat, default=FIRST_DAY, help="first day (%(default)s)")
-    parser.add_argument("--domain", choices=["retail"], default="retail", help="what to make (%(default)s)")
-    parser.add_argument("--json", action="store_true", help="print the truth as JSON, with files and days")
+    parser.add_argument(
+        "--rows", type=int, default=400, help="invoice lines on a mean day (%(default)s)"
+    )
+    parser.add_argument(
+        "--seed", type=int, default=7, help="the same one gives the same bytes (%(default)s)"
+    )
+    parser.add_argument(
+        "--start", type=date.fromisoformat, default=FIRST_DAY, help="first day (%(default)s)"
+    )
+    parser.add_argument(
+        "--domain", choices=["retail"], default="retail", help="what to make (%(default)s)"
+    )
+    parser.add_argument(
+        "--json", action="store_true", help="print the truth as JSON, with files and days"
+    )
     return parser
 
 

@@ -207,7 +207,9 @@ def products() -> tuple[Product, ...]:
     """All products, best sellers first."""
     rng = Random("products")
     plain = [(f"{motif} {thing}", price) for motif in _MOTIFS for thing, price in _THINGS]
-    named = [_spelled(rng, name, price) for name, price in rng.sample(plain, _PRODUCTS - len(_ODD_NAMES))]
+    named = [
+        _spelled(rng, name, price) for name, price in rng.sample(plain, _PRODUCTS - len(_ODD_NAMES))
+    ]
     named += [((name,), rng.choice((1.25, 2.95, 4.95))) for name in _ODD_NAMES]
     rng.shuffle(named)
     numbers = rng.sample(range(52_000, 70_000), len(named))
@@ -246,5 +248,6 @@ def travellers() -> tuple[Customer, ...]:
     """The few customers that are booked in two countries."""
     rng = Random("travellers")
     return tuple(
-        Customer(number, tuple(rng.sample(list(_ABROAD), 2))) for number in range(30_001, 30_001 + _TRAVELLERS)
+        Customer(number, tuple(rng.sample(list(_ABROAD), 2)))
+        for number in range(30_001, 30_001 + _TRAVELLERS)
     )

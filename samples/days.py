@@ -46,7 +46,9 @@ class Run:
         if self.days < 1 or self.rows < 1:
             raise ValueError(f"Days and rows are at least 1, not {self.days} and {self.rows}.")
         if self.block > _MOST_NUMBERS:
-            raise ValueError(f"{self.rows:,} rows a day need more invoice numbers than six digits hold.")
+            raise ValueError(
+                f"{self.rows:,} rows a day need more invoice numbers than six digits hold."
+            )
 
     @property
     def last(self) -> date:
@@ -91,7 +93,9 @@ class Day:
     def is_first_open_after(self, offset: int) -> bool:
         """Whether this is the first open day at or after a day of the episode; an episode has 60 days."""
         into = (self.date - self.run.start).days % _EPISODE
-        return into >= offset and not any(is_open(self.date - ONE_DAY * n) for n in range(1, into - offset + 1))
+        return into >= offset and not any(
+            is_open(self.date - ONE_DAY * n) for n in range(1, into - offset + 1)
+        )
 
     @property
     def late_from(self) -> "Day | None":
@@ -99,7 +103,9 @@ class Day:
         if not self.is_first_open_after(11):
             return None
         earlier = (self.date - ONE_DAY * n for n in range(2, 16))
-        return next((Day(self.run, day) for day in earlier if is_open(day) and day >= self.run.start), None)
+        return next(
+            (Day(self.run, day) for day in earlier if is_open(day) and day >= self.run.start), None
+        )
 
     @property
     def is_delivered_twice(self) -> bool:

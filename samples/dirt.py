@@ -65,7 +65,9 @@ def spoil(day: Day, invoices: Sequence[Invoice]) -> None:
 def _book_in_two_countries(rng: Random, bought: Sequence[Invoice]) -> None:
     customer = rng.choice(catalogue.travellers())
     known = [invoice for invoice in bought if invoice.customer is not None]
-    for invoice, country in zip(rng.sample(known, min(2, len(known))), customer.countries, strict=False):
+    for invoice, country in zip(
+        rng.sample(known, min(2, len(known))), customer.countries, strict=False
+    ):
         invoice.customer, invoice.country = customer.number, country
 
 

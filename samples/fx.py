@@ -60,7 +60,10 @@ def write_rates(out: Path, run: Run) -> RateTruth:
     while day <= run.last:
         if _is_set(day):
             _walk(levels, Random(f"{run.seed} {day} rates"))
-            cells = {currency.code: _cell(currency, day, levels[currency.code]) for currency in _CURRENCIES}
+            cells = {
+                currency.code: _cell(currency, day, levels[currency.code])
+                for currency in _CURRENCIES
+            }
             lines.append(",".join([str(day), *cells.values(), ""]))
             for code, cell in cells.items():
                 missing[code] += cell == "N/A"
@@ -80,7 +83,9 @@ def write_rates(out: Path, run: Run) -> RateTruth:
 
 def _walk(levels: dict[str, float], rng: Random) -> None:
     for currency in _CURRENCIES:
-        pull = 0.01 * (currency.level / levels[currency.code] - 1)  # back to the start, so that no run drifts away
+        pull = 0.01 * (
+            currency.level / levels[currency.code] - 1
+        )  # back to the start, so that no run drifts away
         levels[currency.code] *= 1 + pull + rng.gauss(0, currency.spread)
 
 
@@ -100,7 +105,9 @@ def _holidays(year: int) -> frozenset[date]:
     """Days on which the TARGET system is closed."""
     sunday = _easter(year)
     fixed = ((1, 1), (5, 1), (12, 25), (12, 26))
-    return frozenset({sunday - 2 * ONE_DAY, sunday + ONE_DAY, *(date(year, month, day) for month, day in fixed)})
+    return frozenset(
+        {sunday - 2 * ONE_DAY, sunday + ONE_DAY, *(date(year, month, day) for month, day in fixed)}
+    )
 
 
 def _easter(year: int) -> date:

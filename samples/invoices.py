@@ -7,10 +7,23 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal
 
-COLUMNS = ("InvoiceNo", "StockCode", "Description", "Quantity", "InvoiceDate", "UnitPrice", "CustomerID", "Country")
+COLUMNS = (
+    "InvoiceNo",
+    "StockCode",
+    "Description",
+    "Quantity",
+    "InvoiceDate",
+    "UnitPrice",
+    "CustomerID",
+    "Country",
+)
 
 Reason = Literal[
-    "price_below_zero", "price_not_a_number", "quantity_zero", "quantity_not_a_number", "date_not_parseable"
+    "price_below_zero",
+    "price_not_a_number",
+    "quantity_zero",
+    "quantity_not_a_number",
+    "date_not_parseable",
 ]
 
 

@@ -64,7 +64,13 @@ class Names:
             "customers_with_several_countries": self.countries.values(),
             "invoices_with_several_times": self.times.values(),
         }
-        return Counter({kind: n for kind, sets in several.items() if (n := sum(len(names) > 1 for names in sets))})
+        return Counter(
+            {
+                kind: n
+                for kind, sets in several.items()
+                if (n := sum(len(names) > 1 for names in sets))
+            }
+        )
 
 
 def kinds(invoice: Invoice, item: Item) -> Iterator[str]:

@@ -18,7 +18,9 @@ from samples.truth import Counts, InvoiceTruth, Truth
 FIRST_DAY = date(2010, 12, 1)
 
 
-def generate(out: Path | str, days: int = 60, rows: int = 400, seed: int = 7, start: date = FIRST_DAY) -> Truth:
+def generate(
+    out: Path | str, days: int = 60, rows: int = 400, seed: int = 7, start: date = FIRST_DAY
+) -> Truth:
     """Write sample files for the retail domain into a landing folder.
 
     A day's file follows from the seed, the rows, the start and the date; asking for more days adds files and leaves
@@ -60,7 +62,9 @@ def add_days(out: Path | str, days: int = 1, rows: int = 400, seed: int = 7) -> 
         The paths of the day's files and of the rates, which have grown.
     """
     last = _last_day(Path(out)) or FIRST_DAY - ONE_DAY
-    whole = Run(days=(last - FIRST_DAY).days + 1 + 14 * (days + 1), rows=rows, seed=seed, start=FIRST_DAY)
+    whole = Run(
+        days=(last - FIRST_DAY).days + 1 + 14 * (days + 1), rows=rows, seed=seed, start=FIRST_DAY
+    )
     fresh = [day.date for day in whole.open_days() if day.date > last][:days]
     run = Run(days=(fresh[-1] - FIRST_DAY).days + 1, rows=rows, seed=seed, start=FIRST_DAY)
     truth = InvoiceTruth()
@@ -74,7 +78,10 @@ def add_days(out: Path | str, days: int = 1, rows: int = 400, seed: int = 7) -> 
 
 def _last_day(out: Path) -> date | None:
     """The last day of which there is a file."""
-    names = [path.name[len(PREFIX) :] for path in (out / "invoice_lines").glob(f"{PREFIX}????-??-??.csv.gz")]
+    names = [
+        path.name[len(PREFIX) :]
+        for path in (out / "invoice_lines").glob(f"{PREFIX}????-??-??.csv.gz")
+    ]
     return max((date.fromisoformat(name.removesuffix(".csv.gz")) for name in names), default=None)
 
 

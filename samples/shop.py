@@ -44,7 +44,9 @@ def open_shop(day: Day) -> list[Invoice]:
     invoices = _sales(day, "sales", _SALES)
     rng = day.random("office")
     bought = [invoice for invoice in invoices if invoice.customer is not None]
-    invoices += [_cancellation(rng, day, bought) for _ in range(day.planned("cancellation", _CANCELLATIONS))]
+    invoices += [
+        _cancellation(rng, day, bought) for _ in range(day.planned("cancellation", _CANCELLATIONS))
+    ]
     invoices += _bookings(rng, day)
     invoices += _typing_slips(rng, day)
     _attach_services(rng, day, invoices)
@@ -67,7 +69,9 @@ def late_invoices(day: Day) -> list[Invoice]:
 def _sales(day: Day, purpose: str, share: float) -> list[Invoice]:
     """What is bought on a day, not numbered yet: about a share of the rows that were asked for."""
     rng = day.random(purpose)
-    lines = max(1, round(day.run.rows * share * _WEEKDAY[day.date.weekday()] * rng.uniform(0.8, 1.2)))
+    lines = max(
+        1, round(day.run.rows * share * _WEEKDAY[day.date.weekday()] * rng.uniform(0.8, 1.2))
+    )
     most, left, invoices = max(1, day.run.rows // 3), lines, list[Invoice]()
     while left:
         invoice = _sale(rng, day, max(1, lines // 5))
@@ -90,8 +94,14 @@ def _sale(rng: Random, day: Day, most: int) -> Invoice:
 
 def _invoice_of(rng: Random, day: Day, customer: Customer | None) -> Invoice:
     """An invoice without lines, at some time of the day."""
-    at = datetime.combine(day.date, time()) + timedelta(minutes=int(rng.triangular(7 * 60 + 30, 18 * 60, 13 * 60)))
-    return Invoice(at, customer.number if customer else None, rng.choice(customer.countries) if customer else HOME)
+    at = datetime.combine(day.date, time()) + timedelta(
+        minutes=int(rng.triangular(7 * 60 + 30, 18 * 60, 13 * 60))
+    )
+    return Invoice(
+        at,
+        customer.number if customer else None,
+        rng.choice(customer.countries) if customer else HOME,
+    )
 
 
 def _item(rng: Random, *, is_web: bool) -> Item:
@@ -117,10 +127,15 @@ def _cancellation(rng: Random, day: Day, bought: Sequence[Invoice]) -> Invoice:
     else:
         origin = rng.choice(bought)
         at = origin.at + timedelta(minutes=rng.randint(5, 240))
-        returned = Invoice(min(at, datetime.combine(day.date, time(19, 30))), origin.customer, origin.country)
+        returned = Invoice(
+            min(at, datetime.combine(day.date, time(19, 30))), origin.customer, origin.country
+        )
         lines = rng.sample(origin.items, min(len(origin.items), rng.choice((1, 1, 1, 2, 4))))
     returned.kind = "C"
-    returned.items = [Item(line.code, line.description, -rng.randint(1, line.quantity), line.price) for line in lines]
+    returned.items = [
+        Item(line.code, line.description, -rng.randint(1, line.quantity), line.price)
+        for line in lines
+    ]
     return returned
 
 
@@ -130,8 +145,16 @@ def _bookings(rng: Random, day: Day) -> list[Invoice]:
         ("write-off", _WRITE_OFFS, _write_off),
         ("unknown write-off", _UNKNOWN_WRITE_OFFS, _unknown_write_off),
         ("found", _FOUND, _found),
-        ("manual", 0.001, lambda rng, day: _fee(rng, day, catalogue.MANUAL, rng.choice((-1, 1)), is_known=True)),
-        ("discount", 0.00014, lambda rng, day: _fee(rng, day, catalogue.DISCOUNT, -1, is_known=True)),
+        (
+            "manual",
+            0.001,
+            lambda rng, day: _fee(rng, day, catalogue.MANUAL, rng.choice((-1, 1)), is_known=True),
+        ),
+        (
+            "discount",
+            0.00014,
+            lambda rng, day: _fee(rng, day, catalogue.DISCOUNT, -1, is_known=True),
+        ),
         ("samples", 0.00012, lambda rng, day: _fee(rng, day, catalogue.SAMPLES, -1)),
         ("bank", 0.00007, lambda rng, day: _fee(rng, day, catalogue.BANK_CHARGES, -1)),
         ("market", 0.00006, lambda rng, day: _fee(rng, day, catalogue.MARKET_FEE, -1)),
@@ -153,12 +176,16 @@ def _write_off(rng: Random, day: Day) -> Invoice:
 
 
 def _unknown_write_off(rng: Random, day: Day) -> Invoice:
-    return _stock(rng, day, rng.choice(catalogue.UNKNOWN_REMARKS), -1 - int(rng.expovariate(1 / 150)))
+    return _stock(
+        rng, day, rng.choice(catalogue.UNKNOWN_REMARKS), -1 - int(rng.expovariate(1 / 150))
+    )
 
 
 def _found(rng: Random, day: Day) -> Invoice:
     product = _skewed(rng, catalogue.products(), 1)
-    invoice = _stock(rng, day, "" if rng.random() < _FOUND_NAMELESS else _name(rng, product), rng.randint(1, 40))
+    invoice = _stock(
+        rng, day, "" if rng.random() < _FOUND_NAMELESS else _name(rng, product), rng.randint(1, 40)
+    )
     invoice.items[0].code = product.code
     return invoice
 
@@ -167,7 +194,9 @@ def _service(rng: Random, service: Service, quantity: int) -> Item:
     return Item(service.code, service.name, quantity, round(rng.uniform(*service.prices), 2))
 
 
-def _fee(rng: Random, day: Day, service: Service, quantity: int, *, is_known: bool = False) -> Invoice:
+def _fee(
+    rng: Random, day: Day, service: Service, quantity: int, *, is_known: bool = False
+) -> Invoice:
     invoice = _invoice_of(rng, day, _skewed(rng, catalogue.customers(), 1.6) if is_known else None)
     invoice.kind = "C" if quantity < 0 else ""
     invoice.items = [_service(rng, service, quantity)]
@@ -192,7 +221,9 @@ def _typing_slips(rng: Random, day: Day) -> list[Invoice]:
         line.quantity = rng.randint(10_000, 80_000)
         order.items = [line]
         back = Item(line.code, line.description, -line.quantity, line.price)
-        undone = Invoice(order.at + timedelta(minutes=15), order.customer, order.country, [back], "C")
+        undone = Invoice(
+            order.at + timedelta(minutes=15), order.customer, order.country, [back], "C"
+        )
         slips += [order, undone]
     return slips
 

@@ -168,7 +168,10 @@ class Truth:
 
 def _plain(counted: object) -> dict[str, Any]:
     values = counted if isinstance(counted, dict) else vars(counted)
-    return {name: value if isinstance(value, int | str) else _plain(value) for name, value in values.items()}
+    return {
+        name: value if isinstance(value, int | str) else _plain(value)
+        for name, value in values.items()
+    }
 
 
 def _flat(counts: dict[str, Any]) -> Iterable[tuple[str, int]]:

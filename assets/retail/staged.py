@@ -23,7 +23,9 @@ COUNTRY = col("Country").str.strip_chars()
 @staged(InvoiceLine, partitions=DAILY, distinct=tuple(raw_lines.columns), owner=OWNER)
 def invoice_lines(raw_invoice_lines: LazyFrame) -> LazyFrame:
     """Typed invoice lines; a line that is repeated in every field as received is superseded."""
-    in_london = LOCAL.dt.replace_time_zone("Europe/London", ambiguous="earliest", non_existent="null")
+    in_london = LOCAL.dt.replace_time_zone(
+        "Europe/London", ambiguous="earliest", non_existent="null"
+    )
     return cast(
         raw_invoice_lines,
         invoice=col("InvoiceNo").str.strip_chars().str.to_uppercase(),
@@ -49,26 +51,41 @@ def invoice_lines(raw_invoice_lines: LazyFrame) -> LazyFrame:
 )
 def products(raw_invoice_lines: LazyFrame) -> LazyFrame:
     """What each product was called, and from when until when; of several texts on a day the last one counts."""
-    return cast(raw_invoice_lines, stock_code=STOCK_CODE, described_on=LOCAL.dt.date(), description=DESCRIPTION)
+    return cast(
+        raw_invoice_lines,
+        stock_code=STOCK_CODE,
+        described_on=LOCAL.dt.date(),
+        description=DESCRIPTION,
+    )
 
 
 @staged(Customer, mode="history", leave_out={"anonymous": col("CustomerID").is_null()}, owner=OWNER)
 def customers(raw_invoice_lines: LazyFrame) -> LazyFrame:
     """Where each known customer was, and from when until when; of several countries on a day the last one counts."""
-    return cast(raw_invoice_lines, customer_id=CUSTOMER_ID, seen_on=LOCAL.dt.date(), country=COUNTRY)
+    return cast(
+        raw_invoice_lines, customer_id=CUSTOMER_ID, seen_on=LOCAL.dt.date(), country=COUNTRY
+    )
 
 
 def rate_cells(raw_fx_rates: LazyFrame) -> LazyFrame:
     """One row for each day and currency of a rate table: columns `Date`, `currency`, `rate_text` and the origin."""
-    currencies = [name for name in raw_fx_rates.collect_schema() if name != "Date" and not name.startswith("_")]
+    currencies = [
+        name
+        for name in raw_fx_rates.collect_schema()
+        if name != "Date" and not name.startswith("_")
+    ]
     kept = ["Date", *(name for name in raw_fx_rates.collect_schema() if name.startswith("_"))]
-    return raw_fx_rates.unpivot(currencies, index=kept, variable_name="currency", value_name="rate_text")
+    return raw_fx_rates.unpivot(
+        currencies, index=kept, variable_name="currency", value_name="rate_text"
+    )
 
 
 @staged(
     FxRate,
     unpack=rate_cells,
-    leave_out={"no rate was set": col("rate_text").fill_null("N/A").str.strip_chars().is_in(["N/A", ""])},
+    leave_out={
+        "no rate was set": col("rate_text").fill_null("N/A").str.strip_chars().is_in(["N/A", ""])
+    },
     owner=OWNER,
 )
 def fx_rates(raw_fx_rates: LazyFrame) -> LazyFrame:

@@ -37,7 +37,9 @@ RULES = (
 
 def items(csv: Path) -> pl.LazyFrame:
     """The rows of the file with the month of `l_shipdate`, by which they are partitioned."""
-    return pl.scan_csv(csv, schema=SCHEMA).with_columns(_month=pl.col("l_shipdate").dt.truncate("1mo"))
+    return pl.scan_csv(csv, schema=SCHEMA).with_columns(
+        _month=pl.col("l_shipdate").dt.truncate("1mo")
+    )
 
 
 def holds() -> pl.Expr:

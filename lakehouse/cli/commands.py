@@ -57,7 +57,9 @@ class _Group(click.Group):
         except (FileNotFoundError, DeltaError) as error:
             if isinstance(error, FileNotFoundError) and error.errno is not None:
                 raise  # of this machine; the readers of tables raise it with a text alone
-            raise _ended(f"A file of a table is gone, or cannot be read: {brief(error)}\n{_DAMAGED}") from error
+            raise _ended(
+                f"A file of a table is gone, or cannot be read: {brief(error)}\n{_DAMAGED}"
+            ) from error
 
 
 def _ended(said: str) -> click.exceptions.Exit:
@@ -99,18 +101,29 @@ def demo(app: App) -> None:
 
 
 @cli.command(short_help="Deliver one more day of samples.")
-@click.option("--days", type=click.IntRange(min=1), default=1, show_default=True, help="How many days' files.")
+@click.option(
+    "--days", type=click.IntRange(min=1), default=1, show_default=True, help="How many days' files."
+)
 @click.pass_obj
 def samples(app: App, days: int) -> None:
     """Deliver the sample files of one more day into landing."""
     for path in app.samples(days):
         click.echo(path)
-    click.echo("Next: with `make ui` running, look at `lakehouse tables`; without, `make demo` lands them.")
+    click.echo(
+        "Next: with `make ui` running, look at `lakehouse tables`; without, `make demo` lands them."
+    )
 
 
 @cli.command("sql", short_help="Run a query that reads.")
 @click.argument("query")
-@click.option("--format", "form", type=_FORMATS, default="table", show_default=True, help="How to print the rows.")
+@click.option(
+    "--format",
+    "form",
+    type=_FORMATS,
+    default="table",
+    show_default=True,
+    help="How to print the rows.",
+)
 @click.pass_obj
 def run_sql(app: App, query: str, form: str) -> None:
     """Run a query that reads, such as "select * from marts.daily_sales limit 5"; `-` reads it from standard input."""
@@ -120,7 +133,14 @@ def run_sql(app: App, query: str, form: str) -> None:
 
 
 @cli.command(short_help="List the tables, and what is behind.")
-@click.option("--format", "form", type=_FORMATS, default="table", show_default=True, help="How to print the rows.")
+@click.option(
+    "--format",
+    "form",
+    type=_FORMATS,
+    default="table",
+    show_default=True,
+    help="How to print the rows.",
+)
 @click.pass_obj
 def tables(app: App, form: str) -> None:
     """List the tables: rows, bytes, files, version, newest event, freshness, and what is behind or died."""
@@ -137,8 +157,21 @@ def tables(app: App, form: str) -> None:
 
 @cli.command(short_help="Show the fate of every row, by commit.")
 @click.argument("table")
-@click.option("--format", "form", type=_FORMATS, default="table", show_default=True, help="How to print the commits.")
-@click.option("--limit", type=_LIMIT, default=20, show_default=True, help="How many commits, latest last; 0 for all.")
+@click.option(
+    "--format",
+    "form",
+    type=_FORMATS,
+    default="table",
+    show_default=True,
+    help="How to print the commits.",
+)
+@click.option(
+    "--limit",
+    type=_LIMIT,
+    default=20,
+    show_default=True,
+    help="How many commits, latest last; 0 for all.",
+)
 @click.pass_obj
 def audit(app: App, table: str, form: str, limit: int) -> None:
     """Show what became of every row that each commit of TABLE (`<layer>/<table>`) read."""
@@ -146,11 +179,24 @@ def audit(app: App, table: str, form: str, limit: int) -> None:
     if form == "json":
         click.echo(json.dumps([_as_json(one) for one in found], indent=2, default=str))
         return
-    columns = ["version", "made_at", "mode", "days", "read", "written", "quarantined", "superseded", "filtered", "dead"]
+    columns = [
+        "version",
+        "made_at",
+        "mode",
+        "days",
+        "read",
+        "written",
+        "quarantined",
+        "superseded",
+        "filtered",
+        "dead",
+    ]
     show([*columns, "sum", "rows", "seconds", "run"], ([*_audit_row(one)] for one in found), form)
     for one in found if form == "table" else ():
         if one.ties:
-            click.echo(f"version {one.version}: {counted(one.ties, 'event')} lost to another of the same key and time")
+            click.echo(
+                f"version {one.version}: {counted(one.ties, 'event')} lost to another of the same key and time"
+            )
         for period, reason in one.held.items():
             click.echo(f"version {one.version} held back {period}: {reason}")
     for line in restore_text.restores(app.environment().lake, table) if form == "table" else ():
@@ -180,8 +226,21 @@ def _audit_row(one: Audit) -> Iterable[Any]:
 
 @cli.command(short_help="Show rejected rows, and why.")
 @click.argument("table")
-@click.option("--state", type=click.Choice([*_STATES, "all"]), default=OPEN, show_default=True, help="Which rows.")
-@click.option("--format", "form", type=_FORMATS, default="table", show_default=True, help="How to print the rows.")
+@click.option(
+    "--state",
+    type=click.Choice([*_STATES, "all"]),
+    default=OPEN,
+    show_default=True,
+    help="Which rows.",
+)
+@click.option(
+    "--format",
+    "form",
+    type=_FORMATS,
+    default="table",
+    show_default=True,
+    help="How to print the rows.",
+)
 @click.option("--limit", type=_LIMIT, default=20, show_default=True, help="How many rows to show.")
 @click.pass_obj
 def quarantine(app: App, table: str, state: str, form: str, limit: int) -> None:
@@ -191,8 +250,14 @@ def quarantine(app: App, table: str, state: str, form: str, limit: int) -> None:
     if form == "table":
         _tell_rejects(table, found, asked)
         settled = ("_settled_at", "_settled_by", "_discard_reason")
-        rows = found.rows.drop(*_HIDDEN, *(("_state", *settled) if asked == OPEN else ()), strict=False)
-        show(rows.columns if found.total else [], (list(map(flat, row)) for row in rows.iter_rows()), form)
+        rows = found.rows.drop(
+            *_HIDDEN, *(("_state", *settled) if asked == OPEN else ()), strict=False
+        )
+        show(
+            rows.columns if found.total else [],
+            (list(map(flat, row)) for row in rows.iter_rows()),
+            form,
+        )
     else:
         show(found.rows.columns, found.rows.iter_rows(), form)
 
@@ -206,8 +271,12 @@ def _user() -> str:
 
 @cli.command("restore", short_help="Go back to an earlier version of a table.")
 @click.argument("table")
-@click.option("--version", type=_LIMIT, help="The version to go back to; `lakehouse audit` names them.")
-@click.option("--time", "moment", type=click.DateTime(_TIMES), help="Or the time to go back to, UTC.")
+@click.option(
+    "--version", type=_LIMIT, help="The version to go back to; `lakehouse audit` names them."
+)
+@click.option(
+    "--time", "moment", type=click.DateTime(_TIMES), help="Or the time to go back to, UTC."
+)
 @click.option("--reason", default="", help="Why; kept in the commit.")
 @click.option("--by", "who", default=_user, show_default="you", help="Who says so.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
@@ -228,9 +297,13 @@ def run_restore(  # noqa: PLR0913
     """
     here = app.environment()
     if (version is None) == (moment is None):
-        raise SetupError("Going back needs a version or a time.\nNext: add --version <number>, or --time <UTC time>.")
+        raise SetupError(
+            "Going back needs a version or a time.\nNext: add --version <number>, or --time <UTC time>."
+        )
     if moment is not None:
-        version = version_at(here.lake, table, moment if moment.tzinfo else moment.replace(tzinfo=UTC))
+        version = version_at(
+            here.lake, table, moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        )
     found = undoing(here, table, version or 0)
     for line in restore_text.lines(found):
         click.echo(line)
@@ -242,7 +315,9 @@ def run_restore(  # noqa: PLR0913
         click.confirm("Go back?", abort=True)
     made = restore(here, found, Wish(who, reason))
     click.echo(f"{table} is at version {made} now, and holds what version {found.version} held.")
-    click.echo("Next: `lakehouse tables` shows what is behind; the next run makes it again (`make demo`, or the UI).")
+    click.echo(
+        "Next: `lakehouse tables` shows what is behind; the next run makes it again (`make demo`, or the UI)."
+    )
 
 
 def _tell_rejects(table: str, found: overview.Rejects, asked: State | None) -> None:
@@ -251,7 +326,9 @@ def _tell_rejects(table: str, found: overview.Rejects, asked: State | None) -> N
     nothing = f"nothing is {asked}" if found.states and asked else "nothing was rejected"
     place = found.table.replace("/", ".")
     click.echo(f"{counted(found.total, kind)} in {place}" if found.total else f"{table}: {nothing}")
-    if others := [f"{count:,} {state}" for state, count in found.states.items() if asked not in (None, state)]:
+    if others := [
+        f"{count:,} {state}" for state, count in found.states.items() if asked not in (None, state)
+    ]:
         click.echo(f"beside {', '.join(others)}; --state all shows them")
     for reason, count in found.reasons.items():
         click.echo(f"  {count:>8,}  {flat(reason)}")
@@ -268,14 +345,25 @@ def run_replay(app: App, table: str) -> None:
     here = app.environment()
     done = replay(here, table)
     kind = "dead letter" if table.startswith("raw/") else "row"
-    click.echo(f"{table}: {counted(done.released.rows, kind)} released, {done.stays.rows:,} still open")
+    click.echo(
+        f"{table}: {counted(done.released.rows, kind)} released, {done.stays.rows:,} still open"
+    )
     rules = sorted({*done.released.rules, *done.stays.rules})
-    broken = ((flat(rule), done.released.rules.get(rule, 0), done.stays.rules.get(rule, 0)) for rule in rules)
-    show(["rule" if kind == "row" else "reason", "released", "open"] if rules else [], broken, "table")
+    broken = (
+        (flat(rule), done.released.rules.get(rule, 0), done.stays.rules.get(rule, 0))
+        for rule in rules
+    )
+    show(
+        ["rule" if kind == "row" else "reason", "released", "open"] if rules else [],
+        broken,
+        "table",
+    )
     for note in done.notes:
         click.echo(note)
     if behind := [part.table for part in here.planner().stale()] if done.audits else []:
-        click.echo(f"Next: behind now are {', '.join(behind)}; `make ui` makes them by itself, `make demo` at once.")
+        click.echo(
+            f"Next: behind now are {', '.join(behind)}; `make ui` makes them by itself, `make demo` at once."
+        )
     if done.problems:
         raise DataError("\n".join(done.problems))
 
@@ -284,7 +372,12 @@ def run_replay(app: App, table: str) -> None:
 @click.argument("table")
 @click.option("--reason", required=True, help="Why; stored beside each row.")
 @click.option("--where", help="A condition in SQL over the columns that the quarantine shows.")
-@click.option("--rule", "rules", multiple=True, help="Rows that broke this rule; dead letters with this reason.")
+@click.option(
+    "--rule",
+    "rules",
+    multiple=True,
+    help="Rows that broke this rule; dead letters with this reason.",
+)
 @click.option("--source", "sources", multiple=True, help="Rows of this file.")
 @click.option("--all", "is_all", is_flag=True, help="Every open row.")
 @click.option("--by", "who", default=_user, show_default="you", help="Who says so.")
@@ -296,4 +389,6 @@ def run_discard(app: App, /, table: str, reason: str, who: str, **chosen: Any) -
     """
     here = app.environment()
     count = discard(here.lake, here.catalog, table, Choice(**chosen), reason=reason, who=who)
-    click.echo(f"{table}: {counted(count, 'dead letter' if table.startswith('raw/') else 'row')} discarded by {who}")
+    click.echo(
+        f"{table}: {counted(count, 'dead letter' if table.startswith('raw/') else 'row')} discarded by {who}"
+    )

@@ -73,7 +73,9 @@ def _show_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     taken = []
     for number, row in enumerate(rows):
         if number == _SHOWN:
-            click.echo(f"Only the first {_SHOWN:,} rows are shown; `--format csv` prints all.", err=True)
+            click.echo(
+                f"Only the first {_SHOWN:,} rows are shown; `--format csv` prints all.", err=True
+            )
             break
         taken.append(row)
     for place, name in enumerate(columns):
@@ -86,7 +88,10 @@ def _show_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
 
 
 def _width(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> int:
-    widths = (max([len(name), *(len(words(row[place])) for row in rows)]) + 2 for place, name in enumerate(columns))
+    widths = (
+        max([len(name), *(len(words(row[place])) for row in rows)]) + 2
+        for place, name in enumerate(columns)
+    )
     return max(80, sum(widths))
 
 
@@ -102,7 +107,9 @@ def words(value: Any) -> str:  # noqa: ANN401
         return f"{value:,.2f}"
     text = str(_plain(value))
     if isinstance(value, bytes) and (len(text) > _LONGEST_BYTES or not text.isprintable()):
-        shown = "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in text[:_LONGEST_BYTES])
+        shown = "".join(
+            sign if sign.isprintable() else repr(sign)[1:-1] for sign in text[:_LONGEST_BYTES]
+        )
         return f"{shown}…" if len(text) > _LONGEST_BYTES else shown
     return text
 
@@ -119,7 +126,10 @@ def _plain(value: Any) -> Any:  # noqa: ANN401
 def printed(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     """A table for people, as text."""
     text = io.StringIO()
-    console, table = Console(file=text, width=200), Table(*columns, box=None, header_style="bold", pad_edge=False)
+    console, table = (
+        Console(file=text, width=200),
+        Table(*columns, box=None, header_style="bold", pad_edge=False),
+    )
     for row in rows:
         table.add_row(*(escape(words(value)) for value in row))
     console.print(table)

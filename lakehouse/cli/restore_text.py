@@ -45,7 +45,9 @@ def restores(lake: Lake, name: str) -> Iterator[str]:
     for commit in lake.log_left(name):
         if commit.info.get("operation") == "RESTORE":
             told = commit.info.get(RESTORED)
-            where = (told or commit.info.get("operationParameters") or {}).get("version", "an earlier version")
+            where = (told or commit.info.get("operationParameters") or {}).get(
+                "version", "an earlier version"
+            )
             who = f"by {told['by']}" if told else "by another program"
             why = f": {told['reason']}" if told and told["reason"] else ""
             yield f"version {commit.version} went back to version {where}, {who}{why}"
@@ -57,7 +59,9 @@ def _commits(commits: Sequence[Commit]) -> Iterator[str]:
         run = f", run {audit.provenance.run_id[:8]}" if audit else ""
         days = f", {audit.days}" if audit and audit.days else ""
         fates = (
-            f": {', '.join(f'{n} {c:,}' for n, c in {'read': audit.read, **audit.fates()}.items())}" if audit else ""
+            f": {', '.join(f'{n} {c:,}' for n, c in {'read': audit.read, **audit.fates()}.items())}"
+            if audit
+            else ""
         )
         yield f"    {commit.version}  {_at(committed_at(commit))}{_kind(commit)}{run}{days}{fates}"
     if len(commits) > _NAMED:
@@ -65,7 +69,11 @@ def _commits(commits: Sequence[Commit]) -> Iterator[str]:
 
 
 def _kind(commit: Commit) -> str:
-    return "" if audit_of(commit) else f", {commit.info.get('operation', 'a commit')} by another program"
+    return (
+        ""
+        if audit_of(commit)
+        else f", {commit.info.get('operation', 'a commit')} by another program"
+    )
 
 
 def _at(moment: datetime | None) -> str:

@@ -100,7 +100,9 @@ class Batch:
             read = replace(read, delivery=replace(read.delivery, held=None))
         self.reads.append(read)
 
-    def record(self, entry: Entry, source: str, outcome: str, dead: int, same_bytes_as: str | None = None) -> None:
+    def record(
+        self, entry: Entry, source: str, outcome: str, dead: int, same_bytes_as: str | None = None
+    ) -> None:
         """Keep for the register what came of a delivery."""
         self.recorded.append(
             {
@@ -145,21 +147,29 @@ class Batch:
     def _notes(self) -> Iterator[str]:
         earlier = {str(new["_source"]).rpartition("#")[0] for new in self.corrections.values()}
         for name, twin in self.repeated.items():
-            what = ", written earlier: the rows get its origin" if name in earlier else ", superseded as a whole"
+            what = (
+                ", written earlier: the rows get its origin"
+                if name in earlier
+                else ", superseded as a whole"
+            )
             yield f"{name}: same bytes as {twin}{what}"
         yield from (f"{name}: {reason}" for name, reason in self.refused.items())
         if self.uncounted_dead:
             yield f"dead letters of an attempt that was cut short, counted here: {self.uncounted_dead:,}"
         if self.columns.added:
             yield f"new columns: {', '.join(self.columns.added)}"
-        if wider := [f"{n} ({self.columns.stood[n]} to {dtype})" for n, dtype in self.columns.retyped.items()]:
+        if wider := [
+            f"{n} ({self.columns.stood[n]} to {dtype})" for n, dtype in self.columns.retyped.items()
+        ]:
             yield f"wider columns: {', '.join(wider)}; the rows that stood in the table were written again"
         for read in self.reads:
             yield from (f"{read.entry.name}: {note}" for note in read.delivery.notes)
             if read.delivery.dead_count and not read.delivery.refused:
                 yield f"{read.entry.name}: {_dead_letters(read.delivery)}"
             if read.fit.rescued and not read.delivery.refused:
-                values = ", ".join(f"{name} in {count:,}" for name, count in read.fit.rescued.items())
+                values = ", ".join(
+                    f"{name} in {count:,}" for name, count in read.fit.rescued.items()
+                )
                 yield f"{read.entry.name}: rescued from {read.fit.rescued_rows:,} rows: {values}"
             missing = sorted(self.raw.optional - set(read.fit.names.values()))
             if missing and not read.delivery.refused:
@@ -193,7 +203,9 @@ class Batch:
         if len(set(files)) <= 1:
             return None
         sources = [one.source for one in read]
-        return pl.col("_source").replace_strict(sources, files, return_dtype=pl.UInt32).alias("_file")
+        return (
+            pl.col("_source").replace_strict(sources, files, return_dtype=pl.UInt32).alias("_file")
+        )
 
     def returning(self, standing: Callable[[str], pl.Series]) -> Sheet:
         """The dead letters of landed files that are not there any more, by what `standing` says of an origin."""
@@ -201,7 +213,9 @@ class Batch:
         frames = []
         for read in self.returned:
             there = standing(read.source)
-            is_there = offset.is_in(there.implode()) | (offset.is_null() & pl.lit(there.has_nulls()))
+            is_there = offset.is_in(there.implode()) | (
+                offset.is_null() & pl.lit(there.has_nulls())
+            )
             frames.append(self._dead_of(read).filter(~is_there.fill_null(False)))
         return self._letters(pl.concat(frames))
 
@@ -220,14 +234,20 @@ class Batch:
         frames = [self._brought(read) for read in self.reads if read.delivery.rows is not None]
         frames += [self._bundled(*bundle) for bundle in self.bundles.frames()]
         rescued = {RESCUED: pl.String()} if self.raw.drift == "rescue" else {}
-        rows = pl.concat(frames) if frames else pl.LazyFrame(schema={**self.columns.all, **rescued, **ORIGIN})
+        rows = (
+            pl.concat(frames)
+            if frames
+            else pl.LazyFrame(schema={**self.columns.all, **rescued, **ORIGIN})
+        )
         return rows if self.raw.day is None else rows.with_columns(self.raw.day.alias(EVENT_DATE))
 
     def _brought(self, read: Read) -> pl.LazyFrame:
         return rows_of(read.delivery).select(*self.columns.brought(read.fit), *self._origin(read))
 
     def _bundled(self, fit: Fit, rows: pl.LazyFrame) -> pl.LazyFrame:
-        return rows.select(*self.columns.brought(fit), "_source", "_offset", "_modified_at", *self._landing())
+        return rows.select(
+            *self.columns.brought(fit), "_source", "_offset", "_modified_at", *self._landing()
+        )
 
     def _origin(self, read: Read) -> list[pl.Expr]:
         return [
@@ -249,8 +269,13 @@ class Batch:
             for read in self.reads
             if read.delivery.dead_count and read.source not in self.known_dead
         ]
-        unreadable = [{**row, "_batch_id": self.id, "_ingested_at": self.started} for row in self._new_unreadable()]
-        return pl.concat([*frames, pl.LazyFrame(unreadable, schema=SCHEMA).with_columns(self._opened())])
+        unreadable = [
+            {**row, "_batch_id": self.id, "_ingested_at": self.started}
+            for row in self._new_unreadable()
+        ]
+        return pl.concat(
+            [*frames, pl.LazyFrame(unreadable, schema=SCHEMA).with_columns(self._opened())]
+        )
 
     def _opened(self) -> list[pl.Expr]:
         return Attempt("", now=self.started).opened()
@@ -281,7 +306,10 @@ def kept_path(raw: RawTable, source: str) -> str:
 def _dead_letters(delivery: Delivery) -> str:
     """The dead letters of a file of which other records landed, in words."""
     first = (
-        pl.scan_parquet(str(delivery.dead), hive_partitioning=False).sort("_offset").select("place", "reason").first()
+        pl.scan_parquet(str(delivery.dead), hive_partitioning=False)
+        .sort("_offset")
+        .select("place", "reason")
+        .first()
     )
     [(place, reason)] = first.collect().rows()
     letters = f"{delivery.dead_count:,} dead letter{'s' if delivery.dead_count > 1 else ''}"

@@ -75,7 +75,9 @@ class Register:
     @cached_property
     def digests(self) -> Mapping[Entry, str]:
         """The start of the hash of each file that was read."""
-        entries = cast("list[Entry]", self.files.select(Entry._fields).rows())  # plain ones are equal to it
+        entries = cast(
+            "list[Entry]", self.files.select(Entry._fields).rows()
+        )  # plain ones are equal to it
         return dict(zip(entries, self.files["digest"], strict=True))
 
     def knows(self, name: str) -> bool:
@@ -118,7 +120,9 @@ def digest_of(source: pl.Expr) -> pl.Expr:
 def _widened(rows: pl.LazyFrame) -> pl.LazyFrame:
     """The rows of a register, null in columns that an earlier version of this software did not write."""
     standing = rows.collect_schema()
-    return rows.select(pl.col(n) if n in standing else pl.lit(None, t).alias(n) for n, t in SCHEMA.items())
+    return rows.select(
+        pl.col(n) if n in standing else pl.lit(None, t).alias(n) for n, t in SCHEMA.items()
+    )
 
 
 def open_letters(lake: Lake) -> dict[str, int]:
@@ -139,19 +143,31 @@ def overtaken(lake: Lake, letters: pl.LazyFrame) -> pl.LazyFrame:
         return letters.select(*_LETTER).clear()
     file = pl.col("_source").str.replace("#[^#]*$", "")
     others = lake.scan(DELIVERIES).select("table", "_source", "_ingested_at", file=file)
-    pairs = letters.filter(pl.col("_offset").is_null()).select(*_LETTER, file=file).join(others, on=["table", "file"])
+    pairs = (
+        letters.filter(pl.col("_offset").is_null())
+        .select(*_LETTER, file=file)
+        .join(others, on=["table", "file"])
+    )
     is_later = pl.col("_ingested_at_right") > pl.col("_ingested_at")
-    return pairs.filter(is_later & (pl.col("_source_right") != pl.col("_source"))).select(*_LETTER).unique()
+    return (
+        pairs.filter(is_later & (pl.col("_source_right") != pl.col("_source")))
+        .select(*_LETTER)
+        .unique()
+    )
 
 
-def register(lake: Lake, deliveries: Sequence[Mapping[str, object]], provenance: Provenance) -> None:
+def register(
+    lake: Lake, deliveries: Sequence[Mapping[str, object]], provenance: Provenance
+) -> None:
     """Add deliveries, as rows of `SCHEMA`, each once; when other writers keep being faster, the next run does it."""
     if deliveries:
         with suppress(BusyError):
             retrying(lambda: _published(lake, deliveries, provenance))
 
 
-def _published(lake: Lake, deliveries: Sequence[Mapping[str, object]], provenance: Provenance) -> Audit | None:
+def _published(
+    lake: Lake, deliveries: Sequence[Mapping[str, object]], provenance: Provenance
+) -> Audit | None:
     with lake.answering():
         return _appended(lake, pl.DataFrame(deliveries, schema=SCHEMA), provenance)
 
@@ -160,7 +176,9 @@ def _appended(lake: Lake, read: pl.DataFrame, provenance: Provenance) -> Audit |
     handle = lake.look(DELIVERIES)
     known = pl.LazyFrame(schema=SCHEMA) if handle is None else _widened(scan(handle))
     of_these = known.filter(pl.col("_source").is_in(read["_source"].to_list())).collect()
-    fresh = read.join(of_these, on=_KNOWN_BY, how="anti")  # a landing at the same time may have read them too
+    fresh = read.join(
+        of_these, on=_KNOWN_BY, how="anti"
+    )  # a landing at the same time may have read them too
     if fresh.is_empty():
         return None
     sheet = Sheet(
@@ -174,5 +192,7 @@ def _appended(lake: Lake, read: pl.DataFrame, provenance: Provenance) -> Audit |
     return publish(
         lake,
         sheet,
-        lambda found: Audit(DELIVERIES, sheet.mode, read=fresh.height, written=found.rows, provenance=provenance),
+        lambda found: Audit(
+            DELIVERIES, sheet.mode, read=fresh.height, written=found.rows, provenance=provenance
+        ),
     )

@@ -77,7 +77,9 @@ def news(lake: Lake, landing: Landing, raw: RawTable, now: datetime | None = Non
     """What lies in landing and is not landed, told without reading a file."""
     began = now or datetime.now(UTC)
     pool = ThreadPoolExecutor(1)
-    listing = pool.submit(landing.listed, raw.landing)  # many files take as long as reading what is known of them
+    listing = pool.submit(
+        landing.listed, raw.landing
+    )  # many files take as long as reading what is known of them
     pool.shutdown(wait=False)
     with lake.answering():
         known = landed(lake, raw.name)
@@ -122,14 +124,25 @@ def land(  # noqa: PLR0913
         LawError: a record is unaccounted for; nothing was published.
     """
     if not isinstance(raw, RawTable):
-        raise SetupError(f"{raw.name} is made, not landed.\nNext: land the raw tables that it is made from.")
+        raise SetupError(
+            f"{raw.name} is made, not landed.\nNext: land the raw tables that it is made from."
+        )
     seen = news(lake, landing, raw, now)
     advance = _counter(raw, seen, progress)
     audits: list[Audit] = []
     batches: list[Batch] = []
     for entries in _batches(seen.ready, batch_bytes) or [()]:
         unreadable = seen.unreadable if not audits else ()
-        batch, audit = retrying(lambda: _attempt(lake, landing, raw, (*entries, *unreadable), run_id, advance))  # noqa: B023
+        batch, audit = retrying(
+            lambda: _attempt(
+                lake,
+                landing,
+                raw,
+                (*entries, *unreadable),  # noqa: B023
+                run_id,
+                advance,
+            )
+        )
         audits += [audit] if audit else []
         batches.append(batch)
     repeated = {name: twin for batch in batches for name, twin in batch.repeated.items()}
@@ -166,7 +179,7 @@ def _batches(entries: Sequence[Entry], most: int) -> list[tuple[Entry, ...]]:
     return [tuple(batch) for batch in batches]
 
 
-def _attempt(  # noqa: PLR0913
+def _attempt(
     lake: Lake,
     landing: Landing,
     raw: RawTable,
@@ -207,7 +220,9 @@ def publish_batch(lake: Lake, batch: Batch, based_on: int, run_id: str) -> Audit
 
     def account(findings: Findings) -> Audit:
         if findings.rejected != batch.new_dead:
-            raise LawError(f"{raw.name}: {batch.new_dead:,} dead letters were found, {findings.rejected:,} written.")
+            raise LawError(
+                f"{raw.name}: {batch.new_dead:,} dead letters were found, {findings.rejected:,} written."
+            )
         return Audit(
             table=raw.name,
             mode="append",
@@ -238,7 +253,14 @@ def _put_back(lake: Lake, batch: Batch, provenance: Provenance) -> None:
 
     def account(findings: Findings) -> Audit:
         note = f"dead letters of {batch.raw.name} that were there before: {findings.rows:,}"
-        return Audit(DEAD_LETTERS, "append", findings.rows, findings.rows, notes=(note,), provenance=provenance)
+        return Audit(
+            DEAD_LETTERS,
+            "append",
+            findings.rows,
+            findings.rows,
+            notes=(note,),
+            provenance=provenance,
+        )
 
     audit = publish(lake, sheet, account)
     batch.dead_version = batch.dead_version if audit.version is None else audit.version

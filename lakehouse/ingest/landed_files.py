@@ -18,7 +18,14 @@ import polars as pl
 from deltalake import DeltaTable
 
 from lakehouse.expressions import is_first
-from lakehouse.ingest.delivery_register import DELIVERIES, DIGITS, Register, digest_of, name_of, registered
+from lakehouse.ingest.delivery_register import (
+    DELIVERIES,
+    DIGITS,
+    Register,
+    digest_of,
+    name_of,
+    registered,
+)
 from lakehouse.ingest.files.listing import Entry, Stamp
 from lakehouse.quarantine.dead_letters import DEAD_LETTERS, UNREADABLE, DeadLetters
 from lakehouse.storage.lake import Lake, files
@@ -26,7 +33,9 @@ from lakehouse.tables.table_types import ORIGIN
 
 _FEW = 100
 _SAID = pl.Schema({"_source": pl.String(), "_modified_at": ORIGIN["_modified_at"]})
-_NONE = pl.DataFrame(schema={"digest": pl.String(), "_modified_at": ORIGIN["_modified_at"], "name": pl.String()})
+_NONE = pl.DataFrame(
+    schema={"digest": pl.String(), "_modified_at": ORIGIN["_modified_at"], "name": pl.String()}
+)
 
 
 def source_of(name: str, digest: str) -> str:
@@ -66,7 +75,11 @@ class Landed:
         """Of each settled file when it was written and how long it is; of several of a name the last one's."""
         times = self.settled["modified_at"].dt.epoch("ms").to_list()
         return dict(
-            zip(self.settled["name"].to_list(), zip(times, self.settled["size"].to_list(), strict=True), strict=True)
+            zip(
+                self.settled["name"].to_list(),
+                zip(times, self.settled["size"].to_list(), strict=True),
+                strict=True,
+            )
         )
 
     @cached_property
@@ -85,7 +98,9 @@ class Landed:
 
     def is_registered(self, entry: Entry, digest: str) -> bool:
         """Whether the register says so already."""
-        return self.register.knows(entry.name) and self.register.digests.get(entry) == digest[:DIGITS]
+        return (
+            self.register.knows(entry.name) and self.register.digests.get(entry) == digest[:DIGITS]
+        )
 
     def twin(self, digest: str) -> Origin | None:
         """The delivery with the same bytes, if there is one."""
@@ -117,12 +132,16 @@ def landed(lake: Lake, table: str) -> Landed:
     """The deliveries that a raw table and its dead letters hold."""
     handle = lake.look(table)
     with ThreadPoolExecutor(1) as beside:
-        rows = beside.submit(_of_rows, lake, table, handle)  # of that version, whenever they are read
+        rows = beside.submit(
+            _of_rows, lake, table, handle
+        )  # of that version, whenever they are read
         by = (handle, lake.look(DEAD_LETTERS), lake.look(DELIVERIES))
         return lake.handles.told(f"landed: {table}", by, lambda: _landed(lake, table, handle, rows))
 
 
-def _landed(lake: Lake, table: str, handle: DeltaTable | None, of_rows: Future[pl.DataFrame]) -> Landed:
+def _landed(
+    lake: Lake, table: str, handle: DeltaTable | None, of_rows: Future[pl.DataFrame]
+) -> Landed:
     letters, register = DeadLetters(lake, table).files(), registered(lake, table)
     rows = of_rows.result()
     of_dead = [(source, moment) for source, moment, is_dead, _ in letters if is_dead]
@@ -131,11 +150,17 @@ def _landed(lake: Lake, table: str, handle: DeltaTable | None, of_rows: Future[p
     counted = register.files.filter(pl.col("dead") > 0).select("digest", "dead").iter_rows()
     short = {digest for digest, count in counted if there.get(digest, 0) < count}
     lacking = short.intersection(rows["digest"].to_list()) if short else set()
-    known = register.files.filter(~pl.col("digest").is_in(sorted(lacking))) if lacking else register.files
+    known = (
+        register.files.filter(~pl.col("digest").is_in(sorted(lacking)))
+        if lacking
+        else register.files
+    )
     rowless = dead.join(rows, on="digest", how="anti") if dead.height else dead
     version, first = -1 if handle is None else handle.version(), pl.concat([rowless, rows])
     settled = _settled(known, rows, rowless)
-    return Landed(version, first, frozenset(rowless["digest"]), register, settled, frozenset(lacking))
+    return Landed(
+        version, first, frozenset(rowless["digest"]), register, settled, frozenset(lacking)
+    )
 
 
 def _settled(known: pl.DataFrame, rows: pl.DataFrame, rowless: pl.DataFrame) -> pl.DataFrame:
@@ -145,7 +170,9 @@ def _settled(known: pl.DataFrame, rows: pl.DataFrame, rowless: pl.DataFrame) -> 
         (pl.col("_modified_at") == pl.col("modified_at")) & (pl.col("first") <= pl.col("name"))
     )
     of_letters = known.join(rowless, on="digest", how="semi") if rowless.height else known.clear()
-    return pl.concat([found.select(Entry._fields) for found in (by_rows.filter(is_earlier), of_letters)])
+    return pl.concat(
+        [found.select(Entry._fields) for found in (by_rows.filter(is_earlier), of_letters)]
+    )
 
 
 def delivered(lake: Lake, table: str, handle: DeltaTable) -> dict[str, Origin]:
@@ -157,7 +184,9 @@ def _of_rows(lake: Lake, table: str, handle: DeltaTable | None) -> pl.DataFrame:
     """The first origin of each delivery of which a table holds rows."""
     if handle is None:
         return _NONE
-    return lake.handles.told(f"rows: {table}", (handle,), lambda: _first(_of_table(lake, table, handle)))
+    return lake.handles.told(
+        f"rows: {table}", (handle,), lambda: _first(_of_table(lake, table, handle))
+    )
 
 
 def _first(said: pl.DataFrame) -> pl.DataFrame:
@@ -186,7 +215,9 @@ def _of_table(lake: Lake, table: str, handle: DeltaTable) -> pl.DataFrame:
         return _read(lake, table, live["path"])
     one = (pl.col(bounds[0]) == pl.col(bounds[1])) & (pl.col(bounds[2]) == pl.col(bounds[3]))
     told = live.filter(one).select(_source=bounds[0], _modified_at=bounds[2])
-    return pl.concat([told.cast(_SAID), _read(lake, table, live.filter(~one.fill_null(False))["path"])])
+    return pl.concat(
+        [told.cast(_SAID), _read(lake, table, live.filter(~one.fill_null(False))["path"])]
+    )
 
 
 def _read(lake: Lake, table: str, paths: Iterable[str]) -> pl.DataFrame:
@@ -196,9 +227,16 @@ def _read(lake: Lake, table: str, paths: Iterable[str]) -> pl.DataFrame:
     for path in paths:
         if (said := known.get(path)) is None:
             uri = f"{lake.uri(table)}/{path}"
-            rows = pl.scan_parquet(uri, hive_partitioning=False, glob=False, storage_options=options)
+            rows = pl.scan_parquet(
+                uri, hive_partitioning=False, glob=False, storage_options=options
+            )
             # The rows of a delivery lie beside each other, so that few are left.
-            said = rows.select(_SAID.names()).cast(_SAID).filter(is_first(_SAID)).collect(engine="streaming")
+            said = (
+                rows.select(_SAID.names())
+                .cast(_SAID)
+                .filter(is_first(_SAID))
+                .collect(engine="streaming")
+            )
         found[path] = said
     lake.handles.sources[table] = found  # those of files that are gone would become ever more
     return pl.concat([pl.DataFrame(schema=_SAID), *found.values()])

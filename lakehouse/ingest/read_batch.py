@@ -63,7 +63,9 @@ def collect(  # noqa: PLR0913
             _take_in(batch, lake, landing, entry, delivery, known, spool)
             advance(entry)
             reached("land: file read")
-    sources = [read.source for read in batch.reads] + [str(row["_source"]) for row in batch.unreadable]
+    sources = [read.source for read in batch.reads] + [
+        str(row["_source"]) for row in batch.unreadable
+    ]
     count_letters(batch, lake, known)
     batch.known_dead = DeadLetters(lake, raw.name).known(sources)
     return batch
@@ -72,7 +74,9 @@ def collect(  # noqa: PLR0913
 def begun(lake: Lake, raw: RawTable, known: Landed) -> Batch:
     """A batch without deliveries, for the columns that the table has by now."""
     handle = _handle(lake, raw, known)
-    return Batch(raw, Columns(raw, {} if handle is None else pl.scan_delta(handle).collect_schema()))
+    return Batch(
+        raw, Columns(raw, {} if handle is None else pl.scan_delta(handle).collect_schema())
+    )
 
 
 def count_letters(batch: Batch, lake: Lake, known: Landed) -> None:
@@ -88,7 +92,9 @@ def _handle(lake: Lake, raw: RawTable, known: Landed) -> DeltaTable | None:
     return lake.look(raw.name, None if known.version < 0 else known.version)
 
 
-def _read(landing: Landing, table: str, entry: Entry, *, spool: Path, required: Collection[str]) -> Delivery | str:
+def _read(
+    landing: Landing, table: str, entry: Entry, *, spool: Path, required: Collection[str]
+) -> Delivery | str:
     """An entry as it was delivered; in words why it cannot be read."""
     if entry.problem is not None:
         return entry.problem
@@ -108,7 +114,9 @@ def _ahead(
         try:
             for entry in entries:
                 is_small = entry.size < _SMALL_FILE and len(entries) > 1
-                coming.append((entry, pool.submit(read, entry).result if is_small else partial(read, entry)))
+                coming.append(
+                    (entry, pool.submit(read, entry).result if is_small else partial(read, entry))
+                )
                 if len(coming) > 2 * _AT_ONCE:
                     yield coming.popleft()
             yield from coming
@@ -133,7 +141,9 @@ def _take_in(  # noqa: PLR0913
         _unreadable(batch, entry, delivery)
         return
     if batch.raw.dumps:
-        delivery = replace(delivery, digest=sha256(f"{entry.name}\n{delivery.digest}".encode()).hexdigest())
+        delivery = replace(
+            delivery, digest=sha256(f"{entry.name}\n{delivery.digest}".encode()).hexdigest()
+        )
     if landing.is_unchanged(batch.raw.landing, entry):
         _take(batch, lake, entry, delivery, known, spool)
     else:
@@ -141,13 +151,19 @@ def _take_in(  # noqa: PLR0913
     delivery.received.unlink()
 
 
-def _take(batch: Batch, lake: Lake, entry: Entry, delivery: Delivery, known: Landed, spool: Path) -> None:  # noqa: PLR0913
+def _take(
+    batch: Batch, lake: Lake, entry: Entry, delivery: Delivery, known: Landed, spool: Path
+) -> None:
     """A delivery becomes part of the batch, unless its bytes are landed."""
     source = source_of(entry.name, delivery.digest)
     twin = batch.digests.get(delivery.digest) or known.twin(delivery.digest)
     if twin is not None and not _is_better_named(batch, delivery, known):
         _repeat(batch, entry, delivery, twin, known)
-        if known.lacks_letters(delivery.digest) and delivery.digest not in batch.digests and delivery.dead_count:
+        if (
+            known.lacks_letters(delivery.digest)
+            and delivery.digest not in batch.digests
+            and delivery.dead_count
+        ):
             _return(batch, lake, entry, delivery, twin)
         return
     fitted, fit = batch.columns.fit(delivery)

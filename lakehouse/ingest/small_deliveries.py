@@ -31,7 +31,9 @@ class Bundles:
         self._spooled: list[tuple[Fit, pl.LazyFrame]] = []
         self._bytes = 0
 
-    def add(self, rows: pl.DataFrame, fit: Fit, source: str, modified_at: datetime, spool: Path) -> None:
+    def add(
+        self, rows: pl.DataFrame, fit: Fit, source: str, modified_at: datetime, spool: Path
+    ) -> None:
         """Take the rows of a delivery: its columns, and `_offset`.
 
         Args:

@@ -64,17 +64,30 @@ class Dated:
     @cached_property
     def _dates(self) -> pl.DataFrame:
         """The days of each series as they stand now."""
-        return self.lake.scan(self.source.name).select({self.column, *identity(self.source)}).collect()
+        return (
+            self.lake.scan(self.source.name).select({self.column, *identity(self.source)}).collect()
+        )
 
     def _rows(self, actions: Iterable[Mapping[str, Any]]) -> pl.LazyFrame:
-        stored = self.source.stored_schema if isinstance(self.source, DerivedTable) else self.source.schema
-        names, root = [*_names(self.source), *([DELETED] if DELETED in stored else [])], self.lake.uri(self.source.name)
+        stored = (
+            self.source.stored_schema
+            if isinstance(self.source, DerivedTable)
+            else self.source.schema
+        )
+        names, root = (
+            [*_names(self.source), *([DELETED] if DELETED in stored else [])],
+            self.lake.uri(self.source.name),
+        )
         paths = [f"{root}/{action['path']}" for action in actions]
         if not paths:
             return pl.LazyFrame(schema={name: stored[name] for name in names})
         options = dict(self.lake.options) or None
         rows = pl.scan_parquet(
-            paths, hive_partitioning=False, glob=False, extra_columns="ignore", storage_options=options
+            paths,
+            hive_partitioning=False,
+            glob=False,
+            extra_columns="ignore",
+            storage_options=options,
         )
         return rows.select(names)
 
@@ -90,7 +103,11 @@ def _wider(span: Days, days: int) -> Days:
 
 
 def changes(
-    before: pl.LazyFrame, after: pl.LazyFrame, dates: pl.LazyFrame, column: str, key: tuple[str, ...]
+    before: pl.LazyFrame,
+    after: pl.LazyFrame,
+    dates: pl.LazyFrame,
+    column: str,
+    key: tuple[str, ...],
 ) -> pl.LazyFrame:
     """From when until when rows of a series hold that stand on one side only; without an end where none follows.
 
@@ -104,8 +121,14 @@ def changes(
     names = after.collect_schema().names()
     series = [name for name in key if name != column]
     sides = ((after, before), (before, after))
-    changed = pl.concat([one.join(other, on=names, how="anti", nulls_equal=True) for one, other in sides])
-    dated = pl.concat([rows.select(column, *series) for rows in (dates, before, after)]).unique().sort(column)
+    changed = pl.concat(
+        [one.join(other, on=names, how="anti", nulls_equal=True) for one, other in sides]
+    )
+    dated = (
+        pl.concat([rows.select(column, *series) for rows in (dates, before, after)])
+        .unique()
+        .sort(column)
+    )
     # A row holds until the next one of the same series; without a key nobody knows the series.
     following = pl.col(column).shift(-1) if column in key else pl.lit(None, dtype=pl.Date)
     ends = dated.with_columns((following.over(series) if series else following).alias(UNTIL))
@@ -115,7 +138,11 @@ def changes(
 
 
 def differing(
-    before: pl.LazyFrame, after: pl.LazyFrame, moment: str, key: tuple[str, ...], values: tuple[str, ...]
+    before: pl.LazyFrame,
+    after: pl.LazyFrame,
+    moment: str,
+    key: tuple[str, ...],
+    values: tuple[str, ...],
 ) -> pl.LazyFrame:
     """From when until when a key says something else than it did; without an end where that is still so.
 
@@ -136,7 +163,10 @@ def differing(
     )
     points = told.unique([*key, moment], keep="last", maintain_order=True)
     ends = points.with_columns(pl.col(moment).shift(-1).over(key).alias(UNTIL))
-    seen = (pl.when(~pl.col(side).struct.field(DELETED)).then(pl.col(side)) for side in ("_before", "_after"))
+    seen = (
+        pl.when(~pl.col(side).struct.field(DELETED)).then(pl.col(side))
+        for side in ("_before", "_after")
+    )
     other = ends.filter(next(seen).ne_missing(next(seen)))
     return other.select(*key, pl.col(moment).alias(FIRST), UNTIL).unique()
 
@@ -152,7 +182,9 @@ def questions(
         return {}  # a column that is new, or of another type, changes every row
     old, new = before.select(names), rows.select(names)
     return {
-        f"{_QUESTION}{column}": changes(old, new, old.clear(), column, identity(table)).select(FIRST, UNTIL).unique()
+        f"{_QUESTION}{column}": changes(old, new, old.clear(), column, identity(table))
+        .select(FIRST, UNTIL)
+        .unique()
         for column in columns_read(catalog, table)
     }
 
@@ -171,7 +203,11 @@ def columns_read(catalog: Catalog, table: DerivedTable) -> list[str]:
 
 def noted(audit: Audit, answers: Mapping[str, pl.DataFrame]) -> Audit:
     """The audit with the answers to these questions."""
-    asked = {name.removeprefix(_QUESTION): rows for name, rows in answers.items() if name.startswith(_QUESTION)}
+    asked = {
+        name.removeprefix(_QUESTION): rows
+        for name, rows in answers.items()
+        if name.startswith(_QUESTION)
+    }
     return replace(audit, changed={column: joined(rows) for column, rows in asked.items()})
 
 
@@ -189,8 +225,12 @@ def as_days(spans: pl.DataFrame, wider: int = 0) -> pl.DataFrame:
         first, day = first.dt.date(), until.dt.date()
         until = day + pl.duration(days=(until != until.dt.truncate("1d")).cast(pl.Int64))
     begins, ends = pl.max_horizontal(first - more, pl.lit(date.min)), until.cast(pl.Date) + more
-    days = spans.with_columns(begins.alias(FIRST), pl.when(ends <= date.max).then(ends).alias(UNTIL))
-    return days.filter(pl.col(FIRST) <= date.max, pl.col(UNTIL).is_null() | (pl.col(UNTIL) > pl.col(FIRST)))
+    days = spans.with_columns(
+        begins.alias(FIRST), pl.when(ends <= date.max).then(ends).alias(UNTIL)
+    )
+    return days.filter(
+        pl.col(FIRST) <= date.max, pl.col(UNTIL).is_null() | (pl.col(UNTIL) > pl.col(FIRST))
+    )
 
 
 def joined(spans: pl.DataFrame) -> tuple[Days, ...]:

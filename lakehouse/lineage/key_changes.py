@@ -71,7 +71,9 @@ def first_of(catalog: Catalog, reader: DerivedTable) -> Table:
     return catalog[catalog.inputs(reader)[reader.parameters[0]]]
 
 
-def _reach(making: Making, reader: DerivedTable, by: tuple[str, ...], spans: pl.DataFrame) -> Reach | None:
+def _reach(
+    making: Making, reader: DerivedTable, by: tuple[str, ...], spans: pl.DataFrame
+) -> Reach | None:
     """The days for one reader; None where they cannot be told."""
     assert reader.partitions is not None  # noqa: S101
     first, known = first_of(making.catalog, reader), reader.partitions.until(making.now)
@@ -79,21 +81,34 @@ def _reach(making: Making, reader: DerivedTable, by: tuple[str, ...], spans: pl.
     if handle is None:
         return Reach(by, ())
     try:
-        several = [_days(handle, first, known, by, part) for part in spans.iter_slices(_SPANS_AT_ONCE)]
+        several = [
+            _days(handle, first, known, by, part) for part in spans.iter_slices(_SPANS_AT_ONCE)
+        ]
     except (OSError, pl.exceptions.PolarsError):
         return None  # files are gone, or of another form than they have now
-    return Reach(by, joined(pl.concat(several)) if several else (), handle.version(), str(handle.metadata().id))
+    return Reach(
+        by,
+        joined(pl.concat(several)) if several else (),
+        handle.version(),
+        str(handle.metadata().id),
+    )
 
 
-def _days(handle: DeltaTable, first: Table, known: Days, by: tuple[str, ...], spans: pl.DataFrame) -> pl.DataFrame:
+def _days(
+    handle: DeltaTable, first: Table, known: Days, by: tuple[str, ...], spans: pl.DataFrame
+) -> pl.DataFrame:
     """The days on which a row of a table is of a key within a span of it; files without a day of any are not read."""
     bounds = spans.select(pl.col(FIRST).min(), pl.col(UNTIL).fill_null(date.max).max())
     cut = cut_of(first, 0, Days(*bounds.row(0)), known, first=True)
     assert cut is not None  # noqa: S101
     rows = rows_of_input(handle, first).filter(cut.rows, is_of(spans.select(by).unique()))
     seen = rows.select(*by, cut.window.alias(WINDOW))
-    inside = (pl.col(WINDOW) >= pl.col(FIRST)) & (pl.col(UNTIL).is_null() | (pl.col(WINDOW) < pl.col(UNTIL)))
-    held = seen.join(spans.lazy(), on=by).filter(inside).select(pl.col(WINDOW).alias(FIRST)).unique()
+    inside = (pl.col(WINDOW) >= pl.col(FIRST)) & (
+        pl.col(UNTIL).is_null() | (pl.col(WINDOW) < pl.col(UNTIL))
+    )
+    held = (
+        seen.join(spans.lazy(), on=by).filter(inside).select(pl.col(WINDOW).alias(FIRST)).unique()
+    )
     return held.with_columns((pl.col(FIRST) + _DAY).alias(UNTIL)).collect(engine="streaming")
 
 
@@ -124,7 +139,11 @@ class Lookup:
         """
         several = [self._seen(part) for part in self._parts(commit)]
         told = [days for days in several if days is not None]
-        return self.dated.changed(commit) if len(told) < len(several) else tuple(chain.from_iterable(told))
+        return (
+            self.dated.changed(commit)
+            if len(told) < len(several)
+            else tuple(chain.from_iterable(told))
+        )
 
     def _parts(self, commit: Commit) -> Sequence[Commit]:
         """The commit itself; of a RESTORE those that it undid, whose changes are what it takes back."""
@@ -138,7 +157,11 @@ class Lookup:
         blind, touched = self._came
         if reach.version < blind:
             return spans
-        since = (day for day, version in touched.items() if version > reach.version and _is_within(day, spans))
+        since = (
+            day
+            for day, version in touched.items()
+            if version > reach.version and _is_within(day, spans)
+        )
         return (*reach.days, *(Days(day, day) for day in since))
 
     @cached_property
@@ -146,13 +169,19 @@ class Lookup:
         """What commits have noted for this reader, by their version, where it is about the first input as it stands."""
         handle = self.dated.lake.look(self.first.name)
         standing = (-1, None) if handle is None else (handle.version(), str(handle.metadata().id))
-        audits = {part.version: audit_of(part) for commit in self.commits for part in self._parts(commit)}
+        audits = {
+            part.version: audit_of(part) for commit in self.commits for part in self._parts(commit)
+        }
         reaches = {
             version: audit.reaches[self.reader.name]
             for version, audit in audits.items()
-            if audit is not None and self.dated.column in audit.changed and self.reader.name in audit.reaches
+            if audit is not None
+            and self.dated.column in audit.changed
+            and self.reader.name in audit.reaches
         }
-        return {version: reach for version, reach in reaches.items() if self._is_about(reach, *standing)}
+        return {
+            version: reach for version, reach in reaches.items() if self._is_about(reach, *standing)
+        }
 
     def _is_about(self, reach: Reach, version: int, identity: str | None) -> bool:
         """Whether a note is about the first input that stands; where there was none, all of it came since."""
@@ -162,7 +191,9 @@ class Lookup:
     def _came(self) -> tuple[int, Mapping[date, int]]:
         """The version of the first input before which nobody knows what came, and the last that touched each day."""
         lake, touched = self.dated.lake, dict[date, int]()
-        log = lake.log_tail(self.first.name, after=min(reach.version for reach in self._notes.values()))
+        log = lake.log_tail(
+            self.first.name, after=min(reach.version for reach in self._notes.values())
+        )
         blind = log.after
         for commit in log.commits:
             days = touched_days(lake, self.first, commit)

@@ -13,7 +13,14 @@ import polars as pl
 from deltalake import DeltaTable
 
 from lakehouse.calendar import Days
-from lakehouse.lineage.touched_days import ALL, RESTORED, audit_of, changes_rows, restored_version, touched_days
+from lakehouse.lineage.touched_days import (
+    ALL,
+    RESTORED,
+    audit_of,
+    changes_rows,
+    restored_version,
+    touched_days,
+)
 from lakehouse.publish.audit import Audit
 from lakehouse.storage.lake import Lake, mark, scan
 from lakehouse.storage.log import Commit
@@ -79,18 +86,30 @@ def made_by(lake: Lake, table: DerivedTable, *, after: int = -1) -> Made:
         held = {key: earlier for key, earlier in held.items() if key not in keys}
         held |= dict.fromkeys(audit.held if is_by(table, audit) else (), audit)
     undone = (audit for audit in filter(None, map(audit_of, history.undone)) if is_by(table, audit))
-    return Made(audits, held, frozenset(key for audit in undone for key in _periods(table, audit)), history.is_whole)
+    return Made(
+        audits,
+        held,
+        frozenset(key for audit in undone for key in _periods(table, audit)),
+        history.is_whole,
+    )
 
 
 def _periods(table: DerivedTable, audit: Audit) -> list[Any]:
     """The periods that a commit made; None is the whole table."""
-    return [None] if table.partitions is None else [key for s in audit.made for key in table.partitions.keys(s)]
+    return (
+        [None]
+        if table.partitions is None
+        else [key for s in audit.made for key in table.partitions.keys(s)]
+    )
 
 
 def is_by(table: DerivedTable, audit: Audit) -> bool:
     """Whether a commit was made by the transform and the contract that are declared now."""
     made = audit.provenance
-    return (made.code_version, made.contract_version) == (table.code_version, contract_version.version(table.contract))
+    return (made.code_version, made.contract_version) == (
+        table.code_version,
+        contract_version.version(table.contract),
+    )
 
 
 def speaks_for(  # noqa: PLR0913
@@ -133,17 +152,30 @@ def speaks_for(  # noqa: PLR0913
     return set(table.partitions.keys(made & set(days)))
 
 
-def _taken_back(  # noqa: PLR0913
-    lake: Lake, table: DerivedTable, source: RawTable, days: Days, held: Collection[date], until: int | None
+def _taken_back(
+    lake: Lake,
+    table: DerivedTable,
+    source: RawTable,
+    days: Days,
+    held: Collection[date],
+    until: int | None,
 ) -> set[date]:
     """The periods of which a table still has rows, and of which its raw table was rolled back to none on purpose."""
     handle = lake.look(source.name)
     restored = None if handle is None else mark(handle, source.name, RESTORED)
-    if restored is None or table.partitions is None or not (asked := _periods_held(lake, table, days) - set(held)):
+    if (
+        restored is None
+        or table.partitions is None
+        or not (asked := _periods_held(lake, table, days) - set(held))
+    ):
         return set()
     taken: set[date | None] = set()
     for commit in lake.log_tail(source.name, after=restored - 1).commits:
-        touched = touched_days(lake, source, commit) if until is None or commit.version <= until else frozenset()
+        touched = (
+            touched_days(lake, source, commit)
+            if until is None or commit.version <= until
+            else frozenset()
+        )
         if touched is ALL:
             taken = set()
             continue
@@ -154,7 +186,11 @@ def _taken_back(  # noqa: PLR0913
 def is_as_made(lake: Lake, source: Table, *, until: int | None = None) -> bool:
     """Whether nobody has touched a derived table since it was made."""
     commits, _ = in_effect(lake, source.name, until=until)
-    telling = [audit_of(commit) for commit in commits if audit_of(commit) is not None or changes_rows(commit)]
+    telling = [
+        audit_of(commit)
+        for commit in commits
+        if audit_of(commit) is not None or changes_rows(commit)
+    ]
     return isinstance(source, DerivedTable) and bool(telling) and telling[-1] is not None
 
 
@@ -166,7 +202,10 @@ def _periods_held(lake: Lake, table: DerivedTable, days: Days) -> set[date]:
         if handle is not None and column is not None and column in scan(handle).collect_schema():
             day = pl.col(column)
             found |= set(
-                scan(handle).filter(day.is_between(days.first, days.last)).select(day.unique()).collect()[column]
+                scan(handle)
+                .filter(day.is_between(days.first, days.last))
+                .select(day.unique())
+                .collect()[column]
             )
     return set(table.partitions.keys(found)) if table.partitions else set()
 
@@ -180,7 +219,9 @@ class _History:
     is_whole: bool
 
 
-def in_effect(lake: Lake, table: str, *, after: int = -1, until: int | None = None) -> tuple[list[Commit], bool]:
+def in_effect(
+    lake: Lake, table: str, *, after: int = -1, until: int | None = None
+) -> tuple[list[Commit], bool]:
     """The commits between two versions that no RESTORE has undone, oldest first, and whether none is missing."""
     history = _history(lake, table, after=after, until=until)
     return history.effective, history.is_whole
@@ -196,7 +237,9 @@ def _history(lake: Lake, table: str, *, after: int, until: int | None = None) ->
         commit = found[version]
         if commit.info.get("operation") == "RESTORE":
             restored = restored_version(commit.info)
-            version = -2 if restored is None else min(restored, version - 1)  # -2 is before every log
+            version = (
+                -2 if restored is None else min(restored, version - 1)
+            )  # -2 is before every log
         else:
             effective.append(commit)
             version -= 1

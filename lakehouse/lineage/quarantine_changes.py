@@ -55,7 +55,9 @@ def _is_strange(commit: Commit, named: set[int]) -> bool:
     return PUBLISHED_WITH not in commit.info or commit.version not in named
 
 
-def _touched(lake: Lake, table: DerivedTable, commit: Commit, known: Days | None) -> set[date] | None:
+def _touched(
+    lake: Lake, table: DerivedTable, commit: Commit, known: Days | None
+) -> set[date] | None:
     """The periods whose rejected rows a commit touched; None where it may be each of them."""
     if table.partitions is None or known is None:
         return None

@@ -64,7 +64,11 @@ class Planner:
             OutageError: the bucket does not answer.
         """
         with self.lake.answering():
-            return [stale for table in self.catalog.derived if (stale := self.stale_part(table)) is not None]
+            return [
+                stale
+                for table in self.catalog.derived
+                if (stale := self.stale_part(table)) is not None
+            ]
 
     def stale_part(self, table: DerivedTable) -> Stale | None:
         """The part of a table that is stale; None when it is up to date."""
@@ -83,16 +87,24 @@ class Planner:
         days = Days(min(changed), table.partitions.end(max(changed)))
         held = self._held(table, first, days)
         if changed - held:
-            held |= speaks_for(self.lake, table, first, days, held=held, after=hint.get(first.name, -1))
+            held |= speaks_for(
+                self.lake, table, first, days, held=held, after=hint.get(first.name, -1)
+            )
         keys = tuple(sorted(changed & held))
         return Stale(table.name, keys, _joined(held, changed, table.partitions)) if keys else None
 
-    def _changed(self, table: DerivedTable, made: Made, hint: Mapping[str, int]) -> set[date | None]:
+    def _changed(
+        self, table: DerivedTable, made: Made, hint: Mapping[str, int]
+    ) -> set[date | None]:
         """The periods that see a change of an input that came after they were made from it; None is the whole table.
 
         What became of their rejected rows is only told without a hint, which knows nothing of quarantine.
         """
-        keys = [None] if table.partitions is None else table.partitions.keys(table.partitions.until(self.now))
+        keys = (
+            [None]
+            if table.partitions is None
+            else table.partitions.keys(table.partitions.until(self.now))
+        )
         changed: set[date | None] = set()
         for parameter, name in self.catalog.inputs(table).items():
             current = self.lake.look(name)
@@ -120,8 +132,14 @@ class Planner:
         """The version of a table in the hint; None where this is no version of the table that stands there."""
         version, _, identity = self.since[name].partition("@")
         current = self.lake.look(name)
-        is_same = current is not None and identity == str(current.metadata().id) and version.isdecimal()
-        return int(version) if current is not None and is_same and int(version) <= current.version() else None
+        is_same = (
+            current is not None and identity == str(current.metadata().id) and version.isdecimal()
+        )
+        return (
+            int(version)
+            if current is not None and is_same and int(version) <= current.version()
+            else None
+        )
 
     def _changed_since(
         self, table: DerivedTable, parameter: str, consumed: Mapping[date | None, int]
@@ -129,20 +147,28 @@ class Planner:
         """Those of some periods that see a change of an input after the version that each was made from."""
         source = self.catalog[self.catalog.inputs(table)[parameter]]
         log = self.lake.log_tail(source.name, after=min(consumed.values()))
-        dated = self._dated(table, parameter, source, log.commits) if parameter in table.as_of else None
+        dated = (
+            self._dated(table, parameter, source, log.commits) if parameter in table.as_of else None
+        )
         # Nobody knows what changed in commits whose entries have been cleaned up.
         changed = {key for key, version in consumed.items() if version < log.after}
         for commit in log.commits:
             reached = self._reached(table, parameter, dated or source, commit)
-            changed |= {key for key in reached if consumed.get(key, commit.version) < commit.version}
+            changed |= {
+                key for key in reached if consumed.get(key, commit.version) < commit.version
+            }
         return changed
 
-    def _dated(self, table: DerivedTable, parameter: str, source: Table, commits: Sequence[Commit]) -> Dated | Lookup:
+    def _dated(
+        self, table: DerivedTable, parameter: str, source: Table, commits: Sequence[Commit]
+    ) -> Dated | Lookup:
         """An input whose rows hold until the next one, as a table reads it."""
         as_of = table.as_of[parameter]
         if table.partitions is None:
             return Dated(self.lake, source, as_of.column)
-        dated = Dated(self.lake, source, as_of.column, slack(source, as_of.column, table.partitions))
+        dated = Dated(
+            self.lake, source, as_of.column, slack(source, as_of.column, table.partitions)
+        )
         if not as_of.names:
             return dated
         known = table.partitions.until(self.now)
@@ -160,7 +186,9 @@ class Planner:
             return table.partitions.keys(known) if spans is None else _seeing(table, spans, known)
         # A raw table beside the first input is read whole, so each of its rows may matter to every day.
         is_whole = isinstance(source, RawTable) and parameter != table.parameters[0]
-        touched = ALL if is_whole and changes_rows(commit) else touched_days(self.lake, source, commit)
+        touched = (
+            ALL if is_whole and changes_rows(commit) else touched_days(self.lake, source, commit)
+        )
         return table.partitions.keys(known) if touched is ALL else _mapped(table, touched, known)
 
     def _held(self, table: DerivedTable, first: Table, days: Days) -> set[date]:
@@ -173,8 +201,15 @@ class Planner:
         day = pl.col(column)
         rows = self.lake.scan(first.name)
         stray = day.is_null() | ~day.is_between(known.first, known.last)
-        rows = rows.filter(day.is_between(days.first, days.last) | (stray if known.first in days else pl.lit(False)))
-        held = rows.select(pl.when(stray).then(pl.lit(known.first)).otherwise(day).unique()).collect().to_series()
+        rows = rows.filter(
+            day.is_between(days.first, days.last)
+            | (stray if known.first in days else pl.lit(False))
+        )
+        held = (
+            rows.select(pl.when(stray).then(pl.lit(known.first)).otherwise(day).unique())
+            .collect()
+            .to_series()
+        )
         return set(partitions.keys(held))
 
 

@@ -44,7 +44,11 @@ def touched_days(lake: Lake, source: Table, commit: Commit) -> Touched:
     undone = undone_by(lake, source.name, commit)
     if undone is not None:
         several = [touched_days(lake, source, one) for one in undone]
-        return ALL if ALL in several else frozenset().union(*(days for days in several if days is not ALL))
+        return (
+            ALL
+            if ALL in several
+            else frozenset().union(*(days for days in several if days is not ALL))
+        )
     audit = audit_of(commit)
     if isinstance(source, DerivedTable) and source.partitions and audit is not None:
         return frozenset(day for span in audit.made for day in span)
@@ -90,7 +94,9 @@ def days_of_rows(lake: Lake, table: str, commit: Commit, column: str | None) -> 
     return frozenset(days)
 
 
-def _days_of_file(lake: Lake, table: str, action: Mapping[str, Any], column: str | None) -> set[date | None] | None:
+def _days_of_file(
+    lake: Lake, table: str, action: Mapping[str, Any], column: str | None
+) -> set[date | None] | None:
     """The days in a data file: from its statistics when they name one day, from its rows otherwise."""
     if column is None:
         return ALL
@@ -100,7 +106,9 @@ def _days_of_file(lake: Lake, table: str, action: Mapping[str, Any], column: str
         return {date.fromisoformat(low)}
     try:
         uri = f"{lake.uri(table)}/{action['path']}"
-        rows = pl.scan_parquet(uri, hive_partitioning=False, glob=False, storage_options=dict(lake.options) or None)
+        rows = pl.scan_parquet(
+            uri, hive_partitioning=False, glob=False, storage_options=dict(lake.options) or None
+        )
         return set(rows.select(_python_date(pl.col(column)).unique()).collect().to_series())
     except (FileNotFoundError, pl.exceptions.ColumnNotFoundError):
         return ALL

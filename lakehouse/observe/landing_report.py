@@ -29,7 +29,11 @@ class Arrivals:
         if found is None:
             return []
         waiting, unreadable = len(found.ready) + len(found.resting), len(found.unreadable)
-        words = [f"{counted(waiting, 'file')} {'waits' if waiting == 1 else 'wait'} in landing"] if waiting else []
+        words = (
+            [f"{counted(waiting, 'file')} {'waits' if waiting == 1 else 'wait'} in landing"]
+            if waiting
+            else []
+        )
         return [*words, *([f"{counted(unreadable, 'file')} cannot be read"] if unreadable else [])]
 
 

@@ -53,7 +53,9 @@ class TableState:
     state: str
 
 
-def tables(here: Environment, now: datetime | None = None, arrived: Arrivals | None = None) -> list[TableState]:
+def tables(
+    here: Environment, now: datetime | None = None, arrived: Arrivals | None = None
+) -> list[TableState]:
     """Every table of the lake, layer by layer, and those that are not there yet and will be with the next run."""
     with here.lake.answering():
         moment = now or datetime.now(UTC)
@@ -61,12 +63,22 @@ def tables(here: Environment, now: datetime | None = None, arrived: Arrivals | N
         dead = open_letters(here.lake)
         waiting = arrived or arrivals(here)
         known = here.lake.tables()
-        new = [name for name in here.catalog.tables if name not in known and (name in stale or waiting.words(name))]
+        new = [
+            name
+            for name in here.catalog.tables
+            if name not in known and (name in stale or waiting.words(name))
+        ]
         samples = of_samples(here)
-        states = [_aged(here.catalog, _state(here, name, stale, dead), moment, samples) for name in known]
-        states += [TableState(name, 0, 0, 0, None, None, "", "never made" if name in stale else "") for name in new]
+        states = [
+            _aged(here.catalog, _state(here, name, stale, dead), moment, samples) for name in known
+        ]
+        states += [
+            TableState(name, 0, 0, 0, None, None, "", "never made" if name in stale else "")
+            for name in new
+        ]
         return sorted(
-            (_expecting(state, waiting) for state in states), key=lambda state: not state.table.startswith("raw/")
+            (_expecting(state, waiting) for state in states),
+            key=lambda state: not state.table.startswith("raw/"),
         )
 
 
@@ -74,10 +86,15 @@ def _expecting(state: TableState, waiting: Arrivals) -> TableState:
     """A state that begins with what waits in landing."""
     if not (words := waiting.words(state.table)):
         return state
-    return replace(state, state="; ".join([*words, *([] if state.state in ("", "up to date") else [state.state])]))
+    return replace(
+        state,
+        state="; ".join([*words, *([] if state.state in ("", "up to date") else [state.state])]),
+    )
 
 
-def _state(here: Environment, name: str, stale: Mapping[str, Any], dead: Mapping[str, int]) -> TableState:
+def _state(
+    here: Environment, name: str, stale: Mapping[str, Any], dead: Mapping[str, int]
+) -> TableState:
     handle = here.lake.look(name)
     assert handle is not None  # noqa: S101
     live = files(handle)
@@ -98,7 +115,11 @@ def _state(here: Environment, name: str, stale: Mapping[str, Any], dead: Mapping
 def _tombstones(handle: DeltaTable) -> int:
     """How many rows stand for deleted keys and are not seen."""
     rows = all_rows(handle)
-    return rows.select(pl.col(DELETED).sum()).collect().item() if DELETED in rows.collect_schema() else 0
+    return (
+        rows.select(pl.col(DELETED).sum()).collect().item()
+        if DELETED in rows.collect_schema()
+        else 0
+    )
 
 
 def _settled(handle: DeltaTable) -> str:
@@ -134,12 +155,18 @@ def _newest(catalog: Catalog, name: str, handle: DeltaTable) -> date | datetime 
     return rows.select(pl.col(column).max()).collect().item()  # type: ignore[no-any-return]
 
 
-def _aged(catalog: Catalog, state: TableState, now: datetime, samples: Collection[str]) -> TableState:
+def _aged(
+    catalog: Catalog, state: TableState, now: datetime, samples: Collection[str]
+) -> TableState:
     """A state with its freshness; the dates of samples are invented, so that no promise is held against them."""
     table, newest = catalog.tables.get(state.table), state.newest
     if newest is None or not isinstance(table, DerivedTable):
         return state
-    moment = newest if isinstance(newest, datetime) else datetime(newest.year, newest.month, newest.day, tzinfo=UTC)
+    moment = (
+        newest
+        if isinstance(newest, datetime)
+        else datetime(newest.year, newest.month, newest.day, tzinfo=UTC)
+    )
     age, promised = now - moment, facts(table.contract).fresh_within
     if table.domain in samples:
         return replace(state, freshness="samples")
@@ -163,8 +190,12 @@ def audits(here: Environment, table: str) -> list[Audit]:
     with here.lake.answering():
         if here.lake.look(table) is None:
             known = ", ".join(here.lake.tables()) or "none yet"
-            raise SetupError(f"There is no table {table!r} in the lake.\nNext: name one of {known}.")
-        return [audit for commit in here.lake.log_left(table) if (audit := audit_of(commit)) is not None]
+            raise SetupError(
+                f"There is no table {table!r} in the lake.\nNext: name one of {known}."
+            )
+        return [
+            audit for commit in here.lake.log_left(table) if (audit := audit_of(commit)) is not None
+        ]
 
 
 @dataclass(frozen=True)
@@ -195,17 +226,29 @@ def rejects(here: Environment, table: str, limit: int, state: State | None = "op
     with here.lake.answering():
         declared = here.catalog[table]
         if isinstance(declared, RawTable):
-            return _rejects(here.lake, DEAD_LETTERS, pl.col("table") == table, pl.col("reason"), limit, state)
-        return _rejects(here.lake, declared.quarantine, pl.lit(True), pl.col("_rules").explode(), limit, state)
+            return _rejects(
+                here.lake, DEAD_LETTERS, pl.col("table") == table, pl.col("reason"), limit, state
+            )
+        return _rejects(
+            here.lake, declared.quarantine, pl.lit(True), pl.col("_rules").explode(), limit, state
+        )
 
 
-def _rejects(  # noqa: PLR0913
+def _rejects(
     lake: Lake, name: str, which: pl.Expr, reason: pl.Expr, limit: int, state: State | None
 ) -> Rejects:
     if lake.look(name) is None:
         return Rejects(name, 0, {}, pl.DataFrame())
     every = told(lake.scan(name)).filter(which)
     rows = every if state is None else every.filter(is_in(state))
-    reasons = rows.select(reason.alias("reason")).group_by("reason").len().sort("len", descending=True).collect()
+    reasons = (
+        rows.select(reason.alias("reason"))
+        .group_by("reason")
+        .len()
+        .sort("len", descending=True)
+        .collect()
+    )
     total = rows.select(pl.len()).collect().item()
-    return Rejects(name, total, dict(reasons.iter_rows()), rows.head(limit).collect(), by_state(every))
+    return Rejects(
+        name, total, dict(reasons.iter_rows()), rows.head(limit).collect(), by_state(every)
+    )

@@ -78,7 +78,9 @@ def rows(lake: Lake, query: str) -> tuple[list[str], Iterator[tuple[Any, ...]]]:
     """
     statements = _parsed(_ALL_TABLES if _SHOW_TABLES.fullmatch(query) else query)
     if not _only_read(statements):
-        raise SetupError("`lakehouse sql` runs one statement that reads.\nNext: write a single SELECT.")
+        raise SetupError(
+            "`lakehouse sql` runs one statement that reads.\nNext: write a single SELECT."
+        )
     with ExitStack() as stack:
         connection = stack.enter_context(opened(lake))
         try:
@@ -86,13 +88,17 @@ def rows(lake: Lake, query: str) -> tuple[list[str], Iterator[tuple[Any, ...]]]:
                 connection.execute(statements[0])
         except duckdb.Error as error:
             raise _failed(error) from error
-        return [column[0] for column in connection.description or []], _fetched(lake, connection, stack.pop_all())
+        return [column[0] for column in connection.description or []], _fetched(
+            lake, connection, stack.pop_all()
+        )
 
 
 def _failed(error: duckdb.Error) -> DataError:
     """The error of a query; one that is met after some rows comes as the last line of DuckDB's message."""
     reason = str(error).rpartition("closed pending query result\nError: ")[2]
-    return DataError(f"The query fails: {reason}\nNext: mend it; `lakehouse tables` lists what there is.")
+    return DataError(
+        f"The query fails: {reason}\nNext: mend it; `lakehouse tables` lists what there is."
+    )
 
 
 def _only_read(statements: Sequence[duckdb.Statement]) -> bool:
@@ -115,7 +121,9 @@ def _parsed(query: str) -> list[duckdb.Statement]:
         ) from error
 
 
-def _fetched(lake: Lake, connection: duckdb.DuckDBPyConnection, held: ExitStack) -> Iterator[tuple[Any, ...]]:
+def _fetched(
+    lake: Lake, connection: duckdb.DuckDBPyConnection, held: ExitStack
+) -> Iterator[tuple[Any, ...]]:
     with held:
         while batch := _next_rows(lake, connection):
             yield from batch

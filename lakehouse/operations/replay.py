@@ -61,7 +61,9 @@ class Replayed:
     notes: tuple[str, ...] = ()
 
 
-def replay(here: Environment, name: str, *, run_id: str | None = None, now: datetime | None = None) -> Replayed:
+def replay(
+    here: Environment, name: str, *, run_id: str | None = None, now: datetime | None = None
+) -> Replayed:
     """Give the open rows of a table's quarantine another try, or the open dead letters of a raw table.
 
     Args:
@@ -84,20 +86,29 @@ def replay(here: Environment, name: str, *, run_id: str | None = None, now: date
     notes: list[str] = []
     for days in _spans(here, table, moment):
         try:
-            audit = make(here.lake, here.catalog, name, days, run_id=run, now=moment, is_replay=True)
+            audit = make(
+                here.lake, here.catalog, name, days, run_id=run, now=moment, is_replay=True
+            )
         except DataError as error:
             problems.append(str(error))
             continue
         if audit is None:
             where = f" [{days}]" if days else ""
-            notes.append(f"{name}{where}: its input holds no rows for it any more, so what is open there stays")
+            notes.append(
+                f"{name}{where}: its input holds no rows for it any more, so what is open there stays"
+            )
         else:
             audits.append(audit)
-            problems += [f"{name} [{period}]: held back: {why}" for period, why in audit.held.items()]
+            problems += [
+                f"{name} [{period}]: held back: {why}" for period, why in audit.held.items()
+            ]
     rows = quarantined(here.lake, table)
     told = [Settled(), Settled()]
     if rows is not None:
-        told = [_counted(rows, is_in(RELEASED) & (pl.col("_settled_by") == run)), _counted(rows, is_in(OPEN))]
+        told = [
+            _counted(rows, is_in(RELEASED) & (pl.col("_settled_by") == run)),
+            _counted(rows, is_in(OPEN)),
+        ]
     return Replayed(name, told[0], told[1], tuple(audits), tuple(problems), tuple(notes))
 
 
@@ -105,7 +116,9 @@ def _spans(here: Environment, table: DerivedTable, now: datetime) -> list[Days |
     """The periods to make again, neighbours joined."""
     known = None if table.partitions is None else table.partitions.until(now)
     audits = made_by(here.lake, table).audits
-    keys: set[date | None] = open_periods(here.lake, table) | disturbed(here.lake, table, audits, known)
+    keys: set[date | None] = open_periods(here.lake, table) | disturbed(
+        here.lake, table, audits, known
+    )
     if table.partitions is None or known is None:
         return [None] if keys else []
     keys |= came_true(here.lake, table, audits, known)
@@ -116,7 +129,9 @@ def _counted(rows: pl.LazyFrame, which: pl.Expr, rule: str = BROKEN) -> Settled:
     chosen = rows.filter(which)
     of_rule = chosen.select(pl.col(rule).alias("rule"))
     of_rule = of_rule.explode("rule") if rule == BROKEN else of_rule
-    counts, total = pl.collect_all([of_rule.group_by("rule").len().sort("rule"), chosen.select(pl.len())])
+    counts, total = pl.collect_all(
+        [of_rule.group_by("rule").len().sort("rule"), chosen.select(pl.len())]
+    )
     return Settled(total.item(), dict(counts.iter_rows()))
 
 

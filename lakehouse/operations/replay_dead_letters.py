@@ -65,7 +65,9 @@ class _Found:
     missing: list[str] = field(default_factory=list)
 
 
-def reread(lake: Lake, landing: Landing, raw: RawTable, *, run_id: str, now: datetime | None = None) -> Reread:
+def reread(
+    lake: Lake, landing: Landing, raw: RawTable, *, run_id: str, now: datetime | None = None
+) -> Reread:
     """Land what waits in landing, as a mended file does, and read again the files that have open dead letters.
 
     Args:
@@ -82,12 +84,19 @@ def reread(lake: Lake, landing: Landing, raw: RawTable, *, run_id: str, now: dat
     """
     report = land(lake, landing, raw, run_id=run_id, now=now)
     audit, missing = retrying(lambda: _attempt(lake, landing, raw, run_id))
-    gone = [f"{name} is not in landing any more, so its dead letters cannot be read again" for name in missing]
-    resting = [f"{name} may still be written; replay again when it rests" for name in report.resting]
+    gone = [
+        f"{name} is not in landing any more, so its dead letters cannot be read again"
+        for name in missing
+    ]
+    resting = [
+        f"{name} may still be written; replay again when it rests" for name in report.resting
+    ]
     return Reread((*report.audits, *([audit] if audit else [])), (*report.refused, *resting, *gone))
 
 
-def _attempt(lake: Lake, landing: Landing, raw: RawTable, run_id: str) -> tuple[Audit | None, list[str]]:
+def _attempt(
+    lake: Lake, landing: Landing, raw: RawTable, run_id: str
+) -> tuple[Audit | None, list[str]]:
     if lake.look(DEAD_LETTERS) is None:
         return None, []
     known, found = landed(lake, raw.name), _Found()
@@ -99,7 +108,10 @@ def _attempt(lake: Lake, landing: Landing, raw: RawTable, run_id: str) -> tuple[
             _read_again(batch, lake, landing, str(source), of_file, known, spool, found)
         audit = publish_batch(lake, batch, known.version, run_id)
     settled = overtaken(lake, DeadLetters(lake, raw.name).rows().filter(is_in(OPEN)))
-    found.outcomes += [(source, offset, OPEN, RELEASED, None) for _, source, _, offset in settled.collect().iter_rows()]
+    found.outcomes += [
+        (source, offset, OPEN, RELEASED, None)
+        for _, source, _, offset in settled.collect().iter_rows()
+    ]
     retrying(lambda: _note(lake, raw, found, run_id))
     return audit, found.missing
 
@@ -112,9 +124,15 @@ def _wanted(lake: Lake, raw: RawTable, known: Landed) -> pl.DataFrame:
     is_gone = is_in(RELEASED) & pl.col("_offset").is_null() & ~digest.is_in(rows)
     wanted = letters.filter((is_in(OPEN) | is_gone) & ~pl.col("_source").str.ends_with(UNREADABLE))
     settled = overtaken(lake, wanted)
-    wanted = wanted.join(settled, on=["_source", "_ingested_at", "_offset"], how="anti", nulls_equal=True)
+    wanted = wanted.join(
+        settled, on=["_source", "_ingested_at", "_offset"], how="anti", nulls_equal=True
+    )
     # Where a record died again after it had been released, the open letter speaks for it.
-    one = wanted.select(*_LETTER, "_modified_at", "kept_at").sort(_LETTER).unique(["_source", "_offset"], keep="first")
+    one = (
+        wanted.select(*_LETTER, "_modified_at", "kept_at")
+        .sort(_LETTER)
+        .unique(["_source", "_offset"], keep="first")
+    )
     return one.sort("_source", "_offset").collect()
 
 
@@ -139,7 +157,11 @@ def _read_again(  # noqa: PLR0913
     if fitted.refused is None:
         origin = known.by_digest.get(digest)
         # Bytes that came several times have the origin of their first writing, in every row.
-        first = (name, letters["_modified_at"][0]) if origin is None else (origin.name, origin.modified_at)
+        first = (
+            (name, letters["_modified_at"][0])
+            if origin is None
+            else (origin.name, origin.modified_at)
+        )
         entry = Entry(first[0], first[1], delivery.size)
         own = source_of(entry.name, digest)
         fresh = _fresh(batch, lake, fitted, own, letters, known, spool)
@@ -150,7 +172,13 @@ def _read_again(  # noqa: PLR0913
 
 
 def _delivery(  # noqa: PLR0913
-    raw: RawTable, lake: Lake, landing: Landing, source: str, letters: pl.DataFrame, known: Landed, spool: Path
+    raw: RawTable,
+    lake: Lake,
+    landing: Landing,
+    source: str,
+    letters: pl.DataFrame,
+    known: Landed,
+    spool: Path,
 ) -> Delivery | None:
     """The file of some dead letters, read; None when these bytes are nowhere any more."""
     name, _, digest = source.rpartition("#")
@@ -165,7 +193,7 @@ def _delivery(  # noqa: PLR0913
     return None
 
 
-def _places(  # noqa: PLR0913
+def _places(
     raw: RawTable, lake: Lake, landing: Landing, source: str, letters: pl.DataFrame, known: Landed
 ) -> Iterator[Iterable[bytes]]:
     """Where the bytes of a delivery may be: beside its dead letters, in one, or in landing under some name."""
@@ -174,10 +202,14 @@ def _places(  # noqa: PLR0913
         yield _kept(lake, kept)
     if letters["_offset"].null_count():
         is_it = (pl.col("_source") == source) & pl.col("_offset").is_null()
-        rows = DeadLetters(lake, raw.name).rows().filter(is_it).select("payload").drop_nulls().head(1)
+        rows = (
+            DeadLetters(lake, raw.name).rows().filter(is_it).select("payload").drop_nulls().head(1)
+        )
         yield from ([payload] for payload in rows.collect().to_series())
     entries = [entry for entry in landing.entries(raw.landing) if entry.problem is None]
-    likely = sorted(entries, key=lambda entry: (known.register.digests.get(entry) != digest, entry.name != name))
+    likely = sorted(
+        entries, key=lambda entry: (known.register.digests.get(entry) != digest, entry.name != name)
+    )
     for entry in likely:
         if known.register.digests.get(entry, digest) == digest and (
             entry in known.register.digests or entry.name == name
@@ -201,17 +233,33 @@ def _outcomes(source: str, letters: pl.DataFrame, delivery: Delivery) -> Iterato
     readable: set[int] = set()
     if delivery.rows_count:
         rows = pl.scan_parquet(str(delivery.rows), hive_partitioning=False).select("_offset")
-        readable = set(rows.filter(pl.col("_offset").is_in(offsets)).collect(engine="streaming").to_series())
+        readable = set(
+            rows.filter(pl.col("_offset").is_in(offsets)).collect(engine="streaming").to_series()
+        )
     for offset, state in letters.select("_offset", "_state").iter_rows():
         is_read = delivery.refused is None if offset is None else offset in readable
-        yield source, offset, state, RELEASED if is_read else OPEN, None if is_read else delivery.refused
+        yield (
+            source,
+            offset,
+            state,
+            RELEASED if is_read else OPEN,
+            None if is_read else delivery.refused,
+        )
 
 
 def _fresh(  # noqa: PLR0913
-    batch: Batch, lake: Lake, delivery: Delivery, source: str, letters: pl.DataFrame, known: Landed, spool: Path
+    batch: Batch,
+    lake: Lake,
+    delivery: Delivery,
+    source: str,
+    letters: pl.DataFrame,
+    known: Landed,
+    spool: Path,
 ) -> Delivery:
     """A delivery without the rows and the dead letters of it that stand already."""
-    standing = DeadLetters(lake, batch.raw.name).rows().filter(pl.col("_source") == letters["_source"][0])
+    standing = (
+        DeadLetters(lake, batch.raw.name).rows().filter(pl.col("_source") == letters["_source"][0])
+    )
     dead = standing.filter(~is_in(RELEASED)).select("_offset").drop_nulls()
     table = lake.look(batch.raw.name, known.version) if known.version >= 0 else None
     rows = pl.LazyFrame(schema={"_offset": pl.Int64})
@@ -219,7 +267,9 @@ def _fresh(  # noqa: PLR0913
         rows = scan(table).filter(pl.col("_source") == source).select("_offset")
     rows_left, rows_count = _without(delivery.rows, rows, spool)
     dead_left, dead_count = _without(delivery.dead, dead, spool)
-    return replace(delivery, rows=rows_left, rows_count=rows_count, dead=dead_left, dead_count=dead_count)
+    return replace(
+        delivery, rows=rows_left, rows_count=rows_count, dead=dead_left, dead_count=dead_count
+    )
 
 
 def _without(parts: Path | None, standing: pl.LazyFrame, spool: Path) -> tuple[Path | None, int]:
@@ -228,7 +278,9 @@ def _without(parts: Path | None, standing: pl.LazyFrame, spool: Path) -> tuple[P
         return None, 0
     folder = Path(tempfile.mkdtemp(prefix="fresh-", dir=spool))
     rows = pl.scan_parquet(str(parts), hive_partitioning=False)
-    rows.join(standing, on="_offset", how="anti").sink_parquet(folder / "000000.parquet", engine="streaming")
+    rows.join(standing, on="_offset", how="anti").sink_parquet(
+        folder / "000000.parquet", engine="streaming"
+    )
     return folder, int(pl.scan_parquet(str(folder)).select(pl.len()).collect().item())
 
 
@@ -239,10 +291,15 @@ def _note(lake: Lake, raw: RawTable, found: _Found, run_id: str) -> None:
         return
     rows = told(scan(handle))
     names = rows.collect_schema().names()
-    outcomes = pl.DataFrame(found.outcomes, schema=_OUTCOME, orient="row").unique(_LETTER, keep="last")
+    outcomes = pl.DataFrame(found.outcomes, schema=_OUTCOME, orient="row").unique(
+        _LETTER, keep="last"
+    )
     joined = rows.join(outcomes.lazy(), on=_LETTER, how="left", nulls_equal=True)
     is_one = (pl.col("table") == raw.name) & pl.col("_outcome").is_not_null()
-    is_out, moment = is_one & (pl.col("_outcome") == RELEASED), pl.lit(datetime.now(UTC), dtype=STATES["_settled_at"])
+    is_out, moment = (
+        is_one & (pl.col("_outcome") == RELEASED),
+        pl.lit(datetime.now(UTC), dtype=STATES["_settled_at"]),
+    )
     is_new = is_one & ~(is_in(RELEASED) & (pl.col("_outcome") == RELEASED))
     values = {
         "_state": pl.col("_outcome"),
@@ -253,6 +310,7 @@ def _note(lake: Lake, raw: RawTable, found: _Found, run_id: str) -> None:
         "reason": pl.coalesce("_why", "reason"),
     }
     changed = joined.with_columns(
-        pl.when(is_new).then(value).otherwise(pl.col(name)).alias(name) for name, value in values.items()
+        pl.when(is_new).then(value).otherwise(pl.col(name)).alias(name)
+        for name, value in values.items()
     ).select(names)
     restate(lake, DEAD_LETTERS, handle.version(), joined, is_new, changed, run_id)

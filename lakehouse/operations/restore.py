@@ -56,12 +56,18 @@ def restore(here: Environment, found: Undoing, wish: Wish) -> int:
     assert handle is not None  # noqa: S101
     if lake.version(found.table) != found.standing:
         raise _busy(found.table)
-    if found.rejects is not None and found.rejects_version is not None and found.rejected[0] + found.rejected[1]:
+    if (
+        found.rejects is not None
+        and found.rejects_version is not None
+        and found.rejected[0] + found.rejected[1]
+    ):
         name, version = found.rejects, found.rejects_version
         retrying(lambda: _restore_rejects(here, table, found, name, version, told))
     reached("restore: rejects restored")
     places = {""} | _places(here, table, found, handle)
-    fences = [Transaction(application(found.table, place), found.standing + 1) for place in sorted(places)]
+    fences = [
+        Transaction(application(found.table, place), found.standing + 1) for place in sorted(places)
+    ]
     if isinstance(table, RawTable):
         fences.append(Transaction(application(found.table, RESTORED), found.standing + 1))
     if isinstance(table, RawTable) and found.rejects_version is not None:
@@ -72,10 +78,12 @@ def restore(here: Environment, found: Undoing, wish: Wish) -> int:
 
 
 def _busy(table: str) -> BusyError:
-    return BusyError(f"{table}: another writer committed meanwhile.\nNext: look at what it would undo now, run again.")
+    return BusyError(
+        f"{table}: another writer committed meanwhile.\nNext: look at what it would undo now, run again."
+    )
 
 
-def _restore(  # noqa: PLR0913
+def _restore(
     lake: Lake,
     handle: DeltaTable,
     table: str,
@@ -86,24 +94,36 @@ def _restore(  # noqa: PLR0913
     """One commit; it is not tried again on top of somebody else's."""
     try:
         with lake.answering(), lake.turn(table, handle.version()):
-            handle.restore(version, commit_properties=CommitProperties(dict(metadata), 0, fences or []))
+            handle.restore(
+                version, commit_properties=CommitProperties(dict(metadata), 0, fences or [])
+            )
     except CommitFailedError as error:
         raise _busy(table) from error
 
 
-def _restore_rejects(  # noqa: PLR0913
-    here: Environment, table: Table, found: Undoing, rejects: str, version: int, told: Mapping[str, Any]
+def _restore_rejects(
+    here: Environment,
+    table: Table,
+    found: Undoing,
+    rejects: str,
+    version: int,
+    told: Mapping[str, Any],
 ) -> None:
     """Bring rejected rows to where they stood; of the dead letters, which tables share, only those of this table."""
     handle = here.lake.open(rejects)
     assert handle is not None  # noqa: S101
     if isinstance(table, DerivedTable) and version >= 0:
-        metadata = {PUBLISHED_WITH: table.name, RESTORED: {**told, "version": version, "with": table.name}}
+        metadata = {
+            PUBLISHED_WITH: table.name,
+            RESTORED: {**told, "version": version, "with": table.name},
+        }
         if handle.version() != version:
             _restore(here.lake, handle, rejects, version, metadata)
         return
     rows = here.lake.scan(rejects, handle.version())
-    others = rows.filter(pl.col("table") != table.name) if isinstance(table, RawTable) else rows.clear()
+    others = (
+        rows.filter(pl.col("table") != table.name) if isinstance(table, RawTable) else rows.clear()
+    )
     own = own_rejects(here.lake, table, rejects, version) if version >= 0 else rows.clear()
     kept = pl.concat([others, own], how="diagonal_relaxed")
     hidden = frozenset(kept.collect_schema().names()) - {WINDOW, *LINEAGE}
@@ -114,7 +134,12 @@ def _restore_rejects(  # noqa: PLR0913
         here.lake,
         sheet,
         lambda done: Audit(
-            rejects, "replace", read, done.rows, notes=(note,), provenance=Provenance(run_id=f"restore by {told['by']}")
+            rejects,
+            "replace",
+            read,
+            done.rows,
+            notes=(note,),
+            provenance=Provenance(run_id=f"restore by {told['by']}"),
         ),
     )
 
@@ -126,5 +151,7 @@ def _places(here: Environment, table: Table, found: Undoing, handle: DeltaTable)
     if physical is None or then is None:
         return set()
     column = f"partition._{physical}"
-    days = [pl.Series(live[column]) for live in (files(handle), files(then)) if column in live.columns]
+    days = [
+        pl.Series(live[column]) for live in (files(handle), files(then)) if column in live.columns
+    ]
     return places_of(physical, (day for series in days for day in series if day is not None))

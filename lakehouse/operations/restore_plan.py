@@ -116,12 +116,22 @@ def version_at(lake: Lake, name: str, moment: datetime) -> int:
         SetupError: the table did not exist then, or its log no longer tells.
     """
     _open(lake, name)
-    times = {commit.version: time for commit in lake.log_left(name) if (time := committed_at(commit)) is not None}
+    times = {
+        commit.version: time
+        for commit in lake.log_left(name)
+        if (time := committed_at(commit)) is not None
+    }
     earlier = [version for version, time in times.items() if time.replace(microsecond=0) <= moment]
     if not earlier:
         first = min(times, default=None)
-        told = "its log tells no times" if first is None else f"the first that is told of is {first} of {times[first]}"
-        raise SetupError(f"{name}: no version stood at {moment}; {told}.\nNext: ask for a later time, or a version.")
+        told = (
+            "its log tells no times"
+            if first is None
+            else f"the first that is told of is {first} of {times[first]}"
+        )
+        raise SetupError(
+            f"{name}: no version stood at {moment}; {told}.\nNext: ask for a later time, or a version."
+        )
     return max(earlier)
 
 
@@ -139,7 +149,9 @@ def days_of(audits: Sequence[Audit]) -> tuple[date, ...]:
 def _open(lake: Lake, name: str) -> DeltaTable:
     handle = lake.look(name)
     if handle is None:
-        raise SetupError(f"There is no table {name} in {lake.root}.\nNext: name one of {', '.join(lake.tables())}.")
+        raise SetupError(
+            f"There is no table {name} in {lake.root}.\nNext: name one of {', '.join(lake.tables())}."
+        )
     return handle
 
 
@@ -211,7 +223,9 @@ def _rejects_version(lake: Lake, rejects: str, commits: Sequence[Commit]) -> int
     then = told[-1].quarantine
     if then < 0:
         return then
-    is_same = told[-1].ids.get(rejects, "") == str(handle.metadata().id) and then <= handle.version()
+    is_same = (
+        told[-1].ids.get(rejects, "") == str(handle.metadata().id) and then <= handle.version()
+    )
     return then if is_same and _is_whole(lake, rejects, then) else None
 
 
@@ -232,7 +246,11 @@ def _rejected(lake: Lake, table: Table, rejects: str, version: int | None) -> tu
     now = int(own_rejects(lake, table, rejects).select(pl.len()).collect().item())
     if version is None:
         return now, now
-    then = own_rejects(lake, table, rejects, version).select(pl.len()).collect().item() if version >= 0 else 0
+    then = (
+        own_rejects(lake, table, rejects, version).select(pl.len()).collect().item()
+        if version >= 0
+        else 0
+    )
     return now, int(then)
 
 
@@ -248,7 +266,9 @@ def _files(
     except (SetupError, BusyError):
         lying = set()
     again = sorted(name for digest, name in names.items() if digest in lying)
-    return tuple(again), tuple(sorted(name for digest, name in names.items() if digest not in lying))
+    return tuple(again), tuple(
+        sorted(name for digest, name in names.items() if digest not in lying)
+    )
 
 
 def _readers(here: Environment, name: str) -> tuple[str, ...]:

@@ -33,7 +33,10 @@ def pool(table: str) -> str:
 def build(environment: Environment) -> list[dg.AssetsDefinition]:
     """One asset for each declared table."""
     tables = environment.catalog.tables.values()
-    return [_raw(environment, t) if isinstance(t, RawTable) else _derived(environment, t) for t in tables]
+    return [
+        _raw(environment, t) if isinstance(t, RawTable) else _derived(environment, t)
+        for t in tables
+    ]
 
 
 def _common(environment: Environment, table: Table) -> dict[str, Any]:
@@ -51,7 +54,9 @@ def _common(environment: Environment, table: Table) -> dict[str, Any]:
 
 
 def _check(table: Table, name: str, description: str, *, blocking: bool) -> dg.AssetCheckSpec:
-    return dg.AssetCheckSpec(name, asset=asset_key(table.name), description=description, blocking=blocking)
+    return dg.AssetCheckSpec(
+        name, asset=asset_key(table.name), description=description, blocking=blocking
+    )
 
 
 def _raw(environment: Environment, table: RawTable) -> dg.AssetsDefinition:
@@ -66,7 +71,9 @@ def _raw(environment: Environment, table: RawTable) -> dg.AssetsDefinition:
     def landed(context: dg.AssetExecutionContext) -> Events:
         here: Environment = getattr(context.resources, RESOURCE)
         report = failing_clearly(
-            lambda: land(here.lake, here.landing, table, run_id=context.run.run_id, progress=here.progress)
+            lambda: land(
+                here.lake, here.landing, table, run_id=context.run.run_id, progress=here.progress
+            )
         )
         if note := failing_clearly(lambda: stray_note(here)):
             context.log.warning(note)
@@ -98,8 +105,16 @@ def landing_metadata(report: Report) -> dict[str, Any]:
         return {"notes": "nothing new in landing", "dagster/row_count": 0, "read": 0}
     last = metadata.of_audit(report.audits[-1])
     summed = {"dagster/row_count": sum(a.rows for a in report.audits)}
-    summed |= {name: sum(getattr(a, name) for a in report.audits) for name in ("read", "written", "bytes", "files")}
-    return {**last, **summed, "dead_letters": sum(a.dead for a in report.audits), "commits": len(report.audits)}
+    summed |= {
+        name: sum(getattr(a, name) for a in report.audits)
+        for name in ("read", "written", "bytes", "files")
+    }
+    return {
+        **last,
+        **summed,
+        "dead_letters": sum(a.dead for a in report.audits),
+        "commits": len(report.audits),
+    }
 
 
 def _derived(environment: Environment, table: DerivedTable) -> dg.AssetsDefinition:
@@ -121,12 +136,16 @@ def _derived(environment: Environment, table: DerivedTable) -> dg.AssetsDefiniti
         here: Environment = getattr(context.resources, RESOURCE)
         days = partitions.days(context, table)
         try:
-            audit = failing_clearly(lambda: make(here.lake, here.catalog, table.name, days, run_id=context.run.run_id))
+            audit = failing_clearly(
+                lambda: make(here.lake, here.catalog, table.name, days, run_id=context.run.run_id)
+            )
         except RefusedCommitError as refused:
             yield metadata.contract_result(table, refused.audit, str(refused))
             raise dg.Failure(str(refused), allow_retries=False) from refused
         context.log.info(
-            _sentence(audit) if audit else f"{table.name}: its input holds no rows for it; nothing changed"
+            _sentence(audit)
+            if audit
+            else f"{table.name}: its input holds no rows for it; nothing changed"
         )
         if audit and audit.held:
             yield from _without_held(context, table, audit)
@@ -177,7 +196,9 @@ def made_outside(context: Any, here: Environment, table: DerivedTable, days: Day
         yield metadata.evaluation(metadata.contract_result(table, refused.audit, str(refused)))
         raise
     if audit is None:
-        context.log.info(f"{table.name}{f' [{days}]' if days else ''}: its input holds no rows for it")
+        context.log.info(
+            f"{table.name}{f' [{days}]' if days else ''}: its input holds no rows for it"
+        )
         return
     context.log.info(_sentence(audit))
     yield from made_periods(table, audit)
@@ -230,7 +251,9 @@ def _log_periods(context: dg.AssetExecutionContext, audit: Audit | None) -> None
 def _dep(environment: Environment, table: DerivedTable, source: str) -> dg.AssetDep:
     upstream = environment.catalog[source]
     is_partitioned = isinstance(upstream, DerivedTable) and upstream.partitions is not None
-    return dg.AssetDep(asset_key(source), partition_mapping=partitions.mapping(table, is_partitioned))
+    return dg.AssetDep(
+        asset_key(source), partition_mapping=partitions.mapping(table, is_partitioned)
+    )
 
 
 def _sentence(audit: Audit) -> str:

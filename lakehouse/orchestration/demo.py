@@ -56,7 +56,9 @@ def run(
     os.environ.setdefault("DAGSTER_HOME", str(home))
     Path(os.environ["DAGSTER_HOME"]).mkdir(parents=True, exist_ok=True)
     with _bar() as progress, dg.DagsterInstance.get() as instance:
-        problems = _bring_up_to_date(replace(here, progress=progress), define, instance, apart=refused)
+        problems = _bring_up_to_date(
+            replace(here, progress=progress), define, instance, apart=refused
+        )
     fresh = _commits_since(here, before)
     if fresh:
         _tell(here, fresh)
@@ -68,7 +70,9 @@ def run(
     if note := stray_note(here):
         click.echo(f"\n{note}")
     _show_answer(here, first_answer)
-    _refuse([*problems, *(str(error).splitlines()[0] for error in refused.values())] if problems else [])
+    _refuse(
+        [*problems, *(str(error).splitlines()[0] for error in refused.values())] if problems else []
+    )
     for error in refused.values():
         raise error
     _tell_next(here)
@@ -80,7 +84,9 @@ def _refuse(problems: Sequence[str]) -> None:
         raise DataError(listed("Not everything could be made.", problems, next_step))
 
 
-def _prepare(here: Environment, make_samples: Callable[[], Any] | None) -> dict[str, LakehouseError]:
+def _prepare(
+    here: Environment, make_samples: Callable[[], Any] | None
+) -> dict[str, LakehouseError]:
     """Make samples where nothing lies; gives the domains that hold samples and somebody's own files, with the refusal.
 
     Raises:
@@ -116,10 +122,14 @@ def _bring_up_to_date(
     """Run what the sensors would ask for, but in the domains `apart`; gives what went wrong on the way."""
     job = define(here).resolve_implicit_global_asset_job_def()
     _let_rest(here)
-    fresh = tuple(raw.name for raw in here.catalog.raw() if raw.domain not in apart and _has_news(here, raw))
+    fresh = tuple(
+        raw.name for raw in here.catalog.raw() if raw.domain not in apart and _has_news(here, raw)
+    )
     problems = _execute(job, Increment(fresh), instance) if fresh else []
     asked: list[Increment] = []
-    while runs := [one for one in increments(here.catalog, _stale(here, apart)) if one not in asked]:
+    while runs := [
+        one for one in increments(here.catalog, _stale(here, apart)) if one not in asked
+    ]:
         for one in runs:
             click.echo(f"  making {', '.join(one.tables)}{f'  {one.days}' if one.days else ''}")
             problems += _execute(job, one, instance)
@@ -134,7 +144,9 @@ def _stale(here: Environment, apart: Collection[str]) -> list[Stale]:
 def _let_rest(here: Environment) -> None:
     """Wait for files that were written just now, such as the samples; whoever writes for longer has to call again."""
     deadline = time.monotonic() + 3 * here.landing.rest_seconds
-    while time.monotonic() < deadline and any(news(here.lake, here.landing, raw).resting for raw in here.catalog.raw()):
+    while time.monotonic() < deadline and any(
+        news(here.lake, here.landing, raw).resting for raw in here.catalog.raw()
+    ):
         time.sleep(0.2)
 
 
@@ -151,19 +163,30 @@ def _execute(job: dg.JobDefinition, one: Increment, instance: dg.DagsterInstance
         asset_selection=keys, tags=tags, instance=instance, run_config=_QUIET, raise_on_error=False
     )
     return [
-        f"{within(_reason(event))}\n    run {result.run_id}" for event in result.all_events if event.is_step_failure
+        f"{within(_reason(event))}\n    run {result.run_id}"
+        for event in result.all_events
+        if event.is_step_failure
     ]
 
 
 def _reason(event: dg.DagsterEvent) -> str:
     error = event.step_failure_data.user_failure_data
-    return str(error.description) if error and error.description else str(event.step_failure_data.error_display_string)
+    return (
+        str(error.description)
+        if error and error.description
+        else str(event.step_failure_data.error_display_string)
+    )
 
 
 @contextmanager
 def _bar() -> Iterator[Callable[[str, int, int], None]]:
     """A progress bar that appears when there is something to wait for."""
-    columns = (TextColumn("  landing {task.description}"), BarColumn(), DownloadColumn(), TimeElapsedColumn())
+    columns = (
+        TextColumn("  landing {task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TimeElapsedColumn(),
+    )
     with Progress(*columns, console=Console(stderr=True)) as progress:
         tasks: dict[str, Any] = {}
 
@@ -179,7 +202,12 @@ def _bar() -> Iterator[Callable[[str, int, int], None]]:
 def _commits_since(here: Environment, before: Mapping[str, int | None]) -> list[Audit]:
     """The audits of the commits that were made since some versions."""
     known = {name: -1 if version is None else version for name, version in before.items()}
-    return [a for name in here.catalog.tables for a in _audits(here, name) if (a.version or 0) > known[name]]
+    return [
+        a
+        for name in here.catalog.tables
+        for a in _audits(here, name)
+        if (a.version or 0) > known[name]
+    ]
 
 
 def _tell(here: Environment, fresh: Sequence[Audit]) -> None:
@@ -234,7 +262,9 @@ def _tell_rejects(here: Environment) -> None:
     for name in here.catalog.tables:
         found = overview.rejects(here, name, 3)
         if found.total:
-            click.echo(f"\n{counted(found.total, 'rejected row')} of {name}, whole in {found.table.replace('/', '.')}:")
+            click.echo(
+                f"\n{counted(found.total, 'rejected row')} of {name}, whole in {found.table.replace('/', '.')}:"
+            )
         for reason, count in found.reasons.items():
             click.echo(f"  {count:>6,}  {flat(reason)}")
         for row in found.rows.iter_rows(named=True):
@@ -250,11 +280,15 @@ def _show_answer(here: Environment, query: str) -> None:
         columns, rows = sql.rows(here.lake, query)
     except LakehouseError:
         return  # the mart does not exist yet: nothing was landed that reaches it
-    click.echo(f'\nA first answer:  lakehouse sql "{" ".join(query.split())}"\n{printed(columns, list(rows))}')
+    click.echo(
+        f'\nA first answer:  lakehouse sql "{" ".join(query.split())}"\n{printed(columns, list(rows))}'
+    )
 
 
 def _tell_next(here: Environment) -> None:
-    made = [table for table in here.catalog.derived if table.partitions and _audits(here, table.name)]
+    made = [
+        table for table in here.catalog.derived if table.partitions and _audits(here, table.name)
+    ]
     example = next(iter(made), here.catalog.derived[0])
     spans = [span for audit in _audits(here, example.name) for span in audit.made]
     span = f"{min(s.first for s in spans)}...{max(s.last for s in spans)}" if spans else "A...B"

@@ -11,7 +11,14 @@ from lakehouse.errors import LakehouseError, listed
 from lakehouse.ingest.land import land
 from lakehouse.lineage.staleness import Stale
 from lakehouse.orchestration import metadata
-from lakehouse.orchestration.assets import RESOURCE, Events, asset_key, but_failed, landing_metadata, made_outside
+from lakehouse.orchestration.assets import (
+    RESOURCE,
+    Events,
+    asset_key,
+    but_failed,
+    landing_metadata,
+    made_outside,
+)
 from lakehouse.tables.table_types import DerivedTable, RawTable
 
 
@@ -30,11 +37,16 @@ def heal_job() -> dg.JobDefinition:
             tried.add(_state(here, parts[0]))
             yield from _make_again(context, here, parts[0], problems)
         if problems:
-            told = listed("Not everything could be healed.", problems, "mend what is named; the rest is up to date.")
+            told = listed(
+                "Not everything could be healed.",
+                problems,
+                "mend what is named; the rest is up to date.",
+            )
             raise dg.Failure(told, allow_retries=False)
 
     @dg.job(
-        name="heal_job", description="Lands what lies in landing, and makes again whatever is staler than its inputs."
+        name="heal_job",
+        description="Lands what lies in landing, and makes again whatever is staler than its inputs.",
     )
     def job() -> None:
         heal()
@@ -49,7 +61,9 @@ def _state(here: Environment, part: Stale) -> tuple[object, ...]:
     return part.table, part.keys, tuple(here.lake.standing(name) for name in inputs)
 
 
-def _land(context: dg.OpExecutionContext, here: Environment, raw: RawTable, problems: list[str]) -> Events:
+def _land(
+    context: dg.OpExecutionContext, here: Environment, raw: RawTable, problems: list[str]
+) -> Events:
     """Land the files of one table; an outage of landing is a problem among others, and stops nothing else."""
     try:
         report = land(here.lake, here.landing, raw, run_id=context.run_id)
@@ -63,7 +77,9 @@ def _land(context: dg.OpExecutionContext, here: Environment, raw: RawTable, prob
     problems += [f"{raw.name}: {line}" for line in report.refused]
 
 
-def _make_again(context: dg.OpExecutionContext, here: Environment, part: Stale, problems: list[str]) -> Events:
+def _make_again(
+    context: dg.OpExecutionContext, here: Environment, part: Stale, problems: list[str]
+) -> Events:
     """Make the stale part of one table, span by span."""
     table = here.catalog[part.table]
     assert isinstance(table, DerivedTable)  # noqa: S101

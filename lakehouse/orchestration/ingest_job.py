@@ -55,9 +55,14 @@ class Making(dg.Config):
 
 def ingest_job(catalog: Catalog) -> dg.JobDefinition:
     """A job that lands files and brings what reads them up to date."""
-    steps = {raw.name: _landing(raw) for raw in catalog.raw()} | {t.name: _making(t) for t in catalog.derived}
+    steps = {raw.name: _landing(raw) for raw in catalog.raw()} | {
+        t.name: _making(t) for t in catalog.derived
+    }
 
-    @dg.job(name=INGEST_JOB, description="Lands what lies in landing, and makes again what that makes stale.")
+    @dg.job(
+        name=INGEST_JOB,
+        description="Lands what lies in landing, and makes again what that makes stale.",
+    )
     def job() -> None:
         done = {raw.name: steps[raw.name]() for raw in catalog.raw()}
         for table in catalog.derived:
@@ -69,10 +74,14 @@ def ingest_job(catalog: Catalog) -> dg.JobDefinition:
 
 def run_config(catalog: Catalog, tables: list[str], since: Mapping[str, str]) -> dict[str, Any]:
     """The run config of an ingest run that lands in some tables, and makes what commits after `since` made stale."""
-    ops: dict[str, Any] = {_step(raw.name): {"config": {"asked": raw.name in tables}} for raw in catalog.raw()}
+    ops: dict[str, Any] = {
+        _step(raw.name): {"config": {"asked": raw.name in tables}} for raw in catalog.raw()
+    }
     for table in catalog.derived:
         known = (table.name, *dict.fromkeys(catalog.inputs(table).values()))
-        ops[_step(table.name)] = {"config": {"since": {name: since[name] for name in known if name in since}}}
+        ops[_step(table.name)] = {
+            "config": {"since": {name: since[name] for name in known if name in since}}
+        }
     return {"ops": ops}
 
 
@@ -82,7 +91,10 @@ def _step(table: str) -> str:
 
 
 # Without an output the steps that read this table are skipped, unless another one that they read has changed.
-_CHANGED: dict[str, Any] = {"out": dg.Out(dg.Nothing, is_required=False), "required_resource_keys": {RESOURCE}}
+_CHANGED: dict[str, Any] = {
+    "out": dg.Out(dg.Nothing, is_required=False),
+    "required_resource_keys": {RESOURCE},
+}
 
 
 def _landing(raw: RawTable) -> dg.OpDefinition:
@@ -92,7 +104,9 @@ def _landing(raw: RawTable) -> dg.OpDefinition:
             return
         here: Environment = getattr(context.resources, RESOURCE)
         report = failing_clearly(
-            lambda: land(here.lake, here.landing, raw, run_id=context.run_id, progress=here.progress)
+            lambda: land(
+                here.lake, here.landing, raw, run_id=context.run_id, progress=here.progress
+            )
         )
         tell_landed(context, raw, report)
         if note := failing_clearly(lambda: stray_note(here)):
@@ -108,14 +122,22 @@ def _landing(raw: RawTable) -> dg.OpDefinition:
 def _making(table: DerivedTable) -> dg.OpDefinition:
     inputs = {"inputs": dg.In(dg.Nothing)}
 
-    @dg.op(name=_step(table.name), description=table.description, ins=inputs, pool=pool(table.name), **_CHANGED)
+    @dg.op(
+        name=_step(table.name),
+        description=table.description,
+        ins=inputs,
+        pool=pool(table.name),
+        **_CHANGED,
+    )
     def step(context: dg.OpExecutionContext, config: Making) -> Events:
         here: Environment = getattr(context.resources, RESOURCE)
         part = failing_clearly(lambda: _stale(here, table, config.since))
         if part is None:
             context.log.info(f"{table.name}: nothing of it is stale")
         elif len(part.keys) > _AT_ONCE:
-            context.log.info(f"{table.name}: {len(part.keys):,} periods are stale; they are left to runs of their own")
+            context.log.info(
+                f"{table.name}: {len(part.keys):,} periods are stale; they are left to runs of their own"
+            )
         else:
             yield from _made(context, here, table, part)
             yield dg.Output(None)
@@ -129,7 +151,9 @@ def _stale(here: Environment, table: DerivedTable, since: Mapping[str, str]) -> 
         return planner.stale_part(table)
 
 
-def _made(context: dg.OpExecutionContext, here: Environment, table: DerivedTable, part: Stale) -> Events:
+def _made(
+    context: dg.OpExecutionContext, here: Environment, table: DerivedTable, part: Stale
+) -> Events:
     """Make the stale part of a table, span by span, then fail for what was refused or held back.
 
     Raises:
@@ -144,7 +168,9 @@ def _made(context: dg.OpExecutionContext, here: Environment, table: DerivedTable
         except BusyError as error:
             if not problems:
                 raise dg.RetryRequested(max_retries=3, seconds_to_wait=5) from error
-            problems.append(str(error))  # a period that is held back is not stale, so that a retry would end green
+            problems.append(
+                str(error)
+            )  # a period that is held back is not stale, so that a retry would end green
             break
         except LakehouseError as error:
             problems.append(str(error))

@@ -26,7 +26,9 @@ _VALID = {
 def column_schema(table: Table) -> dg.TableSchema:
     """The columns of a table for the catalogue, with meaning, unit and personal data marked."""
     if isinstance(table, RawTable):
-        return dg.TableSchema([dg.TableColumn(name, str(dtype)) for name, dtype in table.schema.items()])
+        return dg.TableSchema(
+            [dg.TableColumn(name, str(dtype)) for name, dtype in table.schema.items()]
+        )
     return dg.TableSchema(
         [
             dg.TableColumn(
@@ -57,9 +59,13 @@ def of_table(table: Table, lake: Lake) -> dict[str, Any]:
 def of_audit(audit: Audit) -> dict[str, Any]:
     """An audit as metadata: each count by its own name, so that Dagster plots it over time."""
     counts = {
-        "dagster/row_count": audit.rows + (audit.carried if audit.mode in ("upsert", "history") else 0),
+        "dagster/row_count": audit.rows
+        + (audit.carried if audit.mode in ("upsert", "history") else 0),
         "read": audit.read,
-        **{name.replace(": ", "_").replace(" ", "_"): count for name, count in audit.fates().items()},
+        **{
+            name.replace(": ", "_").replace(" ", "_"): count
+            for name, count in audit.fates().items()
+        },
         "carried": audit.carried,
         "files": audit.files,
         "bytes": audit.bytes,
@@ -73,9 +79,17 @@ def of_audit(audit: Audit) -> dict[str, Any]:
         "inputs": ", ".join(inputs) or "landed files",
         "code_version": audit.provenance.code_version,
         "contract_version": audit.provenance.contract_version,
-        **({"notes": dg.MetadataValue.md("\n".join(f"- {note}" for note in audit.notes))} if audit.notes else {}),
         **(
-            {"held_back": dg.MetadataValue.md("\n".join(f"- {day}: {why}" for day, why in audit.held.items()))}
+            {"notes": dg.MetadataValue.md("\n".join(f"- {note}" for note in audit.notes))}
+            if audit.notes
+            else {}
+        ),
+        **(
+            {
+                "held_back": dg.MetadataValue.md(
+                    "\n".join(f"- {day}: {why}" for day, why in audit.held.items())
+                )
+            }
             if audit.held
             else {}
         ),
@@ -85,7 +99,10 @@ def of_audit(audit: Audit) -> dict[str, Any]:
 
 def of_period(fates: Mapping[str, int]) -> dict[str, Any]:
     """The fates of the rows of one partition, beside those of the whole range."""
-    counts = {f"partition_{name.replace(': ', '_').replace(' ', '_')}": count for name, count in fates.items()}
+    counts = {
+        f"partition_{name.replace(': ', '_').replace(' ', '_')}": count
+        for name, count in fates.items()
+    }
     return {"dagster/partition_row_count": fates.get("written", 0), **counts}
 
 
@@ -97,7 +114,9 @@ def of_rules(audit: Audit) -> dg.TableMetadataValue:
     )
 
 
-def contract_result(table: DerivedTable, audit: Audit | None, refusal: str | None = None) -> dg.AssetCheckResult:
+def contract_result(
+    table: DerivedTable, audit: Audit | None, refusal: str | None = None
+) -> dg.AssetCheckResult:
     """The verdict on a commit: the counts of each rule, and the share of quarantined rows beside what is allowed."""
     allowed = contracts.facts(table.contract).max_quarantined
     facts: Mapping[str, Any] = {}
@@ -128,7 +147,9 @@ def readable_result(table: RawTable, report: Report) -> dg.AssetCheckResult:
         severity=dg.AssetCheckSeverity.WARN,
         metadata={
             "dead_letters": dead,
-            "refused_files": dg.MetadataValue.md("\n".join(f"- {line}" for line in report.refused) or "none"),
+            "refused_files": dg.MetadataValue.md(
+                "\n".join(f"- {line}" for line in report.refused) or "none"
+            ),
         },
         description=f"{counted(dead, 'dead letter')} in quarantine.dead_letters; "
         f"{counted(len(report.refused), 'file')} not readable.",

@@ -12,8 +12,14 @@ _FORMAT = "%Y-%m-%d"
 
 def definition(calendar: Daily) -> dg.TimeWindowPartitionsDefinition:
     """The partitions of a calendar; the running period is one of them, so that today's rows have a place."""
-    kind = dg.MonthlyPartitionsDefinition if isinstance(calendar, Monthly) else dg.DailyPartitionsDefinition
-    return kind(start_date=calendar.first.strftime(_FORMAT), timezone=calendar.timezone, end_offset=1)
+    kind = (
+        dg.MonthlyPartitionsDefinition
+        if isinstance(calendar, Monthly)
+        else dg.DailyPartitionsDefinition
+    )
+    return kind(
+        start_date=calendar.first.strftime(_FORMAT), timezone=calendar.timezone, end_offset=1
+    )
 
 
 def key(day: date) -> str:
@@ -34,4 +40,6 @@ def mapping(reader: DerivedTable, source_is_partitioned: bool) -> dg.PartitionMa
     """Which partitions of an input a partition of its reader needs."""
     if reader.partitions is None or not source_is_partitioned:
         return None
-    return dg.TimeWindowPartitionMapping(start_offset=-reader.lookback, allow_nonexistent_upstream_partitions=True)
+    return dg.TimeWindowPartitionMapping(
+        start_offset=-reader.lookback, allow_nonexistent_upstream_partitions=True
+    )

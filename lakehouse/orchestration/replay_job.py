@@ -22,7 +22,9 @@ from lakehouse.wording import counted
 class ReplayConfig(dg.Config):
     """What to replay."""
 
-    table: str = Field(description="The table that rejected the rows, such as staged/orders; raw/… for dead letters.")
+    table: str = Field(
+        description="The table that rejected the rows, such as staged/orders; raw/… for dead letters."
+    )
 
 
 def replay_job() -> dg.JobDefinition:
@@ -41,10 +43,16 @@ def replay_job() -> dg.JobDefinition:
             context.log.warning(note)
         yield from _events(here, done)
         if done.problems:
-            told = listed(f"{config.table}: {_sentence(done)}.", done.problems, "mend what is named and replay again.")
+            told = listed(
+                f"{config.table}: {_sentence(done)}.",
+                done.problems,
+                "mend what is named and replay again.",
+            )
             raise dg.Failure(told, metadata=_figures(done), allow_retries=False)
 
-    @dg.job(name="replay_job", description="Gives the open rows in quarantine of one table another try.")
+    @dg.job(
+        name="replay_job", description="Gives the open rows in quarantine of one table another try."
+    )
     def job() -> None:
         replay_table()
 
@@ -59,16 +67,24 @@ def _events(here: Environment, done: Replayed) -> Iterator[Any]:
             yield dg.AssetMaterialization(asset_key(audit.table), metadata=metadata.of_audit(audit))
             continue
         yield from made_periods(table, audit)
-        yield metadata.evaluation(metadata.contract_result(table, audit, held_back(audit) if audit.held else None))
+        yield metadata.evaluation(
+            metadata.contract_result(table, audit, held_back(audit) if audit.held else None)
+        )
     yield dg.AssetObservation(asset_key(done.table), metadata=_figures(done))
 
 
 def _figures(done: Replayed) -> dict[str, Any]:
     """What was released and what stays, by rule."""
     rules = sorted({*done.released.rules, *done.stays.rules})
-    columns = [dg.TableColumn("rule"), dg.TableColumn("released", "int"), dg.TableColumn("open", "int")]
+    columns = [
+        dg.TableColumn("rule"),
+        dg.TableColumn("released", "int"),
+        dg.TableColumn("open", "int"),
+    ]
     records = [
-        dg.TableRecord({"rule": rule, "released": _of(done.released, rule), "open": _of(done.stays, rule)})
+        dg.TableRecord(
+            {"rule": rule, "released": _of(done.released, rule), "open": _of(done.stays, rule)}
+        )
         for rule in rules
     ]
     return {

@@ -58,10 +58,16 @@ class Increment:
 def job_names(catalog: Catalog) -> dict[Daily | None, str]:
     """The job for each calendar, because Dagster wants one for each set of partitions; `whole_job` for none."""
     names: dict[Daily | None, str] = {None: "whole_job"}
-    for calendar in dict.fromkeys(table.partitions for table in catalog.derived if table.partitions):
+    for calendar in dict.fromkeys(
+        table.partitions for table in catalog.derived if table.partitions
+    ):
         kind = type(calendar).__name__.lower()
         name = f"{kind}_job"
-        names[calendar] = name if name not in names.values() else f"{kind}_{calendar.first:%Y%m%d}_{len(names)}_job"
+        names[calendar] = (
+            name
+            if name not in names.values()
+            else f"{kind}_{calendar.first:%Y%m%d}_{len(names)}_job"
+        )
     return names
 
 
@@ -70,7 +76,9 @@ def making_jobs(catalog: Catalog) -> list[Any]:
     return [
         dg.define_asset_job(
             name,
-            selection=[asset_key(t.name) for t in catalog.derived if t.partitions in (None, calendar)],
+            selection=[
+                asset_key(t.name) for t in catalog.derived if t.partitions in (None, calendar)
+            ],
             description="Makes derived tables for a span of days; sensors ask for runs of parts of it.",
         )
         for calendar, name in job_names(catalog).items()
@@ -96,9 +104,14 @@ def increments(catalog: Catalog, stale: Iterable[Stale]) -> list[Increment]:
         return [Increment(_with_followers(catalog, whole, None))] if whole else []
     first, *others = found
     with_whole = Increment(
-        _with_followers(catalog, (*whole, *first.tables), first.calendar), first.days, first.calendar
+        _with_followers(catalog, (*whole, *first.tables), first.calendar),
+        first.days,
+        first.calendar,
     )
-    rest = [Increment(_with_followers(catalog, i.tables, i.calendar, whole=False), i.days, i.calendar) for i in others]
+    rest = [
+        Increment(_with_followers(catalog, i.tables, i.calendar, whole=False), i.days, i.calendar)
+        for i in others
+    ]
     return [with_whole, *rest]
 
 

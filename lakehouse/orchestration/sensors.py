@@ -67,7 +67,9 @@ def landing_sensor(environment: Environment) -> dg.SensorDefinition:
         tables = sorted({entries[entry] for entry in fresh})
         config = run_config(environment.catalog, tables, environment.standing())
         request = dg.RunRequest(run_config=config, tags={TRIGGER: "landing", _NEWS: mark})
-        return dg.SensorResult(run_requests=[request], cursor=_write(asked | dict.fromkeys(fresh, mark)))
+        return dg.SensorResult(
+            run_requests=[request], cursor=_write(asked | dict.fromkeys(fresh, mark))
+        )
 
     told = "Asks for one ingest run when there are files in landing that are not landed."
     return _sensor(environment, "landing_sensor", told, look, job_name=INGEST_JOB)
@@ -111,7 +113,9 @@ def commit_sensor(environment: Environment, jobs: Sequence[Any]) -> dg.SensorDef
             return dg.SkipReason("no new commits")
         runs = increments(environment.catalog, environment.planner(since).stale())
         if not runs:
-            return dg.SensorResult(skip_reason="new commits made nothing stale", cursor=_write_cursor(seen))
+            return dg.SensorResult(
+                skip_reason="new commits made nothing stale", cursor=_write_cursor(seen)
+            )
         # The cursor moves when everything is made: until then the tables say what is left.
         if cursor and json.loads(cursor).get("asked") == seen:
             return dg.SensorResult(
@@ -170,7 +174,11 @@ def _watch(environment: Environment, look: Look, context: dg.SensorEvaluationCon
             if found.run_requests:
                 return found
         if time.monotonic() >= deadline:
-            return found if cursor == context.cursor else dg.SensorResult(skip_reason=_reason(found), cursor=cursor)
+            return (
+                found
+                if cursor == context.cursor
+                else dg.SensorResult(skip_reason=_reason(found), cursor=cursor)
+            )
         time.sleep(max(_LOOK_EVERY, _REST * (time.monotonic() - started)))
 
 
@@ -188,7 +196,9 @@ def _write_cursor(done: dict[str, str], *, asked: dict[str, str] | None = None) 
 
 
 def _is_running(instance: dg.DagsterInstance, trigger: str) -> bool:
-    return bool(instance.get_runs(dg.RunsFilter(tags={TRIGGER: trigger}, statuses=_RUNNING), limit=1))
+    return bool(
+        instance.get_runs(dg.RunsFilter(tags={TRIGGER: trigger}, statuses=_RUNNING), limit=1)
+    )
 
 
 def _is_ingesting(instance: dg.DagsterInstance) -> bool:

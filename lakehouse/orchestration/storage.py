@@ -16,10 +16,15 @@ from typing import Any, cast
 
 from alembic.migration import MigrationContext
 from dagster import AssetKey, EventLogEntry
-from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluationPlanned
+from dagster._core.definitions.asset_checks.asset_check_evaluation import (
+    AssetCheckEvaluationPlanned,
+)
 from dagster._core.events import ASSET_EVENTS
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
-from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable, SqlEventLogStorageTable
+from dagster._core.storage.event_log.schema import (
+    AssetCheckExecutionsTable,
+    SqlEventLogStorageTable,
+)
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
 from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
 from dagster._serdes import ConfigurableClassData, serialize_value
@@ -49,7 +54,10 @@ class BatchedEventLog(SqliteEventLogStorage):
             numbers = [int(number) for (number,) in connection.execute(numbered, rows)]
             self._store_asset_event_tags(connection, events, numbers)
             # The row of an asset shows its latest event, so the earlier ones need not pass through it.
-            latest = {_row_of(event): (event, number) for event, number in zip(events, numbers, strict=True)}
+            latest = {
+                _row_of(event): (event, number)
+                for event, number in zip(events, numbers, strict=True)
+            }
             for event, number in latest.values():
                 self._store_asset_event(connection, event, number)
         # When the index refuses, Dagster stores the events one by one: the run's own file must not hold them by then.
@@ -61,7 +69,9 @@ class BatchedEventLog(SqliteEventLogStorage):
         if not _is_stamped(engine):
             super()._initdb(engine, for_index_shard)
 
-    def _store_asset_check_evaluation_planned(self, event: EventLogEntry, event_id: int | None) -> None:
+    def _store_asset_check_evaluation_planned(
+        self, event: EventLogEntry, event_id: int | None
+    ) -> None:
         """A row for each planned partition, all with the one event; Dagster's own spells it out for each of them."""
         planned = cast("AssetCheckEvaluationPlanned", event.get_dagster_event().event_specific_data)
         subset = planned.partitions_subset
@@ -71,12 +81,17 @@ class BatchedEventLog(SqliteEventLogStorage):
             "run_id": event.run_id,
             "execution_status": AssetCheckExecutionRecordStatus.PLANNED.value,
             "evaluation_event": serialize_value(event),
-            "evaluation_event_timestamp": datetime.fromtimestamp(event.timestamp, UTC).replace(tzinfo=None),
+            "evaluation_event_timestamp": datetime.fromtimestamp(event.timestamp, UTC).replace(
+                tzinfo=None
+            ),
             "evaluation_event_storage_id": event_id,
         }
         partitions = subset.get_partition_keys() if subset else [None]
         with self.index_connection() as connection:
-            connection.execute(AssetCheckExecutionsTable.insert(), [{**common, "partition": key} for key in partitions])
+            connection.execute(
+                AssetCheckExecutionsTable.insert(),
+                [{**common, "partition": key} for key in partitions],
+            )
 
 
 def _is_stamped(engine: Engine) -> bool:

@@ -125,7 +125,13 @@ class Audit:
     @property
     def accounted(self) -> int:
         """The sum of all fates; equal to `read`, or the commit stops."""
-        return self.written + self.quarantined + self.superseded + sum(self.filtered.values()) + self.dead
+        return (
+            self.written
+            + self.quarantined
+            + self.superseded
+            + sum(self.filtered.values())
+            + self.dead
+        )
 
     def balanced(self) -> "Audit":
         """This audit, when every row that was read has a fate.
@@ -165,7 +171,9 @@ class Audit:
         stored["made"] = _ends(self.made)
         stored["changed"] = {column: _ends(spans) for column, spans in self.changed.items()}
         reaches = self.reaches.items()
-        stored["reaches"] = {name: {**stored["reaches"][name], "days": _ends(reach.days)} for name, reach in reaches}
+        stored["reaches"] = {
+            name: {**stored["reaches"][name], "days": _ends(reach.days)} for name, reach in reaches
+        }
         stored["untouched"] = [str(day) for day in self.untouched]
         stored["held"] = {str(day): reason for day, reason in self.held.items()}
         stored["made_at"] = self.made_at.isoformat()
@@ -182,9 +190,13 @@ class Audit:
         values["days"] = _span(values["days"]) if values.get("days") else None
         values["made"] = _spans(values.get("made", []))
         changed = values.get("changed", {})
-        values["changed"] = {c: _spans(s) for c, s in changed.items()} if isinstance(changed, dict) else changed
+        values["changed"] = (
+            {c: _spans(s) for c, s in changed.items()} if isinstance(changed, dict) else changed
+        )
         reaches = values.get("reaches", {})
-        values["reaches"] = {n: _reach(r) for n, r in reaches.items()} if isinstance(reaches, dict) else reaches
+        values["reaches"] = (
+            {n: _reach(r) for n, r in reaches.items()} if isinstance(reaches, dict) else reaches
+        )
         return replace(_STORED.validate_python(values), version=version)
 
 
@@ -205,7 +217,8 @@ def _reach(stored: Any) -> Any:  # noqa: ANN401
 
 def _span(ends: Any) -> Any:  # noqa: ANN401
     """A span as its two ends; what is none stays what it is, and is found out after."""
-    return {"first": ends[0], "last": ends[1]} if isinstance(ends, list) and len(ends) == 2 else ends  # noqa: PLR2004
+    is_pair = isinstance(ends, list) and len(ends) == 2  # noqa: PLR2004
+    return {"first": ends[0], "last": ends[1]} if is_pair else ends
 
 
 def total(audits: Iterable[Audit]) -> dict[str, int]:

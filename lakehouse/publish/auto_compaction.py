@@ -73,7 +73,12 @@ def _parts(sizes: Sequence[tuple[int, int]], small: Sequence[bool]) -> list[int]
     rows = size = 0
     is_open = False
     for is_small, (count, length) in zip(small, sizes, strict=True):
-        is_next = is_open and is_small and rows + count <= _ROWS_AT_ONCE and size + length <= _BYTES_AT_ONCE
+        is_next = (
+            is_open
+            and is_small
+            and rows + count <= _ROWS_AT_ONCE
+            and size + length <= _BYTES_AT_ONCE
+        )
         rows, size = (rows + count, size + length) if is_next else (count, length)
         found.append(found[-1] + (not is_next) if found else 0)
         is_open = is_small
@@ -140,7 +145,10 @@ def _is_plain(lake: Lake, table: str, handle: DeltaTable, small: pl.DataFrame) -
     def is_plain(told: tuple[str, int]) -> bool:
         path, records = told
         rows = pl.scan_parquet(
-            f"{lake.uri(table)}/{path}", glob=False, hive_partitioning=False, storage_options=options
+            f"{lake.uri(table)}/{path}",
+            glob=False,
+            hive_partitioning=False,
+            storage_options=options,
         )
         try:
             held, count = rows.collect_schema(), rows.select(pl.len()).collect().item()
@@ -148,7 +156,9 @@ def _is_plain(lake: Lake, table: str, handle: DeltaTable, small: pl.DataFrame) -
             return False
         return count == records and all(wanted.get(name) == dtype for name, dtype in held.items())
 
-    return pl.Series(lake.each(is_plain, small.select("path", "num_records").rows()), dtype=pl.Boolean)
+    return pl.Series(
+        lake.each(is_plain, small.select("path", "num_records").rows()), dtype=pl.Boolean
+    )
 
 
 def _chunks(small: pl.DataFrame) -> Sequence[Sequence[str]]:

@@ -40,14 +40,19 @@ class Coalescing:
         schema = rows.collect_schema()
         batches = rows.map_batches(self._batch, schema=schema, streamable=True)
         # A sink asks for the second part of a union when the first has ended, and not before.
-        last = pl.LazyFrame({"": [None]}).map_batches(lambda _: self._last(schema), schema=schema, streamable=True)
+        last = pl.LazyFrame({"": [None]}).map_batches(
+            lambda _: self._last(schema), schema=schema, streamable=True
+        )
         return pl.concat([batches, last])
 
     def _batch(self, batch: pl.DataFrame) -> pl.DataFrame:
         with self._lock:
             self._waiting.append(batch)
             # Of few rows many batches come together, and each keeps the text that it was read with.
-            if sum(frame.height for frame in self._waiting) < _LARGE and len(self._waiting) < _BATCHES:
+            if (
+                sum(frame.height for frame in self._waiting) < _LARGE
+                and len(self._waiting) < _BATCHES
+            ):
                 return batch.clear()
             together, self._waiting = self._waiting, []
         return self._without_rare(pl.concat(together, rechunk=True))
@@ -64,7 +69,10 @@ class Coalescing:
         is_rare = np.isin(days, values[counts * _ONE_IN < batch.height])
         if not 0 < is_rare.sum() <= _MOST_OF_A_BATCH * batch.height:
             return batch
-        few, rest = batch.filter(pl.Series(is_rare)).with_columns(cs.string() + ""), batch.filter(pl.Series(~is_rare))
+        few, rest = (
+            batch.filter(pl.Series(is_rare)).with_columns(cs.string() + ""),
+            batch.filter(pl.Series(~is_rare)),
+        )
         return pl.concat([rest, *self._in_company(few)], rechunk=True)
 
     def _in_company(self, few: pl.DataFrame) -> Sequence[pl.DataFrame]:

@@ -32,7 +32,11 @@ MARK = "mark"
 
 
 def committed(
-    lake: Lake, table: str, based_on: int, properties: CommitProperties, attempt: Callable[[], object]
+    lake: Lake,
+    table: str,
+    based_on: int,
+    properties: CommitProperties,
+    attempt: Callable[[], object],
 ) -> int:
     """Commit; gives the version that carries the mark of these properties.
 
@@ -56,9 +60,13 @@ def committed(
         if version is not None:
             return version
         if isinstance(error, CommitFailedError):
-            raise BusyError(f"{table}: another writer committed first.\nNext: run again. ({error})") from error
+            raise BusyError(
+                f"{table}: another writer committed first.\nNext: run again. ({error})"
+            ) from error
         if isinstance(error, DeltaError) and "already exists" in str(error):
-            raise BusyError(f"{table}: another writer made the table first.\nNext: run again.") from error
+            raise BusyError(
+                f"{table}: another writer made the table first.\nNext: run again."
+            ) from error
         raise
     own = _own(lake, table, based_on, properties)
     return (lake.version(table) or 0) if own is None else own
@@ -69,10 +77,14 @@ def shorten_log(lake: Lake, table: str, version: int) -> None:
     try:
         log_archive.shorten(lake.store, table, version, lake.each)
     except (OSError, SetupError, obstore.exceptions.BaseError) as error:
-        _log.warning("%s: old log entries stay in the log for now: %s", table, said(error, lake.options))
+        _log.warning(
+            "%s: old log entries stay in the log for now: %s", table, said(error, lake.options)
+        )
 
 
-def create(lake: Lake, sheet: Sheet, schema: Schema, added: list[AddAction], properties: CommitProperties) -> None:
+def create(
+    lake: Lake, sheet: Sheet, schema: Schema, added: list[AddAction], properties: CommitProperties
+) -> None:
     """The commit that makes a table of a sheet's files; for its errors see `committed`."""
     create_table_with_add_actions(
         lake.uri(sheet.table),
@@ -94,4 +106,6 @@ def _own(lake: Lake, table: str, based_on: int, properties: CommitProperties) ->
     """The version that carries the mark of a commit; None if none does."""
     told: Mapping[str, Any] = properties.custom_metadata or {}
     since = lake.log_next(table, after=based_on)
-    return next((commit.version for commit in since if commit.info.get(MARK) == told.get(MARK)), None)
+    return next(
+        (commit.version for commit in since if commit.info.get(MARK) == told.get(MARK)), None
+    )

@@ -19,7 +19,11 @@ _STEPS = 20
 
 
 def grounds(
-    lake: Lake, table: str, handle: DeltaTable, removed: Iterable[str], fences: Iterable[Transaction]
+    lake: Lake,
+    table: str,
+    handle: DeltaTable,
+    removed: Iterable[str],
+    fences: Iterable[Transaction],
 ) -> Iterator[DeltaTable]:
     """The versions to try a commit on, each the latest one at its time.
 
@@ -44,7 +48,9 @@ def grounds(
     raise BusyError(f"{table}: another writer committed first.\nNext: run again.")
 
 
-def _is_undisturbed(handle: DeltaTable, latest: DeltaTable, removed: frozenset[str], apps: Iterable[str]) -> bool:
+def _is_undisturbed(
+    handle: DeltaTable, latest: DeltaTable, removed: frozenset[str], apps: Iterable[str]
+) -> bool:
     if latest.version() == handle.version():
         return True
     return (

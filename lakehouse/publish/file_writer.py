@@ -25,7 +25,13 @@ from lakehouse.publish.commit import AFTERWARDS, MARK, committed, create, shorte
 from lakehouse.publish.conflicts import grounds
 from lakehouse.publish.file_actions import NO_DAY, added, as_text, relative, removed
 from lakehouse.publish.request import Sheet
-from lakehouse.storage.delta_types import add_columns, delta_schema, is_another, missing_columns, same_partitioning
+from lakehouse.storage.delta_types import (
+    add_columns,
+    delta_schema,
+    is_another,
+    missing_columns,
+    same_partitioning,
+)
 from lakehouse.storage.lake import Lake, application
 from lakehouse.storage.log import MOVED
 from lakehouse.storage.object_store import said
@@ -59,7 +65,11 @@ class Draft:
     def _opened(self) -> DeltaTable | None:
         if self.sheet.based_on is None:
             return self.lake.look(self.sheet.table)
-        return self.lake.look(self.sheet.table, self.sheet.based_on) if self.sheet.based_on >= 0 else None
+        return (
+            self.lake.look(self.sheet.table, self.sheet.based_on)
+            if self.sheet.based_on >= 0
+            else None
+        )
 
     def _replaced(self, handle: DeltaTable) -> replacement.Slice | None:
         sheet = self.sheet
@@ -78,14 +88,22 @@ class Draft:
     @property
     def is_whole(self) -> bool:
         """Whether no row that stands in the table will stand there afterwards."""
-        if self.handle is None or self.slice is None or (self.slice.kept and not self.sheet.retyped):
+        if (
+            self.handle is None
+            or self.slice is None
+            or (self.slice.kept and not self.sheet.retyped)
+        ):
             return self.handle is None
         return self.slice.removed.height == len(self.handle.file_uris())
 
     @property
     def changes_columns(self) -> bool:
         """Whether the table gets the columns of the new rows in the same commit that takes its own rows away."""
-        return self.handle is not None and self.is_whole and is_another(self.handle.schema(), self.wanted)
+        return (
+            self.handle is not None
+            and self.is_whole
+            and is_another(self.handle.schema(), self.wanted)
+        )
 
     def prove(self) -> None:
         """Refuse, before anything is written, rows that do not fit to those that stay.
@@ -130,10 +148,16 @@ class Draft:
         key = partition if partition or done is not self.new else sheet.split_by
 
         def place(file: Any) -> str:  # noqa: ANN401
-            folder = f"{partition}={as_text(file.partition_keys[partition][0]) or NO_DAY}/" if partition else ""
+            folder = (
+                f"{partition}={as_text(file.partition_keys[partition][0]) or NO_DAY}/"
+                if partition
+                else ""
+            )
             path = f"{folder}{uuid4()}.parquet"
             reached("draft: file begun")
-            self.placed.append(path)  # several threads ask at once, so the last one need not be this one
+            self.placed.append(
+                path
+            )  # several threads ask at once, so the last one need not be this one
             return path
 
         by_key: dict[str, Any] = {"max_rows_per_file": _ROWS_PER_FILE}
@@ -157,12 +181,17 @@ class Draft:
         if not paths:
             return pl.LazyFrame(schema=self.schema)
         return pl.scan_parquet(
-            paths, hive_partitioning=False, glob=False, storage_options=dict(self.lake.options) or None
+            paths,
+            hive_partitioning=False,
+            glob=False,
+            storage_options=dict(self.lake.options) or None,
         )
 
     def check_carried(self, lost: int) -> None:
         """Law 5: every row outside the replaced days is still there; see `slices.check_carried`."""
-        replacement.check_carried(self.sheet.table, self.slice, sum(file.num_rows for file in self.moved), lost)
+        replacement.check_carried(
+            self.sheet.table, self.slice, sum(file.num_rows for file in self.moved), lost
+        )
 
     def discard(self) -> None:
         """Take away every file that is not the table by now.
@@ -171,13 +200,19 @@ class Draft:
         """
         if self.is_doubtful and not self.committed:
             return  # the commit was broken off and may stand: its files must, and orphans are for vacuum
-        kept = {relative(self.sheet, file.path) for file in self._full()} if self.committed else set()
+        kept = (
+            {relative(self.sheet, file.path) for file in self._full()} if self.committed else set()
+        )
         try:
             for path in set(self.placed) - kept:
                 with suppress(FileNotFoundError):
                     obstore.delete(self.lake.store, f"{self.sheet.table}/{path}")
         except obstore.exceptions.BaseError as error:
-            _log.warning("%s: files of no commit stay for vacuum: %s", self.sheet.table, said(error, self.lake.options))
+            _log.warning(
+                "%s: files of no commit stay for vacuum: %s",
+                self.sheet.table,
+                said(error, self.lake.options),
+            )
 
     @property
     def carried(self) -> list[Any]:
@@ -193,11 +228,15 @@ class Draft:
         handle, mark = self.handle, uuid4().hex
         # One try: a creation would become a second version, other columns come over rows without them; and `ground.py`.
         tries = 0 if handle is None or self.changes_columns or self._removes else None
-        properties = CommitProperties({**metadata, **self._moved(), MARK: mark}, tries, self._fences())
+        properties = CommitProperties(
+            {**metadata, **self._moved(), MARK: mark}, tries, self._fences()
+        )
         reached("draft: before commit")
         based_on = -1 if handle is None else handle.version()
         try:
-            version = committed(self.lake, self.sheet.table, based_on, properties, lambda: self._commit(properties))
+            version = committed(
+                self.lake, self.sheet.table, based_on, properties, lambda: self._commit(properties)
+            )
         except BusyError as error:
             self.is_doubtful = self.is_doubtful and isinstance(error, OutageError)
             raise
@@ -207,7 +246,9 @@ class Draft:
 
     @property
     def _removes(self) -> bool:
-        return self.gathered is not None or (self.slice is not None and self.slice.removed.height > 0)
+        return self.gathered is not None or (
+            self.slice is not None and self.slice.removed.height > 0
+        )
 
     def _moved(self) -> dict[str, Any]:
         """What the commit says of files whose rows only moved; see `log.MOVED`."""
@@ -240,7 +281,9 @@ class Draft:
 
     def _commit_on(self, handle: DeltaTable, properties: CommitProperties) -> None:
         """The commit on top of a table; one that leaves no row of it takes the columns of the new rows in the same."""
-        actions: list[AddAction | RemoveAction] = [*added(self.lake, self.sheet, self.schema, self._full())]
+        actions: list[AddAction | RemoveAction] = [
+            *added(self.lake, self.sheet, self.schema, self._full())
+        ]
         mode, schema = "append", handle.schema()
         if self.changes_columns:
             mode, schema = "overwrite", self.wanted
@@ -252,7 +295,10 @@ class Draft:
                 reached("draft: columns added")
                 schema = handle.schema()
         self.is_doubtful = True
-        told: dict[str, Any] = {"commit_properties": properties, "post_commithook_properties": AFTERWARDS}
+        told: dict[str, Any] = {
+            "commit_properties": properties,
+            "post_commithook_properties": AFTERWARDS,
+        }
         handle.create_write_transaction(actions, mode, schema, self.partition_by or None, **told)
 
     @property
@@ -263,13 +309,21 @@ class Draft:
     def _prove_undisturbed(self, handle: DeltaTable) -> None:
         """Refuse to go on when the table changed while all of it was replaced."""
         if self._is_all and self.lake.version(self.sheet.table) != handle.version():
-            raise BusyError(f"{self.sheet.table}: another writer committed first.\nNext: run again.")
+            raise BusyError(
+                f"{self.sheet.table}: another writer committed first.\nNext: run again."
+            )
 
     def _fences(self) -> list[Transaction]:
         """Application transactions that make two writers of the same place collide, even where it was empty."""
         version = (self.handle.version() if self.handle else -1) + 1
-        fences = [Transaction(application(self.sheet.table, place), version) for place in sorted(self.sheet.places)]
-        return fences + [Transaction(application(self.sheet.table, name), n) for name, n in self.sheet.marks.items()]
+        fences = [
+            Transaction(application(self.sheet.table, place), version)
+            for place in sorted(self.sheet.places)
+        ]
+        return fences + [
+            Transaction(application(self.sheet.table, name), n)
+            for name, n in self.sheet.marks.items()
+        ]
 
     def _going(self) -> list[pl.DataFrame]:
         """The files that go: those that are replaced, and those whose rows are gathered."""
@@ -279,4 +333,6 @@ class Draft:
     @property
     def changes(self) -> bool:
         """Whether there is anything to commit."""
-        return any(file.num_rows for file in self.new) or (self.slice is not None and self.slice.removed.height > 0)
+        return any(file.num_rows for file in self.new) or (
+            self.slice is not None and self.slice.removed.height > 0
+        )

@@ -73,7 +73,9 @@ def publish(
     """
     started, asked = time.monotonic(), dict(questions or {})
     with ExitStack() as undo, room(lake.root):
-        drafts = [Draft(lake, sheet)] + ([Draft(lake, rejects, is_optional=True)] if rejects is not None else [])
+        drafts = [Draft(lake, sheet)] + (
+            [Draft(lake, rejects, is_optional=True)] if rejects is not None else []
+        )
         for draft in drafts:
             draft.prove()
             undo.callback(draft.discard)

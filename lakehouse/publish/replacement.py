@@ -56,7 +56,9 @@ def of_days(lake: Lake, table: str, handle: DeltaTable, column: str, days: Seque
     place = wanted.search_sorted(live[bounds[0]].fill_null(date.min))
     first_wanted = wanted.extend_constant(date.max, 1).gather(place)
     touched = live.filter(low.is_null() | high.is_null() | (first_wanted <= high))
-    mixed = touched.filter(low.is_null() | high.is_null() | (low != high) & ~_all_wanted(low, high, wanted))
+    mixed = touched.filter(
+        low.is_null() | high.is_null() | (low != high) & ~_all_wanted(low, high, wanted)
+    )
     if mixed.is_empty():
         return Slice(touched)
     stays = ~pl.col(column).is_in(wanted.implode()).fill_null(False)
@@ -64,7 +66,9 @@ def of_days(lake: Lake, table: str, handle: DeltaTable, column: str, days: Seque
     return Slice(touched, (rows.filter(stays),), rows.select((~stays).sum()), _count(mixed, rows))
 
 
-def corrected(lake: Lake, table: str, handle: DeltaTable, corrections: Mapping[str, Mapping[str, Any]]) -> Slice:
+def corrected(
+    lake: Lake, table: str, handle: DeltaTable, corrections: Mapping[str, Mapping[str, Any]]
+) -> Slice:
     """The files that hold rows to be corrected; all their rows stay, the corrected ones with other values.
 
     Args:
@@ -100,13 +104,24 @@ def of_keys(lake: Lake, table: str, handle: DeltaTable, keys: pl.DataFrame) -> S
     if keys.is_empty():
         return Slice(live.clear())
     rows = rows_of(lake, table, handle, live["path"], named=_FILE)
-    counts = rows.select(_FILE, goes.alias("goes")).group_by(_FILE).agg(pl.len().alias("rows"), pl.col("goes").sum())
-    held = counts.collect(engine="streaming").with_columns(pl.col(_FILE).str.slice(len(lake.uri(table)) + 1))
+    counts = (
+        rows.select(_FILE, goes.alias("goes"))
+        .group_by(_FILE)
+        .agg(pl.len().alias("rows"), pl.col("goes").sum())
+    )
+    held = counts.collect(engine="streaming").with_columns(
+        pl.col(_FILE).str.slice(len(lake.uri(table)) + 1)
+    )
     held = live.join(held, left_on="path", right_on=_FILE, how="left", maintain_order="left")
     touched = held.filter((pl.col("goes") > 0) | (pl.col("rows") < _SMALL).fill_null(True))
-    at_once = touched.group_by(pl.col("rows").cum_sum().fill_null(0) // _SMALL, maintain_order=True).agg("path")["path"]
+    at_once = touched.group_by(
+        pl.col("rows").cum_sum().fill_null(0) // _SMALL, maintain_order=True
+    ).agg("path")["path"]
     kept = [rows_of(lake, table, handle, paths).filter(~goes) for paths in at_once]
-    stood, lost = _count(touched, rows_of(lake, table, handle, touched["path"])), int(touched["goes"].sum())
+    stood, lost = (
+        _count(touched, rows_of(lake, table, handle, touched["path"])),
+        int(touched["goes"].sum()),
+    )
     return Slice(touched.select(live.columns), kept, pl.LazyFrame({"lost": [lost]}), stood)
 
 
@@ -117,7 +132,9 @@ def is_of(keys: pl.DataFrame) -> pl.Expr:
     one in a hundred comes with 0.6 GB less in memory, because the texts of the others are never there.
     """
     of, among = (
-        (keys.to_series(), pl.col(keys.columns[0])) if keys.width == 1 else (keys.to_struct(), pl.struct(keys.columns))
+        (keys.to_series(), pl.col(keys.columns[0]))
+        if keys.width == 1
+        else (keys.to_struct(), pl.struct(keys.columns))
     )
     return among.is_in(of.implode(), nulls_equal=True)
 
@@ -135,7 +152,9 @@ def retyped(lake: Lake, sheet: Sheet, handle: DeltaTable, schema: pl.Schema) -> 
     if live.is_empty():
         return Slice(live)
     rows = rows_of(lake, sheet.table, handle, live["path"])
-    kept = [_retyped(rows_of(lake, sheet.table, handle, [path]), sheet, schema) for path in live["path"]]
+    kept = [
+        _retyped(rows_of(lake, sheet.table, handle, [path]), sheet, schema) for path in live["path"]
+    ]
     return Slice(live, kept, rows.select((~_stays(sheet)).sum()), _count(live, rows))
 
 
@@ -157,7 +176,9 @@ def _stays(sheet: Sheet) -> pl.Expr:
     """True for a row that stands in no replaced day."""
     if sheet.days is None or sheet.window is None:
         return pl.lit(True)
-    return ~pl.col(sheet.window).is_in(pl.Series(sheet.days, dtype=pl.Date).implode()).fill_null(False)
+    return ~pl.col(sheet.window).is_in(pl.Series(sheet.days, dtype=pl.Date).implode()).fill_null(
+        False
+    )
 
 
 def _retyped(rows: pl.LazyFrame, sheet: Sheet, schema: pl.Schema) -> pl.LazyFrame:
@@ -175,10 +196,16 @@ def _retyped(rows: pl.LazyFrame, sheet: Sheet, schema: pl.Schema) -> pl.LazyFram
     )
 
 
-def _replaced(name: str, corrections: Mapping[str, Mapping[str, Any]], dtype: pl.DataType) -> pl.Expr:
+def _replaced(
+    name: str, corrections: Mapping[str, Mapping[str, Any]], dtype: pl.DataType
+) -> pl.Expr:
     new = {value: values[name] for value, values in corrections.items() if name in values}
     old, values = pl.Series(list(new), dtype=pl.String), pl.Series(list(new.values()), dtype=dtype)
-    return pl.col(_ORIGIN).replace_strict(old, values, default=pl.col(name), return_dtype=dtype).alias(name)
+    return (
+        pl.col(_ORIGIN)
+        .replace_strict(old, values, default=pl.col(name), return_dtype=dtype)
+        .alias(name)
+    )
 
 
 def _count(mixed: pl.DataFrame, rows: pl.LazyFrame) -> int:
@@ -196,10 +223,16 @@ def _all_wanted(low: pl.Expr, high: pl.Expr, wanted: pl.Series) -> pl.Expr:
     return ((low >= first) & (high <= last)) if unbroken else pl.lit(False)
 
 
-def rows_of(lake: Lake, table: str, handle: DeltaTable, paths: Iterable[str], named: str | None = None) -> pl.LazyFrame:
+def rows_of(
+    lake: Lake, table: str, handle: DeltaTable, paths: Iterable[str], named: str | None = None
+) -> pl.LazyFrame:
     """The rows of some files of a table, in all columns that the table has; `named` is one for the URI of the file."""
     partitions = set(handle.metadata().partition_columns)
-    schema = {name: dtype for name, dtype in pl.scan_delta(handle).collect_schema().items() if name not in partitions}
+    schema = {
+        name: dtype
+        for name, dtype in pl.scan_delta(handle).collect_schema().items()
+        if name not in partitions
+    }
     return pl.scan_parquet(
         [f"{lake.uri(table)}/{path}" for path in paths],
         schema=schema,

@@ -65,7 +65,9 @@ class Sheet:
         """Rows with the partition column."""
         if self.partition is None or self.physical is None:
             return rows
-        return rows.with_columns(pl.col(str(self.window)).dt.truncate(_TRUNCATE[self.physical]).alias(self.partition))
+        return rows.with_columns(
+            pl.col(str(self.window)).dt.truncate(_TRUNCATE[self.physical]).alias(self.partition)
+        )
 
     def parts_of(self, days: Iterable[date]) -> pl.Series:
         """The values of the partition column into which some days fall, each once."""

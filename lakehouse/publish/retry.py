@@ -33,7 +33,9 @@ def retrying(attempt: Callable[[], T]) -> T:
             return attempt()
         except BusyError as error:
             disturbed, outages = disturbed + 1, outages + isinstance(error, OutageError)
-            if outages >= _OUTAGES or (disturbed >= _ATTEMPTS and time.monotonic() - started >= _PATIENCE):
+            if outages >= _OUTAGES or (
+                disturbed >= _ATTEMPTS and time.monotonic() - started >= _PATIENCE
+            ):
                 raise
             pause = random.uniform(0.1, 1) * min(_LONGEST_PAUSE, 0.2 * 2 ** min(disturbed - 1, 9))  # noqa: S311
             _log.info("%s Trying again in %.1f s.", str(error).splitlines()[0], pause)

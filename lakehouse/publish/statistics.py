@@ -76,7 +76,9 @@ def _bound(dtype: pl.DataType, text: str, *, up: bool) -> Any:  # noqa: ANN401
     if isinstance(dtype, pl.Date):
         return text if _PLAIN_DATE.fullmatch(text) else None
     if isinstance(dtype, pl.Datetime):
-        return _milliseconds(datetime.fromisoformat(text), up=up) if _PLAIN_DATE.match(text) else None
+        return (
+            _milliseconds(datetime.fromisoformat(text), up=up) if _PLAIN_DATE.match(text) else None
+        )
     if isinstance(dtype, pl.String):
         return text if len(text) <= _LONGEST_TEXT else None
     return None

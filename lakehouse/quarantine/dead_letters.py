@@ -68,7 +68,9 @@ class DeadLetters:
         """
         dead = (pl.col("landed_rows") == 0) & ~is_in(RELEASED)
         of_file = self.rows().group_by("_source", "_modified_at")
-        found = of_file.agg(is_dead=dead.all() | (dead & pl.col("_offset").is_null()).any(), letters=pl.len())
+        found = of_file.agg(
+            is_dead=dead.all() | (dead & pl.col("_offset").is_null()).any(), letters=pl.len()
+        )
         return list(found.collect().iter_rows())
 
     def offsets(self, source: str) -> pl.Series:
@@ -80,7 +82,11 @@ class DeadLetters:
         """Those of some files whose dead letters are there already: the same bytes, or the same unreadable file."""
         asked = {source: _identity(source) for source in sources}
         source = pl.col("_source")
-        identity = pl.when(source.str.ends_with(UNREADABLE)).then(source).otherwise(source.str.split("#").list.last())
+        identity = (
+            pl.when(source.str.ends_with(UNREADABLE))
+            .then(source)
+            .otherwise(source.str.split("#").list.last())
+        )
         wanted = pl.Series(list(asked.values()), dtype=pl.String).implode()
         found = set(
             self.rows()

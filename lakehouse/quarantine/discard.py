@@ -49,16 +49,22 @@ class Choice:
         chosen = [self._where(schema)] if self.where else []
         if self.rules:
             rules = pl.Series(self.rules, dtype=pl.String)
-            of_rules = pl.col("reason").is_in(rules.implode()) if BROKEN not in schema else _any_of(rules)
+            of_rules = (
+                pl.col("reason").is_in(rules.implode()) if BROKEN not in schema else _any_of(rules)
+            )
             chosen.append(of_rules)
         if self.sources:
             if "_source" not in schema:
-                raise SetupError("Rows of a table of aggregates have no source.\nNext: use --where or --rule.")
+                raise SetupError(
+                    "Rows of a table of aggregates have no source.\nNext: use --where or --rule."
+                )
             names = pl.Series(self.sources, dtype=pl.String).implode()
             file = pl.col("_source").str.replace("#[^#]*$", "")
             chosen.append(pl.col("_source").is_in(names) | file.is_in(names))
         if not chosen and not self.is_all:
-            raise SetupError("Nothing says which rows.\nNext: use --where, --rule or --source; or --all.")
+            raise SetupError(
+                "Nothing says which rows.\nNext: use --where, --rule or --source; or --all."
+            )
         return pl.all_horizontal(*chosen, is_in(OPEN)).fill_null(False)
 
     def _where(self, schema: pl.Schema) -> pl.Expr:
@@ -66,10 +72,14 @@ class Choice:
         columns = ", ".join(name for name in schema if name not in STATES)
         try:
             expr = pl.sql_expr(str(self.where))
-            found = pl.LazyFrame(schema=schema).select(expr.alias("chosen")).collect_schema()["chosen"]
+            found = (
+                pl.LazyFrame(schema=schema).select(expr.alias("chosen")).collect_schema()["chosen"]
+            )
         except _UNKNOWN as error:
             said = str(error).splitlines()[0]
-            raise SetupError(f"There is no such column: {said}\nNext: name one of {columns}.") from error
+            raise SetupError(
+                f"There is no such column: {said}\nNext: name one of {columns}."
+            ) from error
         except pl.exceptions.PolarsError as error:
             said = str(error).splitlines()[0]
             raise SetupError(
@@ -77,7 +87,9 @@ class Choice:
                 "so numbers may be text that wants a TRY_CAST."
             ) from error
         if found != pl.Boolean:
-            raise SetupError(f"The condition gives {found}, not true or false.\nNext: compare with something.")
+            raise SetupError(
+                f"The condition gives {found}, not true or false.\nNext: compare with something."
+            )
         return expr
 
 
@@ -85,7 +97,9 @@ def _any_of(rules: pl.Series) -> pl.Expr:
     return pl.col(BROKEN).list.set_intersection(rules.to_list()).list.len() > 0
 
 
-def discard(lake: Lake, catalog: Catalog, name: str, choice: Choice, *, reason: str, who: str) -> int:  # noqa: PLR0913
+def discard(
+    lake: Lake, catalog: Catalog, name: str, choice: Choice, *, reason: str, who: str
+) -> int:
     """Discard open rows of a table's quarantine, or open dead letters of a raw table; gives how many.
 
     Args:
@@ -105,10 +119,14 @@ def discard(lake: Lake, catalog: Catalog, name: str, choice: Choice, *, reason: 
     table = catalog[name]
     is_raw = isinstance(table, RawTable)
     place = DEAD_LETTERS if isinstance(table, RawTable) else table.quarantine
-    return retrying(lambda: _attempt(lake, place, name if is_raw else None, choice, reason.strip(), who))
+    return retrying(
+        lambda: _attempt(lake, place, name if is_raw else None, choice, reason.strip(), who)
+    )
 
 
-def _attempt(lake: Lake, place: str, letters_of: str | None, choice: Choice, reason: str, who: str) -> int:  # noqa: PLR0913
+def _attempt(
+    lake: Lake, place: str, letters_of: str | None, choice: Choice, reason: str, who: str
+) -> int:
     handle = lake.look(place)
     if handle is None:
         return 0
@@ -123,7 +141,8 @@ def _attempt(lake: Lake, place: str, letters_of: str | None, choice: Choice, rea
         "_discard_reason": pl.lit(reason),
     }
     changed = rows.with_columns(
-        pl.when(chosen).then(value).otherwise(pl.col(name)).alias(name) for name, value in values.items()
+        pl.when(chosen).then(value).otherwise(pl.col(name)).alias(name)
+        for name, value in values.items()
     )
     try:
         return restate(lake, place, handle.version(), rows, chosen, changed, who)

@@ -13,7 +13,16 @@ from deltalake import DeltaTable
 from lakehouse.calendar import Days
 from lakehouse.publish.audit import Audit
 from lakehouse.publish.request import Sheet
-from lakehouse.quarantine.states import OPEN, RELEASED, Attempt, added, carried, is_in, of_delivery, told
+from lakehouse.quarantine.states import (
+    OPEN,
+    RELEASED,
+    Attempt,
+    added,
+    carried,
+    is_in,
+    of_delivery,
+    told,
+)
 from lakehouse.storage.lake import Lake, scan
 from lakehouse.tables.contract import facts
 from lakehouse.tables.table_types import EVENT_DATE, LINEAGE, WINDOW, DerivedTable
@@ -45,7 +54,9 @@ def rejects(  # noqa: PLR0913
     rows, retyped = meeting(rows, {} if handle is None else scan(handle).collect_schema())
     standing = None if handle is None else _standing(handle, days)
     if standing is not None:
-        standing = standing.with_columns(pl.col(name).cast(dtype) for name, dtype in retyped.items())
+        standing = standing.with_columns(
+            pl.col(name).cast(dtype) for name, dtype in retyped.items()
+        )
         names = _names(table, standing.collect_schema(), rows.collect_schema())
         carry = carried if is_all else added
         rows = carry(standing, rows, names, attempt, is_unique=_keeps_origins(table))
@@ -105,7 +116,9 @@ def open_periods(lake: Lake, table: DerivedTable) -> set[date | None]:
     return set(of_open.select(period.unique()).collect(engine="streaming").to_series().drop_nulls())
 
 
-def came_true(lake: Lake, table: DerivedTable, audits: Mapping[date | None, Audit], known: Days) -> set[date]:
+def came_true(
+    lake: Lake, table: DerivedTable, audits: Mapping[date | None, Audit], known: Days
+) -> set[date]:
     """The periods of rejected rows that were dated ahead, of days that exist by now, and the first, which has them.
 
     The first may be made and their own not yet, when a run ended between the two.
@@ -117,11 +130,17 @@ def came_true(lake: Lake, table: DerivedTable, audits: Mapping[date | None, Audi
         known: all days that the table has.
     """
     rows = quarantined(lake, table)
-    if rows is None or table.partitions is None or not {WINDOW, EVENT_DATE} <= set(rows.collect_schema()):
+    if (
+        rows is None
+        or table.partitions is None
+        or not {WINDOW, EVENT_DATE} <= set(rows.collect_schema())
+    ):
         return set()
     day = pl.col(EVENT_DATE)
     ahead = rows.filter((pl.col(WINDOW) == known.first) & (day > known.first) & (day <= known.last))
-    of_day = ahead.group_by(day).agg(waits=(~is_in(RELEASED)).any(), left=pl.col("_settled_at").max())
+    of_day = ahead.group_by(day).agg(
+        waits=(~is_in(RELEASED)).any(), left=pl.col("_settled_at").max()
+    )
     found: set[date] = set()
     for gone, waits, left in of_day.collect(engine="streaming").iter_rows():
         made = audits.get(table.partitions.start(gone))

@@ -74,7 +74,10 @@ class Attempt:
             "_last_seen_at": self.moment,
             "_tries": pl.lit(1, dtype=pl.Int64),
         }
-        return [values.get(name, pl.lit(None, dtype=dtype)).alias(name) for name, dtype in STATES.items()]
+        return [
+            values.get(name, pl.lit(None, dtype=dtype)).alias(name)
+            for name, dtype in STATES.items()
+        ]
 
     def seen(self) -> list[pl.Expr]:
         """The engine's columns of a row that is rejected for the first time; the rules that it broke aside."""
@@ -95,7 +98,10 @@ def told(rows: pl.LazyFrame) -> pl.LazyFrame:
     """Rows of a quarantine with every column of a state; those that were written before there were states are open."""
     schema = rows.collect_schema()
     filled = _with(rows, STATES)
-    former = next((pl.col(name) for name in (_FORMER, "_ingested_at") if name in schema), pl.lit(None, dtype=_MOMENT))
+    former = next(
+        (pl.col(name) for name in (_FORMER, "_ingested_at") if name in schema),
+        pl.lit(None, dtype=_MOMENT),
+    )
     return filled.with_columns(
         pl.col("_state").fill_null(OPEN),
         pl.col("_tries").fill_null(1),
@@ -107,7 +113,9 @@ def _with(rows: pl.LazyFrame, columns: Mapping[str, pl.DataType]) -> pl.LazyFram
     """Rows with some more columns, null where they do not have them."""
     schema = rows.collect_schema()
     missing = {name: dtype for name, dtype in columns.items() if name not in schema}
-    return rows.with_columns(pl.lit(None, dtype=dtype).alias(name) for name, dtype in missing.items())
+    return rows.with_columns(
+        pl.lit(None, dtype=dtype).alias(name) for name, dtype in missing.items()
+    )
 
 
 def by_state(rows: pl.LazyFrame) -> dict[str, int]:
@@ -150,15 +158,20 @@ def carried(
     keys.append("_number")
     schema = rejected.collect_schema()
     now = rejected.with_columns(**named).with_columns(
-        (pl.lit(0, dtype=pl.Int64) if is_unique else number).alias("_number"), pl.lit(True).alias(_HERE)
+        (pl.lit(0, dtype=pl.Int64) if is_unique else number).alias("_number"),
+        pl.lit(True).alias(_HERE),
     )
-    stood = _with(told(standing), schema).with_columns(**named).with_columns(number.alias("_number"))
+    stood = (
+        _with(told(standing), schema).with_columns(**named).with_columns(number.alias("_number"))
+    )
     before = {name: dtype for name, dtype in stood.collect_schema().items() if name not in keys}
     stood = stood.rename({name: f"{name}{_STOOD}" for name in before})
     both = now.join(stood, on=keys, how="full", nulls_equal=True, coalesce=True)
     kept = {name: _kept(name, dtype, before[name]) for name, dtype in schema.items()}
     left = {name: pl.col(f"{name}{_STOOD}") for name in before if name not in schema}
-    return both.select(value.alias(name) for name, value in {**kept, **_states(attempt), **left}.items())
+    return both.select(
+        value.alias(name) for name, value in {**kept, **_states(attempt), **left}.items()
+    )
 
 
 def added(
@@ -175,10 +188,15 @@ def added(
     """
     named = _named(identity)
     stood, judged = told(standing).with_columns(**named), rejected.select(**named)
-    others, again = (stood.join(judged, on=[*named], how=how, nulls_equal=True).drop(named) for how in ("anti", "semi"))
+    others, again = (
+        stood.join(judged, on=[*named], how=how, nulls_equal=True).drop(named)
+        for how in ("anti", "semi")
+    )
     rows = carried(again, rejected, identity, attempt, is_unique=is_unique)
     known = others.collect_schema()
-    schema = pl.Schema({name: dtype for name, dtype in rows.collect_schema().items() if name in known})
+    schema = pl.Schema(
+        {name: dtype for name, dtype in rows.collect_schema().items() if name in known}
+    )
     return pl.concat([others.cast(schema, strict=False), rows], how="diagonal")
 
 
@@ -205,12 +223,24 @@ def _states(attempt: Attempt) -> dict[str, pl.Expr]:
     # What was settled before stays as it was noted; what is open again was not settled.
     settled = pl.when(stays | (~here & ~leaves))
     return {
-        "_state": pl.when(stays).then(pl.lit(DISCARDED)).when(here).then(pl.lit(OPEN)).otherwise(pl.lit(RELEASED)),
+        "_state": pl.when(stays)
+        .then(pl.lit(DISCARDED))
+        .when(here)
+        .then(pl.lit(OPEN))
+        .otherwise(pl.lit(RELEASED)),
         "_first_seen_at": pl.coalesce(stood["_first_seen_at"], pl.col("_first_seen_at")),
         "_last_seen_at": pl.when(here).then(attempt.moment).otherwise(stood["_last_seen_at"]),
-        "_tries": pl.when(was.is_null()).then(1).when(here & _is_try(attempt)).then(tries + 1).otherwise(tries),
-        "_settled_at": pl.when(leaves).then(attempt.moment).otherwise(settled.then(stood["_settled_at"])),
-        "_settled_by": pl.when(leaves).then(pl.lit(attempt.run_id)).otherwise(settled.then(stood["_settled_by"])),
+        "_tries": pl.when(was.is_null())
+        .then(1)
+        .when(here & _is_try(attempt))
+        .then(tries + 1)
+        .otherwise(tries),
+        "_settled_at": pl.when(leaves)
+        .then(attempt.moment)
+        .otherwise(settled.then(stood["_settled_at"])),
+        "_settled_by": pl.when(leaves)
+        .then(pl.lit(attempt.run_id))
+        .otherwise(settled.then(stood["_settled_by"])),
         "_discard_reason": pl.when(stays).then(stood["_discard_reason"]),
     }
 
@@ -219,4 +249,6 @@ def _is_try(attempt: Attempt) -> pl.Expr:
     """True for a row that was judged by another transform or contract last; in a replay, by another run."""
     last = {"_contract_version": attempt.contract_version, "_code_version": attempt.code_version}
     last |= {"_run_id": attempt.run_id} if attempt.is_replay else {}
-    return pl.any_horizontal((pl.col(f"{name}{_STOOD}") != now).fill_null(False) for name, now in last.items())
+    return pl.any_horizontal(
+        (pl.col(f"{name}{_STOOD}") != now).fill_null(False) for name, now in last.items()
+    )

@@ -14,7 +14,13 @@ from lakehouse.tables.table_types import LINEAGE, WINDOW
 
 
 def restate(  # noqa: PLR0913
-    lake: Lake, place: str, version: int, rows: pl.LazyFrame, chosen: pl.Expr, changed: pl.LazyFrame, run_id: str
+    lake: Lake,
+    place: str,
+    version: int,
+    rows: pl.LazyFrame,
+    chosen: pl.Expr,
+    changed: pl.LazyFrame,
+    run_id: str,
 ) -> int:
     """Put rows with other states in the place of those that stand, day by day where they have days.
 
@@ -35,7 +41,11 @@ def restate(  # noqa: PLR0913
     """
     names = rows.collect_schema().names()
     asked = {"days": pl.col(WINDOW).unique()} if WINDOW in names else {}
-    found = rows.filter(chosen).select(pl.len().alias("rows"), **{n: e.implode() for n, e in asked.items()}).collect()
+    found = (
+        rows.filter(chosen)
+        .select(pl.len().alias("rows"), **{n: e.implode() for n, e in asked.items()})
+        .collect()
+    )
     if not found["rows"].item():
         return 0
     days = found["days"].explode() if asked else None
@@ -54,5 +64,9 @@ def restate(  # noqa: PLR0913
         hidden=frozenset(changed.collect_schema().names()) - {WINDOW, "table", *LINEAGE},
     )
     provenance = Provenance(run_id)
-    publish(lake, sheet, lambda told: Audit(place, "replace", read=read, written=told.rows, provenance=provenance))
+    publish(
+        lake,
+        sheet,
+        lambda told: Audit(place, "replace", read=read, written=told.rows, provenance=provenance),
+    )
     return int(found["rows"].item())

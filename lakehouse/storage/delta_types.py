@@ -39,14 +39,22 @@ def delta_type(dtype: pl.DataType) -> PrimitiveType | ArrayType | StructType:
     if isinstance(dtype, pl.Struct):
         return StructType([Field(f.name, delta_type(f.dtype)) for f in dtype.fields])  # type: ignore[arg-type]
     if type(dtype) not in _PRIMITIVES:
-        raise SetupError(f"Delta Lake has no type for {dtype}.\nNext: cast the column to a type that it has.")
+        raise SetupError(
+            f"Delta Lake has no type for {dtype}.\nNext: cast the column to a type that it has."
+        )
     return PrimitiveType(_PRIMITIVES[type(dtype)])
 
 
-def delta_schema(schema: Mapping[str, pl.DataType], comments: Mapping[str, str], partition: str | None) -> Schema:
+def delta_schema(
+    schema: Mapping[str, pl.DataType], comments: Mapping[str, str], partition: str | None
+) -> Schema:
     """The Delta schema of a table; column comments become the catalogue's."""
     fields = [
-        Field(name, delta_type(dtype), metadata={"comment": comments[name]} if comments.get(name) else None)
+        Field(
+            name,
+            delta_type(dtype),
+            metadata={"comment": comments[name]} if comments.get(name) else None,
+        )
         for name, dtype in schema.items()
     ]
     return Schema([*fields, Field(partition, PrimitiveType("date"))] if partition else fields)
@@ -93,7 +101,9 @@ def missing_columns(handle: DeltaTable, sheet: Sheet, wanted: Schema) -> list[Fi
     ]
     if sheet.required is not None:
         gone = standing.keys() - {field.name for field in wanted.fields}
-        problems += [f"{name} stands in the table, and is no column of its contract" for name in sorted(gone)]
+        problems += [
+            f"{name} stands in the table, and is no column of its contract" for name in sorted(gone)
+        ]
         problems += [
             f"{field.name} must not be null, and the rows that stay do not have it"
             for field in missing
@@ -102,7 +112,11 @@ def missing_columns(handle: DeltaTable, sheet: Sheet, wanted: Schema) -> list[Fi
     if problems:
         next_step = f"make all{_standing_days(handle, sheet)} again in one run, or keep the columns as they were."
         raise SetupError(
-            listed(f"{sheet.table}: its columns changed, but not all of its rows are replaced.", problems, next_step)
+            listed(
+                f"{sheet.table}: its columns changed, but not all of its rows are replaced.",
+                problems,
+                next_step,
+            )
         )
     return missing
 
@@ -124,4 +138,6 @@ def add_columns(handle: DeltaTable, table: str, missing: list[Field]) -> None:
     before = handle.version()
     handle.alter.add_columns(missing)
     if handle.version() != before + 1:
-        raise BusyError(f"{table}: another writer committed while columns were added.\nNext: run again.")
+        raise BusyError(
+            f"{table}: another writer committed while columns were added.\nNext: run again."
+        )

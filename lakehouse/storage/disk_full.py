@@ -13,7 +13,9 @@ from deltalake.exceptions import DeltaError
 
 from lakehouse.errors import SetupError
 
-_SAID = re.compile(r"No space left|os error 28\b|os error 122\b|quota|File too large|os error 27\b", re.IGNORECASE)
+_SAID = re.compile(
+    r"No space left|os error 28\b|os error 122\b|quota|File too large|os error 27\b", re.IGNORECASE
+)
 _LEAST = 1 << 20
 
 
@@ -27,7 +29,11 @@ def room(root: str) -> Iterator[None]:
     try:
         yield
     except (OSError, pl.exceptions.PolarsError, DeltaError, obstore.exceptions.BaseError) as error:
-        folders = [folder for folder in (root, tempfile.gettempdir()) if "://" not in folder and Path(folder).exists()]
+        folders = [
+            folder
+            for folder in (root, tempfile.gettempdir())
+            if "://" not in folder and Path(folder).exists()
+        ]
         full = [folder for folder in folders if shutil.disk_usage(folder).free < _LEAST]
         if not full and not _SAID.search(str(error)):
             raise

@@ -58,9 +58,15 @@ def _local() -> duckdb.DuckDBPyConnection:
 
 def shut_in(connection: duckdb.DuckDBPyConnection, root: str, spool: str) -> None:
     """Let a connection read nothing but what lies below a root, for good; what does not fit in memory is spooled."""
-    places = {root.rstrip("/"), root.rstrip("/") if "://" in root else str(Path(root).resolve()), spool}
+    places = {
+        root.rstrip("/"),
+        root.rstrip("/") if "://" in root else str(Path(root).resolve()),
+        spool,
+    }
     connection.execute(f"SET temp_directory = {quoted(spool)}")
-    connection.execute(f"SET allowed_directories = [{', '.join(quoted(f'{place}/') for place in sorted(places))}]")
+    connection.execute(
+        f"SET allowed_directories = [{', '.join(quoted(f'{place}/') for place in sorted(places))}]"
+    )
     connection.execute("SET enable_external_access = false")
     connection.execute("SET lock_configuration = true")
 
@@ -105,7 +111,9 @@ def _secret(options: Mapping[str, str]) -> str:
         value = next((options[key] for key in keys if key in options), None)
         if value is not None:
             parts.append(f"{name} {quoted(value)}")
-    endpoint = options.get("aws_endpoint_url") or options.get("endpoint") or options.get("aws_endpoint")
+    endpoint = (
+        options.get("aws_endpoint_url") or options.get("endpoint") or options.get("aws_endpoint")
+    )
     if endpoint:
         scheme, _, host = endpoint.rpartition("://")
         parts += [

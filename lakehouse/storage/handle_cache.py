@@ -51,7 +51,9 @@ def keeping_up(table: str) -> Iterator[None]:
     except DeltaError as error:
         if not _LEFT_BEHIND.search(str(error)):
             raise
-        raise BusyError(f"{table}: other writers made many versions meanwhile.\nNext: run again. ({error})") from error
+        raise BusyError(
+            f"{table}: other writers made many versions meanwhile.\nNext: run again. ({error})"
+        ) from error
 
 
 def check_folder(root: str) -> None:
@@ -90,7 +92,9 @@ class Handles:
     def told(self, name: str, by: tuple[DeltaTable | None, ...], tell: Callable[[], T]) -> T:
         """What some shared handles tell, worked out once as long as they are the same; nobody may change it."""
         known, found = self._told.get(name, ((), None))
-        if len(known) != len(by) or any(one is not other for one, other in zip(known, by, strict=True)):
+        if len(known) != len(by) or any(
+            one is not other for one, other in zip(known, by, strict=True)
+        ):
             found = tell()
             self._told[name] = (by, found)
         return cast("T", found)
@@ -115,7 +119,9 @@ class Handles:
             return kept.handle
         handle = opened(table, version)
         if version is None:
-            self._kept[table] = _Kept(handle, handle.version(), _state(table, handle.version(), state_of))
+            self._kept[table] = _Kept(
+                handle, handle.version(), _state(table, handle.version(), state_of)
+            )
         return handle
 
 
@@ -124,7 +130,11 @@ def _holds(table: str, version: int | None, kept: _Kept, state_of: Callable[[str
     if version is None and state_of(entry_path(table, kept.version + 1)) is not None:
         return False
     is_asked_for = version is None or version == kept.version
-    return is_asked_for and kept.state[0] is not None and _state(table, kept.version, state_of) == kept.state
+    return (
+        is_asked_for
+        and kept.state[0] is not None
+        and _state(table, kept.version, state_of) == kept.state
+    )
 
 
 def _state(table: str, version: int, state_of: Callable[[str], State]) -> tuple[State, State]:

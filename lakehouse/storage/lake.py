@@ -103,7 +103,8 @@ class Lake:
             yield
             return
         with turn(
-            Path(tempfile.gettempdir()) / f"lakehouse-{hashlib.sha256(self.root.encode()).hexdigest()[:16]}.lock"
+            Path(tempfile.gettempdir())
+            / f"lakehouse-{hashlib.sha256(self.root.encode()).hexdigest()[:16]}.lock"
         ):
             found = self.version(table)
             if (-1 if found is None else found) != based_on:
@@ -137,9 +138,13 @@ class Lake:
 
     def _opened(self, table: str, version: int | None) -> DeltaTable:
         if self.is_local and not Path(self.uri(table), "_delta_log").is_dir():
-            raise TableNotFoundError(table)  # a look at the folder, where delta-rs takes milliseconds to find nothing
+            raise TableNotFoundError(
+                table
+            )  # a look at the folder, where delta-rs takes milliseconds to find nothing
         kind = FolderTable if self.is_local else DeltaTable
-        opened = partial(kind, self.uri(table), version=version, storage_options=dict(self.options) or None)
+        opened = partial(
+            kind, self.uri(table), version=version, storage_options=dict(self.options) or None
+        )
         try:
             return opened()
         except DeltaError:
@@ -177,7 +182,9 @@ class Lake:
         handle = self.look(table, version)
         if handle is None:
             known = ", ".join(self.tables()) or "none yet"
-            raise SetupError(f"There is no table {table} in {self.root}.\nNext: make it first; there are: {known}.")
+            raise SetupError(
+                f"There is no table {table} in {self.root}.\nNext: make it first; there are: {known}."
+            )
         return scan(handle)
 
     def tables(self) -> list[str]:
@@ -185,9 +192,13 @@ class Lake:
         found: list[str] = []
         for layer in LAYERS if self._exists else ():
             with self.answering():
-                prefixes = obstore.list_with_delimiter(self.store, prefix=f"{layer}/")["common_prefixes"]
+                prefixes = obstore.list_with_delimiter(self.store, prefix=f"{layer}/")[
+                    "common_prefixes"
+                ]
             names = sorted(str(prefix).rstrip("/") for prefix in prefixes)
-            found += [name for name in names if _NAME.fullmatch(name) and self.look(name) is not None]
+            found += [
+                name for name in names if _NAME.fullmatch(name) and self.look(name) is not None
+            ]
         return found
 
     def log(self, table: str, *, after: int = -1) -> list[Commit] | None:
@@ -233,7 +244,9 @@ class Lake:
 class Glance(Lake):
     """A lake as it is looked at once: each table is opened one time, and stands at that version until the look ends."""
 
-    _seen: dict[tuple[str, int | None], DeltaTable | None] = field(default_factory=dict, repr=False, compare=False)
+    _seen: dict[tuple[str, int | None], DeltaTable | None] = field(
+        default_factory=dict, repr=False, compare=False
+    )
 
     def look(self, table: str, version: int | None = None) -> DeltaTable | None:
         """The table at a version, the latest of the first look by default; None when it did not exist then."""

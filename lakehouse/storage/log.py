@@ -55,7 +55,9 @@ class Commit:
     def _changing(self, side: str) -> tuple[Mapping[str, Any], ...]:
         moved = frozenset((self.info.get(MOVED) or {}).get(side, ()))
         actions = self.added if side == "added" else self.removed
-        return tuple(one for one in actions if one.get("dataChange", True) and one["path"] not in moved)
+        return tuple(
+            one for one in actions if one.get("dataChange", True) and one["path"] not in moved
+        )
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,9 @@ def entry_path(table: str, version: int) -> str:
     return f"{table}/_delta_log/{version:020}.json"
 
 
-def standing(store: ObjectStore, table: str, kind: re.Pattern[str], *, after: int = -1) -> list[int]:
+def standing(
+    store: ObjectStore, table: str, kind: re.Pattern[str], *, after: int = -1
+) -> list[int]:
     """The versions of which an entry, or a checkpoint, stands in the log of a table, in order.
 
     Args:
@@ -87,7 +91,9 @@ def standing(store: ObjectStore, table: str, kind: re.Pattern[str], *, after: in
     """
     offset = f"{table}/_delta_log/{max(after, 0):020}"
     paths = (
-        str(meta["path"]) for page in obstore.list(store, prefix=f"{table}/_delta_log", offset=offset) for meta in page
+        str(meta["path"])
+        for page in obstore.list(store, prefix=f"{table}/_delta_log", offset=offset)
+        for meta in page
     )
     return sorted(int(found[1]) for path in paths if (found := kind.search(path)))
 

@@ -34,7 +34,9 @@ Each = Callable[[Callable[[int], bytes | None], Sequence[int]], list[bytes | Non
 def archived(store: ObjectStore, table: str, versions: Iterable[int]) -> dict[int, bytes]:
     """Those of some entries of a table that are in its archive, as they stood in the log."""
     wanted = set(versions)
-    found = {one: text for first in _files(wanted) for one, text in _read(store, table, first).items()}
+    found = {
+        one: text for first in _files(wanted) for one, text in _read(store, table, first).items()
+    }
     return {version: found[version] for version in sorted(found.keys() & wanted)}
 
 
@@ -52,7 +54,11 @@ def shorten(store: ObjectStore, table: str, version: int, each: Each) -> None:
     """
     count = version + 1
     kept_from = (count // EVERY - 1) * EVERY
-    if count % CHECKPOINT_EVERY or kept_from <= 0 or not _is_there(store, _checkpoint_path(table, kept_from - 1)):
+    if (
+        count % CHECKPOINT_EVERY
+        or kept_from <= 0
+        or not _is_there(store, _checkpoint_path(table, kept_from - 1))
+    ):
         return
     if count % EVERY and not _is_there(store, entry_path(table, kept_from - 1)):
         return
@@ -61,7 +67,12 @@ def shorten(store: ObjectStore, table: str, version: int, each: Each) -> None:
     for first in _files(old):
         some = [one for one in old if first <= one < first + EVERY]
         texts = each(lambda one: entry_text(store, table, one), some)
-        _write(store, table, first, {one: text for one, text in zip(some, texts, strict=True) if text is not None})
+        _write(
+            store,
+            table,
+            first,
+            {one: text for one, text in zip(some, texts, strict=True) if text is not None},
+        )
         reached("archive: entries written")
     # Each file of the archive keeps the checkpoint on which it goes on; and so does a log that begins with one.
     needless = [one for one in checkpoints[1:] if one < kept_from and (one + 1) % EVERY]
@@ -120,7 +131,9 @@ def _read(store: ObjectStore, table: str, first: int) -> dict[int, bytes]:
     except FileNotFoundError:
         return {}
     try:
-        return dict(pl.read_parquet(io.BytesIO(held)).select("version", "entry").sort("version").iter_rows())
+        return dict(
+            pl.read_parquet(io.BytesIO(held)).select("version", "entry").sort("version").iter_rows()
+        )
     except pl.exceptions.PolarsError as error:
         raise SetupError(
             f"{table}: old log entries cannot be read, {_path(table, first)} is damaged: {brief(error)}\n"

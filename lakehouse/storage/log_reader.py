@@ -37,7 +37,9 @@ class Entries:
         """
         if len(asked) <= _FEW:
             return self._read(asked, asked)
-        return self._read([version for version in self._standing(asked.start - 1) if version in asked], asked)
+        return self._read(
+            [version for version in self._standing(asked.start - 1) if version in asked], asked
+        )
 
     def left(self, after: int) -> list[Commit]:
         """Those after a version that have not been cleaned up, oldest first."""
@@ -46,12 +48,18 @@ class Entries:
 
     def _standing(self, after: int) -> list[int]:
         """The versions after one of which an entry stands in the log."""
-        return [version for version in standing(self.store, self.table, ENTRY, after=after) if version > after]
+        return [
+            version
+            for version in standing(self.store, self.table, ENTRY, after=after)
+            if version > after
+        ]
 
     def _read(self, there: Sequence[int], asked: Sequence[int]) -> dict[int, Commit]:
         """The entries of some versions: from the log, and what is not there by now from the archive."""
         texts = self.each(partial(entry_text, self.store, self.table), there)
-        found = {version: text for version, text in zip(there, texts, strict=True) if text is not None}
+        found = {
+            version: text for version, text in zip(there, texts, strict=True) if text is not None
+        }
         if missing := [version for version in asked if version not in found]:
             found |= archived(self.store, self.table, missing)
         return {version: parsed(version, found[version]) for version in sorted(found)}

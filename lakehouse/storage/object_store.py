@@ -24,7 +24,9 @@ _CLIENT = ("connect_timeout", "proxy_url", "timeout", "user_agent")
 _SECRET = re.compile(r"secret|key|token|password|sas", re.IGNORECASE)
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _OF_STORE = re.compile(r"Generic \w+ error|object[ -]?store|\bHTTP", re.IGNORECASE)
-_REFUSAL = re.compile(r"\b40[13] [FU]|AccessDenied|InvalidAccessKeyId|SignatureDoesNotMatch|ExpiredToken|NoSuchBucket")
+_REFUSAL = re.compile(
+    r"\b40[13] [FU]|AccessDenied|InvalidAccessKeyId|SignatureDoesNotMatch|ExpiredToken|NoSuchBucket"
+)
 _ODD = re.compile(r"[^A-Za-z0-9!&'()*+,./:=@_~-]")
 _MARKUP = re.compile(r"<[?/]?\w[^>]*>")
 _LONGEST = 400
@@ -37,13 +39,13 @@ def problem(place: str) -> str | None:
         return None
     scheme, slashes, bucket = found.groups()
     if scheme.lower() not in _SCHEMES:
-        return f"has the unknown scheme {scheme}:; write a folder, or a URI such as s3://bucket/folder"
+        return (
+            f"has the unknown scheme {scheme}:; write a folder, or a URI such as s3://bucket/folder"
+        )
     if slashes != "//" or not bucket:
         return f"names no bucket; write {scheme}://<bucket>/<folder>"
     if odd := sorted(set(_ODD.findall(place))):
-        return (
-            f"holds {' '.join(map(repr, odd))}, which not every client of a bucket finds again; use letters and digits"
-        )
+        return f"holds {' '.join(map(repr, odd))}, which not every client of a bucket finds again; use letters and digits"
     return None
 
 
@@ -57,8 +59,12 @@ def open_store(root: str, options: Mapping[str, str]) -> ObjectStore:
         if "://" not in root:
             Path(root).mkdir(parents=True, exist_ok=True)
             return from_url(Path(root).resolve().as_uri())
-        config = {name: value for name, value in options.items() if name.lower() not in (*_HTTP, *_CLIENT)}
-        client: dict[str, Any] = {name.lower(): options[name] for name in options if name.lower() in _CLIENT}
+        config = {
+            name: value for name, value in options.items() if name.lower() not in (*_HTTP, *_CLIENT)
+        }
+        client: dict[str, Any] = {
+            name.lower(): options[name] for name in options if name.lower() in _CLIENT
+        }
         if any(options[name].lower() == "true" for name in options if name.lower() in _HTTP):
             client["allow_http"] = True
         return from_url(root, config=config or None, client_options=client or None)  # type: ignore[arg-type, call-overload, no-any-return, unused-ignore]
@@ -97,7 +103,9 @@ def is_of_store(root: str, error: Exception) -> bool:
         return False
     if isinstance(error, OSError):
         return error.errno is None  # Polars and delta-rs raise these with a text alone
-    return isinstance(error, obstore.exceptions.BaseError) or _OF_STORE.search(str(error)) is not None
+    return (
+        isinstance(error, obstore.exceptions.BaseError) or _OF_STORE.search(str(error)) is not None
+    )
 
 
 def next_step(root: str) -> str:

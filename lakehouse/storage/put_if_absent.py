@@ -40,7 +40,9 @@ def _proved(root: str, options: tuple[tuple[str, str], ...]) -> None:
             if is_proved is not None:
                 break
     if is_proved is None:
-        raise OutageError(f"{root} answers too seldom to prove put-if-absent.\nNext: run again when it answers.")
+        raise OutageError(
+            f"{root} answers too seldom to prove put-if-absent.\nNext: run again when it answers."
+        )
     if not is_proved:
         raise SetupError(
             f"{root}: the store does not keep its word to write over no object (If-None-Match: *), so that two writers "
@@ -61,7 +63,11 @@ def _only_one(store: ObjectStore, key: str) -> bool | None:
 
     try:
         with ThreadPoolExecutor(_WRITERS) as writers:
-            done = [number for number, is_done in enumerate(writers.map(put, range(_WRITERS))) if is_done]
+            done = [
+                number
+                for number, is_done in enumerate(writers.map(put, range(_WRITERS)))
+                if is_done
+            ]
     except obstore.exceptions.BaseError as error:
         if _UNKNOWN.search(str(error)):
             return False

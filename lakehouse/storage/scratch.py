@@ -24,7 +24,9 @@ def scratch() -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix=_PREFIX) as name:
         descriptor = os.open(Path(name) / _HELD, os.O_RDONLY | os.O_CREAT, 0o600)
         try:
-            with suppress(OSError):  # not every file system has locks; then nothing is swept there either
+            with suppress(
+                OSError
+            ):  # not every file system has locks; then nothing is swept there either
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             yield Path(name)
         finally:

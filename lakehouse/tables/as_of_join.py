@@ -9,7 +9,12 @@ from lakehouse.tables.table_types import VALID
 
 
 def join_as_of(
-    rows: pl.LazyFrame, history: pl.LazyFrame, *, on: str | Sequence[str], at: str, take: dict[str, str]
+    rows: pl.LazyFrame,
+    history: pl.LazyFrame,
+    *,
+    on: str | Sequence[str],
+    at: str,
+    take: dict[str, str],
 ) -> pl.LazyFrame:
     """Rows with what was known of their key at a moment; null where nothing was, or the key was deleted.
 
@@ -32,8 +37,12 @@ def join_as_of(
     begins, ends, _ = VALID
     named = {f"_version_{new}": pl.col(old) for old, new in take.items()}
     key = [on] if isinstance(on, str) else list(on)
-    versions = history.select(*key, _begins=pl.col(begins), _ends=pl.col(ends), **named).sort("_begins")
-    found = rows.sort(at).join_asof(versions, left_on=at, right_on="_begins", by=key, check_sortedness=False)
+    versions = history.select(*key, _begins=pl.col(begins), _ends=pl.col(ends), **named).sort(
+        "_begins"
+    )
+    found = rows.sort(at).join_asof(
+        versions, left_on=at, right_on="_begins", by=key, check_sortedness=False
+    )
     holds = pl.col("_ends").is_null() | (pl.col(at) < pl.col("_ends"))
     taken = {name.removeprefix("_version_"): pl.when(holds).then(pl.col(name)) for name in named}
     return found.with_columns(**taken).drop("_begins", "_ends", *named, strict=False)

@@ -21,7 +21,15 @@ from lakehouse.tables.day_filter import day_column
 from lakehouse.tables.inferred_formats import GUESS, guesses_a_format
 from lakehouse.tables.key_checks import key_problems, lookup_problems
 from lakehouse.tables.rules import compile_rules
-from lakehouse.tables.table_types import EVENT_DATE, LINEAGE, RECEIVED, WINDOW, DerivedTable, RawTable, Table
+from lakehouse.tables.table_types import (
+    EVENT_DATE,
+    LINEAGE,
+    RECEIVED,
+    WINDOW,
+    DerivedTable,
+    RawTable,
+    Table,
+)
 from lakehouse.transform.sql_transform import columns_of
 
 _MISTAKES = (
@@ -62,7 +70,11 @@ class Catalog:
         ordered: dict[str, DerivedTable] = {}
         waiting = [table for table in self.tables.values() if isinstance(table, DerivedTable)]
         while waiting:
-            ready = [t for t in waiting if all(not self._waits(name, ordered) for name in self.inputs(t).values())]
+            ready = [
+                t
+                for t in waiting
+                if all(not self._waits(name, ordered) for name in self.inputs(t).values())
+            ]
             if not ready:
                 raise SetupError(
                     f"Tables read each other in a circle: {', '.join(t.name for t in waiting)}.\nNext: break it."
@@ -86,7 +98,9 @@ class Catalog:
         candidates = [f"staged/{parameter}", f"marts/{parameter}"]
         if parameter.startswith("raw_"):
             candidates.insert(0, f"raw/{parameter.removeprefix('raw_')}")
-        found = next((name for name in candidates if name in self.tables and name != table.name), None)
+        found = next(
+            (name for name in candidates if name in self.tables and name != table.name), None
+        )
         if found is None:
             raise SetupError(
                 f"{table.name}: its parameter {parameter!r} names no table (tried {', '.join(candidates)}).\n"
@@ -114,7 +128,11 @@ def collect(modules: Iterable[ModuleType]) -> Catalog:
     problems += [problem for table in catalog.derived for problem in _problems(catalog, table)]
     if problems:
         raise SetupError(
-            listed("The declared tables do not fit together.", problems, "mend them; no data was touched.")
+            listed(
+                "The declared tables do not fit together.",
+                problems,
+                "mend them; no data was touched.",
+            )
         )
     return catalog
 
@@ -143,7 +161,11 @@ def _raw_problems(table: RawTable) -> list[str]:
     except pl.exceptions.PolarsError as error:
         return [*problems, f"{table.name}: its day cannot be told: {brief(error)}"]
     problems += [f"{table.name}: its day is read by {GUESS}"] if guesses_a_format(dated) else []
-    return problems if day == pl.Date else [*problems, f"{table.name}: its day is {day}, it has to be Date"]
+    return (
+        problems
+        if day == pl.Date
+        else [*problems, f"{table.name}: its day is {day}, it has to be Date"]
+    )
 
 
 def _drift_problems(table: RawTable) -> list[str]:
@@ -163,7 +185,9 @@ def _drift_problems(table: RawTable) -> list[str]:
         elif not old.strip() or old != old.strip() or old.startswith("_") or is_pattern(old):
             problems.append(f"aliases: no file can deliver a column named {old!r}")
     if table.drift not in get_args(Drift):
-        problems.append(f"drift is {table.drift!r}, it has to be one of {', '.join(get_args(Drift))}")
+        problems.append(
+            f"drift is {table.drift!r}, it has to be one of {', '.join(get_args(Drift))}"
+        )
     elif table.drift != "evolve" and not columns:
         problems.append(f"drift is {table.drift!r}, which needs columns to hold the files to")
     return problems
@@ -178,9 +202,15 @@ def _problems(catalog: Catalog, table: DerivedTable) -> list[str]:
     except pl.exceptions.PolarsError as error:
         return [f"{table.name}: {brief(error)}"]
     except _MISTAKES as error:
-        return [f"{table.name}: the transform raises {type(error).__name__}: {brief(error)}{_line(table, error)}"]
+        return [
+            f"{table.name}: the transform raises {type(error).__name__}: {brief(error)}{_line(table, error)}"
+        ]
     wanted = polars_schema(table.contract)
-    problems = [f"{table.name}: the transform does not return {name!r}" for name in wanted if name not in found]
+    problems = [
+        f"{table.name}: the transform does not return {name!r}"
+        for name in wanted
+        if name not in found
+    ]
     problems += [
         f"{table.name}: {name!r} is {found[name]}, its contract says {dtype}"
         for name, dtype in wanted.items()
@@ -189,7 +219,8 @@ def _problems(catalog: Catalog, table: DerivedTable) -> list[str]:
     if table.is_aggregate:
         extra = [name for name in found if name not in wanted]
         problems += [
-            f"{table.name}: the transform returns {name!r}, which its contract does not have" for name in extra
+            f"{table.name}: the transform returns {name!r}, which its contract does not have"
+            for name in extra
         ]
     elif lost := [name for name in (*LINEAGE, RECEIVED) if name not in found]:
         problems.append(
@@ -201,15 +232,21 @@ def _problems(catalog: Catalog, table: DerivedTable) -> list[str]:
     sources = {parameter: catalog[name] for parameter, name in catalog.inputs(table).items()}
     first = sources[table.parameters[0]]
     if table.partitions and day_column(first) is None:
-        problems.append(f"{table.name}: it has partitions, but the rows of {first.name} have no day")
+        problems.append(
+            f"{table.name}: it has partitions, but the rows of {first.name} have no day"
+        )
     problems += [f"{table.name}: {problem}" for problem in lookup_problems(table, sources)]
-    return problems + [f"{table.name}: {problem}" for problem in key_problems(table, list(sources.values()), found)]
+    return problems + [
+        f"{table.name}: {problem}" for problem in key_problems(table, list(sources.values()), found)
+    ]
 
 
 def _line(table: DerivedTable, error: Exception) -> str:
     """Where in the transform's file an error arose."""
     file = inspect.getsourcefile(table.transform)
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
+    frames = [
+        frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file
+    ]
     return f" ({Path(frames[-1].filename).name}, line {frames[-1].lineno})" if frames else ""
 
 
@@ -217,7 +254,11 @@ def _version_problems(catalog: Catalog, table: DerivedTable) -> Iterator[str]:
     """What a reader by date takes from a history that changes without a change of what held on a day."""
     for parameter, name in catalog.inputs(table).items():
         source = catalog[name]
-        if parameter not in table.as_of or not isinstance(source, DerivedTable) or source.mode != "history":
+        if (
+            parameter not in table.as_of
+            or not isinstance(source, DerivedTable)
+            or source.mode != "history"
+        ):
             continue
         hidden = facts(source.contract).sequence
         try:
@@ -235,19 +276,27 @@ def _output_schema(
     """What the transform returns, learned from inputs without rows; some of their columns may be hidden from it."""
     schemas = {
         parameter: pl.Schema(
-            {c: t for c, t in catalog[name].schema.items() if c not in (hidden or {}).get(parameter, ())}
+            {
+                c: t
+                for c, t in catalog[name].schema.items()
+                if c not in (hidden or {}).get(parameter, ())
+            }
         )
         for parameter, name in catalog.inputs(table).items()
     }
     if table.is_sql:
         return columns_of(table.transform(), schemas)
     first, *others = (pl.LazyFrame(schema=schema) for schema in schemas.values())
-    first = first.with_columns(pl.lit(None, dtype=pl.Date).alias(WINDOW)) if table.partitions else first
+    first = (
+        first.with_columns(pl.lit(None, dtype=pl.Date).alias(WINDOW)) if table.partitions else first
+    )
     read = unpacked(table, first)
     kept = read.filter(~pl.any_horizontal(table.leave_out.values())) if table.leave_out else read
     returned = table.transform(given(table, kept), *others)
     if not isinstance(returned, pl.LazyFrame):
-        raise SetupError(f"the transform returns {type(returned).__name__}, it has to return a LazyFrame")
+        raise SetupError(
+            f"the transform returns {type(returned).__name__}, it has to return a LazyFrame"
+        )
     found = returned.collect_schema()
     if guesses_a_format(returned):
         raise SetupError(f"it reads times by {GUESS}")

@@ -14,7 +14,21 @@ from typing import Any
 
 import polars as pl
 
-_PLAIN = (str, bytes, int, float, bool, date, timedelta, tuple, list, dict, set, frozenset, type(None))
+_PLAIN = (
+    str,
+    bytes,
+    int,
+    float,
+    bool,
+    date,
+    timedelta,
+    tuple,
+    list,
+    dict,
+    set,
+    frozenset,
+    type(None),
+)
 
 
 def version(functions: Iterable[Callable[..., Any] | None], declared: object) -> str:
@@ -38,7 +52,10 @@ def _note_outside(function: Callable[..., Any], known: dict[str, str]) -> None:
     if not isinstance(function, FunctionType):
         return
     module, within = function.__module__, function.__globals__
-    outside = {f"{module}.{name}": within[name] for name in sorted(set(_names(function.__code__)) & within.keys())}
+    outside = {
+        f"{module}.{name}": within[name]
+        for name in sorted(set(_names(function.__code__)) & within.keys())
+    }
     for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
         with suppress(ValueError):  # not filled yet
             outside[f"{module}.{function.__qualname__}.{name}"] = cell.cell_contents

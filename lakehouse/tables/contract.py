@@ -57,7 +57,9 @@ def _reason(error: Exception) -> str:
     if unknown is None:
         return str(error)
     known = get_close_matches(unknown[1], signature(pa.Field).parameters)
-    return f"there is no check {unknown[1]!r}" + (f"; did you mean {', '.join(known)}?" if known else "")
+    return f"there is no check {unknown[1]!r}" + (
+        f"; did you mean {', '.join(known)}?" if known else ""
+    )
 
 
 @dataclass(frozen=True)
@@ -200,7 +202,11 @@ def prove(contract: type[Contract]) -> None:
         SetupError: naming every problem of the contract at once.
     """
     known = {column.name: column for column in columns(contract)}
-    problems = [*_fact_problems(facts(contract), known), *_type_problems(known.values()), *_unheld(contract)]
+    problems = [
+        *_fact_problems(facts(contract), known),
+        *_type_problems(known.values()),
+        *_unheld(contract),
+    ]
     if problems:
         raise SetupError(
             listed(
@@ -214,7 +220,11 @@ def prove(contract: type[Contract]) -> None:
 def _fact_problems(table: Facts, known: Mapping[str, Column]) -> list[str]:
     listed_names = {"key": table.key, "sequence": table.sequence}
     named = {fact: names for fact, names in listed_names.items() if isinstance(names, tuple)}
-    named |= {name: (getattr(table, name),) for name in ("event_time", "window", "counts") if getattr(table, name)}
+    named |= {
+        name: (getattr(table, name),)
+        for name in ("event_time", "window", "counts")
+        if getattr(table, name)
+    }
     problems = [
         f"{fact} names the column {column!r}, which the contract does not have"
         for fact, names in named.items()
@@ -225,12 +235,16 @@ def _fact_problems(table: Facts, known: Mapping[str, Column]) -> list[str]:
     if window is not None and window.dtype != pl.Date:
         problems.append(f"window {window.name!r} is {window.dtype}, it has to be Date")
     if window is not None and window.nullable:
-        problems.append(f"window column {window.name!r} is nullable; a row without a day has no place")
+        problems.append(
+            f"window column {window.name!r} is nullable; a row without a day has no place"
+        )
     if counts is not None and not counts.dtype.is_integer():
         problems.append(f"counts {counts.name!r} is {counts.dtype}, it has to be a whole number")
     problems += _malformed(table)
     return problems + [
-        f"key column {name!r} is nullable" for name in named.get("key", ()) if name in known and known[name].nullable
+        f"key column {name!r} is nullable"
+        for name in named.get("key", ())
+        if name in known and known[name].nullable
     ]
 
 
@@ -242,7 +256,9 @@ def _malformed(table: Facts) -> list[str]:
         if not isinstance(value, tuple)
     ]
     if table.physical not in get_args(Physical):
-        problems.append(f"physical is {table.physical!r}, it has to be one of {', '.join(get_args(Physical))}")
+        problems.append(
+            f"physical is {table.physical!r}, it has to be one of {', '.join(get_args(Physical))}"
+        )
     share = table.max_quarantined
     if not isinstance(share, int | float) or not 0 <= share <= 1:
         problems.append(f"max_quarantined is {share!r}, it is a share between 0 and 1")
@@ -254,13 +270,20 @@ def _type_problems(known: Any) -> list[str]:  # noqa: ANN401
     for column in known:
         if column.name.startswith("_"):
             problems.append(f"column {column.name!r}: names beginning with _ belong to the engine")
-        if isinstance(column.dtype, pl.Datetime) and (column.dtype.time_unit, column.dtype.time_zone) != (
+        if isinstance(column.dtype, pl.Datetime) and (
+            column.dtype.time_unit,
+            column.dtype.time_zone,
+        ) != (
             "us",
             "UTC",
         ):
-            problems.append(f"column {column.name!r} is {column.dtype}: declare times as Instant (microseconds, UTC)")
+            problems.append(
+                f"column {column.name!r} is {column.dtype}: declare times as Instant (microseconds, UTC)"
+            )
         elif not isinstance(column.dtype, (*_DELTA_TYPES, pl.Datetime)):
-            problems.append(f"column {column.name!r} is {column.dtype}, which Delta Lake cannot hold")
+            problems.append(
+                f"column {column.name!r} is {column.dtype}, which Delta Lake cannot hold"
+            )
     return problems
 
 
@@ -274,14 +297,23 @@ def _unheld(contract: type[Contract]) -> list[str]:
         for name in unique
     ]
     for name, column in schema.columns.items():
-        asked = {"default": column.default is not None, "regex": column.regex, "coerce": column.coerce}
+        asked = {
+            "default": column.default is not None,
+            "regex": column.regex,
+            "coerce": column.coerce,
+        }
         asked["an optional column"] = not column.required
         problems += [
-            f"column {name!r} asks for {what}: let the transform do that" for what, is_so in asked.items() if is_so
+            f"column {name!r} asks for {what}: let the transform do that"
+            for what, is_so in asked.items()
+            if is_so
         ]
     if schema.coerce:
         problems.append("the model asks for coerce: let the transform do that")
-    checks = [*schema.checks, *(check for column in schema.columns.values() for check in column.checks)]
+    checks = [
+        *schema.checks,
+        *(check for column in schema.columns.values() for check in column.checks),
+    ]
     return problems + [
         f"check {check.name} only warns: a row keeps a rule or breaks it; drop raise_warning, or the check"
         for check in checks

@@ -17,12 +17,20 @@ def version(contract: type[Contract]) -> str:
     """A short hash of everything that a contract promises, custom checks by their source; it changes when that does."""
     schema = contract.to_schema()
     promise = [
-        (name, str(c.dtype), c.nullable, sorted((c.metadata or {}).items()), [_said(check) for check in c.checks])
+        (
+            name,
+            str(c.dtype),
+            c.nullable,
+            sorted((c.metadata or {}).items()),
+            [_said(check) for check in c.checks],
+        )
         for name, c in schema.columns.items()
     ]
     table = [(f.name, _fact_said(getattr(facts(contract), f.name))) for f in fields(Facts)]
     whole = [_said(check) for check in schema.checks]
-    return hashlib.sha256(repr((promise, table, whole, _sources(contract))).encode()).hexdigest()[:12]
+    return hashlib.sha256(repr((promise, table, whole, _sources(contract))).encode()).hexdigest()[
+        :12
+    ]
 
 
 def _said(check: pa.Check) -> tuple[str, ...]:
@@ -31,7 +39,12 @@ def _said(check: pa.Check) -> tuple[str, ...]:
         name: sorted(map(repr, value)) if isinstance(value, set | frozenset) else value
         for name, value in (check.statistics or {}).items()
     }
-    return (check.name or "", repr(sorted(given.items())), str(check.ignore_na), str(check.element_wise))
+    return (
+        check.name or "",
+        repr(sorted(given.items())),
+        str(check.ignore_na),
+        str(check.element_wise),
+    )
 
 
 def _fact_said(fact: object) -> str:
@@ -47,5 +60,9 @@ def _sources(contract: type[Contract]) -> list[str]:
         for kind in contract.__mro__[: contract.__mro__.index(Contract)]
         for value in vars(kind).values()
     ]
-    named = {m.__qualname__: m for m in methods if inspect.isfunction(m) and m.__module__ != Contract.__module__}
+    named = {
+        m.__qualname__: m
+        for m in methods
+        if inspect.isfunction(m) and m.__module__ != Contract.__module__
+    }
     return [inspect.getsource(method) for _, method in sorted(named.items())]

@@ -35,7 +35,11 @@ class Cut:
     def window(self) -> pl.Expr:
         """The day with which a row is judged."""
         day = pl.col(self.column)
-        return day if self.known is None else pl.when(self._is_stray(self.known)).then(self.known.first).otherwise(day)
+        return (
+            day
+            if self.known is None
+            else pl.when(self._is_stray(self.known)).then(self.known.first).otherwise(day)
+        )
 
     @property
     def sql(self) -> str:

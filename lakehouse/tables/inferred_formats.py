@@ -23,12 +23,16 @@ def guesses_a_format(rows: pl.LazyFrame) -> bool:
     Parts of expressions are seen where no Python function is in the plan: with one, Polars cannot write it down.
     """
     graph = rows.show_graph(raw_output=True, plan_stage="physical", engine="streaming")
-    return 'label="strptime-infer' in str(graph) or any(_is_guess(call) for call in _calls(_written_down(rows)))
+    return 'label="strptime-infer' in str(graph) or any(
+        _is_guess(call) for call in _calls(_written_down(rows))
+    )
 
 
 def _written_down(rows: pl.LazyFrame) -> Any:  # noqa: ANN401
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # this form is deprecated as one to be read again elsewhere
+        warnings.simplefilter(
+            "ignore", UserWarning
+        )  # this form is deprecated as one to be read again elsewhere
         try:
             return json.loads(rows.serialize(format="json"))
         except pl.exceptions.ComputeError:
@@ -50,4 +54,6 @@ def _is_guess(call: dict[str, Any]) -> bool:
     if not isinstance(of_text, dict) or "Strptime" not in of_text:
         return False
     first = call["input"][0]
-    return of_text["Strptime"][1]["format"] is None and not (isinstance(first, dict) and "Literal" in first)
+    return of_text["Strptime"][1]["format"] is None and not (
+        isinstance(first, dict) and "Literal" in first
+    )

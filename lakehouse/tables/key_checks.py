@@ -102,37 +102,65 @@ def _kind_problems(table: DerivedTable, sources: Collection[Table]) -> list[str]
     if not table.name.startswith("staged/") or table.is_aggregate:
         problems.append("only staged tables, whose rows keep their origin, are folded")
     if len(sources) != 1 or not all(isinstance(source, RawTable) for source in sources):
-        problems.append("a table that is folded reads one raw table and nothing else, so that new rows are enough")
+        problems.append(
+            "a table that is folded reads one raw table and nothing else, so that new rows are enough"
+        )
     if table.partitions is not None:
         problems.append("a table that is folded has no partitions: a key may change its day")
-    if table.snapshot is not None and not all(isinstance(source, RawTable) and source.dumps for source in sources):
-        problems.append("its raw table has to be declared with dumps=True: a dump may equal an earlier one")
+    if table.snapshot is not None and not all(
+        isinstance(source, RawTable) and source.dumps for source in sources
+    ):
+        problems.append(
+            "its raw table has to be declared with dumps=True: a dump may equal an earlier one"
+        )
     if table.distinct:
-        problems.append("`distinct` is of no use here: an event that repeats another changes nothing")
+        problems.append(
+            "`distinct` is of no use here: an event that repeats another changes nothing"
+        )
     return problems
 
 
 def _column_problems(table: DerivedTable) -> list[str]:
-    known, declared = facts(table.contract), {column.name: column for column in columns(table.contract)}
+    known, declared = (
+        facts(table.contract),
+        {column.name: column for column in columns(table.contract)},
+    )
     problems = [] if known.key else ["its contract names no `key`"]
     if not known.sequence:
-        problems.append("its contract names no `sequence`, so that nobody knows which event is the later one")
-    problems += [f"sequence column {name!r} is nullable" for name in known.sequence if declared[name].nullable]
+        problems.append(
+            "its contract names no `sequence`, so that nobody knows which event is the later one"
+        )
+    problems += [
+        f"sequence column {name!r} is nullable"
+        for name in known.sequence
+        if declared[name].nullable
+    ]
     if table.partial:
         named = {*known.key, *known.sequence}
-        required = [name for name, column in declared.items() if name not in named and not column.nullable]
-        problems += [f"{name!r} is not nullable, but a partial event may lack it" for name in required]
+        required = [
+            name for name, column in declared.items() if name not in named and not column.nullable
+        ]
+        problems += [
+            f"{name!r} is not nullable, but a partial event may lack it" for name in required
+        ]
         over_row = [check.name or "check" for check in table.contract.to_schema().checks]
         problems += [
-            f"check {name} looks at several columns, of which a partial event has only some" for name in over_row
+            f"check {name} looks at several columns, of which a partial event has only some"
+            for name in over_row
         ]
     if table.mode == "history" and known.sequence:
         first = declared[known.sequence[0]]
         if not isinstance(first.dtype, _MOMENTS):
-            problems.append(f"a history is ordered by a Date or an Instant, not by {first.name!r} ({first.dtype})")
-        problems += [f"column {name!r} is one that a history adds" for name in VALID if name in declared]
+            problems.append(
+                f"a history is ordered by a Date or an Instant, not by {first.name!r} ({first.dtype})"
+            )
+        problems += [
+            f"column {name!r} is one that a history adds" for name in VALID if name in declared
+        ]
     if table.snapshot is not None and len(known.sequence) != 1:
-        problems.append("the contract of full dumps names one `sequence` column: when the dump was taken")
+        problems.append(
+            "the contract of full dumps names one `sequence` column: when the dump was taken"
+        )
     return problems
 
 
@@ -156,12 +184,22 @@ def _retention_problems(table: DerivedTable) -> list[str]:
     if kept is None or not known.sequence:
         return []
     if table.mode != "upsert" or (table.deletes is None and table.snapshot is None):
-        return ['tombstone_retention is for mode="upsert" with deletes: a history keeps all that it was told']
+        return [
+            'tombstone_retention is for mode="upsert" with deletes: a history keeps all that it was told'
+        ]
     name, first = known.sequence[0], polars_schema(table.contract)[known.sequence[0]]
     if isinstance(first, _MOMENTS):
         is_right, wanted = isinstance(kept, timedelta) and kept >= timedelta(0), "timedelta"
     elif first.is_integer():
         is_right, wanted = type(kept) is int and 0 <= kept < _MOST, "whole number"
     else:
-        return [f"tombstone_retention: {name!r} is {first}, it has to be a Date, an Instant or a whole number"]
-    return [] if is_right else [f"tombstone_retention is {kept!r}: {name!r} is {first}, so give a {wanted}, 0 or more"]
+        return [
+            f"tombstone_retention: {name!r} is {first}, it has to be a Date, an Instant or a whole number"
+        ]
+    return (
+        []
+        if is_right
+        else [
+            f"tombstone_retention is {kept!r}: {name!r} is {first}, so give a {wanted}, 0 or more"
+        ]
+    )

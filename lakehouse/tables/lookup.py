@@ -26,7 +26,9 @@ class AsOf:
 
 def dated(declared: Mapping[str, str | AsOf]) -> dict[str, AsOf]:
     """Dated inputs as they are declared, by the column alone or in full."""
-    return {name: as_of if isinstance(as_of, AsOf) else AsOf(as_of) for name, as_of in declared.items()}
+    return {
+        name: as_of if isinstance(as_of, AsOf) else AsOf(as_of) for name, as_of in declared.items()
+    }
 
 
 def said(inputs: Mapping[str, AsOf]) -> list[tuple[str, tuple[str, ...]]]:

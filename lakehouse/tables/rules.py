@@ -51,8 +51,13 @@ def _length(c: pl.Expr, s: Mapping[str, Any]) -> tuple[str, pl.Expr]:
     if s.get("exact_value") is not None:
         return f"has {s['exact_value']} characters", c.str.len_chars() == s["exact_value"]
     low, high = s.get("min_value"), s.get("max_value")
-    holds = c.str.len_chars().is_between(low if low is not None else 0, high if high is not None else 2**31)
-    return f"has {low if low is not None else 0} to {high if high is not None else 'any'} characters", holds
+    holds = c.str.len_chars().is_between(
+        low if low is not None else 0, high if high is not None else 2**31
+    )
+    return (
+        f"has {low if low is not None else 0} to {high if high is not None else 'any'} characters",
+        holds,
+    )
 
 
 _COMPILERS: dict[str, _Compiler] = {
@@ -65,8 +70,14 @@ _COMPILERS: dict[str, _Compiler] = {
     "in_range": _between,
     "isin": lambda c, s: ("is a known value", c.is_in(list(s["allowed_values"]))),
     "notin": lambda c, s: ("is not a forbidden value", ~c.is_in(list(s["forbidden_values"]))),
-    "str_matches": lambda c, s: (f"matches {_text(s['pattern'])}", c.str.contains(_anchored(s["pattern"]))),
-    "str_contains": lambda c, s: (f"contains {_text(s['pattern'])}", c.str.contains(_text(s["pattern"]))),
+    "str_matches": lambda c, s: (
+        f"matches {_text(s['pattern'])}",
+        c.str.contains(_anchored(s["pattern"])),
+    ),
+    "str_contains": lambda c, s: (
+        f"contains {_text(s['pattern'])}",
+        c.str.contains(_text(s["pattern"])),
+    ),
     "str_startswith": lambda c, s: (f"starts with {s['string']}", c.str.starts_with(s["string"])),
     "str_endswith": lambda c, s: (f"ends with {s['string']}", c.str.ends_with(s["string"])),
     "str_length": _length,
@@ -90,9 +101,15 @@ def compile_rules(contract: type[Contract]) -> tuple[Rule, ...]:
     """
     prove(contract)
     schema = contract.to_schema()
-    present = [Rule(f"{c.name} is present", _is_present(c)) for c in columns(contract) if not c.nullable]
+    present = [
+        Rule(f"{c.name} is present", _is_present(c)) for c in columns(contract) if not c.nullable
+    ]
     names = tuple(schema.columns)
-    checked = [_compiled(name, check, names) for name, column in schema.columns.items() for check in column.checks]
+    checked = [
+        _compiled(name, check, names)
+        for name, column in schema.columns.items()
+        for check in column.checks
+    ]
     whole = [_interpreted(None, check, names) for check in schema.checks]
     rules = (*present, *checked, *whole)
     _prove_rules(contract, rules)
@@ -102,7 +119,11 @@ def compile_rules(contract: type[Contract]) -> tuple[Rule, ...]:
 def _is_present(column: Column) -> pl.Expr:
     """Not a number is missing too, as Pandera sees it: no bound would stop it, for it is larger than every number."""
     value = pl.col(column.name)
-    return value.is_not_null() & value.is_not_nan().fill_null(True) if column.dtype.is_float() else value.is_not_null()
+    return (
+        value.is_not_null() & value.is_not_nan().fill_null(True)
+        if column.dtype.is_float()
+        else value.is_not_null()
+    )
 
 
 def _compiled(column: str, check: pa.Check, names: tuple[str, ...]) -> Rule:
@@ -110,7 +131,9 @@ def _compiled(column: str, check: pa.Check, names: tuple[str, ...]) -> Rule:
     if compiler is None or check.element_wise or not check.statistics:
         return _interpreted(column, check, names)
     words, holds = compiler(pl.col(column), check.statistics)
-    return Rule(f"{column} {words}", holds.fill_null(True) if check.ignore_na else holds.fill_null(False))
+    return Rule(
+        f"{column} {words}", holds.fill_null(True) if check.ignore_na else holds.fill_null(False)
+    )
 
 
 def _interpreted(column: str | None, check: pa.Check, names: tuple[str, ...]) -> Rule:
@@ -120,7 +143,11 @@ def _interpreted(column: str | None, check: pa.Check, names: tuple[str, ...]) ->
         frame = rows.struct.unnest().lazy()
         output = check(frame, column).check_output
         verdict = (output.collect() if isinstance(output, pl.LazyFrame) else output).to_series()
-        return verdict if len(verdict) == len(rows) else pl.repeat(verdict[0], len(rows), dtype=pl.Boolean, eager=True)
+        return (
+            verdict
+            if len(verdict) == len(rows)
+            else pl.repeat(verdict[0], len(rows), dtype=pl.Boolean, eager=True)
+        )
 
     name = check.name or "check"
     holds = pl.struct(names).map_batches(run, return_dtype=pl.Boolean).fill_null(True)
@@ -143,10 +170,14 @@ def _prove_rules(contract: type[Contract], rules: tuple[Rule, ...]) -> None:
             problems.append(f"table rule {name}: {brief(error)}")
         else:
             if answer.shape != (1, 1) or answer.dtypes != [pl.Boolean]:
-                problems.append(f"table rule {name}: it has to give one true or false for the table, such as `.all()`")
+                problems.append(
+                    f"table rule {name}: it has to give one true or false for the table, such as `.all()`"
+                )
     if problems:
         headline = f"Contract {contract.__name__} ({contract.__module__}) has rules that do not fit its columns."
-        raise SetupError(listed(headline, problems, "mend the field or its type; no data was touched."))
+        raise SetupError(
+            listed(headline, problems, "mend the field or its type; no data was touched.")
+        )
 
 
 def cast(lf: pl.LazyFrame, **typed: pl.Expr) -> pl.LazyFrame:
@@ -163,8 +194,13 @@ def cast(lf: pl.LazyFrame, **typed: pl.Expr) -> pl.LazyFrame:
     # Each cast is made once, under a name of its own, because a typed column may take the name of its source.
     made = {f"{_TYPED}{name}": expr for name, expr in typed.items()}
     read = {name: pl.col(f"{_TYPED}{name}") for name in typed}
-    unread = {f"{UNREAD}{name}": _was_given(expr, schema, read[name].is_null()) for name, expr in typed.items()}
-    unread = {name: pl.col(name) | expr if name in schema else expr for name, expr in unread.items()}
+    unread = {
+        f"{UNREAD}{name}": _was_given(expr, schema, read[name].is_null())
+        for name, expr in typed.items()
+    }
+    unread = {
+        name: pl.col(name) | expr if name in schema else expr for name, expr in unread.items()
+    }
     return lf.with_columns(**made).with_columns(**unread, **read).drop(made)
 
 
@@ -190,7 +226,8 @@ def settled(rules: tuple[Rule, ...]) -> tuple[tuple[Rule, ...], list[pl.Expr]]:
     """The rules with the verdicts of checks that see the whole table as columns, to be added before rows are parted."""
     columns = {n: f"{_VERDICT}{n}" for n, rule in enumerate(rules) if not rule.compiled}
     read = tuple(
-        Rule(rule.name, pl.col(columns[n]), compiled=False) if n in columns else rule for n, rule in enumerate(rules)
+        Rule(rule.name, pl.col(columns[n]), compiled=False) if n in columns else rule
+        for n, rule in enumerate(rules)
     )
     return read, [rules[n].holds.alias(name) for n, name in columns.items()]
 
@@ -203,4 +240,6 @@ def keeps_all(rules: tuple[Rule, ...]) -> pl.Expr:
 def broken(rules: tuple[Rule, ...]) -> pl.Expr:
     """The names of the rules that a row breaks, as a list of text."""
     names = [pl.when(~rule.holds).then(pl.lit(rule.name)) for rule in rules]
-    return (pl.concat_list(names).list.drop_nulls() if names else pl.lit([], dtype=pl.List(pl.String))).alias(BROKEN)
+    return (
+        pl.concat_list(names).list.drop_nulls() if names else pl.lit([], dtype=pl.List(pl.String))
+    ).alias(BROKEN)

@@ -185,7 +185,9 @@ class DerivedTable:
         if self.mode == "replace":
             return self.schema
         origin = {name: ORIGIN[name] for name in (*LINEAGE, "_modified_at")}
-        return pl.Schema({**contracts.polars_schema(self.contract), **origin, DELETED: pl.Boolean()})
+        return pl.Schema(
+            {**contracts.polars_schema(self.contract), **origin, DELETED: pl.Boolean()}
+        )
 
     @property
     def stored_schema(self) -> pl.Schema:
@@ -209,11 +211,20 @@ class DerivedTable:
     @cached_property
     def code_version(self) -> str:
         """A short hash of the transform, of what it names outside of itself, and of what is declared around it."""
-        left_out = [(name, code_version.said(rule)) for name, rule in sorted(self.leave_out.items())]
+        left_out = [
+            (name, code_version.said(rule)) for name, rule in sorted(self.leave_out.items())
+        ]
         deletes = None if self.deletes is None else code_version.said(self.deletes)
         folded = () if self.mode == "replace" else (self.mode, deletes, self.partial, self.snapshot)
         kept = () if self.tombstone_retention is None else (self.tombstone_retention,)
-        declared = (self.lookback, self.distinct, left_out, *folded, *kept, *lookup.said(self.as_of))
+        declared = (
+            self.lookback,
+            self.distinct,
+            left_out,
+            *folded,
+            *kept,
+            *lookup.said(self.as_of),
+        )
         return code_version.version((self.transform, self.unpack), declared)
 
 
@@ -233,17 +244,32 @@ def raw(  # noqa: PLR0913
     owner: str | None = None,
 ) -> RawTable:
     """Declare a table of files as they are landed; see `RawTable`."""
-    typed, domain = columns if isinstance(columns, Mapping) else dict.fromkeys(columns, pl.String()), _domain(_caller())
+    typed, domain = (
+        columns if isinstance(columns, Mapping) else dict.fromkeys(columns, pl.String()),
+        _domain(_caller()),
+    )
     if unknown := sorted(set(optional) - set(typed)):
         raise SetupError(
             f"raw/{name}: optional names columns that are not declared: {', '.join(unknown)}.\nNext: add them."
         )
     return RawTable(
-        f"raw/{name}", description, typed, frozenset(optional), day, dumps, drift, dict(aliases or {}), owner, domain
+        f"raw/{name}",
+        description,
+        typed,
+        frozenset(optional),
+        day,
+        dumps,
+        drift,
+        dict(aliases or {}),
+        owner,
+        domain,
     )
 
 
-def staged(contract: type[Contract], **declared: Any) -> Callable[[Callable[..., pl.LazyFrame]], DerivedTable]:  # noqa: ANN401
+def staged(
+    contract: type[Contract],
+    **declared: Any,  # noqa: ANN401
+) -> Callable[[Callable[..., pl.LazyFrame]], DerivedTable]:
     """Declare a clean, typed table: a function that adds the contract's columns to its input.
 
     The function takes LazyFrames named after their tables (`raw_orders` is `raw/orders`, `orders` is `staged/orders`)
@@ -269,14 +295,28 @@ def sql_mart(
 
 
 def _derived(
-    layer: str, contract: type[Contract], declared: Mapping[str, Any], reads: tuple[str, ...] | None = None
+    layer: str,
+    contract: type[Contract],
+    declared: Mapping[str, Any],
+    reads: tuple[str, ...] | None = None,
 ) -> Callable[[Callable[..., Any]], DerivedTable]:
     def declare(transform: Callable[..., Any]) -> DerivedTable:
-        name, parameters = f"{layer}/{transform.__name__}", reads or tuple(inspect.signature(transform).parameters)
+        name, parameters = (
+            f"{layer}/{transform.__name__}",
+            reads or tuple(inspect.signature(transform).parameters),
+        )
         if not parameters:
-            raise SetupError(f"{name}: the transform takes no table.\nNext: name one as a parameter.")
+            raise SetupError(
+                f"{name}: the transform takes no table.\nNext: name one as a parameter."
+            )
         domain = _domain(transform.__module__)
-        known = {f.name for f in fields(DerivedTable)} - {"name", "contract", "transform", "parameters", "domain"}
+        known = {f.name for f in fields(DerivedTable)} - {
+            "name",
+            "contract",
+            "transform",
+            "parameters",
+            "domain",
+        }
         if unknown := sorted(set(declared) - known):
             raise SetupError(
                 f"{name}: there is no {', '.join(unknown)} to declare.\nNext: use one of {', '.join(sorted(known))}."

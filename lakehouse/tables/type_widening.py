@@ -29,7 +29,9 @@ def wider(one: pl.DataType, other: pl.DataType) -> pl.DataType | None:
     return None
 
 
-def asked(declared: pl.DataType, delivered: pl.DataType, *, is_read: bool) -> tuple[pl.DataType, ...]:
+def asked(
+    declared: pl.DataType, delivered: pl.DataType, *, is_read: bool
+) -> tuple[pl.DataType, ...]:
     """The types that a column of a declared type may take for a delivered one, the narrowest first; none if it may not.
 
     Args:
@@ -88,18 +90,26 @@ def whole(value: pl.Expr, dtype: pl.DataType, wanted: pl.DataType) -> pl.Expr:
     return pl.when(taken.cast(dtype, strict=False) == value).then(taken)
 
 
-def meeting(rows: pl.LazyFrame, standing: Mapping[str, pl.DataType]) -> tuple[pl.LazyFrame, dict[str, pl.DataType]]:
+def meeting(
+    rows: pl.LazyFrame, standing: Mapping[str, pl.DataType]
+) -> tuple[pl.LazyFrame, dict[str, pl.DataType]]:
     """Rows on their way to others, in types that hold both; and the columns whose type changes for those others.
 
     Where there is such a column the rows get every column of the others, because all are written again.
     """
     schema = rows.collect_schema()
-    wide = {name: wider(standing[name], dtype) for name, dtype in schema.items() if name in standing}
+    wide = {
+        name: wider(standing[name], dtype) for name, dtype in schema.items() if name in standing
+    }
     types = {name: dtype for name, dtype in wide.items() if dtype is not None}
     retyped = {name: dtype for name, dtype in types.items() if dtype != standing[name]}
-    lost = {name: dtype for name, dtype in standing.items() if name not in schema} if retyped else {}
+    lost = (
+        {name: dtype for name, dtype in standing.items() if name not in schema} if retyped else {}
+    )
     casts = [pl.col(name).cast(dtype) for name, dtype in types.items() if dtype != schema[name]]
-    return rows.with_columns(*casts, *(pl.lit(None, dtype=dtype).alias(name) for name, dtype in lost.items())), retyped
+    return rows.with_columns(
+        *casts, *(pl.lit(None, dtype=dtype).alias(name) for name, dtype in lost.items())
+    ), retyped
 
 
 def _parsed(text: pl.Expr, wanted: pl.DataType) -> pl.Expr:
@@ -114,13 +124,17 @@ def _parsed(text: pl.Expr, wanted: pl.DataType) -> pl.Expr:
     if wanted in (*_WHOLE, *_REAL):
         number, count = bare.cast(wanted, strict=False), bare.cast(pl.Int64, strict=False)
         is_long = bare.str.contains(r"^[+-]?\d{8,}$")
-        return pl.when(number.is_finite() & (~is_long | (number.cast(pl.Int64, strict=False) == count))).then(number)
+        return pl.when(
+            number.is_finite() & (~is_long | (number.cast(pl.Int64, strict=False) == count))
+        ).then(number)
     if wanted == pl.Boolean:
         truths = {"true": True, "false": False}
         return bare.str.to_lowercase().replace_strict(truths, default=None, return_dtype=pl.Boolean)
     if wanted == pl.Date:
         return bare.str.to_date("%Y-%m-%d", strict=False)
     if wanted == _INSTANT:
-        moment = bare.str.to_datetime("%Y-%m-%dT%H:%M:%S%.f%#z", strict=False, time_unit="us", time_zone="UTC")
+        moment = bare.str.to_datetime(
+            "%Y-%m-%dT%H:%M:%S%.f%#z", strict=False, time_unit="us", time_zone="UTC"
+        )
         return pl.when(~bare.str.contains(r"\.\d{7}")).then(moment)
     return pl.lit(None, dtype=wanted)

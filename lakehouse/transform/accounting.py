@@ -59,8 +59,14 @@ class Account:
             LawError: what was written is not what was judged, or a row would land outside its days.
             RefusedCommitError: in some periods too many rows broke the contract, or a rule of the table does not hold.
         """
-        table, periods, rules = self.judged.table, self._periods(findings), self._broken_rules(findings)
-        of = {name: sum(fates[name] for fates in periods.values()) for name in _names(table.leave_out)}
+        table, periods, rules = (
+            self.judged.table,
+            self._periods(findings),
+            self._broken_rules(findings),
+        )
+        of = {
+            name: sum(fates[name] for fates in periods.values()) for name in _names(table.leave_out)
+        }
         audit = Audit(
             table=table.name,
             mode="replace",
@@ -73,9 +79,14 @@ class Account:
             made=tuple(table.partitions.spans(self.keys)) if table.partitions and self.keys else (),
             untouched=self.untouched,
             held=self.held or {},
-            rules={rule.name: sum(counts.get(rule.name, 0) for counts in rules.values()) for rule in self.judged.rules},
+            rules={
+                rule.name: sum(counts.get(rule.name, 0) for counts in rules.values())
+                for rule in self.judged.rules
+            },
             provenance=self.provenance,
-            by_period={day: fates for day, fates in sorted(periods.items(), key=str) if day is not None},
+            by_period={
+                day: fates for day, fates in sorted(periods.items(), key=str) if day is not None
+            },
         ).balanced()
         self._prove_writes(findings, audit)
         if refused := self._refused(periods, findings):
@@ -99,7 +110,10 @@ class Account:
                 "written": written,
                 "quarantined": counts.get("broke", 0),
                 "superseded": _rows(read, period) - _rows(distinct, period) + kept - written,
-                **{f"filtered: {name}": left_out.get(f"filtered: {name}", 0) for name in table.leave_out},
+                **{
+                    f"filtered: {name}": left_out.get(f"filtered: {name}", 0)
+                    for name in table.leave_out
+                },
             }
         return periods
 
@@ -109,7 +123,9 @@ class Account:
             return {}
         counted = _rejected(findings).select(self._period.alias(PERIOD), BROKEN).explode(BROKEN)
         counts: dict[Period, dict[str, int]] = {}
-        for period, rule, number in counted.group_by(PERIOD, BROKEN).len().collect(engine="streaming").iter_rows():
+        for period, rule, number in (
+            counted.group_by(PERIOD, BROKEN).len().collect(engine="streaming").iter_rows()
+        ):
             counts.setdefault(period, {})[rule] = number
         return counts
 
@@ -117,11 +133,17 @@ class Account:
     def _period(self) -> pl.Expr:
         """The period of a rejected row."""
         calendar = self.judged.table.partitions
-        return pl.lit(None, dtype=pl.Date) if calendar is None else calendar.start_of(pl.col(WINDOW))
+        return (
+            pl.lit(None, dtype=pl.Date) if calendar is None else calendar.start_of(pl.col(WINDOW))
+        )
 
     def _prove_writes(self, findings: Findings, audit: Audit) -> None:
         table, judged = self.judged.table, _answers(findings, "judged")
-        strange = [counts for period, counts in judged.items() if self.keys is not None and period not in self.keys]
+        strange = [
+            counts
+            for period, counts in judged.items()
+            if self.keys is not None and period not in self.keys
+        ]
         outside = sum(int(counts["outside"]) for counts in judged.values())
         outside += sum(int(counts["rows"] - counts["broke"]) for counts in strange)
         if outside:
@@ -138,17 +160,27 @@ class Account:
             )
         kept, shut = audit.written, audit.quarantined
         if table.is_aggregate:
-            kept, shut = (sum(int(counts[kind]) for counts in judged.values()) for kind in ("kept", "shut"))
+            kept, shut = (
+                sum(int(counts[kind]) for counts in judged.values()) for kind in ("kept", "shut")
+            )
         rejected = _rejected_count(findings)
-        for kind, wanted, written in (("written", kept, findings.rows), ("rejected", shut, rejected)):
+        for kind, wanted, written in (
+            ("written", kept, findings.rows),
+            ("rejected", shut, rejected),
+        ):
             if wanted != written:
                 raise LawError(
                     f"{table.name} [{self.days}]: {wanted:,} rows were to be {kind}, {written:,} are in the files."
                 )
 
-    def _refused(self, periods: Mapping[Period, Mapping[str, int]], findings: Findings) -> dict[Period, list[str]]:
+    def _refused(
+        self, periods: Mapping[Period, Mapping[str, int]], findings: Findings
+    ) -> dict[Period, list[str]]:
         """The periods that must not be published, with every reason."""
-        strays = {period: counts.get("strays", 0) for period, counts in _answers(findings, "distinct").items()}
+        strays = {
+            period: counts.get("strays", 0)
+            for period, counts in _answers(findings, "distinct").items()
+        }
         rules = _answers(findings, "table")
         refused: dict[Period, list[str]] = {}
         for period, fates in sorted(periods.items(), key=str):
@@ -161,11 +193,17 @@ class Account:
 
     def _too_many(self, fates: Mapping[str, int], strays: int) -> list[str]:
         """Why the rejected rows of a period are too many; empty when they are not."""
-        allowed, broke, read = facts(self.judged.table.contract).max_quarantined, fates["quarantined"], fates["read"]
+        allowed, broke, read = (
+            facts(self.judged.table.contract).max_quarantined,
+            fates["quarantined"],
+            fates["read"],
+        )
         if broke - strays <= allowed * (read - strays) and strays <= allowed * self.whole:
             return []
         share = f"{broke / read:.1%}" if read else "all"
-        return [f"{broke:,} of {read:,} rows break the contract ({share}; {allowed:.1%} are allowed)"]
+        return [
+            f"{broke:,} of {read:,} rows break the contract ({share}; {allowed:.1%} are allowed)"
+        ]
 
     def _refusal(
         self,
@@ -178,25 +216,38 @@ class Account:
         table, several = self.judged.table, len(refused) > 1
         told: list[str] = []
         for period, problems in islice(refused.items(), _PERIODS_TOLD):
-            lines = [*problems, *(f"{count:,} x {name}" for name, count in sorted(rules.get(period, {}).items()))]
+            lines = [
+                *problems,
+                *(f"{count:,} x {name}" for name, count in sorted(rules.get(period, {}).items())),
+            ]
             told += [f"{period}: {line}" for line in lines] if several else lines
         if len(refused) > _PERIODS_TOLD:
             told.append(f"and {len(refused) - _PERIODS_TOLD:,} more periods")
         told += [f"for example {_example(row)}" for row in self._examples(refused, findings)]
-        where = f" [{next(iter(refused)) if len(refused) == 1 else audit.days}]" if audit.days else ""
+        where = (
+            f" [{next(iter(refused)) if len(refused) == 1 else audit.days}]" if audit.days else ""
+        )
         message = listed(
             f"{table.name}{where}: refused, nothing of it was published; the table is as it was there.",
             told,
             "mend the source or the transform and run these days again; or change the contract on purpose.",
         )
-        return RefusedCommitError(message, audit, {period: problems[0] for period, problems in refused.items()})
+        return RefusedCommitError(
+            message, audit, {period: problems[0] for period, problems in refused.items()}
+        )
 
-    def _examples(self, refused: Mapping[Period, list[str]], findings: Findings) -> list[dict[str, object]]:
+    def _examples(
+        self, refused: Mapping[Period, list[str]], findings: Findings
+    ) -> list[dict[str, object]]:
         """A few rejected rows of the refused periods."""
         if not findings.rejected:
             return []
-        which = self._period.is_in(pl.Series(list(refused), dtype=pl.Date).implode(), nulls_equal=True)
-        return _rejected(findings).filter(which).head(_EXAMPLES).collect(engine="streaming").to_dicts()
+        which = self._period.is_in(
+            pl.Series(list(refused), dtype=pl.Date).implode(), nulls_equal=True
+        )
+        return (
+            _rejected(findings).filter(which).head(_EXAMPLES).collect(engine="streaming").to_dicts()
+        )
 
 
 def _rejected(findings: Findings) -> pl.LazyFrame:
@@ -211,7 +262,13 @@ def _rejected_count(findings: Findings) -> int:
 
 
 def _names(left_out: Mapping[str, pl.Expr]) -> list[str]:
-    return ["read", "written", "quarantined", "superseded", *(f"filtered: {name}" for name in left_out)]
+    return [
+        "read",
+        "written",
+        "quarantined",
+        "superseded",
+        *(f"filtered: {name}" for name in left_out),
+    ]
 
 
 def _answers(findings: Findings, question: str) -> dict[Period, dict[str, int]]:
@@ -219,7 +276,10 @@ def _answers(findings: Findings, question: str) -> dict[Period, dict[str, int]]:
     if question not in findings.answers:
         return {}
     rows = findings.answers[question].iter_rows(named=True)
-    return {row[PERIOD]: {name: value or 0 for name, value in row.items() if name != PERIOD} for row in rows}
+    return {
+        row[PERIOD]: {name: value or 0 for name, value in row.items() if name != PERIOD}
+        for row in rows
+    }
 
 
 def _rows(answers: Mapping[Period, Mapping[str, int]], period: Period) -> int:
@@ -235,5 +295,9 @@ def _arrived(findings: Findings, question: str) -> dict[Period, int]:
 
 def _example(row: Mapping[str, object]) -> str:
     """Where a rejected row is from, and why; never its values, which may be personal."""
-    origin = f"{row['_source']}, record {row['_offset']}" if "_source" in row else f"the row of {row.get(WINDOW)}"
+    origin = (
+        f"{row['_source']}, record {row['_offset']}"
+        if "_source" in row
+        else f"the row of {row.get(WINDOW)}"
+    )
     return f"{origin}: {', '.join(row[BROKEN])}"  # type: ignore[arg-type]

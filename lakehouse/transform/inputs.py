@@ -74,7 +74,9 @@ class Inputs:
 
     def _is_in(self, keys: Sequence[date], column: str) -> pl.Expr:
         assert self.table.partitions is not None  # noqa: S101
-        return self.table.partitions.start_of(pl.col(column)).is_in(pl.Series(keys, dtype=pl.Date).implode())
+        return self.table.partitions.start_of(pl.col(column)).is_in(
+            pl.Series(keys, dtype=pl.Date).implode()
+        )
 
     def own(self, rows: pl.LazyFrame, *, is_input: bool = False) -> pl.LazyFrame:
         """The rows of the days that are made, without those that were only looked at."""
@@ -93,13 +95,18 @@ class Inputs:
     @property
     def others(self) -> list[pl.LazyFrame]:
         """The frames beside the first; of those that are looked up by key, the rows of keys that the first has."""
-        return [self._looked_up(parameter, self.frames[parameter]) for parameter in self.table.parameters[1:]]
+        return [
+            self._looked_up(parameter, self.frames[parameter])
+            for parameter in self.table.parameters[1:]
+        ]
 
     def _looked_up(self, parameter: str, rows: pl.LazyFrame) -> pl.LazyFrame:
         if parameter not in self.lookups:
             return rows
         by = self.lookups[parameter]
-        keys = self.frames[self.table.parameters[0]].select(pl.col(name).alias(key) for key, name in by.items())
+        keys = self.frames[self.table.parameters[0]].select(
+            pl.col(name).alias(key) for key, name in by.items()
+        )
         return rows.join(keys.unique(), on=list(by), how="semi")
 
     @property
@@ -111,29 +118,41 @@ class Inputs:
 
     def views(self, lake: Lake) -> dict[str, str]:
         """What stands behind each view of a query: a table at its pinned version, cut as its frame is."""
-        return {parameter: self._view(lake, parameter, name) for parameter, name in self.names.items()}
+        return {
+            parameter: self._view(lake, parameter, name) for parameter, name in self.names.items()
+        }
 
     def _view(self, lake: Lake, parameter: str, name: str) -> str:
         schema = {c: t for c, t in self.frames[parameter].collect_schema().items() if c != WINDOW}
         if self.versions[name] < 0:
-            nulls = ", ".join(f"NULL::{sql_type(dtype)} AS {named(column)}" for column, dtype in schema.items())
+            nulls = ", ".join(
+                f"NULL::{sql_type(dtype)} AS {named(column)}" for column, dtype in schema.items()
+            )
             return f"SELECT {nulls} WHERE false"
         source = f"delta_scan({quoted(lake.uri(name))}, version => {self.versions[name]})"
         handle = lake.look(name, self.versions[name])
         standing = {} if handle is None else all_rows(handle).collect_schema()
-        columns = [named(c) if c in standing else f"NULL::{sql_type(t)} AS {named(c)}" for c, t in schema.items()]
+        columns = [
+            named(c) if c in standing else f"NULL::{sql_type(t)} AS {named(c)}"
+            for c, t in schema.items()
+        ]
         return f"SELECT {', '.join(columns)} FROM {source}{self._condition(parameter, standing)}"  # noqa: S608
 
     def _condition(self, parameter: str, standing: Mapping[str, pl.DataType]) -> str:
         conditions = [self.cuts[parameter].sql] if parameter in self.cuts else []
         conditions += [f"NOT {DELETED}"] if DELETED in standing else []
         if parameter in self.lookups:
-            key, by = (", ".join(map(named, names)) for names in zip(*self.lookups[parameter].items(), strict=True))
+            key, by = (
+                ", ".join(map(named, names))
+                for names in zip(*self.lookups[parameter].items(), strict=True)
+            )
             conditions.append(f"({key}) IN (SELECT {by} FROM {named(self.table.parameters[0])})")  # noqa: S608
         return f" WHERE {' AND '.join(conditions)}" if conditions else ""
 
 
-def read_inputs(lake: Lake, catalog: Catalog, table: DerivedTable, days: Days | None, now: datetime) -> Inputs | None:
+def read_inputs(
+    lake: Lake, catalog: Catalog, table: DerivedTable, days: Days | None, now: datetime
+) -> Inputs | None:
     """The inputs at their latest versions, cut to the days.
 
     Returns:
@@ -148,7 +167,9 @@ def read_inputs(lake: Lake, catalog: Catalog, table: DerivedTable, days: Days | 
     ids: dict[str, str] = {}
     cuts: dict[str, Cut] = {}
     lookups = {
-        parameter: dict(zip(series(catalog[names[parameter]], as_of.column), as_of.names, strict=True))
+        parameter: dict(
+            zip(series(catalog[names[parameter]], as_of.column), as_of.names, strict=True)
+        )
         for parameter, as_of in table.as_of.items()
         if as_of.names
     }
@@ -157,11 +178,21 @@ def read_inputs(lake: Lake, catalog: Catalog, table: DerivedTable, days: Days | 
         versions[name] = -1 if handle is None else handle.version()
         if handle is not None:
             ids[name] = str(handle.metadata().id)
-        rows = pl.LazyFrame(schema=source.schema) if handle is None else rows_of_input(handle, source)
+        rows = (
+            pl.LazyFrame(schema=source.schema) if handle is None else rows_of_input(handle, source)
+        )
         first = parameter == table.parameters[0]
-        if first and wanted and known and known.first in wanted and day_column(source) == EVENT_DATE:
+        if (
+            first
+            and wanted
+            and known
+            and known.first in wanted
+            and day_column(source) == EVENT_DATE
+        ):
             whole = 0 if handle is None else _height(handle)
-        cut = cut_of(source, table.lookback, wanted, known, first=first) if wanted and known else None
+        cut = (
+            cut_of(source, table.lookback, wanted, known, first=first) if wanted and known else None
+        )
         if cut is not None:
             cuts[parameter] = cut
             rows = rows.filter(cut.rows)
@@ -174,19 +205,29 @@ def read_inputs(lake: Lake, catalog: Catalog, table: DerivedTable, days: Days | 
         has_say = has_rows or is_as_made(lake, first_table, until=until)
         return Inputs(table, names, versions, ids, frames, lookups=lookups) if has_say else None
     period = table.partitions.start_of(pl.col(WINDOW))
-    periods = first_rows.select(period=period).filter(pl.col("period").is_null() | is_first(["period"])).unique()
+    periods = (
+        first_rows.select(period=period)
+        .filter(pl.col("period").is_null() | is_first(["period"]))
+        .unique()
+    )
     held = set(periods.collect(engine="streaming").to_series())
     if not held.issuperset(table.partitions.keys(wanted)):
         held |= speaks_for(lake, table, first_table, wanted, held=held, until=until)
     keys = tuple(sorted(key for key in held if key in wanted))
-    pinned = Inputs(table, names, versions, ids, frames, wanted, keys, known, cuts, whole, lookups=lookups)
+    pinned = Inputs(
+        table, names, versions, ids, frames, wanted, keys, known, cuts, whole, lookups=lookups
+    )
     return pinned if keys else None
 
 
 def rows_of_input(handle: DeltaTable, source: Table) -> pl.LazyFrame:
     """The rows of an open table in the columns by which it is declared."""
     rows = scan(handle)
-    return widened(rows, source) if isinstance(source, RawTable) else rows.select(source.schema.names())
+    return (
+        widened(rows, source)
+        if isinstance(source, RawTable)
+        else rows.select(source.schema.names())
+    )
 
 
 def _height(handle: DeltaTable) -> int:
@@ -200,8 +241,12 @@ def _height(handle: DeltaTable) -> int:
 def widened(rows: pl.LazyFrame, source: RawTable) -> pl.LazyFrame:
     """The rows of a raw table, null in columns that were declared after its last commit."""
     standing = rows.collect_schema()
-    known = {name: t for name, t in source.schema.items() if name in source.columns or name == RESCUED}
-    return rows.with_columns(pl.lit(None, t).alias(name) for name, t in known.items() if name not in standing)
+    known = {
+        name: t for name, t in source.schema.items() if name in source.columns or name == RESCUED
+    }
+    return rows.with_columns(
+        pl.lit(None, t).alias(name) for name, t in known.items() if name not in standing
+    )
 
 
 def _wanted(table: DerivedTable, days: Days | None, known: Days | None) -> Days | None:

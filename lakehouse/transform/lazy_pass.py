@@ -50,7 +50,9 @@ class Making:
     @property
     def attempt(self) -> Attempt:
         """What quarantine notes of it."""
-        return Attempt(self.run_id, self.table.code_version, version(self.table.contract), self.is_replay)
+        return Attempt(
+            self.run_id, self.table.code_version, version(self.table.contract), self.is_replay
+        )
 
 
 @contextmanager
@@ -80,23 +82,36 @@ def judge_rows(making: Making, inputs: Inputs, provenance: Provenance, spool: Pa
         rows = table.transform(given(table, kept), *inputs.others)
         # Polars does not see that what is asked of a window or a join in time is the same each time.
         rows = rows.cache() if table.is_aggregate else rows
-    rules = (*unread_rules(rows.collect_schema()), *_day_rules(table, inputs), *compile_rules(table.contract))
+    rules = (
+        *unread_rules(rows.collect_schema()),
+        *_day_rules(table, inputs),
+        *compile_rules(table.contract),
+    )
     if table.mode != "replace":
         rows, rules = _with_deletes(table, rows, rules)
     judged = judge(table, rules, inputs.own(rows), provenance)
     # One question for all that is asked of the same rows: each further reader of a stream holds more of it in memory.
-    of_distinct = {"rows": pl.len(), **{f"filtered: {name}": pl.col(flag).sum() for name, flag in left_out.items()}}
+    of_distinct = {
+        "rows": pl.len(),
+        **{f"filtered: {name}": pl.col(flag).sum() for name, flag in left_out.items()},
+    }
     asked: dict[str, pl.LazyFrame] = {}
     if inputs.whole is not None:
-        of_distinct["strays"] = (inputs.is_stray if stays is None else inputs.is_stray & stays).sum()
+        of_distinct["strays"] = (
+            inputs.is_stray if stays is None else inputs.is_stray & stays
+        ).sum()
     if table.is_aggregate:
         asked["passed"] = by_period(table, kept, arrived(table, is_input=True), is_input=True)
         asked["returned"] = by_period(table, inputs.given(rows), arrived(table))
     else:
         of_distinct |= arrived(table, stays, is_input=True)
-    asked["distinct"] = by_period(table, inputs.own(distinct, is_input=True), of_distinct, is_input=True)
+    asked["distinct"] = by_period(
+        table, inputs.own(distinct, is_input=True), of_distinct, is_input=True
+    )
     if table.distinct:
-        asked["read"] = by_period(table, inputs.own(read, is_input=True), {"rows": pl.len()}, is_input=True)
+        asked["read"] = by_period(
+            table, inputs.own(read, is_input=True), {"rows": pl.len()}, is_input=True
+        )
     return replace(judged, questions={**asked, **judged.questions})
 
 
@@ -109,7 +124,9 @@ def _with_deletes(
     known = facts(table.contract)
     asked = {*known.key, *known.sequence}
     spared = tuple(
-        rule if asked.issuperset(_columns_of(rule)) else replace(rule, holds=rule.holds | pl.col(DELETED))
+        rule
+        if asked.issuperset(_columns_of(rule))
+        else replace(rule, holds=rule.holds | pl.col(DELETED))
         for rule in rules
     )
     return rows.with_columns(table.deletes.fill_null(False).alias(DELETED)), spared
@@ -124,9 +141,15 @@ def _distinct(table: DerivedTable, rows: pl.LazyFrame, spool: Path) -> pl.LazyFr
     group = next(iter(period(table)), None)
     columns: list[str | pl.Expr] = [*table.distinct, *period(table)]
     folder = Path(tempfile.mkdtemp(dir=spool))
-    for number, part in enumerate(parts(folder / "parts", columns, {"rows": rows}, _ROWS_AT_ONCE, group=group)):
+    for number, part in enumerate(
+        parts(folder / "parts", columns, {"rows": rows}, _ROWS_AT_ONCE, group=group)
+    ):
         first = _firsts(part["rows"], columns)
-        first.write_parquet(folder / f"distinct-{number:06}.parquet", compression="lz4", row_group_size=_ROWS_PER_GROUP)
+        first.write_parquet(
+            folder / f"distinct-{number:06}.parquet",
+            compression="lz4",
+            row_group_size=_ROWS_PER_GROUP,
+        )
     return pl.scan_parquet(folder / "distinct-*.parquet", hive_partitioning=False)
 
 

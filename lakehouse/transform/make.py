@@ -93,27 +93,49 @@ def _made(making: Making) -> Audit | None:
 
 
 def _publish(
-    making: Making, inputs: Inputs, standing: int, rejects: int, held: Mapping[date, str] | None = None
+    making: Making,
+    inputs: Inputs,
+    standing: int,
+    rejects: int,
+    held: Mapping[date, str] | None = None,
 ) -> Audit:
     """Judge and publish the periods of some inputs; `held` are those that an earlier verdict held back."""
     table = making.table
-    provenance = Provenance(making.run_id, table.code_version, version(table.contract), inputs.versions, ids=inputs.ids)
+    provenance = Provenance(
+        making.run_id, table.code_version, version(table.contract), inputs.versions, ids=inputs.ids
+    )
     with scratch() as spool, told_clearly(table, inputs), room(making.lake.root):
         judged = judge_rows(making, inputs, provenance, spool)
-        untouched = tuple(day for day in _untouched(making.lake, table, inputs) if day not in (held or {}))
+        untouched = tuple(
+            day for day in _untouched(making.lake, table, inputs) if day not in (held or {})
+        )
         account = Account(
-            judged, inputs.days, inputs.keys, untouched, provenance, inputs.stray, inputs.whole or 0, held
+            judged,
+            inputs.days,
+            inputs.keys,
+            untouched,
+            provenance,
+            inputs.stray,
+            inputs.whole or 0,
+            held,
         )
         return publish(
             making.lake,
             _sheet(table, judged, inputs.keys, standing),
             lambda findings: dated_changes.noted(account(findings), findings.answers),
             rejects=rejected_rows.rejects(
-                making.lake, table, judged.rejected, rejects, making.attempt, days=_days(table, inputs.keys)
+                making.lake,
+                table,
+                judged.rejected,
+                rejects,
+                making.attempt,
+                days=_days(table, inputs.keys),
             ),
             questions={
                 **judged.questions,
-                **dated_changes.questions(making.lake, making.catalog, table, standing, judged.valid),
+                **dated_changes.questions(
+                    making.lake, making.catalog, table, standing, judged.valid
+                ),
             },
         )
 
@@ -128,9 +150,17 @@ def _untouched(lake: Lake, table: DerivedTable, inputs: Inputs) -> tuple[date, .
     """Periods that the table holds and the input does not: an empty read erases nothing."""
     window = facts(table.contract).window
     handle = lake.look(table.name)
-    if handle is None or inputs.days is None or inputs.keys is None or window is None or table.partitions is None:
+    if (
+        handle is None
+        or inputs.days is None
+        or inputs.keys is None
+        or window is None
+        or table.partitions is None
+    ):
         return ()
-    own = pl.scan_delta(handle).filter(pl.col(window).is_between(inputs.days.first, inputs.days.last))
+    own = pl.scan_delta(handle).filter(
+        pl.col(window).is_between(inputs.days.first, inputs.days.last)
+    )
     held = own.select(table.partitions.start_of(pl.col(window)).unique()).collect().to_series()
     return tuple(sorted(set(held) - set(inputs.keys)))
 
@@ -142,7 +172,9 @@ def _days(table: DerivedTable, keys: tuple[date, ...] | None) -> tuple[date, ...
     return tuple(day for span in table.partitions.spans(keys) for day in span)
 
 
-def _sheet(table: DerivedTable, judged: Judged, keys: tuple[date, ...] | None, based_on: int) -> Sheet:
+def _sheet(
+    table: DerivedTable, judged: Judged, keys: tuple[date, ...] | None, based_on: int
+) -> Sheet:
     known, described = facts(table.contract), columns(table.contract)
     return Sheet(
         table.name,

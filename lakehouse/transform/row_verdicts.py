@@ -72,14 +72,18 @@ def judge(
         "broke": _stand_for(table, ~pl.col(_OK)),
         "outside": (pl.col(_OK) & _is_moved(table)).sum(),
     }
-    if table.is_aggregate:  # a row stands for several there, so those to be written are counted apart
+    if (
+        table.is_aggregate
+    ):  # a row stands for several there, so those to be written are counted apart
         asked |= {"kept": pl.col(_OK).sum(), "shut": (~pl.col(_OK)).sum()}
     questions = {"judged": by_period(table, judged, {**asked, **arrived(table)})}
     if folds(table):
         questions["latest"] = by_period(table, latest, {"rows": pl.len()})
     if table_rules(table) and table.mode == "replace":
         questions["table"] = by_period(table, latest, table_rules(table))
-    return Judged(table, rules, latest.select(table.event_schema.names()), rejected, broke, questions)
+    return Judged(
+        table, rules, latest.select(table.event_schema.names()), rejected, broke, questions
+    )
 
 
 def _prove_types(table: DerivedTable, schema: pl.Schema) -> None:
@@ -116,7 +120,9 @@ def by_period(
     return rows.group_by(table.partitions.start_of(pl.col(day)).alias(PERIOD)).agg(**asked)
 
 
-def arrived(table: DerivedTable, which: pl.Expr | None = None, *, is_input: bool = False) -> dict[str, pl.Expr]:
+def arrived(
+    table: DerivedTable, which: pl.Expr | None = None, *, is_input: bool = False
+) -> dict[str, pl.Expr]:
     """Which rows of the first input stand in a frame, as an aggregate without order: a transform leaves it as it is.
 
     Rows that keep their origin are told by it. Of aggregates it is told how many rows stand behind each period.
@@ -128,7 +134,9 @@ def arrived(table: DerivedTable, which: pl.Expr | None = None, *, is_input: bool
     """
     if table.is_aggregate:
         return {"arrived": pl.len().cast(pl.Int64) if is_input else _stand_for(table, pl.lit(True))}
-    identity = pl.col("_source").hash() * pl.col("_offset").hash()  # half the cost of the hash of a struct
+    identity = (
+        pl.col("_source").hash() * pl.col("_offset").hash()
+    )  # half the cost of the hash of a struct
     return {"arrived": (identity if which is None else identity.filter(which)).sum()}
 
 
@@ -151,7 +159,11 @@ def _stand_for(table: DerivedTable, which: pl.Expr) -> pl.Expr:
 
 def folds(table: DerivedTable) -> bool:
     """Whether older versions of a key are superseded in the pass, as in every staged table that is made again."""
-    return bool(facts(table.contract).key) and table.name.startswith("staged/") and table.mode == "replace"
+    return (
+        bool(facts(table.contract).key)
+        and table.name.startswith("staged/")
+        and table.mode == "replace"
+    )
 
 
 def _latest(table: DerivedTable, rows: pl.LazyFrame) -> pl.LazyFrame:

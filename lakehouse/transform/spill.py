@@ -37,7 +37,9 @@ def parts(
     """
     groups = pl.lit(0) if group is None else group
     sizes = pl.concat([frame.group_by(groups.alias(_GROUP)).len() for frame in frames.values()])
-    places = _places(sizes.group_by(_GROUP).agg(pl.col("len").sum()).collect(engine="streaming"), at_once)
+    places = _places(
+        sizes.group_by(_GROUP).agg(pl.col("len").sum()).collect(engine="streaming"), at_once
+    )
     count = int(places.select((pl.col(_FIRST) + pl.col(_SEVERAL)).max()).item() or 0)
     if count <= 1:
         yield {name: frame.collect(engine="streaming") for name, frame in frames.items()}
@@ -45,7 +47,9 @@ def parts(
     part = pl.struct(key).hash() % count
     if group is not None:
         # Looked up batch by batch: a join in the stream would hold all rows of a group, which may be all there are.
-        place = group.map_batches(partial(_found, places), return_dtype=pl.Struct(_PLACE), is_elementwise=True).struct
+        place = group.map_batches(
+            partial(_found, places), return_dtype=pl.Struct(_PLACE), is_elementwise=True
+        ).struct
         part = place.field(_FIRST) + pl.struct(key).hash() % place.field(_SEVERAL)
     numbered = {name: frame.with_columns(part.alias(_PART)) for name, frame in frames.items()}
     yield from _divided(spool, numbered, 0, count)
@@ -55,7 +59,9 @@ def _found(places: pl.DataFrame, groups: pl.Series) -> pl.Series:
     """The place of each of some groups."""
     asked = groups.to_frame(_GROUP)
     return (
-        asked.join(places, on=_GROUP, how="left", nulls_equal=True, maintain_order="left").select(*_PLACE).to_struct()
+        asked.join(places, on=_GROUP, how="left", nulls_equal=True, maintain_order="left")
+        .select(*_PLACE)
+        .to_struct()
     )
 
 
@@ -83,17 +89,26 @@ def _divided(
 ) -> Iterator[Mapping[str, pl.DataFrame]]:
     """So many parts of rows that know the number of theirs; as many files at a time as may be open."""
     if count == 1:
-        yield {name: frame.drop(_PART).collect(engine="streaming") for name, frame in frames.items()}
+        yield {
+            name: frame.drop(_PART).collect(engine="streaming") for name, frame in frames.items()
+        }
         return
     spool.mkdir()
     step = math.ceil(count / _FILES_AT_ONCE)
     for name, frame in frames.items():
-        place = pl.PartitionBy(spool / name, key=_ROUND, include_key=False, file_path_provider=_place)
+        place = pl.PartitionBy(
+            spool / name, key=_ROUND, include_key=False, file_path_provider=_place
+        )
         rows = frame.with_columns(((pl.col(_PART) - first) // step).alias(_ROUND))
-        rows.sink_parquet(place, compression="lz4", row_group_size=_ROWS_PER_GROUP, statistics=False, mkdir=True)
+        rows.sink_parquet(
+            place, compression="lz4", row_group_size=_ROWS_PER_GROUP, statistics=False, mkdir=True
+        )
     for number, begins in enumerate(range(first, first + count, step)):
         files = {name: sorted((spool / name).glob(f"{number}-*.parquet")) for name in frames}
-        several = {name: pl.scan_parquet(found) if found else frames[name].clear() for name, found in files.items()}
+        several = {
+            name: pl.scan_parquet(found) if found else frames[name].clear()
+            for name, found in files.items()
+        }
         yield from _divided(spool / str(number), several, begins, min(step, first + count - begins))
         for file in (one for found in files.values() for one in found):
             file.unlink()

@@ -40,7 +40,9 @@ def columns_of(sql: str, schemas: Mapping[str, pl.Schema]) -> pl.Schema:
     """
     with duckdb.connect() as connection:
         for view, schema in schemas.items():
-            columns = ", ".join(f"{named(name)} {sql_type(dtype)}" for name, dtype in schema.items())
+            columns = ", ".join(
+                f"{named(name)} {sql_type(dtype)}" for name, dtype in schema.items()
+            )
             connection.execute(f"CREATE TABLE {named(view)} ({columns})")
         try:
             described = connection.execute(f"DESCRIBE SELECT * FROM ({sql}\n)").fetchall()  # noqa: S608
@@ -101,5 +103,7 @@ def run(lake: Lake, sql: str, views: Mapping[str, str], spool: Path) -> pl.LazyF
             with lake.answering():
                 connection.execute(f"COPY ({sql}\n) TO {quoted(str(target))} (FORMAT parquet)")
         except duckdb.Error as error:
-            raise DataError(f"the query fails on the data: {redacted(error)}") from None  # it quotes values
+            raise DataError(
+                f"the query fails on the data: {redacted(error)}"
+            ) from None  # it quotes values
     return pl.scan_parquet(target, hive_partitioning=False)

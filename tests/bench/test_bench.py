@@ -52,7 +52,9 @@ def out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_ours_publishes_what_duckdb_finds_beside_bare_writes(line_items: Path, out: Path) -> None:
     names = ["ours", "sink_delta", "sink_parquet", "sink_parquet, snappy"]
     ways = publish.of_this_project(line_items, *names)
-    lines = beside.side_by_side(publish.work("publish-test", line_items, ways, "sink_delta"), rounds=1)
+    lines = beside.side_by_side(
+        publish.work("publish-test", line_items, ways, "sink_delta"), rounds=1
+    )
     assert [line.way for line in lines] == names
     assert [line.commits for line in lines] == [2, 1, 0, 0]
     kept = json.loads((out / "results" / "publish-test.json").read_text())
@@ -63,13 +65,19 @@ def test_every_rule_of_the_line_items_refuses_a_row(line_items: Path, tmp_path: 
     publish.one("ours", line_items, tmp_path)
     published = published_from(line_items)("ours", "publish", tmp_path)
     assert published.rejected.count == len(BROKEN)
-    assert published.valid.count + published.rejected.count == len(line_items.read_text().splitlines()) - 1
+    assert (
+        published.valid.count + published.rejected.count
+        == len(line_items.read_text().splitlines()) - 1
+    )
 
 
 def test_ways_that_publish_other_rows_are_not_compared(line_items: Path, out: Path) -> None:
     other = out / "other.csv"
     other.write_text(line_items.read_text().replace(",DELIVER IN PERSON,", ",NONE,", 20))
-    ways = [*publish.of_this_project(line_items, "ours"), *publish.of_this_project(other, "sink_parquet")]
+    ways = [
+        *publish.of_this_project(line_items, "ours"),
+        *publish.of_this_project(other, "sink_parquet"),
+    ]
     with pytest.raises(RuntimeError, match="not all ways made the same"):
         beside.side_by_side(publish.work("publish-test", line_items, ways, "ours"), rounds=1)
     assert not (out / "results").exists()
@@ -95,7 +103,9 @@ def published_by_ours(lines: list[str], folder: Path) -> Published:
     return published_from(csv)("ours", "publish", folder)
 
 
-@pytest.mark.parametrize(("row", "same"), [(1, (True, False)), (100, (False, True))], ids=["rejected", "valid"])
+@pytest.mark.parametrize(
+    ("row", "same"), [(1, (True, False)), (100, (False, True))], ids=["rejected", "valid"]
+)
 def test_a_row_of_another_supplier_is_noticed(
     line_items: Path, tmp_path: Path, row: int, same: tuple[bool, bool]
 ) -> None:
@@ -112,11 +122,21 @@ def test_a_row_of_another_supplier_is_noticed(
 def another(name: str) -> pl.Expr:
     """A column of which one value is a letter, a day, a cent or a number more."""
     dtype = SCHEMA[name]
-    more = {pl.String: pl.lit("x"), pl.Date: pl.duration(days=1), pl.Float64: pl.lit(0.01)}.get(dtype, pl.lit(1))
-    return pl.when(pl.int_range(pl.len()) == 100).then(pl.col(name) + more).otherwise(name).cast(dtype).alias(name)
+    more = {pl.String: pl.lit("x"), pl.Date: pl.duration(days=1), pl.Float64: pl.lit(0.01)}.get(
+        dtype, pl.lit(1)
+    )
+    return (
+        pl.when(pl.int_range(pl.len()) == 100)
+        .then(pl.col(name) + more)
+        .otherwise(name)
+        .cast(dtype)
+        .alias(name)
+    )
 
 
-def test_another_value_in_any_column_of_a_bare_write_is_noticed(line_items: Path, tmp_path: Path) -> None:
+def test_another_value_in_any_column_of_a_bare_write_is_noticed(
+    line_items: Path, tmp_path: Path
+) -> None:
     found, file, unnoticed = published_from(line_items), tmp_path / "lineitem.parquet", []
     rows(line_items).sink_parquet(file)
     asked = found("sink_parquet", "publish", tmp_path)

@@ -43,19 +43,31 @@ def called(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("called")
-def test_all_ways_answer_alike_in_a_lake_that_is_made_for_them(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_ways_answer_alike_in_a_lake_that_is_made_for_them(
+    out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("sys.argv", ["query", "--scale", "0.01", "--rounds", "1"])
     query.main()
     lines = json.loads((out / "results" / "query.json").read_text())["lines"]
-    assert {(line["way"], line["step"]) for line in lines} == {(w, s) for w in query.WAYS for s in ("cold", "warm")}
+    assert {(line["way"], line["step"]) for line in lines} == {
+        (w, s) for w in query.WAYS for s in ("cold", "warm")
+    }
     assert not list(out.glob("query-*"))
 
 
-def test_every_question_has_an_answer_in_a_staged_table_or_a_mart(filled: Path, tmp_path: Path) -> None:
+def test_every_question_has_an_answer_in_a_staged_table_or_a_mart(
+    filled: Path, tmp_path: Path
+) -> None:
     query.one("ours", filled, tmp_path, is_warm=False)
     answers = json.loads(query.outcome("ours", "cold", tmp_path))
     assert [len(rows) for rows in answers] == [4, 10, 1, 83, 2]
-    assert [("shipped_months" in question) for question in query.QUESTIONS] == [False, False, False, True, True]
+    assert [("shipped_months" in question) for question in query.QUESTIONS] == [
+        False,
+        False,
+        False,
+        True,
+        True,
+    ]
 
 
 @pytest.mark.usefixtures("out", "called")
@@ -65,7 +77,9 @@ def test_a_way_that_answers_a_cent_more_is_not_compared(
 ) -> None:
     def wrong(folder: Path, stack: ExitStack) -> query.Ask:
         ask = query.ask_polars(folder, stack)
-        return lambda question: [(*row[:-1], row[-1] + 0.01 * (question == asked)) for row in ask(question)]
+        return lambda question: [
+            (*row[:-1], row[-1] + 0.01 * (question == asked)) for row in ask(question)
+        ]
 
     monkeypatch.setitem(query.WAYS, "polars on parquet", wrong)
     with pytest.raises(RuntimeError, match="not all ways made the same"):
@@ -73,7 +87,9 @@ def test_a_way_that_answers_a_cent_more_is_not_compared(
 
 
 @pytest.mark.usefixtures("out", "called")
-def test_a_way_that_has_lost_a_row_of_the_mart_is_not_compared(filled: Path, tmp_path: Path) -> None:
+def test_a_way_that_has_lost_a_row_of_the_mart_is_not_compared(
+    filled: Path, tmp_path: Path
+) -> None:
     stood.clone(filled, tmp_path / "less")
     file = tmp_path / "less" / "snappy" / "shipped_months.parquet"
     rows = pl.read_parquet(file)
@@ -87,12 +103,16 @@ def test_a_way_that_has_lost_a_row_of_the_mart_is_not_compared(filled: Path, tmp
 def test_the_start_is_measured_beside_a_bare_project() -> None:
     lines = beside.side_by_side(start.work(), rounds=1)
     assert [(line.way, line.step) for line in lines] == [
-        (way, step) for way in ("ours", "bare dagster") for step in ("import", "definitions", "first run")
+        (way, step)
+        for way in ("ours", "bare dagster")
+        for step in ("import", "definitions", "first run")
     ]
     assert lines[2].commits == 3
 
 
-def test_a_late_file_is_timed_until_it_is_in_the_mart(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_late_file_is_timed_until_it_is_in_the_mart(
+    out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("sys.argv", ["late", "--files", "1", "--pause", "0"])
     late.main()
     found = json.loads((out / "results" / "late.json").read_text())

@@ -34,7 +34,10 @@ def results(tmp_path, monkeypatch) -> Path:
 
 def test_ways_are_compared_and_become_a_table_and_a_plot(results, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(report, "PLOTS", tmp_path / "plots")
-    pairs = [(("all", "other"), ("all", "ours")), (("all", "ours"), ("all", "one that is not there"))]
+    pairs = [
+        (("all", "other"), ("all", "ours")),
+        (("all", "ours"), ("all", "one that is not there")),
+    ]
     ways = [way("ours", 2), way("other", 1)]
     ours, other = side_by_side(Work("small", "a <small> work", ways, "other", pairs=pairs), 3)
     assert (ours.ratio, other.ratio, ours.files) == (2, 1, 1)
@@ -67,14 +70,23 @@ def test_a_ratio_is_that_of_the_rounds_for_a_machine_becomes_slower(tmp_path):
         say = f"n = len(list(pathlib.Path({str(ran)!r}).iterdir())); pathlib.Path({str(ran)!r}, str(n)).touch()"
         return way(name, f"{seconds}[n]", say)
 
-    ours, _ = side_by_side(Work("drift", "", [runs("ours", 1, 4, 6), runs("other", 1, 2, 9)], "other"), 3)
+    ours, _ = side_by_side(
+        Work("drift", "", [runs("ours", 1, 4, 6), runs("other", 1, 2, 9)], "other"), 3
+    )
     assert (ours.seconds, ours.ratio, ours.ratio_least, ours.ratio_most) == (4, 1, 6 / 9, 2)
 
 
 def test_steps_that_do_not_stand_on_each_other_take_turns_in_being_first():
     steps = {"few": way("", 1).steps["all"], "many": way("", 2).steps["all"]}
     order, ours = [], Way("ours", steps)
-    work = Work("turns", "", [ours], "ours", prepare=lambda _, step, __: order.append(step), pairs=grown([ours]))
+    work = Work(
+        "turns",
+        "",
+        [ours],
+        "ours",
+        prepare=lambda _, step, __: order.append(step),
+        pairs=grown([ours]),
+    )
     side_by_side(work, 3)
     assert order == ["few", "many"] * 3
     order.clear()
@@ -86,7 +98,9 @@ def test_steps_that_do_not_stand_on_each_other_take_turns_in_being_first():
 
 
 def test_a_way_that_made_something_else_is_named():
-    work = Work("odd", "odd", [way("ours", 1), way("other", 1)], "ours", outcome=lambda name, *_: name)
+    work = Work(
+        "odd", "odd", [way("ours", 1), way("other", 1)], "ours", outcome=lambda name, *_: name
+    )
     with pytest.raises(RuntimeError, match="odd, all: not all ways made the same"):
         side_by_side(work, 1)
 
@@ -98,7 +112,15 @@ def test_a_way_that_fails_is_shown_with_what_it_said():
 
 
 def test_the_longest_name_of_a_plot_is_not_cut_off():
-    line = {"step": "nine deliveries", "way": "a peer with a long name", "seconds": 1.0, "least": 1.0, "most": 2.0}
+    line = {
+        "step": "nine deliveries",
+        "way": "a peer with a long name",
+        "seconds": 1.0,
+        "least": 1.0,
+        "most": 2.0,
+    }
     drawn = report.plot("", [{**line, "step": "all"}, line])
-    ends = [float(x) for x in re.findall(r'<text x="([0-9.]+)" y="[0-9.]+" text-anchor="end">', drawn)]
+    ends = [
+        float(x) for x in re.findall(r'<text x="([0-9.]+)" y="[0-9.]+" text-anchor="end">', drawn)
+    ]
     assert ends[0] == ends[1] > 6 * len("nine deliveries: a peer with a long name")

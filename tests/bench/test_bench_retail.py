@@ -61,12 +61,18 @@ def test_a_peer_that_cannot_be_installed_is_left_out(monkeypatch, capsys):
 
 def test_invented_days_or_some_real_ones_do_not_replace_what_is_kept_of_all_real_ones(deliveries):
     asked = (("real", True), ("real", False), ("invented", True), ("invented", False))
-    names = [end_to_end.work(deliveries, kind, is_all=is_all, has_peer=False).name for kind, is_all in asked]
+    names = [
+        end_to_end.work(deliveries, kind, is_all=is_all, has_peer=False).name
+        for kind, is_all in asked
+    ]
     assert [name == "end-to-end" for name in names] == [True, False, False, False]
 
 
 def test_the_peer_imports_nothing_of_ours():
-    scripts = [*(end_to_end.PEERS / "dlt").glob("retail*.py"), *(end_to_end.PEERS / "dbt" / "retail").rglob("*.*")]
+    scripts = [
+        *(end_to_end.PEERS / "dlt").glob("retail*.py"),
+        *(end_to_end.PEERS / "dbt" / "retail").rglob("*.*"),
+    ]
     assert scripts
     assert not [path for path in scripts if "lakehouse" in path.read_text()], PEER
 

@@ -14,7 +14,19 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from bench import backfill, beside, daily, dedup, figures, history, increment, keyed, orders, stood, upsert
+from bench import (
+    backfill,
+    beside,
+    daily,
+    dedup,
+    figures,
+    history,
+    increment,
+    keyed,
+    orders,
+    stood,
+    upsert,
+)
 from bench.measure import Cost
 from lakehouse.storage.lake import Lake
 
@@ -45,7 +57,9 @@ def out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_orders_are_upserted_as_by_a_bare_merge(out):
     lines = beside.side_by_side(upsert.work(ROWS, out, upsert.of_this_project()), rounds=1)
     assert [(line.way, line.step, line.commits) for line in lines] == [
-        (way, step, commits) for way, commits in ((upsert.OURS, 2), (upsert.MERGE, 1)) for step in upsert.STEPS
+        (way, step, commits)
+        for way, commits in ((upsert.OURS, 2), (upsert.MERGE, 1))
+        for step in upsert.STEPS
     ]
     assert [line.ratio for line in lines if line.way == upsert.MERGE] == [1, 1]
 
@@ -58,7 +72,9 @@ def test_versions_of_orders_are_kept_as_by_hand(out):
         return found[-1]
 
     work = replace(history.work(ROWS, history.of_this_project(ROWS, out)), outcome=outcome)
-    assert {line.ratio for line in beside.side_by_side(work, rounds=1) if line.way == history.SQL} == {1}
+    assert {
+        line.ratio for line in beside.side_by_side(work, rounds=1) if line.way == history.SQL
+    } == {1}
     assert [rows for rows, _ in found] == 2 * [ROWS, ROWS + 9 * (CHANGED + NEW)]
 
 
@@ -109,7 +125,9 @@ def test_one_file_comes_after_few_and_after_some_commits(out, capsys):
     keep = out / "keep"
     lines = increment.compare(keep, [2, 4], [], rounds=1)
     assert [(line.way, line.step) for line in lines] == [
-        (way, f"{size} commits") for way in (increment.OURS, increment.CLEARED, increment.WITHOUT) for size in (2, 4)
+        (way, f"{size} commits")
+        for way in (increment.OURS, increment.CLEARED, increment.WITHOUT)
+        for size in (2, 4)
     ]
     assert lines[0].ratio == 1
     assert capsys.readouterr().out.count("deliveries brought in") == 2

@@ -24,7 +24,8 @@ from lakehouse.storage.lake import Lake
 
 HEADER = "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country"
 LINES = [
-    f"5363{n:02},85123A,HEART [red]{n},{n},2010-12-01 08:26:00,2.55,178{n:02}.0,United Kingdom" for n in range(10, 40)
+    f"5363{n:02},85123A,HEART [red]{n},{n},2010-12-01 08:26:00,2.55,178{n:02}.0,United Kingdom"
+    for n in range(10, 40)
 ]
 BAD_LINE = "536399,85123A,NOTHING,0,2010-12-01 08:26:00,-1,,United Kingdom"
 FORMATS = ("table", "csv", "json")
@@ -42,8 +43,12 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Environment:
 
 
 def run(here: Environment, *arguments: str, stdin: str | None = None) -> Result:
-    app = commands.App(lambda: here, lambda: click.echo("demonstrated"), lambda days: [f"{days} files"])
-    return CliRunner().invoke(commands.cli, list(arguments), obj=app, input=stdin, catch_exceptions=False)
+    app = commands.App(
+        lambda: here, lambda: click.echo("demonstrated"), lambda days: [f"{days} files"]
+    )
+    return CliRunner().invoke(
+        commands.cli, list(arguments), obj=app, input=stdin, catch_exceptions=False
+    )
 
 
 def printed(here: Environment, *arguments: str, stdin: str | None = None) -> str:
@@ -74,12 +79,23 @@ def refused(here: Environment, *arguments: str, stdin: str | None = None) -> str
 
 
 def test_sql_prints_a_table_for_people(filled):
-    out = printed(filled, "sql", "SELECT invoice, quantity * 1000 AS many FROM staged.invoice_lines ORDER BY 1 LIMIT 1")
-    assert [line.split() for line in out.splitlines()] == [["invoice", "many"], ["536310", "10,000"]]
+    out = printed(
+        filled,
+        "sql",
+        "SELECT invoice, quantity * 1000 AS many FROM staged.invoice_lines ORDER BY 1 LIMIT 1",
+    )
+    assert [line.split() for line in out.splitlines()] == [
+        ["invoice", "many"],
+        ["536310", "10,000"],
+    ]
 
 
 def test_sql_prints_csv_for_programs(filled):
-    rows = as_csv(filled, "sql", "SELECT 'a,\"b\nc' AS text, NULL AS missing, 1.5 AS number, DATE '2010-12-01' AS day")
+    rows = as_csv(
+        filled,
+        "sql",
+        "SELECT 'a,\"b\nc' AS text, NULL AS missing, 1.5 AS number, DATE '2010-12-01' AS day",
+    )
     assert rows == [["text", "missing", "number", "day"], ['a,"b\nc', "", "1.5", "2010-12-01"]]
 
 
@@ -114,11 +130,16 @@ def test_columns_of_the_same_name_all_come_through_in_json(filled):
 
 @pytest.mark.parametrize(("form", "text"), [("table", "x\n"), ("csv", "x\n"), ("json", "[]\n")])
 def test_no_rows_are_no_rows_in_every_format(filled, form, text):
-    assert printed(filled, "sql", "SELECT 1 AS x WHERE FALSE", "--format", form).replace(" ", "") == text
+    assert (
+        printed(filled, "sql", "SELECT 1 AS x WHERE FALSE", "--format", form).replace(" ", "")
+        == text
+    )
 
 
 def test_markup_in_the_data_is_printed_as_it_is(filled):
-    assert "HEART [red]10" in printed(filled, "sql", "SELECT min(description) FROM staged.invoice_lines")
+    assert "HEART [red]10" in printed(
+        filled, "sql", "SELECT min(description) FROM staged.invoice_lines"
+    )
 
 
 def test_a_wide_value_is_printed_whole_where_there_is_no_screen(filled):
@@ -126,7 +147,10 @@ def test_a_wide_value_is_printed_whole_where_there_is_no_screen(filled):
 
 
 def test_a_query_may_come_from_standard_input(filled):
-    assert printed(filled, "sql", "-", "--format", "csv", stdin="SELECT 1 AS x; -- no more\n") == "x\n1\n"
+    assert (
+        printed(filled, "sql", "-", "--format", "csv", stdin="SELECT 1 AS x; -- no more\n")
+        == "x\n1\n"
+    )
 
 
 def test_every_table_is_a_view_in_the_schema_of_its_layer(filled):
@@ -181,8 +205,9 @@ def test_whatever_only_reads_runs(filled, query):
 def test_whatever_could_write_is_refused(filled, tmp_path, query):
     file = tmp_path / "written"
     told = refused(filled, "sql", "-", stdin=query.format(file=file))
-    assert "`lakehouse sql` runs one statement that reads.\nNext: write a single SELECT." in told or (
-        "The query cannot be parsed: " in told
+    assert (
+        "`lakehouse sql` runs one statement that reads.\nNext: write a single SELECT." in told
+        or ("The query cannot be parsed: " in told)
     )
     assert not file.exists()
 
@@ -202,7 +227,13 @@ def test_a_query_reads_nothing_but_the_lake(filled, tmp_path, query):
     (file := tmp_path / "secret.csv").write_text("hush\nhush\n")
     (filled_root := Path(filled.lake.root)).parent.joinpath("secret.csv").write_text("hush\nhush\n")
     pl.DataFrame({"x": ["hush"]}).write_delta(tmp_path / "other")
-    places = {"file": file, "lake": filled_root, "name": "secret.csv", "folder": tmp_path, "other": tmp_path / "other"}
+    places = {
+        "file": file,
+        "lake": filled_root,
+        "name": "secret.csv",
+        "folder": tmp_path,
+        "other": tmp_path / "other",
+    }
     told = refused(filled, "sql", query.format(**places))
     assert ("hush" not in told, "Next: " in told) == (True, True)
 
@@ -215,8 +246,12 @@ def test_a_lake_in_a_folder_behind_a_link_is_read(filled, tmp_path):
 
 def test_a_query_may_need_more_than_memory(filled):
     with sql.opened(filled.lake, []) as connection:
-        assert Path(connection.execute("SELECT current_setting('temp_directory')").fetchone()[0]).is_dir()
-        assert connection.execute("SELECT current_setting('lock_configuration')").fetchone() == (True,)
+        assert Path(
+            connection.execute("SELECT current_setting('temp_directory')").fetchone()[0]
+        ).is_dir()
+        assert connection.execute("SELECT current_setting('lock_configuration')").fetchone() == (
+            True,
+        )
 
 
 def test_a_query_that_fails_says_what_and_what_to_do(filled):
@@ -239,7 +274,11 @@ def test_show_tables_gives_every_table_with_its_schema_and_all_rows_of_each_quar
     rows = as_csv(filled, "sql", "show tables;")
     found = {f"{schema}/{name}" for schema, name in rows[1:]}
     whole = {"quarantine/dead_letters_all", "quarantine/staged_invoice_lines_all"}
-    assert (rows[0], found - whole, whole - found) == (["schema", "name"], set(filled.lake.tables()), set())
+    assert (rows[0], found - whole, whole - found) == (
+        ["schema", "name"],
+        set(filled.lake.tables()),
+        set(),
+    )
 
 
 def test_a_query_that_fails_after_many_rows_says_so(filled):
@@ -247,7 +286,10 @@ def test_a_query_that_fails_after_many_rows_says_so(filled):
     result = run(filled, "sql", query, "--format", "csv")
     assert (result.exit_code, "Traceback" in result.stderr) == (1, False)
     # DuckDB tells the reason, or that it interrupted its other threads: whichever comes first.
-    assert re.match(r"The query fails: (Invalid Input Error: too late|INTERRUPT Error: .*)\nNext: ", result.stderr)
+    assert re.match(
+        r"The query fails: (Invalid Input Error: too late|INTERRUPT Error: .*)\nNext: ",
+        result.stderr,
+    )
 
 
 def test_big_results_stream(filled):
@@ -264,7 +306,9 @@ def test_a_reader_that_has_enough_ends_the_command_quietly(filled):
     query = [sys.executable, "-c", script, "sql", "--format", "csv", "FROM range(1000000000000)"]
     root = Path(__file__).parents[2]
     environment = {**os.environ, "PYTHONPATH": f"{root}:{root / 'tests'}"}
-    with subprocess.Popen(query, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment) as command:
+    with subprocess.Popen(
+        query, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment
+    ) as command:
         assert command.stdout.read(8) == b"range\n0\n"
         command.stdout.close()
         assert b"Traceback" not in command.stderr.read()
@@ -344,7 +388,12 @@ def test_an_empty_lake_says_what_to_do(here):
 def test_the_audit_of_a_raw_table_closes_its_books(filled):
     header, row = as_csv(filled, "audit", "raw/invoice_lines")
     told = dict(zip(header, row, strict=True))
-    assert (told["read"], told["written"], told["dead"], told["sum"]) == ("33", "31", "2", "33 = read")
+    assert (told["read"], told["written"], told["dead"], told["sum"]) == (
+        "33",
+        "31",
+        "2",
+        "33 = read",
+    )
 
 
 def test_the_audit_of_a_staged_table_is_a_table_for_people(filled):
@@ -365,7 +414,9 @@ def test_an_audit_names_the_days_that_were_held_back_and_why(tmp_path):
     write(here, "invoice_lines", "a.csv", f"{HEADER}\n{good}\n{bad}")
     bring_up_to_date(here)
     reason = "1 of 1 rows break the contract (100.0%; 5.0% are allowed)"
-    assert f"version 0 held back 2010-12-02: {reason}\n" in printed(here, "audit", "staged/invoice_lines")
+    assert f"version 0 held back 2010-12-02: {reason}\n" in printed(
+        here, "audit", "staged/invoice_lines"
+    )
     [audit] = as_json(here, "audit", "staged/invoice_lines")
     assert audit["held"] == {"2010-12-02": reason}
 
@@ -395,7 +446,10 @@ def test_the_audit_of_an_unknown_table_is_refused(filled, table, told):
 def test_the_quarantine_of_a_derived_table_shows_rows_and_reasons(filled):
     out = printed(filled, "quarantine", "staged/invoice_lines")
     assert out.startswith("1 open row in quarantine.staged_invoice_lines\n")
-    assert ("       1  quantity != 0\n" in out, "       1  unit_price >= 0\n" in out) == (True, True)
+    assert ("       1  quantity != 0\n" in out, "       1  unit_price >= 0\n" in out) == (
+        True,
+        True,
+    )
     assert "NOTHING" in out
 
 
@@ -450,9 +504,14 @@ def dirty(here) -> Environment:
 
 def test_a_discard_names_who_and_takes_the_rows_from_those_that_are_open(dirty):
     asked = ["--reason", "a test", "--rule", "quantity != 0", "--by", "ann"]
-    assert printed(dirty, "discard", "staged/invoice_lines", *asked) == "staged/invoice_lines: 1 row discarded by ann\n"
+    assert (
+        printed(dirty, "discard", "staged/invoice_lines", *asked)
+        == "staged/invoice_lines: 1 row discarded by ann\n"
+    )
     out = printed(dirty, "quarantine", "staged/invoice_lines")
-    assert out == "staged/invoice_lines: nothing is open\nbeside 1 discarded; --state all shows them\n"
+    assert (
+        out == "staged/invoice_lines: nothing is open\nbeside 1 discarded; --state all shows them\n"
+    )
     assert "a test" in printed(dirty, "quarantine", "staged/invoice_lines", "--state", "discarded")
 
 
@@ -469,15 +528,26 @@ DAMAGED = {
 
 
 @pytest.mark.parametrize(("tables", "command", "what"), DAMAGED.values(), ids=DAMAGED)
-def test_a_damaged_table_is_named_with_what_to_do_and_is_made_anew(dirty, tables, command, what, tmp_path):
+def test_a_damaged_table_is_named_with_what_to_do_and_is_made_anew(
+    dirty, tables, command, what, tmp_path
+):
     def opened_anew():
         return Environment(Lake(dirty.lake.root), dirty.landing, dirty.catalog)
 
     def told(here):
         letters = as_json(here, "quarantine", "raw/invoice_lines")
         states = {row["table"]: row["state"] for row in as_json(here, "tables")}
-        lines = sorted(map(str, here.lake.scan("staged/invoice_lines").select(pl.exclude("^_.*$")).collect().rows()))
-        return states, [(row["_source"], row["_offset"], row["payload"], row["reason"]) for row in letters], lines
+        lines = sorted(
+            map(
+                str,
+                here.lake.scan("staged/invoice_lines").select(pl.exclude("^_.*$")).collect().rows(),
+            )
+        )
+        return (
+            states,
+            [(row["_source"], row["_offset"], row["payload"], row["reason"]) for row in letters],
+            lines,
+        )
 
     before = told(dirty)
     for table in tables:
@@ -498,7 +568,9 @@ def test_a_file_that_is_no_tables_is_not_taken_for_one(here):
     def demonstrate():
         (Path(here.lake.root) / "no such file").read_text()
 
-    result = CliRunner().invoke(commands.cli, ["demo"], obj=commands.App(lambda: here, demonstrate, lambda _: []))
+    result = CliRunner().invoke(
+        commands.cli, ["demo"], obj=commands.App(lambda: here, demonstrate, lambda _: [])
+    )
     assert isinstance(result.exception, FileNotFoundError)
     assert "A damaged table" not in result.output
 
@@ -516,18 +588,39 @@ def test_a_restore_by_somebody_without_a_name_asks_for_one(dirty, monkeypatch):
 
 
 def test_discarded_dead_letters_are_not_told_of(dirty):
-    printed(dirty, "discard", "raw/invoice_lines", "--reason", "cut off", "--source", "a.csv", "--by", "ann")
+    printed(
+        dirty,
+        "discard",
+        "raw/invoice_lines",
+        "--reason",
+        "cut off",
+        "--source",
+        "a.csv",
+        "--by",
+        "ann",
+    )
     found = {row["table"]: row["state"] for row in as_json(dirty, "tables")}
-    assert (found["raw/invoice_lines"], found["quarantine/dead_letters"]) == ("up to date", "1 discarded")
+    assert (found["raw/invoice_lines"], found["quarantine/dead_letters"]) == (
+        "up to date",
+        "1 discarded",
+    )
     [row] = as_json(dirty, "quarantine", "raw/invoice_lines", "--state", "all")
-    assert (row["_state"], row["_settled_by"], row["_discard_reason"]) == ("discarded", "ann", "cut off")
+    assert (row["_state"], row["_settled_by"], row["_discard_reason"]) == (
+        "discarded",
+        "ann",
+        "cut off",
+    )
 
 
 def test_a_discard_that_names_no_rows_is_refused(dirty):
-    assert "Nothing says which rows." in refused(dirty, "discard", "staged/invoice_lines", "--reason", "a test")
+    assert "Nothing says which rows." in refused(
+        dirty, "discard", "staged/invoice_lines", "--reason", "a test"
+    )
 
 
-@pytest.mark.parametrize(("table", "kind"), [("staged/invoice_lines", "rows"), ("raw/invoice_lines", "dead letters")])
+@pytest.mark.parametrize(
+    ("table", "kind"), [("staged/invoice_lines", "rows"), ("raw/invoice_lines", "dead letters")]
+)
 def test_a_replay_says_what_was_released_and_what_stays(dirty, table, kind):
     out = printed(dirty, "replay", table).splitlines()
     assert out[0] == f"{table}: 0 {kind} released, 1 still open"
@@ -537,7 +630,10 @@ def test_a_replay_says_what_was_released_and_what_stays(dirty, table, kind):
 def test_sql_shows_open_rows_and_the_others_under_a_name_of_their_own(dirty):
     printed(dirty, "discard", "staged/invoice_lines", "--reason", "a test", "--all", "--by", "ann")
     open_rows = "SELECT count(*) AS n FROM quarantine.staged_invoice_lines"
-    assert [as_json(dirty, "sql", query) for query in (open_rows, f"{open_rows}_all")] == [[{"n": 0}], [{"n": 1}]]
+    assert [as_json(dirty, "sql", query) for query in (open_rows, f"{open_rows}_all")] == [
+        [{"n": 0}],
+        [{"n": 1}],
+    ]
 
 
 # all of them
@@ -545,11 +641,23 @@ def test_sql_shows_open_rows_and_the_others_under_a_name_of_their_own(dirty):
 
 def test_the_list_of_commands_is_not_cut_off(here):
     commands = printed(here, "--help").partition("Commands:\n")[2].splitlines()
-    assert [line for line in commands if not line.endswith(".") or line.endswith(("...", "e.g."))] == []
+    assert [
+        line for line in commands if not line.endswith(".") or line.endswith(("...", "e.g."))
+    ] == []
 
 
 def test_every_command_has_a_help_text(here):
-    for command in ("", "sql", "tables", "audit", "quarantine", "replay", "discard", "demo", "samples"):
+    for command in (
+        "",
+        "sql",
+        "tables",
+        "audit",
+        "quarantine",
+        "replay",
+        "discard",
+        "demo",
+        "samples",
+    ):
         assert "Usage: " in printed(here, *command.split(), "--help")
 
 
@@ -566,7 +674,9 @@ def test_an_error_of_the_engine_is_a_message_and_a_failure(error):
     def fail() -> Environment:
         raise error("It is [bold]wrong[/bold].\nNext: mend it.")
 
-    result = CliRunner().invoke(commands.cli, ["tables"], obj=commands.App(fail, lambda: None, list))
+    result = CliRunner().invoke(
+        commands.cli, ["tables"], obj=commands.App(fail, lambda: None, list)
+    )
     assert (result.exit_code, result.stderr) == (1, "It is [bold]wrong[/bold].\nNext: mend it.\n")
 
 

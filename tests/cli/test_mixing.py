@@ -63,6 +63,9 @@ def test_a_lake_that_holds_both_stays_as_it_is(here):
 def test_samples_are_not_put_beside_other_files(here):
     mixing.refuse_samples(here, "shop")
     write(here, "orders", "mine.csv", FILE)
-    with pytest.raises(SetupError, match=r"files of yours: orders/mine.csv\.\nNext: make a lake of samples elsewhere"):
+    with pytest.raises(
+        SetupError,
+        match=r"files of yours: orders/mine.csv\.\nNext: make a lake of samples elsewhere",
+    ):
         mixing.refuse_samples(here, "shop")
     mixing.refuse_samples(here, "door")

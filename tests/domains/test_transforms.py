@@ -51,7 +51,9 @@ def test_a_line_is_typed():
 
 
 def test_times_in_summer_are_an_hour_earlier_in_utc():
-    assert line(InvoiceDate="2011-07-01 08:26:00")["invoiced_at"] == datetime(2011, 7, 1, 7, 26, tzinfo=UTC)
+    assert line(InvoiceDate="2011-07-01 08:26:00")["invoiced_at"] == datetime(
+        2011, 7, 1, 7, 26, tzinfo=UTC
+    )
 
 
 def test_a_day_is_the_day_in_london():
@@ -66,7 +68,9 @@ def test_a_time_that_the_clocks_skipped_cannot_be_read():
 
 
 def test_a_time_that_the_clocks_showed_twice_is_the_earlier_one():
-    assert line(InvoiceDate="2011-10-30 01:30:00")["invoiced_at"] == datetime(2011, 10, 30, 0, 30, tzinfo=UTC)
+    assert line(InvoiceDate="2011-10-30 01:30:00")["invoiced_at"] == datetime(
+        2011, 10, 30, 0, 30, tzinfo=UTC
+    )
 
 
 @pytest.mark.parametrize("text", ["01/12/2010 08:26", "2010-12-01", "2010-13-01 08:26:00", "x"])
@@ -75,7 +79,8 @@ def test_a_time_in_another_form_is_quarantined(text):
 
 
 @pytest.mark.parametrize(
-    ("text", "number"), [("17850.0", 17850), ("17850", 17850), ("", None), (None, None), ("  ", None)]
+    ("text", "number"),
+    [("17850.0", 17850), ("17850", 17850), ("", None), (None, None), ("  ", None)],
 )
 def test_customer_numbers_lose_the_point_that_a_spreadsheet_gave_them(text, number):
     assert line(CustomerID=text)["customer_id"] == number
@@ -110,7 +115,9 @@ def test_invoice_numbers_tell_cancellations(number, clean, is_cancellation):
     assert (found["invoice"], found["is_cancellation"]) == (clean, is_cancellation)
 
 
-@pytest.mark.parametrize(("text", "clean"), [("  RED \t  MUG ", "RED MUG"), ("   ", None), ("", None), (None, None)])
+@pytest.mark.parametrize(
+    ("text", "clean"), [("  RED \t  MUG ", "RED MUG"), ("   ", None), ("", None), (None, None)]
+)
 def test_descriptions_are_folded_and_blanks_are_missing(text, clean):
     assert line(Description=text)["description"] == clean
     assert reasons(Description=text) == []
@@ -152,12 +159,18 @@ def test_a_rate_table_becomes_a_row_for_each_day_and_currency():
 @pytest.mark.parametrize("text", ["N/A", "", "  ", None, " N/A "])
 def test_a_rate_that_was_not_set_is_left_out(text):
     rule = staged.fx_rates.leave_out["no rate was set"]
-    assert pl.DataFrame({"rate_text": [text]}, schema={"rate_text": pl.String}).select(rule).item() is True
+    assert (
+        pl.DataFrame({"rate_text": [text]}, schema={"rate_text": pl.String}).select(rule).item()
+        is True
+    )
 
 
 def test_a_rate_that_cannot_be_read_is_not_left_out():
     assert rates_of({"Date": "2011-01-03", "USD": "one"})["_unread_rate"].to_list() == [True]
-    assert pl.DataFrame({"rate_text": ["one"]}).select(*staged.fx_rates.leave_out.values()).item() is False
+    assert (
+        pl.DataFrame({"rate_text": ["one"]}).select(*staged.fx_rates.leave_out.values()).item()
+        is False
+    )
 
 
 SALE = {
@@ -192,12 +205,17 @@ PLACES = pl.LazyFrame(
 
 def sales(*changes: dict) -> pl.LazyFrame:
     return pl.LazyFrame(
-        [SALE | change for change in changes], schema_overrides={"quantity": pl.Int32, "customer_id": pl.Int64}
+        [SALE | change for change in changes],
+        schema_overrides={"quantity": pl.Int32, "customer_id": pl.Int64},
     )
 
 
 def daily(*changes: dict, rates: pl.LazyFrame = RATES) -> pl.DataFrame:
-    return marts.daily_sales.transform(sales(*changes), rates, PLACES).collect().sort("sales_date", "country")
+    return (
+        marts.daily_sales.transform(sales(*changes), rates, PLACES)
+        .collect()
+        .sort("sales_date", "country")
+    )
 
 
 def on(number: int, **more) -> dict:
@@ -239,7 +257,9 @@ def test_the_mean_of_seven_days_is_that_of_the_country():
     ],
 )
 def test_a_sale_is_where_the_customer_was_on_that_day(number, customer, country):
-    assert daily(on(number, customer_id=customer, country="as booked"))["country"].to_list() == [country]
+    assert daily(on(number, customer_id=customer, country="as booked"))["country"].to_list() == [
+        country
+    ]
 
 
 @pytest.mark.parametrize(("number", "rate"), [(7, 0.5), (8, 0.5), (10, 0.5), (11, 0.8), (30, 0.8)])
@@ -267,7 +287,9 @@ def customers(*changes: dict) -> pl.DataFrame:
 
 def test_recency_counts_from_the_newest_line_of_anybody():
     df = customers(on(10), on(12), on(20, customer_id=2))
-    assert df.select("customer_id", "first_purchase_date", "last_purchase_date", "recency_days").rows() == [
+    assert df.select(
+        "customer_id", "first_purchase_date", "last_purchase_date", "recency_days"
+    ).rows() == [
         (1, date(2011, 1, 10), date(2011, 1, 12), 8),
         (2, date(2011, 1, 20), date(2011, 1, 20), 0),
     ]
@@ -275,9 +297,9 @@ def test_recency_counts_from_the_newest_line_of_anybody():
 
 def test_a_customer_who_only_returned_has_no_purchase():
     df = customers({"quantity": -2, "is_cancellation": True, "invoice": "C1"})
-    assert df.select("last_purchase_date", "recency_days", "frequency", "monetary_gbp", "returns").rows() == [
-        (None, None, 0, -10.0, 2)
-    ]
+    assert df.select(
+        "last_purchase_date", "recency_days", "frequency", "monetary_gbp", "returns"
+    ).rows() == [(None, None, 0, -10.0, 2)]
 
 
 def test_lines_of_one_invoice_are_one_visit():
@@ -286,7 +308,10 @@ def test_lines_of_one_invoice_are_one_visit():
 
 def test_anonymous_lines_are_left_out():
     rule = marts.customers.leave_out["anonymous"]
-    assert sales({}, {"customer_id": None}).select(rule).collect().to_series().to_list() == [False, True]
+    assert sales({}, {"customer_id": None}).select(rule).collect().to_series().to_list() == [
+        False,
+        True,
+    ]
 
 
 def test_transforms_collect_nothing_and_keep_what_they_were_given():

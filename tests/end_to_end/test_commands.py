@@ -21,7 +21,12 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     (data / "dagster").mkdir()
     (data / "dagster" / "dagster.yaml").write_text((ROOT / "dagster.yaml").read_text())
     (data / ".env").write_text(f"DAGSTER_HOME={data / 'dagster'}\nLAKEHOUSE_DATA={data}\n")
-    made = {**os.environ, "HERE": str(data), "DAGSTER_HOME": str(data / "dagster"), "PYTHONWARNINGS": "ignore"}
+    made = {
+        **os.environ,
+        "HERE": str(data),
+        "DAGSTER_HOME": str(data / "dagster"),
+        "PYTHONWARNINGS": "ignore",
+    }
     made["PATH"] = f"{BIN}{os.pathsep}{made['PATH']}"
     shell("lakehouse demo", made)
     return made
@@ -43,10 +48,16 @@ def shell(command: str, environment: dict[str, str]) -> str:
 
 def commands(first_word: str) -> list[str]:
     blocks = "\n".join(re.findall(r"```sh\n(.*?)```", README, re.DOTALL)).replace("\\\n", " ")
-    return [line.partition("  #")[0].strip() for line in blocks.splitlines() if line.startswith(first_word)]
+    return [
+        line.partition("  #")[0].strip()
+        for line in blocks.splitlines()
+        if line.startswith(first_word)
+    ]
 
 
-@pytest.mark.parametrize("command", [one for one in commands("lakehouse") if one != "lakehouse samples"])
+@pytest.mark.parametrize(
+    "command", [one for one in commands("lakehouse") if one != "lakehouse samples"]
+)
 def test_each_lakehouse_command_of_the_readme_answers(command: str, environment: dict[str, str]):
     assert shell(command, environment).strip()
 
@@ -58,7 +69,9 @@ def test_the_make_targets_of_the_readme_exist():
     assert all(re.search(rf"^{target}:", makefile, re.MULTILINE) for target in targets)
 
 
-def test_the_backfill_of_the_readme_is_one_run_that_the_ui_shows(environment: dict[str, str], monkeypatch):
+def test_the_backfill_of_the_readme_is_one_run_that_the_ui_shows(
+    environment: dict[str, str], monkeypatch
+):
     [command] = commands("dagster asset materialize")
     shell(command, environment)
     monkeypatch.setenv("DAGSTER_HOME", environment["DAGSTER_HOME"])
@@ -87,7 +100,9 @@ def demo(environment: dict[str, str], landing: Path) -> subprocess.CompletedProc
     )
 
 
-def test_the_demo_refuses_to_mix_samples_with_other_files(environment: dict[str, str], tmp_path: Path):
+def test_the_demo_refuses_to_mix_samples_with_other_files(
+    environment: dict[str, str], tmp_path: Path
+):
     (tmp_path / "invoice_lines").mkdir()
     (tmp_path / "invoice_lines" / "mine.csv").write_text("InvoiceNo\n1\n")
     done = demo(environment, tmp_path)
@@ -102,4 +117,6 @@ def test_another_day_of_samples_is_landed_by_the_demo(environment: dict[str, str
     path = shell("lakehouse samples", environment).splitlines()[0]
     assert Path(path).name > "sample-2011-01-28.csv.gz"
     assert "raw/invoice_lines" in shell("lakehouse demo", environment)
-    assert Path(path).name in shell("lakehouse sql 'select max(_source) from raw.invoice_lines'", environment)
+    assert Path(path).name in shell(
+        "lakehouse sql 'select max(_source) from raw.invoice_lines'", environment
+    )

@@ -41,13 +41,26 @@ def daemon(tmp_path: Path) -> Iterator[str]:
     (home / "dagster.yaml").write_text((ROOT / "dagster.yaml").read_text())
     (tmp_path / ".env").write_text(f"DAGSTER_HOME={home}\nLAKEHOUSE_DATA={tmp_path}\n")
     environment = {**os.environ, "DAGSTER_HOME": str(home), "PYTHONWARNINGS": "ignore"}
-    subprocess.run([BIN / "lakehouse", "demo"], env=environment, cwd=tmp_path, check=True, capture_output=True)
+    subprocess.run(
+        [BIN / "lakehouse", "demo"], env=environment, cwd=tmp_path, check=True, capture_output=True
+    )
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [BIN / "dagster", "dev", "-m", "lakehouse.definitions", "--host", "127.0.0.1", "--port", str(port)]
+    command = [
+        BIN / "dagster",
+        "dev",
+        "-m",
+        "lakehouse.definitions",
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(port),
+    ]
     log = (tmp_path / "ui.log").open("wb")
-    process = subprocess.Popen(command, env=environment, cwd=tmp_path, stdout=log, stderr=log, start_new_session=True)
+    process = subprocess.Popen(
+        command, env=environment, cwd=tmp_path, stdout=log, stderr=log, start_new_session=True
+    )
     try:
         yield f"http://127.0.0.1:{port}"
     finally:
@@ -87,20 +100,38 @@ def test_a_dropped_file_is_in_the_mart_within_15_s_and_only_its_days_were_made_a
 ):
     wait_for(lambda: answers(daemon), 60)
     log = tmp_path / "ui.log"
-    wait_for(lambda: b"commit_sensor" in log.read_bytes() and b"landing_sensor" in log.read_bytes(), 60)
-    before, versions = lines_of(here, DAY), {name: here.lake.version(name) for name in here.catalog.tables}
-    rows = "\n".join(f"60000{n},85123A,THING,{n + 1},{DAY} 10:0{n}:00,2.5,,France" for n in range(9))
-    (Path(here.landing.root) / "invoice_lines" / "sample-late.csv").write_text(f"{HEADER}\n{rows}\n")
+    wait_for(
+        lambda: b"commit_sensor" in log.read_bytes() and b"landing_sensor" in log.read_bytes(), 60
+    )
+    before, versions = (
+        lines_of(here, DAY),
+        {name: here.lake.version(name) for name in here.catalog.tables},
+    )
+    rows = "\n".join(
+        f"60000{n},85123A,THING,{n + 1},{DAY} 10:0{n}:00,2.5,,France" for n in range(9)
+    )
+    (Path(here.landing.root) / "invoice_lines" / "sample-late.csv").write_text(
+        f"{HEADER}\n{rows}\n"
+    )
 
     taken = wait_for(lambda: lines_of(here, DAY) == before + 9, 60)
     assert taken <= LIMIT
     wait_for(lambda: not here.planner().stale(), 60)
 
     def made(name: str) -> set[date]:
-        fresh = [audit for audit in overview.audits(here, name) if (audit.version or 0) > (versions[name] or 0)]
+        fresh = [
+            audit
+            for audit in overview.audits(here, name)
+            if (audit.version or 0) > (versions[name] or 0)
+        ]
         return {day for audit in fresh for span in audit.made for day in span}
 
-    held = set(here.lake.scan("staged/invoice_lines").select(pl.col("invoice_date").unique()).collect().to_series())
+    held = set(
+        here.lake.scan("staged/invoice_lines")
+        .select(pl.col("invoice_date").unique())
+        .collect()
+        .to_series()
+    )
     week = Days(DAY, DAY).widened(ahead=6)
     assert made("staged/invoice_lines") == {DAY}
     assert made("marts/daily_sales") & held == {day for day in week if day in held}

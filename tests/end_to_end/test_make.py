@@ -21,7 +21,9 @@ def checkout(tmp_path: Path) -> Path:
     """A copy of what `make setup` works on."""
     root = tmp_path / "checkout"
     for package in ("lakehouse", "resources"):
-        shutil.copytree(ROOT / package, root / package, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(
+            ROOT / package, root / package, ignore=shutil.ignore_patterns("__pycache__")
+        )
     for name in ("Makefile", "dagster.yaml", "pyproject.toml", "constraints.txt"):
         shutil.copy(ROOT / name, root / name)
     return root
@@ -29,10 +31,26 @@ def checkout(tmp_path: Path) -> Path:
 
 def make(checkout: Path, *arguments: str, **environment: str) -> str:
     """What make prints; the tools are those that run the tests."""
-    known = {name: value for name, value in os.environ.items() if not name.startswith(("LAKEHOUSE_", "MAKE"))}
-    command = ["make", "--no-print-directory", "--assume-old", ".venv/.installed", f"BIN={BIN}", *arguments]
+    known = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("LAKEHOUSE_", "MAKE"))
+    }
+    command = [
+        "make",
+        "--no-print-directory",
+        "--assume-old",
+        ".venv/.installed",
+        f"BIN={BIN}",
+        *arguments,
+    ]
     done = subprocess.run(
-        command, cwd=checkout, env={**known, **environment}, capture_output=True, text=True, check=False
+        command,
+        cwd=checkout,
+        env={**known, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
@@ -53,16 +71,25 @@ def test_the_lines_of_a_person_stay(checkout):
     (checkout / ".env").write_text("# mine\nLAKEHOUSE_REST_SECONDS=3\nOTHER='a b'")
     make(checkout, "setup")
     make(checkout, "setup", f"LAKEHOUSE_DATA={checkout}/other")
-    assert (checkout / ".env").read_text().startswith("# mine\nLAKEHOUSE_REST_SECONDS=3\nOTHER='a b'\n")
+    assert (
+        (checkout / ".env")
+        .read_text()
+        .startswith("# mine\nLAKEHOUSE_REST_SECONDS=3\nOTHER='a b'\n")
+    )
     assert told(checkout)["LAKEHOUSE_DATA"] == f"{checkout}/other"
 
 
 def test_a_place_that_was_asked_for_once_is_kept(checkout, tmp_path):
-    asked = make(checkout, "setup", f"LANDING={tmp_path}/my files", f"LAKEHOUSE_DATA={tmp_path}/lake")
+    asked = make(
+        checkout, "setup", f"LANDING={tmp_path}/my files", f"LAKEHOUSE_DATA={tmp_path}/lake"
+    )
     lines = told(checkout)
     assert make(checkout, "setup", DAGSTER_HOME="/nowhere/of/another/project") == asked
     assert told(checkout) == lines
-    assert (lines["LAKEHOUSE_LANDING"], lines["DAGSTER_HOME"]) == (f"{tmp_path}/my files", f"{tmp_path}/lake/dagster")
+    assert (lines["LAKEHOUSE_LANDING"], lines["DAGSTER_HOME"]) == (
+        f"{tmp_path}/my files",
+        f"{tmp_path}/lake/dagster",
+    )
     assert f"lake {tmp_path}/lake/lake, landing {tmp_path}/my files" in asked
     assert not (checkout / "data").exists()
 
@@ -119,7 +146,8 @@ def ui(checkout: Path) -> Iterator[subprocess.Popen[bytes]]:
 
 def test_data_that_a_ui_works_on_are_not_deleted(checkout, ui):
     with pytest.raises(
-        AssertionError, match=f"A UI with its daemon works on {checkout}/data .*\n +Next: .* stop it first"
+        AssertionError,
+        match=f"A UI with its daemon works on {checkout}/data .*\n +Next: .* stop it first",
     ):
         make(checkout, "clean-data")
     assert (checkout / "data").exists()
@@ -140,7 +168,12 @@ def test_a_second_demo_on_the_same_data_is_refused(tmp_path):
     environment = {**os.environ, "LAKEHOUSE_DATA": str(tmp_path)}
     with by_demo(tmp_path):
         done = subprocess.run(
-            [BIN / "lakehouse", "demo"], env=environment, cwd=tmp_path, capture_output=True, text=True, check=False
+            [BIN / "lakehouse", "demo"],
+            env=environment,
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
         )
     assert done.stderr == (
         f"Another demo works on {tmp_path} (`make demo`).\nNext: wait until it has ended, then run again.\n"

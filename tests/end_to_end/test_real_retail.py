@@ -34,7 +34,9 @@ def kept(real):
 
 
 def test_raw_holds_every_line_of_every_file(here):
-    sources = here.lake.scan("raw/invoice_lines").select(pl.len(), col("_source").n_unique().alias("files"))
+    sources = here.lake.scan("raw/invoice_lines").select(
+        pl.len(), col("_source").n_unique().alias("files")
+    )
     assert sources.collect().row(0) == (541_909, 305)
 
 
@@ -59,7 +61,12 @@ def test_origins_are_unique_and_without_a_gap(here):
 
 def test_staged_lines_are_raw_lines_without_repeats_and_rejects(here):
     (audit,) = audits(here, "staged/invoice_lines")
-    assert (audit.read, audit.superseded, audit.quarantined, audit.written) == (541_909, 5268, 2, 536_639)
+    assert (audit.read, audit.superseded, audit.quarantined, audit.written) == (
+        541_909,
+        5268,
+        2,
+        536_639,
+    )
     assert here.lake.scan("staged/invoice_lines").select(pl.len()).collect().item() == 536_639
 
 
@@ -69,7 +76,9 @@ def test_bad_debt_is_in_quarantine_with_its_rule_and_origin(here):
         rejected.select("Description", "UnitPrice", "_rules").rows()
         == [("Adjust bad debt", "-11062.06", ["unit_price >= 0"])] * 2
     )
-    raw = here.lake.scan("raw/invoice_lines").filter(col("Description") == "Adjust bad debt", col("UnitPrice") < "0")
+    raw = here.lake.scan("raw/invoice_lines").filter(
+        col("Description") == "Adjust bad debt", col("UnitPrice") < "0"
+    )
     origin = raw.select("_source", "_offset").sort("_offset").collect()
     assert_frame_equal(rejected.select("_source", "_offset"), origin)
 
@@ -85,7 +94,12 @@ def test_nothing_is_stale(here):
 
 def test_daily_sales_equal_the_second_opinion(here, real, kept):
     rates = retail_figures.gbp_rates(max((real / "ecb_fx").glob("*.zip")))
-    same(here, "marts/daily_sales", ["sales_date", "country"], retail_figures.daily_sales(kept, rates))
+    same(
+        here,
+        "marts/daily_sales",
+        ["sales_date", "country"],
+        retail_figures.daily_sales(kept, rates),
+    )
 
 
 def test_product_months_equal_the_second_opinion(here, kept):
@@ -121,11 +135,14 @@ def test_sales_know_their_product_and_country_as_of_their_day(here, kept):
             line.stock_code,
             line.invoice_date,
             retail_figures.value_on(texts.get(line.stock_code, {}), line.invoice_date),
-            retail_figures.value_on(countries.get(line.customer_id, {}), line.invoice_date) or line.country,
+            retail_figures.value_on(countries.get(line.customer_id, {}), line.invoice_date)
+            or line.country,
         )
         for line in kept
     )
-    sales = here.lake.scan("marts/sales").select("invoice", "stock_code", "sales_date", "product", "country")
+    sales = here.lake.scan("marts/sales").select(
+        "invoice", "stock_code", "sales_date", "product", "country"
+    )
     assert Counter(sales.collect().iter_rows()) == wanted
 
 
@@ -148,7 +165,12 @@ def days_of_commits(here, table, since):
 
 
 def deliver_line(here, *fields):
-    write(here, "invoice_lines", "late.csv", f"{retail_figures.HEADER}\n{','.join(map(str, fields))}\n")
+    write(
+        here,
+        "invoice_lines",
+        "late.csv",
+        f"{retail_figures.HEADER}\n{','.join(map(str, fields))}\n",
+    )
 
 
 def test_a_late_line_of_a_customer_makes_the_days_of_that_customer_again_and_no_others(later, kept):
@@ -156,7 +178,10 @@ def test_a_late_line_of_a_customer_makes_the_days_of_that_customer_again_and_no_
     for line in kept:
         by_customer.setdefault(line.customer_id, set()).add(line.invoice_date)
     del by_customer[None]
-    customer = max((one for one in by_customer if len(by_customer[one]) > 5), key=lambda one: gap(by_customer[one]))
+    customer = max(
+        (one for one in by_customer if len(by_customer[one]) > 5),
+        key=lambda one: gap(by_customer[one]),
+    )
     before, following = longest_gap(by_customer[customer])
     between = [day for day in open_days if before < day < following]
     since = {name: later.lake.version(name) for name in ("marts/sales", "marts/daily_sales")}
@@ -173,16 +198,23 @@ def gap(days):
     return (last - first).days, -min(days).toordinal()
 
 
-def test_a_late_text_of_a_product_makes_the_days_of_that_product_again_until_its_next_text(later, kept):
+def test_a_late_text_of_a_product_makes_the_days_of_that_product_again_until_its_next_text(
+    later, kept
+):
     texts, sold = {}, {}
     for line in kept:
         sold.setdefault(line.stock_code, set()).add(line.invoice_date)
         if line.description is not None and line.price:
             texts.setdefault(line.stock_code, set()).add(line.invoice_date)
     late = date(2011, 3, 1)
-    ends = {code: min((day for day in texts.get(code, ()) if day > late), default=date.max) for code in sold}
+    ends = {
+        code: min((day for day in texts.get(code, ()) if day > late), default=date.max)
+        for code in sold
+    }
     inside = {
-        code: [day for day in sorted(sold[code]) if late < day < ends[code]] for code in sold if late not in sold[code]
+        code: [day for day in sorted(sold[code]) if late < day < ends[code]]
+        for code in sold
+        if late not in sold[code]
     }
     code = max(inside, key=lambda code: (len(inside[code]), code))
     since = later.lake.version("marts/sales")
@@ -190,8 +222,13 @@ def test_a_late_text_of_a_product_makes_the_days_of_that_product_again_until_its
     bring_up_to_date(later)
     assert days_of_commits(later, "marts/sales", since) == [late, *inside[code]]
     assert len(inside[code]) > 1
-    told = later.lake.scan("marts/sales").filter(col("stock_code") == code, col("product") == "A LATE TEXT")
-    assert sorted(told.select(col("sales_date").unique()).collect().to_series()) == [late, *inside[code]]
+    told = later.lake.scan("marts/sales").filter(
+        col("stock_code") == code, col("product") == "A LATE TEXT"
+    )
+    assert sorted(told.select(col("sales_date").unique()).collect().to_series()) == [
+        late,
+        *inside[code],
+    ]
 
 
 def same(here, table, key, figures):

@@ -22,9 +22,13 @@ def files_of(here: Environment) -> list[Path]:
     return [path for path in Path(here.lake.root).rglob("*") if path.is_file()]
 
 
-@pytest.mark.parametrize("name", ["orders", "gold/orders", "raw/", "raw/Orders", "raw/../x", "raw/a/b", ""])
+@pytest.mark.parametrize(
+    "name", ["orders", "gold/orders", "raw/", "raw/Orders", "raw/../x", "raw/a/b", ""]
+)
 def test_what_cannot_be_the_name_of_a_table_is_refused(here, name):
-    with pytest.raises(SetupError, match=r"is not the name of a table.\nNext: write <layer>/<table>, lower case"):
+    with pytest.raises(
+        SetupError, match=r"is not the name of a table.\nNext: write <layer>/<table>, lower case"
+    ):
         here.lake.scan(name)
 
 
@@ -46,13 +50,19 @@ def test_a_scan_of_an_empty_lake_makes_nothing(here):
 
 
 def test_a_table_that_is_not_declared_cannot_be_made(here):
-    with pytest.raises(SetupError, match=r"There is no table 'staged/nothing'.\nNext: use one of raw/invoice_lines, "):
+    with pytest.raises(
+        SetupError,
+        match=r"There is no table 'staged/nothing'.\nNext: use one of raw/invoice_lines, ",
+    ):
         make(here.lake, here.catalog, "staged/nothing")
     assert files_of(here) == []
 
 
 def test_a_raw_table_cannot_be_made(here):
-    with pytest.raises(SetupError, match=r"raw/fx_rates is landed, not made.\nNext: put files into its landing folder"):
+    with pytest.raises(
+        SetupError,
+        match=r"raw/fx_rates is landed, not made.\nNext: put files into its landing folder",
+    ):
         make(here.lake, here.catalog, "raw/fx_rates")
     assert files_of(here) == []
 
@@ -67,9 +77,7 @@ def test_a_landing_folder_that_does_not_exist_is_refused_before_anything_is_made
     missing = Landing(str(tmp_path / "nowhere"))
     with pytest.raises(SetupError) as refused:
         land(here.lake, missing, here.catalog["raw/fx_rates"])
-    told = (
-        f"The landing folder {tmp_path / 'nowhere'} does not exist.\nNext: make it, or set LAKEHOUSE_LANDING to yours."
-    )
+    told = f"The landing folder {tmp_path / 'nowhere'} does not exist.\nNext: make it, or set LAKEHOUSE_LANDING to yours."
     assert str(refused.value) == told
     assert files_of(here) == []
 
@@ -93,7 +101,8 @@ def test_a_file_in_the_place_of_a_table_folder_is_said(here):
 
 def test_audits_of_an_unknown_table_are_refused(here):
     with pytest.raises(
-        SetupError, match=r"There is no table 'staged/nothing' in the lake.\nNext: name one of none yet"
+        SetupError,
+        match=r"There is no table 'staged/nothing' in the lake.\nNext: name one of none yet",
     ):
         overview.audits(here, "staged/nothing")
 
@@ -122,8 +131,15 @@ def test_a_lake_of_an_unknown_scheme_is_a_wrong_setting():
 
 @pytest.fixture
 def unreachable() -> tuple[str, dict[str, str]]:
-    options = {"aws_access_key_id": "AKIAHUSH", "aws_secret_access_key": "hush-hush", "aws_region": "eu-west-1"}
-    return "s3://bucket/place", options | {"aws_endpoint": "http://127.0.0.1:9", "aws_allow_http": "true"}
+    options = {
+        "aws_access_key_id": "AKIAHUSH",
+        "aws_secret_access_key": "hush-hush",
+        "aws_region": "eu-west-1",
+    }
+    return "s3://bucket/place", options | {
+        "aws_endpoint": "http://127.0.0.1:9",
+        "aws_allow_http": "true",
+    }
 
 
 @pytest.mark.parametrize(
@@ -141,18 +157,28 @@ def test_a_store_that_does_not_answer_is_told_in_short_and_without_secrets(unrea
         ask(*unreachable)
     told = str(refused.value)
     assert len(told.splitlines()) == 2
-    assert "Next: see that the bucket exists, and that LAKEHOUSE_STORAGE_OPTIONS holds its credentials" in told
+    assert (
+        "Next: see that the bucket exists, and that LAKEHOUSE_STORAGE_OPTIONS holds its credentials"
+        in told
+    )
     assert not any(word in told for word in ("AKIAHUSH", "hush-hush", "Debug", "\x1b"))
 
 
 def test_a_secret_that_a_store_quotes_is_left_out():
-    told = said(OSError("cannot sign with hush\nas AKIA\n\nDebug source:\nhush"), {"aws_secret_access_key": "hush"})
+    told = said(
+        OSError("cannot sign with hush\nas AKIA\n\nDebug source:\nhush"),
+        {"aws_secret_access_key": "hush"},
+    )
     assert told == "cannot sign with … as AKIA"
 
 
 def test_looking_into_a_lake_that_is_not_there_makes_no_folder(tmp_path):
     lake = Lake(str(tmp_path / "nowhere"))
-    assert (lake.tables(), lake.version("raw/orders"), lake.log_left("raw/orders")) == ([], None, [])
+    assert (lake.tables(), lake.version("raw/orders"), lake.log_left("raw/orders")) == (
+        [],
+        None,
+        [],
+    )
     assert list(tmp_path.iterdir()) == []
 
 

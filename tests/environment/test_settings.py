@@ -39,7 +39,9 @@ def test_an_unknown_setting_is_refused_and_the_known_ones_are_named(monkeypatch)
 
 
 def test_an_option_is_named_as_it_was_written(monkeypatch):
-    assert "LAKEHOUSE_STORAGE_OPTIONS at a: Input should be" in refusal(monkeypatch, STORAGE_OPTIONS='{"a": 3}')
+    assert "LAKEHOUSE_STORAGE_OPTIONS at a: Input should be" in refusal(
+        monkeypatch, STORAGE_OPTIONS='{"a": 3}'
+    )
 
 
 @pytest.mark.parametrize("value", ["soon", "-1", "nan", "inf", ""])
@@ -71,7 +73,9 @@ def test_a_place_of_an_unknown_scheme_is_refused(monkeypatch, place):
     assert "has the unknown scheme" in refusal(monkeypatch, LAKE=place)
 
 
-@pytest.mark.parametrize("place", ["s3://bucket/my lake", "s3://bucket/sjö", "s3://bucket/a%20b", "s3://bucket/a#b"])
+@pytest.mark.parametrize(
+    "place", ["s3://bucket/my lake", "s3://bucket/sjö", "s3://bucket/a%20b", "s3://bucket/a#b"]
+)
 def test_a_place_in_a_bucket_that_readers_would_not_find_again_is_refused(monkeypatch, place):
     assert "which not every client of a bucket finds again" in refusal(monkeypatch, LAKE=place)
 
@@ -89,7 +93,9 @@ def test_every_wrong_setting_is_named_at_once(monkeypatch):
 
 
 def test_no_message_shows_a_secret(monkeypatch):
-    told = refusal(monkeypatch, STORAGE_OPTIONS='{"aws_secret_access_key": ["hush"]', REST_SECONDS="soon")
+    told = refusal(
+        monkeypatch, STORAGE_OPTIONS='{"aws_secret_access_key": ["hush"]', REST_SECONDS="soon"
+    )
     assert "hush" not in told
 
 

@@ -28,7 +28,11 @@ def spans(draw):
 def test_a_span_holds_each_of_its_days_once(days):
     listed = list(days)
     assert listed == sorted(set(listed))
-    assert (listed[0], listed[-1], len(listed)) == (days.first, days.last, (days.last - days.first).days + 1)
+    assert (listed[0], listed[-1], len(listed)) == (
+        days.first,
+        days.last,
+        (days.last - days.first).days + 1,
+    )
     assert all(day in days for day in listed)
     assert days.first - DAY not in days
     assert days.last + DAY not in days
@@ -96,12 +100,15 @@ def test_every_day_is_in_the_one_period_that_is_named_by_its_start(calendar, day
 @quickly
 @given(CALENDARS, st.lists(DATES, min_size=1, max_size=20))
 def test_a_column_of_days_has_the_same_periods(calendar, days):
-    found = pl.DataFrame({"day": days}).select(calendar.start_of(pl.col("day"))).to_series().to_list()
+    found = (
+        pl.DataFrame({"day": days}).select(calendar.start_of(pl.col("day"))).to_series().to_list()
+    )
     assert found == [calendar.start(day) for day in days]
 
 
 @pytest.mark.parametrize(
-    ("day", "last"), [("2023-02-10", "2023-02-28"), ("2024-02-29", "2024-02-29"), ("2024-12-31", "2024-12-31")]
+    ("day", "last"),
+    [("2023-02-10", "2023-02-28"), ("2024-02-29", "2024-02-29"), ("2024-12-31", "2024-12-31")],
 )
 def test_a_month_ends_on_its_last_day(day, last):
     assert Monthly(date(2020, 1, 1)).end(date.fromisoformat(day)) == date.fromisoformat(last)
@@ -122,7 +129,9 @@ def test_a_month_ends_on_its_last_day(day, last):
 )
 def test_a_day_ends_at_the_midnight_of_its_time_zone(moment, timezone, last):
     now = datetime.fromisoformat(moment).replace(tzinfo=UTC)
-    assert Daily(date(2020, 1, 1), timezone).until(now) == Days(date(2020, 1, 1), date.fromisoformat(last))
+    assert Daily(date(2020, 1, 1), timezone).until(now) == Days(
+        date(2020, 1, 1), date.fromisoformat(last)
+    )
 
 
 def test_before_its_first_day_a_calendar_has_that_day_alone():

@@ -70,7 +70,9 @@ def test_what_is_left_tells_what_to_mend():
         'in col("name").strict_cast(Int64)'
     )
     assert of_duckdb(QUERIES[0], "Jane") == "Conversion Error: Could not convert string … INT32"
-    assert 'unable to find column "nme"; valid columns: ["name"]' in of_polars(["Jane"], pl.col("nme"))
+    assert 'unable to find column "nme"; valid columns: ["name"]' in of_polars(
+        ["Jane"], pl.col("nme")
+    )
 
 
 class Person(Contract):

@@ -153,7 +153,11 @@ def gbp_rates(archive: Path) -> dict[date, Decimal]:
     with zipfile.ZipFile(archive) as opened:
         text = opened.read("eurofxref-hist.csv").decode("utf-8")
     rows = csv.DictReader(io.StringIO(text))
-    known = ((date.fromisoformat(row["Date"]), row["GBP"]) for row in rows if row["GBP"] not in ("", "N/A"))
+    known = (
+        (date.fromisoformat(row["Date"]), row["GBP"])
+        for row in rows
+        if row["GBP"] not in ("", "N/A")
+    )
     return {day: Decimal(rate) for day, rate in sorted(known)}
 
 
@@ -166,7 +170,9 @@ def rate_on(rates: dict[date, Decimal], day: date) -> Decimal:
     return rates[days[position - 1]]
 
 
-def daily_sales(lines: Iterable[Line], rates: dict[date, Decimal]) -> dict[tuple[date, str], DailySales]:
+def daily_sales(
+    lines: Iterable[Line], rates: dict[date, Decimal]
+) -> dict[tuple[date, str], DailySales]:
     """Sales by (invoice date, country), for each pair with at least one line; of several countries the last of a day.
 
     Give all kept lines: where a customer was, earlier lines tell.
@@ -175,7 +181,10 @@ def daily_sales(lines: Iterable[Line], rates: dict[date, Decimal]) -> dict[tuple
     known = customer_countries(lines)
     groups = _grouped(
         lines,
-        lambda line: (line.invoice_date, value_on(known.get(line.customer_id, {}), line.invoice_date) or line.country),
+        lambda line: (
+            line.invoice_date,
+            value_on(known.get(line.customer_id, {}), line.invoice_date) or line.country,
+        ),
     )
     revenue = {key: _revenue(group) for key, group in groups.items()}
     rate = {day: rate_on(rates, day) for day in {day for day, _ in groups}}
@@ -220,12 +229,16 @@ def customers(lines: Iterable[Line]) -> dict[int, Customer]:
 
 def product_texts(lines: Iterable[Line]) -> dict[str, dict[date, str]]:
     """By stock code the days on which its text changed, with the new text; lines without a price say nothing."""
-    return _changes((line.stock_code, line.invoice_date, line.description) for line in lines if line.price)
+    return _changes(
+        (line.stock_code, line.invoice_date, line.description) for line in lines if line.price
+    )
 
 
 def customer_countries(lines: Iterable[Line]) -> dict[int, dict[date, str]]:
     """By customer the days on which the country changed, with the new country."""
-    return _changes((line.customer_id, line.invoice_date, line.country) for line in lines if line.customer_id)
+    return _changes(
+        (line.customer_id, line.invoice_date, line.country) for line in lines if line.customer_id
+    )
 
 
 def value_on(changes: dict[date, str], day: date) -> str | None:
@@ -371,4 +384,8 @@ def _london_time(text: str) -> datetime | None:
         return None
     # A time skipped in spring comes back from UTC as another time.
     back = local.astimezone(UTC).astimezone(LONDON)
-    return local.replace(tzinfo=None) if back.replace(tzinfo=None) == local.replace(tzinfo=None) else None
+    return (
+        local.replace(tzinfo=None)
+        if back.replace(tzinfo=None) == local.replace(tzinfo=None)
+        else None
+    )

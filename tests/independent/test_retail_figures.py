@@ -33,17 +33,30 @@ def judge(folder, *raw):
 
 def line(day, quantity=1, price="1", **changes):
     at = datetime.fromisoformat(f"{day}T10:00:00")
-    return figures.Line("1", "85123A", None, quantity, at, Decimal(price), None, "Malta")._replace(**changes)
+    return figures.Line("1", "85123A", None, quantity, at, Decimal(price), None, "Malta")._replace(
+        **changes
+    )
 
 
 # Reading
 
 
 def test_a_line_is_cleaned(tmp_path):
-    raw = "c536365 , 85123a,  WHITE   LANTERN ,-6,2011-03-01 08:26:00,2.550,17850.0, United Kingdom "
+    raw = (
+        "c536365 , 85123a,  WHITE   LANTERN ,-6,2011-03-01 08:26:00,2.550,17850.0, United Kingdom "
+    )
     (read,) = figures.kept_lines(judge(tmp_path, raw))
     at = datetime.fromisoformat("2011-03-01T08:26:00")
-    expected = ("C536365", "85123A", "WHITE LANTERN", -6, at, Decimal("2.55"), 17850, "United Kingdom")
+    expected = (
+        "C536365",
+        "85123A",
+        "WHITE LANTERN",
+        -6,
+        at,
+        Decimal("2.55"),
+        17850,
+        "United Kingdom",
+    )
     assert read == expected
     assert (read.is_cancellation, read.is_service) == (True, False)
     assert (read.invoice_date, read.revenue_gbp) == (date(2011, 3, 1), Decimal("-15.30"))
@@ -55,7 +68,9 @@ def test_an_empty_description_and_customer_are_none(tmp_path):
 
 
 def test_a_quoted_field_keeps_its_comma(tmp_path):
-    (read,) = figures.kept_lines(judge(tmp_path, '1,85123A,"BOX, ""RED""",6,2011-03-01 08:26:00,2.55,,Malta'))
+    (read,) = figures.kept_lines(
+        judge(tmp_path, '1,85123A,"BOX, ""RED""",6,2011-03-01 08:26:00,2.55,,Malta')
+    )
     assert read.description == 'BOX, "RED"'
 
 
@@ -91,7 +106,9 @@ def test_a_bad_line_is_rejected_with_its_reason(tmp_path, old, new, reason):
     assert judge(tmp_path, RAW.replace(old, new)) == [figures.Judged(figures.REJECTED, (reason,))]
 
 
-@pytest.mark.parametrize("at", ["2011-03-27 00:59:59", "2011-03-27 02:00:00", "2011-10-30 01:30:00"])
+@pytest.mark.parametrize(
+    "at", ["2011-03-27 00:59:59", "2011-03-27 02:00:00", "2011-10-30 01:30:00"]
+)
 def test_a_time_at_the_edge_of_summer_is_kept(tmp_path, at):
     (judged,) = judge(tmp_path, RAW.replace("2011-03-01 08:26:00", at))
     assert judged.line.invoiced_at == datetime.fromisoformat(at)
@@ -107,7 +124,9 @@ def test_a_line_repeated_in_another_file_counts_once(tmp_path):
 
 
 def test_a_line_that_differs_only_as_received_is_not_a_repetition(tmp_path):
-    assert len(list(figures.kept_lines(judge(tmp_path, RAW, RAW.replace("LANTERN", "LANTERN "))))) == 2
+    assert (
+        len(list(figures.kept_lines(judge(tmp_path, RAW, RAW.replace("LANTERN", "LANTERN "))))) == 2
+    )
 
 
 def test_quality_counts_each_line_once_and_each_reason(tmp_path):
@@ -165,7 +184,12 @@ def test_returns_and_cancellations_reduce_a_day():
 
 
 def test_the_seven_day_mean_counts_absent_days_as_zero_and_forgets_the_eighth():
-    lines = [line("2011-03-01", 7), line("2011-03-03", 14), line("2011-03-07", 21), line("2011-03-08", 28)]
+    lines = [
+        line("2011-03-01", 7),
+        line("2011-03-03", 14),
+        line("2011-03-07", 21),
+        line("2011-03-08", 28),
+    ]
     sales = figures.daily_sales(lines, RATES)
     means = {day.day: row.revenue_gbp_7d_mean for (day, _), row in sales.items()}
     assert means == {1: 1, 3: 3, 7: 6, 8: 9}
@@ -190,7 +214,9 @@ def test_a_product_month_is_net_and_counts_people_and_invoices_once():
         line("2011-03-31", 1, "2", invoice_no="2", customer_id=None),
         line("2011-03-31", -4, "2", invoice_no="C3", customer_id=8),
     ]
-    assert figures.product_months(lines) == {(date(2011, 3, 1), "85123A"): (12, Decimal(24), 2, 2, 4)}
+    assert figures.product_months(lines) == {
+        (date(2011, 3, 1), "85123A"): (12, Decimal(24), 2, 2, 4)
+    }
 
 
 def test_months_and_stock_codes_are_apart():

@@ -14,7 +14,9 @@ HEADER = "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,Custome
 
 def line(number: int, day: str = "2010-12-01") -> str:
     """A good invoice line."""
-    return f"5363{number:02},85123A,HEART,{number},{day} 08:26:00,2.55,178{number:02}.0,United Kingdom"
+    return (
+        f"5363{number:02},85123A,HEART,{number},{day} 08:26:00,2.55,178{number:02}.0,United Kingdom"
+    )
 
 
 def invoice(*numbers: int, day: str = "2010-12-01", end: str = "\n") -> bytes:
@@ -75,7 +77,9 @@ def whole(name: str, content: bytes, reason: str) -> Bad:
 
 def partly(name: str, reason: str, *lines: str | bytes, rows: int) -> Bad:
     """A file of which some lines are no records, line 3 the first of them."""
-    content = b"".join((text if isinstance(text, bytes) else text.encode()) + b"\n" for text in (HEADER, *lines))
+    content = b"".join(
+        (text if isinstance(text, bytes) else text.encode()) + b"\n" for text in (HEADER, *lines)
+    )
     dead = len(lines) - rows
     said = f"{dead} dead letter{'s' if dead > 1 else ''}, the first at line 3: {reason}"
     return Bad(name, of(content), said, reason, "line 3", rows, dead)
@@ -92,18 +96,34 @@ REFUSED = (
     whole("cut-off.csv.gz", gzip.compress(invoice(11, 12))[:-20], "gzip stream ends early"),
     whole("cut-off.parquet", parquet()[:-100], "Parquet file is cut off"),
     whole("wrong-header.csv", b"a,b\n1,2\n", "columns missing: InvoiceNo, StockCode, Quantity"),
-    whole("twice.csv", f"{HEADER},quantity\n{line(13)},1\n".encode(), "duplicate column names: Quantity, quantity"),
+    whole(
+        "twice.csv",
+        f"{HEADER},quantity\n{line(13)},1\n".encode(),
+        "duplicate column names: Quantity, quantity",
+    ),
 )
 PARTLY = (
-    partly("ragged.csv", "2 fields where", line(21), "536322,85123A", line(23), f"{line(24)},x", rows=2),
+    partly(
+        "ragged.csv", "2 fields where", line(21), "536322,85123A", line(23), f"{line(24)},x", rows=2
+    ),
     partly("quote.csv", "broken quoting", line(25), '536326,"85123A', line(27), rows=2),
-    partly("not-utf-8.csv", "not valid UTF-8", line(28), line(29).replace("A", "\xd4").encode("latin-1"), rows=1),
+    partly(
+        "not-utf-8.csv",
+        "not valid UTF-8",
+        line(28),
+        line(29).replace("A", "\xd4").encode("latin-1"),
+        rows=1,
+    ),
 )
 UNREADABLE = (
     unreadable("folder.csv", Path.mkdir, "a folder that is named like a file"),
     unreadable("forbidden.csv", forbid, "Permission denied"),
-    unreadable("loop.csv", lambda path: path.symlink_to(path.name), "Too many levels of symbolic links"),
-    unreadable("dangling.csv", lambda path: path.symlink_to("nothing"), "No such file or directory"),
+    unreadable(
+        "loop.csv", lambda path: path.symlink_to(path.name), "Too many levels of symbolic links"
+    ),
+    unreadable(
+        "dangling.csv", lambda path: path.symlink_to("nothing"), "No such file or directory"
+    ),
     unreadable("pipe.csv", os.mkfifo, "neither a file nor a folder"),
     unreadable("back", lambda path: path.symlink_to("."), "a link to a folder that it lies in"),
     unreadable("n\\xe4me.csv", misname, "its name is not UTF-8"),

@@ -24,7 +24,8 @@ from lakehouse.tables.rules import cast
 from lakehouse.tables.table_types import Snapshot, mart, raw, staged
 
 POLLS = tuple(
-    SHARED / "usgs_earthquakes" / f"all_week_{at}.geojson.gz" for at in ("2021-07-20T142355Z", "2021-07-22T203944Z")
+    SHARED / "usgs_earthquakes" / f"all_week_{at}.geojson.gz"
+    for at in ("2021-07-20T142355Z", "2021-07-22T203944Z")
 )
 WEEK = timedelta(days=7)
 Texts = Annotated[pl.List, pl.String()]
@@ -35,17 +36,27 @@ Texts = Annotated[pl.List, pl.String()]
 class Quake(Contract):
     """What is known of an event, since its publisher said so."""
 
-    event_id: str = Field(str_length={"min_value": 3}, description="The name that its publisher prefers")
+    event_id: str = Field(
+        str_length={"min_value": 3}, description="The name that its publisher prefers"
+    )
     updated_at: Instant = Field(description="When this was said")
     happened_at: Instant = Field(description="When the ground shook")
     place: str = Field(str_length={"min_value": 1}, description="Where, in words")
     longitude: float = Field(ge=-180, le=180, unit="deg")
     latitude: float = Field(ge=-90, le=90, unit="deg")
-    depth_km: float = Field(ge=-11, le=800, unit="km", description="Below the sea; negative inside a mountain")
-    magnitude: float = Field(ge=-3, le=10, description="Negative for the smallest that instruments feel")
+    depth_km: float = Field(
+        ge=-11, le=800, unit="km", description="Below the sea; negative inside a mountain"
+    )
+    magnitude: float = Field(
+        ge=-3, le=10, description="Negative for the smallest that instruments feel"
+    )
     magnitude_type: str = Field(description="How it was measured")
-    kind: str = Field(isin=["earthquake", "quarry blast", "explosion", "ice quake", "experimental explosion"])
-    status: str = Field(isin=["automatic", "reviewed"], description="Whether a person has looked at it")
+    kind: str = Field(
+        isin=["earthquake", "quarry blast", "explosion", "ice quake", "experimental explosion"]
+    )
+    status: str = Field(
+        isin=["automatic", "reviewed"], description="Whether a person has looked at it"
+    )
     network: str = Field(str_matches=r"^[a-z]{2}$", description="Who publishes it")
     stations: pl.Int32 = Field(nullable=True, ge=0, description="How many located it")
     names: Texts = Field(description="All its names, those in other networks among them")
@@ -97,7 +108,9 @@ class Whereabouts(Contract):
     event_id: str
     happened_at: Instant
     seen_at: Instant = Field(description="The last poll that had it")
-    missed_at: Instant = Field(nullable=True, description="The poll after that, which had it no more")
+    missed_at: Instant = Field(
+        nullable=True, description="The poll after that, which had it no more"
+    )
     fate: str = Field(isin=["shown", "left the week", "withdrawn"])
     merged_into: str = Field(nullable=True, description="The event that goes by its name now")
 
@@ -119,7 +132,11 @@ FEATURE = pl.Struct(
 
 def instant(milliseconds: pl.Expr) -> pl.Expr:
     """Milliseconds since 1970 as an instant."""
-    return milliseconds.cast(pl.Int64, strict=False).cast(pl.Datetime("ms", "UTC")).dt.cast_time_unit("us")
+    return (
+        milliseconds.cast(pl.Int64, strict=False)
+        .cast(pl.Datetime("ms", "UTC"))
+        .dt.cast_time_unit("us")
+    )
 
 
 POLLED_AT = instant(col("metadata").str.json_path_match("$.generated"))
@@ -127,7 +144,9 @@ POLLED_AT = instant(col("metadata").str.json_path_match("$.generated"))
 
 def features(polls: LazyFrame) -> LazyFrame:
     """One row for each event of a poll, as text, with the time of the poll and its origin."""
-    listed = polls.with_columns(col("features").str.json_decode(pl.List(FEATURE)), polled_at=POLLED_AT)
+    listed = polls.with_columns(
+        col("features").str.json_decode(pl.List(FEATURE)), polled_at=POLLED_AT
+    )
     listed = listed.drop("type", "metadata", "bbox").explode("features")
     return listed.unnest("features").unnest("properties", "geometry")
 
@@ -192,10 +211,16 @@ def whereabouts(sightings: LazyFrame, polls: LazyFrame) -> LazyFrame:
     """What became of every event: the first poll that lacks it tells whether it left the week or was withdrawn."""
     after = polls.select("reaches_back_to", missed_at="polled_at").sort("missed_at")
     seen = sightings.sort("polled_at").join_asof(
-        after, left_on="polled_at", right_on="missed_at", strategy="forward", allow_exact_matches=False
+        after,
+        left_on="polled_at",
+        right_on="missed_at",
+        strategy="forward",
+        allow_exact_matches=False,
     )
     is_shown, is_within = col("missed_at").is_null(), col("happened_at") >= col("reaches_back_to")
-    named = seen.filter(is_shown).select(event_id="names", merged_into="event_id").explode("event_id")
+    named = (
+        seen.filter(is_shown).select(event_id="names", merged_into="event_id").explode("event_id")
+    )
     heirs = named.group_by("event_id").agg(col("merged_into").min())
     fate = pl.when(is_shown).then(pl.lit("shown")).when(is_within).then(pl.lit("withdrawn"))
     return seen.join(heirs, on="event_id", how="left").with_columns(
@@ -224,12 +249,16 @@ def feed() -> Catalog:
 # What is delivered
 
 
-def poll(here: Environment, *numbers: int, to: tuple[str, ...] = ("polls", "dumps"), name: str = "") -> None:
+def poll(
+    here: Environment, *numbers: int, to: tuple[str, ...] = ("polls", "dumps"), name: str = ""
+) -> None:
     """Deliver some polls, each as if written when it was taken, by their own names or by another."""
     for number in numbers:
         taken = polled_at(number).timestamp()
         for table in to:
-            path = write(here, table, f"{name or POLLS[number].name.split('.')[0]}.jsonl", _content(number))
+            path = write(
+                here, table, f"{name or POLLS[number].name.split('.')[0]}.jsonl", _content(number)
+            )
             os.utime(path, (taken, taken))
 
 
@@ -272,7 +301,13 @@ def _described(feature: dict[str, Any]) -> dict[str, Any]:
         "happened_at": _at(said["time"]),
         "names": said["ids"].strip(",").split(","),
         **dict(zip(named, (said[name] for name in kept), strict=True)),
-        **dict(zip(("longitude", "latitude", "depth_km"), feature["geometry"]["coordinates"], strict=True)),
+        **dict(
+            zip(
+                ("longitude", "latitude", "depth_km"),
+                feature["geometry"]["coordinates"],
+                strict=True,
+            )
+        ),
     }
 
 
@@ -282,17 +317,29 @@ def described() -> dict[str, list[dict[str, Any]]]:
     for number in range(len(POLLS)):
         for event_id, event in shown(number).items():
             told.setdefault(event_id, {})[event["updated_at"]] = event
-    return {event_id: [event for _, event in sorted(said.items())] for event_id, said in told.items()}
+    return {
+        event_id: [event for _, event in sorted(said.items())] for event_id, said in told.items()
+    }
 
 
 def versions() -> list[dict[str, Any]]:
     """Descriptions with the time in which each held; one that changes nothing but its moment is none."""
     found = []
     for said in described().values():
-        unlike = [said[0], *(after for before, after in pairwise(said) if _values(before) != _values(after))]
+        unlike = [
+            said[0],
+            *(after for before, after in pairwise(said) if _values(before) != _values(after)),
+        ]
         ends = [*(event["updated_at"] for event in unlike[1:]), None]
         for event, end in zip(unlike, ends, strict=True):
-            found.append({**event, "valid_from": event["updated_at"], "valid_to": end, "is_current": end is None})
+            found.append(
+                {
+                    **event,
+                    "valid_from": event["updated_at"],
+                    "valid_to": end,
+                    "is_current": end is None,
+                }
+            )
     return found
 
 

@@ -18,7 +18,9 @@ RATES = "Date,USD\n2010-12-01,1.31\n"
 
 
 def tables(here: Environment, *arguments: str):
-    return CliRunner().invoke(commands.cli, ["tables", *arguments], obj=commands.App(lambda: here, None, None))
+    return CliRunner().invoke(
+        commands.cli, ["tables", *arguments], obj=commands.App(lambda: here, None, None)
+    )
 
 
 def states(here: Environment) -> dict[str, str]:
@@ -45,7 +47,10 @@ def test_a_store_tells_of_strays_too(here):
     write(here, "invoice_line", "x.csv", "")
     write(here, "fx_rates", "fx.csv", RATES)
     (Path(here.landing.root) / "stray.csv").write_text("")
-    assert Landing(f"file://{here.landing.root}").strays(["fx_rates"]) == ["invoice_line/", "stray.csv"]
+    assert Landing(f"file://{here.landing.root}").strays(["fx_rates"]) == [
+        "invoice_line/",
+        "stray.csv",
+    ]
 
 
 def test_a_landing_zone_in_order_needs_no_word(here):
@@ -59,7 +64,9 @@ def test_a_run_warns_of_strays(here, capfd):
     defs = definitions(here)
     with dg.DagsterInstance.ephemeral() as instance:
         job = defs.resolve_implicit_global_asset_job_def()
-        assert job.execute_in_process(asset_selection=[dg.AssetKey(["raw", "fx_rates"])], instance=instance).success
+        assert job.execute_in_process(
+            asset_selection=[dg.AssetKey(["raw", "fx_rates"])], instance=instance
+        ).success
     assert "are ignored: invoice_line/" in capfd.readouterr().err
 
 
@@ -76,7 +83,10 @@ def test_files_that_wait_show_beside_dead_letters(here):
     assert states(here)["raw/fx_rates"] == "1 dead letter"
     write(here, "fx_rates", "more.csv", RATES.replace("31", "32"))
     (Path(here.landing.root) / "fx_rates" / "folder.csv").mkdir()
-    assert states(here)["raw/fx_rates"] == "1 file waits in landing; 1 file cannot be read; 1 dead letter"
+    assert (
+        states(here)["raw/fx_rates"]
+        == "1 file waits in landing; 1 file cannot be read; 1 dead letter"
+    )
 
 
 @pytest.mark.parametrize("kind", ["nowhere", "file"])

@@ -11,7 +11,18 @@ from pathlib import Path
 import dagster as dg
 import polars as pl
 import pytest
-from bad_files import BAD, HEADER, PARTLY, REFUSED, TOLERATED, UNREADABLE, Bad, invoice, line, parquet
+from bad_files import (
+    BAD,
+    HEADER,
+    PARTLY,
+    REFUSED,
+    TOLERATED,
+    UNREADABLE,
+    Bad,
+    invoice,
+    line,
+    parquet,
+)
 from lesser_rights import permissions_count
 from support.worlds import bring_up_to_date, contents, land_all, world, write
 
@@ -58,7 +69,9 @@ def news_now(here: Environment) -> News:
 def rows(here: Environment, name: str) -> int:
     if here.lake.version(RAW) is None:
         return 0
-    return here.lake.scan(RAW).filter(pl.col("_source").str.starts_with(f"{name}#")).collect().height
+    return (
+        here.lake.scan(RAW).filter(pl.col("_source").str.starts_with(f"{name}#")).collect().height
+    )
 
 
 def dead_letters(here: Environment) -> pl.DataFrame:
@@ -100,7 +113,10 @@ def test_the_good_records_of_a_bad_file_land(tried: Tried) -> None:
 
 
 def test_the_report_names_the_file_and_what_is_wrong(tried: Tried) -> None:
-    assert any(text.startswith(f"{tried.bad.name}: ") and tried.bad.said in text for text in said(tried.report))
+    assert any(
+        text.startswith(f"{tried.bad.name}: ") and tried.bad.said in text
+        for text in said(tried.report)
+    )
 
 
 def test_the_dead_letters_tell_the_reason_and_the_place(tried: Tried) -> None:
@@ -173,7 +189,9 @@ def of_other_days(here: Environment) -> dict[str, pl.DataFrame]:
 
 
 def _told(lf: pl.LazyFrame) -> pl.DataFrame:
-    names = [n for n in lf.collect_schema().names() if not n.startswith("_") and n != "recency_days"]
+    names = [
+        n for n in lf.collect_schema().names() if not n.startswith("_") and n != "recency_days"
+    ]
     return lf.select(names).collect().sort(names)
 
 
@@ -198,7 +216,9 @@ def test_bad_files_take_nothing_away_from_what_stands_in_the_lake(standing: Envi
         bring_up_to_date(standing)
     after = of_other_days(standing)
     assert all(after[name].equals(before[name]) for name in before)
-    assert standing.lake.scan("staged/invoice_lines").collect().height == 6 + sum(bad.rows for bad in BAD)
+    assert standing.lake.scan("staged/invoice_lines").collect().height == 6 + sum(
+        bad.rows for bad in BAD
+    )
 
 
 def test_a_refused_file_makes_nothing_stale(here: Environment) -> None:
@@ -215,7 +235,9 @@ def test_dagster_lands_the_good_files_and_warns_of_the_bad_ones(here: Environmen
     write(here, "invoice_lines", "good.csv", invoice(1, 2))
     with permissions_count(), dg.DagsterInstance.ephemeral() as instance:
         job = definitions(here).resolve_implicit_global_asset_job_def()
-        run = job.execute_in_process(asset_selection=[dg.AssetKey(["raw", "invoice_lines"])], instance=instance)
+        run = job.execute_in_process(
+            asset_selection=[dg.AssetKey(["raw", "invoice_lines"])], instance=instance
+        )
     [check] = run.get_asset_check_evaluations()
     assert run.success
     assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.WARN)
@@ -245,12 +267,16 @@ def test_a_file_that_could_be_read_at_last_is_no_open_matter(here: Environment) 
 
 
 @pytest.mark.parametrize("bad", REFUSED, ids=lambda bad: bad.name)
-def test_a_refused_file_that_is_delivered_again_mended_is_no_open_matter(here: Environment, bad: Bad) -> None:
+def test_a_refused_file_that_is_delivered_again_mended_is_no_open_matter(
+    here: Environment, bad: Bad
+) -> None:
     folder = put(here, bad)
     land_now(here)
     land_now(here)
     assert states(here)[RAW] == "1 dead letter"
-    (folder / bad.name).write_bytes(parquet() if bad.name.endswith("parquet") else zipped_or_plain(bad.name))
+    (folder / bad.name).write_bytes(
+        parquet() if bad.name.endswith("parquet") else zipped_or_plain(bad.name)
+    )
     land_now(here)
     assert states(here)[RAW] == "up to date"
     assert dead_letters(here).height == 1
@@ -260,7 +286,9 @@ def zipped_or_plain(name: str) -> bytes:
     return gzip.compress(invoice(1, 2)) if name.endswith("gz") else invoice(1, 2)
 
 
-def test_a_refused_file_that_is_delivered_again_refused_is_one_open_matter(here: Environment) -> None:
+def test_a_refused_file_that_is_delivered_again_refused_is_one_open_matter(
+    here: Environment,
+) -> None:
     write(here, "invoice_lines", "a.csv", b"")
     land_now(here)
     write(here, "invoice_lines", "a.csv", b"a,b\n1,2\n")
@@ -268,7 +296,9 @@ def test_a_refused_file_that_is_delivered_again_refused_is_one_open_matter(here:
     assert (states(here)[RAW], dead_letters(here).height) == ("1 dead letter", 2)
 
 
-def test_a_record_that_could_not_be_parsed_stays_open_when_its_file_name_comes_again(here: Environment) -> None:
+def test_a_record_that_could_not_be_parsed_stays_open_when_its_file_name_comes_again(
+    here: Environment,
+) -> None:
     [ragged] = [bad for bad in PARTLY if bad.name == "ragged.csv"]
     folder = put(here, ragged)
     land_now(here)
@@ -344,7 +374,10 @@ def gzip_of_one_line(start: bytes) -> bytes:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("start", "reason"),
-    [(b"", "header too long"), (f"{HEADER}\n{line(1)}\n".encode(), "line too long: 1,073,741,824 bytes")],
+    [
+        (b"", "header too long"),
+        (f"{HEADER}\n{line(1)}\n".encode(), "line too long: 1,073,741,824 bytes"),
+    ],
     ids=["header", "record"],
 )
 def test_a_gigabyte_of_one_line_is_a_dead_letter_and_takes_little_memory(
@@ -356,7 +389,9 @@ def test_a_gigabyte_of_one_line_is_a_dead_letter_and_takes_little_memory(
     dead = dead_letters(here).row(0, named=True)
     assert reason in dead["reason"]
     assert (rows(here, "good.csv"), rows(here, "long.csv.gz")) == (2, int(bool(start)))
-    kept = (tmp_path / "lake" / dead["kept_at"]).read_bytes() if dead["kept_at"] else dead["payload"]
+    kept = (
+        (tmp_path / "lake" / dead["kept_at"]).read_bytes() if dead["kept_at"] else dead["payload"]
+    )
     assert kept == file.read_bytes()
     assert megabytes < 600
 

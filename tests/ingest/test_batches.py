@@ -24,13 +24,17 @@ MANY = 40
 def events(tmp_path: Path) -> Environment:
     """A lake for one table of text with the columns `id` and `name`, the second optional."""
     columns = {"id": pl.String(), "name": pl.String()}
-    return world(tmp_path, catalog_of(events=raw("events", "Events.", columns=columns, optional=("name",))))
+    return world(
+        tmp_path, catalog_of(events=raw("events", "Events.", columns=columns, optional=("name",)))
+    )
 
 
 def deliver(here: Environment, count: int = MANY) -> None:
     """Files of three kinds in turn: with both columns, in another order, and with one."""
     for number in range(count):
-        text = (f"id,name\n{number},a\n,b\n", f"name,id\nc,{number}\nd,\n", f"id\n{number}\n")[number % 3]
+        text = (f"id,name\n{number},a\n,b\n", f"name,id\nc,{number}\nd,\n", f"id\n{number}\n")[
+            number % 3
+        ]
         os.utime(write(here, "events", f"{number:03}.csv", text), (0, NOW.timestamp() + number))
 
 
@@ -39,7 +43,9 @@ def land_now(here: Environment) -> Report:
 
 
 def rows(here: Environment) -> list[tuple[object, ...]]:
-    lf = here.lake.scan(EVENTS).select(pl.col("_source").str.split("#").list.first(), "_offset", "id", "name")
+    lf = here.lake.scan(EVENTS).select(
+        pl.col("_source").str.split("#").list.first(), "_offset", "id", "name"
+    )
     return sorted(lf.collect().rows())
 
 
@@ -49,7 +55,9 @@ def delivered(count: int = MANY) -> list[tuple[object, ...]]:
     for number in range(count):
         own = str(number)
         kinds = ([(own, "a"), (None, "b")], [(own, "c"), (None, "d")], [(own, None)])
-        found += [(f"{number:03}.csv", place, *pair) for place, pair in enumerate(kinds[number % 3], 1)]
+        found += [
+            (f"{number:03}.csv", place, *pair) for place, pair in enumerate(kinds[number % 3], 1)
+        ]
     return found
 
 
@@ -71,15 +79,21 @@ def test_a_few_small_deliveries_have_a_file_each_so_that_the_log_tells_them_apar
     deliver(events, auto_compaction.MANY - 1)
     land_now(events)
     assert rows(events) == delivered(auto_compaction.MANY - 1)
-    assert (live(events)["min._source"] == live(events)["max._source"]).sum() == auto_compaction.MANY - 1
+    assert (
+        live(events)["min._source"] == live(events)["max._source"]
+    ).sum() == auto_compaction.MANY - 1
 
 
 def test_the_time_of_each_delivery_stays_with_its_rows(events):
     deliver(events)
     land_now(events)
-    found = events.lake.scan(EVENTS).group_by("_source").agg(pl.col("_modified_at").unique()).collect()
+    found = (
+        events.lake.scan(EVENTS).group_by("_source").agg(pl.col("_modified_at").unique()).collect()
+    )
     entries = {entry.name: entry.modified_at for entry in events.landing.entries("events")}
-    assert {name.split("#")[0]: moments for name, moments in found.rows()} == {n: [at] for n, at in entries.items()}
+    assert {name.split("#")[0]: moments for name, moments in found.rows()} == {
+        n: [at] for n, at in entries.items()
+    }
 
 
 def test_a_large_delivery_has_a_file_of_its_own_between_those_that_share_one(events, monkeypatch):
@@ -89,13 +103,23 @@ def test_a_large_delivery_has_a_file_of_its_own_between_those_that_share_one(eve
     os.utime(write(events, "events", "002.csv", "id\n" + "2\n" * 200), (0, NOW.timestamp() + 2))
     land_now(events)
     assert sorted(live(events)["num_records"].to_list()) == [4, 5, 200]
-    assert [row for row in rows(events) if row[0] != "002.csv"] == [row for row in delivered(6) if row[0] != "002.csv"]
+    assert [row for row in rows(events) if row[0] != "002.csv"] == [
+        row for row in delivered(6) if row[0] != "002.csv"
+    ]
 
 
 def test_what_shares_a_file_is_bounded_in_rows(monkeypatch):
     monkeypatch.setattr(auto_compaction, "_ROWS_AT_ONCE", 10)
     monkeypatch.setattr(auto_compaction, "MANY", 6)
-    assert auto_compaction.together([(4, 1), (4, 1), (4, 1), (5, 1), (4, 1), (4, 1), (4, 1)]) == [0, 0, 1, 2, 3, 3, 4]
+    assert auto_compaction.together([(4, 1), (4, 1), (4, 1), (5, 1), (4, 1), (4, 1), (4, 1)]) == [
+        0,
+        0,
+        1,
+        2,
+        3,
+        3,
+        4,
+    ]
 
 
 def test_rows_that_do_not_fit_in_memory_together_are_spooled_and_all_there(events, monkeypatch):
@@ -113,13 +137,19 @@ def test_rows_that_are_too_many_to_be_held_are_spooled_by_themselves(events, mon
 
 
 @pytest.mark.parametrize("at_once", [1, 4])
-def test_of_files_with_the_same_bytes_the_first_lands_however_many_are_read_at_once(events, monkeypatch, at_once):
+def test_of_files_with_the_same_bytes_the_first_lands_however_many_are_read_at_once(
+    events, monkeypatch, at_once
+):
     monkeypatch.setattr(read_batch, "_AT_ONCE", at_once)
     for number in range(MANY):
-        os.utime(write(events, "events", f"{number:03}.csv", "id\nsame\n"), (0, NOW.timestamp() + number))
+        os.utime(
+            write(events, "events", f"{number:03}.csv", "id\nsame\n"), (0, NOW.timestamp() + number)
+        )
     report = land_now(events)
     assert rows(events) == [("000.csv", 1, "same", None)]
-    assert [text.split(":")[0] for text in report.repeated] == [f"{number:03}.csv" for number in range(1, MANY)]
+    assert [text.split(":")[0] for text in report.repeated] == [
+        f"{number:03}.csv" for number in range(1, MANY)
+    ]
 
 
 def test_a_file_that_goes_while_others_are_read_ahead_takes_nothing_with_it(events, monkeypatch):

@@ -26,7 +26,9 @@ def lake_of(tmp_path: Path) -> Build:
     """A lake for one table of trips, declared as the test says; again for the same lake, declared otherwise."""
 
     def build(columns: object = ("id", "fare"), **declared: object) -> Environment:
-        return world(tmp_path, catalog_of(trips=raw("trips", "Trips.", columns=columns, **declared)))
+        return world(
+            tmp_path, catalog_of(trips=raw("trips", "Trips.", columns=columns, **declared))
+        )
 
     return build
 
@@ -75,12 +77,22 @@ def i32(*values: int | None) -> pl.Series:
         (pl.Int32(), pl.Series([1.5, None]), pl.Float64()),
         (pl.Float32(), pl.Series([0.1, None]), pl.Float64()),
         (pl.Float64(), pl.Series([2**53, None]), pl.Float64()),
-        (pl.Decimal(4, 2), pl.Series([Decimal("12345.60"), None]).cast(pl.Decimal(12, 2)), pl.Decimal(12, 2)),
-        (pl.Decimal(4, 2), pl.Series([Decimal("123.4"), None]).cast(pl.Decimal(4, 1)), pl.Decimal(5, 2)),
+        (
+            pl.Decimal(4, 2),
+            pl.Series([Decimal("12345.60"), None]).cast(pl.Decimal(12, 2)),
+            pl.Decimal(12, 2),
+        ),
+        (
+            pl.Decimal(4, 2),
+            pl.Series([Decimal("123.4"), None]).cast(pl.Decimal(4, 1)),
+            pl.Decimal(5, 2),
+        ),
     ],
     ids=str,
 )
-def test_a_wider_type_widens_the_column_and_every_value_is_exact(lake_of, declared, delivered, becomes):
+def test_a_wider_type_widens_the_column_and_every_value_is_exact(
+    lake_of, declared, delivered, becomes
+):
     here = lake_of(typed(declared))
     parquet(here, "a.parquet", id=[1], fare=pl.Series([1]).cast(declared))
     land_now(here)
@@ -108,8 +120,12 @@ def test_what_no_wider_type_holds_exactly_refuses_the_file_whole(lake_of, declar
     here = lake_of(typed(declared))
     parquet(here, "a.parquet", id=[1], fare=delivered)
     [refused] = land_now(here).refused
-    assert refused.startswith(f"a.parquet: types differ: fare is {delivered.dtype} in the file and {declared} in raw/")
-    assert here.lake.scan(DEAD_LETTERS).collect()["reason"].to_list() == [refused.removeprefix("a.parquet: ")]
+    assert refused.startswith(
+        f"a.parquet: types differ: fare is {delivered.dtype} in the file and {declared} in raw/"
+    )
+    assert here.lake.scan(DEAD_LETTERS).collect()["reason"].to_list() == [
+        refused.removeprefix("a.parquet: ")
+    ]
     assert (fares(here), dtype(here)) == ([], declared)
 
 
@@ -124,11 +140,18 @@ def test_what_no_wider_type_holds_exactly_refuses_the_file_whole(lake_of, declar
         (pl.Float64(), "9007199254740992", pl.Float64(), 2.0**53),
         (pl.Boolean(), "TRUE", pl.Boolean(), True),
         (pl.Date(), "2024-01-31", pl.Date(), date(2024, 1, 31)),
-        (pl.Datetime("us", "UTC"), "2024-01-31T02:00:00.5+02:00", None, datetime(2024, 1, 31, 0, 0, 0, 500_000, UTC)),
+        (
+            pl.Datetime("us", "UTC"),
+            "2024-01-31T02:00:00.5+02:00",
+            None,
+            datetime(2024, 1, 31, 0, 0, 0, 500_000, UTC),
+        ),
         (pl.Decimal(6, 2), "12.3400", pl.Decimal(6, 2), Decimal("12.34")),
     ],
 )
-def test_text_of_a_format_without_types_is_read_as_the_declared_type(lake_of, declared, text, becomes, value):
+def test_text_of_a_format_without_types_is_read_as_the_declared_type(
+    lake_of, declared, text, becomes, value
+):
     here = lake_of(typed(declared))
     write(here, "trips", "a.csv", f"id,fare\n1,{text}\n2,\n")
     land_now(here)
@@ -152,11 +175,15 @@ def test_text_of_a_format_without_types_is_read_as_the_declared_type(lake_of, de
         (pl.Binary(), "x"),
     ],
 )
-def test_text_that_is_no_value_of_the_declared_type_refuses_the_file_and_is_counted(lake_of, declared, text):
+def test_text_that_is_no_value_of_the_declared_type_refuses_the_file_and_is_counted(
+    lake_of, declared, text
+):
     here = lake_of(typed(declared))
     write(here, "trips", "a.csv", f"id,fare\n1,{text}\n2,\n")
     counted = "" if declared == pl.Binary else " (1 of its values do not fit)"
-    problem = f"a.csv: types differ: fare is String in the file and {declared} in raw/trips{counted}"
+    problem = (
+        f"a.csv: types differ: fare is String in the file and {declared} in raw/trips{counted}"
+    )
     assert land_now(here).refused == (problem,)
 
 
@@ -167,7 +194,10 @@ def test_a_widening_is_one_commit_and_every_version_before_it_stays_readable(lak
     parquet(here, "b.parquet", id=[2], fare=[1.5], tip=["x"])
     land_now(here)
     assert here.lake.version(TRIPS) == 1
-    assert [(dtype(here, v), fares(here, v)) for v in (0, 1)] == [(pl.Int32(), [7]), (pl.Float64(), [7.0, 1.5])]
+    assert [(dtype(here, v), fares(here, v)) for v in (0, 1)] == [
+        (pl.Int32(), [7]),
+        (pl.Float64(), [7.0, 1.5]),
+    ]
 
 
 def test_the_audit_of_a_widening_names_it_and_the_rows_that_were_written_again(lake_of):
@@ -176,7 +206,9 @@ def test_the_audit_of_a_widening_names_it_and_the_rows_that_were_written_again(l
     land_now(here)
     parquet(here, "b.parquet", id=[3], fare=[2**40])
     [audit] = land_now(here).audits
-    assert audit.notes == ("wider columns: fare (Int32 to Int64); the rows that stood in the table were written again",)
+    assert audit.notes == (
+        "wider columns: fare (Int32 to Int64); the rows that stood in the table were written again",
+    )
     assert (audit.read, audit.written, audit.carried, audit.files) == (1, 1, 2, 2)
 
 
@@ -210,7 +242,9 @@ def test_undeclared_nested_values_and_bytes_become_text(lake_of):
     here = lake_of(("id",))
     parquet(here, "a.parquet", id=["1"], fare=[{"x": float("nan"), "y": [1]}], raw=[b"\xff"])
     land_now(here)
-    assert here.lake.scan(TRIPS).select("fare", "raw").collect().rows() == [('{"x":"NaN","y":[1]}', "/w==")]
+    assert here.lake.scan(TRIPS).select("fare", "raw").collect().rows() == [
+        ('{"x":"NaN","y":[1]}', "/w==")
+    ]
 
 
 def test_bytes_within_an_undeclared_value_refuse_the_file(lake_of):
@@ -237,7 +271,13 @@ def test_corrected_origins_and_a_wider_type_are_one_commit(lake_of):
     os.utime(copied, (1, 1))
     parquet(here, "c.parquet", id=[2], fare=[1.5])
     land_now(here)
-    found = here.lake.scan(TRIPS).select(pl.col("_source").str.head(9), "fare").sort("fare").collect().rows()
+    found = (
+        here.lake.scan(TRIPS)
+        .select(pl.col("_source").str.head(9), "fare")
+        .sort("fare")
+        .collect()
+        .rows()
+    )
     assert (found, here.lake.version(TRIPS)) == ([("c.parquet", 1.5), ("a.parquet", 7.0)], 1)
 
 
@@ -250,9 +290,15 @@ LARGER = "types differ: fare is Int64 in the file and Int32 in raw/trips"
 @pytest.mark.parametrize(
     ("columns", "reason"),
     [
-        ({"id": [1], "fare": i32(1), "tip": [1]}, "columns that raw/trips does not have, and it is frozen: tip"),
+        (
+            {"id": [1], "fare": i32(1), "tip": [1]},
+            "columns that raw/trips does not have, and it is frozen: tip",
+        ),
         ({"id": [1], "fare": [1]}, LARGER),
-        ({"id": [1], "fare": ["1"]}, "types differ: fare is String in the file and Int32 in raw/trips"),
+        (
+            {"id": [1], "fare": ["1"]},
+            "types differ: fare is String in the file and Int32 in raw/trips",
+        ),
         ({"id": [1], "cost": i32(1)}, "columns missing: fare; the file has: id, cost"),
         (
             {"id": [1], "fare": [1], "tip": [1], "toll": [1]},
@@ -267,7 +313,10 @@ def test_a_frozen_table_refuses_a_change_whole_and_the_other_files_land(lake_of,
     schema = {**typed(pl.Int32())}
     assert land_now(here).refused == (f"a.parquet: {reason}",)
     assert dict(list(here.lake.scan(TRIPS).collect_schema().items())[:2]) == schema
-    assert (fares(here), here.lake.scan(DEAD_LETTERS).collect()["reason"].to_list()) == ([7], [reason])
+    assert (fares(here), here.lake.scan(DEAD_LETTERS).collect()["reason"].to_list()) == (
+        [7],
+        [reason],
+    )
 
 
 def test_a_frozen_table_reads_text_as_its_types_and_lets_optional_columns_be_absent(lake_of):
@@ -372,14 +421,21 @@ def test_a_renamed_column_goes_into_the_declared_one(lake_of, drift, suffix):
     old, new = ({"id": "1", "fare": "5"}, {"TRIP": "2", "price": "6"})
     for name, row in {"a": old, "b": new}.items():
         frame = pl.DataFrame([row])
-        write(here, "trips", f"{name}.{suffix}", frame.write_csv() if suffix == "csv" else json.dumps(row))
+        write(
+            here,
+            "trips",
+            f"{name}.{suffix}",
+            frame.write_csv() if suffix == "csv" else json.dumps(row),
+        )
     assert (land_now(here).refused, fares(here)) == ((), ["5", "6"])
 
 
 def test_a_file_with_neither_the_column_nor_an_alias_is_refused(lake_of):
     here = lake_of(aliases={"price": "fare"})
     write(here, "trips", "a.csv", "id,cost\n1,5\n")
-    assert land_now(here).refused == ("a.csv: columns missing, by their own names and by others: fare",)
+    assert land_now(here).refused == (
+        "a.csv: columns missing, by their own names and by others: fare",
+    )
 
 
 def test_a_rename_in_the_middle_of_a_file_goes_into_one_column(lake_of):

@@ -28,7 +28,10 @@ TOMORROW = NOW + timedelta(days=1)
 @pytest.fixture
 def events(tmp_path: Path) -> Environment:
     """A lake for one table of text with the columns `id` and `Name`, the second optional."""
-    return world(tmp_path, catalog_of(events=raw("events", "Events.", columns=("id", "Name"), optional=("Name",))))
+    return world(
+        tmp_path,
+        catalog_of(events=raw("events", "Events.", columns=("id", "Name"), optional=("Name",))),
+    )
 
 
 @pytest.fixture
@@ -48,7 +51,9 @@ def rows(here: Environment, table: str = EVENTS) -> pl.DataFrame:
 
 
 def sources(here: Environment, table: str = EVENTS) -> list[str]:
-    found = here.lake.scan(table).select(pl.col("_source").str.split("#").list.first().unique().sort())
+    found = here.lake.scan(table).select(
+        pl.col("_source").str.split("#").list.first().unique().sort()
+    )
     return found.collect().to_series().to_list()
 
 
@@ -72,7 +77,9 @@ def test_the_same_bytes_under_another_name_add_no_rows_and_are_said_to_be_supers
     report = land_now(events)
     assert rows(events)["id"].sort().to_list() == ["1", "2"]
     assert [re.sub("#.*", "", text) for text in report.repeated] == ["b.csv: same bytes as a.csv"]
-    assert re.sub("#\\w+", "", notes(report)[0]) == "b.csv: same bytes as a.csv, superseded as a whole"
+    assert (
+        re.sub("#\\w+", "", notes(report)[0]) == "b.csv: same bytes as a.csv, superseded as a whole"
+    )
 
 
 def test_the_same_bytes_twice_in_a_batch_land_once(events):
@@ -128,7 +135,9 @@ def test_a_refused_file_under_another_name_is_no_second_dead_letter(events):
 
 @pytest.mark.parametrize("name", ["a.csv.gz", "a.json", "a.parquet"])
 @pytest.mark.parametrize("is_apart", [True, False], ids=["later", "in one batch"])
-def test_rows_that_were_refused_under_a_name_of_another_format_land_under_their_own(events, name, is_apart):
+def test_rows_that_were_refused_under_a_name_of_another_format_land_under_their_own(
+    events, name, is_apart
+):
     write(events, "events", name, "id\n1\n")
     if is_apart:
         land_now(events)
@@ -136,7 +145,9 @@ def test_rows_that_were_refused_under_a_name_of_another_format_land_under_their_
     land_now(events)
     assert sources(events) == ["b.csv"]
     assert rows(events).height == 1
-    land_now(events)  # these bytes came under that name first, whatever became of them: so does their origin
+    land_now(
+        events
+    )  # these bytes came under that name first, whatever became of them: so does their origin
     assert rows(events).height == 1
     assert sources(events) == [name]
     assert ready(events) == []
@@ -163,7 +174,9 @@ def test_files_in_subfolders_land_under_their_path(events):
     assert sources(events) == ["2010/12/a.csv", "2010/a.csv"]
 
 
-@pytest.mark.parametrize("name", [".a.csv", "_a.csv", "~a.csv", "a.csv.tmp", "a.csv.part", "_tmp/a.csv", ".x/a.csv"])
+@pytest.mark.parametrize(
+    "name", [".a.csv", "_a.csv", "~a.csv", "a.csv.tmp", "a.csv.part", "_tmp/a.csv", ".x/a.csv"]
+)
 @pytest.mark.parametrize("scheme", ["", "file://"], ids=["folder", "store"])
 def test_hidden_files_and_files_in_flight_are_ignored(events, scheme, name):
     write(events, "events", name, "id\n1\n")
@@ -198,7 +211,9 @@ def test_a_file_that_changes_while_it_is_read_is_not_landed_then_but_next_time(e
     assert sorted(rows(events)["id"]) == ["1", "2", "3"]
 
 
-@pytest.mark.parametrize("name", ["a b.csv", "ü#1.csv", "50%.csv", "x'y\".csv", "[a]*?.csv", f"{'n' * 240}.csv"])
+@pytest.mark.parametrize(
+    "name", ["a b.csv", "ü#1.csv", "50%.csv", "x'y\".csv", "[a]*?.csv", f"{'n' * 240}.csv"]
+)
 def test_a_file_may_have_an_odd_name(events, name):
     write(events, "events", name, "id\n1\n")
     land_now(events)
@@ -226,7 +241,9 @@ def changing_after(landing: Landing, happens) -> Landing:
     return Changing(landing.root, rest_seconds=0)
 
 
-@pytest.mark.parametrize("happens", [Path.unlink, lambda path: path.write_text("other")], ids=["gone", "changed"])
+@pytest.mark.parametrize(
+    "happens", [Path.unlink, lambda path: path.write_text("other")], ids=["gone", "changed"]
+)
 def test_what_is_kept_of_a_large_bad_record_is_what_was_read(events, happens):
     content = "id\n1\n" + "x" * (2 << 20) + ',"' + "\n"
     write(events, "events", "a.csv", content)
@@ -246,7 +263,13 @@ def test_a_large_refused_file_is_kept_whole(events):
 def test_json_lines_of_which_none_is_a_record_are_a_dead_letter_each(events):
     write(events, "events", "a.jsonl", '{"id": 1\n[2]\n\nthree\n')
     report = land_now(events)
-    found = events.lake.scan(DEAD_LETTERS).sort("_offset").select("_offset", "place", "payload").collect().rows()
+    found = (
+        events.lake.scan(DEAD_LETTERS)
+        .sort("_offset")
+        .select("_offset", "place", "payload")
+        .collect()
+        .rows()
+    )
     assert found == [(1, "line 1", b'{"id": 1'), (2, "line 2", b"[2]"), (3, "line 4", b"three")]
     assert (report.refused, report.audits[0].read, report.audits[0].dead) == ((), 3, 3)
     assert ready(events) == []
@@ -256,12 +279,16 @@ def test_json_lines_of_which_none_is_a_record_are_a_dead_letter_each(events):
 
 
 def registered(here: Environment, *columns: str) -> list[tuple[object, ...]]:
-    found = here.lake.scan(DELIVERIES).with_columns(file=pl.col("_source").str.split("#").list.first())
+    found = here.lake.scan(DELIVERIES).with_columns(
+        file=pl.col("_source").str.split("#").list.first()
+    )
     return sorted(found.select("file", *columns).collect().rows(), key=str)
 
 
 def ready(here: Environment) -> list[str]:
-    return [entry.name for entry in news(here.lake, here.landing, here.catalog[EVENTS], TOMORROW).ready]
+    return [
+        entry.name for entry in news(here.lake, here.landing, here.catalog[EVENTS], TOMORROW).ready
+    ]
 
 
 def test_every_file_is_registered_with_what_came_of_it(events):
@@ -271,7 +298,12 @@ def test_every_file_is_registered_with_what_came_of_it(events):
     write(events, "events", "d.csv", "id\n2\n2,too,wide\n")
     land_now(events)
     found = registered(events, "outcome", "size")
-    assert found == [("a.csv", "landed", 5), ("b.csv", "repeated", 5), ("c.csv", "dead", 0), ("d.csv", "landed", 16)]
+    assert found == [
+        ("a.csv", "landed", 5),
+        ("b.csv", "repeated", 5),
+        ("c.csv", "dead", 0),
+        ("d.csv", "landed", 16),
+    ]
     assert registered(events, "same_bytes_as")[1][1].startswith("a.csv#")
 
 
@@ -288,7 +320,9 @@ def test_a_file_with_landed_bytes_is_no_news_once_it_was_read(events):
 def test_a_file_with_landed_bytes_that_was_read_before_a_roll_back_is_news_after_it(events):
     write(events, "events", "a.csv", "id\n1\n")
     land_now(events)
-    write(events, "events", "b.csv", "id\n2\n").rename(Path(events.landing.root) / "events" / "c.csv")
+    write(events, "events", "b.csv", "id\n2\n").rename(
+        Path(events.landing.root) / "events" / "c.csv"
+    )
     write(events, "events", "b.csv", "id\n2\n")
     land_now(events)
     events.lake.open(EVENTS).restore(0)
@@ -376,14 +410,18 @@ def test_rows_are_numbered_from_one_within_each_file(events):
 
 
 def test_no_bound_of_a_delivered_column_stands_in_the_log(events):
-    write(events, "events", "a.csv", "id,Name,extra\n1,Jane Doe,jane@example.com\nJane,too,wide,Doe\n")
+    write(
+        events, "events", "a.csv", "id,Name,extra\n1,Jane Doe,jane@example.com\nJane,too,wide,Doe\n"
+    )
     write(events, "events", "b.csv", "Jane Doe,jane@example.com\n")
     land_now(events)
     for table in (EVENTS, DEAD_LETTERS, DELIVERIES):
         logs = (Path(events.lake.root) / table / "_delta_log").glob("*.json")
         assert not [path for path in logs if re.search("(?i)jane", path.read_text())]
     live = files(events.lake.open(EVENTS))
-    assert {n for n in live.columns if n.startswith("min.") and live[n].count()} == {f"min.{name}" for name in ORIGIN}
+    assert {n for n in live.columns if n.startswith("min.") and live[n].count()} == {
+        f"min.{name}" for name in ORIGIN
+    }
 
 
 def test_a_new_column_appears_and_is_null_in_other_rows(events):
@@ -425,7 +463,12 @@ def test_a_file_without_a_required_column_is_refused_whole(events):
 
 def test_columns_are_matched_by_name_in_any_case_and_order(here):
     names = HEADER.upper().split(",")
-    write(here, "invoice_lines", "a.csv", f"{','.join(reversed(names))}\n{','.join(reversed(line(1).split(',')))}\n")
+    write(
+        here,
+        "invoice_lines",
+        "a.csv",
+        f"{','.join(reversed(names))}\n{','.join(reversed(line(1).split(',')))}\n",
+    )
     write(here, "invoice_lines", "b.csv", invoice(2))
     land_now(here, INVOICES)
     found = rows(here, INVOICES).sort("InvoiceNo")
@@ -458,14 +501,19 @@ def test_a_json_key_that_polars_takes_for_a_pattern_is_a_dead_letter(events):
     write(events, "events", "a.jsonl", '{"id": 1}\n{"id": 2, "*": 3}\n')
     land_now(events)
     assert rows(events)["id"].to_list() == ["1"]
-    assert "stand for other columns in queries: *" in events.lake.scan(DEAD_LETTERS).collect()["reason"].to_list()[0]
+    assert (
+        "stand for other columns in queries: *"
+        in events.lake.scan(DEAD_LETTERS).collect()["reason"].to_list()[0]
+    )
 
 
 @pytest.mark.parametrize("suffix", ["csv", "parquet", "jsonl"])
 def test_a_name_with_a_nul_byte_does_not_shut_the_table_for_ever(events, suffix):
     frame = pl.DataFrame({"id": ["1"], "a\0b": ["x"]})
     path = write(events, "events", f"a.{suffix}", b"")
-    {"csv": frame.write_csv, "parquet": frame.write_parquet, "jsonl": frame.write_ndjson}[suffix](path)
+    {"csv": frame.write_csv, "parquet": frame.write_parquet, "jsonl": frame.write_ndjson}[suffix](
+        path
+    )
     write(events, "events", "b.csv", "id\n2\n")
     for _ in range(2):
         land_now(events)

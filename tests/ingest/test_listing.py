@@ -96,14 +96,26 @@ def test_what_becomes_a_link_while_its_folder_is_listed_is_a_file_yet(tmp_path):
     for name in names - {told[0][0]}:
         (tmp_path / "events" / name).unlink()
         (tmp_path / "events" / name).symlink_to(tmp_path / "elsewhere.csv")
-    assert {(name, problem) for name, _, problem in (*told, *seen)} == {(name, None) for name in names}
+    assert {(name, problem) for name, _, problem in (*told, *seen)} == {
+        (name, None) for name in names
+    }
 
 
 def test_a_bucket_tells_names_whatever_the_machine_takes_for_text(folder):
-    told = f"print(ascii([e.name for e in Landing({f'file://{folder.parent}'!r}).entries('events')]))"
-    command = [sys.executable, "-X", "utf8=0", "-c", f"from lakehouse.ingest.files.landing_zone import Landing; {told}"]
+    told = (
+        f"print(ascii([e.name for e in Landing({f'file://{folder.parent}'!r}).entries('events')]))"
+    )
+    command = [
+        sys.executable,
+        "-X",
+        "utf8=0",
+        "-c",
+        f"from lakehouse.ingest.files.landing_zone import Landing; {told}",
+    ]
     environment = {**os.environ, "LC_ALL": "C", "PYTHONCOERCECLOCALE": "0"}
-    shown = subprocess.run(command, check=True, capture_output=True, text=True, env=environment).stdout
+    shown = subprocess.run(
+        command, check=True, capture_output=True, text=True, env=environment
+    ).stdout
     assert shown.strip() == ascii(sorted(NAMES))
 
 

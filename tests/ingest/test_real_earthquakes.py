@@ -25,7 +25,15 @@ pytestmark = [pytest.mark.real_data, pytest.mark.usefixtures("real")]
 ORDERS = {"in order": [(0,), (1,)], "in reverse": [(1,), (0,)], "at once": [(0, 1)]}
 QUAKES, DESCRIPTIONS, SIGHTINGS = "staged/quakes", "staged/descriptions", "staged/sightings"
 WHEREABOUTS = "marts/whereabouts"
-TABLES = (QUAKES, DESCRIPTIONS, SIGHTINGS, "staged/felt_quakes", "staged/showings", "staged/polls", WHEREABOUTS)
+TABLES = (
+    QUAKES,
+    DESCRIPTIONS,
+    SIGHTINGS,
+    "staged/felt_quakes",
+    "staged/showings",
+    "staged/polls",
+    WHEREABOUTS,
+)
 WITHDRAWN = {
     "ak02198hmo8v": "us7000enm4",
     "ci39746679": None,
@@ -69,7 +77,9 @@ def own(here, tmp_path) -> Environment:
 
 def rows(here: Environment, table: str, version: int | None = None) -> pl.DataFrame:
     """What a reader sees of a table, and where each row came from."""
-    return here.lake.scan(table, version).collect().sort(pl.col("^(event_id|polled_at|valid_from)$"))
+    return (
+        here.lake.scan(table, version).collect().sort(pl.col("^(event_id|polled_at|valid_from)$"))
+    )
 
 
 def told(here: Environment, table: str, version: int | None = None) -> pl.DataFrame:
@@ -77,7 +87,9 @@ def told(here: Environment, table: str, version: int | None = None) -> pl.DataFr
     return rows(here, table, version).select(pl.exclude("^_.*$"))
 
 
-def events(here: Environment, table: str = QUAKES, version: int | None = None) -> dict[str, dict[str, Any]]:
+def events(
+    here: Environment, table: str = QUAKES, version: int | None = None
+) -> dict[str, dict[str, Any]]:
     """The rows of a table by event."""
     return {row["event_id"]: row for row in told(here, table, version).to_dicts()}
 
@@ -116,7 +128,9 @@ def test_a_history_tells_how_every_event_was_described_and_when(taken, order):
 
 @pytest.mark.parametrize("order", ORDERS)
 def test_the_last_poll_that_shows_an_event_is_known(taken, order):
-    seen = {event_id: event["polled_at"] for event_id, event in events(taken(order), SIGHTINGS).items()}
+    seen = {
+        event_id: event["polled_at"] for event_id, event in events(taken(order), SIGHTINGS).items()
+    }
     assert seen == dict.fromkeys(shown(0), polled_at(0)) | dict.fromkeys(shown(1), polled_at(1))
 
 
@@ -145,9 +159,15 @@ def test_every_event_of_every_poll_has_its_fate(taken, order, of_quakes, of_desc
 @pytest.mark.parametrize("order", ORDERS)
 def test_a_rule_rejects_the_same_descriptions_in_any_order(taken, order):
     rejected = in_state(taken(order), "quarantine/staged_felt_quakes")
-    assert dict(rejected["_rules"].explode().value_counts().iter_rows()) == {"magnitude >= 0": 127 + 82}
-    kept = {event_id: [e for e in said if e["magnitude"] >= 0] for event_id, said in described().items()}
-    assert events(taken(order), "staged/felt_quakes") == {event_id: said[-1] for event_id, said in kept.items() if said}
+    assert dict(rejected["_rules"].explode().value_counts().iter_rows()) == {
+        "magnitude >= 0": 127 + 82
+    }
+    kept = {
+        event_id: [e for e in said if e["magnitude"] >= 0] for event_id, said in described().items()
+    }
+    assert events(taken(order), "staged/felt_quakes") == {
+        event_id: said[-1] for event_id, said in kept.items() if said
+    }
 
 
 # From one poll to the next
@@ -165,7 +185,9 @@ def test_events_change_from_poll_to_poll(here):
 def test_new_events_come_and_late_ones(here):
     before, after = first(here), events(here)
     youngest = max(event["happened_at"] for event in before.values())
-    is_new = [after[event_id]["happened_at"] > youngest for event_id in after if event_id not in before]
+    is_new = [
+        after[event_id]["happened_at"] > youngest for event_id in after if event_id not in before
+    ]
     assert (is_new.count(True), is_new.count(False)) == (937, 406)
 
 
@@ -181,7 +203,11 @@ def test_events_that_are_shown_no_more_stand_as_they_were(here):
 @pytest.mark.parametrize("order", ORDERS)
 def test_a_change_that_does_not_tell_its_time_stands_when_a_later_poll_has_it(taken, order):
     after = events(taken(order))
-    tied = [e for e in shown(0).keys() & shown(1).keys() if shown(0)[e]["updated_at"] == shown(1)[e]["updated_at"]]
+    tied = [
+        e
+        for e in shown(0).keys() & shown(1).keys()
+        if shown(0)[e]["updated_at"] == shown(1)[e]["updated_at"]
+    ]
     other = [e for e in tied if shown(0)[e] != shown(1)[e]]
     assert (len(tied), len(other)) == (1770, 35)
     assert all(after[event_id] == shown(1)[event_id] for event_id in other)
@@ -196,7 +222,11 @@ def test_what_left_the_week_is_told_from_what_was_withdrawn(taken, order):
     found = events(taken(order), WHEREABOUTS)
     counts = pl.Series([event["fate"] for event in found.values()]).value_counts()
     assert dict(counts.iter_rows()) == {"shown": 3280, "left the week": 1154, "withdrawn": 7}
-    withdrawn = {event_id: row["merged_into"] for event_id, row in found.items() if row["fate"] == "withdrawn"}
+    withdrawn = {
+        event_id: row["merged_into"]
+        for event_id, row in found.items()
+        if row["fate"] == "withdrawn"
+    }
     assert withdrawn == WITHDRAWN
 
 
@@ -209,8 +239,15 @@ def test_one_poll_alone_misses_nothing(here):
 def test_a_history_of_full_dumps_tells_of_the_same_events(taken, order):
     showings, second = told(taken(order), "staged/showings"), polled_at(1)
     begun, ended = (showings.filter(col(when) == second) for when in ("valid_from", "valid_to"))
-    updated, gone = begun.join(ended, on="event_id", how="semi"), ended.join(begun, on="event_id", how="anti")
-    assert (begun.height - updated.height, updated.height, gone.height) == (937 + 406, 143, 1154 + 7)
+    updated, gone = (
+        begun.join(ended, on="event_id", how="semi"),
+        ended.join(begun, on="event_id", how="anti"),
+    )
+    assert (begun.height - updated.height, updated.height, gone.height) == (
+        937 + 406,
+        143,
+        1154 + 7,
+    )
     assert set(gone.filter(col("happened_at") >= second - WEEK)["event_id"]) == set(WITHDRAWN)
 
 
@@ -218,7 +255,9 @@ def test_a_history_of_full_dumps_tells_of_the_same_events(taken, order):
 
 
 def test_the_same_poll_under_another_name_adds_no_row(own):
-    standing = {table: (own.lake.version(table), rows(own, table)) for table in ("raw/polls", *TABLES)}
+    standing = {
+        table: (own.lake.version(table), rows(own, table)) for table in ("raw/polls", *TABLES)
+    }
     poll(own, 1, to=("polls",), name="once more")
     bring_up_to_date(own)
     for table, (version, was) in standing.items():

@@ -19,12 +19,27 @@ from lakehouse.tables.table_types import raw
 pytestmark = pytest.mark.real_data
 
 TRIPS = "raw/trips"
-ROWS = {"2013-08": 7_623, "2020-04": 35_612, "2020-09": 87_987, "2023-12": 64_215, "2024-01": 56_551, "2025-01": 48_326}
+ROWS = {
+    "2013-08": 7_623,
+    "2020-04": 35_612,
+    "2020-09": 87_987,
+    "2023-12": 64_215,
+    "2024-01": 56_551,
+    "2025-01": 48_326,
+}
 TEXTS = ("lpep_pickup_datetime", "lpep_dropoff_datetime", "store_and_fwd_flag")
 SMALL = ("VendorID", "PULocationID", "DOLocationID")
 COUNTS = ("RatecodeID", "passenger_count", "payment_type", "trip_type")
 AMOUNTS = (
-    *("trip_distance", "fare_amount", "extra", "mta_tax", "tip_amount", "tolls_amount", "ehail_fee"),
+    *(
+        "trip_distance",
+        "fare_amount",
+        "extra",
+        "mta_tax",
+        "tip_amount",
+        "tolls_amount",
+        "ehail_fee",
+    ),
     *("improvement_surcharge", "total_amount", "congestion_surcharge"),
 )
 OPTIONAL = ("PULocationID", "DOLocationID", "improvement_surcharge", "congestion_surcharge")
@@ -34,13 +49,19 @@ AS_PARQUET = {
     **dict.fromkeys(COUNTS, pl.Int64()),
     **dict.fromkeys(AMOUNTS, pl.Float64()),
 }
-NARROW = {**AS_PARQUET, **dict.fromkeys((*COUNTS, "improvement_surcharge", "congestion_surcharge"), pl.Int32())}
+NARROW = {
+    **AS_PARQUET,
+    **dict.fromkeys((*COUNTS, "improvement_surcharge", "congestion_surcharge"), pl.Int32()),
+}
 TEXT = tuple(AS_PARQUET)
 COORDINATES = ("Pickup_longitude", "Pickup_latitude", "Dropoff_longitude", "Dropoff_latitude")
 
 
 def taxi(folder: Path, **declared: object) -> Environment:
-    return world(folder, catalog_of(trips=raw("trips", "Green taxis.", **{"columns": AS_PARQUET, **declared})))
+    return world(
+        folder,
+        catalog_of(trips=raw("trips", "Green taxis.", **{"columns": AS_PARQUET, **declared})),
+    )
 
 
 def land_months(here: Environment, real: Path, *months: str, at_once: bool = False) -> list[Report]:
@@ -62,7 +83,9 @@ def by_month(here: Environment, rows: pl.Expr | None = None) -> dict[str, int]:
 def dead(here: Environment) -> dict[str, str]:
     if here.lake.version(DEAD_LETTERS) is None:
         return {}
-    letters = here.lake.scan(DEAD_LETTERS).select(pl.col("_source").str.extract(r"(\d{4}-\d\d)"), "reason")
+    letters = here.lake.scan(DEAD_LETTERS).select(
+        pl.col("_source").str.extract(r"(\d{4}-\d\d)"), "reason"
+    )
     return dict(letters.sort("_source").collect().iter_rows())
 
 
@@ -74,7 +97,9 @@ def landed(real, tmp_path_factory) -> Callable[..., Environment]:
     def under(drift: str, columns: object = AS_PARQUET) -> Environment:
         name = f"{drift}-{[AS_PARQUET, NARROW, TEXT].index(columns)}"
         if name not in made:
-            made[name] = taxi(tmp_path_factory.mktemp(name), optional=OPTIONAL, drift=drift, columns=columns)
+            made[name] = taxi(
+                tmp_path_factory.mktemp(name), optional=OPTIONAL, drift=drift, columns=columns
+            )
             land_months(made[name], real, *ROWS)
         return made[name]
 
@@ -95,7 +120,10 @@ def test_every_row_of_every_file_lands(landed, drift, columns):
 def test_an_evolving_table_gets_the_columns_of_every_generation(landed):
     here = landed("evolve")
     columns = here.lake.scan(TRIPS).collect_schema()
-    assert [n for n in columns if n not in AS_PARQUET and n[0] != "_"] == [*COORDINATES, "cbd_congestion_fee"]
+    assert [n for n in columns if n not in AS_PARQUET and n[0] != "_"] == [
+        *COORDINATES,
+        "cbd_congestion_fee",
+    ]
     assert {name: columns[name] for name in AS_PARQUET} == AS_PARQUET
     assert by_month(here, pl.col("Pickup_longitude").is_not_null()) == {"2013-08": 7_623}
     assert by_month(here, pl.col("cbd_congestion_fee").is_not_null()) == {"2025-01": 46_490}
@@ -103,7 +131,9 @@ def test_an_evolving_table_gets_the_columns_of_every_generation(landed):
 
 
 def test_narrow_columns_widen_and_every_value_is_as_in_a_table_of_the_wide_types(landed):
-    wide, grown = (landed("evolve", columns).lake.scan(TRIPS).collect() for columns in (AS_PARQUET, NARROW))
+    wide, grown = (
+        landed("evolve", columns).lake.scan(TRIPS).collect() for columns in (AS_PARQUET, NARROW)
+    )
     assert grown.schema == wide.schema
     moving = ("_batch_id", "_ingested_at")
     assert_frame_equal(*(frame.drop(moving).sort("_source", "_offset") for frame in (wide, grown)))
@@ -112,7 +142,11 @@ def test_narrow_columns_widen_and_every_value_is_as_in_a_table_of_the_wide_types
 def test_each_version_of_a_widened_table_stays_readable(landed):
     here, seen = landed("evolve", NARROW), []
     for version in range(7):
-        frame = here.lake.scan(TRIPS, version).select("passenger_count", "congestion_surcharge").collect()
+        frame = (
+            here.lake.scan(TRIPS, version)
+            .select("passenger_count", "congestion_surcharge")
+            .collect()
+        )
         seen.append((frame.height, *(str(dtype) for dtype in frame.dtypes)))
     assert seen == [
         (7_623, "Int32", "Int32"),
@@ -135,9 +169,14 @@ def test_a_widening_tells_how_many_rows_were_written_again(landed):
 
 def test_a_frozen_table_takes_the_files_of_its_own_generation_whatever_their_format(landed):
     here = landed("freeze")
-    assert by_month(here) == {month: rows for month, rows in ROWS.items() if month not in ("2013-08", "2025-01")}
+    assert by_month(here) == {
+        month: rows for month, rows in ROWS.items() if month not in ("2013-08", "2025-01")
+    }
     frozen = "columns that raw/trips does not have, and it is frozen: "
-    assert dead(here) == {"2013-08": frozen + ", ".join(COORDINATES), "2025-01": frozen + "cbd_congestion_fee"}
+    assert dead(here) == {
+        "2013-08": frozen + ", ".join(COORDINATES),
+        "2025-01": frozen + "cbd_congestion_fee",
+    }
     assert here.lake.scan(TRIPS).select(*AS_PARQUET).collect_schema() == AS_PARQUET
 
 
@@ -176,7 +215,9 @@ def test_a_rescuing_table_keeps_what_its_columns_do_not_hold(landed):
     ],
 )
 def test_values_that_narrow_columns_do_not_hold_are_rescued_one_by_one(landed, column, counts):
-    found = by_month(landed("rescue", NARROW), pl.col(RESCUED).str.json_path_match(f"$.{column}").is_not_null())
+    found = by_month(
+        landed("rescue", NARROW), pl.col(RESCUED).str.json_path_match(f"$.{column}").is_not_null()
+    )
     assert [found.get(month, 0) for month in ROWS] == counts
 
 
@@ -184,14 +225,24 @@ def test_no_value_is_lost_between_a_column_and_what_was_rescued(landed):
     evolved, rescued = (landed(drift, NARROW).lake.scan(TRIPS) for drift in ("evolve", "rescue"))
     column = "congestion_surcharge"
     kept = pl.col(RESCUED).str.json_path_match(f"$.{column}").cast(pl.Float64)
-    values = rescued.select("_source", "_offset", pl.coalesce(pl.col(column).cast(pl.Float64), kept).alias(column))
+    values = rescued.select(
+        "_source", "_offset", pl.coalesce(pl.col(column).cast(pl.Float64), kept).alias(column)
+    )
     assert_frame_equal(
-        *(rows.select("_source", "_offset", column).sort("_source", "_offset").collect() for rows in (evolved, values))
+        *(
+            rows.select("_source", "_offset", column).sort("_source", "_offset").collect()
+            for rows in (evolved, values)
+        )
     )
 
 
 def test_a_rescued_value_has_every_digit_that_was_delivered(landed):
-    rows = landed("rescue").lake.scan(TRIPS).filter(pl.col("_source").str.contains("2013-08")).sort("_offset")
+    rows = (
+        landed("rescue")
+        .lake.scan(TRIPS)
+        .filter(pl.col("_source").str.contains("2013-08"))
+        .sort("_offset")
+    )
     last = json.loads(rows.select(RESCUED).last().collect().item())
     assert last == {
         "Pickup_longitude": "-73.980033874511719",
@@ -214,7 +265,10 @@ def test_the_files_in_another_order_end_in_the_same_table(landed, real, tmp_path
     land_months(here, real, *months, at_once=months is ORDERS[1])
     assert dead(here) == dead(landed(drift, NARROW))
     tables = [lake.scan(TRIPS).collect() for lake in (here.lake, landed(drift, NARROW).lake)]
-    plain = [frame.drop("_batch_id", "_ingested_at", "_modified_at").sort("_source", "_offset") for frame in tables]
+    plain = [
+        frame.drop("_batch_id", "_ingested_at", "_modified_at").sort("_source", "_offset")
+        for frame in tables
+    ]
     assert_frame_equal(*plain, check_column_order=False)
 
 
@@ -226,4 +280,7 @@ def test_the_files_go_into_a_table_that_names_its_columns_otherwise(real, tmp_pa
     columns = {"picked_up": pl.String(), "vendor": pl.Int32(), "total": pl.Float64()}
     here = taxi(tmp_path, columns=columns, aliases=aliases, drift="rescue")
     land_months(here, real, "2013-08", "2024-01", at_once=True)
-    assert by_month(here, pl.all_horizontal(pl.col(*columns).is_not_null())) == {"2013-08": 7_623, "2024-01": 56_551}
+    assert by_month(here, pl.all_horizontal(pl.col(*columns).is_not_null())) == {
+        "2013-08": 7_623,
+        "2024-01": 56_551,
+    }

@@ -32,7 +32,9 @@ def deliver_all(here: Environment, folder: Path) -> None:
 
 
 @pytest.fixture(scope="session")
-def stocked(samples: tuple[Path, Truth], tmp_path_factory: pytest.TempPathFactory) -> tuple[Environment, Truth]:
+def stocked(
+    samples: tuple[Path, Truth], tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Environment, Truth]:
     """All sample files landed at once and everything made of them; to be read only."""
     folder, truth = samples
     here = world(tmp_path_factory.mktemp("stocked"))

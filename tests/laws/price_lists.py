@@ -30,7 +30,9 @@ READERS = ("valued", "in_spans", "three_days", "months", "queried", "latest_valu
 WORTH = {"worth": col("price").fill_null(0).sum(), "lines": pl.len().cast(pl.Int64)}
 
 
-def contract(name: str, columns: dict[str, object], facts: dict[str, object], **fields: object) -> type[Contract]:
+def contract(
+    name: str, columns: dict[str, object], facts: dict[str, object], **fields: object
+) -> type[Contract]:
     body = {"__annotations__": columns, "__doc__": name, "__module__": __name__, **fields}
     return type(name, (Contract,), {**body, "Table": type("Table", (), facts)})
 
@@ -71,14 +73,20 @@ def latest_valued(sales: LazyFrame, latest: LazyFrame) -> LazyFrame:
 
 
 def prices(
-    moment: object = date, *, partial: bool = False, readers: tuple[str, ...] = READERS, zone: str = "UTC"
+    moment: object = date,
+    *,
+    partial: bool = False,
+    readers: tuple[str, ...] = READERS,
+    zone: str = "UTC",
 ) -> Catalog:
     """Prices with their history by a kind of moment, sales, and what sales come to at the price of their moment."""
     june = replace(JUNE, timezone=zone)
     price = {"sku": str, "at": moment, "price": pl.Int64}
     sale = {"sku": str, "at": moment, "sold_on": date}
     by_day = {"window": "sold_on", "max_quarantined": 1.0}
-    instant = col("at").str.to_datetime("%Y-%m-%d %H:%M", strict=False, time_unit="us", time_zone="UTC")
+    instant = col("at").str.to_datetime(
+        "%Y-%m-%d %H:%M", strict=False, time_unit="us", time_zone="UTC"
+    )
     at = instant.dt.date() if moment is date else instant
     day = instant.dt.convert_time_zone(zone).dt.date()
 
@@ -94,8 +102,14 @@ def prices(
         """Sales."""
         return cast(raw_sales, at=at, sold_on=day)
 
-    valued_sale = contract("Valued", {**sale, "price": pl.Int64}, by_day, price=Field(nullable=True))
-    total = contract("Total", {"sold_on": date, "worth": pl.Int64, "lines": pl.Int64}, {**by_day, "counts": "lines"})
+    valued_sale = contract(
+        "Valued", {**sale, "price": pl.Int64}, by_day, price=Field(nullable=True)
+    )
+    total = contract(
+        "Total",
+        {"sold_on": date, "worth": pl.Int64, "lines": pl.Int64},
+        {**by_day, "counts": "lines"},
+    )
     events = contract("Price", price, FACTS, price=Field(nullable=True))
     folded, by_key = {"deletes": col("op") == "d", "partial": partial}, {"prices": BY_SKU}
     marts = {
@@ -103,14 +117,20 @@ def prices(
         "in_spans": mart(valued_sale, partitions=june, as_of={"prices": "valid_from"})(in_spans),
         "three_days": mart(total, partitions=june, lookback=2, as_of=by_key)(three_days),
         "months": mart(total, partitions=MONTHS, as_of=by_key)(months),
-        "queried": sql_mart(total, reads=("sales", "prices"), partitions=june, as_of=by_key)(queried),
-        "latest_valued": mart(valued_sale, partitions=june, as_of={"latest": AsOf("at", by="sku")})(latest_valued),
+        "queried": sql_mart(total, reads=("sales", "prices"), partitions=june, as_of=by_key)(
+            queried
+        ),
+        "latest_valued": mart(valued_sale, partitions=june, as_of={"latest": AsOf("at", by="sku")})(
+            latest_valued
+        ),
     }
     return catalog_of(
         raw_prices=raw("prices", "Prices.", columns=("sku", "at", "price", "op")),
         raw_sales=raw("sales", "Sales.", columns=("sku", "at"), day=day),
         prices=staged(events, mode="history", **folded)(prices),
-        latest=staged(events, mode="upsert", tombstone_retention=timedelta(days=1), **folded)(latest),
+        latest=staged(events, mode="upsert", tombstone_retention=timedelta(days=1), **folded)(
+            latest
+        ),
         sales=staged(contract("Sale", sale, by_day), partitions=june)(sales),
         **{name: marts[name] for name in readers},
     )
@@ -143,10 +163,14 @@ class Told:
         self.sold += sales
         self._write(here, "sales", "sku,at\n", sales)
 
-    def _write(self, here: Environment, table: str, header: str, rows: tuple[tuple[str, ...], ...]) -> None:
+    def _write(
+        self, here: Environment, table: str, header: str, rows: tuple[tuple[str, ...], ...]
+    ) -> None:
         """Deliver a file; its name is its turn, and no two hold the same bytes."""
         self.files += 1
-        no_sku = ("", HOURS[0], f"{self.files}", "u") if table == "prices" else ("", f"{self.files}")
+        no_sku = (
+            ("", HOURS[0], f"{self.files}", "u") if table == "prices" else ("", f"{self.files}")
+        )
         text = "".join(f"{','.join(row)}\n" for row in (*rows, no_sku))
         write(here, table, f"{self.files:03}.csv", header + text)
 
@@ -236,10 +260,18 @@ def stands(here: Environment, name: str) -> list[tuple[object, ...]]:
 def deliver_something(here: Environment, told: Told, random: Random) -> None:
     """Deliver a file: events, late ones and deletes among them, or sales."""
     if random.random() < 0.4:
-        told.sell(here, *((random.choice(SKUS), random.choice(HOURS)) for _ in range(random.randint(1, 4))))
+        told.sell(
+            here,
+            *((random.choice(SKUS), random.choice(HOURS)) for _ in range(random.randint(1, 4))),
+        )
         return
     events = [
-        (random.choice(SKUS), random.choice(HOURS), random.choice(["", "1", "2", "3"]), random.choice("uuuud"))
+        (
+            random.choice(SKUS),
+            random.choice(HOURS),
+            random.choice(["", "1", "2", "3"]),
+            random.choice("uuuud"),
+        )
         for _ in range(random.randint(1, 3))
     ]
     told.price(here, *events)

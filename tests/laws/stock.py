@@ -84,7 +84,12 @@ def stock() -> Catalog:
         merged=_declared("merged", typed, Item, mode="upsert", partial=True),
         forgetful=_declared("forgetful", typed, Item, mode="upsert", tombstone_retention=0),
         merged_forgetful=_declared(
-            "merged_forgetful", dated, Version, mode="upsert", partial=True, tombstone_retention=timedelta(days=2)
+            "merged_forgetful",
+            dated,
+            Version,
+            mode="upsert",
+            partial=True,
+            tombstone_retention=timedelta(days=2),
         ),
         versions=_declared("versions", dated, Version, mode="history"),
         merged_versions=_declared("merged_versions", dated, Version, mode="history", partial=True),
@@ -118,7 +123,9 @@ class Event(NamedTuple):
 
 def tell(here: Environment, name: str, events: Iterable[Event], at: float | None = None) -> None:
     """Deliver a file of events, written at some time, and land it."""
-    path = write(here, "items", f"{name}.csv", "\n".join([HEADER, *(event.line for event in events)]) + "\n")
+    path = write(
+        here, "items", f"{name}.csv", "\n".join([HEADER, *(event.line for event in events)]) + "\n"
+    )
     if at is not None:
         os.utime(path, (at, at))
     land(here.lake, here.landing, here.catalog["raw/items"], now=NOW)

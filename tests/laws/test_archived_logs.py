@@ -74,7 +74,8 @@ def in_log(here, table: str = RAW) -> list[int]:
 
 def checkpoints(here) -> list[int]:
     return sorted(
-        int(path.name[:20]) for path in (Path(here.lake.uri(RAW)) / "_delta_log").glob("*.checkpoint.parquet")
+        int(path.name[:20])
+        for path in (Path(here.lake.uri(RAW)) / "_delta_log").glob("*.checkpoint.parquet")
     )
 
 
@@ -84,7 +85,9 @@ def test_the_log_is_short_and_every_entry_is_told(grown):
     assert checkpoints(grown) == [9, 19]
     assert [commit.version for commit in grown.lake.log(RAW)] == list(range(DELIVERIES))
     assert [commit.version for commit in grown.lake.log(RAW, after=4)] == list(range(5, DELIVERIES))
-    assert [commit.version for commit in grown.lake.log_left(RAW, after=7)] == list(range(8, DELIVERIES))
+    assert [commit.version for commit in grown.lake.log_left(RAW, after=7)] == list(
+        range(8, DELIVERIES)
+    )
     assert sum(audit.written for audit in audits(grown, RAW)) == DELIVERIES
 
 
@@ -108,7 +111,9 @@ def test_a_restore_to_an_archived_version_heals(grown, version):
     assert len(rows(grown, RAW)) == version + 1
     bring_up_to_date(grown)
     assert (contents(grown), len(rows(grown, RAW))) == (before, DELIVERIES)
-    assert [commit.version for commit in grown.lake.log(RAW)] == list(range(grown.lake.version(RAW) + 1))
+    assert [commit.version for commit in grown.lake.log(RAW)] == list(
+        range(grown.lake.version(RAW) + 1)
+    )
 
 
 def test_entries_that_were_put_back_leave_the_log_again(grown):
@@ -184,7 +189,9 @@ def test_no_version_opens_with_rows_missing_while_entries_leave_the_log(shop, mo
         with suppress(DeltaError):
             opened = DeltaTable(shop.lake.uri(RAW), version=version)
             assert pl.scan_delta(opened).collect().height == heights[version]
-    assert {version: shop.lake.scan(RAW, version).collect().height for version in heights} == heights
+    assert {
+        version: shop.lake.scan(RAW, version).collect().height for version in heights
+    } == heights
 
 
 def damaged(here) -> Path:
@@ -196,7 +203,11 @@ def damaged(here) -> Path:
 
 def test_a_damaged_archive_is_told_with_what_to_do(grown):
     file = damaged(grown)
-    for asked in (grown.planner().stale, lambda: grown.lake.log(RAW), lambda: grown.lake.open(RAW, 3)):
+    for asked in (
+        grown.planner().stale,
+        lambda: grown.lake.log(RAW),
+        lambda: grown.lake.open(RAW, 3),
+    ):
         with pytest.raises(SetupError, match=f"raw/sales: old log entries.*{file.name} is damaged"):
             asked()
     file.unlink()
@@ -224,7 +235,9 @@ def test_an_archive_that_outlived_its_table_says_nothing_of_the_next_one(grown, 
                 again.lake.open(RAW, 15)
             assert again.lake.version(RAW) == 3
     ids = [audit.provenance.batch_id for audit in audits(again, RAW)]
-    assert ids == list(dict.fromkeys(again.lake.scan(RAW).sort(pl.col("id").cast(int)).collect()["_batch_id"]))
+    assert ids == list(
+        dict.fromkeys(again.lake.scan(RAW).sort(pl.col("id").cast(int)).collect()["_batch_id"])
+    )
 
 
 class Racing(Lake):
@@ -245,7 +258,9 @@ def test_entries_that_are_archived_while_they_are_read_are_read(shop, monkeypatc
     assert in_log(shop) == list(range(10, 20))
 
 
-@pytest.mark.parametrize("point", ["archive: entries written", *(f"archive: log shortened#{n}" for n in (1, 2, 3))])
+@pytest.mark.parametrize(
+    "point", ["archive: entries written", *(f"archive: log shortened#{n}" for n in (1, 2, 3))]
+)
 def test_a_kill_in_between_is_made_good_by_the_next_ones(shop, tmp_path, point):
     for number in range(19):
         deliver(shop, number)
@@ -255,7 +270,9 @@ def test_a_kill_in_between_is_made_good_by_the_next_ones(shop, tmp_path, point):
         "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}{os.pathsep}{ROOT / 'tests' / 'laws'}",
         KILL_AT: point,
     }
-    killed = subprocess.run([sys.executable, "-c", LAND_IN_A_CHILD, tmp_path], env=known, check=False)
+    killed = subprocess.run(
+        [sys.executable, "-c", LAND_IN_A_CHILD, tmp_path], env=known, check=False
+    )
     assert killed.returncode == -9
     for number in range(20, 30):
         deliver(shop, number)
@@ -285,4 +302,6 @@ def test_a_writer_whom_others_left_far_behind_starts_again(shop, tmp_path, monke
 def test_a_commit_whose_answer_was_lost_is_found_in_the_archive(grown):
     marked = grown.lake.log(RAW)[3].info["mark"]
     assert next(grown.lake.log_next(RAW, after=2)).info["mark"] == marked
-    assert [commit.version for commit in grown.lake.log_next(RAW, after=2)] == list(range(3, DELIVERIES))
+    assert [commit.version for commit in grown.lake.log_next(RAW, after=2)] == list(
+        range(3, DELIVERIES)
+    )

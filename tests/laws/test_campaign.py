@@ -22,7 +22,10 @@ from campaign.writers import Writers
 
 SEEDS = range(1, 21)
 FILES = range(300)
-WAYS = (*steps.WAYS, *["healing"] * (len(steps.WAYS) % 2))  # an even number: each way meets one of two stories
+WAYS = (
+    *steps.WAYS,
+    *["healing"] * (len(steps.WAYS) % 2),
+)  # an even number: each way meets one of two stories
 
 
 @pytest.fixture
@@ -31,16 +34,26 @@ def tally():
 
 
 def test_whatever_is_killed_when_ends_as_if_nothing_had_happened(tmp_path, tally):
-    Kills(tmp_path, tally, stories=2, files=4).run([(seed, WAYS[seed % len(WAYS)]) for seed in SEEDS])
+    Kills(tmp_path, tally, stories=2, files=4).run(
+        [(seed, WAYS[seed % len(WAYS)]) for seed in SEEDS]
+    )
     assert tally.found == []
     assert sum(count for what, count in tally.tried.items() if "killed at" in what) >= 15
-    assert min(Counter(what.split()[0] for what in tally.tried.elements()).values()) >= len(SEEDS) // len(WAYS)
+    assert min(Counter(what.split()[0] for what in tally.tried.elements()).values()) >= len(
+        SEEDS
+    ) // len(WAYS)
 
 
 def test_eight_writers_that_are_killed_lose_and_double_nothing(tmp_path, tally):
     Writers(tmp_path, tally, seed=1, seconds=12).run()
     assert tally.found == []
-    assert {"append: done", "replace: done", "compaction: done", "vacuum: done", "writer killed"} <= set(tally.tried)
+    assert {
+        "append: done",
+        "replace: done",
+        "compaction: done",
+        "vacuum: done",
+        "writer killed",
+    } <= set(tally.tried)
 
 
 def test_every_record_of_a_broken_file_is_a_row_or_a_dead_letter(tmp_path, tally):
@@ -65,14 +78,20 @@ def test_a_record_is_broken_again_however_deep_it_is_nested():
 
 def test_the_campaign_comes_by_every_fault_point_of_the_engine(tmp_path):
     sources = (Path(lakehouse.__file__).parent).rglob("*.py")
-    named = {point for path in sources for point in re.findall(r"reached\(\"([^\"]+)\"\)", path.read_text())}
+    named = {
+        point
+        for path in sources
+        for point in re.findall(r"reached\(\"([^\"]+)\"\)", path.read_text())
+    }
     for one in shop.deliveries("0", 3):
         one.put(tmp_path)
     reached: set[str] = set()
     for way in ("sensors", "healing", "spans", "restore"):
         children.run(tmp_path, steps.attack, way, kill_at="#0")
         reached |= set(json.loads((tmp_path / "trail.json").read_text()))
-        shop.Delivery("remark.csv", f"{shop.HEADER},remark\n1,2024-06-01,north,1,new\n".encode(), 1).put(tmp_path)
+        shop.Delivery(
+            "remark.csv", f"{shop.HEADER},remark\n1,2024-06-01,north,1,new\n".encode(), 1
+        ).put(tmp_path)
     assert named <= reached
 
 
@@ -122,7 +141,10 @@ def test_a_doubled_row_is_seen(sold):
     ("forge", "said"),
     [
         (lambda rows: rows, "1 rejected rows are there twice"),
-        (lambda rows: rows.with_columns(_offset=pl.lit(999, pl.Int64)), "1 rejected rows are none of raw/sales"),
+        (
+            lambda rows: rows.with_columns(_offset=pl.lit(999, pl.Int64)),
+            "1 rejected rows are none of raw/sales",
+        ),
     ],
     ids=["doubled", "of nowhere"],
 )
@@ -151,7 +173,11 @@ def test_a_file_that_nobody_owns_is_seen(sold):
     ],
 )
 def test_the_witness_sees_a_record_that_is_not_there(change, seen):
-    file = next(one for one in (broken(1, n, None) for n in range(999)) if one.how == ("csv",) and one.table == "loose")
+    file = next(
+        one
+        for one in (broken(1, n, None) for n in range(999))
+        if one.how == ("csv",) and one.table == "loose"
+    )
     plain = file.content.decode().splitlines()
     rows = [(n, line.split(",")) for n, line in enumerate(plain[1:], 1)]
     stood = witness.Stands(rows, [], plain[0].split(","))

@@ -23,7 +23,11 @@ def versions(here) -> dict[str, int]:
 @pytest.fixture
 def grown(shop):
     """A till after three deliveries: new days, lines of an earlier day, and a reject."""
-    for name, *days in (("a", lines(3, 1, 2), lines(4, 3)), ("b", lines(3, 6, first=9)), ("c", lines(5, 7, 8, -1))):
+    for name, *days in (
+        ("a", lines(3, 1, 2), lines(4, 3)),
+        ("b", lines(3, 6, first=9)),
+        ("c", lines(5, 7, 8, -1)),
+    ):
         sell(shop, name, *days)
         bring_up_to_date(shop)
     return shop

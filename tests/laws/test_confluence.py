@@ -28,8 +28,15 @@ def copied(file, folder, name, later):
 
 def deliveries(folder, random):
     """Every file of a landing folder in random order, and some a second time under another name."""
-    files = [(table, file) for table in ("invoice_lines", "fx_rates") for file in sorted((folder / table).iterdir())]
-    again = [(t, copied(f, folder.parent / "again", f"again-{f.name}", 60)) for t, f in random.sample(files, 3)]
+    files = [
+        (table, file)
+        for table in ("invoice_lines", "fx_rates")
+        for file in sorted((folder / table).iterdir())
+    ]
+    again = [
+        (t, copied(f, folder.parent / "again", f"again-{f.name}", 60))
+        for t, f in random.sample(files, 3)
+    ]
     shuffled = [*files, *again]
     random.shuffle(shuffled)
     return shuffled
@@ -66,7 +73,9 @@ def test_samples_in_any_order_end_in_the_same_content(here, fortnight, at_once, 
         bring_up_to_date(here)
     same_tables(here, at_once)
     assert counted(here, "raw/invoice_lines") == counted(at_once, "raw/invoice_lines")
-    assert counted(here, "quarantine/staged_invoice_lines") == counted(at_once, "quarantine/staged_invoice_lines")
+    assert counted(here, "quarantine/staged_invoice_lines") == counted(
+        at_once, "quarantine/staged_invoice_lines"
+    )
 
 
 def counted(here, table):
@@ -153,11 +162,15 @@ def late(fortnight, tmp_path_factory):
     before = versions(here)
     file = tmp_path_factory.mktemp("late") / "late.csv.gz"
     header = "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country"
-    file.write_bytes(gzipped(f"{header}\n599999,22423,LATE,3,2010-12-06 11:00:00,2.50,,Malta\n".encode()))
+    file.write_bytes(
+        gzipped(f"{header}\n599999,22423,LATE,3,2010-12-06 11:00:00,2.50,,Malta\n".encode())
+    )
     deliver(here, "invoice_lines", file, at=datetime(2010, 12, 20, tzinfo=UTC))
     bring_up_to_date(here)
     new = {table: audits(here, table) for table in here.catalog.tables}
-    return here, {table: [a for a in found if a.version > before[table]] for table, found in new.items()}
+    return here, {
+        table: [a for a in found if a.version > before[table]] for table, found in new.items()
+    }
 
 
 def days_of(found):
@@ -172,7 +185,9 @@ def test_a_late_line_remakes_its_day_alone(late):
 def test_a_late_line_remakes_the_days_whose_week_it_is_in(late):
     here, made = late
     week = Days(date(2010, 12, 6), date(2010, 12, 12))
-    held = here.lake.scan("staged/invoice_lines").select("invoice_date").unique().collect().to_series()
+    held = (
+        here.lake.scan("staged/invoice_lines").select("invoice_date").unique().collect().to_series()
+    )
     assert sorted(days_of(made["marts/daily_sales"])) == sorted(day for day in held if day in week)
 
 
@@ -181,7 +196,9 @@ def test_a_late_line_leaves_the_rates_alone(late):
     assert made["staged/fx_rates"] == made["raw/fx_rates"] == []
 
 
-def test_a_late_rate_remakes_the_days_up_to_the_next_one_and_those_that_look_back(here, fortnight, tmp_path):
+def test_a_late_rate_remakes_the_days_up_to_the_next_one_and_those_that_look_back(
+    here, fortnight, tmp_path
+):
     deliver(here, "invoice_lines", *sorted((fortnight / "invoice_lines").iterdir()))
     deliver(here, "fx_rates", rates(tmp_path / "a.csv", {1: 0.8, 3: 0.81, 9: 0.82}))
     bring_up_to_date(here)
@@ -189,7 +206,9 @@ def test_a_late_rate_remakes_the_days_up_to_the_next_one_and_those_that_look_bac
     deliver(here, "fx_rates", rates(tmp_path / "b.csv", {6: 0.9}))
     bring_up_to_date(here)
     made = [audit for audit in audits(here, "marts/daily_sales") if audit.version > before]
-    held = here.lake.scan("staged/invoice_lines").select("invoice_date").unique().collect().to_series()
+    held = (
+        here.lake.scan("staged/invoice_lines").select("invoice_date").unique().collect().to_series()
+    )
     assert sorted(days_of(made)) == sorted(day for day in held if 6 <= day.day <= 8 + 6)
 
 
@@ -220,12 +239,19 @@ CASES = {
 
 def rated(here, folder, name, day, pounds):
     """A file of rates in landing, written on a day of 2011."""
-    deliver(here, "fx_rates", rates(folder / f"{name}.csv", pounds), at=datetime(2011, 1, day, tzinfo=UTC))
+    deliver(
+        here,
+        "fx_rates",
+        rates(folder / f"{name}.csv", pounds),
+        at=datetime(2011, 1, day, tzinfo=UTC),
+    )
 
 
 @pytest.mark.parametrize("order", ["abc", "acb", "bac", "bca", "cab", "cba", "all"])
 @pytest.mark.parametrize("case", CASES)
-def test_bytes_that_come_again_count_from_their_first_writing_in_any_order(here, tmp_path, case, order):
+def test_bytes_that_come_again_count_from_their_first_writing_in_any_order(
+    here, tmp_path, case, order
+):
     for names in ["abc"] if order == "all" else order:
         for name in names:
             rated(here, tmp_path, name, *CASES[case][name])
@@ -249,10 +275,17 @@ def test_an_earlier_file_with_landed_bytes_gives_the_rows_its_origin_and_adds_no
     rated(here, tmp_path, "a", 1, {1: 0.1, 2: 0.3})
     bring_up_to_date(here)
     found = here.lake.scan("raw/fx_rates").select(file_of("_source"), "_offset", "Date").collect()
-    assert sorted(found.rows()) == [("a.csv", 1, "2010-12-01"), ("a.csv", 2, "2010-12-02"), ("d.csv", 1, "2010-12-05")]
+    assert sorted(found.rows()) == [
+        ("a.csv", 1, "2010-12-01"),
+        ("a.csv", 2, "2010-12-02"),
+        ("d.csv", 1, "2010-12-05"),
+    ]
     last = audits(here, "raw/fx_rates")[-1]
     assert (last.read, last.written, last.carried) == (0, 0, 2)
-    assert re.sub("#\\w+", "", last.notes[0]) == "a.csv: same bytes as c.csv, written earlier: the rows get its origin"
+    assert (
+        re.sub("#\\w+", "", last.notes[0])
+        == "a.csv: same bytes as c.csv, written earlier: the rows get its origin"
+    )
 
 
 def test_an_earlier_file_with_landed_bytes_makes_the_days_of_its_rows_again(shop):
@@ -263,7 +296,9 @@ def test_an_earlier_file_with_landed_bytes_makes_the_days_of_its_rows_again(shop
     os.utime(sell(shop, "a", lines(3, 1, 2), lines(4, 3, first=3)), (0, 1_600_000_000))
     bring_up_to_date(shop)
     assert days_of(audits(shop, "staged/sales")[before:]) == [june(3), june(4)]
-    assert {row[0] for row in shop.lake.scan("staged/sales").select(file_of("_source")).collect().rows()} == {
+    assert {
+        row[0] for row in shop.lake.scan("staged/sales").select(file_of("_source")).collect().rows()
+    } == {
         "a.csv",
         "c.csv",
     }
@@ -277,7 +312,11 @@ def test_a_file_that_is_compacted_with_others_gets_its_origin_alone(here, tmp_pa
     rated(here, tmp_path, "a", 1, {3: 0.3})
     bring_up_to_date(here)
     found = here.lake.scan("raw/fx_rates").select(file_of("_source"), "Date").collect()
-    assert sorted(found.rows()) == [("a.csv", "2010-12-03"), ("b.csv", "2010-12-02"), ("d.csv", "2010-12-04")]
+    assert sorted(found.rows()) == [
+        ("a.csv", "2010-12-03"),
+        ("b.csv", "2010-12-02"),
+        ("d.csv", "2010-12-04"),
+    ]
 
 
 def test_an_origin_that_was_rolled_back_is_given_again(here, tmp_path):
@@ -287,4 +326,6 @@ def test_an_origin_that_was_rolled_back_is_given_again(here, tmp_path):
     bring_up_to_date(here)
     here.lake.open("raw/fx_rates").restore(0)
     bring_up_to_date(here)
-    assert here.lake.scan("raw/fx_rates").select(file_of("_source")).collect().rows() == [("a.csv",)]
+    assert here.lake.scan("raw/fx_rates").select(file_of("_source")).collect().rows() == [
+        ("a.csv",)
+    ]

@@ -7,7 +7,10 @@ from disturbing import disturb
 from support.worlds import bring_up_to_date, contents, world
 from tills import lines, rows, sell, till
 
-FILES = {str(n): lines(3 + n % 4, n, 10 + n, *([-1] if n % 3 == 0 else []), first=10 * n) for n in range(1, 7)}
+FILES = {
+    str(n): lines(3 + n % 4, n, 10 + n, *([-1] if n % 3 == 0 else []), first=10 * n)
+    for n in range(1, 7)
+}
 FILES["late"] = lines(3, 5, first=90) + "91,never,north,2\n"
 FILES["dead"] = f"{lines(4, 6, first=95)}96,too,short\n"
 KEPT = ("quarantine/staged_sales", "quarantine/dead_letters")
@@ -23,7 +26,9 @@ def undisturbed(tmp_path_factory):
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_deliveries_in_any_order_between_restores_and_compactions_end_in_the_same_content(shop, undisturbed, seed):
+def test_deliveries_in_any_order_between_restores_and_compactions_end_in_the_same_content(
+    shop, undisturbed, seed
+):
     random = Random(seed)
     names = [*FILES, *random.sample([*FILES], 2)]
     random.shuffle(names)
@@ -36,7 +41,10 @@ def test_deliveries_in_any_order_between_restores_and_compactions_end_in_the_sam
     assert contents(shop) == contents(undisturbed)
     assert shop.planner().stale() == []
     offsets = shop.lake.scan("raw/sales").select("_source", "_offset").collect()
-    assert (offsets.height, offsets.is_duplicated().any()) == (len(rows(undisturbed, "raw/sales")), False)
+    assert (offsets.height, offsets.is_duplicated().any()) == (
+        len(rows(undisturbed, "raw/sales")),
+        False,
+    )
     assert [counted(shop, name) for name in KEPT] == [counted(undisturbed, name) for name in KEPT]
 
 

@@ -44,7 +44,9 @@ def test_the_books_of_every_commit_close(stocked, table):
 @pytest.mark.parametrize("table", TABLES)
 def test_the_rows_of_the_audits_are_the_rows_of_the_table(stocked, table):
     here, _ = stocked
-    assert sum(audit.rows for audit in audits(here, table)) == here.lake.scan(table).collect().height
+    assert (
+        sum(audit.rows for audit in audits(here, table)) == here.lake.scan(table).collect().height
+    )
 
 
 def test_raw_rows_and_dead_letters_are_the_records_of_the_files(stocked):
@@ -63,7 +65,9 @@ def test_every_record_of_a_file_is_in_raw_or_dead(stocked):
         for table in ("raw/invoice_lines", "quarantine/dead_letters")
     )
     counted = dict(records.group_by("name").len().collect().iter_rows())
-    originals = {truth.invoice_lines.copies.get(name, name): count for name, count in counted.items()}
+    originals = {
+        truth.invoice_lines.copies.get(name, name): count for name, count in counted.items()
+    }
     assert originals == {name: file.records for name, file in truth.invoice_lines.by_file.items()}
 
 
@@ -82,7 +86,9 @@ def test_quarantine_names_the_rule_that_each_row_broke(stocked):
     here, truth = stocked
     rules = here.lake.scan("quarantine/staged_invoice_lines").select(col("_rules").list.first())
     counted = dict(rules.group_by("_rules").len().collect().iter_rows())
-    assert counted == {RULES[reason]: n for reason, n in truth.invoice_lines.quarantined_by_reason.items()}
+    assert counted == {
+        RULES[reason]: n for reason, n in truth.invoice_lines.quarantined_by_reason.items()
+    }
 
 
 def test_missing_rates_are_left_out_by_name(stocked):
@@ -140,7 +146,11 @@ def test_a_join_that_drops_one_row_and_doubles_another_stops_the_commit(sold):
 
 
 def test_a_join_with_a_declared_table_that_doubles_rows_stops_the_commit(sold):
-    here = sold(with_sales(lambda raw_sales, raw_shops: typed(raw_sales).join(raw_shops.select("shop"), on="shop")))
+    here = sold(
+        with_sales(
+            lambda raw_sales, raw_shops: typed(raw_sales).join(raw_shops.select("shop"), on="shop")
+        )
+    )
     write(here, "shops", "a.csv", "shop,town\nnorth,York\nnorth,Leeds\n")
     take(here, "raw/shops")
     assert "6 rows were read, but 12 have a fate" in refused(here, "staged/sales")
@@ -148,7 +158,11 @@ def test_a_join_with_a_declared_table_that_doubles_rows_stops_the_commit(sold):
 
 @pytest.mark.parametrize("days", [None, only(3), only(4)])
 def test_a_transform_that_moves_rows_to_other_days_stops_the_commit(sold, days):
-    here = sold(with_sales(lambda raw_sales: typed(raw_sales).with_columns(col("sold_on").dt.offset_by("1d"))))
+    here = sold(
+        with_sales(
+            lambda raw_sales: typed(raw_sales).with_columns(col("sold_on").dt.offset_by("1d"))
+        )
+    )
     assert "outside the days that are made" in refused(here, "staged/sales", days)
 
 
@@ -165,7 +179,9 @@ def test_an_aggregation_without_a_day_stops_the_commit(sold):
 
 
 def test_an_aggregation_that_moves_days_stops_the_commit(sold):
-    here = sold(with_days(lambda sales: by_day(sales.with_columns(col("sold_on").dt.offset_by("1d")))))
+    here = sold(
+        with_days(lambda sales: by_day(sales.with_columns(col("sold_on").dt.offset_by("1d"))))
+    )
     redo(here, "staged/sales")
     assert "marts/shop_days" in refused(here, "marts/shop_days")
 
@@ -214,7 +230,10 @@ def test_a_mart_by_month_accounts_for_every_row_of_its_days(sold):
 
     here = sold(with_days(months, ShopMonth, partitions=Monthly(june(1))))
     redo(here, "staged/sales")
-    assert (redo(here, "marts/shop_days").read, rows(here, "marts/shop_days")) == (6, [(june(1), 6)])
+    assert (redo(here, "marts/shop_days").read, rows(here, "marts/shop_days")) == (
+        6,
+        [(june(1), 6)],
+    )
 
 
 def test_only_what_the_commit_names_is_in_the_folder(sold):

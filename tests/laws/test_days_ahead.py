@@ -31,7 +31,12 @@ class Note(Contract):
 
 
 def declared():
-    notes = raw("notes", "Notes.", columns=("id", "on"), day=pl.col("on").str.to_date("%Y-%m-%d", strict=False))
+    notes = raw(
+        "notes",
+        "Notes.",
+        columns=("id", "on"),
+        day=pl.col("on").str.to_date("%Y-%m-%d", strict=False),
+    )
 
     @staged(Note, partitions=Daily(date(2024, 6, 1)))
     def typed(raw_notes):

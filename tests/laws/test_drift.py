@@ -44,12 +44,17 @@ OPTIONAL = tuple(name for name in DECLARED if name != "id")
 NUMBERS = [0, 1, -7, 100, 300, 70_000, 2**40, 2**53, 2**53 + 1]
 SERIES = {
     "whole": lambda dice: pl.Series(dice.choices(NUMBERS[: dice.randint(4, 9)], k=3)),
-    "short": lambda dice: pl.Series(dice.choices(NUMBERS[:4], k=3), dtype=dice.choice([pl.Int8, pl.Int16, pl.Int32])),
+    "short": lambda dice: pl.Series(
+        dice.choices(NUMBERS[:4], k=3), dtype=dice.choice([pl.Int8, pl.Int16, pl.Int32])
+    ),
     "real": lambda dice: pl.Series(
-        dice.choices([2.0, 0.5, None, 1e300, float("nan")][: dice.randint(1, 5)], k=3), dtype=pl.Float64
+        dice.choices([2.0, 0.5, None, 1e300, float("nan")][: dice.randint(1, 5)], k=3),
+        dtype=pl.Float64,
     ),
     "single": lambda dice: pl.Series(dice.choices([0.1, 3.0], k=3), dtype=pl.Float32),
-    "money": lambda dice: pl.Series(dice.choices([Decimal("1.50"), Decimal("123456.70")], k=3)).cast(pl.Decimal(9, 2)),
+    "money": lambda dice: pl.Series(
+        dice.choices([Decimal("1.50"), Decimal("123456.70")], k=3)
+    ).cast(pl.Decimal(9, 2)),
     "days": lambda dice: pl.Series([date(2024, 1, n) for n in dice.choices(range(1, 29), k=3)]),
     "texts": lambda dice: pl.Series(dice.choices(["1", "2.5", "x", " 007", ".10", "", None], k=3)),
     "lists": lambda dice: pl.Series(dice.sample([[1.5, None], [], None], k=3)),
@@ -59,7 +64,14 @@ SERIES = {
 
 def trips(drift: Drift = "evolve"):
     """A raw table of typed columns, one of them under an alias."""
-    return raw("trips", "Trips.", columns=DECLARED, optional=OPTIONAL, drift=drift, aliases={"cnt": "count"})
+    return raw(
+        "trips",
+        "Trips.",
+        columns=DECLARED,
+        optional=OPTIONAL,
+        drift=drift,
+        aliases={"cnt": "count"},
+    )
 
 
 def some_file(dice: Random, number: int) -> tuple[str, bytes]:
@@ -77,7 +89,9 @@ def some_file(dice: Random, number: int) -> tuple[str, bytes]:
     texts = frame.select(pl.all().map_elements(str, return_dtype=pl.String, skip_nulls=True))
     if suffix == "csv":
         return f"{number}.csv", texts.write_csv().encode()
-    return f"{number}.jsonl", "\n".join(json.dumps(row) for row in texts.iter_rows(named=True)).encode()
+    return f"{number}.jsonl", "\n".join(
+        json.dumps(row) for row in texts.iter_rows(named=True)
+    ).encode()
 
 
 def land_now(here: Environment) -> Report:
@@ -98,7 +112,11 @@ def told(here: Environment) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Rows and dead letters, without what names a run or a moment."""
     moving = ("_batch_id", "_ingested_at", "_modified_at")
     dead = here.lake.version(DEAD_LETTERS) is not None
-    letters = here.lake.scan(DEAD_LETTERS).select("_source", "reason").collect() if dead else pl.DataFrame()
+    letters = (
+        here.lake.scan(DEAD_LETTERS).select("_source", "reason").collect()
+        if dead
+        else pl.DataFrame()
+    )
     rows = here.lake.scan("raw/trips").collect().drop(moving).sort("_source", "_offset")
     return rows.select(sorted(rows.columns)), letters.sort(letters.columns)
 
@@ -128,7 +146,11 @@ def test_files_of_any_types_end_in_the_same_table_in_any_order(tmp_path, drift, 
 @pytest.mark.parametrize("seed", range(SEEDS))
 def test_every_record_is_a_row_or_its_file_a_dead_letter(tmp_path, seed):
     dice = Random(100 + seed)
-    here = landed(tmp_path, dice.choice(["evolve", "freeze", "rescue"]), [[some_file(dice, n) for n in range(12)]])
+    here = landed(
+        tmp_path,
+        dice.choice(["evolve", "freeze", "rescue"]),
+        [[some_file(dice, n) for n in range(12)]],
+    )
     rows, letters = told(here)
     assert rows.height + 3 * letters.height == 36
     assert not rows.select("_source", "_offset").is_duplicated().any()
@@ -137,7 +159,9 @@ def test_every_record_is_a_row_or_its_file_a_dead_letter(tmp_path, seed):
 @pytest.mark.parametrize("seed", range(SEEDS))
 def test_a_rescuing_table_keeps_every_value_that_was_delivered(tmp_path, seed):
     dice = Random(200 + seed)
-    files = [file for file in (some_file(dice, n) for n in range(12)) if not file[0].endswith("parquet")]
+    files = [
+        file for file in (some_file(dice, n) for n in range(12)) if not file[0].endswith("parquet")
+    ]
     rows = landed(tmp_path, "rescue", [files]).lake.scan("raw/trips").collect()
     kept = [json.loads(text or "{}") for text in rows[RESCUED]]
     names = [name for name in rows.columns if name in DECLARED]
@@ -149,8 +173,14 @@ def test_a_rescuing_table_keeps_every_value_that_was_delivered(tmp_path, seed):
 def values_in(content: str) -> int:
     """How many values a file of text holds."""
     if content.startswith("{"):
-        return sum(value is not None for line in content.splitlines() for value in json.loads(line).values())
-    return sum(bool(value) for row in csv.DictReader(io.StringIO(content)) for value in row.values())
+        return sum(
+            value is not None
+            for line in content.splitlines()
+            for value in json.loads(line).values()
+        )
+    return sum(
+        bool(value) for row in csv.DictReader(io.StringIO(content)) for value in row.values()
+    )
 
 
 # Killed anywhere
@@ -164,7 +194,13 @@ from lakehouse.land import land
 from test_drift import land_now, trips
 land_now(world(Path(sys.argv[1]), catalog_of(trips=trips())))
 """
-POINTS = ("land: file read", "publish: before files", "publish: files written", "publish: committed", "land: published")
+POINTS = (
+    "land: file read",
+    "publish: before files",
+    "publish: files written",
+    "publish: committed",
+    "land: published",
+)
 
 
 def run(folder: Path, kill_at: str) -> int:
@@ -198,7 +234,10 @@ def test_a_widening_that_is_killed_ends_as_if_nothing_had_happened(tmp_path, poi
 def test_columns_that_were_added_before_a_kill_are_filled_once_after_it(tmp_path):
     here = before_a_change(tmp_path, "id,count,extra\n3,9,x\n")
     assert run(tmp_path, "draft: columns added") == -9
-    assert here.lake.scan("raw/trips").collect().select("id", "count", "extra").rows() == [(1, 5, None), (2, 7, None)]
+    assert here.lake.scan("raw/trips").collect().select("id", "count", "extra").rows() == [
+        (1, 5, None),
+        (2, 7, None),
+    ]
     land_now(here)
     found = here.lake.scan("raw/trips").sort("id").collect()
     assert found.select("id", "count", "extra").rows() == [(1, 5, None), (2, 7, None), (3, 9, "x")]
@@ -211,18 +250,28 @@ def test_columns_that_were_added_before_a_kill_are_filled_once_after_it(tmp_path
 def test_a_landing_in_the_middle_of_a_widening_keeps_the_rows_of_both(tmp_path, monkeypatch, other):
     here = before_a_change(tmp_path, "id,count\n3,1.5\n")
     waiting = [lambda: (write(here, "trips", "c.csv", f"id,count\n{other}"), land_now(here))]
-    monkeypatch.setattr("lakehouse.publish.publish.reached", lambda _: waiting.pop()() if waiting else None)
+    monkeypatch.setattr(
+        "lakehouse.publish.publish.reached", lambda _: waiting.pop()() if waiting else None
+    )
     land_now(here)
     found = here.lake.scan("raw/trips").sort("id").collect()
-    assert found.select("id", "count").rows() == [(1, 5.0), (2, 7.0), (3, 1.5), (4, float(other.split(",")[1]))]
+    assert found.select("id", "count").rows() == [
+        (1, 5.0),
+        (2, 7.0),
+        (3, 1.5),
+        (4, float(other.split(",")[1])),
+    ]
 
 
-@pytest.mark.parametrize("new", ["id,count\n3,1.5\n", "id,count\n3,9\n"], ids=["widens", "does not"])
+@pytest.mark.parametrize(
+    "new", ["id,count\n3,1.5\n", "id,count\n3,9\n"], ids=["widens", "does not"]
+)
 def test_a_widening_in_the_middle_of_a_landing_keeps_the_rows_of_both(tmp_path, monkeypatch, new):
     here = before_a_change(tmp_path, new)
     waiting = [lambda: (write(here, "trips", "c.csv", "id,count\n4,2.5\n"), land_now(here))]
     monkeypatch.setattr(
-        "lakehouse.publish.publish.reached", lambda n: waiting.pop()() if waiting and "written" in n else None
+        "lakehouse.publish.publish.reached",
+        lambda n: waiting.pop()() if waiting and "written" in n else None,
     )
     land_now(here)
     found = here.lake.scan("raw/trips").select("_source", "id", "count").sort("id").collect()
@@ -272,7 +321,9 @@ class Passed(Contract):
 def trip_days(raw_trips: pl.LazyFrame) -> pl.LazyFrame:
     """Trips by day."""
     day = pl.col("note").str.to_date("%Y-%m-%d", strict=False)
-    return raw_trips.drop("count").with_columns(pl.col("_received").struct.field("count").cast(pl.Float64), day=day)
+    return raw_trips.drop("count").with_columns(
+        pl.col("_received").struct.field("count").cast(pl.Float64), day=day
+    )
 
 
 @staged(Passed)
@@ -288,7 +339,9 @@ def test_a_table_that_is_made_from_a_drifting_one_is_made_again_and_stays_so(tmp
         write(here, "trips", f"{name}.csv", content)
         bring_up_to_date(here)
     made = here.lake.scan("staged/all_trips").sort("id").collect()
-    assert made.select("id", "count").rows() == ([(1, 5.0), (2, 1.5)] if drift == "evolve" else [(1, 5.0)])
+    assert made.select("id", "count").rows() == (
+        [(1, 5.0), (2, 1.5)] if drift == "evolve" else [(1, 5.0)]
+    )
     assert here.planner().stale() == []
 
 
@@ -307,11 +360,22 @@ def test_rejected_rows_of_other_days_go_on_beside_those_of_a_wider_type(tmp_path
     table = raw("trips", "Trips.", columns=DECLARED, optional=OPTIONAL, day=day)
     here = world(tmp_path, catalog_of(trips=table, trip_days=trip_days))
     header = "id,count,note\n"
-    write(here, "trips", "a.csv", f"{header}1,5,2024-01-01\n2,-5,2024-01-01\n3,6,2024-01-02\n4,-6,2024-01-02\n")
+    write(
+        here,
+        "trips",
+        "a.csv",
+        f"{header}1,5,2024-01-01\n2,-5,2024-01-01\n3,6,2024-01-02\n4,-6,2024-01-02\n",
+    )
     bring_up_to_date(here)
     write(here, "trips", "b.csv", f"{header}5,1.5,2024-01-02\n6,-1.5,2024-01-02\n")
     land_now(here)
-    make(here.lake, here.catalog, "staged/trip_days", Days(date(2024, 1, 2), date(2024, 1, 2)), now=NOW)
+    make(
+        here.lake,
+        here.catalog,
+        "staged/trip_days",
+        Days(date(2024, 1, 2), date(2024, 1, 2)),
+        now=NOW,
+    )
     rejected = here.lake.scan("quarantine/staged_trip_days").sort("id").collect()
     assert rejected.select("id", "count").rows() == [(2, -5.0), (4, -6.0), (6, -1.5)]
     bring_up_to_date(here)
@@ -319,14 +383,17 @@ def test_rejected_rows_of_other_days_go_on_beside_those_of_a_wider_type(tmp_path
     assert here.planner().stale() == []
 
 
-def test_a_wider_column_that_a_transform_passes_on_is_refused_and_the_table_stays_as_it_was(tmp_path):
+def test_a_wider_column_that_a_transform_passes_on_is_refused_and_the_table_stays_as_it_was(
+    tmp_path,
+):
     here = world(tmp_path, catalog_of(trips=trips(), passed_on=passed_on))
     write(here, "trips", "a.csv", "id,count\n1,5\n")
     bring_up_to_date(here)
     write(here, "trips", "b.csv", "id,count\n2,1.5\n")
     land_now(here)
     with pytest.raises(
-        SetupError, match=r"staged/passed_on: .*\n  - count is Float64, its contract says Int32\nNext: a"
+        SetupError,
+        match=r"staged/passed_on: .*\n  - count is Float64, its contract says Int32\nNext: a",
     ):
         make(here.lake, here.catalog, "staged/passed_on", now=NOW)
     assert here.lake.scan("staged/passed_on").collect().select("id", "count").rows() == [(1, 5)]

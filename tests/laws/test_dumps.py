@@ -38,7 +38,9 @@ def typed(raw_places: LazyFrame) -> LazyFrame:
     return cast(
         raw_places,
         id=col("id").cast(pl.Int64, strict=False),
-        taken_on=col("_source").str.extract(r"(\d{4}-\d{2}-\d{2})").str.to_date("%Y-%m-%d", strict=False),
+        taken_on=col("_source")
+        .str.extract(r"(\d{4}-\d{2}-\d{2})")
+        .str.to_date("%Y-%m-%d", strict=False),
     )
 
 
@@ -51,18 +53,28 @@ def columns_of(table: str) -> list[str]:
 def airports(table: str, mode: str) -> object:
     """A table of OurAirports, folded from its dumps."""
     columns = columns_of(table)
-    fields = {"__annotations__": {"id": pl.Int64, "taken_on": date, **{c: str for c in columns if c != "id"}}}
+    fields = {
+        "__annotations__": {
+            "id": pl.Int64,
+            "taken_on": date,
+            **{c: str for c in columns if c != "id"},
+        }
+    }
     fields |= {c: Field(nullable=True) for c in columns if c != "id"}
     fields["Table"] = type("Table", (), {"key": ("id",), "sequence": ("taken_on",)})
     contract = type("Place", (Contract,), {"__doc__": "A place.", "__module__": __name__, **fields})
     optional = tuple(c for c in columns if c != "id")
-    raw_places = raw("places", "Nightly dumps.", columns=tuple(columns), optional=optional, dumps=True)
+    raw_places = raw(
+        "places", "Nightly dumps.", columns=tuple(columns), optional=optional, dumps=True
+    )
 
     def places(raw_places: LazyFrame) -> LazyFrame:
         """Places as the latest dump has them."""
         return typed(raw_places)
 
-    return catalog_of(raw_places=raw_places, places=staged(contract, mode=mode, snapshot=Snapshot())(places))
+    return catalog_of(
+        raw_places=raw_places, places=staged(contract, mode=mode, snapshot=Snapshot())(places)
+    )
 
 
 def deliver(here: Environment, table: str, day: str) -> None:
@@ -88,7 +100,9 @@ def moves(versions: pl.DataFrame, day: str) -> tuple[int, int, int]:
 
 @real
 @pytest.mark.parametrize("table", MOVES)
-def test_a_history_of_real_dumps_tells_of_every_insert_update_and_delete(tmp_path: Path, table: str):
+def test_a_history_of_real_dumps_tells_of_every_insert_update_and_delete(
+    tmp_path: Path, table: str
+):
     here = world(tmp_path, airports(table, "history"))
     for day in DUMPS:
         deliver(here, table, day)
@@ -97,7 +111,12 @@ def test_a_history_of_real_dumps_tells_of_every_insert_update_and_delete(tmp_pat
     assert [moves(versions, day) for day in DUMPS[1:]] == MOVES[table]
     latest = pl.read_csv(AIRPORTS / DUMPS[-1] / f"{table}.csv.gz", infer_schema=False)
     assert set(versions.filter("is_current")["id"]) == set(latest["id"].cast(pl.Int64))
-    assert [audit.mode for audit in audits(here, "staged/places")] == ["replace", "history", "history", "history"]
+    assert [audit.mode for audit in audits(here, "staged/places")] == [
+        "replace",
+        "history",
+        "history",
+        "history",
+    ]
 
 
 @real
@@ -175,7 +194,9 @@ def test_a_key_that_comes_back_stands_again(here):
 
 def test_a_dump_that_shrinks_too_much_is_refused_and_changes_nothing(here):
     dump(here, 1, "1,a", "2,b", "3,c", "4,d")
-    with pytest.raises(DataError, match=r"the dump of 2024-06-02 .* has 2 rows, the one before 4.*\n.*accepted="):
+    with pytest.raises(
+        DataError, match=r"the dump of 2024-06-02 .* has 2 rows, the one before 4.*\n.*accepted="
+    ):
         dump(here, 2, "1,a", "2,b")
     assert names(here) == [(1, "a"), (2, "b"), (3, "c"), (4, "d")]
 
@@ -222,7 +243,9 @@ def test_an_empty_dump_says_how_it_is_accepted_and_is_accepted_so(tmp_path, cont
     assert "Snapshot(emptied=(...,))" in refused
     bring(here)
     assert standing() == [(1, "a"), (2, "b")]
-    here = world(tmp_path, small(mode=mode, snapshot=Snapshot(may_shrink=0.25, emptied=("2024-06-02",))))
+    here = world(
+        tmp_path, small(mode=mode, snapshot=Snapshot(may_shrink=0.25, emptied=("2024-06-02",)))
+    )
     bring(here)
     assert standing() == []
     dump(here, 3, "2,b")
@@ -245,7 +268,9 @@ def test_a_source_that_was_empty_gives_the_same_whenever_its_dumps_come(tmp_path
     standing = found[0].filter("is_current") if mode == "history" else found[0]
     assert standing.select("id", "name").rows() == [(2, "b")]
     if mode == "history":
-        assert sorted(found[0].drop_nulls("valid_to")["valid_to"].to_list()) == [date(2024, 6, 3)] * 3
+        assert (
+            sorted(found[0].drop_nulls("valid_to")["valid_to"].to_list()) == [date(2024, 6, 3)] * 3
+        )
 
 
 def test_a_dump_with_rows_counts_though_its_moment_was_said_to_be_empty(tmp_path):
@@ -266,7 +291,10 @@ def test_a_moment_that_is_none_is_named(tmp_path):
 def test_a_dump_of_which_no_record_can_be_read_is_refused_whole(here, lines):
     dump(here, 1, "1,a")
     (refused,) = dump(here, 2, *lines)
-    assert f"{len(lines)} of {len(lines)} records cannot be read, and a full dump would delete" in refused
+    assert (
+        f"{len(lines)} of {len(lines)} records cannot be read, and a full dump would delete"
+        in refused
+    )
     bring(here)
     assert names(here) == [(1, "a")]
 
@@ -316,9 +344,13 @@ MOMENT = pl.datetime(2024, 1, NUMBER, time_unit="us", time_zone="UTC")
     ids=["Int8", "Int32", "Int64", "Date", "Instant"],
 )
 @pytest.mark.parametrize("forgets", [True, False])
-def test_dumps_may_be_numbered_or_dated_in_any_way(tmp_path, kind, taken, kept, sixth, forgets):  # noqa: PLR0913
+def test_dumps_may_be_numbered_or_dated_in_any_way(tmp_path, kind, taken, kept, sixth, forgets):
     facts = type("Table", (), {"key": ("id",), "sequence": ("taken",)})
-    body = {"__annotations__": {"id": str, "taken": kind}, "__doc__": "A place.", "__module__": __name__}
+    body = {
+        "__annotations__": {"id": str, "taken": kind},
+        "__doc__": "A place.",
+        "__module__": __name__,
+    }
     contract = type("Place", (Contract,), {**body, "Table": facts})
 
     def places(raw_places: LazyFrame) -> LazyFrame:
@@ -327,8 +359,12 @@ def test_dumps_may_be_numbered_or_dated_in_any_way(tmp_path, kind, taken, kept, 
 
     def told(**more):
         snapshot, kept_for = Snapshot(may_shrink=1.0, **more), kept if forgets else None
-        table = staged(contract, mode="upsert", snapshot=snapshot, tombstone_retention=kept_for)(places)
-        return catalog_of(raw_places=raw("places", "Places.", columns=("id",), dumps=True), places=table)
+        table = staged(contract, mode="upsert", snapshot=snapshot, tombstone_retention=kept_for)(
+            places
+        )
+        return catalog_of(
+            raw_places=raw("places", "Places.", columns=("id",), dumps=True), places=table
+        )
 
     here = world(tmp_path, told())
     for number, ids in enumerate(["ab", "a", "abc", "c", "bc"], start=1):

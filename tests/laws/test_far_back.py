@@ -50,11 +50,19 @@ def rewritten(request, tmp_path_factory):
     day = before["sales_date"].max() - timedelta(days=90)
     day = before.filter(col("country") == COUNTRY, col("sales_date") >= day)["sales_date"].min()
     late = days.parent / "late.csv.gz"
-    late.write_bytes(gzipped(f"{HEADER}\n599999,22423,LATE,3,{day} 11:00:00,2.50,,{COUNTRY}\n".encode()))
+    late.write_bytes(
+        gzipped(f"{HEADER}\n599999,22423,LATE,3,{day} 11:00:00,2.50,,{COUNTRY}\n".encode())
+    )
     deliver(here, "invoice_lines", late, at=datetime(2012, 1, 1, tzinfo=UTC))
     bring_up_to_date(here)
     made = {
-        name: [d for a in audits(here, name) if a.version > versions[name] for span in a.made for d in span]
+        name: [
+            d
+            for a in audits(here, name)
+            if a.version > versions[name]
+            for span in a.made
+            for d in span
+        ]
         for name in here.catalog.tables
     }
     return before, mart(here), made, day
@@ -62,7 +70,12 @@ def rewritten(request, tmp_path_factory):
 
 def mart(here):
     """The mart; sums of floats differ in their last digits by the order in which they were added."""
-    rows = here.lake.scan("marts/daily_sales").select(pl.exclude("^_.*$")).sort("sales_date", "country").collect()
+    rows = (
+        here.lake.scan("marts/daily_sales")
+        .select(pl.exclude("^_.*$"))
+        .sort("sales_date", "country")
+        .collect()
+    )
     return rows.with_columns(pl.selectors.float().round(6))
 
 
@@ -70,7 +83,9 @@ def test_exactly_the_means_that_it_enters_change(rewritten):
     before, after, _, day = rewritten
     keys = ["sales_date", "country"]
     changed = after.join(before, on=after.columns, how="anti", nulls_equal=True).select(keys)
-    week = before.filter(col("country") == COUNTRY, col("sales_date").is_between(day, day + timedelta(days=6)))
+    week = before.filter(
+        col("country") == COUNTRY, col("sales_date").is_between(day, day + timedelta(days=6))
+    )
     assert changed.rows() == week.select(keys).rows()
     assert before.select(keys).equals(after.select(keys))
 
@@ -78,9 +93,15 @@ def test_exactly_the_means_that_it_enters_change(rewritten):
 def test_the_mean_of_each_grows_by_a_seventh_of_what_was_added(rewritten):
     before, after, _, day = rewritten
     both = after.join(before, on=["sales_date", "country"], suffix="_before")
-    grown = both.select("sales_date", "country", by=col("revenue_gbp_7d_mean") - col("revenue_gbp_7d_mean_before"))
-    inside = (col("country") == COUNTRY) & col("sales_date").is_between(day, day + timedelta(days=6))
-    assert grown.filter(inside)["by"].to_list() == pytest.approx([7.5 / 7] * grown.filter(inside).height, abs=1e-5)
+    grown = both.select(
+        "sales_date", "country", by=col("revenue_gbp_7d_mean") - col("revenue_gbp_7d_mean_before")
+    )
+    inside = (col("country") == COUNTRY) & col("sales_date").is_between(
+        day, day + timedelta(days=6)
+    )
+    assert grown.filter(inside)["by"].to_list() == pytest.approx(
+        [7.5 / 7] * grown.filter(inside).height, abs=1e-5
+    )
     assert grown.filter(~inside)["by"].abs().max() < 1e-5
 
 
@@ -88,5 +109,7 @@ def test_as_many_periods_are_made_again_as_were_touched(rewritten):
     before, _, made, day = rewritten
     held = set(before["sales_date"])
     assert made["staged/invoice_lines"] == [day]
-    assert sorted(made["marts/daily_sales"]) == [d for d in Days(day, day + timedelta(days=6)) if d in held]
+    assert sorted(made["marts/daily_sales"]) == [
+        d for d in Days(day, day + timedelta(days=6)) if d in held
+    ]
     assert {(d.year, d.month) for d in made["marts/product_months"]} == {(day.year, day.month)}

@@ -123,7 +123,12 @@ def test_the_commit_says_who_went_back_and_why(grown):
 def test_it_says_what_it_will_undo(grown):
     found = undoing(grown, "raw/sales", 0)
     assert [commit.version for commit in found.undone] == [1, 2]
-    assert (found.rows, found.rejected, found.again, found.lost) == ((14, 4), (3, 1), ("b.csv", "c.csv"), ())
+    assert (found.rows, found.rejected, found.again, found.lost) == (
+        (14, 4),
+        (3, 1),
+        ("b.csv", "c.csv"),
+        (),
+    )
     assert found.readers == ("staged/sales", "marts/shop_days", "marts/shops")
 
 
@@ -150,7 +155,9 @@ def test_a_version_is_found_by_its_time(grown):
     first, second = (commit.info["timestamp"] / 1000 for commit in grown.lake.log("raw/sales")[:2])
     assert version_at(grown.lake, "raw/sales", datetime.fromtimestamp(second, UTC)) >= 1
     with pytest.raises(SetupError, match="no version stood at"):
-        version_at(grown.lake, "raw/sales", datetime.fromtimestamp(first, UTC) - timedelta(seconds=2))
+        version_at(
+            grown.lake, "raw/sales", datetime.fromtimestamp(first, UTC) - timedelta(seconds=2)
+        )
 
 
 def test_a_version_that_does_not_exist_is_refused(grown):
@@ -230,7 +237,9 @@ restore(here, undoing(here, sys.argv[2], 0), Wish("somebody"))
 
 def killed(folder, table, point):
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), KILL_AT: point}
-    return subprocess.run([sys.executable, "-c", KILLED, folder, table], env=environment, check=False).returncode
+    return subprocess.run(
+        [sys.executable, "-c", KILLED, folder, table], env=environment, check=False
+    ).returncode
 
 
 @pytest.mark.parametrize("is_asked_again", [True, False])

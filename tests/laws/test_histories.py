@@ -41,10 +41,20 @@ def remake(here: Environment, *tables: str) -> None:
 @KINDS
 @pytest.mark.parametrize("seed", [1, 2])
 def test_a_changed_past_makes_its_days_again(tmp_path: Path, moment: object, seed: int):
-    random, here, told = Random(seed), world(tmp_path, prices(moment)), Told(is_by_date=moment is date)
+    random, here, told = (
+        Random(seed),
+        world(tmp_path, prices(moment)),
+        Told(is_by_date=moment is date),
+    )
     told.sell(here, *ALL_SALES)
     for _ in range(4):
-        told.price(here, *((random.choice(SKUS), random.choice(HOURS), random.choice("123"), "u") for _ in range(3)))
+        told.price(
+            here,
+            *(
+                (random.choice(SKUS), random.choice(HOURS), random.choice("123"), "u")
+                for _ in range(3)
+            ),
+        )
         bring_up_to_date(here)
     by_increments = found(here)
     remake(here, "staged/prices", "staged/latest", *(f"marts/{name}" for name in READERS))
@@ -54,7 +64,9 @@ def test_a_changed_past_makes_its_days_again(tmp_path: Path, moment: object, see
 
 @KINDS
 @pytest.mark.parametrize("seed", range(2))
-def test_exactly_the_days_are_made_again_that_hold_a_changed_key_while_it_is_changed(tmp_path, moment, seed):
+def test_exactly_the_days_are_made_again_that_hold_a_changed_key_while_it_is_changed(
+    tmp_path, moment, seed
+):
     random, told = Random(seed), Told(is_by_date=moment is date)
     here = world(tmp_path, prices(moment, readers=("valued",)))
     told.sell(here, *random.sample(ALL_SALES, 12))
@@ -63,16 +75,27 @@ def test_exactly_the_days_are_made_again_that_hold_a_changed_key_while_it_is_cha
     for _ in range(5):
         before, version = deepcopy(told), here.lake.version("marts/valued")
         sku = random.choice([*SKUS, "never sold"])
-        told.price(here, *((sku, random.choice(HOURS), random.choice("123"), random.choice("uuud")) for _ in range(2)))
+        told.price(
+            here,
+            *(
+                (sku, random.choice(HOURS), random.choice("123"), random.choice("uuud"))
+                for _ in range(2)
+            ),
+        )
         bring_up_to_date(here)
         assert made_again(here, "valued", version) == sorted(told.changed_since(before))
     assert found(here)["valued"] == told.expected()["valued"]
 
 
 @pytest.mark.parametrize("seed", range(2))
-def test_any_order_of_deliveries_makings_restores_and_compactions_ends_in_what_holds(tmp_path, seed):
+def test_any_order_of_deliveries_makings_restores_and_compactions_ends_in_what_holds(
+    tmp_path, seed
+):
     random, moment = Random(seed), date if seed % 2 else Instant
-    here, told = world(tmp_path, prices(moment, partial=seed % 3 == 0)), Told(moment is date, seed % 3 == 0)
+    here, told = (
+        world(tmp_path, prices(moment, partial=seed % 3 == 0)),
+        Told(moment is date, seed % 3 == 0),
+    )
     for _ in range(7):
         deliver_something(here, told, random)
         share = random.choice([0.0, 0.6, 1.0])
@@ -103,7 +126,9 @@ def test_a_restored_table_ends_in_what_holds(tmp_path, table):
 def shop(tmp_path: Path) -> tuple[Environment, Told]:
     """Article a is sold on days 1, 5 and 9, article b on days 2 to 8; both have a price."""
     here, told = world(tmp_path, prices()), Told()
-    told.sell(here, *(("a", HOURS[2 * n]) for n in (0, 4, 8)), *(("b", HOURS[2 * n]) for n in range(1, 8)))
+    told.sell(
+        here, *(("a", HOURS[2 * n]) for n in (0, 4, 8)), *(("b", HOURS[2 * n]) for n in range(1, 8))
+    )
     told.price(here, ("a", HOURS[0], "1", "u"), ("b", HOURS[0], "1", "u"))
     bring_up_to_date(here)
     return here, told
@@ -154,7 +179,15 @@ def test_a_late_event_reaches_the_days_that_see_its_key(shop, name, days):
         ([("a", HOURS[20], "2", "u")], []),
         ([("b", HOURS[12], "2", "u"), ("a", HOURS[16], "2", "u")], [7, 8, 9]),
     ],
-    ids=["repeated", "new", "never there", "deleted", "for a while", "after all sales", "of two keys"],
+    ids=[
+        "repeated",
+        "new",
+        "never there",
+        "deleted",
+        "for a while",
+        "after all sales",
+        "of two keys",
+    ],
 )
 def test_an_event_reaches_days_only_where_it_changes_what_a_sale_sees(shop, events, days):
     here, told = shop
@@ -164,7 +197,10 @@ def test_an_event_reaches_days_only_where_it_changes_what_a_sale_sees(shop, even
 
 @pytest.mark.parametrize("zone", ["America/New_York", "Pacific/Auckland"])
 def test_a_calendar_of_another_zone_sees_a_change_on_its_own_days(tmp_path, zone):
-    told, here = Told(is_by_date=False), world(tmp_path, prices(Instant, readers=("valued", "in_spans"), zone=zone))
+    told, here = (
+        Told(is_by_date=False),
+        world(tmp_path, prices(Instant, readers=("valued", "in_spans"), zone=zone)),
+    )
     told.sell(here, *(("a", f"2024-06-05 {hour:02}:00") for hour in (2, 12, 22)))
     told.price(here, ("a", "2024-06-03 06:00", "1", "u"), ("a", "2024-06-05 23:00", "1", "u"))
     bring_up_to_date(here)
@@ -178,7 +214,9 @@ def test_no_commit_names_a_key(shop):
     here, told = shop
     fold(here, told, ("secret", HOURS[0], "2", "u"), LATE)
     audit = audit_of(here.lake.log("staged/prices")[-1])
-    assert set(audit.reaches) == {f"marts/{name}" for name in ("valued", "three_days", "months", "queried")}
+    assert set(audit.reaches) == {
+        f"marts/{name}" for name in ("valued", "three_days", "months", "queried")
+    }
     assert "secret" not in json.dumps(audit.to_metadata())
 
 
@@ -240,7 +278,9 @@ def test_rows_that_come_while_logs_are_cleaned_may_see_every_day_of_the_change(s
     fold_while(here, lambda: make_stale(here, "staged/sales"))
     handle = here.lake.open("staged/sales")
     handle.create_checkpoint()
-    for entry in sorted((Path(here.lake.uri("staged/sales")) / "_delta_log").glob("*.json"))[: handle.version()]:
+    for entry in sorted((Path(here.lake.uri("staged/sales")) / "_delta_log").glob("*.json"))[
+        : handle.version()
+    ]:
         entry.unlink()
     assert {4, 5, 6, 7, 8, 9} <= set(stale(here))
 
@@ -317,5 +357,7 @@ def test_a_transform_sees_no_other_keys_than_those_that_it_is_given(shop):
 
     valued = here.catalog["marts/valued"].transform
     watching = replace(here.catalog["marts/valued"], transform=watched)
-    make(here.lake, Catalog({**here.catalog.tables, watching.name: watching}), watching.name, now=NOW)
+    make(
+        here.lake, Catalog({**here.catalog.tables, watching.name: watching}), watching.name, now=NOW
+    )
     assert seen["keys"] == {"a", "b"}

@@ -38,10 +38,14 @@ deliveries = st.lists(st.lists(events, min_size=1, max_size=5), min_size=1, max_
 Delivered = list[list[Event]]
 
 
-def walked(delivered: Delivered, *, partial: bool) -> dict[str, list[tuple[int, dict[str, str] | None]]]:
+def walked(
+    delivered: Delivered, *, partial: bool
+) -> dict[str, list[tuple[int, dict[str, str] | None]]]:
     """What is known of each article after each moment, None after a delete; in the order of time, then of delivery."""
     known: dict[str, list[tuple[int, dict[str, str] | None]]] = {}
-    ordered = sorted((event for file in delivered for event in file), key=lambda event: (event.sku, event.at))
+    ordered = sorted(
+        (event for file in delivered for event in file), key=lambda event: (event.sku, event.at)
+    )
     for sku, own in groupby(ordered, key=lambda event: event.sku):
         state: dict[str, str] | None = None
         for at, equals in groupby(own, key=lambda event: event.at):
@@ -66,7 +70,9 @@ def latest(delivered: Delivered, *, partial: bool) -> list[tuple[object, ...]]:
     """The articles as they should stand."""
     last = {sku: states[-1] for sku, states in walked(delivered, partial=partial).items()}
     return [
-        (sku, at, state["name"] or None, value(state["price"])) for sku, (at, state) in sorted(last.items()) if state
+        (sku, at, state["name"] or None, value(state["price"]))
+        for sku, (at, state) in sorted(last.items())
+        if state
     ]
 
 
@@ -74,13 +80,26 @@ def versions(delivered: Delivered, *, partial: bool) -> list[tuple[object, ...]]
     """Their versions as they should stand."""
     found: list[tuple[object, ...]] = []
     for sku, states in walked(delivered, partial=partial).items():
-        changes = [states[n] for n in range(len(states)) if n == 0 or states[n][1] != states[n - 1][1]]
+        changes = [
+            states[n] for n in range(len(states)) if n == 0 or states[n][1] != states[n - 1][1]
+        ]
         for (at, state), following in zip(changes, [*changes[1:], None], strict=True):
             since, until = (
-                None if n is None else date(2024, 1, 1) + timedelta(days=n[0]) for n in ((at, 0), following)
+                None if n is None else date(2024, 1, 1) + timedelta(days=n[0])
+                for n in ((at, 0), following)
             )
             if state:
-                found.append((sku, since, state["name"] or None, value(state["price"]), since, until, until is None))
+                found.append(
+                    (
+                        sku,
+                        since,
+                        state["name"] or None,
+                        value(state["price"]),
+                        since,
+                        until,
+                        until is None,
+                    )
+                )
     return sorted(found, key=str)
 
 
@@ -113,7 +132,10 @@ def found(here: Environment) -> dict[str, list[tuple[object, ...]]]:
 @contextmanager
 def sizes(data: st.DataObject) -> Iterator[None]:
     """With so few keys folded at once, and so small files left in place, as only large tables have."""
-    at_once, small = data.draw(st.sampled_from([2, 65_536])), data.draw(st.sampled_from([1, 4, 1_000_000]))
+    at_once, small = (
+        data.draw(st.sampled_from([2, 65_536])),
+        data.draw(st.sampled_from([1, 4, 1_000_000])),
+    )
     with (
         patch("lakehouse.transform.keyed.folding._ROWS_AT_ONCE", at_once),
         patch("lakehouse.publish.replacement._SMALL", small),
@@ -123,7 +145,9 @@ def sizes(data: st.DataObject) -> Iterator[None]:
 
 @settings(max_examples=12, deadline=None)
 @given(delivered=deliveries, data=st.data())
-def test_any_order_and_any_cut_ends_in_what_all_events_give(delivered: Delivered, data: st.DataObject):
+def test_any_order_and_any_cut_ends_in_what_all_events_give(
+    delivered: Delivered, data: st.DataObject
+):
     order = data.draw(st.permutations(range(len(delivered))))
     with TemporaryDirectory() as folder, sizes(data):
         here = empty(Path(folder))
@@ -168,7 +192,9 @@ def test_a_restored_table_catches_up(delivered: Delivered, data: st.DataObject):
 
 @settings(max_examples=8, deadline=None)
 @given(delivered=deliveries, random=st.randoms(use_true_random=False))
-def test_restores_and_compactions_between_deliveries_change_nothing(delivered: Delivered, random: Random):
+def test_restores_and_compactions_between_deliveries_change_nothing(
+    delivered: Delivered, random: Random
+):
     order = [*range(len(delivered))]
     random.shuffle(order)
     with TemporaryDirectory() as folder:

@@ -21,8 +21,14 @@ from lakehouse.observe.overview import audits
 STEPS = json.dumps([["raw/sales"], ["staged/sales"], ["marts/shop_days"], ["marts/shops"]])
 ROOT = Path(lakehouse.__file__).parents[1]
 FIRST, AGAIN = "first", "again"
-RESTORE = ("restore: rejects restored", "restore: table restored")  # killed at in test_going_back.py
-ARCHIVE = ("archive: entries written", "archive: log shortened")  # killed at in test_archived_logs.py
+RESTORE = (
+    "restore: rejects restored",
+    "restore: table restored",
+)  # killed at in test_going_back.py
+ARCHIVE = (
+    "archive: entries written",
+    "archive: log shortened",
+)  # killed at in test_archived_logs.py
 CASES = [
     (FIRST, "land: file read"),
     (FIRST, "land: file read#2"),
@@ -66,7 +72,14 @@ def stocked_again(folder: Path):
     """The same after it was made, with days to be replaced, more dirt, and a column that is new."""
     here = stocked(folder)
     bring_up_to_date(here)
-    sell(here, "c", lines(3, 6, first=20), lines(4, -2, 2, first=21), "24,too,short\n", lines(9, 7, first=25))
+    sell(
+        here,
+        "c",
+        lines(3, 6, first=20),
+        lines(4, -2, 2, first=21),
+        "24,too,short\n",
+        lines(9, 7, first=25),
+    )
     write(here, "sales", "d.csv", f"{HEADER},note\n30,2024-06-05,south,8,new\n")
     return here
 
@@ -84,7 +97,9 @@ def run(folder: Path, kill_at: str | None, steps: str = STEPS) -> int:
     """Land and make everything in a process of its own; its return code."""
     asked = {} if kill_at is None else {KILL_AT: kill_at}
     environment = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}", **asked}
-    return subprocess.run([sys.executable, tills.__file__, folder, steps], env=environment, check=False).returncode
+    return subprocess.run(
+        [sys.executable, tills.__file__, folder, steps], env=environment, check=False
+    ).returncode
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +116,9 @@ def undisturbed(templates, tmp_path_factory):
 @pytest.fixture(scope="module")
 def killed(templates, tmp_path_factory):
     """Each case after the kill: its folder and return code. Two processes run at a time."""
-    folders = [copytree(templates[name], tmp_path_factory.mktemp("killed") / "world") for name, _ in CASES]
+    folders = [
+        copytree(templates[name], tmp_path_factory.mktemp("killed") / "world") for name, _ in CASES
+    ]
     with ThreadPoolExecutor(2) as pool:
         codes = list(pool.map(run, folders, [point for _, point in CASES]))
     return dict(zip(CASES, zip(folders, codes, strict=True), strict=True))
@@ -109,11 +126,21 @@ def killed(templates, tmp_path_factory):
 
 def state(here):
     """Every row of every table, without the columns that name a run or a moment."""
-    moving = ("_batch_id", "_ingested_at", "_run_id", "_first_seen_at", "_last_seen_at", "_modified_at")
+    moving = (
+        "_batch_id",
+        "_ingested_at",
+        "_run_id",
+        "_first_seen_at",
+        "_last_seen_at",
+        "_modified_at",
+    )
     tables = [name for name in here.lake.tables() if name.startswith(("raw/", "quarantine/"))]
     frames = {name: here.lake.scan(name).collect() for name in tables}
     plain = {name: frame.drop(*moving, strict=False) for name, frame in frames.items()}
-    rows = {name: sorted(frame.select(sorted(frame.columns)).rows(), key=str) for name, frame in plain.items()}
+    rows = {
+        name: sorted(frame.select(sorted(frame.columns)).rows(), key=str)
+        for name, frame in plain.items()
+    }
     return rows, contents(here)
 
 
@@ -131,20 +158,33 @@ def test_a_run_after_a_kill_ends_as_if_nothing_had_happened(killed, undisturbed,
 
 def test_a_process_killed_twice_ends_as_if_nothing_had_happened(templates, undisturbed, tmp_path):
     folder = copytree(templates[AGAIN], tmp_path / "world")
-    codes = [run(folder, point) for point in ("publish: quarantine committed", "publish: quarantine committed", None)]
+    codes = [
+        run(folder, point)
+        for point in ("publish: quarantine committed", "publish: quarantine committed", None)
+    ]
     here = world(folder, till())
     bring_up_to_date(here)
     assert (codes, state(here)) == ([-9, -9, 0], undisturbed[AGAIN])
 
 
-LANDING = ("publish: files written", "publish: quarantine committed", "publish: committed", "land: published")
+LANDING = (
+    "publish: files written",
+    "publish: quarantine committed",
+    "publish: committed",
+    "land: published",
+)
 
 
 @pytest.mark.parametrize("is_taken_away", [False, True], ids=["", "and the files are taken away"])
 @pytest.mark.parametrize("point", LANDING)
-def test_every_record_is_counted_in_one_audit_whatever_is_killed_when(tmp_path, point, is_taken_away):
+def test_every_record_is_counted_in_one_audit_whatever_is_killed_when(
+    tmp_path, point, is_taken_away
+):
     here = world(tmp_path, till())
-    files = [sell(here, "dead", "1,too,short\n", "2,too,short\n"), sell(here, "part", lines(3, 1), "3,too,short\n")]
+    files = [
+        sell(here, "dead", "1,too,short\n", "2,too,short\n"),
+        sell(here, "part", lines(3, 1), "3,too,short\n"),
+    ]
     files.append(write(here, "sales", "refused.csv", ""))
     (Path(here.landing.root) / "sales" / "folder.csv").mkdir()
     assert run(tmp_path, point, json.dumps([["raw/sales"]])) == -9
@@ -157,7 +197,11 @@ def test_every_record_is_counted_in_one_audit_whatever_is_killed_when(tmp_path, 
     found = audits(here, "raw/sales")
     letters = here.lake.scan("quarantine/dead_letters").collect().height
     assert sum(audit.written for audit in found) == here.lake.scan("raw/sales").collect().height
-    assert sum(audit.dead for audit in found) == letters == (1 if is_taken_away and point == LANDING[0] else 5)
+    assert (
+        sum(audit.dead for audit in found)
+        == letters
+        == (1 if is_taken_away and point == LANDING[0] else 5)
+    )
 
 
 def test_dead_letters_of_a_file_that_comes_back_under_another_name_are_not_doubled(tmp_path):
@@ -172,6 +216,14 @@ def test_dead_letters_of_a_file_that_comes_back_under_another_name_are_not_doubl
 
 def test_every_fault_point_of_the_engine_is_killed_at():
     sources = (ROOT / "lakehouse").rglob("*.py")
-    named = {point for path in sources for point in re.findall(r"reached\(\"([^\"]+)\"\)", path.read_text())}
+    named = {
+        point
+        for path in sources
+        for point in re.findall(r"reached\(\"([^\"]+)\"\)", path.read_text())
+    }
     killed = {point.partition("#")[0] for _, point in CASES}
-    assert named == killed | {*RESTORE, *ARCHIVE, "sensor: looked"}  # the last one in test_campaign.py
+    assert named == killed | {
+        *RESTORE,
+        *ARCHIVE,
+        "sensor: looked",
+    }  # the last one in test_campaign.py

@@ -18,7 +18,9 @@ def peak(folder: Path, rows_a_day: int) -> float:
     return cost.peak_mib
 
 
-@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="anonymous memory is read from /proc")
+@pytest.mark.skipif(
+    not Path("/proc/self/status").exists(), reason="anonymous memory is read from /proc"
+)
 def test_a_backfill_of_four_times_the_rows_does_not_hold_them(tmp_path):
     small, large = peak(tmp_path / "small", 5_000), peak(tmp_path / "large", 20_000)
     # Rows that are held take some 160 bytes each; how many wait at a moment varies, at some 20 to 40 bytes a row.

@@ -76,15 +76,32 @@ def test_one_month_made_again_leaves_the_others(here):
 
 def test_a_row_dated_ahead_within_the_running_month_is_written_when_its_day_comes(here):
     heal(here, datetime(2024, 6, 10, tzinfo=UTC))
-    assert (ids(here, "staged/typed"), ids(here, "quarantine/staged_typed")) == (["1", "5"], ["2", "3", "4"])
+    assert (ids(here, "staged/typed"), ids(here, "quarantine/staged_typed")) == (
+        ["1", "5"],
+        ["2", "3", "4"],
+    )
     heal(here, datetime(2024, 6, 20, tzinfo=UTC))
-    assert (ids(here, "staged/typed"), ids(here, "quarantine/staged_typed")) == (["1", "2", "5"], ["3", "4"])
+    assert (ids(here, "staged/typed"), ids(here, "quarantine/staged_typed")) == (
+        ["1", "2", "5"],
+        ["3", "4"],
+    )
 
 
-def test_that_holds_when_a_run_is_killed_after_it_left_quarantine_and_before_its_month_is_made(here):
+def test_that_holds_when_a_run_is_killed_after_it_left_quarantine_and_before_its_month_is_made(
+    here,
+):
     heal(here, datetime(2024, 6, 10, tzinfo=UTC))
     later = datetime(2024, 6, 20, tzinfo=UTC)
-    make(here.lake, here.catalog, "staged/typed", Days(date(2024, 1, 1), date(2024, 1, 31)), now=later)
+    make(
+        here.lake,
+        here.catalog,
+        "staged/typed",
+        Days(date(2024, 1, 1), date(2024, 1, 31)),
+        now=later,
+    )
     heal(here, later)
-    assert (ids(here, "staged/typed"), ids(here, "quarantine/staged_typed")) == (["1", "2", "5"], ["3", "4"])
+    assert (ids(here, "staged/typed"), ids(here, "quarantine/staged_typed")) == (
+        ["1", "2", "5"],
+        ["3", "4"],
+    )
     assert Planner(here.lake, here.catalog, later).stale() == []

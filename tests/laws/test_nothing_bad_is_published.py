@@ -100,7 +100,9 @@ def test_a_repeated_key_refuses_a_mart(tmp_path):
 
 
 def test_one_bad_row_refuses_a_mart_that_allows_none(tmp_path):
-    here = world(tmp_path, with_days(lambda sales: by_day(sales).with_columns(shop=pl.lit(None, pl.String))))
+    here = world(
+        tmp_path, with_days(lambda sales: by_day(sales).with_columns(shop=pl.lit(None, pl.String)))
+    )
     sell(here, "a", lines(3, 1, 2))
     take(here)
     redo(here, "staged/sales")
@@ -108,7 +110,13 @@ def test_one_bad_row_refuses_a_mart_that_allows_none(tmp_path):
 
 
 def test_poisoned_days_of_a_range_are_held_back_and_the_others_published(open_shop):
-    sell(open_shop, "b", lines(4, *[-1] * 4, first=90), lines(5, 8, -1, first=95), lines(6, 7, first=60))
+    sell(
+        open_shop,
+        "b",
+        lines(4, *[-1] * 4, first=90),
+        lines(5, 8, -1, first=95),
+        lines(6, 7, first=60),
+    )
     take(open_shop)
     before = [row for row in rows(open_shop, "staged/sales") if row[1] == june(4)]
     audit = redo(open_shop, "staged/sales")
@@ -116,7 +124,9 @@ def test_poisoned_days_of_a_range_are_held_back_and_the_others_published(open_sh
     assert audit.made == (Days(june(3), june(3)), Days(june(5), june(6)))
     assert (audit.read, audit.written, audit.quarantined) == (9, 8, 1)
     assert [row for row in rows(open_shop, "staged/sales") if row[1] == june(4)] == before
-    assert {(60, june(6), "north", 7.0), (95, june(5), "north", 8.0)} <= set(rows(open_shop, "staged/sales"))
+    assert {(60, june(6), "north", 7.0), (95, june(5), "north", 8.0)} <= set(
+        rows(open_shop, "staged/sales")
+    )
     rejected = open_shop.lake.scan("quarantine/staged_sales").collect()
     assert rejected["id"].to_list() == ["96"]
 
@@ -138,9 +148,13 @@ def test_a_small_dirty_day_gets_the_same_verdict_alone_and_in_a_range(open_shop)
 
 def test_the_rows_of_a_day_held_back_are_still_looked_back_on(tmp_path):
     def so_far(sales):
-        day = sales.group_by("sold_on", "shop").agg(amount=col("amount").sum(), sales=pl.len().cast(pl.Int64))
+        day = sales.group_by("sold_on", "shop").agg(
+            amount=col("amount").sum(), sales=pl.len().cast(pl.Int64)
+        )
         whole = col("amount").sum().over("shop")
-        return day.with_columns(amount=pl.when(col("sold_on") == june(4)).then(None).otherwise(whole))
+        return day.with_columns(
+            amount=pl.when(col("sold_on") == june(4)).then(None).otherwise(whole)
+        )
 
     here = world(tmp_path, with_days(so_far, lookback=2))
     sell(here, "a", lines(3, 1), lines(4, 2, first=2), lines(5, 4, first=3))
@@ -161,14 +175,18 @@ def test_when_every_day_is_refused_the_message_names_each(open_shop):
 
 def test_a_rule_of_the_table_is_asked_of_each_day(tmp_path):
     def endless_on_the_fourth(sales):
-        wrong = pl.when(col("sold_on") == june(4)).then(pl.lit(float("inf"))).otherwise(col("amount"))
+        wrong = (
+            pl.when(col("sold_on") == june(4)).then(pl.lit(float("inf"))).otherwise(col("amount"))
+        )
         return by_day(sales).with_columns(amount=wrong)
 
     here = world(tmp_path, with_days(endless_on_the_fourth))
     sell(here, "a", lines(3, 1), lines(4, 2, first=2), lines(5, 4, first=3))
     take(here)
     redo(here, "staged/sales")
-    assert redo(here, "marts/shop_days").held == {june(4): "the table rule 'amounts are finite' does not hold"}
+    assert redo(here, "marts/shop_days").held == {
+        june(4): "the table rule 'amounts are finite' does not hold"
+    }
     assert [row[0] for row in rows(here, "marts/shop_days")] == [june(3), june(5)]
 
 
@@ -216,12 +234,20 @@ def three_days(tmp_path):
 
 def test_a_column_that_must_not_be_null_is_refused_for_some_days_and_taken_for_all(three_days):
     here = under(three_days, with_days(weighed, Weighed))
-    before = (contents(here), here.lake.version("marts/shop_days"), files_of(here, "marts/shop_days"))
+    before = (
+        contents(here),
+        here.lake.version("marts/shop_days"),
+        files_of(here, "marts/shop_days"),
+    )
     with pytest.raises(SetupError) as refused:
         redo(here, "marts/shop_days", only(4))
     assert "weight must not be null, and the rows that stay do not have it" in str(refused.value)
     assert "2024-06-03...2024-06-05" in str(refused.value)
-    assert (contents(here), here.lake.version("marts/shop_days"), files_of(here, "marts/shop_days")) == before
+    assert (
+        contents(here),
+        here.lake.version("marts/shop_days"),
+        files_of(here, "marts/shop_days"),
+    ) == before
     redo(here, "marts/shop_days", only(3, 5))
     assert here.lake.scan("marts/shop_days").collect()["weight"].to_list() == [1.0] * 3
 
@@ -231,7 +257,9 @@ def test_a_column_that_left_the_contract_goes_with_the_last_row_that_has_it(tmp_
     sell(here, "a", *(lines(day, 1, 2, first=10 * day) for day in (3, 4, 5)))
     bring_up_to_date(here)
     here = under(here, with_days(by_day))
-    with pytest.raises(SetupError, match="weight stands in the table, and is no column of its contract"):
+    with pytest.raises(
+        SetupError, match="weight stands in the table, and is no column of its contract"
+    ):
         redo(here, "marts/shop_days", only(4))
     redo(here, "marts/shop_days")
     assert "weight" not in here.lake.scan("marts/shop_days").collect_schema()
@@ -239,9 +267,15 @@ def test_a_column_that_left_the_contract_goes_with_the_last_row_that_has_it(tmp_
 
 
 def test_a_column_that_may_be_null_comes_with_the_first_day_that_has_it(three_days):
-    here = under(three_days, with_days(lambda sales: by_day(sales).with_columns(note=pl.lit("x")), Noted))
+    here = under(
+        three_days, with_days(lambda sales: by_day(sales).with_columns(note=pl.lit("x")), Noted)
+    )
     redo(here, "marts/shop_days", only(4))
-    assert here.lake.scan("marts/shop_days").collect().sort("sold_on")["note"].to_list() == [None, "x", None]
+    assert here.lake.scan("marts/shop_days").collect().sort("sold_on")["note"].to_list() == [
+        None,
+        "x",
+        None,
+    ]
 
 
 def test_a_column_of_another_type_is_taken_with_all_days_in_one_version(three_days):
@@ -256,7 +290,9 @@ def test_a_column_of_another_type_is_taken_with_all_days_in_one_version(three_da
             counts = "sales"
             max_quarantined = 0.0
 
-    rounded = with_days(lambda sales: by_day(sales).with_columns(col("amount").cast(pl.Int64)), Rounded)
+    rounded = with_days(
+        lambda sales: by_day(sales).with_columns(col("amount").cast(pl.Int64)), Rounded
+    )
     here, before = under(three_days, rounded), three_days.lake.version("marts/shop_days")
     with pytest.raises(SetupError, match="amount is double in the table and long in the new rows"):
         redo(here, "marts/shop_days", only(4))
@@ -280,7 +316,9 @@ def test_a_refused_change_of_columns_leaves_quarantine_as_it_was(open_shop):
 
     sell(open_shop, "b", lines(4, -1, first=90))
     take(open_shop)
-    here = under(open_shop, catalog_of(raw_sales=raw_sales, sales=staged(Tilled, partitions=JUNE)(sales)))
+    here = under(
+        open_shop, catalog_of(raw_sales=raw_sales, sales=staged(Tilled, partitions=JUNE)(sales))
+    )
     with pytest.raises(SetupError, match="till must not be null"):
         redo(here, "staged/sales", only(4))
     assert here.lake.version("quarantine/staged_sales") is None
@@ -300,7 +338,9 @@ def test_a_replaced_day_leaves_the_rest_of_its_month_as_it_was(open_shop):
     sell(open_shop, "b", lines(4, 9, first=90))
     take(open_shop)
     audit = redo(open_shop, "staged/sales", only(4))
-    after = open_shop.lake.scan("staged/sales").filter(col("sold_on") != june(4)).sort("id").collect()
+    after = (
+        open_shop.lake.scan("staged/sales").filter(col("sold_on") != june(4)).sort("id").collect()
+    )
     assert (audit.carried, after.equals(before), after.schema) == (6, True, before.schema)
 
 
@@ -358,22 +398,35 @@ def test_a_raw_table_that_was_rolled_back_erases_nothing(open_shop):
 
 def test_a_transform_that_fails_on_the_data_leaves_no_file(tmp_path):
     here = world(
-        tmp_path, with_days(lambda sales: by_day(sales.with_columns(shop=col("id").cast(pl.Int8).cast(pl.String))))
+        tmp_path,
+        with_days(
+            lambda sales: by_day(sales.with_columns(shop=col("id").cast(pl.Int8).cast(pl.String)))
+        ),
     )
     sell(here, "a", *(lines(day, *range(1000), first=1000 * day) for day in range(1, 29)))
     take(here)
     redo(here, "staged/sales")
     with pytest.raises(DataError, match="the transform fails on the data"):
         redo(here, "marts/shop_days")
-    assert (here.lake.version("marts/shop_days"), files_of(here, "marts/shop_days")) == (None, set())
+    assert (here.lake.version("marts/shop_days"), files_of(here, "marts/shop_days")) == (
+        None,
+        set(),
+    )
 
 
 def test_a_staged_transform_that_fails_half_way_leaves_no_file(tmp_path):
     def strict(raw_sales):
-        return typed(raw_sales).with_columns(amount=col("amount").replace_strict({1.0: 1.0, 2.0: 2.0}))
+        return typed(raw_sales).with_columns(
+            amount=col("amount").replace_strict({1.0: 1.0, 2.0: 2.0})
+        )
 
     here = world(tmp_path, with_sales(strict))
-    sell(here, "a", *(lines(day, *[1, 2] * 500, first=1000 * day) for day in range(1, 28)), lines(28, 3, first=28_000))
+    sell(
+        here,
+        "a",
+        *(lines(day, *[1, 2] * 500, first=1000 * day) for day in range(1, 28)),
+        lines(28, 3, first=28_000),
+    )
     take(here)
     with pytest.raises(DataError, match="the transform fails on the data"):
         redo(here, "staged/sales")
@@ -405,7 +458,11 @@ def test_every_version_of_a_history_keeps_its_contract(here, fortnight):
         deliver(here, "invoice_lines", *files[first : first + 4])
         bring_up_to_date(here)
     assert list(breaches(here)) == []
-    assert all(audit.accounted == audit.read for table in here.catalog.tables for audit in audits(here, table))
+    assert all(
+        audit.accounted == audit.read
+        for table in here.catalog.tables
+        for audit in audits(here, table)
+    )
 
 
 def test_every_version_of_the_samples_keeps_its_contract(stocked):

@@ -19,7 +19,9 @@ def filled(folder):
     return here
 
 
-@pytest.mark.parametrize("name", ["my lake", "Übersicht", "a#b", "a?b", "a+b&c", "a;b,c'd", "(a)$!@~^"])
+@pytest.mark.parametrize(
+    "name", ["my lake", "Übersicht", "a#b", "a?b", "a+b&c", "a;b,c'd", "(a)$!@~^"]
+)
 def test_a_lake_in_a_folder_of_any_name_holds_the_same(tmp_path, name):
     here = filled(tmp_path / name)
     assert contents(here) == contents(filled(tmp_path / "plain"))

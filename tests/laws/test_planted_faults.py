@@ -59,10 +59,18 @@ PLANTED = [
     (BY_CUSTOMER, "a join that repeats rows", REPEATS, NOT_ALL),
 ]
 IN_SQL = [
-    ("a join that drops rows", "invoice_lines JOIN (SELECT 'France' AS country) USING (country)", NOT_ALL),
+    (
+        "a join that drops rows",
+        "invoice_lines JOIN (SELECT 'France' AS country) USING (country)",
+        NOT_ALL,
+    ),
     ("an undeclared filter", "invoice_lines WHERE quantity > 1", NOT_ALL),
     ("a join that repeats rows", "invoice_lines CROSS JOIN (VALUES (1), (2))", NOT_ALL),
-    ("a wrong window", "(SELECT * REPLACE (invoice_date + 31 AS invoice_date) FROM invoice_lines)", BY_MONTH),
+    (
+        "a wrong window",
+        "(SELECT * REPLACE (invoice_date + 31 AS invoice_date) FROM invoice_lines)",
+        BY_MONTH,
+    ),
 ]
 
 
@@ -79,9 +87,17 @@ def shop(fortnight, tmp_path_factory):
 def stock(tmp_path_factory):
     """Tables with keys, and events that they have not taken yet; one of each delivery breaks the contract."""
     here = empty(tmp_path_factory.mktemp("stock"))
-    tell(here, "a", [Event("x", 1, "one", "1"), Event("y", 1, "two", "-1"), Event("y", 2, "two", "2")])
+    tell(
+        here,
+        "a",
+        [Event("x", 1, "one", "1"), Event("y", 1, "two", "-1"), Event("y", 2, "two", "2")],
+    )
     bring(here)
-    tell(here, "b", [Event("x", 3, "one", "3"), Event("y", 3, "two", "-3"), Event("z", 3, "three", "3")])
+    tell(
+        here,
+        "b",
+        [Event("x", 3, "one", "3"), Event("y", 3, "two", "-3"), Event("z", 3, "three", "3")],
+    )
     return here
 
 
@@ -103,12 +119,18 @@ def planted(catalog: Catalog, name: str, fault) -> Catalog:
 
 def refused(here: Environment, catalog: Catalog, name: str) -> str:
     """The message of the law that stops a table; it and its quarantine are as they were, and no file is left."""
-    tables = [table for table in (name, catalog[name].quarantine) if here.lake.open(table) is not None]
-    before = [(here.lake.version(table), content(here, table), files_of(here, table)) for table in tables]
+    tables = [
+        table for table in (name, catalog[name].quarantine) if here.lake.open(table) is not None
+    ]
+    before = [
+        (here.lake.version(table), content(here, table), files_of(here, table)) for table in tables
+    ]
     days = DAYS if catalog[name].partitions else None
     with pytest.raises(LawError) as stopped:
         make(here.lake, catalog, name, days, now=NOW)
-    assert before == [(here.lake.version(table), content(here, table), files_of(here, table)) for table in tables]
+    assert before == [
+        (here.lake.version(table), content(here, table), files_of(here, table)) for table in tables
+    ]
     message = str(stopped.value)
     assert message.startswith(name)
     assert days is None or "2010-12-" in message
@@ -148,7 +170,9 @@ def engine_that(monkeypatch):
         class Faulty(Draft):
             def __init__(self, lake, sheet, **asked):
                 is_meant = sheet.table.startswith(table)
-                super().__init__(lake, replace(sheet, rows=fault(sheet.rows)) if is_meant else sheet, **asked)
+                super().__init__(
+                    lake, replace(sheet, rows=fault(sheet.rows)) if is_meant else sheet, **asked
+                )
 
         monkeypatch.setattr("lakehouse.publish.publish.Draft", Faulty)
 
@@ -166,16 +190,22 @@ def test_a_write_that_loses_or_doubles_rows_is_caught(shop, engine_that, name, f
     assert "are in the files" in refused(shop, retail(), name)
 
 
-@pytest.mark.parametrize("fault", [LOSES, DOUBLES, lambda lf: lf.limit(0)], ids=["loses", "doubles", "forgets"])
+@pytest.mark.parametrize(
+    "fault", [LOSES, DOUBLES, lambda lf: lf.limit(0)], ids=["loses", "doubles", "forgets"]
+)
 def test_a_quarantine_write_that_loses_or_doubles_rows_is_caught(shop, engine_that, fault):
     engine_that("quarantine/", fault)
     assert "rows were to be rejected" in refused(shop, retail(), LINES)
 
 
-@pytest.mark.parametrize("fault", [LOSES, DOUBLES, lambda lf: lf.limit(0)], ids=["loses", "doubles", "forgets"])
+@pytest.mark.parametrize(
+    "fault", [LOSES, DOUBLES, lambda lf: lf.limit(0)], ids=["loses", "doubles", "forgets"]
+)
 @pytest.mark.parametrize("place", ["staged/", "quarantine/"])
 @pytest.mark.parametrize("name", ["staged/latest", "staged/versions"])
-def test_a_write_of_a_table_with_keys_that_loses_or_doubles_rows_is_caught(stock, engine_that, name, place, fault):
+def test_a_write_of_a_table_with_keys_that_loses_or_doubles_rows_is_caught(
+    stock, engine_that, name, place, fault
+):
     engine_that(place, fault)
     assert "are in the files" in refused(stock, stock.catalog, name)
 
@@ -185,7 +215,12 @@ def test_a_write_of_a_table_with_keys_that_loses_or_doubles_rows_is_caught(stock
     ("written", "told"), [("raw/", NOT_ALL), ("quarantine/dead_letters", "dead letters were found")]
 )
 def test_a_landing_that_loses_or_doubles_rows_is_caught(here, engine_that, written, told, fault):
-    write(here, "fx_rates", "a.csv", "Date,USD\n2010-12-01,1.3\n2010-12-02,1.3,7\n2010-12-03,1.4\n2010-12-04,1.4,8\n")
+    write(
+        here,
+        "fx_rates",
+        "a.csv",
+        "Date,USD\n2010-12-01,1.3\n2010-12-02,1.3,7\n2010-12-03,1.4\n2010-12-04,1.4,8\n",
+    )
     engine_that(written, fault)
     with pytest.raises(LawError, match=told):
         land_all(here)

@@ -30,13 +30,17 @@ def test_a_day_held_back_is_not_tried_again_from_the_same_rows_and_its_readers_g
     assert [row[0] for row in rows(poisoned, "marts/shop_days")] == [june(3), june(5)]
     found = remarks(poisoned.lake, poisoned.catalog["staged/sales"])
     assert found.held == {june(4): "2 of 3 rows break the contract (66.7%; 50.0% are allowed)"}
-    assert "1 period held back" in next(t.state for t in tables(poisoned) if t.table == "staged/sales")
+    assert "1 period held back" in next(
+        t.state for t in tables(poisoned) if t.table == "staged/sales"
+    )
 
 
 def test_a_day_held_back_is_tried_again_when_it_gets_more_rows(poisoned):
     sell(poisoned, "b", lines(4, 5, 6, first=40))
     take(poisoned)
-    assert [(part.table, part.keys) for part in poisoned.planner().stale()] == [("staged/sales", (june(4),))]
+    assert [(part.table, part.keys) for part in poisoned.planner().stale()] == [
+        ("staged/sales", (june(4),))
+    ]
     bring_up_to_date(poisoned)
     assert said(poisoned, "staged/sales") == ""
     assert june(4) in [row[0] for row in rows(poisoned, "marts/shop_days")]
@@ -47,7 +51,9 @@ def test_a_day_held_back_is_tried_again_by_mended_code(poisoned):
         return typed(raw_sales).with_columns(col("amount").abs())
 
     here = replace(poisoned, catalog=with_sales(mended))
-    assert [(part.table, part.keys) for part in here.planner().stale()] == [("staged/sales", (june(4),))]
+    assert [(part.table, part.keys) for part in here.planner().stale()] == [
+        ("staged/sales", (june(4),))
+    ]
     redo(here, "staged/sales", only(4))
     assert here.planner().stale() == []
     assert remarks(here.lake, here.catalog["staged/sales"]).held == {}
@@ -72,13 +78,17 @@ def test_a_table_without_periods_is_made_by_other_code_as_a_whole(tmp_path):
     (tmp_path / "landing" / "fx_rates" / "a.csv").write_text("Date,USD\n2010-12-01,1.3\n")
     bring_up_to_date(here)
     rates = here.catalog["staged/fx_rates"]
-    changed = replace(rates, transform=lambda raw_fx_rates: rates.transform(raw_fx_rates).filter(pl.lit(True)))
+    changed = replace(
+        rates, transform=lambda raw_fx_rates: rates.transform(raw_fx_rates).filter(pl.lit(True))
+    )
     assert str(remarks(here.lake, changed)) == "made by other code or contract"
 
 
 def test_a_run_of_other_code_that_was_cut_off_before_its_table_is_noticed(tmp_path, monkeypatch):
     def stricter(raw_sales):
-        return typed(raw_sales).with_columns(pl.when(col("id") == 1).then(-1.0).otherwise("amount").alias("amount"))
+        return typed(raw_sales).with_columns(
+            pl.when(col("id") == 1).then(-1.0).otherwise("amount").alias("amount")
+        )
 
     here = world(tmp_path, with_sales(typed))
     sell(here, "a", lines(3, 1, 2, 3, -1))

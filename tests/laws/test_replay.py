@@ -140,21 +140,37 @@ def test_a_row_that_breaks_a_tightened_contract_is_open_again(strict):
 
 def test_an_audit_counts_the_rows_that_broke_the_contract_now(strict):
     audit = redo(again(strict, held_to(1)), STAGED)
-    assert (audit.read, audit.written, audit.quarantined, audit.rules["amount >= 1"]) == (7, 6, 1, 1)
+    assert (audit.read, audit.written, audit.quarantined, audit.rules["amount >= 1"]) == (
+        7,
+        6,
+        1,
+        1,
+    )
 
 
 # Discarding
 
 
 def give_up(here, choice=None, table=STAGED):
-    return discard(here.lake, here.catalog, table, choice or Choice(is_all=True), reason="tests of the till", who="ann")
+    return discard(
+        here.lake,
+        here.catalog,
+        table,
+        choice or Choice(is_all=True),
+        reason="tests of the till",
+        who="ann",
+    )
 
 
 def test_a_discarded_row_says_who_gave_it_up_and_why_and_stays_so(strict):
     assert give_up(strict, Choice(where="TRY_CAST(amount AS FLOAT) = 0")) == 1
     redo(strict, STAGED)
     row = in_state(strict, REJECTS, "discarded").row(0, named=True)
-    assert (row["id"], row["_settled_by"], row["_discard_reason"]) == ("6", "ann", "tests of the till")
+    assert (row["id"], row["_settled_by"], row["_discard_reason"]) == (
+        "6",
+        "ann",
+        "tests of the till",
+    )
     assert states(strict) == {"open": 2, "discarded": 1}
 
 
@@ -208,7 +224,10 @@ def test_a_choice_that_is_none_is_refused_with_a_next_step(strict, choice, told)
 STEPS = st.lists(
     st.one_of(
         st.tuples(st.just("limit"), st.integers(0, 4)),
-        st.tuples(st.just("sell"), st.lists(st.tuples(st.integers(3, 5), st.integers(-1, 5)), min_size=1, max_size=4)),
+        st.tuples(
+            st.just("sell"),
+            st.lists(st.tuples(st.integers(3, 5), st.integers(-1, 5)), min_size=1, max_size=4),
+        ),
         st.tuples(st.just("make"), st.integers(3, 5)),
         st.tuples(st.just("discard"), st.integers(-1, 5)),
         st.tuples(st.just("replay"), st.none()),
@@ -241,7 +260,10 @@ class Sequence:
         self.here = world(self.folder, held_to(limit))
 
     def sell(self, sales):
-        text = [lines(day, amount, first=self.sold + number) for number, (day, amount) in enumerate(sales, 1)]
+        text = [
+            lines(day, amount, first=self.sold + number)
+            for number, (day, amount) in enumerate(sales, 1)
+        ]
         self.sold += len(sales)
         sell(self.here, f"{self.sold:04}", *text)
         bring_up_to_date(self.here)
@@ -300,13 +322,19 @@ def test_a_replay_that_is_killed_and_run_again_lands_each_row_once(strict, point
 
 def with_till_number(**declared):
     """A till that wants a column which the files do not have."""
-    return catalog_of(sales=raw("sales", "Sales.", columns=(*HEADER.split(","), "till"), **declared))
+    return catalog_of(
+        sales=raw("sales", "Sales.", columns=(*HEADER.split(","), "till"), **declared)
+    )
 
 
 def closes(here, records):
     """Records in the source = raw rows + dead letters that are not released."""
     landed = origins(here, "raw/sales") if here.lake.open("raw/sales") else []
-    letters = here.lake.scan(LETTERS).filter(col("_state") != "released", col("_offset").is_not_null()).collect()
+    letters = (
+        here.lake.scan(LETTERS)
+        .filter(col("_state") != "released", col("_offset").is_not_null())
+        .collect()
+    )
     return len(set(landed)) == len(landed) and len(landed) + letters.height == records
 
 
@@ -363,9 +391,20 @@ def test_a_file_that_could_not_be_opened_is_released_when_it_lands(tmp_path):
 def narrow(tmp_path, monkeypatch):
     """A file of which a record was too long for the reader."""
     here = world(tmp_path, till())
-    sell(here, "a", lines(3, 1), f"2,2024-06-03,{'north' * 20},2\n", lines(3, 3, first=3), "4,too,short\n")
+    sell(
+        here,
+        "a",
+        lines(3, 1),
+        f"2,2024-06-03,{'north' * 20},2\n",
+        lines(3, 3, first=3),
+        "4,too,short\n",
+    )
     with monkeypatch.context() as patch:
-        patch.setattr(read_batch, "read_delivery", partial(read_batch.read_delivery, limits=Limits(record_bytes=60)))
+        patch.setattr(
+            read_batch,
+            "read_delivery",
+            partial(read_batch.read_delivery, limits=Limits(record_bytes=60)),
+        )
         take(here)
     assert states(here, LETTERS) == {"open": 2}
     return here
@@ -384,7 +423,9 @@ def test_a_record_whose_file_is_gone_stays_and_that_is_said(narrow):
     rmtree(Path(narrow.lake.root) / "quarantine" / "_files")
     done = replay(narrow, "raw/sales", now=NOW)
     assert (done.released.rows, done.stays.rows) == (0, 2)
-    assert done.notes == ("a.csv is not in landing any more, so its dead letters cannot be read again",)
+    assert done.notes == (
+        "a.csv is not in landing any more, so its dead letters cannot be read again",
+    )
 
 
 def test_a_record_of_a_file_that_has_another_name_now_is_found_by_its_bytes(narrow):
@@ -439,7 +480,9 @@ READING = [
 
 
 @pytest.mark.parametrize("point", READING)
-def test_a_replay_of_dead_letters_that_is_killed_and_run_again_lands_each_record_once(refused, point):
+def test_a_replay_of_dead_letters_that_is_killed_and_run_again_lands_each_record_once(
+    refused, point
+):
     assert run(Path(refused.landing.root).parent, point, json.dumps([["replay raw/sales"]])) == -9
     here = again(refused, till())
     replay(here, "raw/sales", now=NOW)

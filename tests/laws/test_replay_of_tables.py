@@ -8,7 +8,17 @@ import pytest
 from deltalake import write_deltalake
 from polars import col
 from stock import Event, raw_items, stock, tell, typed
-from support.worlds import NOW, bring_up_to_date, catalog_of, deliver, in_state, land_all, retail, world, write
+from support.worlds import (
+    NOW,
+    bring_up_to_date,
+    catalog_of,
+    deliver,
+    in_state,
+    land_all,
+    retail,
+    world,
+    write,
+)
 from tills import JUNE, lines, only, raw_sales, redo, rows, sales, sell, till
 
 from checks.retail import InvoiceLine
@@ -148,7 +158,9 @@ def totals(most):
     @mart(Day, partitions=JUNE)
     def days(sales):
         """Sums of the days."""
-        return sales.group_by("sold_on").agg(amount=col("amount").sum(), sales=pl.len().cast(pl.Int64))
+        return sales.group_by("sold_on").agg(
+            amount=col("amount").sum(), sales=pl.len().cast(pl.Int64)
+        )
 
     return catalog_of(raw_sales=raw_sales, sales=sales, days=days)
 
@@ -191,7 +203,17 @@ def test_rows_of_a_quarantine_without_states_are_open_and_get_theirs_day_by_day(
 
 
 def test_rows_of_a_quarantine_without_states_can_be_discarded(former):
-    assert discard(former.lake, former.catalog, "staged/sales", Choice(where="id = '9'"), reason="r", who="ann") == 1
+    assert (
+        discard(
+            former.lake,
+            former.catalog,
+            "staged/sales",
+            Choice(where="id = '9'"),
+            reason="r",
+            who="ann",
+        )
+        == 1
+    )
     bring_up_to_date(former)
     assert states(former, "quarantine/staged_sales") == {"open": 1, "discarded": 1}
 
@@ -201,8 +223,14 @@ def test_dead_letters_without_states_are_open(tmp_path):
     sell(here, "a", lines(3, 1), "2,too,short\n")
     land_all(here)
     table = "quarantine/dead_letters"
-    old = here.lake.scan(table).select(pl.exclude("_state", "_first_seen_at", "_last_seen_at", "_tries")).collect()
-    write_deltalake(here.lake.uri(table), old.drop(SETTLED), mode="overwrite", schema_mode="overwrite")
+    old = (
+        here.lake.scan(table)
+        .select(pl.exclude("_state", "_first_seen_at", "_last_seen_at", "_tries"))
+        .collect()
+    )
+    write_deltalake(
+        here.lake.uri(table), old.drop(SETTLED), mode="overwrite", schema_mode="overwrite"
+    )
     sell(here, "b", lines(3, 2, first=3), "4,too,short\n")
     done = replay(here, "raw/sales", now=NOW)
     assert (done.released.rows, done.stays.rows) == (0, 2)
@@ -230,5 +258,7 @@ def test_real_bad_debt_lands_once_the_contract_knows_of_it(real, tmp_path):
     before = here.lake.scan("staged/invoice_lines").select(pl.len()).collect().item()
     done = replay(here, "staged/invoice_lines", now=NOW)
     assert (done.released.rules, done.stays.rows) == ({"unit_price >= 0": 2}, 0)
-    landed = here.lake.scan("staged/invoice_lines").filter(col("unit_price") == -11_062.06).collect()
+    landed = (
+        here.lake.scan("staged/invoice_lines").filter(col("unit_price") == -11_062.06).collect()
+    )
     assert (landed.height, done.audits[0].written - before) == (2, 2)

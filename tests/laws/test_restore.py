@@ -136,7 +136,11 @@ def test_rows_that_somebody_puts_into_quarantine_are_taken_out(shop):
     sell(shop, "a", lines(3, 1, 2, -1), lines(4, 1))
     bring_up_to_date(shop)
     table, before = "quarantine/staged_sales", rows(shop, "quarantine/staged_sales")
-    write_deltalake(shop.lake.uri(table), shop.lake.scan(table).collect().with_columns(_window=june(4)), mode="append")
+    write_deltalake(
+        shop.lake.uri(table),
+        shop.lake.scan(table).collect().with_columns(_window=june(4)),
+        mode="append",
+    )
     bring_up_to_date(shop)
     assert rows(shop, table) == before
     assert shop.planner().stale() == []

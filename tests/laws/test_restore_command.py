@@ -36,7 +36,10 @@ def test_it_tells_what_it_undoes_and_does_it_with_yes(here):
     assert "rows of the table: 3, then 2" in done.stdout
     assert "quarantine/dead_letters goes back with it: 1 row of this table, then 0" in done.stdout
     assert "the next run lands again from landing: 1 (b.csv)" in done.stdout
-    assert "made from it, and so from what it holds then: staged/sales, marts/shop_days, marts/shops" in done.stdout
+    assert (
+        "made from it, and so from what it holds then: staged/sales, marts/shop_days, marts/shops"
+        in done.stdout
+    )
     assert "raw/sales is at version 2 now, and holds what version 0 held." in done.stdout
     assert len(rows(here, "raw/sales")) == 2
 
@@ -54,17 +57,25 @@ def test_a_time_is_as_good_as_a_version(here):
     stamp = here.lake.log("raw/sales")[1].info["timestamp"]
     (log / f"{1:020}.json").write_text(text.replace(str(stamp), str(stamp + 60_000)))
     moment = datetime.fromtimestamp(stamp / 1000, UTC)
-    assert "to version 0:" in run(here, "raw/sales", "--time", f"{moment:%Y-%m-%dT%H:%M:%S}", "--yes").stdout
+    assert (
+        "to version 0:"
+        in run(here, "raw/sales", "--time", f"{moment:%Y-%m-%dT%H:%M:%S}", "--yes").stdout
+    )
 
 
 def test_a_version_that_holds_the_same_is_nothing_to_do(here):
     done = run(here, "raw/sales", "--version", "1")
-    assert (done.exit_code, done.stdout) == (0, "raw/sales holds what it held at version 1: nothing to go back to.\n")
+    assert (done.exit_code, done.stdout) == (
+        0,
+        "raw/sales holds what it held at version 1: nothing to go back to.\n",
+    )
 
 
 @pytest.mark.parametrize("arguments", [[], ["--version", "0", "--time", "2024-06-01"]])
 def test_one_of_version_and_time_is_needed(here, arguments):
-    assert "add --version <number>, or --time <UTC time>" in run(here, "raw/sales", *arguments).stderr
+    assert (
+        "add --version <number>, or --time <UTC time>" in run(here, "raw/sales", *arguments).stderr
+    )
 
 
 def test_a_table_that_nobody_declares_is_refused(here):
@@ -72,12 +83,16 @@ def test_a_table_that_nobody_declares_is_refused(here):
 
 
 def test_a_table_of_quarantine_goes_back_with_its_own(here):
-    assert "goes back with the table" in run(here, "quarantine/dead_letters", "--version", "0").stderr
+    assert (
+        "goes back with the table" in run(here, "quarantine/dead_letters", "--version", "0").stderr
+    )
 
 
 def test_the_audits_of_a_table_tell_of_its_restores(here):
     run(here, "raw/sales", "--version", "0", "--yes", "--reason", "b was wrong")
     here.lake.open("raw/sales").restore(1)
     told = run(here, "raw/sales", command="audit").stdout.splitlines()[-2:]
-    assert told[0].endswith("version 2 went back to version 0, by root: b was wrong".replace("root", getpass.getuser()))
+    assert told[0].endswith(
+        "version 2 went back to version 0, by root: b was wrong".replace("root", getpass.getuser())
+    )
     assert told[1] == "version 3 went back to version 1, by another program"

@@ -54,7 +54,11 @@ def state(here):
         table: sorted(here.lake.scan(table).select("_source", "_offset").collect().rows())
         for table in ("raw/invoice_lines", "raw/fx_rates")
     }
-    counts = {table: here.lake.scan(table).collect().height for table in here.lake.tables() if "quarantine/" in table}
+    counts = {
+        table: here.lake.scan(table).collect().height
+        for table in here.lake.tables()
+        if "quarantine/" in table
+    }
     del counts["quarantine/deliveries"]
     return contents(here), origins, counts
 
@@ -70,7 +74,9 @@ def heal(here):
     """The nightly run, in a Dagster that knows nothing of what was before."""
     with dg.DagsterInstance.ephemeral() as nothing_is_left:
         resources = definitions(here).resources
-        done = heal_job().execute_in_process(instance=nothing_is_left, resources=resources, run_config=QUIET)
+        done = heal_job().execute_in_process(
+            instance=nothing_is_left, resources=resources, run_config=QUIET
+        )
     assert done.success
 
 
@@ -98,7 +104,11 @@ def test_everything_rolled_back_heals_though_dagsters_storage_and_the_logs_are_l
 
 @pytest.mark.parametrize(
     ("table", "when"),
-    [("raw/invoice_lines", "before"), ("staged/invoice_lines", "after"), ("marts/daily_sales", "before")],
+    [
+        ("raw/invoice_lines", "before"),
+        ("staged/invoice_lines", "after"),
+        ("marts/daily_sales", "before"),
+    ],
 )
 def test_a_compaction_and_a_vacuum_around_a_roll_back_change_nothing(grown, table, when):
     before = state(grown)
@@ -135,5 +145,9 @@ def test_the_commit_sensor_with_its_old_cursor_sees_a_roll_back(grown, monkeypat
         dg.DagsterInstance.ephemeral() as instance,
         dg.build_sensor_context(instance=instance, cursor=cursor, definitions=defs) as context,
     ):
-        asked = {"/".join(key.path) for one in sensor(context).run_requests for key in one.asset_selection}
+        asked = {
+            "/".join(key.path)
+            for one in sensor(context).run_requests
+            for key in one.asset_selection
+        }
     assert asked & {"staged/invoice_lines", "marts/daily_sales"}

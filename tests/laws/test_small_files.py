@@ -46,7 +46,9 @@ def test_thousands_of_deliveries_are_few_files(shop):
     one_by_one(shop, range(2 * auto_compaction.MANY + 5))
     assert len(live_files(shop, RAW)) <= auto_compaction.MANY + 1
     assert len(live_files(shop, "quarantine/deliveries")) <= auto_compaction.MANY + 1
-    assert [row[0] for row in rows(shop, RAW)] == sorted(str(n) for n in range(2 * auto_compaction.MANY + 5))
+    assert [row[0] for row in rows(shop, RAW)] == sorted(
+        str(n) for n in range(2 * auto_compaction.MANY + 5)
+    )
 
 
 def test_a_table_of_days_has_few_files_a_month(shop):
@@ -82,7 +84,12 @@ def test_rows_that_move_make_no_day_stale(shop):
     sell(shop, "late", lines(2, 5, first=900))
     take(shop)
     commit = shop.lake.log(RAW)[-1]
-    assert (len(commit.added), len(commit.new), len(commit.removed), len(commit.gone)) == (2, 1, 3, 0)
+    assert (len(commit.added), len(commit.new), len(commit.removed), len(commit.gone)) == (
+        2,
+        1,
+        3,
+        0,
+    )
     [stale, *_] = Planner(shop.lake, shop.catalog, NOW).stale()
     assert (stale.table, [key.day for key in stale.keys]) == ("staged/sales", [2])
 
@@ -100,7 +107,10 @@ def test_new_events_are_folded_alone_though_their_files_have_been_gathered(tmp_p
             tell(
                 one,
                 f"f{number:02}",
-                [Event(f"sku{number % 3}", number, f"n{number}", "1"), Event(f"only {number}", 1, "", "")],
+                [
+                    Event(f"sku{number % 3}", number, f"n{number}", "1"),
+                    Event(f"only {number}", 1, "", ""),
+                ],
             )
         if number % 5 == 4:
             bring(here)
@@ -124,7 +134,9 @@ def test_events_in_a_gathered_file_of_another_writer_are_folded_anew(tmp_path):
 
 def test_an_earlier_writing_of_the_same_bytes_corrects_rows_in_a_gathered_file(shop):
     for number in range(6):
-        os.utime(sell(shop, f"n{number}", lines(3, number, first=number)), (1_700_000_000, 1_700_000_000))
+        os.utime(
+            sell(shop, f"n{number}", lines(3, number, first=number)), (1_700_000_000, 1_700_000_000)
+        )
         take(shop)
     os.utime(sell(shop, "a", lines(3, 1, first=1)), (1_600_000_000, 1_600_000_000))
     take(shop)
@@ -182,7 +194,10 @@ def test_a_column_that_came_later_is_null_in_gathered_rows_that_are_older(shop):
     assert found.height == 10
     assert set(found["till"]) == {None, "t3", "t4", "t5", "t6"}
     redo(shop, "staged/sales")
-    assert make(shop.lake, shop.catalog, "staged/sales", only(1, 6), now=NOW).read == pl.Series(found["id"]).len()
+    assert (
+        make(shop.lake, shop.catalog, "staged/sales", only(1, 6), now=NOW).read
+        == pl.Series(found["id"]).len()
+    )
 
 
 def test_a_compaction_that_began_before_and_ends_after_is_refused(shop):
@@ -204,7 +219,11 @@ def test_rejected_rows_that_move_make_no_other_day_stale(shop):
     sell(shop, "late", lines(gathered_at + 1, 9, first=5000))
     take(shop)
     redo(shop, "staged/sales", only(gathered_at + 1))
-    assert [stale for stale in Planner(shop.lake, shop.catalog, NOW).stale() if stale.table == "staged/sales"] == []
+    assert [
+        stale
+        for stale in Planner(shop.lake, shop.catalog, NOW).stale()
+        if stale.table == "staged/sales"
+    ] == []
 
 
 @pytest.mark.parametrize("back", [1, 2, 3])
@@ -213,7 +232,10 @@ def test_a_raw_table_that_went_back_makes_the_days_stale_that_went(shop, back):
     shop.lake.open(RAW).restore(shop.lake.version(RAW) - back)
     take(shop)
     [stale, *_] = Planner(shop.lake, shop.catalog, NOW).stale()
-    assert (stale.table, [key.day for key in stale.keys]) == ("staged/sales", list(range(9 - back, 9)))
+    assert (stale.table, [key.day for key in stale.keys]) == (
+        "staged/sales",
+        list(range(9 - back, 9)),
+    )
 
 
 def test_restores_of_restores_reach_the_days_of_all_that_they_undid(shop):
@@ -230,7 +252,11 @@ def put_odd(shop, path: str) -> None:
     """Append a file of one row to the raw table, with a narrower column and one more, as others may write it."""
     handle = shop.lake.open(RAW)
     target = Path(shop.lake.uri(RAW)) / path
-    odd = shop.lake.scan(RAW).head(1).with_columns(pl.col("_offset").cast(pl.Int32), id=pl.lit("odd"), more=pl.lit(1))
+    odd = (
+        shop.lake.scan(RAW)
+        .head(1)
+        .with_columns(pl.col("_offset").cast(pl.Int32), id=pl.lit("odd"), more=pl.lit(1))
+    )
     odd.collect().write_parquet(target)
     action = AddAction(path, target.stat().st_size, {}, 0, True, json.dumps({"numRecords": 1}))
     handle.create_write_transaction([action], "append", handle.schema())

@@ -70,7 +70,11 @@ def test_a_late_event_of_a_key_without_a_tombstone_does_not_bring_it_back(here):
     story(here, [Event("a", 0, "x", "1"), Event("a", 3, "", "", "d")], [Event("b", 9, "x", "1")])
     story(here, [Event("b", 10, "x", "1")], [Event("a", 2, "late", "2")])
     assert deleted(here, FORGETFUL) == deleted(here, TWO_DAYS) == []
-    assert [row[0] for row in stands(here, FORGETFUL)] == [row[0] for row in stands(here, TWO_DAYS)] == ["b"]
+    assert (
+        [row[0] for row in stands(here, FORGETFUL)]
+        == [row[0] for row in stands(here, TWO_DAYS)]
+        == ["b"]
+    )
     audit = audit_of(here.lake.log(FORGETFUL)[-1])
     assert (audit.read, audit.written, audit.superseded, audit.notes) == (1, 0, 1, ())
 
@@ -79,7 +83,9 @@ def test_a_key_that_comes_again_after_its_tombstone_went_stands(here):
     story(here, [Event("a", 0, "x", "1"), Event("a", 3, "", "", "d")], [Event("b", 9, "x", "1")])
     story(here, [Event("b", 10, "x", "1")], [Event("a", 4, "", "2")])
     assert stands(here, FORGETFUL)[0] == ("a", 4, None, 2)
-    assert stands(here, TWO_DAYS)[0] == ("a", day(4), None, 2), "a delete forgets what was said before it"
+    assert stands(here, TWO_DAYS)[0] == ("a", day(4), None, 2), (
+        "a delete forgets what was said before it"
+    )
 
 
 def test_duckdb_shows_the_same(here):
@@ -101,7 +107,9 @@ def test_no_reader_is_made_again_because_a_tombstone_goes(tmp_path):
     bring_up_to_date(here)
     assert not deleted(here, "staged/latest")
     made = [audit.made for audit in audits(here, "marts/latest_valued") if audit.version > before]
-    assert [span.first for spans in made for span in spans] == [date(2024, 6, 11)], "the day from which c has a price"
+    assert [span.first for spans in made for span in spans] == [date(2024, 6, 11)], (
+        "the day from which c has a price"
+    )
     assert found(here)["latest_valued"] == told.expected()["latest_valued"]
 
 
@@ -116,10 +124,16 @@ def test_no_reader_by_key_keeps_what_a_fold_of_all_events_deletes(tmp_path):
     assert [part.table for part in here.planner().stale() if part.table == "marts/latest_valued"]
 
 
-def things_of(tmp_path, moment: object, kept: object, read: pl.Expr, **field: object) -> Environment:
+def things_of(
+    tmp_path, moment: object, kept: object, read: pl.Expr, **field: object
+) -> Environment:
     """A lake for things that are deleted, by moments of some kind."""
     facts = type("Table", (), {"key": ("sku",), "sequence": ("at",)})
-    body = {"__annotations__": {"sku": str, "at": moment}, "__doc__": "A thing.", "__module__": __name__}
+    body = {
+        "__annotations__": {"sku": str, "at": moment},
+        "__doc__": "A thing.",
+        "__module__": __name__,
+    }
     contract = type("Thing", (Contract,), {**body, "at": Field(**field), "Table": facts})
 
     @staged(contract, mode="upsert", deletes=col("op") == "d", tombstone_retention=kept)
@@ -139,7 +153,9 @@ def deliver(here: Environment, *files: str) -> None:
 
 
 AS_DATE = col("at").str.to_date("%Y-%m-%d", strict=False)
-FAR = pl.when(col("sku") == "far").then(pl.lit(5_000_000, pl.Int32).cast(pl.Date)).otherwise(AS_DATE)
+FAR = (
+    pl.when(col("sku") == "far").then(pl.lit(5_000_000, pl.Int32).cast(pl.Date)).otherwise(AS_DATE)
+)
 """A day in the year 15659, which Python does not have."""
 
 
@@ -156,12 +172,20 @@ FAR = pl.when(col("sku") == "far").then(pl.lit(5_000_000, pl.Int32).cast(pl.Date
 def test_a_retention_that_reaches_before_all_values_keeps_all(tmp_path, moment, kept, read):
     here = things_of(tmp_path, moment, kept, read)
     deliver(here, "a,2024-01-01,u\na,2024-01-02,d", "b,2024-01-09,u", "c,2024-01-09,u")
-    assert [sku for sku, _ in deleted(here, "staged/things")] == (["a"] if moment is not pl.Int64 else [])
+    assert [sku for sku, _ in deleted(here, "staged/things")] == (
+        ["a"] if moment is not pl.Int64 else []
+    )
 
 
 def test_a_moment_that_no_calendar_has_stops_nothing(tmp_path):
     here = things_of(tmp_path, date, timedelta(days=1), FAR)
-    deliver(here, "a,2024-01-01,u\na,2024-01-02,d", "far,,u", "b,2024-01-03,u", "a,2024-01-01,u\nc,2024-01-04,u")
+    deliver(
+        here,
+        "a,2024-01-01,u\na,2024-01-02,d",
+        "far,,u",
+        "b,2024-01-03,u",
+        "a,2024-01-01,u\nc,2024-01-04,u",
+    )
     assert sorted(here.lake.scan("staged/things").collect()["sku"]) == ["b", "c", "far"]
 
 
@@ -169,6 +193,8 @@ def test_no_commit_tells_a_moment_that_is_hidden(tmp_path):
     here = things_of(tmp_path, date, timedelta(days=1), AS_DATE, pii=True)
     deliver(here, "a,1954-01-01,u\na,1954-01-02,d", "b,1990-03-04,u", "c,1990-03-04,u")
     assert notes(here, "staged/things") == ("tombstones removed: 1",)
-    entries = "".join(path.read_text() for path in Path(here.lake.root, "staged/things/_delta_log").glob("*.json"))
+    entries = "".join(
+        path.read_text() for path in Path(here.lake.root, "staged/things/_delta_log").glob("*.json")
+    )
     assert "1990" not in entries
     assert "1954" not in entries

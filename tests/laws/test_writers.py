@@ -84,7 +84,8 @@ def test_two_processes_make_days_of_one_month(open_shop, tmp_path):
     environment = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"}
     started = [
         subprocess.Popen(
-            [sys.executable, tills.__file__, tmp_path, json.dumps([["staged/sales", day]])], env=environment
+            [sys.executable, tills.__file__, tmp_path, json.dumps([["staged/sales", day]])],
+            env=environment,
         )
         for day in (4, 5)
     ]
@@ -98,7 +99,10 @@ def test_days_of_one_month_made_at_the_same_time_are_both_made(open_shop, meet, 
     if not first:
         redo(open_shop, "staged/sales", only(3))
     meet("publish", "publish: files written")
-    together(lambda: redo(open_shop, "staged/sales", only(4)), lambda: redo(open_shop, "staged/sales", only(5)))
+    together(
+        lambda: redo(open_shop, "staged/sales", only(4)),
+        lambda: redo(open_shop, "staged/sales", only(5)),
+    )
     assert [row[0] for row in rows(open_shop, "staged/sales")][-2:] == [3, 5]
     assert len(rows(open_shop, "quarantine/staged_sales")) == 1
 
@@ -118,7 +122,9 @@ def test_months_made_at_the_same_time_each_name_their_own_version(shop, meet):
     redo(shop, "staged/sales")
     july = type(only(3))(june(3).replace(month=7), june(3).replace(month=7))
     meet("publish", "publish: files written")
-    made = together(lambda: redo(shop, "staged/sales", only(3)), lambda: redo(shop, "staged/sales", july))
+    made = together(
+        lambda: redo(shop, "staged/sales", only(3)), lambda: redo(shop, "staged/sales", july)
+    )
     stored = {audit.version: audit.days for audit in audits(shop, "staged/sales")}
     assert {audit.version: audit.days for audit in made}.items() <= stored.items()
 
@@ -179,7 +185,9 @@ def test_a_landing_in_the_middle_of_another_keeps_the_files_of_both(shop, betwee
     assert [row[0] for row in rows(shop, "raw/sales")] == ["1", "2", "3"]
 
 
-@pytest.mark.parametrize("point", ["publish: before files", "publish: files written", "publish: quarantine committed"])
+@pytest.mark.parametrize(
+    "point", ["publish: before files", "publish: files written", "publish: quarantine committed"]
+)
 def test_a_slow_writer_never_undoes_newer_rows(open_shop, between, point):
     def newer():
         sell(open_shop, "b", lines(4, 7, -3, first=20))
@@ -198,16 +206,22 @@ POINTS = ["publish: before files", "publish: files written", "publish: quarantin
 
 @pytest.mark.parametrize("table", ["staged/sales", "quarantine/staged_sales"])
 @pytest.mark.parametrize("point", POINTS)
-def test_a_compaction_in_the_middle_of_a_replacement_doubles_nothing(open_shop, between, point, table, tmp_path):
+def test_a_compaction_in_the_middle_of_a_replacement_doubles_nothing(
+    open_shop, between, point, table, tmp_path
+):
     sell(open_shop, "b", lines(4, -7, 7, 8, first=30), lines(5, -7, 7, 7, first=40))
     take(open_shop)
     for day in (3, 4, 5):
         redo(open_shop, "staged/sales", only(day))
     compacted = []
-    between("publish", point, lambda: compacted.append(open_shop.lake.open(table).optimize.compact()))
+    between(
+        "publish", point, lambda: compacted.append(open_shop.lake.open(table).optimize.compact())
+    )
     redo(open_shop, "staged/sales", only(4))
     assert compacted[0]["numFilesRemoved"] > 1
-    assert contents(open_shop) == {"staged/sales": alone(open_shop, tmp_path / "alone")["staged/sales"]}
+    assert contents(open_shop) == {
+        "staged/sales": alone(open_shop, tmp_path / "alone")["staged/sales"]
+    }
     assert [row[0] for row in rows(open_shop, "quarantine/staged_sales")] == ["30", "4", "40"]
 
 
@@ -219,7 +233,10 @@ def test_a_compaction_in_the_middle_of_a_corrected_landing_doubles_nothing(shop,
     between("publish", "publish: files written", shop.lake.open("raw/sales").optimize.compact)
     take(shop)
     assert [row[0] for row in rows(shop, "raw/sales")] == ["30", "31", "40", "41"]
-    assert set(shop.lake.scan("raw/sales").collect()["_source"].str.split("#").list.first()) == {"a.csv", "c.csv"}
+    assert set(shop.lake.scan("raw/sales").collect()["_source"].str.split("#").list.first()) == {
+        "a.csv",
+        "c.csv",
+    }
 
 
 def test_a_slow_writer_that_dies_leaves_the_newer_quarantine(tmp_path, monkeypatch):
@@ -264,6 +281,15 @@ def test_rows_that_land_while_a_day_is_made_are_made_next(open_shop, between, tm
 def test_a_writer_that_came_second_leaves_no_file_behind(open_shop, meet):
     redo(open_shop, "staged/sales", only(3))
     meet("publish", "publish: files written")
-    together(lambda: redo(open_shop, "staged/sales", only(4)), lambda: redo(open_shop, "staged/sales", only(5)))
-    from_log = {action["path"] for commit in open_shop.lake.log("staged/sales") for action in commit.added}
-    assert tills.files_of(open_shop, "staged/sales") == from_log >= live_files(open_shop, "staged/sales")
+    together(
+        lambda: redo(open_shop, "staged/sales", only(4)),
+        lambda: redo(open_shop, "staged/sales", only(5)),
+    )
+    from_log = {
+        action["path"] for commit in open_shop.lake.log("staged/sales") for action in commit.added
+    }
+    assert (
+        tills.files_of(open_shop, "staged/sales")
+        == from_log
+        >= live_files(open_shop, "staged/sales")
+    )

@@ -88,7 +88,9 @@ def typed(raw_sales: LazyFrame) -> LazyFrame:
 
 def by_day(sales: LazyFrame) -> LazyFrame:
     """Sales by shop and day."""
-    return sales.group_by("sold_on", "shop").agg(amount=col("amount").sum(), sales=pl.len().cast(pl.Int64))
+    return sales.group_by("sold_on", "shop").agg(
+        amount=col("amount").sum(), sales=pl.len().cast(pl.Int64)
+    )
 
 
 @staged(Sale, partitions=JUNE, distinct=tuple(raw_sales.columns))
@@ -111,7 +113,9 @@ def shops(sales: LazyFrame) -> LazyFrame:
 
 def till() -> Catalog:
     """Sales, by day, and by shop."""
-    return catalog_of(raw_sales=raw_sales, raw_shops=raw_shops, sales=sales, shop_days=shop_days, shops=shops)
+    return catalog_of(
+        raw_sales=raw_sales, raw_shops=raw_shops, sales=sales, shop_days=shop_days, shops=shops
+    )
 
 
 def with_sales(transform: Callable[..., LazyFrame], **declared: object) -> Catalog:
@@ -121,7 +125,9 @@ def with_sales(transform: Callable[..., LazyFrame], **declared: object) -> Catal
     return catalog_of(raw_sales=raw_sales, raw_shops=raw_shops, sales=mutant)
 
 
-def with_days(transform: Callable[..., LazyFrame], contract: type[Contract] = ShopDay, **declared: object) -> Catalog:
+def with_days(
+    transform: Callable[..., LazyFrame], contract: type[Contract] = ShopDay, **declared: object
+) -> Catalog:
     """The till with another way to the sales by day."""
     transform.__name__ = "shop_days"
     mutant = mart(contract, **{"partitions": JUNE, **declared})(transform)
@@ -161,7 +167,9 @@ def redo(here: Environment, name: str, days: Days | None = None, **asked: object
 def rows(here: Environment, table: str) -> list[tuple[object, ...]]:
     """A table's rows without the engine's columns, sorted; of a quarantine the open ones."""
     frame = in_state(here, table)
-    return sorted(frame.select(name for name in frame.columns if not name.startswith("_")).rows(), key=str)
+    return sorted(
+        frame.select(name for name in frame.columns if not name.startswith("_")).rows(), key=str
+    )
 
 
 def same_tables(one: Environment, other: Environment) -> None:
@@ -175,19 +183,27 @@ def same_tables(one: Environment, other: Environment) -> None:
 def _sorted(here: Environment, name: str) -> pl.DataFrame:
     frame = here.lake.scan(name).select(pl.exclude("^_.*$")).collect()
     floats = [column for column, dtype in frame.schema.items() if dtype.is_float()]
-    return frame.sort([*(column for column in frame.columns if column not in floats), *floats], nulls_last=True)
+    return frame.sort(
+        [*(column for column in frame.columns if column not in floats), *floats], nulls_last=True
+    )
 
 
 def files_of(here: Environment, table: str) -> set[str]:
     """Every data file in a table's folder, committed or not."""
     folder = Path(here.lake.uri(table))
-    return {str(path.relative_to(folder)) for path in folder.rglob("*.parquet") if "_delta_log" not in path.parts}
+    return {
+        str(path.relative_to(folder))
+        for path in folder.rglob("*.parquet")
+        if "_delta_log" not in path.parts
+    }
 
 
 def live_files(here: Environment, table: str) -> set[str]:
     """The data files that readers see."""
     handle = here.lake.open(table)
-    return set() if handle is None else set(pl.DataFrame(handle.get_add_actions(flatten=True))["path"])
+    return (
+        set() if handle is None else set(pl.DataFrame(handle.get_add_actions(flatten=True))["path"])
+    )
 
 
 def main(folder: str, steps: str) -> None:

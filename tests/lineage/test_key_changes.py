@@ -70,7 +70,11 @@ def visits(raw_visits: LazyFrame, places: LazyFrame) -> LazyFrame:  # noqa: ARG0
 @mart(Count, partitions=DAILY, as_of=AS_OF)
 def counts(visits: LazyFrame, places: LazyFrame) -> LazyFrame:
     found = places.select(places=col("name").count().cast(Int64))
-    return visits.group_by("visited_on").agg(lines=col("store").len().cast(Int64)).join(found, how="cross")
+    return (
+        visits.group_by("visited_on")
+        .agg(lines=col("store").len().cast(Int64))
+        .join(found, how="cross")
+    )
 
 
 @sql_mart(Count, reads=("visits", "places"), partitions=DAILY, as_of=AS_OF)
@@ -121,7 +125,13 @@ def learn(here: Environment, *events: str) -> None:
 @pytest.mark.parametrize("reader", ["staged/visits", "marts/counts"])
 @pytest.mark.parametrize(
     ("event", "days"),
-    [("a,x,1,new", [1]), ("a,x,2,new", []), ("b,x,0,new", [2]), ("b,y,1,new", []), ("a,y,3,new", [3])],
+    [
+        ("a,x,1,new", [1]),
+        ("a,x,2,new", []),
+        ("b,x,0,new", [2]),
+        ("b,y,1,new", []),
+        ("a,y,3,new", [3]),
+    ],
 )
 def test_a_key_of_two_parts_reaches_the_days_that_hold_both_in_one_row(here, reader, event, days):
     learn(here, event)
@@ -148,5 +158,10 @@ def test_a_day_before_the_first_one_counts_for_those_that_look_back_on_it(here):
 @pytest.mark.parametrize(("number", "places"), [(1, 1), (2, 0)])
 def test_a_day_sees_no_other_keys_than_its_own(here, table, number, places):
     make(here.lake, here.catalog, f"marts/{table}", Days(day(number), day(number)), now=NOW)
-    rows = here.lake.scan(f"marts/{table}").filter(col("visited_on") == day(number)).select("places").collect()
+    rows = (
+        here.lake.scan(f"marts/{table}")
+        .filter(col("visited_on") == day(number))
+        .select("places")
+        .collect()
+    )
     assert rows.to_series().to_list() == [places]

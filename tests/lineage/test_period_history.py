@@ -75,7 +75,12 @@ def change(here: Environment, catalog, days: Days | None = None) -> Environment:
 def filled(folder, catalog) -> Environment:
     """Two notes on each of two days."""
     here = world(folder, catalog)
-    write(here, "notes", "a.csv", "day,text\n" + "".join(f"{june(day)},x\n{june(day)},y\n" for day in (3, 4)))
+    write(
+        here,
+        "notes",
+        "a.csv",
+        "day,text\n" + "".join(f"{june(day)},x\n{june(day)},y\n" for day in (3, 4)),
+    )
     bring_up_to_date(here)
     return here
 
@@ -124,7 +129,9 @@ def test_a_month_is_emptied_with_the_last_of_its_days(tmp_path):
         (None, DAILY, (3, 4), []),
     ],
 )
-def test_tables_without_periods_are_emptied_and_empty_others_too(tmp_path, notes, counts, left_out, found):
+def test_tables_without_periods_are_emptied_and_empty_others_too(
+    tmp_path, notes, counts, left_out, found
+):
     here = filled(tmp_path, tables(notes=notes, counts=counts))
     here = change(here, tables(*left_out, notes=notes, counts=counts))
     bring_up_to_date(here)
@@ -149,7 +156,11 @@ def test_a_raw_day_that_is_gone_empties_no_reader(tmp_path):
 
 def test_an_input_speaks_for_what_it_made_and_nobody_touched(tmp_path):
     here = filled(tmp_path, tables())
-    notes, counts, every = here.catalog["staged/notes"], here.catalog["marts/counts"], Days(june(1), june(9))
+    notes, counts, every = (
+        here.catalog["staged/notes"],
+        here.catalog["marts/counts"],
+        Days(june(1), june(9)),
+    )
     make(here.lake, here.catalog, "staged/notes", Days(june(4), june(4)), now=NOW)
     assert speaks_for(here.lake, counts, notes, every) == {june(3), june(4)}
     here.lake.open("staged/notes").delete(f"note_date = DATE '{june(4)}'")

@@ -72,7 +72,9 @@ class Whole(Contract):
 
 
 def total(events: pl.LazyFrame, *, by: pl.Expr) -> pl.LazyFrame:
-    return events.group_by(by.alias("period")).agg(n=pl.col("n").sum(), lines=pl.len().cast(pl.Int64))
+    return events.group_by(by.alias("period")).agg(
+        n=pl.col("n").sum(), lines=pl.len().cast(pl.Int64)
+    )
 
 
 @staged(Event, partitions=DAILY)
@@ -151,7 +153,9 @@ def lines(numbers) -> str:
 
 
 def quotes(**by_day: float) -> str:
-    return "day,currency,rate\n" + "".join(f"{day(int(n[1:]))},GBP,{rate}\n" for n, rate in by_day.items())
+    return "day,currency,rate\n" + "".join(
+        f"{day(int(n[1:]))},GBP,{rate}\n" for n, rate in by_day.items()
+    )
 
 
 @pytest.fixture(scope="module")
@@ -203,7 +207,9 @@ def forget(here: Environment, table: str) -> None:
     """Clean the log of a table up to its last version."""
     handle = here.lake.open(table)
     handle.create_checkpoint()
-    for entry in sorted((Path(here.lake.uri(table)) / "_delta_log").glob("*.json"))[: handle.version()]:
+    for entry in sorted((Path(here.lake.uri(table)) / "_delta_log").glob("*.json"))[
+        : handle.version()
+    ]:
         entry.unlink()
 
 
@@ -277,7 +283,9 @@ def test_a_part_that_is_made_again_is_no_longer_stale(one_day):
     assert numbers(stale(one_day, "marts/three_days")) == [4]
 
 
-@pytest.mark.parametrize("table", ["marts/days", "marts/three_days", "marts/months", "marts/priced", "staged/events"])
+@pytest.mark.parametrize(
+    "table", ["marts/days", "marts/three_days", "marts/months", "marts/priced", "staged/events"]
+)
 def test_a_hint_about_what_is_in_order_changes_nothing(here, table):
     since = {name: here.lake.standing(name) for name in here.lake.tables()}
     deliver(here, [2, 8])
@@ -351,13 +359,16 @@ def test_a_dated_table_whose_columns_change_their_type_changes_every_day(here):
         return cast(raw_rates, rate_date=TEXT_DAY, rate=pl.col("rate").cast(pl.Int64, strict=False))
 
     changed = catalog_of(
-        **{name.replace("raw/", "raw_").split("/")[-1]: t for name, t in CATALOG.tables.items()} | {"rates": rates}
+        **{name.replace("raw/", "raw_").split("/")[-1]: t for name, t in CATALOG.tables.items()}
+        | {"rates": rates}
     )
     make(here.lake, changed, "staged/rates", now=NOW)
     assert numbers(stale(here, "marts/priced")) == [*range(10), 40]
 
 
-def test_what_another_program_changed_in_a_dated_table_without_leaving_the_old_files_is_every_day(here):
+def test_what_another_program_changed_in_a_dated_table_without_leaving_the_old_files_is_every_day(
+    here,
+):
     here.lake.open("staged/rates").delete("rate = 2.0")
     drop_old_files(here, "staged/rates")
     assert numbers(stale(here, "marts/priced")) == [*range(10), 40]
@@ -401,7 +412,9 @@ def test_a_commit_whose_audit_cannot_be_read_is_one_of_another_program(here, aud
 def foreign(here: Environment, days, **options) -> None:
     """Another program appends raw rows."""
     some = here.lake.scan("raw/events").head(1).drop("_event_date", "day").collect()
-    rows = pl.DataFrame({"_event_date": days}, schema={"_event_date": pl.Date}).join(some, how="cross")
+    rows = pl.DataFrame({"_event_date": days}, schema={"_event_date": pl.Date}).join(
+        some, how="cross"
+    )
     rows = rows.with_columns(day=pl.col("_event_date").cast(pl.String))
     write_deltalake(here.lake.uri("raw/events"), rows, mode="append", **options)
 
@@ -532,7 +545,9 @@ def restored_beyond_its_log(here: Environment) -> None:
     forget(here, "staged/events")
 
 
-def test_a_table_that_was_restored_to_before_what_is_left_of_its_log_is_stale_until_it_is_made(here):
+def test_a_table_that_was_restored_to_before_what_is_left_of_its_log_is_stale_until_it_is_made(
+    here,
+):
     restored_beyond_its_log(here)
     assert numbers(stale(here, "staged/events")) == [*range(10), 40]
     make(here.lake, CATALOG, "staged/events", Days(day(2), day(40)), now=NOW)

@@ -65,8 +65,13 @@ def test_a_mart_that_looks_back_needs_the_six_days_before(defs: dg.Definitions):
 
 def test_sensors_and_the_nightly_schedule_are_on_by_default(defs: dg.Definitions):
     assert {sensor.name for sensor in defs.sensors or []} == {"landing_sensor", "commit_sensor"}
-    assert all(sensor.default_status == dg.DefaultSensorStatus.RUNNING for sensor in defs.sensors or [])
-    assert all(schedule.default_status == dg.DefaultScheduleStatus.RUNNING for schedule in defs.schedules or [])
+    assert all(
+        sensor.default_status == dg.DefaultSensorStatus.RUNNING for sensor in defs.sensors or []
+    )
+    assert all(
+        schedule.default_status == dg.DefaultScheduleStatus.RUNNING
+        for schedule in defs.schedules or []
+    )
 
 
 def test_no_secret_is_in_what_dagster_shows(tmp_path):

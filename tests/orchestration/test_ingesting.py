@@ -32,14 +32,24 @@ def versions(here: Environment) -> dict[str, int]:
     return {name: version for name, version in found.items() if version is not None}
 
 
-def ingest(here: Environment, instance: dg.DagsterInstance, *tables: str, since: dict[str, str] | None = None):
+def ingest(
+    here: Environment,
+    instance: dg.DagsterInstance,
+    *tables: str,
+    since: dict[str, str] | None = None,
+):
     job = definitions(here).resolve_job_def("ingest_job")
     config = run_config(here.catalog, list(tables), here.standing() if since is None else since)
-    return job.execute_in_process(instance=instance, run_config={**QUIET, **config}, raise_on_error=False)
+    return job.execute_in_process(
+        instance=instance, run_config={**QUIET, **config}, raise_on_error=False
+    )
 
 
 def lines(*days: str, first: int = 0, price: int = 1) -> str:
-    rows = [f"5363{first + n:02},85123A,X,1,{day} 08:20:00,{price},1,France" for n, day in enumerate(days)]
+    rows = [
+        f"5363{first + n:02},85123A,X,1,{day} 08:20:00,{price},1,France"
+        for n, day in enumerate(days)
+    ]
     return "\n".join([HEADER, *rows]) + "\n"
 
 
@@ -48,7 +58,9 @@ def steps(result, kind: dg.DagsterEventType) -> set[str]:
 
 
 def made_since(here: Environment, table: str, before: dict[str, int]) -> set[date]:
-    audits = [one for one in overview.audits(here, table) if (one.version or 0) > before.get(table, -1)]
+    audits = [
+        one for one in overview.audits(here, table) if (one.version or 0) > before.get(table, -1)
+    ]
     return {day for one in audits for span in one.made for day in span}
 
 
@@ -67,8 +79,15 @@ def test_one_run_lands_a_late_file_and_makes_its_days_in_every_table(grown, inst
     assert grown.planner().stale() == []
     assert made_since(grown, "staged/invoice_lines", before) == {date(2010, 12, 1)}
     held = {date(2010, 12, 1), date(2010, 12, 3), date(2010, 12, 9)}
-    assert made_since(grown, "marts/daily_sales", before) & held == {date(2010, 12, 1), date(2010, 12, 3)}
-    sold = grown.lake.scan("marts/daily_sales").filter(pl.col("sales_date") == date(2010, 12, 1)).collect()
+    assert made_since(grown, "marts/daily_sales", before) & held == {
+        date(2010, 12, 1),
+        date(2010, 12, 3),
+    }
+    sold = (
+        grown.lake.scan("marts/daily_sales")
+        .filter(pl.col("sales_date") == date(2010, 12, 1))
+        .collect()
+    )
     assert sold["lines"].to_list() == [2]
 
 
@@ -76,7 +95,10 @@ def test_dagster_is_told_of_each_period_with_its_counts_and_its_check(grown, ins
     write(grown, "invoice_lines", "late.csv", lines("2010-12-01", first=10))
     result = ingest(grown, instance, LINES)
     key = dg.AssetKey(["marts", "daily_sales"])
-    told = {r.partition_key: r.asset_materialization for r in instance.fetch_materializations(key, limit=10).records}
+    told = {
+        r.partition_key: r.asset_materialization
+        for r in instance.fetch_materializations(key, limit=10).records
+    }
     assert {"2010-12-01", "2010-12-03"} <= set(told)
     assert told["2010-12-01"].metadata["partition_read"].value == 2
     assert {check.asset_key for check in result.get_asset_check_evaluations() if check.passed} >= {
@@ -111,7 +133,9 @@ def test_what_others_made_stale_before_is_left_to_the_commit_sensor(grown, insta
     write(grown, "invoice_lines", "late.csv", lines("2010-12-03", first=20))
     assert ingest(grown, instance, LINES).success
     assert made_since(grown, "staged/invoice_lines", before) == {date(2010, 12, 3)}
-    assert {part.table: part.keys for part in grown.planner().stale()}["staged/invoice_lines"] == (date(2010, 12, 9),)
+    assert {part.table: part.keys for part in grown.planner().stale()}["staged/invoice_lines"] == (
+        date(2010, 12, 9),
+    )
 
 
 def test_a_run_by_hand_lands_everything_and_makes_whatever_is_stale(here, instance):
@@ -122,17 +146,30 @@ def test_a_run_by_hand_lands_everything_and_makes_whatever_is_stale(here, instan
     assert here.planner().stale() == []
 
 
-def test_a_poisoned_day_fails_its_step_and_its_check_while_the_other_days_are_published(grown, instance):
+def test_a_poisoned_day_fails_its_step_and_its_check_while_the_other_days_are_published(
+    grown, instance
+):
     days = (("2010-12-01", 1), ("2010-12-03", -1))
     for number, (day, price) in enumerate(days):
-        write(grown, "invoice_lines", f"{number}.csv", lines(*[day] * 9, first=10 + 10 * number, price=price))
+        write(
+            grown,
+            "invoice_lines",
+            f"{number}.csv",
+            lines(*[day] * 9, first=10 + 10 * number, price=price),
+        )
     result = ingest(grown, instance, LINES)
     assert not result.success
     assert "make_staged_invoice_lines" in steps(result, dg.DagsterEventType.STEP_FAILURE)
     assert "make_staged_customers" in steps(result, dg.DagsterEventType.STEP_SUCCESS)
     [failed] = [check for check in result.get_asset_check_evaluations() if not check.passed]
     assert "2010-12-03: 9 of 10 rows break the contract" in (failed.description or "")
-    rows = grown.lake.scan("staged/invoice_lines").collect().group_by("invoice_date").len().sort("invoice_date")
+    rows = (
+        grown.lake.scan("staged/invoice_lines")
+        .collect()
+        .group_by("invoice_date")
+        .len()
+        .sort("invoice_date")
+    )
     assert rows["len"].to_list() == [10, 1, 1]
 
 
@@ -147,7 +184,9 @@ def test_what_is_much_is_left_to_runs_of_its_own(grown, instance, monkeypatch):
 def test_one_step_at_a_time_makes_a_table_whichever_job_it_is_of(here):
     defs = definitions(here)
     assets = {key.to_user_string(): node.pools for key, node in _assets(defs).items()}
-    ops = {node.name: node.definition.pool for node in defs.resolve_job_def("ingest_job").graph.nodes}
+    ops = {
+        node.name: node.definition.pool for node in defs.resolve_job_def("ingest_job").graph.nodes
+    }
     assert assets["staged/invoice_lines"] == {ops["make_staged_invoice_lines"]}
     assert assets["raw/invoice_lines"] == {ops["land_raw_invoice_lines"]}
 
@@ -169,7 +208,9 @@ def test_a_check_stays_red_when_a_later_span_of_the_run_is_well(grown, instance)
     assert verdicts(ingest(grown, instance, LINES), "staged/invoice_lines") == [True, False]
 
 
-def test_a_day_that_is_held_back_is_told_although_the_table_was_busy_afterwards(grown, instance, monkeypatch):
+def test_a_day_that_is_held_back_is_told_although_the_table_was_busy_afterwards(
+    grown, instance, monkeypatch
+):
     busy = ["Others were faster."]
 
     def busy_later(*args: Any, **named: Any) -> Any:
@@ -178,8 +219,15 @@ def test_a_day_that_is_held_back_is_told_although_the_table_was_busy_afterwards(
         return make(*args, **named)
 
     monkeypatch.setattr("lakehouse.orchestration.assets.make", busy_later)
-    for number, (day, price) in enumerate([("2010-12-01", 1), ("2010-12-02", -1), ("2010-12-09", 1)]):
-        write(grown, "invoice_lines", f"{number}.csv", lines(*[day] * 9, first=10 + 10 * number, price=price))
+    for number, (day, price) in enumerate(
+        [("2010-12-01", 1), ("2010-12-02", -1), ("2010-12-09", 1)]
+    ):
+        write(
+            grown,
+            "invoice_lines",
+            f"{number}.csv",
+            lines(*[day] * 9, first=10 + 10 * number, price=price),
+        )
     result = ingest(grown, instance, LINES)
     assert "make_staged_invoice_lines" in steps(result, dg.DagsterEventType.STEP_FAILURE)
     assert verdicts(result, "staged/invoice_lines") == [False]

@@ -14,7 +14,9 @@ from lakehouse.tables.contract import Contract, Field
 from lakehouse.tables.rules import cast
 from lakehouse.tables.table_types import raw, staged
 
-raw_notes = raw("notes", "Notes.", columns=("id", "day"), day=col("day").str.to_date("%Y-%m-%d", strict=False))
+raw_notes = raw(
+    "notes", "Notes.", columns=("id", "day"), day=col("day").str.to_date("%Y-%m-%d", strict=False)
+)
 
 
 def declared(most):
@@ -32,7 +34,9 @@ def declared(most):
     def notes(raw_notes):
         """Typed notes."""
         return cast(
-            raw_notes, id=col("id").cast(pl.Int64, strict=False), day=col("day").str.to_date("%Y-%m-%d", strict=False)
+            raw_notes,
+            id=col("id").cast(pl.Int64, strict=False),
+            day=col("day").str.to_date("%Y-%m-%d", strict=False),
         )
 
     return catalog_of(raw_notes=raw_notes, notes=notes)
@@ -41,7 +45,12 @@ def declared(most):
 @pytest.fixture
 def here(tmp_path):
     made = world(tmp_path, declared(2))
-    write(made, "notes", "a.csv", "id,day\n1,2024-06-01\n3,2024-06-01\n2,2024-06-02\n1,2024-06-03\n4,2024-06-03\n")
+    write(
+        made,
+        "notes",
+        "a.csv",
+        "id,day\n1,2024-06-01\n3,2024-06-01\n2,2024-06-02\n1,2024-06-03\n4,2024-06-03\n",
+    )
     bring_up_to_date(made)
     return made
 
@@ -58,11 +67,21 @@ def replayed(here, table):
 def test_a_replay_makes_the_periods_with_open_rows_and_tells_what_it_came_to(here, tmp_path):
     result = replayed(world(tmp_path, declared(3)), "staged/notes")
     assert result.success
-    made = [event.step_materialization_data.materialization.partition for event in result.all_events if is_made(event)]
+    made = [
+        event.step_materialization_data.materialization.partition
+        for event in result.all_events
+        if is_made(event)
+    ]
     assert made == ["2024-06-01", "2024-06-03"]
-    [seen] = [e.asset_observation_data.asset_observation for e in result.all_events if e.event_type_value == OBSERVED]
+    [seen] = [
+        e.asset_observation_data.asset_observation
+        for e in result.all_events
+        if e.event_type_value == OBSERVED
+    ]
     assert (seen.metadata["released"].value, seen.metadata["open"].value) == (1, 1)
-    assert set(in_state(here, "quarantine/staged_notes", "released")["_settled_by"]) == {result.run_id}
+    assert set(in_state(here, "quarantine/staged_notes", "released")["_settled_by"]) == {
+        result.run_id
+    }
 
 
 OBSERVED = "ASSET_OBSERVATION"
@@ -75,7 +94,10 @@ def is_made(event):
 def test_a_replay_of_no_table_fails_and_names_those_that_there_are(here):
     result = replayed(here, "staged/nothing")
     [failure] = [event for event in result.all_events if event.is_step_failure]
-    assert "use one of raw/notes, staged/notes" in failure.step_failure_data.user_failure_data.description
+    assert (
+        "use one of raw/notes, staged/notes"
+        in failure.step_failure_data.user_failure_data.description
+    )
 
 
 def test_a_replay_that_is_held_back_fails_and_says_why(here, tmp_path):

@@ -20,9 +20,15 @@ def instance():
         yield made
 
 
-def run(here: Environment, instance: dg.DagsterInstance, *tables: str, first: str = "", last: str = ""):
+def run(
+    here: Environment, instance: dg.DagsterInstance, *tables: str, first: str = "", last: str = ""
+):
     job = definitions(here).resolve_implicit_global_asset_job_def()
-    tags = {"dagster/asset_partition_range_start": first, "dagster/asset_partition_range_end": last} if first else {}
+    tags = (
+        {"dagster/asset_partition_range_start": first, "dagster/asset_partition_range_end": last}
+        if first
+        else {}
+    )
     keys = [dg.AssetKey(table.split("/")) for table in tables]
     return job.execute_in_process(
         asset_selection=keys, tags=tags, instance=instance, run_config=QUIET, raise_on_error=False
@@ -77,7 +83,9 @@ def test_poisoned_days_of_a_range_leave_the_others_made_and_themselves_not(here,
     [check] = result.get_asset_check_evaluations()
     assert not check.passed
     assert "2010-12-02: 1 of 1 rows break the contract" in (check.description or "")
-    assert here.lake.scan("staged/invoice_lines").collect()["invoice_date"].dt.day().sort().to_list() == [1, 3]
+    assert here.lake.scan("staged/invoice_lines").collect()[
+        "invoice_date"
+    ].dt.day().sort().to_list() == [1, 3]
 
 
 HEADER = "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country"
@@ -98,5 +106,8 @@ def test_the_contract_check_counts_each_rule_zeros_included(here, instance, samp
     result = run(here, instance, "staged/invoice_lines", first="2010-12-01", last="2011-01-28")
     [check] = result.get_asset_check_evaluations()
     rules = {row.data["rule"]: row.data["rows"] for row in check.metadata["rules"].records}
-    assert rules["unit_price >= 0"] == samples[1].invoice_lines.quarantined_by_reason["price_below_zero"]
+    assert (
+        rules["unit_price >= 0"]
+        == samples[1].invoice_lines.quarantined_by_reason["price_below_zero"]
+    )
     assert rules["country is present"] == 0

@@ -38,7 +38,9 @@ def tick(here: Environment, instance: dg.DagsterInstance, name: str, cursor: str
 
 def lines(day: str, count: int = 5) -> str:
     rows = "".join(f"53636{n},85123A,X,{n + 1},{day} 08:2{n}:00,1,1,France\n" for n in range(count))
-    return f"InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country\n{rows}"
+    return (
+        f"InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country\n{rows}"
+    )
 
 
 def lands(result) -> list[set[str]]:
@@ -52,7 +54,12 @@ def requests(result) -> list[tuple[list[str], str | None]]:
     for request in result.run_requests or []:
         first = request.partition_key or request.tags.get("dagster/asset_partition_range_start")
         last = request.partition_key or request.tags.get("dagster/asset_partition_range_end")
-        found.append((["/".join(k.path) for k in request.asset_selection], f"{first}...{last}" if first else None))
+        found.append(
+            (
+                ["/".join(k.path) for k in request.asset_selection],
+                f"{first}...{last}" if first else None,
+            )
+        )
     return found
 
 
@@ -80,7 +87,9 @@ def test_a_file_that_comes_later_is_asked_for_beside_one_that_stays_behind(here,
     write(here, "invoice_lines", "a.csv", lines("2010-12-01"))
     asked = tick(here, instance, "landing_sensor")
     write(here, "fx_rates", "b.csv", "Date,USD\n2010-12-01,1.3\n")
-    assert lands(tick(here, instance, "landing_sensor", cursor=asked.cursor)) == [{"land_raw_fx_rates"}]
+    assert lands(tick(here, instance, "landing_sensor", cursor=asked.cursor)) == [
+        {"land_raw_fx_rates"}
+    ]
 
 
 def test_a_missing_landing_zone_is_an_error_and_not_an_empty_one(here, instance, tmp_path):
@@ -93,12 +102,20 @@ def test_a_raw_commit_asks_for_exactly_its_days_downstream(here, instance):
     write(here, "invoice_lines", "a.csv", lines("2010-12-01"))
     bring_up_to_date(here)
     done = tick(here, instance, "commit_sensor").cursor
-    write(here, "invoice_lines", "b.csv", lines("2010-12-07") + lines("2010-12-20").partition("\n")[2])
+    write(
+        here, "invoice_lines", "b.csv", lines("2010-12-07") + lines("2010-12-20").partition("\n")[2]
+    )
     land_all(here)
     found = requests(tick(here, instance, "commit_sensor", cursor=done))
     assert [days for _, days in found] == ["2010-12-07...2010-12-20"]
     folded = ["staged/products", "staged/customers"]
-    assert found[0][0] == ["staged/invoice_lines", *folded, "marts/daily_sales", "marts/sales", "marts/customers"]
+    assert found[0][0] == [
+        "staged/invoice_lines",
+        *folded,
+        "marts/daily_sales",
+        "marts/sales",
+        "marts/customers",
+    ]
 
 
 def test_a_staged_commit_asks_for_the_days_whose_mean_it_enters(here, instance):
@@ -121,7 +138,9 @@ def test_a_commit_sensor_that_lost_its_cursor_asks_for_what_is_stale(here, insta
     bring_up_to_date(here)
     write(here, "invoice_lines", "b.csv", lines("2010-12-07"))
     land_all(here)
-    assert [days for _, days in requests(tick(here, instance, "commit_sensor"))] == ["2010-12-07...2010-12-07"]
+    assert [days for _, days in requests(tick(here, instance, "commit_sensor"))] == [
+        "2010-12-07...2010-12-07"
+    ]
 
 
 def test_a_sensor_asks_for_the_same_stale_days_only_once(here, instance):
@@ -173,7 +192,10 @@ def test_the_nightly_job_tells_each_days_own_counts_and_checks(here, instance):
     result = heal(here, instance)
     assert result.success
     key = dg.AssetKey(["staged", "invoice_lines"])
-    made = {r.partition_key: r.asset_materialization for r in instance.fetch_materializations(key, limit=10).records}
+    made = {
+        r.partition_key: r.asset_materialization
+        for r in instance.fetch_materializations(key, limit=10).records
+    }
     assert {day: event.metadata["partition_read"].value for day, event in made.items()} == {
         day: here.lake.scan("raw/invoice_lines")
         .filter(pl.col("_event_date") == date.fromisoformat(day))
@@ -181,7 +203,9 @@ def test_the_nightly_job_tells_each_days_own_counts_and_checks(here, instance):
         .height
         for day in ("2010-12-01", "2010-12-02")
     }
-    assert key in {check.asset_key for check in result.get_asset_check_evaluations() if check.passed}
+    assert key in {
+        check.asset_key for check in result.get_asset_check_evaluations() if check.passed
+    }
 
 
 def test_the_nightly_job_names_refused_files_although_everything_else_went_well(here, instance):
@@ -208,13 +232,18 @@ def run_asked(here: Environment, instance: dg.DagsterInstance, result) -> list[b
     quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
     return [
         job.execute_in_process(
-            instance=instance, run_config={**quiet, **one.run_config}, tags=one.tags, raise_on_error=False
+            instance=instance,
+            run_config={**quiet, **one.run_config},
+            tags=one.tags,
+            raise_on_error=False,
         ).success
         for one in result.run_requests
     ]
 
 
-def test_the_run_that_news_in_landing_asks_for_leaves_the_commit_sensor_nothing_to_ask_for(here, instance):
+def test_the_run_that_news_in_landing_asks_for_leaves_the_commit_sensor_nothing_to_ask_for(
+    here, instance
+):
     write(here, "invoice_lines", "a.csv", lines("2010-12-01"))
     bring_up_to_date(here)
     done = tick(here, instance, "commit_sensor").cursor
@@ -224,13 +253,17 @@ def test_the_run_that_news_in_landing_asks_for_leaves_the_commit_sensor_nothing_
     assert not requests(tick(here, instance, "commit_sensor", cursor=done))
 
 
-def begun(here: Environment, instance: dg.DagsterInstance, status: dg.DagsterRunStatus) -> dg.DagsterRun:
+def begun(
+    here: Environment, instance: dg.DagsterInstance, status: dg.DagsterRunStatus
+) -> dg.DagsterRun:
     """An ingest run that has come so far."""
     job = definitions(here).resolve_job_def("ingest_job")
     return instance.create_run_for_job(job, status=status)
 
 
-@pytest.mark.parametrize(("status", "waits"), [("STARTED", True), ("STARTING", False), ("FAILURE", False)])
+@pytest.mark.parametrize(
+    ("status", "waits"), [("STARTED", True), ("STARTING", False), ("FAILURE", False)]
+)
 def test_the_commit_sensor_waits_for_an_ingest_run_that_is_at_work(here, instance, status, waits):
     write(here, "invoice_lines", "a.csv", lines("2010-12-01"))
     land_all(here)
@@ -239,7 +272,9 @@ def test_the_commit_sensor_waits_for_an_ingest_run_that_is_at_work(here, instanc
     assert isinstance(found, dg.SkipReason) if waits else requests(found)
 
 
-def watched(here: Environment, instance: dg.DagsterInstance, *looks: dg.SensorResult | dg.SkipReason):
+def watched(
+    here: Environment, instance: dg.DagsterInstance, *looks: dg.SensorResult | dg.SkipReason
+):
     """What a tick comes to whose looks find this, and the cursors that they were given."""
     given, found = [], list(looks)
 
@@ -254,7 +289,10 @@ def watched(here: Environment, instance: dg.DagsterInstance, *looks: dg.SensorRe
 def test_a_look_that_only_moves_the_cursor_does_not_end_the_tick(here, instance, monkeypatch):
     monkeypatch.setattr(sensors, "_WATCH_SECONDS", 30)
     monkeypatch.setattr(sensors, "_LOOK_EVERY", 0)
-    moved, asks = dg.SensorResult(cursor="new"), dg.SensorResult(run_requests=[dg.RunRequest()], cursor="asked")
+    moved, asks = (
+        dg.SensorResult(cursor="new"),
+        dg.SensorResult(run_requests=[dg.RunRequest()], cursor="asked"),
+    )
     result, given = watched(here, instance, moved, dg.SkipReason("nothing"), asks)
     assert given == ["old", "new", "new"]
     assert result is asks
@@ -269,12 +307,22 @@ def test_a_cursor_that_moved_during_a_tick_is_kept_at_its_end(here, instance, mo
 
 
 def test_what_an_ingest_run_could_not_make_is_left_to_the_commit_sensor(here, instance):
-    write(here, "invoice_lines", "a.csv", lines("2010-12-01") + lines("2010-12-02").partition("\n")[2])
+    write(
+        here, "invoice_lines", "a.csv", lines("2010-12-01") + lines("2010-12-02").partition("\n")[2]
+    )
     bring_up_to_date(here)
     done = tick(here, instance, "commit_sensor").cursor
     write(here, "invoice_lines", "good.csv", lines("2010-12-01", 6))
-    write(here, "invoice_lines", "poisoned.csv", lines("2010-12-02", 6).replace(",1,1,France", ",-1,1,France"))
+    write(
+        here,
+        "invoice_lines",
+        "poisoned.csv",
+        lines("2010-12-02", 6).replace(",1,1,France", ",-1,1,France"),
+    )
     assert run_asked(here, instance, tick(here, instance, "landing_sensor")) == [False]
     asked = requests(tick(here, instance, "commit_sensor", cursor=done))
-    assert {table for tables, _ in asked for table in tables} >= {"marts/daily_sales", "marts/product_months"}
+    assert {table for tables, _ in asked for table in tables} >= {
+        "marts/daily_sales",
+        "marts/product_months",
+    }
     assert not {table for tables, _ in asked for table in tables} & {"staged/invoice_lines"}

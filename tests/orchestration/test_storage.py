@@ -19,7 +19,10 @@ from lakehouse.orchestration import BATCH_SIZE
 from lakehouse.orchestration.storage import BatchedEventLog, LakehouseStorage
 
 ROOT = Path(__file__).resolve().parents[2]
-RANGE = {"dagster/asset_partition_range_start": "2024-01-01", "dagster/asset_partition_range_end": "2024-01-20"}
+RANGE = {
+    "dagster/asset_partition_range_start": "2024-01-01",
+    "dagster/asset_partition_range_end": "2024-01-20",
+}
 KEYS = [dg.AssetKey("readings"), dg.AssetKey("totals")]
 
 
@@ -55,14 +58,23 @@ def backfill(instance: dg.DagsterInstance) -> str:
 
 def told(instance: dg.DagsterInstance, run_id: str) -> dict[str, object]:
     """What people can ask the storage."""
-    events = [entry.get_dagster_event() for entry in instance.all_logs(run_id) if entry.is_dagster_event]
-    shown: dict[str, object] = {"run": [(e.event_type_value, str(e.asset_key), e.partition) for e in events]}
+    events = [
+        entry.get_dagster_event() for entry in instance.all_logs(run_id) if entry.is_dagster_event
+    ]
+    shown: dict[str, object] = {
+        "run": [(e.event_type_value, str(e.asset_key), e.partition) for e in events]
+    }
     for key in KEYS:
         found = instance.fetch_materializations(key, limit=100, ascending=True).records
-        shown[f"{key} made"] = [(r.partition_key, dict(r.asset_materialization.metadata)) for r in found]
-        planned = dg.EventRecordsFilter(dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED, asset_key=key)
+        shown[f"{key} made"] = [
+            (r.partition_key, dict(r.asset_materialization.metadata)) for r in found
+        ]
+        planned = dg.EventRecordsFilter(
+            dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED, asset_key=key
+        )
         shown[f"{key} planned"] = [
-            r.partition_key for r in instance.event_log_storage.get_event_records(planned, ascending=True)
+            r.partition_key
+            for r in instance.event_log_storage.get_event_records(planned, ascending=True)
         ]
         shown[f"{key} partitions"] = instance.get_materialized_partitions(key)
         latest = instance.get_latest_materialization_event(key)
@@ -90,7 +102,9 @@ def test_a_backfill_is_told_as_by_dagsters_own_storage(home, monkeypatch, size):
     with dg.DagsterInstance.get() as ours:
         assert isinstance(ours.event_log_storage, BatchedEventLog)
         assert told(ours, backfill(ours)) == expected
-    assert expected["AssetKey(['readings']) partitions"] == {f"2024-01-{day:02}" for day in range(1, 21)}
+    assert expected["AssetKey(['readings']) partitions"] == {
+        f"2024-01-{day:02}" for day in range(1, 21)
+    }
 
 
 def test_the_files_are_those_of_dagsters_own_storage(home, monkeypatch):
@@ -107,10 +121,19 @@ def test_the_files_are_those_of_dagsters_own_storage(home, monkeypatch):
 def checks(instance: dg.DagsterInstance, run_id: str) -> list[tuple[object, ...]]:
     """What stands in the index of each partition's check, without what differs from run to run."""
     table = AssetCheckExecutionsTable.c
-    columns = [table.asset_key, table.check_name, table.partition, table.execution_status, table.evaluation_event]
+    columns = [
+        table.asset_key,
+        table.check_name,
+        table.partition,
+        table.execution_status,
+        table.evaluation_event,
+    ]
     with instance.event_log_storage.index_connection() as connection:
         rows = connection.execute(sqlalchemy.select(*columns).where(table.run_id == run_id)).all()
-    events = [deserialize_value(row[-1], dg.EventLogEntry).get_dagster_event().event_type_value for row in rows]
+    events = [
+        deserialize_value(row[-1], dg.EventLogEntry).get_dagster_event().event_type_value
+        for row in rows
+    ]
     return [(*row[:-1], event) for row, event in zip(rows, events, strict=True)]
 
 
@@ -145,7 +168,9 @@ def _start(folder: str, together: Barrier, failed: SimpleQueue) -> None:
 def test_processes_that_start_at_once_set_a_fresh_folder_up(tmp_path):
     many = multiprocessing.get_context("spawn")
     failed, together = many.SimpleQueue(), many.Barrier(3)
-    starters = [many.Process(target=_start, args=(str(tmp_path), together, failed)) for _ in range(3)]
+    starters = [
+        many.Process(target=_start, args=(str(tmp_path), together, failed)) for _ in range(3)
+    ]
     for starter in starters:
         starter.start()
     for starter in starters:
@@ -174,7 +199,9 @@ def test_a_file_that_is_locked_for_long_is_asked_for_again(tmp_path, monkeypatch
 def test_events_are_stored_one_by_one_when_the_index_refuses_a_batch(monkeypatch, capsys):
     monkeypatch.setenv(BATCH_SIZE, "1000")
     with dg.DagsterInstance.get() as ours:
-        monkeypatch.setattr(BatchedEventLog, "_store_asset_event_tags", _refuse_batches(ours.event_log_storage))
+        monkeypatch.setattr(
+            BatchedEventLog, "_store_asset_event_tags", _refuse_batches(ours.event_log_storage)
+        )
         shown = told(ours, backfill(ours))
     assert "Falling back" in capsys.readouterr().err
     assert len(shown["AssetKey(['readings']) made"]) == 20

@@ -74,11 +74,15 @@ def stored(**other: object) -> dict[str, object]:
 
 
 def test_what_another_version_of_this_software_stored_besides_is_ignored():
-    found = Audit.from_metadata(stored(mood="good", provenance={"run_id": "r", "weather": "fine"}), 3)
+    found = Audit.from_metadata(
+        stored(mood="good", provenance={"run_id": "r", "weather": "fine"}), 3
+    )
     assert (found.read, found.provenance) == (1, Provenance("r"))
 
 
-@pytest.mark.parametrize("lost", ["days", "made", "untouched", "reaches", "made_at", "notes", "provenance"])
+@pytest.mark.parametrize(
+    "lost", ["days", "made", "untouched", "reaches", "made_at", "notes", "provenance"]
+)
 def test_what_another_version_of_this_software_did_not_store_is_as_if_nothing_were_said(lost):
     values = stored()
     del values[lost]
@@ -115,7 +119,9 @@ def test_what_cannot_be_an_audit_is_told_apart(values):
 
 
 def test_an_audit_that_adds_up_is_balanced():
-    audit = Audit("staged/t", "replace", 15, 1, quarantined=2, superseded=3, filtered={"a": 2, "b": 3}, dead=4)
+    audit = Audit(
+        "staged/t", "replace", 15, 1, quarantined=2, superseded=3, filtered={"a": 2, "b": 3}, dead=4
+    )
     assert audit.balanced() is audit
 
 
@@ -141,8 +147,17 @@ def test_a_broken_law_names_the_table_the_days_and_every_fate():
 
 
 def test_the_fates_of_several_commits_add_up():
-    audits = [Audit("t", "replace", 3, 2, quarantined=1), Audit("t", "replace", 5, 3, filtered={"tests": 2})]
-    assert total(audits) == {"read": 8, "written": 5, "quarantined": 1, "superseded": 0, "filtered: tests": 2}
+    audits = [
+        Audit("t", "replace", 3, 2, quarantined=1),
+        Audit("t", "replace", 5, 3, filtered={"tests": 2}),
+    ]
+    assert total(audits) == {
+        "read": 8,
+        "written": 5,
+        "quarantined": 1,
+        "superseded": 0,
+        "filtered: tests": 2,
+    }
 
 
 def test_the_fates_of_no_commit_are_nothing_read():

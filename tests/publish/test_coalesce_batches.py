@@ -77,13 +77,20 @@ def test_few_rows_do_not_wait_in_ever_more_batches():
 def test_rows_of_rare_partitions_wait_for_company():
     *all_but_last, last = batches(rows(20_000), 450)
     company = [found for found in (rare(batch).height for batch in all_but_last) if found]
-    assert (min(company) >= 7, len(company) * 4 < len(all_but_last), rare(last).height < 7) == (True, True, True)
+    assert (min(company) >= 7, len(company) * 4 < len(all_but_last), rare(last).height < 7) == (
+        True,
+        True,
+        True,
+    )
 
 
 @pytest.mark.usefixtures("small")
 def test_rows_of_rare_partitions_have_text_of_their_own():
     """An array of views counts the buffers that it keeps, whatever of them it shows."""
-    one, frame = Coalescing("_month"), rows(20_000).with_columns(pl.col("day").dt.month_start().alias("_month"))
+    one, frame = (
+        Coalescing("_month"),
+        rows(20_000).with_columns(pl.col("day").dt.month_start().alias("_month")),
+    )
     for batch in frame.iter_slices(450):
         one._batch(batch)
         assert sum(ChunkedArray.from_arrow(waiting["text"]).nbytes for waiting in one._rare) < 1000
@@ -91,7 +98,9 @@ def test_rows_of_rare_partitions_have_text_of_their_own():
 
 @pytest.mark.usefixtures("small")
 def test_a_write_in_which_every_partition_is_rare_is_left_as_it_is():
-    days = pl.DataFrame({"n": range(5000)}).with_columns(day=FIRST + pl.duration(days=pl.col("n") * 31))
+    days = pl.DataFrame({"n": range(5000)}).with_columns(
+        day=FIRST + pl.duration(days=pl.col("n") * 31)
+    )
     *all_but_last, last = batches(days, 500)
     assert [batch.height for batch in all_but_last] == [500] * 10
     assert last.is_empty()
@@ -101,12 +110,19 @@ def test_a_write_in_which_every_partition_is_rare_is_left_as_it_is():
 def test_each_partition_is_one_file(tmp_path):
     lake, frame = Lake(str(tmp_path)), rows(60_000)
     sheet = Sheet(TABLE, frame.lazy(), "replace", window="day", physical="month")
-    audit = publish(lake, sheet, lambda found: Audit(TABLE, "replace", read=found.rows, written=found.rows))
+    audit = publish(
+        lake, sheet, lambda found: Audit(TABLE, "replace", read=found.rows, written=found.rows)
+    )
     assert (audit.rows, audit.version, audit.files) == (60_000, 0, 5)
     assert_frame_equal(lake.scan(TABLE).drop("_month").collect().sort("n"), frame)
 
 
 def test_a_table_without_rows_is_written(tmp_path):
-    lake, sheet = Lake(str(tmp_path)), Sheet(TABLE, rows(0).lazy(), "replace", window="day", physical="month")
-    audit = publish(lake, sheet, lambda found: Audit(TABLE, "replace", read=found.rows, written=found.rows))
+    lake, sheet = (
+        Lake(str(tmp_path)),
+        Sheet(TABLE, rows(0).lazy(), "replace", window="day", physical="month"),
+    )
+    audit = publish(
+        lake, sheet, lambda found: Audit(TABLE, "replace", read=found.rows, written=found.rows)
+    )
     assert (audit.rows, audit.version, lake.scan(TABLE).collect().height) == (0, 0, 0)

@@ -42,11 +42,20 @@ def lake(tmp_path):
 def test_the_first_commit_makes_the_table_with_its_words_and_its_partitions(lake):
     publish(
         lake,
-        sheet(window="day", physical="month", description="Orders.", comments={"text": "What was said"}),
+        sheet(
+            window="day",
+            physical="month",
+            description="Orders.",
+            comments={"text": "What was said"},
+        ),
         accepted,
     )
     handle = lake.open(TABLE)
-    assert (handle.version(), handle.metadata().partition_columns, handle.metadata().description) == (
+    assert (
+        handle.version(),
+        handle.metadata().partition_columns,
+        handle.metadata().description,
+    ) == (
         0,
         ["_month"],
         "Orders.",
@@ -73,7 +82,11 @@ def test_the_published_rows_are_the_rows(lake):
 
 def test_the_audit_comes_back_from_the_log_as_it_was_given(lake):
     provenance = Provenance("run 1", "code", "contract", {"raw/orders": 4})
-    given = publish(lake, sheet(), lambda f: Audit(TABLE, "replace", 3, f.rows, quarantined=1, provenance=provenance))
+    given = publish(
+        lake,
+        sheet(),
+        lambda f: Audit(TABLE, "replace", 3, f.rows, quarantined=1, provenance=provenance),
+    )
     assert audit_of(lake.log(TABLE)[0]) == given
     assert (given.version, given.rows, given.files, given.provenance.run_id) == (0, 2, 1, "run 1")
 
@@ -132,16 +145,25 @@ def test_a_refused_verdict_leaves_the_table_as_it_was(lake):
     publish(lake, sheet(window="day", physical="month"), accepted)
     before = (lake.version(TABLE), parquet(lake))
     with pytest.raises(DataError):
-        publish(lake, sheet(ROWS.head(1), window="day", physical="month", days=[date(2024, 1, 1)]), refuse)
+        publish(
+            lake,
+            sheet(ROWS.head(1), window="day", physical="month", days=[date(2024, 1, 1)]),
+            refuse,
+        )
     assert (lake.version(TABLE), parquet(lake)) == before
 
 
 def test_a_pass_that_breaks_off_leaves_no_table(lake):
     many = pl.LazyFrame({"n": range(300_000)}).with_columns(
-        folder=pl.col("n") // 50_000, bad=pl.when(pl.col("n") < 299_000).then(pl.lit("1")).otherwise(pl.lit("x"))
+        folder=pl.col("n") // 50_000,
+        bad=pl.when(pl.col("n") < 299_000).then(pl.lit("1")).otherwise(pl.lit("x")),
     )
     with pytest.raises(pl.exceptions.PolarsError):
-        publish(lake, sheet(many.with_columns(pl.col("bad").cast(pl.Int64)), split_by="folder"), accepted)
+        publish(
+            lake,
+            sheet(many.with_columns(pl.col("bad").cast(pl.Int64)), split_by="folder"),
+            accepted,
+        )
     assert lake.tables() == []
 
 
@@ -191,7 +213,11 @@ def test_appended_rows_join_those_that_stand(lake):
 
 def test_new_columns_are_added_and_older_rows_hold_null_in_them(lake):
     publish(lake, sheet(mode="append"), accepted)
-    publish(lake, sheet(ROWS.with_columns(more=pl.lit(1, pl.Int64)), "append", comments={"more": "New"}), accepted)
+    publish(
+        lake,
+        sheet(ROWS.with_columns(more=pl.lit(1, pl.Int64)), "append", comments={"more": "New"}),
+        accepted,
+    )
     assert sorted(lake.scan(TABLE).collect()["more"].to_list(), key=str) == [1, 1, None, None]
     assert lake.open(TABLE).schema().fields[2].metadata == {"comment": "New"}
 
@@ -215,7 +241,9 @@ def test_a_replacement_of_everything_takes_the_columns_of_the_new_rows_in_the_sa
     publish(lake, sheet(), accepted)
     publish(lake, sheet(ROWS.select("day", text=pl.lit(1, pl.Int64), more=pl.lit("x"))), accepted)
     assert lake.version(TABLE) == 1
-    assert lake.scan(TABLE).collect_schema() == pl.Schema({"day": pl.Date, "text": pl.Int64, "more": pl.String})
+    assert lake.scan(TABLE).collect_schema() == pl.Schema(
+        {"day": pl.Date, "text": pl.Int64, "more": pl.String}
+    )
     assert lake.scan(TABLE, 0).collect().height == 2
 
 
@@ -230,7 +258,11 @@ def test_other_columns_are_not_put_under_the_rows_of_a_writer_that_was_faster(la
 
     days = ROWS.collect()["day"].to_list()
     with pytest.raises(BusyError):
-        publish(lake, sheet(ROWS.with_columns(text=pl.lit(1, pl.Int64)), days=days, based_on=0, **month), meanwhile)
+        publish(
+            lake,
+            sheet(ROWS.with_columns(text=pl.lit(1, pl.Int64)), days=days, based_on=0, **month),
+            meanwhile,
+        )
     assert lake.scan(TABLE).collect().height == 3
 
 
@@ -279,7 +311,9 @@ def test_two_writers_that_fill_different_empty_months_do_not_disturb_each_other(
     month = {"window": "day", "physical": "month"}
     publish(lake, sheet(ROWS.head(0), **month), accepted)
     publish(lake, sheet(ROWS.head(1), days=[date(2024, 1, 1)], based_on=0, **month), accepted)
-    audit = publish(lake, sheet(ROWS.tail(1), days=[date(2024, 2, 1)], based_on=0, **month), accepted)
+    audit = publish(
+        lake, sheet(ROWS.tail(1), days=[date(2024, 2, 1)], based_on=0, **month), accepted
+    )
     assert lake.scan(TABLE).collect().height == 2
     assert audit.version == 2
 
@@ -295,7 +329,9 @@ def test_the_version_is_our_own_though_somebody_committed_since(lake):
 def test_a_compacted_raw_table_still_knows_every_delivery(lake):
     origin = {"_offset": 1, "_modified_at": pl.lit(0).cast(pl.Datetime("us", "UTC"))}
     for digest, name in enumerate(("a.csv", "b" * 80 + ".csv")):
-        rows = pl.LazyFrame({"x": ["1"]}).with_columns(pl.lit(f"{name}#{digest:016x}").alias("_source"), **origin)
+        rows = pl.LazyFrame({"x": ["1"]}).with_columns(
+            pl.lit(f"{name}#{digest:016x}").alias("_source"), **origin
+        )
         publish(lake, Sheet("raw/orders", rows, "append", split_by="_source"), accepted)
     before = landed(lake, "raw/orders")
     lake.open("raw/orders").optimize.compact()

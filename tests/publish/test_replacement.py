@@ -32,8 +32,15 @@ def visits(numbers, text: str) -> pl.DataFrame:
 
 def put(lake: Lake, rows: pl.DataFrame, days=None, **sheet) -> Audit:
     """Publish rows in the place of some days, or of everything."""
-    wanted = Sheet(TABLE, rows.lazy(), "replace", **{"window": "day", "days": days, "physical": "month", **sheet})
-    return publish(lake, wanted, lambda findings: Audit(TABLE, "replace", findings.rows, findings.rows))
+    wanted = Sheet(
+        TABLE,
+        rows.lazy(),
+        "replace",
+        **{"window": "day", "days": days, "physical": "month", **sheet},
+    )
+    return publish(
+        lake, wanted, lambda findings: Audit(TABLE, "replace", findings.rows, findings.rows)
+    )
 
 
 def standing(lake: Lake) -> pl.DataFrame:
@@ -42,7 +49,9 @@ def standing(lake: Lake) -> pl.DataFrame:
 
 def touch(lake: Lake, numbers) -> list[str]:
     """The paths of the files that a replacement of some days removes."""
-    return sorted(of_days(lake, TABLE, lake.open(TABLE), "day", [day(n) for n in numbers]).removed["path"])
+    return sorted(
+        of_days(lake, TABLE, lake.open(TABLE), "day", [day(n) for n in numbers]).removed["path"]
+    )
 
 
 @pytest.fixture
@@ -55,15 +64,24 @@ def test_replaced_days_are_replaced_and_no_other_row_changes(tmp_path_factory, p
     numbers = st.lists(st.integers(0, 60), min_size=1, max_size=12)
 
     @settings(max_examples=3, deadline=None, phases=[Phase.generate])
-    @given(numbers, st.lists(st.tuples(st.sets(st.integers(0, 60), min_size=1, max_size=8), st.data()), max_size=2))
+    @given(
+        numbers,
+        st.lists(
+            st.tuples(st.sets(st.integers(0, 60), min_size=1, max_size=8), st.data()), max_size=2
+        ),
+    )
     def holds(first, replacements):
         lake = Lake(str(tmp_path_factory.mktemp("lake")))
         put(lake, visits(first, "0"), physical=physical)
         expected = visits(first, "0")
         for turn, (replaced, data) in enumerate(replacements, 1):
-            fresh = visits(data.draw(st.lists(st.sampled_from(sorted(replaced)), max_size=5)), str(turn))
+            fresh = visits(
+                data.draw(st.lists(st.sampled_from(sorted(replaced)), max_size=5)), str(turn)
+            )
             put(lake, fresh, [day(n) for n in replaced], physical=physical)
-            expected = pl.concat([expected.filter(~pl.col("day").is_in([day(n) for n in replaced])), fresh])
+            expected = pl.concat(
+                [expected.filter(~pl.col("day").is_in([day(n) for n in replaced])), fresh]
+            )
             assert standing(lake).equals(expected.sort("day", "text"))
 
     holds()
@@ -79,7 +97,9 @@ def test_files_go_only_where_their_bounds_reach_a_replaced_day(tmp_path_factory,
     put(lake, visits(held, "0"))
     live = files(lake.open(TABLE))
     reached = live.filter(
-        pl.any_horizontal((pl.col("min.day") <= day(n)) & (pl.col("max.day") >= day(n)) for n in replaced)
+        pl.any_horizontal(
+            (pl.col("min.day") <= day(n)) & (pl.col("max.day") >= day(n)) for n in replaced
+        )
     )
     assert touch(lake, replaced) == sorted(reached["path"])
 
@@ -94,7 +114,10 @@ def test_files_without_a_replaced_day_keep_their_place(lake):
 
 def test_a_gap_between_replaced_days_touches_no_file_in_it(lake):
     put(lake, visits([0, 20, 45, 80], "0"))
-    assert [path.split("/")[0] for path in touch(lake, [0, 80])] == ["_month=2024-01-01", "_month=2024-04-01"]
+    assert [path.split("/")[0] for path in touch(lake, [0, 80])] == [
+        "_month=2024-01-01",
+        "_month=2024-04-01",
+    ]
 
 
 def test_a_file_of_wanted_days_alone_is_not_read(lake):
@@ -201,11 +224,22 @@ def foreign(lake: Lake, rows: pl.DataFrame, stats: str | None) -> None:
     rows.write_parquet(f"{lake.uri(TABLE)}/{path}")
     handle = lake.open(TABLE)
     add = AddAction(path, 1000, {"_month": "2024-02-01"}, 0, True, stats)
-    handle.create_write_transaction([add], "append", handle.schema(), ["_month"], commit_properties=CommitProperties())
+    handle.create_write_transaction(
+        [add], "append", handle.schema(), ["_month"], commit_properties=CommitProperties()
+    )
 
 
-PARTLY = json.dumps({"numRecords": 3, "minValues": {"text": "f"}, "maxValues": {"text": "f"}, "nullCount": {"text": 0}})
-ONE_BOUND = json.dumps({"numRecords": 3, "minValues": {"day": "2024-02-03"}, "maxValues": {}, "nullCount": {"day": 0}})
+PARTLY = json.dumps(
+    {
+        "numRecords": 3,
+        "minValues": {"text": "f"},
+        "maxValues": {"text": "f"},
+        "nullCount": {"text": 0},
+    }
+)
+ONE_BOUND = json.dumps(
+    {"numRecords": 3, "minValues": {"day": "2024-02-03"}, "maxValues": {}, "nullCount": {"day": 0}}
+)
 
 
 @pytest.mark.parametrize("stats", [None, "{}", PARTLY, ONE_BOUND, json.dumps({"numRecords": 3})])
@@ -218,7 +252,11 @@ def test_a_file_without_statistics_is_looked_into(lake, stats):
 
 def test_rows_of_a_foreign_file_without_a_day_stay(lake):
     put(lake, visits([10], "0"))
-    foreign(lake, visits([10], "f").vstack(pl.DataFrame({"day": [None], "text": ["f"]}, schema=SCHEMA)), None)
+    foreign(
+        lake,
+        visits([10], "f").vstack(pl.DataFrame({"day": [None], "text": ["f"]}, schema=SCHEMA)),
+        None,
+    )
     put(lake, visits([10], "1"), [day(10)])
     assert sorted(standing(lake).rows(), key=str) == [(None, "f"), (day(10), "1")]
 

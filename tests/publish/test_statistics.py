@@ -43,7 +43,11 @@ VALUES = {
 
 def put(lake: Lake, df: pl.DataFrame, **sheet) -> dict:
     """Publish rows as one file; gives the statistics that the log holds of it."""
-    publish(lake, Sheet(TABLE, df.lazy(), "append", **sheet), lambda f: Audit(TABLE, "append", f.rows, f.rows))
+    publish(
+        lake,
+        Sheet(TABLE, df.lazy(), "append", **sheet),
+        lambda f: Audit(TABLE, "append", f.rows, f.rows),
+    )
     (added,) = lake.log(TABLE)[-1].added
     return json.loads(added["stats"])
 
@@ -96,7 +100,9 @@ def found_by_duckdb(lake: Lake, value: object) -> int:
 def test_bounds_of_instants_are_milliseconds_that_hold_the_microseconds(tmp_path_factory, values):
     found = put_apart(Lake(str(tmp_path_factory.mktemp("lake"))), pl.Datetime("us", "UTC"), values)
     for value, stats in zip(values, found, strict=True):
-        low, high = (datetime.fromisoformat(stats[bound]["x"]) for bound in ("minValues", "maxValues"))
+        low, high = (
+            datetime.fromisoformat(stats[bound]["x"]) for bound in ("minValues", "maxValues")
+        )
         assert timedelta() <= value - low < timedelta(milliseconds=1)
         assert timedelta() <= high - value < timedelta(milliseconds=1)
 
@@ -108,7 +114,10 @@ def test_bounds_of_text_hold_it_where_they_are_cut(tmp_path_factory, values):
     for value, stats in zip(values, found, strict=True):
         low, high = stats["minValues"].get("x", value), stats["maxValues"].get("x", value)
         assert low.encode() <= value.encode() <= high.encode()
-        assert max(len(bound.get("x", "")) for bound in (stats["minValues"], stats["maxValues"])) <= LONG
+        assert (
+            max(len(bound.get("x", "")) for bound in (stats["minValues"], stats["maxValues"]))
+            <= LONG
+        )
 
 
 @pytest.mark.parametrize(
@@ -163,7 +172,9 @@ def test_personal_data_leaves_no_bounds_in_the_log(lake):
     df = pl.DataFrame({"x": ["Ada Lovelace"], "y": ["London"]})
     stats = put(lake, df, hidden=frozenset({"x"}))
     assert stats["minValues"] == stats["maxValues"] == {"y": "London"}
-    log = b"".join(path.read_bytes() for path in (lake_path(lake) / "_delta_log").iterdir() if path.is_file())
+    log = b"".join(
+        path.read_bytes() for path in (lake_path(lake) / "_delta_log").iterdir() if path.is_file()
+    )
     assert b"Lovelace" not in log
     assert b"London" in log
 

@@ -22,7 +22,9 @@ def rejected(attempt, *ids, **columns):
 
 def after(standing, now, attempt=AGAIN, identity=KEY, **options):
     """What stands after an attempt, by number."""
-    return carried(standing, now, identity, attempt, **options).sort("id").collect(engine="streaming")
+    return (
+        carried(standing, now, identity, attempt, **options).sort("id").collect(engine="streaming")
+    )
 
 
 def values(frame, *names):
@@ -64,7 +66,9 @@ def test_what_was_released_stays_as_it_was_noted_until_it_is_rejected_again():
     ids=["same", "a replay", "the same replay", "other code", "another contract"],
 )
 def test_a_try_is_another_transform_or_contract_or_a_replay(attempt, tries):
-    assert values(after(rejected(FIRST, 1), rejected(attempt, 1), attempt), "_tries") == [(1, tries)]
+    assert values(after(rejected(FIRST, 1), rejected(attempt, 1), attempt), "_tries") == [
+        (1, tries)
+    ]
 
 
 def discarded(rows):
@@ -119,9 +123,14 @@ def test_a_column_that_became_nested_is_null_in_the_rows_that_stood():
 
 
 def test_rows_of_before_there_were_states_are_open():
-    former = pl.LazyFrame({"id": [1, 2], "_rules": [["rule"]] * 2, "_contract_version": ["contract"] * 2})
+    former = pl.LazyFrame(
+        {"id": [1, 2], "_rules": [["rule"]] * 2, "_contract_version": ["contract"] * 2}
+    )
     former = former.with_columns(pl.lit(BEFORE, dtype=STATES["_settled_at"]).alias("_rejected_at"))
     found = after(former, rejected(AGAIN, 2))
-    assert values(found, "_state", "_tries", "_first_seen_at") == [(1, "released", 1, BEFORE), (2, "open", 1, BEFORE)]
+    assert values(found, "_state", "_tries", "_first_seen_at") == [
+        (1, "released", 1, BEFORE),
+        (2, "open", 1, BEFORE),
+    ]
     assert told(former).collect()["_state"].to_list() == ["open", "open"]
     assert "_rejected_at" not in found.columns

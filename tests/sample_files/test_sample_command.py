@@ -27,24 +27,41 @@ def test_it_prints_the_truth_as_json(made, tmp_path, capsys):
     main(["--out", str(tmp_path), "--json"])
     truth = json.loads(capsys.readouterr().out)
     assert truth == made.truth.as_json()
-    assert truth["invoice_lines"]["by_file"]["sample-2010-12-01.csv.gz"]["dirt"]["repeated_lines"] > 0
-    assert truth["invoice_lines"]["rows_by_day"].keys() == made.truth.invoice_lines.rows_by_day.keys()
+    assert (
+        truth["invoice_lines"]["by_file"]["sample-2010-12-01.csv.gz"]["dirt"]["repeated_lines"] > 0
+    )
+    assert (
+        truth["invoice_lines"]["rows_by_day"].keys() == made.truth.invoice_lines.rows_by_day.keys()
+    )
 
 
 def test_the_truth_is_not_written_next_to_the_files(tmp_path):
     main(["--out", str(tmp_path), "--days", "1", "--rows", "20", "--json"])
     files = [str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()]
-    assert sorted(files) == ["fx_rates/sample-eurofxref-hist.zip", "invoice_lines/sample-2010-12-01.csv.gz"]
+    assert sorted(files) == [
+        "fx_rates/sample-eurofxref-hist.zip",
+        "invoice_lines/sample-2010-12-01.csv.gz",
+    ]
 
 
 def test_it_tells_of_files_that_the_truth_does_not_count(tmp_path, capsys):
     main(["--out", str(tmp_path), "--days", "3", "--rows", "20"])
     main(["--out", str(tmp_path), "--days", "2", "--rows", "20"])
-    assert capsys.readouterr().err == "Not counted, from another run: 1 files, first sample-2010-12-03.csv.gz\n"
+    assert (
+        capsys.readouterr().err
+        == "Not counted, from another run: 1 files, first sample-2010-12-03.csv.gz\n"
+    )
 
 
 @pytest.mark.parametrize(
-    "wrong", [["--days", "0"], ["--rows", "0"], ["--rows", "2000000"], ["--start", "soon"], ["--domain", "x"]]
+    "wrong",
+    [
+        ["--days", "0"],
+        ["--rows", "0"],
+        ["--rows", "2000000"],
+        ["--start", "soon"],
+        ["--domain", "x"],
+    ],
 )
 def test_it_refuses_what_it_cannot_make(tmp_path, capsys, wrong):
     with pytest.raises(SystemExit) as stopped:
@@ -55,7 +72,19 @@ def test_it_refuses_what_it_cannot_make(tmp_path, capsys, wrong):
 
 
 def test_it_runs_as_a_module(tmp_path):
-    command = [sys.executable, "-W", "error", "-m", "samples", "--out", str(tmp_path), "--days", "1", "--rows", "5"]
+    command = [
+        sys.executable,
+        "-W",
+        "error",
+        "-m",
+        "samples",
+        "--out",
+        str(tmp_path),
+        "--days",
+        "1",
+        "--rows",
+        "5",
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout.startswith("invoice_lines\n")
     assert done.stderr == ""
@@ -69,7 +98,9 @@ def test_a_day_that_is_added_is_the_one_that_a_longer_run_has(tmp_path):
     names.append("fx_rates/sample-eurofxref-hist.zip")
     assert added == [str(tmp_path / "added" / name) for name in names]
     for path in (tmp_path / "longer").rglob("sample-*"):
-        assert (tmp_path / "added" / path.relative_to(tmp_path / "longer")).read_bytes() == path.read_bytes()
+        assert (
+            tmp_path / "added" / path.relative_to(tmp_path / "longer")
+        ).read_bytes() == path.read_bytes()
 
 
 def test_the_first_day_that_is_added_to_nothing_is_the_first_day(tmp_path):
@@ -93,5 +124,7 @@ def test_the_numbers_of_two_days_never_mix():
 @pytest.mark.parametrize("rows", [1, 10, 100, 1000])
 def test_a_day_uses_no_more_numbers_than_it_has(rows):
     run = Run(days=60, rows=rows, seed=7, start=date(2010, 12, 1))
-    used = [len(open_shop(day)) + rows // 10 for day in run.open_days()]  # and some for what comes late
+    used = [
+        len(open_shop(day)) + rows // 10 for day in run.open_days()
+    ]  # and some for what comes late
     assert max(used) < run.block

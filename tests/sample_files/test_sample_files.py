@@ -27,14 +27,22 @@ ZIP = "sample-eurofxref-hist.zip"
 
 
 def bytes_of(folder):
-    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
 
 
 def strange_lines(content):
     """Lines that have not the form of the real files."""
     header, *lines, end = content.split(b"\n")
     assert (header, end) == (HEADER, b"")
-    return [line for line in lines if "\ufffd" in (text := line.decode(errors="replace")) or not LINE.fullmatch(text)]
+    return [
+        line
+        for line in lines
+        if "\ufffd" in (text := line.decode(errors="replace")) or not LINE.fullmatch(text)
+    ]
 
 
 def rate_table(path):
@@ -97,7 +105,11 @@ def test_every_name_tells_that_it_is_a_sample_and_nothing_else_is_left(made):
 def test_there_is_no_file_on_saturdays_and_around_christmas(made):
     have = {name[7:17] for name in made.truth.invoice_lines.by_file}
     days = [date(2010, 12, 1) + timedelta(days=n) for n in range(60)]
-    closed = {str(day) for day in days if day.weekday() == 5 or date(2010, 12, 24) <= day <= date(2011, 1, 3)}
+    closed = {
+        str(day)
+        for day in days
+        if day.weekday() == 5 or date(2010, 12, 24) <= day <= date(2011, 1, 3)
+    }
     assert have == {str(day) for day in days} - closed
 
 
@@ -119,10 +131,13 @@ def test_packed_files_carry_no_time_of_making(made):
 def test_only_planted_lines_leave_the_form_of_the_real_files(made):
     truth = made.truth.invoice_lines
     lines = [
-        strange_lines(gzip.decompress((made.folder / "invoice_lines" / name).read_bytes())) for name in truth.by_file
+        strange_lines(gzip.decompress((made.folder / "invoice_lines" / name).read_bytes()))
+        for name in truth.by_file
     ]
     reasons, twice = truth.quarantined_by_reason, truth.dirt["repeated_broken_lines"]
-    odd = truth.dead + truth.dirt["blank_lines"] + sum(n for r, n in reasons.items() if "_not_" in r)
+    odd = (
+        truth.dead + truth.dirt["blank_lines"] + sum(n for r, n in reasons.items() if "_not_" in r)
+    )
     assert odd <= sum(map(len, lines)) <= odd + twice
 
 
@@ -130,7 +145,9 @@ def test_only_planted_lines_leave_the_form_of_the_real_files(made):
 @pytest.mark.skipif(not REAL.is_dir(), reason="the real data is not beside the checkout")
 def test_the_real_invoice_files_have_this_form():
     paths = sorted((REAL / "online_retail" / "by_day").iterdir())[::10]
-    assert [line for path in paths for line in strange_lines(gzip.decompress(path.read_bytes()))] == []
+    assert [
+        line for path in paths for line in strange_lines(gzip.decompress(path.read_bytes()))
+    ] == []
 
 
 def test_the_rates_have_the_form_of_the_ecb(made):
@@ -147,7 +164,9 @@ def test_the_real_rates_have_this_form():
         assert_has_ecb_form(rate_table(path))
 
 
-@pytest.mark.parametrize("closed", ["2011-01-01", "2011-04-22", "2011-04-25", "2011-12-26", "2012-04-06", "2012-05-01"])
+@pytest.mark.parametrize(
+    "closed", ["2011-01-01", "2011-04-22", "2011-04-25", "2011-12-26", "2012-04-06", "2012-05-01"]
+)
 def test_there_are_no_rates_on_bank_holidays(tmp_path, closed):
     generate(tmp_path, days=10, rows=1, start=date.fromisoformat(closed))
     days = [row[0] for row in rate_table(tmp_path / "fx_rates" / ZIP)]

@@ -39,7 +39,13 @@ KINDS = {
     "invoices_with_several_times",
     *(f"service_{code.replace(' ', '_')}" for code in SERVICES),
 }
-REASONS = {"price_below_zero", "price_not_a_number", "quantity_zero", "quantity_not_a_number", "date_not_parseable"}
+REASONS = {
+    "price_below_zero",
+    "price_not_a_number",
+    "quantity_zero",
+    "quantity_not_a_number",
+    "date_not_parseable",
+}
 RUNS = {
     "one line a day": {"days": 60, "rows": 1, "seed": 1},
     "small": {"days": 60, "rows": 30, "seed": 2},
@@ -121,15 +127,26 @@ class Recount:
 
     def differences(self, counts):
         """What differs from the counts of the truth: by name, the recount and the truth."""
-        several = {kind: sum(len(names) > 1 for names in sets.values()) for kind, sets in self.several.items()}
+        several = {
+            kind: sum(len(names) > 1 for names in sets.values())
+            for kind, sets in self.several.items()
+        }
         mine = {
-            **{name: self.numbers[name] for name, count in vars(counts).items() if type(count) is int},
+            **{
+                name: self.numbers[name]
+                for name, count in vars(counts).items()
+                if type(count) is int
+            },
             "quarantined_by_reason": dict(self.reasons),
             "dead_by_reason": dict(self.dead),
             "dirt": dict(+(self.dirt + Counter(several))),
             "rows_by_day": dict(self.days),
         }
-        return {name: (value, getattr(counts, name)) for name, value in mine.items() if value != getattr(counts, name)}
+        return {
+            name: (value, getattr(counts, name))
+            for name, value in mine.items()
+            if value != getattr(counts, name)
+        }
 
 
 def broken_rules(fields):
@@ -170,8 +187,13 @@ def kinds(fields, reasons):
 
 def contents(folder):
     """The files of invoice lines, unpacked, by name; repeated ones left out."""
-    distinct = {path.read_bytes(): path for path in sorted(folder.glob("invoice_lines/*"), reverse=True)}
-    return {path.name: gzip.decompress(packed) for packed, path in sorted(distinct.items(), key=lambda pair: pair[1])}
+    distinct = {
+        path.read_bytes(): path for path in sorted(folder.glob("invoice_lines/*"), reverse=True)
+    }
+    return {
+        path.name: gzip.decompress(packed)
+        for packed, path in sorted(distinct.items(), key=lambda pair: pair[1])
+    }
 
 
 def recount(files):
@@ -190,10 +212,15 @@ def test_the_truth_is_what_a_count_of_all_files_finds(made):
 
 def test_the_truth_of_each_file_is_what_a_count_of_it_finds(made):
     files = contents(made.folder)
-    original = {made.truth.invoice_lines.copies.get(name, name): {name: content} for name, content in files.items()}
+    original = {
+        made.truth.invoice_lines.copies.get(name, name): {name: content}
+        for name, content in files.items()
+    }
     by_file = made.truth.invoice_lines.by_file
     assert original.keys() == by_file.keys()
-    assert [name for name, file in original.items() if recount(file).differences(by_file[name])] == []
+    assert [
+        name for name, file in original.items() if recount(file).differences(by_file[name])
+    ] == []
 
 
 @pytest.mark.parametrize("run", RUNS.values(), ids=RUNS)
@@ -228,9 +255,14 @@ def test_every_kind_of_dirt_appears_in_sixty_days(tmp_path, seed):
 def test_a_repeated_broken_line_is_superseded_once_and_quarantined_once(made):
     truth = made.truth.invoice_lines
     rows = list(
-        chain.from_iterable(csv.reader(io.StringIO(c.decode(errors="replace"))) for c in contents(made.folder).values())
+        chain.from_iterable(
+            csv.reader(io.StringIO(c.decode(errors="replace")))
+            for c in contents(made.folder).values()
+        )
     )
-    broken = Counter(tuple(row) for row in rows if len(row) == 8 and row[0] != "InvoiceNo" and broken_rules(row))
+    broken = Counter(
+        tuple(row) for row in rows if len(row) == 8 and row[0] != "InvoiceNo" and broken_rules(row)
+    )
     assert max(broken.values()) == 2
     assert truth.dirt["repeated_broken_lines"] == broken.total() - len(broken)
     assert truth.quarantined == len(broken)

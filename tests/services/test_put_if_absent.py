@@ -20,7 +20,9 @@ NUMBERS = "raw/numbers"
 def write(lake: Lake, based_on: int) -> int | None:
     """Append a row to what was read at a version; gives the new one."""
     sheet = Sheet(NUMBERS, pl.LazyFrame({"n": [based_on]}), "append", based_on=based_on)
-    return publish(lake, sheet, lambda found: Audit(NUMBERS, "append", read=1, written=found.rows)).version
+    return publish(
+        lake, sheet, lambda found: Audit(NUMBERS, "append", read=1, written=found.rows)
+    ).version
 
 
 @pytest.fixture
@@ -35,8 +37,12 @@ def test_a_store_that_puts_if_absent_is_written_to_and_keeps_no_trace_of_the_pro
     assert not [key for key in keys(server, bucket) if "raw/numbers" not in key]
 
 
-def test_a_store_that_writes_over_objects_is_refused_before_anything_is_written(server, forgetful, bucket):
-    with pytest.raises(SetupError, match=r"two writers would lose commits.\nNext: .* LAKEHOUSE_SINGLE_WRITER=true"):
+def test_a_store_that_writes_over_objects_is_refused_before_anything_is_written(
+    server, forgetful, bucket
+):
+    with pytest.raises(
+        SetupError, match=r"two writers would lose commits.\nNext: .* LAKEHOUSE_SINGLE_WRITER=true"
+    ):
         write(bucket_world(forgetful.url, bucket).lake, -1)
     assert keys(server, bucket) == []
 
@@ -52,7 +58,9 @@ def test_a_bucket_that_does_not_exist_is_told_of(server):
         write(bucket_world(server, "no-such-bucket").lake, -1)
 
 
-def test_with_a_single_writer_any_store_does_and_its_processes_still_lose_no_commit(forgetful, bucket):
+def test_with_a_single_writer_any_store_does_and_its_processes_still_lose_no_commit(
+    forgetful, bucket
+):
     lake = replace(bucket_world(forgetful.url, bucket).lake, single_writer=True)
     assert [write(lake, -1), write(lake, 0)] == [0, 1]
     for late in (-1, 0):

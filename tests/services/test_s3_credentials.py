@@ -21,7 +21,12 @@ from lakehouse.storage import duckdb_connection
 from lakehouse.storage.object_store import open_store
 from resources import credentials, settings
 
-ROLE = {"AccessKeyId": KEY, "SecretAccessKey": SECRET, "Token": "a-token", "Expiration": "2099-01-01T00:00:00Z"}
+ROLE = {
+    "AccessKeyId": KEY,
+    "SecretAccessKey": SECRET,
+    "Token": "a-token",
+    "Expiration": "2099-01-01T00:00:00Z",
+}
 NAMED = {"aws_access_key_id": KEY, "aws_secret_access_key": SECRET}
 LAND = """
 from lakehouse import sql
@@ -47,7 +52,10 @@ def no_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 def told() -> dict[str, str]:
-    return {name: value.get_secret_value() for name, value in credentials.options(settings.load()).items()}
+    return {
+        name: value.get_secret_value()
+        for name, value in credentials.options(settings.load()).items()
+    }
 
 
 def test_the_variables_of_aws_fill_what_the_settings_leave_out(monkeypatch):
@@ -89,13 +97,16 @@ def test_a_secret_is_read_from_secrets_manager(manager, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("text", "said"), [(None, "ResourceNotFound"), ("hush-hush", "no options"), ('["hush-hush"]', "no options")]
+    ("text", "said"),
+    [(None, "ResourceNotFound"), ("hush-hush", "no options"), ('["hush-hush"]', "no options")],
 )
 def test_a_secret_that_is_no_help_is_told_of_and_not_shown(manager, monkeypatch, text, said):
     if text is not None:
         manager.create_secret(Name=f"poor-{len(text)}", SecretString=text)
     monkeypatch.setenv("LAKEHOUSE_STORAGE_SECRET", f"poor-{len(text or '')}")
-    with pytest.raises(SetupError, match=f"LAKEHOUSE_STORAGE_SECRET names .*{said}.*\nNext: ") as refused:
+    with pytest.raises(
+        SetupError, match=f"LAKEHOUSE_STORAGE_SECRET names .*{said}.*\nNext: "
+    ) as refused:
         told()
     assert "hush-hush" not in str(refused.value)
 
@@ -129,7 +140,14 @@ class Instance(Keys):
             self._say("lake-role")
         elif self.path == "/latest/meta-data/iam/security-credentials/lake-role":
             self._say(
-                json.dumps({"Code": "Success", "Type": "AWS-HMAC", "LastUpdated": "2026-01-01T00:00:00Z", **ROLE})
+                json.dumps(
+                    {
+                        "Code": "Success",
+                        "Type": "AWS-HMAC",
+                        "LastUpdated": "2026-01-01T00:00:00Z",
+                        **ROLE,
+                    }
+                )
             )
         else:
             self._say("", 404)
@@ -162,7 +180,9 @@ def test_every_client_takes_the_keys_of_a_role(proxy, bucket, monkeypatch, tmp_p
     known = {name: value for name, value in options(proxy.url).items() if "key" not in name}
     known["aws_metadata_endpoint"] = "http://127.0.0.1:9"  # so that nobody asks the machine itself
     here = bucket_world(proxy.url, bucket)
-    client(proxy.url).put_object(Bucket=bucket, Key="landing/fx_rates/a.csv", Body=b"Date,USD\n2010-12-01,1.3\n")
+    client(proxy.url).put_object(
+        Bucket=bucket, Key="landing/fx_rates/a.csv", Body=b"Date,USD\n2010-12-01,1.3\n"
+    )
     (tmp_path / "token").write_text("a-token")
     signed: list[str] = []
     proxy.plan = lambda asked: signed.append(asked.headers.get("authorization", ""))
@@ -177,12 +197,16 @@ def test_every_client_takes_the_keys_of_a_role(proxy, bucket, monkeypatch, tmp_p
 def test_every_client_takes_the_keys_of_the_role_of_its_machine(proxy, bucket, monkeypatch):
     known = {name: value for name, value in options(proxy.url).items() if "key" not in name}
     here = bucket_world(proxy.url, bucket)
-    client(proxy.url).put_object(Bucket=bucket, Key="landing/fx_rates/a.csv", Body=b"Date,USD\n2010-12-01,1.3\n")
+    client(proxy.url).put_object(
+        Bucket=bucket, Key="landing/fx_rates/a.csv", Body=b"Date,USD\n2010-12-01,1.3\n"
+    )
     signed: list[str] = []
     proxy.plan = lambda asked: signed.append(asked.headers.get("authorization", ""))
     with role(Instance) as url:
         monkeypatch.delenv("AWS_EC2_METADATA_DISABLED")
-        monkeypatch.setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", url)  # as delta-rs and botocore name it
+        monkeypatch.setenv(
+            "AWS_EC2_METADATA_SERVICE_ENDPOINT", url
+        )  # as delta-rs and botocore name it
         known["aws_metadata_endpoint"] = url  # as obstore and Polars do
         done = python(READ, json.dumps([here.lake.root, here.landing.root, known]))
     assert done.stdout == "1 (1,)\n", done.stderr
@@ -197,7 +221,9 @@ def python(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_a_run_leaves_no_secret_behind(proxy, bucket, monkeypatch, tmp_path):
-    client(proxy.url).put_object(Bucket=bucket, Key="landing/fx_rates/a.csv", Body=b"Date,USD\n2010-12-01,1.3\n")
+    client(proxy.url).put_object(
+        Bucket=bucket, Key="landing/fx_rates/a.csv", Body=b"Date,USD\n2010-12-01,1.3\n"
+    )
     (tmp_path / "home").mkdir()
     for name, value in {
         "LAKEHOUSE_LAKE": f"s3://{bucket}/lake",
@@ -213,7 +239,11 @@ def test_a_run_leaves_no_secret_behind(proxy, bucket, monkeypatch, tmp_path):
     bad = python(LAND)
     assert (bad.returncode, "NoSuchBucket" in bad.stderr) == (1, True), bad.stderr
     store = open_store(f"s3://{bucket}", options(proxy.url))
-    objects = [bytes(obstore.get(store, str(o["path"])).bytes()) for page in obstore.list(store) for o in page]
+    objects = [
+        bytes(obstore.get(store, str(o["path"])).bytes())
+        for page in obstore.list(store)
+        for o in page
+    ]
     files = [path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()]
     said = [text.encode() for text in (good.stdout, good.stderr, bad.stdout, bad.stderr)]
     assert len(files) > 3

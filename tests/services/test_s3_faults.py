@@ -23,8 +23,12 @@ def test_a_commit_whose_answer_was_lost_stands_and_keeps_its_files(proxy, bucket
     for day in (1, 2):  # the first creates the table, the second adds to it
         put(here, "fx_rates", f"{day}.csv", f"Date,USD\n2010-12-0{day},1.3\n")
         land_all(here)
-    assert proxy.met[fault] == len([path for path in set(proxy.paths) if "PUT" in path and "_delta_log" in path])
-    assert here.lake.scan("raw/fx_rates").select("Date").collect().to_series().sort().to_list() == DAYS
+    assert proxy.met[fault] == len(
+        [path for path in set(proxy.paths) if "PUT" in path and "_delta_log" in path]
+    )
+    assert (
+        here.lake.scan("raw/fx_rates").select("Date").collect().to_series().sort().to_list() == DAYS
+    )
     assert len(here.lake.log("raw/fx_rates") or []) == 2
     assert here.lake.scan("quarantine/deliveries").collect().height == 2
 

@@ -87,7 +87,9 @@ def test_nothing_new_writes_nothing(made, server, instance):
 
 def answer(here: Environment, *arguments: str) -> list[dict[str, object]]:
     app = commands.App(lambda: here, lambda: None, lambda _: [])
-    done = CliRunner().invoke(commands.cli, [*arguments, "--format", "json"], obj=app, catch_exceptions=False)
+    done = CliRunner().invoke(
+        commands.cli, [*arguments, "--format", "json"], obj=app, catch_exceptions=False
+    )
     assert done.exit_code == 0, done.stderr
     return json.loads(done.stdout)
 
@@ -95,7 +97,9 @@ def answer(here: Environment, *arguments: str) -> list[dict[str, object]]:
 def test_the_command_line_reads_the_bucket(made):
     lines = made.lake.scan("staged/invoice_lines").collect().height
     assert answer(made, "sql", "select count(*) as n from staged.invoice_lines") == [{"n": lines}]
-    assert {one["table"]: one["rows"] for one in answer(made, "tables")}["staged/invoice_lines"] == lines
+    assert {one["table"]: one["rows"] for one in answer(made, "tables")}[
+        "staged/invoice_lines"
+    ] == lines
     assert answer(made, "audit", "staged/invoice_lines")[-1]["rows"] == lines
     assert answer(made, "quarantine", "raw/invoice_lines")[0]["_source"].startswith("broken.csv#")
 

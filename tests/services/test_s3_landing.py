@@ -6,7 +6,17 @@ from support.worlds import catalog_of, land_all
 
 from assets.retail import raw
 
-NAMES = ["my file.csv", "ä ö.csv", "a+b.csv", "a#b.csv", "a%20b.csv", "q?.csv", "2024/x.csv", "[x].csv", "a*b.csv"]
+NAMES = [
+    "my file.csv",
+    "ä ö.csv",
+    "a+b.csv",
+    "a#b.csv",
+    "a%20b.csv",
+    "q?.csv",
+    "2024/x.csv",
+    "[x].csv",
+    "a*b.csv",
+]
 
 
 @pytest.fixture
@@ -17,7 +27,10 @@ def here(server, bucket):
 def test_a_file_of_any_name_is_landed_once(here):
     for number, name in enumerate(NAMES):
         put(here, "fx_rates", name, f"Date,USD\n2010-12-01,{number}\n")
-    assert [land_all(here)["raw/fx_rates"].audits[0].rows, *land_all(here)["raw/fx_rates"].audits] == [len(NAMES)]
+    assert [
+        land_all(here)["raw/fx_rates"].audits[0].rows,
+        *land_all(here)["raw/fx_rates"].audits,
+    ] == [len(NAMES)]
     sources = here.lake.scan("raw/fx_rates").select("_source").collect().to_series()
     assert sorted(source.rpartition("#")[0] for source in sources) == sorted(NAMES)
 

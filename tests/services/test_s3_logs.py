@@ -20,7 +20,10 @@ def here(server, bucket, monkeypatch):
     here = bucket_world(server, bucket)
     for number in range(COMMITS):
         write_deltalake(
-            here.lake.uri(TABLE), pl.DataFrame({"n": [number]}), mode="append", storage_options=dict(here.lake.options)
+            here.lake.uri(TABLE),
+            pl.DataFrame({"n": [number]}),
+            mode="append",
+            storage_options=dict(here.lake.options),
         )
         if number in (9, 19):
             here.lake.open(TABLE).create_checkpoint()
@@ -30,7 +33,11 @@ def here(server, bucket, monkeypatch):
 
 def in_log(server, bucket) -> list[int]:
     """The versions whose entries stand in the log itself."""
-    names = (key.rpartition("/")[2] for key in keys(server, bucket) if "_delta_log" in key and key.endswith(".json"))
+    names = (
+        key.rpartition("/")[2]
+        for key in keys(server, bucket)
+        if "_delta_log" in key and key.endswith(".json")
+    )
     return sorted(int(name.removesuffix(".json")) for name in names)
 
 

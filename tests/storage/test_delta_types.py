@@ -76,8 +76,14 @@ def test_a_type_inside_a_list_is_refused_too():
 
 
 def test_comments_stand_at_their_columns_and_the_partition_comes_last():
-    fields = delta_schema({"a": pl.Int64(), "b": pl.String()}, {"b": "Words", "c": "Nothing"}, "_month").fields
-    assert [(f.name, f.metadata) for f in fields] == [("a", {}), ("b", {"comment": "Words"}), ("_month", {})]
+    fields = delta_schema(
+        {"a": pl.Int64(), "b": pl.String()}, {"b": "Words", "c": "Nothing"}, "_month"
+    ).fields
+    assert [(f.name, f.metadata) for f in fields] == [
+        ("a", {}),
+        ("b", {"comment": "Words"}),
+        ("_month", {}),
+    ]
 
 
 def grown(handle, wanted, required=None) -> None:

@@ -14,7 +14,9 @@ from lakehouse.storage.disk_full import room
     "error",
     [
         OSError(errno.ENOSPC, "No space left on device"),
-        ComputeError("parquet: File out of specification: underlying IO error: No space left on device (os error 28)"),
+        ComputeError(
+            "parquet: File out of specification: underlying IO error: No space left on device (os error 28)"
+        ),
         OSError(errno.EFBIG, "File too large"),
     ],
 )
@@ -25,7 +27,10 @@ def test_an_error_that_speaks_of_room_is_told_as_one(tmp_path, error):
 
 def test_an_error_that_blames_the_file_is_told_as_one_where_the_disk_is_full(tmp_path, monkeypatch):
     monkeypatch.setattr(rooms, "_LEAST", 1 << 62)
-    with pytest.raises(SetupError, match="Next: make room there and run again"), room(str(tmp_path)):
+    with (
+        pytest.raises(SetupError, match="Next: make room there and run again"),
+        room(str(tmp_path)),
+    ):
         raise ComputeError("parquet: File out of specification: Invalid thrift: transport error")
 
 

@@ -17,7 +17,11 @@ TABLE = "raw/things"
 
 def put(lake: Lake, number: int) -> None:
     rows = pl.LazyFrame({"n": [number]})
-    publish(lake, Sheet(TABLE, rows, "append"), lambda f: Audit(TABLE, "append", read=f.rows, written=f.rows))
+    publish(
+        lake,
+        Sheet(TABLE, rows, "append"),
+        lambda f: Audit(TABLE, "append", read=f.rows, written=f.rows),
+    )
 
 
 def numbers(lake: Lake) -> list[int]:
@@ -92,7 +96,11 @@ def test_looking_for_a_lake_that_is_not_there_makes_no_folder(tmp_path):
 def test_a_new_column_does_not_move_what_others_have_opened(lake):
     before = lake.look(TABLE)
     rows = pl.LazyFrame({"n": [1], "more": ["x"]})
-    publish(lake, Sheet(TABLE, rows, "append"), lambda f: Audit(TABLE, "append", read=f.rows, written=f.rows))
+    publish(
+        lake,
+        Sheet(TABLE, rows, "append"),
+        lambda f: Audit(TABLE, "append", read=f.rows, written=f.rows),
+    )
     assert before.version() == 0
     assert [field.name for field in before.schema().fields] == ["n"]
     assert lake.look(TABLE, 0).version() == 0

@@ -66,7 +66,12 @@ def test_options_are_never_shown():
 
 
 def test_a_table_that_does_not_exist_has_no_version(lake):
-    assert (lake.open("raw/orders"), lake.version("raw/orders"), lake.log("raw/orders"), lake.tables()) == (
+    assert (
+        lake.open("raw/orders"),
+        lake.version("raw/orders"),
+        lake.log("raw/orders"),
+        lake.tables(),
+    ) == (
         None,
         None,
         [],
@@ -94,7 +99,14 @@ def test_an_older_version_can_be_scanned(lake):
 def test_tables_are_listed_layer_by_layer_and_nothing_else_is(lake):
     for table in ("marts/b", "marts/a", "raw/z", "quarantine/raw_z"):
         commit(lake, table)
-    for folder in ("raw/empty", "raw/.hidden", "raw/Upper", "scratch/x", "raw/files/deeper", "quarantine/_files/z"):
+    for folder in (
+        "raw/empty",
+        "raw/.hidden",
+        "raw/Upper",
+        "scratch/x",
+        "raw/files/deeper",
+        "quarantine/_files/z",
+    ):
         (Path(lake.root) / folder).mkdir(parents=True)
         (Path(lake.root) / folder / "file.txt").write_text("x")
     (Path(lake.root) / "raw" / "note").write_text("x")
@@ -113,7 +125,9 @@ def test_an_empty_table_has_no_files(lake):
     assert files(lake.open("raw/orders")).is_empty()
 
 
-@pytest.mark.parametrize(("after", "versions"), [(-1, [0, 1, 2]), (0, [1, 2]), (1, [2]), (2, []), (9, [])])
+@pytest.mark.parametrize(
+    ("after", "versions"), [(-1, [0, 1, 2]), (0, [1, 2]), (1, [2]), (2, []), (9, [])]
+)
 def test_the_log_begins_after_a_version(lake, after, versions):
     commit(lake, "raw/orders", 3)
     assert [commit.version for commit in lake.log("raw/orders", after=after)] == versions
@@ -133,7 +147,9 @@ def test_a_log_with_a_gap_is_no_log(lake, gone):
     lake.open("raw/orders").create_checkpoint()
     entry(lake, "raw/orders", gone).unlink()
     assert lake.log("raw/orders") is None
-    assert [commit.version for commit in lake.log_left("raw/orders")] == [n for n in range(3) if n != gone]
+    assert [commit.version for commit in lake.log_left("raw/orders")] == [
+        n for n in range(3) if n != gone
+    ]
 
 
 def test_a_gap_before_the_version_does_not_matter(lake):

@@ -12,7 +12,15 @@ import duckdb
 import pandera.polars as pa
 import polars as pl
 import pytest
-from deltalake import CommitProperties, DeltaTable, Field, Schema, TableFeatures, Transaction, write_deltalake
+from deltalake import (
+    CommitProperties,
+    DeltaTable,
+    Field,
+    Schema,
+    TableFeatures,
+    Transaction,
+    write_deltalake,
+)
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 from deltalake.schema import PrimitiveType
 from deltalake.transaction import AddAction, RemoveAction, create_table_with_add_actions
@@ -36,12 +44,19 @@ def added(table: str, name: str, rows: pl.DataFrame, stats: str | None = None) -
 
 def removed(handle: DeltaTable) -> list[RemoveAction]:
     live = pl.DataFrame(handle.get_add_actions(flatten=True))
-    return [RemoveAction(row["path"], True, 0, row["size_bytes"], {}) for row in live.iter_rows(named=True)]
+    return [
+        RemoveAction(row["path"], True, 0, row["size_bytes"], {})
+        for row in live.iter_rows(named=True)
+    ]
 
 
 def commit(handle: DeltaTable, actions: list, *transactions: Transaction, **metadata) -> None:
-    properties = CommitProperties(custom_metadata=metadata or None, app_transactions=list(transactions))
-    handle.create_write_transaction(actions, "append", handle.schema(), commit_properties=properties)
+    properties = CommitProperties(
+        custom_metadata=metadata or None, app_transactions=list(transactions)
+    )
+    handle.create_write_transaction(
+        actions, "append", handle.schema(), commit_properties=properties
+    )
 
 
 def test_files_are_added_and_removed_in_one_commit(table):
@@ -53,9 +68,15 @@ def test_files_are_added_and_removed_in_one_commit(table):
 
 def test_a_commit_keeps_metadata_of_any_depth(table):
     commit(
-        DeltaTable(table), [added(table, "new.parquet", NUMBERS)], audit={"read": 3, "made": [["a", "b"]], "dead": None}
+        DeltaTable(table),
+        [added(table, "new.parquet", NUMBERS)],
+        audit={"read": 3, "made": [["a", "b"]], "dead": None},
     )
-    assert DeltaTable(table).history(1)[0]["audit"] == {"read": 3, "made": [["a", "b"]], "dead": None}
+    assert DeltaTable(table).history(1)[0]["audit"] == {
+        "read": 3,
+        "made": [["a", "b"]],
+        "dead": None,
+    }
 
 
 def test_a_table_keeps_its_id_until_it_is_built_again(table, tmp_path):
@@ -69,7 +90,9 @@ def test_a_table_keeps_its_id_until_it_is_built_again(table, tmp_path):
 
 def test_the_same_transaction_twice_in_sequence_lands_twice(table):
     for number in range(2):
-        commit(DeltaTable(table), [added(table, f"{number}.parquet", NUMBERS)], Transaction("app", 1))
+        commit(
+            DeltaTable(table), [added(table, f"{number}.parquet", NUMBERS)], Transaction("app", 1)
+        )
     assert pl.scan_delta(table).collect().height == 9
 
 
@@ -111,7 +134,9 @@ def test_a_replacement_does_not_collide_with_an_append_of_a_stranger(table):
 def test_a_table_is_made_from_files_that_are_there(tmp_path, table):
     new = str(tmp_path / "new")
     Path(new).mkdir()
-    create_table_with_add_actions(new, DeltaTable(table).schema(), [added(new, "a.parquet", NUMBERS)], name="raw/new")
+    create_table_with_add_actions(
+        new, DeltaTable(table).schema(), [added(new, "a.parquet", NUMBERS)], name="raw/new"
+    )
     assert (DeltaTable(new).metadata().name, pl.scan_delta(new).collect().height) == ("raw/new", 3)
 
 
@@ -128,7 +153,9 @@ def test_what_is_no_table_is_not_found(tmp_path, folder):
 
 def test_added_columns_are_null_in_older_rows(table):
     handle = DeltaTable(table)
-    write_deltalake(table, NUMBERS.with_columns(more=pl.lit("x")), mode="append", schema_mode="merge")
+    write_deltalake(
+        table, NUMBERS.with_columns(more=pl.lit("x")), mode="append", schema_mode="merge"
+    )
     assert pl.scan_delta(table).select(pl.col("more").null_count()).collect().item() == 3
     assert handle.version() == 0
 
@@ -151,7 +178,11 @@ def test_a_restore_is_a_new_version_that_names_the_old_one(table):
     write_deltalake(table, NUMBERS, mode="append")
     DeltaTable(table).restore(0)
     last = DeltaTable(table).history(1)[0]
-    assert (last["version"], last["operation"], last["operationParameters"]["version"]) == (2, "RESTORE", "0")
+    assert (last["version"], last["operation"], last["operationParameters"]["version"]) == (
+        2,
+        "RESTORE",
+        "0",
+    )
 
 
 def test_a_compaction_marks_its_files_as_no_change_of_data(table):
@@ -159,7 +190,12 @@ def test_a_compaction_marks_its_files_as_no_change_of_data(table):
     DeltaTable(table).optimize.compact()
     entry = Path(table, "_delta_log", f"{2:020}.json").read_text().splitlines()
     actions = [json.loads(line) for line in entry]
-    assert {action[kind]["dataChange"] for action in actions for kind in ("add", "remove") if kind in action} == {False}
+    assert {
+        action[kind]["dataChange"]
+        for action in actions
+        for kind in ("add", "remove")
+        if kind in action
+    } == {False}
 
 
 def test_two_compactions_at_once_double_every_row(table):
@@ -178,7 +214,10 @@ def test_files_that_a_compaction_removed_can_be_removed_once_more(table):
     late = DeltaTable(table)
     live = pl.DataFrame(late.get_add_actions(flatten=True))
     DeltaTable(table).optimize.compact()
-    gone = [RemoveAction(path, True, 0, size, {}) for path, size in live.select("path", "size_bytes").iter_rows()]
+    gone = [
+        RemoveAction(path, True, 0, size, {})
+        for path, size in live.select("path", "size_bytes").iter_rows()
+    ]
     late.create_write_transaction(gone, "append", late.schema())
     assert pl.scan_delta(table).collect().height == 2 * NUMBERS.height
 
@@ -187,11 +226,17 @@ def test_escaped_letters_beyond_the_first_plane_make_statistics_wrong_in_readers
     """The reason why the engine writes statistics unescaped; when this fails, the reader was mended."""
     path, text = str(tmp_path / "table"), "𠮷"
     write_deltalake(path, pl.DataFrame({"x": [""]}).head(0))
-    stats = {"numRecords": 1, "minValues": {"x": text}, "maxValues": {"x": text}, "nullCount": {"x": 0}}
+    stats = {
+        "numRecords": 1,
+        "minValues": {"x": text},
+        "maxValues": {"x": text},
+        "nullCount": {"x": 0},
+    }
     for number, plain in enumerate((True, False)):
         name = f"{number}.parquet"
         commit(
-            DeltaTable(path), [added(path, name, pl.DataFrame({"x": [text]}), json.dumps(stats, ensure_ascii=plain))]
+            DeltaTable(path),
+            [added(path, name, pl.DataFrame({"x": [text]}), json.dumps(stats, ensure_ascii=plain))],
         )
     assert pl.scan_delta(path).filter(pl.col("x") == text).collect().height == 1
 
@@ -220,7 +265,10 @@ def test_a_partitioned_sink_reports_each_file_with_its_key_and_rows(tmp_path):
 def test_several_sinks_and_an_aggregate_run_in_one_pass(tmp_path):
     rows = pl.LazyFrame({"n": range(1000)})
     good, bad = rows.filter(pl.col("n") < 900), rows.filter(pl.col("n") >= 900)
-    sinks = [part.sink_parquet(tmp_path / f"{n}.parquet", lazy=True) for n, part in enumerate((good, bad))]
+    sinks = [
+        part.sink_parquet(tmp_path / f"{n}.parquet", lazy=True)
+        for n, part in enumerate((good, bad))
+    ]
     *_, count = pl.collect_all([*sinks, rows.select(pl.len())], engine="streaming")
     assert count.item() == 1000
     assert [pl.read_parquet(tmp_path / f"{n}.parquet").height for n in range(2)] == [900, 100]
@@ -237,9 +285,13 @@ def test_a_sink_asks_for_the_second_part_of_a_union_when_the_first_has_ended(tmp
     def second(_: pl.DataFrame) -> pl.DataFrame:
         return pl.DataFrame({"n": [sum(seen)]}, schema=rows.collect_schema())
 
-    told = pl.LazyFrame({"": [None]}).map_batches(second, schema=rows.collect_schema(), streamable=True)
+    told = pl.LazyFrame({"": [None]}).map_batches(
+        second, schema=rows.collect_schema(), streamable=True
+    )
     both = pl.concat([rows.map_batches(first, schema=rows.collect_schema(), streamable=True), told])
-    sink = both.sink_parquet(pl.PartitionBy(tmp_path, key=(pl.col("n") % 3).alias("part")), lazy=True)
+    sink = both.sink_parquet(
+        pl.PartitionBy(tmp_path, key=(pl.col("n") % 3).alias("part")), lazy=True
+    )
     pl.collect_all([sink, rows.select(pl.len())], engine="streaming")
     assert len(seen) > 1
     assert pl.read_parquet(tmp_path / "**/*.parquet")["n"].max() == 1_000_000
@@ -256,7 +308,9 @@ def test_how_far_polars_reads_ahead_is_set_up_by_the_environment(tmp_path):
     name = "POLARS_ROW_GROUP_PREFETCH_KBYTES_BUDGET"
     read = f"import polars; polars.scan_parquet({str(tmp_path / 'a.parquet')!r}).collect(engine='streaming')"
     code = f"import os; os.environ[{name!r}] = 'much'; {read}"
-    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    ended = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False
+    )
     assert f"invalid value for {name}: much" in ended.stderr
 
 
@@ -270,13 +324,19 @@ def test_how_far_polars_reads_ahead_is_set_up_by_the_environment(tmp_path):
 def test_the_engine_sets_up_polars_before_it_loads_polars(name, value):
     code = f"import lakehouse, os, sys; print(os.environ[{name!r}], 'polars' in sys.modules)"
     environment = {other: told for other, told in os.environ.items() if other != name}
-    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
+    ended = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment
+    )
     assert ended.stdout.startswith(value)
     assert ended.stdout.endswith(" False\n")
 
 
 def test_a_pass_that_fails_raises_an_error_of_polars(tmp_path):
-    sink = pl.LazyFrame({"n": ["x"]}).select(pl.col("n").cast(pl.Int64)).sink_parquet(tmp_path / "a.parquet", lazy=True)
+    sink = (
+        pl.LazyFrame({"n": ["x"]})
+        .select(pl.col("n").cast(pl.Int64))
+        .sink_parquet(tmp_path / "a.parquet", lazy=True)
+    )
     with pytest.raises(pl.exceptions.PolarsError):
         pl.collect_all([sink], engine="streaming")
 
@@ -308,7 +368,9 @@ def test_pandera_checks_only_the_schema_of_a_lazy_frame():
 
 
 def offline_duckdb() -> duckdb.DuckDBPyConnection:
-    return duckdb.connect(config={"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"})
+    return duckdb.connect(
+        config={"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
+    )
 
 
 def load(connection: duckdb.DuckDBPyConnection, extension: str) -> None:
@@ -326,9 +388,16 @@ def test_an_extension_of_duckdb_loads_from_its_wheel(extension):
 
 def test_an_extension_for_another_duckdb_is_refused_though_nobody_looks_at_its_signature(tmp_path):
     release = f"v{duckdb.__version__}"
-    extension = Path(str(files("duckdb_extension_httpfs"))) / "extensions" / release / "httpfs.duckdb_extension"
+    extension = (
+        Path(str(files("duckdb_extension_httpfs")))
+        / "extensions"
+        / release
+        / "httpfs.duckdb_extension"
+    )
     built = extension.read_bytes()
-    (other := tmp_path / extension.name).write_bytes(built[:-512] + built[-512:].replace(release.encode(), b"v0.0.0"))
+    (other := tmp_path / extension.name).write_bytes(
+        built[:-512] + built[-512:].replace(release.encode(), b"v0.0.0")
+    )
     with duckdb.connect(config={"allow_unsigned_extensions": "true"}) as connection:
         with pytest.raises(duckdb.Error, match=r"v0\.0\.0"):
             connection.execute(f"LOAD '{other}'")
@@ -345,7 +414,10 @@ def test_duckdb_reads_a_pinned_version(table):
     with offline_duckdb() as connection:
         load(connection, "delta")
         counts = [
-            connection.execute(f"SELECT count(*) FROM delta_scan('{table}', version => {v})").fetchone() for v in (0, 1)
+            connection.execute(
+                f"SELECT count(*) FROM delta_scan('{table}', version => {v})"
+            ).fetchone()
+            for v in (0, 1)
         ]
     assert counts == [(3,), (6,)]
 
@@ -354,5 +426,7 @@ def test_duckdb_gives_instants_with_microseconds_back_to_polars(tmp_path):
     moment = datetime(2024, 1, 1, 0, 0, 0, 123456, tzinfo=UTC)
     pl.DataFrame({"at": [moment]}).write_parquet(tmp_path / "a.parquet")
     with offline_duckdb() as connection:
-        connection.execute(f"COPY (FROM '{tmp_path}/a.parquet') TO '{tmp_path}/b.parquet' (FORMAT parquet)")
+        connection.execute(
+            f"COPY (FROM '{tmp_path}/a.parquet') TO '{tmp_path}/b.parquet' (FORMAT parquet)"
+        )
     assert pl.read_parquet(tmp_path / "b.parquet")["at"].to_list() == [moment]

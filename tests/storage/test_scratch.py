@@ -35,7 +35,9 @@ def grown_old(folder: Path) -> Path:
 
 def killed() -> Path:
     """The folder of a process that was killed in the middle."""
-    done = subprocess.run([sys.executable, "-c", _KILLED], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", _KILLED], capture_output=True, text=True, check=False
+    )
     assert done.returncode == -9
     return Path(done.stdout.strip())
 

@@ -25,6 +25,8 @@ def put(here: Environment, table: str, name: str, text: str) -> None:
     )
 
 
-def bucket_world(endpoint: str, bucket: str, catalog: Catalog | None = None, **more: str) -> Environment:
+def bucket_world(
+    endpoint: str, bucket: str, catalog: Catalog | None = None, **more: str
+) -> Environment:
     """An empty lake and landing zone in a bucket that exists."""
     return lake_in(endpoint, bucket, catalog or retail(), **more)

@@ -68,7 +68,8 @@ def write(here: Environment, table: str, name: str, content: bytes | str) -> Pat
 def land_all(here: Environment) -> dict[str, Report]:
     """Land everything that lies in landing."""
     return {
-        table.name: land(here.lake, here.landing, table, now=NOW + timedelta(days=1)) for table in here.catalog.raw()
+        table.name: land(here.lake, here.landing, table, now=NOW + timedelta(days=1))
+        for table in here.catalog.raw()
     }
 
 
@@ -76,7 +77,11 @@ def bring_up_to_date(here: Environment) -> None:
     """Land what lies in landing and make again what is stale, until nothing is."""
     land_all(here)
     tried: set[tuple[object, ...]] = set()
-    while stale := [part for part in here.planner().stale() if (part.table, part.keys, _versions(here)) not in tried]:
+    while stale := [
+        part
+        for part in here.planner().stale()
+        if (part.table, part.keys, _versions(here)) not in tried
+    ]:
         part = stale[0]
         tried.add((part.table, part.keys, _versions(here)))
         for days in part.spans or (None,):
@@ -92,7 +97,9 @@ def content(here: Environment, table: str) -> str:
     rows = here.lake.scan(table)
     columns = [name for name in rows.collect_schema().names() if not name.startswith("_")]
     floats = [
-        pl.col(name).round_sig_figs(9) for name, t in rows.collect_schema().items() if t.is_float() and name in columns
+        pl.col(name).round_sig_figs(9)
+        for name, t in rows.collect_schema().items()
+        if t.is_float() and name in columns
     ]
     frame = rows.select(columns).with_columns(floats).collect().sort(columns, nulls_last=True)
     return hashlib.sha256(frame.write_csv().encode()).hexdigest()
@@ -106,4 +113,8 @@ def in_state(here: Environment, table: str, state: State = "open") -> pl.DataFra
 
 def contents(here: Environment) -> dict[str, str]:
     """The content of every staged and mart table that exists."""
-    return {name: content(here, name) for name in here.lake.tables() if name.startswith(("staged/", "marts/"))}
+    return {
+        name: content(here, name)
+        for name in here.lake.tables()
+        if name.startswith(("staged/", "marts/"))
+    }

@@ -31,8 +31,14 @@ PRICES = pl.LazyFrame(
 
 def test_a_key_of_several_columns_is_joined_by_all_of_them():
     days = [1, 10, 4, 5, 20]
-    sales = pl.LazyFrame({"shop": [*"aabbb"], "sku": "x", "day": [on(day) for day in days], "n": range(5)})
-    found = join_as_of(sales, PRICES, on=("shop", "sku"), at="day", take={"price": "paid"}).sort("n").collect()
+    sales = pl.LazyFrame(
+        {"shop": [*"aabbb"], "sku": "x", "day": [on(day) for day in days], "n": range(5)}
+    )
+    found = (
+        join_as_of(sales, PRICES, on=("shop", "sku"), at="day", take={"price": "paid"})
+        .sort("n")
+        .collect()
+    )
     assert found.columns == ["shop", "sku", "day", "n", "paid"]
     assert found["paid"].to_list() == [1, 2, None, 9, None]
 
@@ -55,10 +61,16 @@ def test_the_log_does_not_tell_when_versions_began_if_that_is_personal(tmp_path)
         """Stays."""
         return cast(raw_stays, since=col("since").str.to_date("%Y-%m-%d", strict=False))
 
-    catalog = catalog_of(raw_stays=raw("stays", "Stays.", columns=("patient", "since", "ward")), stays=stays)
+    catalog = catalog_of(
+        raw_stays=raw("stays", "Stays.", columns=("patient", "since", "ward")), stays=stays
+    )
     here = world(tmp_path, catalog)
     write(here, "stays", "a.csv", "patient,since,ward\n1,2024-03-01,east\n1,2024-03-05,west\n")
     bring_up_to_date(here)
     known = files(here.lake.open("staged/stays"))
     assert known["min.ward"].to_list() == ["east"]
-    assert known.select("min.since", "min.valid_from", "max.valid_to").null_count().row(0) == (1, 1, 1)
+    assert known.select("min.since", "min.valid_from", "max.valid_to").null_count().row(0) == (
+        1,
+        1,
+        1,
+    )

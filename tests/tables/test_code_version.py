@@ -34,7 +34,9 @@ def now() -> str:
     return version([doubled], ())
 
 
-@pytest.mark.parametrize(("name", "other"), [("PRICE", pl.col("price") * 3), ("MARKS", {"a"}), ("helped", long_list)])
+@pytest.mark.parametrize(
+    ("name", "other"), [("PRICE", pl.col("price") * 3), ("MARKS", {"a"}), ("helped", long_list)]
+)
 def test_what_a_transform_names_outside_of_itself_is_part_of_it(monkeypatch, name, other):
     before = now()
     monkeypatch.setitem(doubled.__globals__, name, other)
@@ -55,7 +57,9 @@ def longer() -> int:
     return 1
 
 
-@pytest.mark.parametrize("pair", [(2, 3), (pl.col("a"), pl.col("b")), ((1, 2), (1, 3)), (long_list, longer)])
+@pytest.mark.parametrize(
+    "pair", [(2, 3), (pl.col("a"), pl.col("b")), ((1, 2), (1, 3)), (long_list, longer)]
+)
 def test_what_it_names_of_the_function_around_it_is_part_of_it(pair):
     one, same, other = (version([scaled(by)], ()) for by in (pair[0], pair[0], pair[1]))
     assert one == same != other
@@ -79,6 +83,12 @@ def test_a_value_in_the_middle_of_a_long_list_counts(monkeypatch):
 def test_versions_are_the_same_in_every_process(seed):
     script = "from support.worlds import retail; print(*(table.code_version for table in retail().derived))"
     root = Path(__file__).parents[2]
-    environment = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": f"{root}{os.pathsep}{root / 'tests'}"}
-    told = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, env=environment)
+    environment = {
+        **os.environ,
+        "PYTHONHASHSEED": seed,
+        "PYTHONPATH": f"{root}{os.pathsep}{root / 'tests'}",
+    }
+    told = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, env=environment
+    )
     assert told.stdout.split() == [table.code_version for table in retail().derived]

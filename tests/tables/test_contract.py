@@ -12,7 +12,16 @@ import polars as pl
 import pytest
 
 from lakehouse.errors import SetupError
-from lakehouse.tables.contract import Contract, Facts, Field, Instant, columns, facts, polars_schema, prove
+from lakehouse.tables.contract import (
+    Contract,
+    Facts,
+    Field,
+    Instant,
+    columns,
+    facts,
+    polars_schema,
+    prove,
+)
 from lakehouse.tables.contract_version import version
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -45,8 +54,15 @@ def version_of(tmp_path: Path, body: str, *, seed: str = "0") -> str:
     """The version of a contract as a process of its own sees it."""
     (tmp_path / "promised.py").write_text(HEADER + body)
     code = "from lakehouse.tables.contract_version import version; from promised import T; print(version(T))"
-    known = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": f"{tmp_path}:{ROOT}", "PYTHONDONTWRITEBYTECODE": "1"}
-    return subprocess.run([sys.executable, "-c", code], env=known, check=True, capture_output=True, text=True).stdout
+    known = {
+        **os.environ,
+        "PYTHONHASHSEED": seed,
+        "PYTHONPATH": f"{tmp_path}:{ROOT}",
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+    return subprocess.run(
+        [sys.executable, "-c", code], env=known, check=True, capture_output=True, text=True
+    ).stdout
 
 
 def here(body: str, module: Path) -> str:
@@ -137,7 +153,9 @@ def test_the_version_changes_with(change, tmp_path):
 
 
 def test_the_version_does_not_change_with_words_about_the_promise(tmp_path):
-    assert here(BODY, tmp_path / "before.py") == here(BODY.replace("Weight", "Mass"), tmp_path / "after.py")
+    assert here(BODY, tmp_path / "before.py") == here(
+        BODY.replace("Weight", "Mass"), tmp_path / "after.py"
+    )
 
 
 def test_the_version_is_the_same_in_every_process(tmp_path):
@@ -203,6 +221,8 @@ def test_a_model_that_coerces_is_refused_because_the_transform_does_that():
         prove(Wrong)
 
 
-@pytest.mark.parametrize("kind", [pl.Int8, pl.Float32, pl.Binary, bool, date, Instant, Annotated[pl.List, pl.Int64()]])
+@pytest.mark.parametrize(
+    "kind", [pl.Int8, pl.Float32, pl.Binary, bool, date, Instant, Annotated[pl.List, pl.Int64()]]
+)
 def test_every_type_of_delta_lake_is_allowed(kind):
     prove(type("Fine", (Contract,), {"__annotations__": {"x": kind}, "x": Field()}))

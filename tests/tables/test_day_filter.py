@@ -100,18 +100,29 @@ def with_visits_in_sql():
 def with_budget(orders, budgets):
     days = orders.group_by("on_day").agg(n=pl.col("n").sum(), lines=pl.len().cast(pl.Int64))
     month = budgets.select("month", seen="n")
-    return days.join(month, left_on=pl.col("on_day").dt.month_start(), right_on="month", how="left").select(
-        "on_day", "n", "seen", "lines"
-    )
+    return days.join(
+        month, left_on=pl.col("on_day").dt.month_start(), right_on="month", how="left"
+    ).select("on_day", "n", "seen", "lines")
 
 
 @pytest.fixture
 def here(tmp_path):
     """Orders and visits of some days of January and February, staged."""
-    declared = (raw_orders, raw_visits, orders, visits, budgets, with_visits, with_visits_in_sql, with_budget)
+    declared = (
+        raw_orders,
+        raw_visits,
+        orders,
+        visits,
+        budgets,
+        with_visits,
+        with_visits_in_sql,
+        with_budget,
+    )
     catalog = catalog_of(**{table.name.replace("/", "_"): table for table in declared})
     made = world(tmp_path, catalog)
-    write(made, "orders", "a.csv", "day,n\n2024-01-03,1\n2024-01-03,2\n2024-01-20,4\n2024-02-02,8\n")
+    write(
+        made, "orders", "a.csv", "day,n\n2024-01-03,1\n2024-01-03,2\n2024-01-20,4\n2024-02-02,8\n"
+    )
     write(made, "visits", "a.csv", "day,n\n2024-01-03,1\n2024-01-04,1\n2024-01-20,1\n")
     land_all(made)
     for name in ("staged/orders", "staged/visits", "marts/budgets"):

@@ -63,7 +63,11 @@ def contract(
 ) -> type[Contract]:
     """A contract named `Broken`."""
     inner = {"Table": type("Table", (), facts)} if facts else {}
-    return type("Broken", (Contract,), {"__annotations__": annotations, "__module__": "checks.x", **fields, **inner})
+    return type(
+        "Broken",
+        (Contract,),
+        {"__annotations__": annotations, "__module__": "checks.x", **fields, **inner},
+    )
 
 
 def refused(broken: type[Contract]) -> str:
@@ -89,7 +93,9 @@ def test_a_fact_that_names_an_unknown_single_column_is_refused(fact):
 
 
 def test_a_key_that_is_not_a_tuple_is_refused():
-    assert "key is 'id', it has to be a tuple of column names" in refused(contract({"id": str}, {"key": "id"}))
+    assert "key is 'id', it has to be a tuple of column names" in refused(
+        contract({"id": str}, {"key": "id"})
+    )
 
 
 def test_a_window_that_is_no_date_is_refused():
@@ -121,7 +127,10 @@ def test_a_nullable_key_is_refused():
 
 
 def test_a_fact_that_does_not_exist_is_refused_where_it_is_written():
-    with pytest.raises(SetupError, match=r"Contract Broken: .*\n  - primary_key\nNext: use one of counts, event_time"):
+    with pytest.raises(
+        SetupError,
+        match=r"Contract Broken: .*\n  - primary_key\nNext: use one of counts, event_time",
+    ):
         contract({"id": str}, {"primary_key": ("id",)})
 
 
@@ -162,16 +171,24 @@ def test_a_regular_expression_that_only_python_knows_is_refused():
 
 @pytest.mark.parametrize(
     ("dtype", "check"),
-    [(pl.Int64, {"str_matches": "a"}), (str, {"ge": 1}), (pl.Int64, {"isin": ["a"]}), (bool, {"str_length": 3})],
+    [
+        (pl.Int64, {"str_matches": "a"}),
+        (str, {"ge": 1}),
+        (pl.Int64, {"isin": ["a"]}),
+        (bool, {"str_length": 3}),
+    ],
     ids=["pattern-of-a-number", "bound-of-a-text", "texts-for-a-number", "length-of-a-boolean"],
 )
 def test_a_check_that_does_not_fit_its_column_is_refused(dtype, check):
-    assert "has rules that do not fit its columns.\n  - x " in refused(contract({"x": dtype}, x=Field(**check)))
+    assert "has rules that do not fit its columns.\n  - x " in refused(
+        contract({"x": dtype}, x=Field(**check))
+    )
 
 
 def test_a_check_that_does_not_exist_is_refused():
     with pytest.raises(
-        SetupError, match=r"column 'x': Field\(gee=1\): there is no check 'gee'; did you mean ge\?\nNext: "
+        SetupError,
+        match=r"column 'x': Field\(gee=1\): there is no check 'gee'; did you mean ge\?\nNext: ",
     ):
         contract({"x": pl.Int64}, x=Field(gee=1))
 
@@ -187,7 +204,11 @@ def test_a_table_rule_over_an_unknown_column_is_refused():
 
 
 def test_every_problem_of_a_contract_is_named_at_once():
-    told = refused(contract({"id": str, "t": pl.Time}, {"key": ("idd",), "window": "day", "max_quarantined": 2}))
+    told = refused(
+        contract(
+            {"id": str, "t": pl.Time}, {"key": ("idd",), "window": "day", "max_quarantined": 2}
+        )
+    )
     assert told.count("\n  - ") == 4
 
 
@@ -214,12 +235,16 @@ def test_a_column_of_another_type_is_refused():
     def untyped(raw_lines):
         return raw_lines
 
-    assert "staged/untyped: 'amount' is String, its contract says Int64" in refusal(staged(Line)(untyped))
+    assert "staged/untyped: 'amount' is String, its contract says Int64" in refusal(
+        staged(Line)(untyped)
+    )
 
 
 def test_a_column_too_many_in_an_aggregate_is_refused():
     def wide(typed):
-        return typed.group_by("id").agg(pl.col("amount").sum(), lines=pl.len().cast(pl.Int64), more=1)
+        return typed.group_by("id").agg(
+            pl.col("amount").sum(), lines=pl.len().cast(pl.Int64), more=1
+        )
 
     told = refusal(staged(Line)(typed), mart(Total)(wide))
     assert "marts/wide: the transform returns 'more', which its contract does not have" in told
@@ -231,7 +256,8 @@ def test_a_transform_that_drops_the_lineage_is_refused():
 
     told = refusal(staged(Line)(bare))
     assert (
-        "staged/bare: the transform drops _source, _offset, _received; add columns by `cast` or `with_columns`" in told
+        "staged/bare: the transform drops _source, _offset, _received; add columns by `cast` or `with_columns`"
+        in told
     )
 
 
@@ -241,7 +267,10 @@ def test_a_transform_that_returns_no_lazyframe_is_refused(result):
         return result
 
     told = refusal(staged(Line)(strange))
-    assert f"staged/strange: the transform returns {type(result).__name__}, it has to return a LazyFrame" in told
+    assert (
+        f"staged/strange: the transform returns {type(result).__name__}, it has to return a LazyFrame"
+        in told
+    )
 
 
 def test_a_transform_over_an_unknown_column_is_refused():
@@ -258,7 +287,10 @@ def test_a_transform_that_raises_is_refused_with_its_place():
         return raw_lines.with_colums(x=1)
 
     told = refusal(staged(Line)(boom), staged(Line)(typed))
-    assert "staged/boom: the transform raises AttributeError: 'LazyFrame' object has no attribute 'with_colums'" in told
+    assert (
+        "staged/boom: the transform raises AttributeError: 'LazyFrame' object has no attribute 'with_colums'"
+        in told
+    )
     assert re.search(r"\(test_declarations\.py, line \d+\)", told)
 
 
@@ -286,7 +318,10 @@ def test_an_unknown_input_is_refused_and_the_known_ones_are_named():
         return raw_linse
 
     told = refusal(staged(Line)(orders))
-    assert "staged/orders: its parameter 'raw_linse' names no table (tried raw/linse, staged/raw_linse" in told
+    assert (
+        "staged/orders: its parameter 'raw_linse' names no table (tried raw/linse, staged/raw_linse"
+        in told
+    )
     assert "Next: name one of raw/lines, staged/orders" in told
 
 
@@ -294,7 +329,9 @@ def test_a_transform_without_an_input_is_refused():
     def nothing():
         return pl.LazyFrame()
 
-    with pytest.raises(SetupError, match=r"staged/nothing: the transform takes no table.\nNext: name one"):
+    with pytest.raises(
+        SetupError, match=r"staged/nothing: the transform takes no table.\nNext: name one"
+    ):
         staged(Line)(nothing)
 
 
@@ -326,12 +363,18 @@ def test_partitions_without_a_window_are_refused():
 
 
 def test_an_optional_column_that_is_not_declared_is_refused():
-    with pytest.raises(SetupError, match=r"raw/orders: optional names columns that are not declared: nmae.\nNext: add"):
+    with pytest.raises(
+        SetupError,
+        match=r"raw/orders: optional names columns that are not declared: nmae.\nNext: add",
+    ):
         raw("orders", "Orders.", columns=("name",), optional=("nmae",))
 
 
 def test_a_way_to_meet_drift_that_does_not_exist_is_refused():
-    with pytest.raises(SetupError, match="raw/orders: drift is 'ignore', it has to be one of evolve, freeze, rescue"):
+    with pytest.raises(
+        SetupError,
+        match="raw/orders: drift is 'ignore', it has to be one of evolve, freeze, rescue",
+    ):
         catalog_of(orders=raw("orders", "Orders.", columns=("name",), drift="ignore"))
 
 
@@ -355,7 +398,10 @@ def test_an_alias_that_cannot_work_is_refused(aliases, problem):
 
 @pytest.mark.parametrize("drift", ["freeze", "rescue"])
 def test_a_way_to_meet_drift_that_needs_columns_is_refused_without_any(drift):
-    with pytest.raises(SetupError, match=f"raw/orders: drift is '{drift}', which needs columns to hold the files to"):
+    with pytest.raises(
+        SetupError,
+        match=f"raw/orders: drift is '{drift}', which needs columns to hold the files to",
+    ):
         catalog_of(orders=raw("orders", "Orders.", columns=(), drift=drift))
 
 
@@ -365,12 +411,22 @@ def test_a_transform_may_read_what_was_rescued():
     def clean(raw_orders):
         return raw_orders.with_columns(tip=pl.col("_rescued").str.json_path_match("$.tip"))
 
-    assert "staged/clean" in catalog_of(orders=table, clean=staged(contract({"id": str, "tip": str}))(clean)).tables
+    assert (
+        "staged/clean"
+        in catalog_of(orders=table, clean=staged(contract({"id": str, "tip": str}))(clean)).tables
+    )
 
 
 def test_a_day_over_an_unknown_column_is_refused():
-    table = raw("orders", "Orders.", columns=("at",), day=pl.col("day").str.to_date("%Y-%m-%d", strict=False))
-    with pytest.raises(SetupError, match='raw/orders: its day cannot be told: unable to find column "day"'):
+    table = raw(
+        "orders",
+        "Orders.",
+        columns=("at",),
+        day=pl.col("day").str.to_date("%Y-%m-%d", strict=False),
+    )
+    with pytest.raises(
+        SetupError, match='raw/orders: its day cannot be told: unable to find column "day"'
+    ):
         catalog_of(orders=table)
 
 
@@ -382,7 +438,9 @@ def test_a_day_that_is_no_date_is_refused():
 GUESSED = "a format that is guessed from the first rows"
 
 
-@pytest.mark.parametrize("read", [pl.col("day").str.to_date(strict=False), pl.col("day").str.to_datetime().dt.date()])
+@pytest.mark.parametrize(
+    "read", [pl.col("day").str.to_date(strict=False), pl.col("day").str.to_datetime().dt.date()]
+)
 def test_a_day_whose_format_is_guessed_is_refused(read):
     """One odd row would change what all rows mean that are read beside it."""
     with pytest.raises(SetupError, match=rf"raw/orders: .*{GUESSED}(.|\n)*Next: "):
@@ -401,7 +459,8 @@ READ = pl.col("day").str.to_date(strict=False)
 
 
 @pytest.mark.parametrize(
-    "read", [READ.max().over("id"), pl.col("day").str.split(" ").list.eval(pl.element().str.to_date())]
+    "read",
+    [READ.max().over("id"), pl.col("day").str.split(" ").list.eval(pl.element().str.to_date())],
 )
 def test_a_guess_within_an_expression_is_refused(read):
     def dated(raw_lines: pl.LazyFrame) -> pl.LazyFrame:
@@ -426,7 +485,9 @@ def test_deletes_by_a_guessed_format_are_refused():
     assert f"staged/events: deletes reads times by {GUESSED}" in told
 
 
-@pytest.mark.parametrize("words", [pl.col("day"), pl.col("day").map_batches(lambda day: day, return_dtype=pl.String)])
+@pytest.mark.parametrize(
+    "words", [pl.col("day"), pl.col("day").map_batches(lambda day: day, return_dtype=pl.String)]
+)
 def test_a_time_with_a_format_and_one_in_the_transform_itself_are_no_guess(words):
     def dated(raw_lines: pl.LazyFrame) -> pl.LazyFrame:
         day = pl.col("day").str.to_date("%Y-%m-%d", strict=False)
@@ -437,12 +498,17 @@ def test_a_time_with_a_format_and_one_in_the_transform_itself_are_no_guess(words
 
 
 def test_a_rule_that_guesses_a_format_is_refused():
-    leaves_out = staged(Line, leave_out={"old": pl.col("day").str.to_date(strict=False) < date(2020, 1, 1)})
+    leaves_out = staged(
+        Line, leave_out={"old": pl.col("day").str.to_date(strict=False) < date(2020, 1, 1)}
+    )
     assert f"staged/typed: it reads times by {GUESSED}" in refusal(leaves_out(typed))
 
 
 def test_a_declaration_with_an_unknown_keyword_is_refused():
-    with pytest.raises(SetupError, match=r"staged/typed: there is no partition to declare.\nNext: use one of as_of, "):
+    with pytest.raises(
+        SetupError,
+        match=r"staged/typed: there is no partition to declare.\nNext: use one of as_of, ",
+    ):
         staged(Line, partition=DAILY)(typed)
 
 
@@ -476,7 +542,9 @@ def sql(query: str) -> str:
     return refusal(staged(Line)(lines_clean), sql_mart(Total, reads=("lines_clean",))(totals))
 
 
-@pytest.mark.parametrize("query", ["SELEC 1", "SELECT nothing FROM lines_clean", "SELECT * FROM nowhere", ""])
+@pytest.mark.parametrize(
+    "query", ["SELEC 1", "SELECT nothing FROM lines_clean", "SELECT * FROM nowhere", ""]
+)
 def test_a_query_that_does_not_run_is_refused(query):
     assert "marts/totals: the query does not run: " in sql(query)
 
@@ -487,7 +555,9 @@ def test_a_query_that_returns_other_columns_is_refused():
 
 
 def test_a_query_that_returns_other_types_is_refused():
-    told = sql("SELECT id, CAST(1 AS DOUBLE) AS amount, count(*) AS lines FROM lines_clean GROUP BY id")
+    told = sql(
+        "SELECT id, CAST(1 AS DOUBLE) AS amount, count(*) AS lines FROM lines_clean GROUP BY id"
+    )
     assert "marts/totals: 'amount' is Float64, its contract says Int64" in told
 
 
@@ -512,9 +582,13 @@ def test_a_query_may_read_a_table_of_decimals_and_lists():
         tags: Annotated[pl.List, pl.String()]
 
     def rich(raw_lines):
-        return raw_lines.with_columns(price=pl.col("amount").cast(pl.Decimal(18, 2)), tags=pl.col("day").str.split(","))
+        return raw_lines.with_columns(
+            price=pl.col("amount").cast(pl.Decimal(18, 2)), tags=pl.col("day").str.split(",")
+        )
 
     def totals():
         return "SELECT id, CAST(sum(price) AS BIGINT) AS amount, count(*) AS lines FROM rich GROUP BY id"
 
-    catalog_of(raw_table=lines, rich=staged(Rich)(rich), totals=sql_mart(Total, reads=("rich",))(totals))
+    catalog_of(
+        raw_table=lines, rich=staged(Rich)(rich), totals=sql_mart(Total, reads=("rich",))(totals)
+    )

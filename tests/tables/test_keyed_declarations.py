@@ -105,24 +105,42 @@ def forgetful(contract: type[Contract] = Thing, **declared: object) -> object:
         (lambda: things(deletes=col("name") == "x"), "deletes is for tables that are folded"),
         (lambda: things(Unordered, mode="upsert"), "its contract names no `sequence`"),
         (lambda: things(Required, mode="upsert", partial=True), "'name' is not nullable"),
-        (lambda: things(mode="history", deletes=col("name")), "deletes is String, it has to be true or false"),
+        (
+            lambda: things(mode="history", deletes=col("name")),
+            "deletes is String, it has to be true or false",
+        ),
         (lambda: things(mode="history", deletes=col("nam") == "x"), "deletes: "),
-        (lambda: things(mode="upsert", partitions=DAILY), "a table that is folded has no partitions"),
+        (
+            lambda: things(mode="upsert", partitions=DAILY),
+            "a table that is folded has no partitions",
+        ),
         (lambda: things(mode="upsert", distinct=("id",)), "`distinct` is of no use here"),
         (lambda: things(mode="upsert", snapshot=Snapshot()), "has to be declared with dumps=True"),
-        (lambda: things(tombstone_retention=DAY), "tombstone_retention is for tables that are folded"),
+        (
+            lambda: things(tombstone_retention=DAY),
+            "tombstone_retention is for tables that are folded",
+        ),
         (
             lambda: things(mode="upsert", tombstone_retention=DAY),
             'tombstone_retention is for mode="upsert" with deletes',
         ),
-        (lambda: forgetful(mode="history"), 'tombstone_retention is for mode="upsert" with deletes'),
+        (
+            lambda: forgetful(mode="history"),
+            'tombstone_retention is for mode="upsert" with deletes',
+        ),
         (
             lambda: forgetful(tombstone_retention=3),
             "tombstone_retention is 3: 'on' is Date, so give a timedelta, 0 or more",
         ),
-        (lambda: forgetful(tombstone_retention=-DAY), "'on' is Date, so give a timedelta, 0 or more"),
+        (
+            lambda: forgetful(tombstone_retention=-DAY),
+            "'on' is Date, so give a timedelta, 0 or more",
+        ),
         (lambda: forgetful(Numbered), "'number' is Int64, so give a whole number, 0 or more"),
-        (lambda: forgetful(Lettered), "'name' is String, it has to be a Date, an Instant or a whole number"),
+        (
+            lambda: forgetful(Lettered),
+            "'name' is String, it has to be a Date, an Instant or a whole number",
+        ),
     ],
 )
 def test_what_keeps_a_table_from_being_folded_is_told(table, told):
@@ -144,7 +162,11 @@ def test_a_reader_by_date_that_names_no_date_is_refused(as_of, told):
         """Things."""
         return typed(raw_things).join(things.select("id").unique(), on="id", how="semi")
 
-    tables = {"raw_things": raw_things, "things": things(mode="history"), "counts": mart(Thing, as_of=as_of)(counts)}
+    tables = {
+        "raw_things": raw_things,
+        "things": things(mode="history"),
+        "counts": mart(Thing, as_of=as_of)(counts),
+    }
     with pytest.raises(SetupError, match=r"Next: ") as refused:
         catalog_of(**tables)
     assert told in str(refused.value)
@@ -178,7 +200,11 @@ def seen(visits: LazyFrame, things: LazyFrame) -> LazyFrame:
 @pytest.mark.parametrize(
     ("as_of", "mode", "told"),
     [
-        ({"things": AsOf("valid_from", by="ident")}, "history", "by names 'ident', which staged/visits does not have"),
+        (
+            {"things": AsOf("valid_from", by="ident")},
+            "history",
+            "by names 'ident', which staged/visits does not have",
+        ),
         (
             {"things": AsOf("valid_from", by="number")},
             "history",
@@ -189,7 +215,11 @@ def seen(visits: LazyFrame, things: LazyFrame) -> LazyFrame:
             "history",
             "by names id, on, but the key of staged/things is id; name a column of staged/visits for each",
         ),
-        ({"things": AsOf("valid_from", by=("id", "id"))}, "history", "by names id, id, but the key"),
+        (
+            {"things": AsOf("valid_from", by=("id", "id"))},
+            "history",
+            "by names id, id, but the key",
+        ),
         ({"things": AsOf("on", by="id")}, "replace", "by is for tables with keys"),
         ({"visits": AsOf("on", by="id")}, "history", "staged/visits is the first input"),
         ({"things": AsOf("name", by="id")}, "history", "it has to be a Date or an Instant"),
@@ -199,7 +229,10 @@ def test_a_lookup_by_what_is_no_key_is_refused(as_of, mode, told):
     tables = {
         "raw_things": raw_things,
         "raw_visits": raw(
-            "visits", "Visits.", columns=("id", "number", "on"), day=col("on").str.to_date("%Y-%m-%d", strict=False)
+            "visits",
+            "Visits.",
+            columns=("id", "number", "on"),
+            day=col("on").str.to_date("%Y-%m-%d", strict=False),
         ),
         "things": things(mode=mode),
         "visits": staged(Visit, partitions=DAILY)(visits),
@@ -235,11 +268,16 @@ def since(visits: LazyFrame, things: LazyFrame) -> LazyFrame:
 
 @pytest.mark.parametrize("as_of", ["valid_from", AsOf("valid_from", by="id")])
 def test_a_reader_by_date_does_not_take_over_what_orders_the_events_of_a_key(as_of):
-    with pytest.raises(SetupError, match="marts/since: it reads 'on' of staged/things, which changes without"):
+    with pytest.raises(
+        SetupError, match="marts/since: it reads 'on' of staged/things, which changes without"
+    ):
         catalog_of(
             raw_things=raw_things,
             raw_visits=raw(
-                "visits", "Visits.", columns=("id", "number", "on"), day=col("on").str.to_date("%Y-%m-%d", strict=False)
+                "visits",
+                "Visits.",
+                columns=("id", "number", "on"),
+                day=col("on").str.to_date("%Y-%m-%d", strict=False),
             ),
             things=things(mode="history"),
             visits=staged(Visit, partitions=DAILY)(visits),

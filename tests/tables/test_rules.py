@@ -13,13 +13,27 @@ from pandera.errors import SchemaErrors
 from lakehouse.errors import SetupError
 from lakehouse.publish.audit import Provenance
 from lakehouse.tables.contract import Contract, Field, polars_schema, prove
-from lakehouse.tables.rules import BROKEN, Rule, broken, cast, compile_rules, keeps_all, settled, unread_rules
+from lakehouse.tables.rules import (
+    BROKEN,
+    Rule,
+    broken,
+    cast,
+    compile_rules,
+    keeps_all,
+    settled,
+    unread_rules,
+)
 from lakehouse.tables.table_types import staged
 from lakehouse.transform.row_verdicts import judge
 
-FLOATS = st.one_of(st.sampled_from([-1.0, 0.0, 1.0, 2.0, 3.0, float("nan"), float("inf"), -float("inf")]), st.floats())
+FLOATS = st.one_of(
+    st.sampled_from([-1.0, 0.0, 1.0, 2.0, 3.0, float("nan"), float("inf"), -float("inf")]),
+    st.floats(),
+)
 INTS = st.integers(-4, 4) | st.integers(-(2**62), 2**62)
-TEXTS = st.sampled_from(["", "a", "ab", "abc", "ba", "Ä", "ß€", "😀", "a\nb", "A.B", " "]) | st.text(max_size=5)
+TEXTS = st.sampled_from(
+    ["", "a", "ab", "abc", "ba", "Ä", "ß€", "😀", "a\nb", "A.B", " "]
+) | st.text(max_size=5)
 VALUES = {float: FLOATS, int: INTS, str: TEXTS}
 
 NUMBER_CHECKS = [
@@ -65,7 +79,11 @@ TEXT_CHECKS = [
 
 def contract_of(dtype: Any, **field: Any) -> type[Contract]:
     """A contract with one column `x`."""
-    return type("Declared", (Contract,), {"__annotations__": {"x": dtype}, "x": Field(**field), "__module__": __name__})
+    return type(
+        "Declared",
+        (Contract,),
+        {"__annotations__": {"x": dtype}, "x": Field(**field), "__module__": __name__},
+    )
 
 
 def broken_by_pandera(contract: type[Contract], df: pl.DataFrame) -> set[int]:
@@ -105,7 +123,11 @@ def test_a_compiled_rule_agrees_with_pandera_on_every_row(dtype, check, nullable
 
 
 @settings(max_examples=30, deadline=None)
-@given(st.lists(st.tuples(FLOATS | st.none(), TEXTS | st.none(), INTS | st.none()), min_size=1, max_size=20))
+@given(
+    st.lists(
+        st.tuples(FLOATS | st.none(), TEXTS | st.none(), INTS | st.none()), min_size=1, max_size=20
+    )
+)
 def test_a_contract_of_many_rules_agrees_with_pandera_on_every_row(rows):
     class Many(Contract):
         a: float = Field(ge=0, ne=2)
@@ -154,7 +176,9 @@ def test_custom_checks_run_as_pandera_runs_them(rows):
 
 
 def test_custom_checks_hold_on_no_rows():
-    assert broken_by_engine(compile_rules(Custom), pl.DataFrame(schema=polars_schema(Custom))) == set()
+    assert (
+        broken_by_engine(compile_rules(Custom), pl.DataFrame(schema=polars_schema(Custom))) == set()
+    )
 
 
 class OneVerdict(Contract):
@@ -164,14 +188,18 @@ class OneVerdict(Contract):
 
     @pa.check("a")
     def begins_small(self, data):
-        return bool(data.lazyframe.select((pl.col("a").min() < 10).fill_null(True)).collect().item())
+        return bool(
+            data.lazyframe.select((pl.col("a").min() < 10).fill_null(True)).collect().item()
+        )
 
     @pa.check("a")
     def is_near_the_others(self, data):
         return data.lazyframe.select(pl.col("a") <= 2 * pl.col("a").mean())
 
 
-@pytest.mark.parametrize(("values", "bad"), [([1, 20], {1} - {1}), ([20, 30], {0, 1}), ([], set()), ([5], set())])
+@pytest.mark.parametrize(
+    ("values", "bad"), [([1, 20], {1} - {1}), ([20, 30], {0, 1}), ([], set()), ([5], set())]
+)
 def test_a_verdict_on_a_whole_column_falls_on_each_of_its_rows(values, bad):
     rules = tuple(rule for rule in compile_rules(OneVerdict) if "small" in rule.name)
     assert broken_by_engine(rules, pl.DataFrame({"a": values}, schema={"a": pl.Int64})) == bad
@@ -182,7 +210,12 @@ def test_a_rejected_row_names_the_check_that_it_broke_among_all_rows():
     def numbers(raw_numbers):
         return raw_numbers
 
-    origin = {"_source": "f", "_offset": pl.int_range(1, 5), "_modified_at": None, "_received": pl.struct("a")}
+    origin = {
+        "_source": "f",
+        "_offset": pl.int_range(1, 5),
+        "_modified_at": None,
+        "_received": pl.struct("a"),
+    }
     rows = pl.LazyFrame({"a": [1, 1, 1, 90]}).with_columns(
         **{n: v if n != "_source" else pl.lit(v) for n, v in origin.items()}
     )
@@ -234,7 +267,10 @@ def test_a_broken_row_names_every_rule_that_it_broke():
 
 def test_a_contract_without_rules_breaks_nothing():
     df = pl.DataFrame({"x": [1, None]})
-    assert df.with_columns(keeps_all(()).alias("ok"), broken(())).select("ok", BROKEN).rows() == [(True, [])] * 2
+    assert (
+        df.with_columns(keeps_all(()).alias("ok"), broken(())).select("ok", BROKEN).rows()
+        == [(True, [])] * 2
+    )
 
 
 @pytest.mark.parametrize("order", [1, -1])
@@ -243,7 +279,8 @@ def test_settled_rules_give_the_same_verdicts(order):
     df = pl.DataFrame({"a": [2, 3, 200, None], "b": [1, 5, 900, 0]})
     read, verdicts = settled(rules)
     assert (
-        df.with_columns(verdicts).select(broken(read))[BROKEN].to_list() == df.select(broken(rules))[BROKEN].to_list()
+        df.with_columns(verdicts).select(broken(read))[BROKEN].to_list()
+        == df.select(broken(rules))[BROKEN].to_list()
     )
 
 
@@ -258,7 +295,9 @@ def test_settled_rules_give_the_same_verdicts(order):
     ],
 )
 def test_a_rule_that_does_not_fit_its_column_is_refused_before_any_data(dtype, field):
-    with pytest.raises(SetupError, match=r"rules that do not fit[\s\S]*x .*[\s\S]*no data was touched"):
+    with pytest.raises(
+        SetupError, match=r"rules that do not fit[\s\S]*x .*[\s\S]*no data was touched"
+    ):
         compile_rules(contract_of(dtype, **field))
 
 
@@ -269,7 +308,9 @@ def test_a_table_rule_that_gives_no_verdict_is_refused_before_any_data(rule):
     class Table:
         rules = {"the rule": rule}  # noqa: RUF012
 
-    declared = type("Declared", (Contract,), {"__annotations__": {"x": int}, "x": Field(), "Table": Table})
+    declared = type(
+        "Declared", (Contract,), {"__annotations__": {"x": int}, "x": Field(), "Table": Table}
+    )
     with pytest.raises(SetupError, match="table rule the rule"):
         compile_rules(declared)
 
@@ -336,12 +377,19 @@ def test_a_mark_for_a_missing_value_that_is_null_before_the_cast_breaks_no_rule(
 def test_a_cast_reads_columns_that_are_not_text():
     schema = {"day": pl.Date, "raw": pl.Binary, "many": pl.List(pl.Int64)}
     lf = pl.LazyFrame({"day": [None], "raw": [b"\xff"], "many": [[1]]}, schema=schema)
-    df = cast(lf, d=pl.col("day"), r=pl.col("raw").bin.size().replace(1, None), m=pl.col("many").list.first()).collect()
+    df = cast(
+        lf,
+        d=pl.col("day"),
+        r=pl.col("raw").bin.size().replace(1, None),
+        m=pl.col("many").list.first(),
+    ).collect()
     assert df.select(r"^_unread_.*$").rows() == [(False, True, False)]
 
 
 def test_a_cast_of_a_constant_is_always_read():
-    df = cast(pl.LazyFrame({"text": ["x"]}), shop=pl.lit("London"), none=pl.lit(None, dtype=pl.String)).collect()
+    df = cast(
+        pl.LazyFrame({"text": ["x"]}), shop=pl.lit("London"), none=pl.lit(None, dtype=pl.String)
+    ).collect()
     assert df.select("shop", "none", r"^_unread_.*$").rows() == [("London", None, False, False)]
 
 

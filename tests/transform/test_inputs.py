@@ -51,7 +51,9 @@ def shop(*optional: str) -> Catalog:
         return """SELECT _event_date AS on_day, CAST(sum("count") AS BIGINT) AS "count", count(*) AS lines
                   FROM raw_orders GROUP BY ALL"""
 
-    return catalog_of(raw_orders=raw_orders, **({"orders": orders, "totals": totals} if optional else {}))
+    return catalog_of(
+        raw_orders=raw_orders, **({"orders": orders, "totals": totals} if optional else {})
+    )
 
 
 @pytest.fixture
@@ -76,7 +78,10 @@ def test_a_delivery_brings_the_column_in_its_declared_type(grown, table):
     land_all(grown)
     assert grown.lake.scan("raw/orders").collect_schema()["count"] == pl.Int64()
     make(grown.lake, grown.catalog, table, now=NOW)
-    assert sorted(grown.lake.scan(table).select("count").collect().to_series(), key=str) == [7, None]
+    assert sorted(grown.lake.scan(table).select("count").collect().to_series(), key=str) == [
+        7,
+        None,
+    ]
 
 
 def test_a_delivery_without_the_column_brings_it_too(grown):

@@ -72,7 +72,9 @@ def totals_by(group):
 
     orders = staged(Order, partitions=Daily(date(2024, 1, 1)))(named("orders"))
     return catalog_of(
-        raw_orders=raw_orders, orders=orders, totals=mart(DayTotal, partitions=Daily(date(2024, 1, 1)))(totals)
+        raw_orders=raw_orders,
+        orders=orders,
+        totals=mart(DayTotal, partitions=Daily(date(2024, 1, 1)))(totals),
     )
 
 
@@ -104,10 +106,20 @@ def catalog():
 
 
 def test_each_row_has_one_fate(tmp_path, catalog):
-    rows = ["a,2024-01-01,1,1", "a,2024-01-01,2,2", "b,2024-01-01,-1,1", "c,2024-01-01,x,1", "d,2024-01-01,4,1"]
+    rows = [
+        "a,2024-01-01,1,1",
+        "a,2024-01-01,2,2",
+        "b,2024-01-01,-1,1",
+        "c,2024-01-01,x,1",
+        "d,2024-01-01,4,1",
+    ]
     _, audit = made(tmp_path, rows, catalog)
     assert (audit.read, audit.written, audit.quarantined, audit.superseded) == (5, 2, 2, 1)
-    assert (audit.rules["n >= 0"], audit.rules["n can be read"], audit.rules["n is present"]) == (1, 1, 1)
+    assert (audit.rules["n >= 0"], audit.rules["n can be read"], audit.rules["n is present"]) == (
+        1,
+        1,
+        1,
+    )
 
 
 def test_the_latest_version_of_a_key_wins_by_its_sequence(tmp_path, catalog):
@@ -165,7 +177,9 @@ def test_a_refused_commit_leaves_neither_table_nor_quarantine(tmp_path, catalog)
 def test_rows_left_out_are_counted_under_the_first_rule_that_names_them(tmp_path):
     rules = {"tests": pl.col("id") == "test", "small": pl.col("n").cast(pl.Int64, strict=False) < 5}
     catalog = orders_by(named("orders"), leave_out=rules)
-    _, audit = made(tmp_path, ["test,2024-01-01,1,1", "a,2024-01-01,1,1", "b,2024-01-01,7,1"], catalog)
+    _, audit = made(
+        tmp_path, ["test,2024-01-01,1,1", "a,2024-01-01,1,1", "b,2024-01-01,7,1"], catalog
+    )
     assert (audit.filtered, audit.written) == ({"tests": 1, "small": 1}, 1)
 
 
@@ -179,16 +193,29 @@ def test_repeated_rows_are_superseded(tmp_path):
 def test_repeats_are_found_a_few_periods_at_a_time(tmp_path, monkeypatch, at_once):
     monkeypatch.setattr("lakehouse.transform.lazy_pass._ROWS_AT_ONCE", at_once)
     rows = [f"{n},2024-01-0{day},{n},1" for day in (1, 2, 3) for n in (1, 2, 1, 2, 1)]
-    lake, audit = made(tmp_path, rows, orders_by(named("orders"), distinct=("id", "day", "n", "rev")))
+    lake, audit = made(
+        tmp_path, rows, orders_by(named("orders"), distinct=("id", "day", "n", "rev"))
+    )
     assert (audit.read, audit.written, audit.superseded) == (15, 6, 9)
-    assert standing(lake, "on_day", "id") == [(date(2024, 1, day), str(n)) for day in (1, 2, 3) for n in (1, 2)]
+    assert standing(lake, "on_day", "id") == [
+        (date(2024, 1, day), str(n)) for day in (1, 2, 3) for n in (1, 2)
+    ]
 
 
-def test_a_day_that_is_held_back_leaves_nothing_behind_in_the_search_for_repeats(tmp_path, monkeypatch):
+def test_a_day_that_is_held_back_leaves_nothing_behind_in_the_search_for_repeats(
+    tmp_path, monkeypatch
+):
     monkeypatch.setattr("lakehouse.transform.lazy_pass._ROWS_AT_ONCE", 1)
     rows = ["a,2024-01-01,1,1", "a,2024-01-01,1,1", "b,2024-01-02,2,1", "c,2024-01-03,-1,1"]
-    lake, audit = made(tmp_path, rows, orders_by(named("orders"), distinct=("id", "day", "n", "rev")))
-    assert (audit.read, audit.written, audit.superseded, list(audit.held)) == (3, 2, 1, [date(2024, 1, 3)])
+    lake, audit = made(
+        tmp_path, rows, orders_by(named("orders"), distinct=("id", "day", "n", "rev"))
+    )
+    assert (audit.read, audit.written, audit.superseded, list(audit.held)) == (
+        3,
+        2,
+        1,
+        [date(2024, 1, 3)],
+    )
     assert standing(lake, "id") == [("a",), ("b",)]
 
 
@@ -237,7 +264,12 @@ def test_a_repeated_key_of_a_mart_refuses_the_commit(tmp_path):
 
 def test_an_aggregate_that_forgets_rows_breaks_the_law(tmp_path):
     with pytest.raises(LawError):
-        made(tmp_path, ["a,2024-01-01,1,1", "b,2024-01-01,2,1"], totals_by(lambda o: by_day(o.head(1))), "marts/totals")
+        made(
+            tmp_path,
+            ["a,2024-01-01,1,1", "b,2024-01-01,2,1"],
+            totals_by(lambda o: by_day(o.head(1))),
+            "marts/totals",
+        )
 
 
 def test_a_rejected_aggregate_names_its_day(tmp_path):

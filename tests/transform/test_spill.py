@@ -15,7 +15,9 @@ from lakehouse.transform import spill as module
 from lakehouse.transform.spill import parts
 
 SCHEMA = {"key": pl.Int64, "day": pl.Int64, "text": pl.String}
-rows = st.lists(st.tuples(st.integers(0, 20), st.none() | st.integers(0, 9), st.sampled_from("ab")), max_size=80)
+rows = st.lists(
+    st.tuples(st.integers(0, 20), st.none() | st.integers(0, 9), st.sampled_from("ab")), max_size=80
+)
 
 
 def frame(given_rows) -> pl.LazyFrame:
@@ -24,7 +26,9 @@ def frame(given_rows) -> pl.LazyFrame:
 
 @pytest.mark.parametrize("group", [None, pl.col("day")])
 @pytest.mark.parametrize("files_at_once", [2, 3, 16])
-def test_every_row_is_in_one_part_beside_those_of_its_key(tmp_path_factory, monkeypatch, group, files_at_once):
+def test_every_row_is_in_one_part_beside_those_of_its_key(
+    tmp_path_factory, monkeypatch, group, files_at_once
+):
     monkeypatch.setattr(module, "_FILES_AT_ONCE", files_at_once)
     key = ["key"] if group is None else ["key", "day"]
 
@@ -36,7 +40,9 @@ def test_every_row_is_in_one_part_beside_those_of_its_key(tmp_path_factory, monk
         found = list(parts(spool, key, frames, at_once, group=group))
         assert all(part["left"].schema == part["right"].schema == SCHEMA for part in found)
         for name, own in (("left", left), ("right", right)):
-            assert sorted(map(str, own)) == sorted(str(row) for part in found for row in part[name].rows())
+            assert sorted(map(str, own)) == sorted(
+                str(row) for part in found for row in part[name].rows()
+            )
         keys = [{row for one in part.values() for row in one.select(key).rows()} for part in found]
         assert sum(map(len, keys)) == len(set().union(*keys))
         if group is not None:
@@ -49,7 +55,10 @@ def test_every_row_is_in_one_part_beside_those_of_its_key(tmp_path_factory, monk
 
 def test_a_part_holds_about_as_many_rows_as_asked_for_though_one_day_has_most(tmp_path):
     many = pl.LazyFrame({"key": range(20_000), "day": [3] * 18_000 + list(range(2_000))})
-    sizes = [part["rows"].height for part in parts(tmp_path / "p", ["key"], {"rows": many}, 500, group=pl.col("day"))]
+    sizes = [
+        part["rows"].height
+        for part in parts(tmp_path / "p", ["key"], {"rows": many}, 500, group=pl.col("day"))
+    ]
     assert sum(sizes) == 20_000
     assert max(sizes) < 750
     assert len(sizes) < 60
@@ -84,7 +93,9 @@ print(found, most[0])
 """
 
 
-@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="anonymous memory is read from /proc")
+@pytest.mark.skipif(
+    not Path("/proc/self/status").exists(), reason="anonymous memory is read from /proc"
+)
 @pytest.mark.parametrize("grouped", ["by day", "whole"])
 def test_rows_that_are_divided_are_not_held_although_all_are_of_one_group(tmp_path, grouped):
     def peak(rows: int) -> int:
@@ -95,7 +106,9 @@ def test_rows_that_are_divided_are_not_held_although_all_are_of_one_group(tmp_pa
         frame = pl.LazyFrame({"n": n}).with_columns(text, pl.lit(date(2024, 1, 1)).alias("day"))
         frame.sink_parquet(folder / "rows.parquet", row_group_size=16_384)
         command = [sys.executable, "-c", _DIVIDE, str(folder), grouped]
-        found, most = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
+        found, most = subprocess.run(
+            command, check=True, capture_output=True, text=True
+        ).stdout.split()
         assert int(found) == rows
         return int(most) << 10
 

@@ -75,7 +75,9 @@ def day_totals():
     """
 
 
-CATALOG = catalog_of(raw_orders=raw_orders, raw_notes=raw_notes, orders=orders, notes=notes, day_totals=day_totals)
+CATALOG = catalog_of(
+    raw_orders=raw_orders, raw_notes=raw_notes, orders=orders, notes=notes, day_totals=day_totals
+)
 EVERY = {
     "text": pl.String(),
     "raw": pl.Binary(),
@@ -111,18 +113,28 @@ VALUES = {
 @pytest.fixture
 def here(tmp_path):
     here = world(tmp_path, CATALOG)
-    write(here, "orders", "a.csv", "day,n\n2024-01-01,1\n2024-01-02,2\n2024-01-02,3\n2024-01-03,4\n")
+    write(
+        here, "orders", "a.csv", "day,n\n2024-01-01,1\n2024-01-02,2\n2024-01-02,3\n2024-01-03,4\n"
+    )
     land_all(here)
     make(here.lake, CATALOG, "staged/orders", now=NOW)
     return here
 
 
 def totals(here) -> list[tuple]:
-    return here.lake.scan("marts/day_totals").select("on_day", "n", "notes").sort("on_day").collect().rows()
+    return (
+        here.lake.scan("marts/day_totals")
+        .select("on_day", "n", "notes")
+        .sort("on_day")
+        .collect()
+        .rows()
+    )
 
 
 def test_the_columns_of_a_query_are_known_without_rows():
-    found = columns_of("SELECT a, count(*) AS n FROM t GROUP BY a", {"t": pl.Schema({"a": pl.String()})})
+    found = columns_of(
+        "SELECT a, count(*) AS n FROM t GROUP BY a", {"t": pl.Schema({"a": pl.String()})}
+    )
     assert found == {"a": pl.String(), "n": pl.Int64()}
 
 
@@ -135,10 +147,14 @@ def test_every_type_goes_through_a_query_as_it_is(tmp_path):
     assert df.row(0, named=True) == VALUES
 
 
-@pytest.mark.parametrize("expression", ["sum(i)", "i::UINTEGER", "TIME '12:00'", "now()::TIMESTAMP", "INTERVAL 1 DAY"])
+@pytest.mark.parametrize(
+    "expression", ["sum(i)", "i::UINTEGER", "TIME '12:00'", "now()::TIMESTAMP", "INTERVAL 1 DAY"]
+)
 def test_a_type_that_no_contract_can_name_is_refused_by_its_column(expression):
     with pytest.raises(SetupError, match=r"without a Polars equal: odd is"):
-        columns_of(f"SELECT {expression} AS odd FROM t GROUP BY ALL", {"t": pl.Schema({"i": pl.Int64()})})
+        columns_of(
+            f"SELECT {expression} AS odd FROM t GROUP BY ALL", {"t": pl.Schema({"i": pl.Int64()})}
+        )
 
 
 @pytest.mark.parametrize("sql", ["SELEC 1", "SELECT x FROM t", "SELECT * FROM nowhere", ""])
@@ -149,7 +165,12 @@ def test_a_broken_query_is_refused_before_any_data(sql):
 
 def test_a_query_that_fails_on_the_rows_is_an_error_of_the_data(tmp_path):
     with pytest.raises(DataError, match="the query fails on the data"):
-        run(Lake(str(tmp_path)), "SELECT CAST(a AS INTEGER) FROM t", {"t": "SELECT 'x' AS a"}, tmp_path)
+        run(
+            Lake(str(tmp_path)),
+            "SELECT CAST(a AS INTEGER) FROM t",
+            {"t": "SELECT 'x' AS a"},
+            tmp_path,
+        )
 
 
 def test_views_and_columns_may_have_any_name(tmp_path):
@@ -160,7 +181,11 @@ def test_views_and_columns_may_have_any_name(tmp_path):
 
 def test_a_mart_in_sql_is_made_from_its_inputs(here):
     audit = make(here.lake, CATALOG, "marts/day_totals", now=NOW)
-    assert totals(here) == [(date(2024, 1, 1), 1, 0), (date(2024, 1, 2), 5, 0), (date(2024, 1, 3), 4, 0)]
+    assert totals(here) == [
+        (date(2024, 1, 1), 1, 0),
+        (date(2024, 1, 2), 5, 0),
+        (date(2024, 1, 3), 4, 0),
+    ]
     assert (audit.read, audit.written, audit.rows) == (4, 4, 3)
 
 
@@ -170,7 +195,13 @@ def test_an_input_that_does_not_exist_yet_is_empty(here):
 
 
 def test_a_query_sees_the_days_that_are_made_and_those_that_it_looks_back_on(here):
-    inputs = read_inputs(here.lake, CATALOG, CATALOG["marts/day_totals"], Days(date(2024, 1, 3), date(2024, 1, 3)), NOW)
+    inputs = read_inputs(
+        here.lake,
+        CATALOG,
+        CATALOG["marts/day_totals"],
+        Days(date(2024, 1, 3), date(2024, 1, 3)),
+        NOW,
+    )
     assert "BETWEEN DATE '2024-01-02' AND DATE '2024-01-03'" in inputs.views(here.lake)["orders"]
     audit = make(here.lake, CATALOG, "marts/day_totals", inputs.days, now=NOW)
     assert (audit.read, totals(here)) == (1, [(date(2024, 1, 3), 4, 0)])

@@ -23,7 +23,9 @@ CSV, TARGET = Path(sys.argv[1]), Path(sys.argv[2])
 QUIET = {"loggers": {"console": {"config": {"log_level": "WARNING"}}}}
 
 
-@multi_asset(outs={name: AssetOut(dagster_type=pl.LazyFrame) for name in ("lineitem", "lineitem_rejected")})
+@multi_asset(
+    outs={name: AssetOut(dagster_type=pl.LazyFrame) for name in ("lineitem", "lineitem_rejected")}
+)
 def lineitems() -> Iterator[Output[pl.LazyFrame]]:
     """The rows that keep the rules, and those that do not."""
     rows = items(CSV)
@@ -34,7 +36,9 @@ def lineitems() -> Iterator[Output[pl.LazyFrame]]:
 def create_table() -> None:
     """The table without rows, partitioned by month."""
     empty = pl.DataFrame(schema=items(CSV).collect_schema()).to_arrow()
-    DeltaTable.create(str(TARGET / "public" / "lineitem"), schema=empty.schema, partition_by=["_month"])
+    DeltaTable.create(
+        str(TARGET / "public" / "lineitem"), schema=empty.schema, partition_by=["_month"]
+    )
 
 
 def main() -> None:
@@ -43,7 +47,9 @@ def main() -> None:
         started = time.monotonic()
         create_table()
         manager = DeltaLakePolarsIOManager(root_uri=str(TARGET), storage_options=LocalConfig())
-        materialize([lineitems], instance=instance, resources={"io_manager": manager}, run_config=QUIET)
+        materialize(
+            [lineitems], instance=instance, resources={"io_manager": manager}, run_config=QUIET
+        )
         print(json.dumps({"seconds": time.monotonic() - started}))
 
 

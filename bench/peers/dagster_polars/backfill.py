@@ -28,11 +28,15 @@ QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 def readings(context: dg.AssetExecutionContext) -> pl.DataFrame:
     """Typed readings of a day."""
     day = date.fromisoformat(context.partition_key)
-    received = pl.scan_delta(str(TARGET / "lake" / "raw" / "readings")).filter(pl.col("_event_date") == day)
+    received = pl.scan_delta(str(TARGET / "lake" / "raw" / "readings")).filter(
+        pl.col("_event_date") == day
+    )
     return received.select(
         pl.col("meter").cast(pl.Int64, strict=False),
         pl.col("power").cast(pl.Float64, strict=False),
-        pl.col("read_at").str.to_datetime("%Y-%m-%d %H:%M:%S", strict=False, time_zone="UTC", time_unit="us"),
+        pl.col("read_at").str.to_datetime(
+            "%Y-%m-%d %H:%M:%S", strict=False, time_zone="UTC", time_unit="us"
+        ),
         pl.col("read_at").str.head(10).str.to_date("%Y-%m-%d", strict=False).alias("read_date"),
         "_source",
         "_offset",
@@ -45,7 +49,9 @@ def make(day: str) -> None:
     (TARGET / "dagster.yaml").write_text("telemetry:\n  enabled: false\n")
     resources = {"io_manager": PolarsDeltaIOManager(base_dir=str(TARGET))}
     instance = dg.DagsterInstance.get()
-    dg.materialize([readings], instance=instance, resources=resources, partition_key=day, run_config=QUIET)
+    dg.materialize(
+        [readings], instance=instance, resources=resources, partition_key=day, run_config=QUIET
+    )
 
 
 def main() -> None:

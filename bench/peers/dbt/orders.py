@@ -22,7 +22,11 @@ def invoke() -> None:
     """Call dbt once in this process."""
     folders = ["--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT)]
     written = ["--target-path", str(TARGET / "target"), "--log-path", str(TARGET / "logs")]
-    if not dbtRunner().invoke(["--no-use-colors", "--log-level-file", "none", COMMAND, *folders, *written]).success:
+    if (
+        not dbtRunner()
+        .invoke(["--no-use-colors", "--log-level-file", "none", COMMAND, *folders, *written])
+        .success
+    ):
         sys.exit(1)
 
 

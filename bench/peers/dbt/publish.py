@@ -19,7 +19,9 @@ def main() -> None:
     started = time.monotonic()
     folders = ["--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT)]
     written = ["--target-path", str(TARGET / "target"), "--log-path", str(TARGET / "logs")]
-    done = dbtRunner().invoke(["--no-use-colors", "--log-level-file", "none", "build", *folders, *written])
+    done = dbtRunner().invoke(
+        ["--no-use-colors", "--log-level-file", "none", "build", *folders, *written]
+    )
     if not done.success:
         sys.exit(1)
     print(json.dumps({"seconds": time.monotonic() - started}))

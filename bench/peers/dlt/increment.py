@@ -41,7 +41,9 @@ def read_csv(files: list[FileItemDict]) -> Iterator[pa.Table]:
     for file in files:
         with file.open() as opened:
             rows = csv.read_csv(opened, convert_options=TYPES)
-        rows = rows.append_column("read_date", pc.cast(pc.floor_temporal(rows["read_at"], unit="day"), pa.date32()))
+        rows = rows.append_column(
+            "read_date", pc.cast(pc.floor_temporal(rows["read_at"], unit="day"), pa.date32())
+        )
         rows = rows.append_column("source_file", pa.repeat(pa.scalar(file["file_name"]), len(rows)))
         yield rows.append_column("source_line", pa.array(range(len(rows)), pa.int64()))
 
@@ -51,7 +53,9 @@ def load() -> None:
     destination = dlt.destinations.filesystem(bucket_url=str(HOME))
     pipeline = dlt.pipeline("increment", destination=destination, dataset_name="public")
     files = filesystem(bucket_url=(HOME / "landing" / "readings").as_uri(), file_glob="*.csv")
-    files.apply_hints(incremental=dlt.sources.incremental("modification_date", primary_key="file_name"))
+    files.apply_hints(
+        incremental=dlt.sources.incremental("modification_date", primary_key="file_name")
+    )
     readings = (files | read_csv()).with_name("readings")
     pipeline.run(readings, write_disposition="append", table_format="delta").raise_on_failed_jobs()
 

@@ -47,10 +47,16 @@ def batch_mask(batch: pa.RecordBatch) -> pa.BooleanArray:
     rules = [
         pc.greater(batch["l_orderkey"], 0),
         pc.greater(batch["l_partkey"], 0),
-        pc.and_kleene(pc.greater_equal(batch["l_linenumber"], 1), pc.less_equal(batch["l_linenumber"], 7)),
-        pc.and_kleene(pc.greater_equal(batch["l_quantity"], 1), pc.less_equal(batch["l_quantity"], 50)),
+        pc.and_kleene(
+            pc.greater_equal(batch["l_linenumber"], 1), pc.less_equal(batch["l_linenumber"], 7)
+        ),
+        pc.and_kleene(
+            pc.greater_equal(batch["l_quantity"], 1), pc.less_equal(batch["l_quantity"], 50)
+        ),
         pc.less(batch["l_extendedprice"], 104_500),
-        pc.and_kleene(pc.greater_equal(batch["l_discount"], 0), pc.less_equal(batch["l_discount"], 0.1)),
+        pc.and_kleene(
+            pc.greater_equal(batch["l_discount"], 0), pc.less_equal(batch["l_discount"], 0.1)
+        ),
         pc.greater_equal(batch["l_tax"], 0),
         pc.is_in(batch["l_returnflag"], pa.array(FLAGS)),
         pc.is_in(batch["l_shipmode"], pa.array(MODES)),
@@ -78,7 +84,9 @@ def row_holds(row: Row) -> bool:
     )
 
 
-@dlt.transformer(name="lineitem", table_format="delta", write_disposition="replace", columns=MONTHLY)
+@dlt.transformer(
+    name="lineitem", table_format="delta", write_disposition="replace", columns=MONTHLY
+)
 def valid_batches(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
     """The rows of a batch that hold, with their month."""
     held = batch.filter(batch_mask(batch))
@@ -94,7 +102,9 @@ def rejected_batches(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
         yield rejected
 
 
-@dlt.transformer(name="lineitem", table_format="delta", write_disposition="replace", columns=MONTHLY)
+@dlt.transformer(
+    name="lineitem", table_format="delta", write_disposition="replace", columns=MONTHLY
+)
 def valid_rows(rows: list[Row]) -> Iterator[list[Row]]:
     """The rows that hold, with their month."""
     yield [{**row, "_month": row["l_shipdate"].replace(day=1)} for row in rows if row_holds(row)]
@@ -111,8 +121,14 @@ def main() -> None:
     started = time.monotonic()
     file = filesystem(bucket_url=CSV.parent.resolve().as_uri(), file_glob=CSV.name)
     arrow = WAY == "arrow"
-    read = file | read_csv_duckdb(use_pyarrow=arrow, chunk_size=200_000 if arrow else 5_000, dtype=TYPES)
-    outputs = [read | valid_batches, read | rejected_batches] if arrow else [read | valid_rows, read | rejected_rows]
+    read = file | read_csv_duckdb(
+        use_pyarrow=arrow, chunk_size=200_000 if arrow else 5_000, dtype=TYPES
+    )
+    outputs = (
+        [read | valid_batches, read | rejected_batches]
+        if arrow
+        else [read | valid_rows, read | rejected_rows]
+    )
     pipeline = dlt.pipeline(
         pipeline_name="publish",
         pipelines_dir=str(TARGET / "pipeline"),

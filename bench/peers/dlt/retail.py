@@ -40,7 +40,9 @@ def read_text(content: bytes) -> pa.Table:
     return arrow_csv.read_csv(
         io.BytesIO(content),
         read_options=arrow_csv.ReadOptions(column_names=named, skip_rows=1),
-        parse_options=arrow_csv.ParseOptions(newlines_in_values=True, invalid_row_handler=lambda _: "skip"),
+        parse_options=arrow_csv.ParseOptions(
+            newlines_in_values=True, invalid_row_handler=lambda _: "skip"
+        ),
         convert_options=arrow_csv.ConvertOptions(column_types=dict.fromkeys(named, pa.string())),
     ).select([name for name in names if name])
 
@@ -66,9 +68,9 @@ def read_csv(files: list[FileItemDict]) -> Iterator[pa.Table]:
     """The rows of files with their origin."""
     for file in files:
         rows = read_text(_unpacked(file))
-        yield rows.append_column("source_file", pa.repeat(pa.scalar(file["file_name"]), len(rows))).append_column(
-            "source_line", pa.array(range(len(rows)), pa.int64())
-        )
+        yield rows.append_column(
+            "source_file", pa.repeat(pa.scalar(file["file_name"]), len(rows))
+        ).append_column("source_line", pa.array(range(len(rows)), pa.int64()))
 
 
 def new_rows(table: str, pattern: str) -> dlt.sources.DltResource:
@@ -82,7 +84,9 @@ def main() -> None:
     """Load both tables."""
     database = dlt.destinations.duckdb(str(home / "retail.duckdb"))
     pipeline = dlt.pipeline("retail", destination=database, dataset_name="raw")
-    pipeline.run([new_rows("invoice_lines", "*.csv.gz"), new_rows("fx_rates", "*.zip")]).raise_on_failed_jobs()
+    pipeline.run(
+        [new_rows("invoice_lines", "*.csv.gz"), new_rows("fx_rates", "*.zip")]
+    ).raise_on_failed_jobs()
 
 
 if __name__ == "__main__":

@@ -33,7 +33,9 @@ TYPED = "order_id::BIGINT AS order_id, changed_on::DATE AS changed_on, status, a
 )
 def orders() -> Iterator[pa.RecordBatch]:
     """What has arrived, with its types."""
-    yield from duckdb.sql(f"SELECT {TYPED} FROM '{TARGET / 'arrived.parquet'}'").to_arrow_reader(200_000)
+    yield from duckdb.sql(f"SELECT {TYPED} FROM '{TARGET / 'arrived.parquet'}'").to_arrow_reader(
+        200_000
+    )
 
 
 def main() -> None:

@@ -40,15 +40,28 @@ class Columns:
         own = {name: dtype for name, dtype in stood.items() if name not in _ENGINE}
         known = {name.casefold(): name for name in own}
         declared = {known.get(name.casefold(), name): dtype for name, dtype in raw.columns.items()}
-        wider = {name: type_widening.wider(own[name], dtype) for name, dtype in declared.items() if name in own}
+        wider = {
+            name: type_widening.wider(own[name], dtype)
+            for name, dtype in declared.items()
+            if name in own
+        }
         # What a column is declared as counts for as long as what stands in it can be brought there.
-        self._declared = {**own, **{name: t for name, t in declared.items() if wider.get(name, t) is not None}}
-        evolved = {name: dtype for name, dtype in wider.items() if dtype is not None and raw.drift == "evolve"}
+        self._declared = {
+            **own,
+            **{name: t for name, t in declared.items() if wider.get(name, t) is not None},
+        }
+        evolved = {
+            name: dtype
+            for name, dtype in wider.items()
+            if dtype is not None and raw.drift == "evolve"
+        }
         self.standing = {**declared, **own, **evolved}
         self.added: dict[str, pl.DataType] = {}
         self._undeclared = {name for name in own if name not in declared}
         self._spelled = {name.casefold(): name for name in self.standing}
-        self._spelled |= {old.casefold(): self._spelled[new.casefold()] for old, new in raw.aliases.items()}
+        self._spelled |= {
+            old.casefold(): self._spelled[new.casefold()] for old, new in raw.aliases.items()
+        }
 
     @property
     def all(self) -> dict[str, pl.DataType]:
@@ -72,11 +85,15 @@ class Columns:
             return delivery.refuse(f"{delivery.refused}; {_EMPTY_DUMP}"), Fit(names)
         if self.raw.dumps and delivery.dead_count and delivery.refused is None:
             lost = f"{delivery.dead_count:,} of {delivery.records:,} records cannot be read"
-            return delivery.refuse(f"{lost}, and a full dump would delete what it lacks"), Fit(names)
+            return delivery.refuse(f"{lost}, and a full dump would delete what it lacks"), Fit(
+                names
+            )
         if not delivery.rows_count:
             return delivery, Fit(names)
         if missing := [name for name in self.raw.required if name not in names.values()]:
-            return delivery.refuse(f"columns missing, by their own names and by others: {shown(missing)}"), Fit(names)
+            return delivery.refuse(
+                f"columns missing, by their own names and by others: {shown(missing)}"
+            ), Fit(names)
         schema = rows_of(delivery).collect_schema()
         types = {name: schema[name] for name in delivery.columns}
         if self.raw.drift == "rescue":
@@ -115,7 +132,9 @@ class Columns:
         self, delivery: Delivery, names: Mapping[str, str], types: Mapping[str, pl.DataType]
     ) -> tuple[Delivery, Fit]:
         """Everything goes into a column, that may be new or become wider; or the whole file is refused."""
-        offered = {name: self._offered(column, types[name], delivery) for name, column in names.items()}
+        offered = {
+            name: self._offered(column, types[name], delivery) for name, column in names.items()
+        }
         chosen, wrong = self._chosen(delivery, names, types, offered)
         grown: dict[str, pl.DataType] = {}
         for name, dtype in chosen.items():
@@ -126,9 +145,14 @@ class Columns:
         problems = [f"types differ: {'; '.join(wrong)}"] if wrong else []
         new = [name for name, column in names.items() if column not in self.all]
         if new and self.raw.drift == "freeze":
-            problems.insert(0, f"columns that {self.raw.name} does not have, and it is frozen: {shown(new)}")
+            problems.insert(
+                0, f"columns that {self.raw.name} does not have, and it is frozen: {shown(new)}"
+            )
         taken = [
-            (names[name], Taken(name, types[name], t, not delivery.is_typed, self._is_free(names[name])))
+            (
+                names[name],
+                Taken(name, types[name], t, not delivery.is_typed, self._is_free(names[name])),
+            )
             for name, t in chosen.items()
         ]
         fit = Fit(names, by_column(taken), types=types)
@@ -141,14 +165,18 @@ class Columns:
         self._spelled |= {name.casefold(): name for name in new}
         return delivery, fit
 
-    def _offered(self, column: str, dtype: pl.DataType, delivery: Delivery) -> tuple[pl.DataType, ...]:
+    def _offered(
+        self, column: str, dtype: pl.DataType, delivery: Delivery
+    ) -> tuple[pl.DataType, ...]:
         """The types that a column may take for a delivered one."""
         if self._is_free(column):
             return (pl.String(),) if is_told_in_text(dtype) else ()
         if self.raw.drift == "evolve":
             return type_widening.asked(self._declared[column], dtype, is_read=not delivery.is_typed)
         wanted = self.standing[column]
-        is_readable = dtype == pl.String and not delivery.is_typed and not type_widening.loses_as_text(wanted)
+        is_readable = (
+            dtype == pl.String and not delivery.is_typed and not type_widening.loses_as_text(wanted)
+        )
         return (wanted,) if dtype in (wanted, pl.Null) or is_readable else ()
 
     def _is_free(self, column: str) -> bool:
@@ -170,7 +198,9 @@ class Columns:
         for name, wanteds in offered.items():
             for number, wanted in enumerate(wanteds):
                 one = Taken(name, types[name], wanted, is_read=True)
-                if wanted != pl.String and (types[name] not in (wanted, pl.Null) or self._is_limited(names[name], one)):
+                if wanted != pl.String and (
+                    types[name] not in (wanted, pl.Null) or self._is_limited(names[name], one)
+                ):
                     left[f"{number} {name}"] = self._is_left(names[name], one)
         counts = counted(delivery, left)
         chosen: dict[str, pl.DataType] = {}
@@ -193,7 +223,9 @@ class Columns:
 
     def _is_limited(self, column: str, one: Taken) -> bool:
         """Whether a column may become one of doubles, so that a number has to be exact as such."""
-        return self.raw.drift == "evolve" and type_widening.may_be_real(self._declared[column], one.wanted)
+        return self.raw.drift == "evolve" and type_widening.may_be_real(
+            self._declared[column], one.wanted
+        )
 
     def _differs(self, name: str, dtype: pl.DataType, column: str, misfits: int = 0) -> str:
         """What is wrong with a delivered column, in words."""
@@ -213,10 +245,19 @@ class Columns:
         }
         counts = counted(delivery, both)
         wrong = [
-            f"{column} ({', '.join(o.name for o in names)})" for column, names in several.items() if counts[column]
+            f"{column} ({', '.join(o.name for o in names)})"
+            for column, names in several.items()
+            if counts[column]
         ]
-        return f"columns with two values in a row, under several names: {'; '.join(wrong)}" if wrong else None
+        return (
+            f"columns with two values in a row, under several names: {'; '.join(wrong)}"
+            if wrong
+            else None
+        )
 
 
 def _untold(types: Mapping[str, pl.DataType], names: list[str]) -> Iterator[str]:
-    yield from (f"{name} is {types[name]}, which no text can hold; declare it with its type" for name in names)
+    yield from (
+        f"{name} is {types[name]}, which no text can hold; declare it with its type"
+        for name in names
+    )

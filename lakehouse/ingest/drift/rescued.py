@@ -35,7 +35,9 @@ def as_text(value: pl.Expr, dtype: pl.DataType) -> pl.Expr:
 def as_object(pieces: Iterable[tuple[str, pl.Expr]]) -> pl.Expr:
     """Named texts as one JSON object: without those that are null, and null when all of them are."""
     members = [
-        pl.when(text.is_not_null()).then(pl.concat_str(pl.lit(f"{json.dumps(name, ensure_ascii=False)}:"), _json(text)))
+        pl.when(text.is_not_null()).then(
+            pl.concat_str(pl.lit(f"{json.dumps(name, ensure_ascii=False)}:"), _json(text))
+        )
         for name, text in pieces
     ]
     if not members:
@@ -47,7 +49,12 @@ def as_object(pieces: Iterable[tuple[str, pl.Expr]]) -> pl.Expr:
 
 def _json(value: pl.Expr) -> pl.Expr:
     """A value as JSON."""
-    return pl.struct(value.alias("v")).struct.json_encode().str.strip_prefix('{"v":').str.strip_suffix("}")
+    return (
+        pl.struct(value.alias("v"))
+        .struct.json_encode()
+        .str.strip_prefix('{"v":')
+        .str.strip_suffix("}")
+    )
 
 
 def _has_bytes(dtype: pl.DataType) -> bool:

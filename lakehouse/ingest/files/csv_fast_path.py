@@ -30,7 +30,9 @@ class Plain(NamedTuple):
     lines: int
 
 
-def plain_rows(block: bytes, separator: str, columns: Sequence[str], limits: Limits) -> Plain | None:
+def plain_rows(
+    block: bytes, separator: str, columns: Sequence[str], limits: Limits
+) -> Plain | None:
     """The rows of a block; None if it is not plain."""
     end = _line_end(block)
     if end is None or _MARKER in block or block.startswith(BYTE_ORDER_MARK):

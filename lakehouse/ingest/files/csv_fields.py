@@ -109,7 +109,11 @@ class _Scanner:
             raise MoreLinesError
         self.line += 1
         self._bytes += len(self._current.end) + following.size
-        if following.is_cut or self.line >= self._limits.record_lines or self._bytes > self._limits.span_bytes:
+        if (
+            following.is_cut
+            or self.line >= self._limits.record_lines
+            or self._bytes > self._limits.span_bytes
+        ):
             raise BrokenError(
                 f"a quote is not closed within {self._limits.record_lines:,} lines or {self._limits.span_bytes:,} bytes"
             )

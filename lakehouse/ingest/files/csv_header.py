@@ -11,7 +11,9 @@ from lakehouse.ingest.files.record_ledger import Books, EmptyFileError, RefusedE
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 
 
-def read_header(source: Iterator[Block], books: Books, separator: str, required: Collection[str]) -> tuple[bytes, int]:
+def read_header(
+    source: Iterator[Block], books: Books, separator: str, required: Collection[str]
+) -> tuple[bytes, int]:
     """Find the columns; what is left of the header's block, and the number of the line that begins it."""
     block, number = _first_block(source, books)
     following = islice(lines(block, number, books.limits), books.limits.record_lines)
@@ -20,7 +22,9 @@ def read_header(source: Iterator[Block], books: Books, separator: str, required:
     names = header_names(header.values)
     if required and not {name.casefold() for name in names} & set(spelling(required)):
         # What stands there may be a record, so it is not repeated in a message.
-        raise RefusedError(f"columns missing: {shown(list(required))}; the first line names none of them")
+        raise RefusedError(
+            f"columns missing: {shown(list(required))}; the first line names none of them"
+        )
     books.columns = spelled(names, required, books.limits.columns)
     used = first[: header.lines]
     books.ends[used[-1].end] += bool(used[-1].end)
@@ -32,7 +36,9 @@ def _first_block(source: Iterator[Block], books: Books) -> tuple[bytes, int]:
     number, is_start = 1, True
     for block in source:
         if isinstance(block, LongLine):
-            raise RefusedError(f"header too long: {block.size:,} bytes; limit {books.limits.record_bytes:,}")
+            raise RefusedError(
+                f"header too long: {block.size:,} bytes; limit {books.limits.record_bytes:,}"
+            )
         content = _without_mark(block, books) if is_start else block
         is_start = False
         filled = content.lstrip(b"\r\n")
@@ -46,7 +52,9 @@ def _first_block(source: Iterator[Block], books: Books) -> tuple[bytes, int]:
 
 def _without_mark(block: bytes, books: Books) -> bytes:
     if block.startswith(_UTF_16):
-        raise RefusedError("the file is UTF-16 (it begins with its byte order mark); UTF-8 is expected")
+        raise RefusedError(
+            "the file is UTF-16 (it begins with its byte order mark); UTF-8 is expected"
+        )
     if block.startswith(BYTE_ORDER_MARK):
         books.notes.append("byte order mark removed")
     return block.removeprefix(BYTE_ORDER_MARK)
@@ -60,9 +68,13 @@ def _header(first: list[Line], following: Iterator[Line], books: Books, separato
         return first[number] if number < len(first) else None
 
     if first[0].is_cut:
-        raise RefusedError(f"header too long: {first[0].size:,} bytes; limit {books.limits.record_bytes:,}")
+        raise RefusedError(
+            f"header too long: {first[0].size:,} bytes; limit {books.limits.record_bytes:,}"
+        )
     if b"\0" in first[0].content:
-        raise RefusedError("NUL bytes in the header: the file is UTF-16 or no text; UTF-8 is expected")
+        raise RefusedError(
+            "NUL bytes in the header: the file is UTF-16 or no text; UTF-8 is expected"
+        )
     try:
         header = split(line, separator, books.limits)
     except BrokenError as error:

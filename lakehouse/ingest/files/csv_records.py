@@ -10,7 +10,14 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from lakehouse.ingest.files.csv_fast_path import plain_rows
-from lakehouse.ingest.files.csv_fields import BrokenError, Fields, MoreLinesError, is_utf_8, split, text_of
+from lakehouse.ingest.files.csv_fields import (
+    BrokenError,
+    Fields,
+    MoreLinesError,
+    is_utf_8,
+    split,
+    text_of,
+)
 from lakehouse.ingest.files.csv_header import read_header
 from lakehouse.ingest.files.lines import Block, Line, LongLine, blocks, line_count, lines, pieces
 from lakehouse.ingest.files.record_ledger import Books, EmptyFileError
@@ -92,7 +99,9 @@ class CsvReader:
             self._books.blank_lines += 1
             self._drop(1)
         elif first.is_cut:
-            self._reject(1, f"line too long: {first.size:,} bytes; limit {self._books.limits.record_bytes:,}")
+            self._reject(
+                1, f"line too long: {first.size:,} bytes; limit {self._books.limits.record_bytes:,}"
+            )
         else:
             return self._take_record(is_last=is_last)
         return True

@@ -17,7 +17,14 @@ from lakehouse.errors import LawError
 from lakehouse.ingest.files.csv_records import read_csv
 from lakehouse.ingest.files.json_lines import read_json
 from lakehouse.ingest.files.parquet import read_parquet
-from lakehouse.ingest.files.record_ledger import DEFAULT_LIMITS, Books, EmptyFileError, Limits, RefusedError, letters
+from lakehouse.ingest.files.record_ledger import (
+    DEFAULT_LIMITS,
+    Books,
+    EmptyFileError,
+    Limits,
+    RefusedError,
+    letters,
+)
 from lakehouse.ingest.files.unpack import Received, receive, unpack
 
 __all__ = ["Delivery", "Limits", "read_delivery"]
@@ -77,7 +84,9 @@ class Delivery:
         with self.received.open("rb") as file:
             payload = file.read(self.payload_bytes)
         folder = Path(tempfile.mkdtemp(prefix="refused-", dir=self.received.parent))
-        letters([(None, reason, _WHOLE_FILE, payload, self.size)]).write_parquet(folder / "000000.parquet")
+        letters([(None, reason, _WHOLE_FILE, payload, self.size)]).write_parquet(
+            folder / "000000.parquet"
+        )
         return replace(
             self,
             records=0,
@@ -92,7 +101,7 @@ class Delivery:
         )
 
 
-def read_delivery(  # noqa: PLR0913
+def read_delivery(
     chunks: Iterable[bytes],
     *,
     name: str,
@@ -137,7 +146,9 @@ def read_delivery(  # noqa: PLR0913
     return replace(delivery.refuse(str(refused)), is_empty=isinstance(refused, EmptyFileError))
 
 
-def _read(received: Received, name: str, books: Books, required: Collection[str], plain: Path) -> None:
+def _read(
+    received: Received, name: str, books: Books, required: Collection[str], plain: Path
+) -> None:
     path, suffix = unpack(received, name, plain)
     if not path.stat().st_size:
         raise EmptyFileError("empty file: 0 bytes")

@@ -11,7 +11,10 @@ _SHOWN_CHARACTERS = 80
 
 def shown(names: Collection[str]) -> str:
     """Names in a message: cut where they are too long or too many."""
-    short = [n if len(n) <= _SHOWN_CHARACTERS else f"{n[:_SHOWN_CHARACTERS]}…" for n in list(names)[:_SHOWN]]
+    short = [
+        n if len(n) <= _SHOWN_CHARACTERS else f"{n[:_SHOWN_CHARACTERS]}…"
+        for n in list(names)[:_SHOWN]
+    ]
     more = [f"and {len(names) - _SHOWN:,} more"] if len(names) > _SHOWN else []
     return ", ".join(short + more)
 
@@ -39,11 +42,17 @@ def spelled(names: Sequence[str], required: Collection[str], most: int) -> list[
     if repeated := [name for name in names if counts[name.casefold()] > 1]:
         raise RefusedError(f"duplicate column names: {shown(repeated)}")
     if reserved := [name for name in names if name.startswith("_")]:
-        raise RefusedError(f"column names beginning with _ are reserved for the engine: {shown(reserved)}")
+        raise RefusedError(
+            f"column names beginning with _ are reserved for the engine: {shown(reserved)}"
+        )
     if patterns := [name for name in names if is_pattern(name)]:
-        raise RefusedError(f"column names that stand for other columns in queries: {shown(patterns)}")
+        raise RefusedError(
+            f"column names that stand for other columns in queries: {shown(patterns)}"
+        )
     if unheld := [name for name in names if is_unheld(name)]:
-        raise RefusedError(f"column names with a NUL byte, which a table cannot have: {shown(unheld)}")
+        raise RefusedError(
+            f"column names with a NUL byte, which a table cannot have: {shown(unheld)}"
+        )
     refuse_missing(names, required)
     wanted = spelling(required)
     return [wanted.get(name.casefold(), name) for name in names]

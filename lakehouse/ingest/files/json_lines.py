@@ -10,7 +10,13 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any, NoReturn
 
-from lakehouse.ingest.files.header_names import is_pattern, is_unheld, refuse_missing, shown, spelling
+from lakehouse.ingest.files.header_names import (
+    is_pattern,
+    is_unheld,
+    refuse_missing,
+    shown,
+    spelling,
+)
 from lakehouse.ingest.files.lines import BYTE_ORDER_MARK, Line, LongLine, blocks, line_count, lines
 from lakehouse.ingest.files.record_ledger import Books, EmptyFileError, Limits
 
@@ -78,10 +84,16 @@ class _JsonReader:
     def _placed(self, record: dict[str, str | None]) -> list[int]:
         """The column of each key; new keys become columns."""
         folded = [key.strip().casefold() for key in record]
-        new = {fold: key.strip() for fold, key in zip(folded, record, strict=True) if fold not in self._places}
+        new = {
+            fold: key.strip()
+            for fold, key in zip(folded, record, strict=True)
+            if fold not in self._places
+        }
         _check_keys(folded, record)
         if len(self._places) + len(new) > self._books.limits.columns:
-            raise _NotARecordError(f"more than {self._books.limits.columns:,} columns, with: {shown(new.values())}")
+            raise _NotARecordError(
+                f"more than {self._books.limits.columns:,} columns, with: {shown(new.values())}"
+            )
         for fold, name in new.items():
             self._places[fold] = len(self._books.columns)
             self._books.columns.append(self._required.get(fold, name))
@@ -92,8 +104,12 @@ def _check_keys(folded: list[str], record: Collection[str]) -> None:
     counts = Counter(folded)
     if same := [key for key, fold in zip(record, folded, strict=True) if counts[fold] > 1]:
         raise _NotARecordError(f"keys are equal but for case: {shown(same)}")
-    if reserved := [key for key, fold in zip(record, folded, strict=True) if fold.startswith("_") or not fold]:
-        raise _NotARecordError(f"keys are blank or begin with _, reserved for the engine: {shown(reserved)}")
+    if reserved := [
+        key for key, fold in zip(record, folded, strict=True) if fold.startswith("_") or not fold
+    ]:
+        raise _NotARecordError(
+            f"keys are blank or begin with _, reserved for the engine: {shown(reserved)}"
+        )
     if patterns := [key for key in record if is_pattern(key.strip())]:
         raise _NotARecordError(f"keys that stand for other columns in queries: {shown(patterns)}")
     if unheld := [key for key in record if is_unheld(key)]:
@@ -117,9 +133,13 @@ def _parsed(line: Line, limits: Limits) -> dict[str, str | None]:
         texts = {key: _text(value) for key, value in record.items()}
         "".join([*texts, *(text for text in texts.values() if text)]).encode()
     except UnicodeDecodeError as error:
-        raise _NotARecordError(f"not valid UTF-8: {error.reason} at byte {error.start + 1}") from error
+        raise _NotARecordError(
+            f"not valid UTF-8: {error.reason} at byte {error.start + 1}"
+        ) from error
     except UnicodeEncodeError as error:
-        raise _NotARecordError("an escape is half of a surrogate pair: no text can hold it") from error
+        raise _NotARecordError(
+            "an escape is half of a surrogate pair: no text can hold it"
+        ) from error
     except RecursionError as error:
         raise _NotARecordError("nested too deep") from error
     except json.JSONDecodeError as error:
@@ -138,7 +158,9 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     record = dict(pairs)
     if len(record) < len(pairs):
         counts = Counter(key for key, _ in pairs)
-        raise _NotARecordError(f"duplicate keys: {shown([key for key in record if counts[key] > 1])}")
+        raise _NotARecordError(
+            f"duplicate keys: {shown([key for key in record if counts[key] > 1])}"
+        )
     return record
 
 

@@ -70,7 +70,9 @@ class Landing:
             return list(self._objects(table))
         folder = self._folder() / table
         if folder.exists() and not folder.is_dir():
-            raise SetupError(f"{folder} is no folder.\nNext: make it one, and put the files for {table} into it.")
+            raise SetupError(
+                f"{folder} is no folder.\nNext: make it one, and put the files for {table} into it."
+            )
         try:
             return list(walk(folder)) if folder.is_dir() else []
         except OSError as error:
@@ -82,7 +84,9 @@ class Landing:
         root = Path(self.root)
         if not root.is_dir():
             what = "is no folder" if root.exists() else "does not exist"
-            raise SetupError(f"The landing folder {root} {what}.\nNext: make it, or set LAKEHOUSE_LANDING to yours.")
+            raise SetupError(
+                f"The landing folder {root} {what}.\nNext: make it, or set LAKEHOUSE_LANDING to yours."
+            )
         return root
 
     def strays(self, folders: Collection[str]) -> list[str]:
@@ -99,7 +103,9 @@ class Landing:
             raise BusyError(
                 f"The landing zone {self.root} cannot be listed: {error}\nNext: mend that; nothing changed."
             ) from None
-        return sorted(name for name in found if name.removesuffix("/") not in folders and not is_hidden(name))
+        return sorted(
+            name for name in found if name.removesuffix("/") not in folders and not is_hidden(name)
+        )
 
     def _top_objects(self) -> list[str]:
         found = obstore.list_with_delimiter(open_store(self.root, self.options))
@@ -111,7 +117,9 @@ class Landing:
             for page in obstore.list(open_store(self.root, self.options), prefix=table):
                 for meta in page:
                     name = str(meta["path"]).removeprefix(f"{table}/")
-                    if (seen := seen_object(name, meta["last_modified"], int(meta["size"]))) is not None:
+                    if (
+                        seen := seen_object(name, meta["last_modified"], int(meta["size"]))
+                    ) is not None:
                         yield seen
 
     def is_resting(self, entry: Entry, began: datetime, ended: datetime) -> bool:
@@ -148,7 +156,9 @@ class Landing:
 
     def _bytes(self, table: str, entry: Entry) -> Iterator[bytes]:
         if "://" in self.root:
-            for chunk in obstore.get(open_store(self.root, self.options), f"{table}/{entry.name}").stream(_CHUNK):
+            for chunk in obstore.get(
+                open_store(self.root, self.options), f"{table}/{entry.name}"
+            ).stream(_CHUNK):
                 yield bytes(chunk)
             return
         with (Path(self.root) / table / entry.name).open("rb") as file:

@@ -66,7 +66,12 @@ def entered(seen: Iterable[Seen], known: Mapping[str, Stamp]) -> list[Entry]:
 
 def _entry(name: str, stamp: Stamp, problem: str | None) -> Entry:
     text, modified = shown(name), _EPOCH + stamp[0] * _MILLISECOND
-    return Entry(text, modified, stamp[1], "its name is not UTF-8" if problem is None and text != name else problem)
+    return Entry(
+        text,
+        modified,
+        stamp[1],
+        "its name is not UTF-8" if problem is None and text != name else problem,
+    )
 
 
 def walk(folder: Path, below: str = "", above: tuple[tuple[int, int], ...] = ()) -> Iterator[Seen]:
@@ -83,8 +88,12 @@ def walk(folder: Path, below: str = "", above: tuple[tuple[int, int], ...] = ())
             seen = _look(child.name, f"{below}{child.name}", here)
             if seen is None:
                 continue
-            if seen[2] is _IS_FOLDER and not (child.name.lower().endswith(_FORMATS) or is_hidden(child.name)):
-                yield from walk_below(folder / child.name, seen[0], (*above, (found.st_dev, found.st_ino)))
+            if seen[2] is _IS_FOLDER and not (
+                child.name.lower().endswith(_FORMATS) or is_hidden(child.name)
+            ):
+                yield from walk_below(
+                    folder / child.name, seen[0], (*above, (found.st_dev, found.st_ino))
+                )
             else:
                 yield seen
 
@@ -124,7 +133,11 @@ def _look(place: str | Path, name: str, folder: int | None = None) -> Seen | Non
     modified = found.st_mtime_ns // 1_000_000
     if stat.S_ISREG(found.st_mode):
         return name, (modified, found.st_size), None
-    return name, (modified, 0), _IS_FOLDER if stat.S_ISDIR(found.st_mode) else "neither a file nor a folder"
+    return (
+        name,
+        (modified, 0),
+        _IS_FOLDER if stat.S_ISDIR(found.st_mode) else "neither a file nor a folder",
+    )
 
 
 def _is_there(place: str | Path, folder: int | None) -> bool:

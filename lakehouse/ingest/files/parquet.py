@@ -42,7 +42,9 @@ def read_parquet(path: Path, books: Books, *, required: Collection[str]) -> None
     try:
         _read(path, books, required)
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
-        raise RefusedError(f"Parquet file is damaged, or Polars cannot read it: {_message(error)}") from error
+        raise RefusedError(
+            f"Parquet file is damaged, or Polars cannot read it: {_message(error)}"
+        ) from error
 
 
 def _read(path: Path, books: Books, required: Collection[str]) -> None:
@@ -68,7 +70,9 @@ def _check_magic(path: Path) -> None:
     if head != _MAGIC:
         raise RefusedError("not a Parquet file: it does not begin with PAR1")
     if tail != _MAGIC or size < _LEAST:
-        raise RefusedError(f"Parquet file is cut off after {size:,} bytes: it does not end with PAR1")
+        raise RefusedError(
+            f"Parquet file is cut off after {size:,} bytes: it does not end with PAR1"
+        )
 
 
 def _message(error: BaseException) -> str:
@@ -81,7 +85,9 @@ def _lossy(lf: pl.LazyFrame, schema: pl.Schema) -> frozenset[str]:
     instants = {
         name: dtype.time_unit
         for name, dtype in schema.items()
-        if isinstance(dtype, pl.Datetime) and dtype.time_zone is not None and dtype.time_unit != "us"
+        if isinstance(dtype, pl.Datetime)
+        and dtype.time_zone is not None
+        and dtype.time_unit != "us"
     }
     if not instants:
         return frozenset()
@@ -100,7 +106,11 @@ def _fitting(name: str, dtype: pl.DataType, *, is_lossy: bool) -> pl.Expr:  # no
         if dtype.time_zone is None:
             return column.dt.to_string("%Y-%m-%d %H:%M:%S%.f")
         utc = column.dt.convert_time_zone("UTC")
-        return utc.dt.to_string("%Y-%m-%dT%H:%M:%S%.f+00:00") if is_lossy else utc.dt.cast_time_unit("us")
+        return (
+            utc.dt.to_string("%Y-%m-%dT%H:%M:%S%.f+00:00")
+            if is_lossy
+            else utc.dt.cast_time_unit("us")
+        )
     if isinstance(dtype, pl.Duration):
         return column.dt.to_string("iso")
     if isinstance(dtype, pl.Time):

@@ -113,7 +113,11 @@ class Books:
         self._flush_rows()
         start = self.records + 1
         self.records += frame.height
-        self.rows.add(frame.select(pl.int_range(start, start + pl.len(), dtype=pl.Int64).alias("_offset"), pl.all()))
+        self.rows.add(
+            frame.select(
+                pl.int_range(start, start + pl.len(), dtype=pl.Int64).alias("_offset"), pl.all()
+            )
+        )
 
     def letter(self, reason: str, place: str, payload: bytes, size: int | None = None) -> None:
         """The next record is a dead letter of so many bytes; `payload` may be its beginning only."""
@@ -141,7 +145,11 @@ class Books:
 
     def told(self) -> tuple[str, ...]:
         """What was tolerated, in words."""
-        names = [{b"\n": "LF", b"\r\n": "CRLF", b"\r": "CR"}[end] for end in sorted(self.ends) if self.ends[end]]
+        names = [
+            {b"\n": "LF", b"\r\n": "CRLF", b"\r": "CR"}[end]
+            for end in sorted(self.ends)
+            if self.ends[end]
+        ]
         lines = [f"mixed line ends: {', '.join(names)}"] if len(names) > 1 else []
         lines += ["lines end with CR only"] if names == ["CR"] else []
         lines += [f"blank lines skipped: {self.blank_lines}"] if self.blank_lines else []
@@ -153,7 +161,10 @@ class Books:
         width = len(self.columns)
         full = [v if len(v) == width else [*v, *[None] * (width - len(v))] for v in self._values]
         texts = zip(*full, strict=True)
-        columns = [pl.Series(name, text, dtype=pl.String) for name, text in zip(self.columns, texts, strict=True)]
+        columns = [
+            pl.Series(name, text, dtype=pl.String)
+            for name, text in zip(self.columns, texts, strict=True)
+        ]
         self.rows.add(pl.DataFrame([pl.Series("_offset", self._offsets, dtype=pl.Int64), *columns]))
         self._values, self._offsets, self._row_bytes = [], [], 0
 

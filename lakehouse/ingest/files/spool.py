@@ -62,5 +62,7 @@ class Parts:
 
 def _widen(path: Path, schema: pl.Schema) -> None:
     wide = path.with_suffix(".wide")
-    pl.concat([pl.DataFrame(schema=schema), pl.read_parquet(path)], how="diagonal").write_parquet(wide)
+    pl.concat([pl.DataFrame(schema=schema), pl.read_parquet(path)], how="diagonal").write_parquet(
+        wide
+    )
     wide.replace(path)

@@ -14,7 +14,14 @@ from lakehouse.ingest.files.record_ledger import EmptyFileError, RefusedError
 FORMATS = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet")
 _CHUNK = 1 << 20
 _ENCRYPTED = 0x1
-_BROKEN_ZIP = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError)
+_BROKEN_ZIP = (
+    zipfile.BadZipFile,
+    zlib.error,
+    EOFError,
+    NotImplementedError,
+    RuntimeError,
+    ValueError,
+)
 
 
 @dataclass(frozen=True)
@@ -61,7 +68,9 @@ def unpack(received: Received, name: str, plain: Path) -> tuple[Path, str]:
 def _suffix(name: str) -> str:
     suffix = next((suffix for suffix in FORMATS if name.lower().endswith(suffix)), None)
     if suffix is None:
-        raise RefusedError(f"unknown format: {name!r} ends with none of {', '.join(FORMATS)}, plain, .gz or .zip")
+        raise RefusedError(
+            f"unknown format: {name!r} ends with none of {', '.join(FORMATS)}, plain, .gz or .zip"
+        )
     return suffix
 
 
@@ -90,7 +99,9 @@ def _inflated(source: BinaryIO) -> Iterator[bytes]:
             done += len(plain)
             yield plain
     except zlib.error as error:
-        raise RefusedError(f"gzip stream is damaged somewhere after {done:,} bytes: {error}") from error
+        raise RefusedError(
+            f"gzip stream is damaged somewhere after {done:,} bytes: {error}"
+        ) from error
     if not member.eof:
         raise RefusedError(f"gzip stream ends early after {done:,} bytes")
 
@@ -105,7 +116,9 @@ def _unzip(path: Path, plain: Path) -> str:
     except OSError as error:
         if error.errno != errno.EINVAL:  # what seeking to a damaged, negative offset gives
             raise
-        raise RefusedError("zip file is damaged or cut off: its directory points outside of it") from error
+        raise RefusedError(
+            "zip file is damaged or cut off: its directory points outside of it"
+        ) from error
     except _BROKEN_ZIP as error:
         raise RefusedError(f"zip file is damaged or cut off: {error}") from error
     return suffix

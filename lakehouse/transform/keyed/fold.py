@@ -46,7 +46,11 @@ class Shape:
     def of(cls, table: DerivedTable) -> "Shape":
         """The shape of a table with keys."""
         known = facts(table.contract)
-        values = (name for name in polars_schema(table.contract) if name not in {*known.key, *known.sequence})
+        values = (
+            name
+            for name in polars_schema(table.contract)
+            if name not in {*known.key, *known.sequence}
+        )
         kind = (table.partial, table.snapshot is not None, table.unpack is not None)
         return cls(table.mode, known.key, known.sequence, tuple(values), *kind)
 

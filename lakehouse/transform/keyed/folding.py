@@ -95,7 +95,13 @@ class Folding:
     def provenance(self) -> Provenance:
         """Run, code, contract and inputs."""
         table, read = self.table, self.everything
-        return Provenance(self.making.run_id, table.code_version, version(table.contract), read.versions, ids=read.ids)
+        return Provenance(
+            self.making.run_id,
+            table.code_version,
+            version(table.contract),
+            read.versions,
+            ids=read.ids,
+        )
 
     def of(self, inputs: Inputs) -> Folded | None:
         """Fold the rows of some inputs; None when new rows are not enough, because a dump came late.
@@ -113,7 +119,9 @@ class Folding:
         if dumps is not None and not dumps["is_next"].all():
             return None
         counts = _Counts()
-        for number, part in enumerate(parts(self.spool / "parts", self.shape.key, self._frames(), _ROWS_AT_ONCE)):
+        for number, part in enumerate(
+            parts(self.spool / "parts", self.shape.key, self._frames(), _ROWS_AT_ONCE)
+        ):
             self._fold_part(part, dumps, counts).write_parquet(
                 self.spool / f"stands-{number}.parquet", compression="lz4"
             )
@@ -124,7 +132,10 @@ class Folding:
             written=counts.written,
             superseded=audit.superseded + audit.written - counts.written,
             ties=counts.ties,
-            notes=(*audit.notes, *([f"tombstones removed: {counts.forgotten:,}"] if counts.forgotten else [])),
+            notes=(
+                *audit.notes,
+                *([f"tombstones removed: {counts.forgotten:,}"] if counts.forgotten else []),
+            ),
             changed={column: dated_changes.joined(several) for column, several in spans.items()},
             reaches=reaches(self.making, spans),
             seconds=time.monotonic() - started,
@@ -137,13 +148,20 @@ class Folding:
         """The judged rows in files, and what their account needs to know."""
         frames = {"valid": judged.valid, "rejected": judged.rejected}
         if self.table.snapshot:
-            frames["broke"] = judged.broke.select(*self.shape.key, self._moment, "_source", "_modified_at")
+            frames["broke"] = judged.broke.select(
+                *self.shape.key, self._moment, "_source", "_modified_at"
+            )
         sinks = [
-            rows.sink_parquet(self.spool / f"{name}.parquet", **_SPOOLED, lazy=True) for name, rows in frames.items()
+            rows.sink_parquet(self.spool / f"{name}.parquet", **_SPOOLED, lazy=True)
+            for name, rows in frames.items()
         ]
-        results = pl.collect_all([*sinks, *judged.questions.values()], engine="streaming")[len(sinks) :]
+        results = pl.collect_all([*sinks, *judged.questions.values()], engine="streaming")[
+            len(sinks) :
+        ]
         answers = dict(zip(judged.questions, results, strict=True))
-        valid, rejected = (self._spool(name).select(pl.len()).collect().item() for name in ("valid", "rejected"))
+        valid, rejected = (
+            self._spool(name).select(pl.len()).collect().item() for name in ("valid", "rejected")
+        )
         return Findings(answers, valid, rejected, self._spool("rejected"))
 
     def _spool(self, name: str) -> pl.LazyFrame:
@@ -163,9 +181,13 @@ class Folding:
         assert self.table.snapshot is not None  # noqa: S101
         named = [*self.shape.key, self._moment, "_source", "_modified_at"]
         valid, broke = (self._spool(name).select(named) for name in ("valid", "broke"))
-        emptied = self.table.snapshot.emptied if self.standing is None else ()  # what stands has been emptied
+        emptied = (
+            self.table.snapshot.emptied if self.standing is None else ()
+        )  # what stands has been emptied
         dumps = dumps_of(valid, broke, self.shape.key, self._moment)
-        dumps = with_emptied(self.table.name, dumps, self._moment, emptied).with_columns(is_next=pl.lit(True))
+        dumps = with_emptied(self.table.name, dumps, self._moment, emptied).with_columns(
+            is_next=pl.lit(True)
+        )
         if self.standing is not None:
             stood = pl.col(LAST).struct.field(self._moment).max()
             shown = {"rows": self._is_shown.sum(), "is_whole": pl.lit(True)}
@@ -173,7 +195,9 @@ class Folding:
             before = last[self._moment][0]
             if before is not None:  # a table that stands without a row has seen no dump
                 dumps = dumps.with_columns(is_next=pl.col(self._moment) > before)
-                dumps = pl.concat([last.cast({"rows": dumps.schema["rows"]}), dumps], how="diagonal")
+                dumps = pl.concat(
+                    [last.cast({"rows": dumps.schema["rows"]}), dumps], how="diagonal"
+                )
         prove_size(self.table.name, dumps, self._moment, self.table.snapshot)
         return dumps
 
@@ -190,7 +214,10 @@ class Folding:
     @cached_property
     def _watermark(self) -> Watermark | None:
         """Behind what tombstones go; None where all are kept."""
-        kept, rows = self.table.tombstone_retention, self._spool("valid") if self.standing is None else self.standing
+        kept, rows = (
+            self.table.tombstone_retention,
+            self._spool("valid") if self.standing is None else self.standing,
+        )
         return None if kept is None else Watermark.of(rows, self._moment, kept)
 
     def _without_old(self, rows: pl.DataFrame) -> pl.DataFrame:
@@ -200,7 +227,11 @@ class Folding:
     def _frames(self) -> Mapping[str, pl.LazyFrame]:
         """What is folded, in files: new events, all events of late keys, and the rows that stand of all these keys."""
         key, events = list(self.shape.key), self._spool("valid")
-        frames = {"events": events, "older": events.clear(), "matched": pl.LazyFrame(schema=self.table.stored_schema)}
+        frames = {
+            "events": events,
+            "older": events.clear(),
+            "matched": pl.LazyFrame(schema=self.table.stored_schema),
+        }
         if self.table.snapshot:
             frames["broke"] = self._spool("broke").select(*key, self._moment).drop_nulls()
         if self.standing is None:
@@ -208,7 +239,9 @@ class Folding:
         matched = self.standing  # a dump speaks of all keys
         if not self.table.snapshot:
             is_asked = is_of(_keys(events, key))
-            matched = matched.filter(is_asked | self._watermark.is_old_tombstone if self._watermark else is_asked)
+            matched = matched.filter(
+                is_asked | self._watermark.is_old_tombstone if self._watermark else is_asked
+            )
         frames["matched"] = self._into_spool("matched", matched)
         late = None if self.table.snapshot else self._late(events, frames["matched"])
         if late is not None and not late.is_empty():
@@ -224,7 +257,9 @@ class Folding:
         key, late = list(self.shape.key), []
         if self.shape.needs_all:
             seen = matched.filter(self._is_latest).select(*key, LAST)
-            late.append(events.join(seen, on=key).filter(~follows(self.shape.instant, pl.col(LAST))))
+            late.append(
+                events.join(seen, on=key).filter(~follows(self.shape.instant, pl.col(LAST)))
+            )
         if self._watermark is not None:
             late.append(events.filter(self._watermark.is_behind).join(matched, on=key, how="anti"))
         return _keys(pl.concat([rows.select(key) for rows in late]), key) if late else None
@@ -234,7 +269,9 @@ class Folding:
         rows.sink_parquet(self.spool / f"{name}.parquet", **_SPOOLED, engine="streaming")
         return self._spool(name)
 
-    def _fold_part(self, part: Mapping[str, pl.DataFrame], dumps: pl.DataFrame | None, counts: _Counts) -> pl.DataFrame:
+    def _fold_part(
+        self, part: Mapping[str, pl.DataFrame], dumps: pl.DataFrame | None, counts: _Counts
+    ) -> pl.DataFrame:
         """Fold some keys: what stands of them then."""
         key, events, older, matched = self.shape.key, part["events"], part["older"], part["matched"]
         frames = [older, *(rows.join(older, on=key, how="anti") for rows in (events, matched))]
@@ -257,16 +294,29 @@ class Folding:
 
     def _as_events(self, rows: pl.DataFrame) -> pl.DataFrame:
         """Rows as events: each column that an event has, null where they lack it."""
-        schema = {**self.table.event_schema, **({LAST: self.table.stored_schema[LAST]} if self.shape.needs_all else {})}
-        lacking = [pl.lit(None, dtype).alias(name) for name, dtype in schema.items() if name not in rows.columns]
-        return rows.with_columns(lacking).select(list(schema)).with_columns(pl.col(DELETED).fill_null(False))
+        schema = {
+            **self.table.event_schema,
+            **({LAST: self.table.stored_schema[LAST]} if self.shape.needs_all else {}),
+        }
+        lacking = [
+            pl.lit(None, dtype).alias(name)
+            for name, dtype in schema.items()
+            if name not in rows.columns
+        ]
+        return (
+            rows.with_columns(lacking)
+            .select(list(schema))
+            .with_columns(pl.col(DELETED).fill_null(False))
+        )
 
     def _gone(self, part: Mapping[str, pl.DataFrame], dumps: pl.DataFrame) -> pl.DataFrame:
         """The deletes of keys that a dump lacks; a row that broke the contract was there."""
         stood = (
             part["matched"]
             .filter(self._is_shown)
-            .with_columns(pl.lit(dumps[self._moment][0], dumps.schema[self._moment]).alias(self._moment))
+            .with_columns(
+                pl.lit(dumps[self._moment][0], dumps.schema[self._moment]).alias(self._moment)
+            )
         )
         named = [*self.shape.key, self._moment]
         present = pl.concat([rows.select(named) for rows in (part["events"], part["broke"], stood)])
@@ -281,7 +331,10 @@ class Folding:
             return {column: spans.collect() for column in columns if column == VALID[0]}
         names = [*polars_schema(self.table.contract), DELETED]
         old, new = old.select(names), new.select(names)
-        return {column: dated_changes.changes(old, new, old.clear(), column, shape.key).collect() for column in columns}
+        return {
+            column: dated_changes.changes(old, new, old.clear(), column, shape.key).collect()
+            for column in columns
+        }
 
 
 def _keys(rows: pl.LazyFrame, key: list[str]) -> pl.DataFrame:

@@ -21,12 +21,16 @@ NO_RECORD = -1
 Moment = date | datetime | int
 
 
-def dumps_of(valid: pl.LazyFrame, broke: pl.LazyFrame, key: tuple[str, ...], moment: str) -> pl.DataFrame:
+def dumps_of(
+    valid: pl.LazyFrame, broke: pl.LazyFrame, key: tuple[str, ...], moment: str
+) -> pl.DataFrame:
     """The dumps among some rows, oldest first: moment, `rows` (keys), `is_whole`, `_source` and `_modified_at`.
 
     A dump is known by its valid rows: a broken one may not even know when it was taken.
     """
-    present = pl.concat([valid.with_columns(_is_valid=True), broke.with_columns(_is_valid=False)], how="diagonal")
+    present = pl.concat(
+        [valid.with_columns(_is_valid=True), broke.with_columns(_is_valid=False)], how="diagonal"
+    )
     named = pl.all_horizontal(pl.col(key).is_not_null())
     dumps = present.group_by(moment).agg(
         rows=pl.struct(key).filter(named).n_unique(),
@@ -35,10 +39,18 @@ def dumps_of(valid: pl.LazyFrame, broke: pl.LazyFrame, key: tuple[str, ...], mom
         _modified_at=pl.col("_modified_at").max(),
         _is_valid=pl.col("_is_valid").any(),
     )
-    return dumps.filter("_is_valid").drop("_is_valid").drop_nulls(moment).sort(moment).collect(engine="streaming")
+    return (
+        dumps.filter("_is_valid")
+        .drop("_is_valid")
+        .drop_nulls(moment)
+        .sort(moment)
+        .collect(engine="streaming")
+    )
 
 
-def with_emptied(table: str, dumps: pl.DataFrame, moment: str, emptied: Sequence[str]) -> pl.DataFrame:
+def with_emptied(
+    table: str, dumps: pl.DataFrame, moment: str, emptied: Sequence[str]
+) -> pl.DataFrame:
     """All dumps of a source, with the moments at which it was empty in their places; `is_declared` tells these.
 
     Such a moment has the origin of the dump before it, and there has to be one: before the first there is no key.
@@ -50,13 +62,21 @@ def with_emptied(table: str, dumps: pl.DataFrame, moment: str, emptied: Sequence
     dtype = dumps.schema[moment]
     try:
         text = pl.Series(moment, list(emptied), dtype=pl.String)
-        at = text.str.strptime(dtype) if isinstance(dtype, pl.Date | pl.Datetime) else text.cast(dtype)
+        at = (
+            text.str.strptime(dtype)
+            if isinstance(dtype, pl.Date | pl.Datetime)
+            else text.cast(dtype)
+        )
     except pl.exceptions.PolarsError as error:
         raise SetupError(
             f"{table}: Snapshot(emptied={emptied!r}) is not of {moment}, which is {dtype}: {error}\n"
             "Next: write the value as this column has it."
         ) from None
-    told = {"rows": pl.lit(0, dumps.schema["rows"]), "is_whole": pl.lit(True), "is_declared": pl.lit(True)}
+    told = {
+        "rows": pl.lit(0, dumps.schema["rows"]),
+        "is_whole": pl.lit(True),
+        "is_declared": pl.lit(True),
+    }
     empty = pl.DataFrame({moment: at}).unique().join(dumps, on=moment, how="anti")
     every = [dumps.with_columns(is_declared=pl.lit(False)), empty.with_columns(**told)]
     return (
@@ -67,7 +87,9 @@ def with_emptied(table: str, dumps: pl.DataFrame, moment: str, emptied: Sequence
     )
 
 
-def gone(present: pl.DataFrame, dumps: pl.DataFrame, key: tuple[str, ...], moment: str) -> pl.DataFrame:
+def gone(
+    present: pl.DataFrame, dumps: pl.DataFrame, key: tuple[str, ...], moment: str
+) -> pl.DataFrame:
     """A delete for each key that a dump has and the next one has not.
 
     Args:
@@ -82,7 +104,11 @@ def gone(present: pl.DataFrame, dumps: pl.DataFrame, key: tuple[str, ...], momen
     # A dump of which a row could not be told apart says what is there, not what is gone: the next whole one does.
     whole = pl.when("is_whole").then(pl.col(moment))
     following = dumps.select(moment, whole.shift(-1).backward_fill().alias(_NEXT)).drop_nulls()
-    expected = present.unique([*key, moment]).join(following, on=moment).select(*key, pl.col(_NEXT).alias(moment))
+    expected = (
+        present.unique([*key, moment])
+        .join(following, on=moment)
+        .select(*key, pl.col(_NEXT).alias(moment))
+    )
     missing = expected.join(present, on=[*key, moment], how="anti")
     return missing.join(dumps.select(moment, "_source", "_modified_at"), on=moment).with_columns(
         pl.lit(NO_RECORD, ORIGIN[LINEAGE[1]]).alias(LINEAGE[1]), pl.lit(True).alias(DELETED)
@@ -95,8 +121,14 @@ def prove_size(table: str, dumps: pl.DataFrame, moment: str, promised: Snapshot)
     Raises:
         DataError: naming the dump, both sizes, and how to accept it.
     """
-    for (_, before, _), (when, rows, is_declared) in pairwise(dumps.select(moment, "rows", "is_declared").iter_rows()):
-        if rows < before * (1 - promised.may_shrink) and not is_declared and str(when) not in promised.accepted:
+    for (_, before, _), (when, rows, is_declared) in pairwise(
+        dumps.select(moment, "rows", "is_declared").iter_rows()
+    ):
+        if (
+            rows < before * (1 - promised.may_shrink)
+            and not is_declared
+            and str(when) not in promised.accepted
+        ):
             source = dumps.filter(pl.col(moment) == when)["_source"][0]
             raise DataError(
                 f"{table}: the dump of {when} ({source}) has {rows:,} rows, the one before {before:,}: "

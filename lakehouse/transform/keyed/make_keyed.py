@@ -61,7 +61,10 @@ def take(making: Making, standing: int, rejects: int) -> Audit | None:
             _sheet(making, folded, standing),
             lambda findings: _proved(making, folded, findings),
             rejects=rejected,
-            questions={**_table_rules(making, folded, standing), "rejected": rejected.rows.select(pl.len())},
+            questions={
+                **_table_rules(making, folded, standing),
+                "rejected": rejected.rows.select(pl.len()),
+            },
         )
 
 
@@ -108,15 +111,23 @@ def _sheet(making: Making, folded: Folded, standing: int) -> Sheet:
         description=table.description,
         comments={c.name: c.meaning for c in described},
         hidden=frozenset((*hidden, *(VALID[:2] if known.sequence[0] in hidden else ()))),
-        required=frozenset(c.name for c in described if not c.nullable and (not has_tombstones or c.name in always)),
+        required=frozenset(
+            c.name for c in described if not c.nullable and (not has_tombstones or c.name in always)
+        ),
     )
 
 
 def _rejects(making: Making, folded: Folded, standing: int) -> Sheet:
     """The rejected rows beside those that stand; a folding of all rows has judged those too."""
     is_all = folded.keys is None
-    sheet = rejects_of(making.lake, making.table, folded.rejected, standing, making.attempt, is_all=is_all)
-    return sheet if is_all or folded.audit.quarantined else replace(sheet, rows=folded.rejected, mode="append")
+    sheet = rejects_of(
+        making.lake, making.table, folded.rejected, standing, making.attempt, is_all=is_all
+    )
+    return (
+        sheet
+        if is_all or folded.audit.quarantined
+        else replace(sheet, rows=folded.rejected, mode="append")
+    )
 
 
 def _table_rules(making: Making, folded: Folded, standing: int) -> Mapping[str, pl.LazyFrame]:
@@ -135,13 +146,23 @@ def _proved(making: Making, folded: Folded, findings: Findings) -> Audit:
     """The account, when what was written is what was folded, and the table keeps its rules."""
     name, audit = making.table.name, folded.audit
     if findings.rows != folded.height:
-        raise LawError(f"{name}: {folded.height:,} rows were folded, {findings.rows:,} are in the files.")
+        raise LawError(
+            f"{name}: {folded.height:,} rows were folded, {findings.rows:,} are in the files."
+        )
     if findings.rejected != (wanted := findings.number("rejected")):
-        raise LawError(f"{name}: {wanted:,} rows were to be rejected, {findings.rejected:,} are in the files.")
+        raise LawError(
+            f"{name}: {wanted:,} rows were to be rejected, {findings.rejected:,} are in the files."
+        )
     told = findings.answers["table"].row(0, named=True) if "table" in findings.answers else {}
-    failed = [f"the table rule {rule!r} does not hold" for rule, holds in told.items() if holds is not True]
+    failed = [
+        f"the table rule {rule!r} does not hold"
+        for rule, holds in told.items()
+        if holds is not True
+    ]
     if failed:
         headline = f"{name}: refused, nothing of it was published; the table is as it was."
-        next_step = "mend the source or the transform and run again; or change the contract on purpose."
+        next_step = (
+            "mend the source or the transform and run again; or change the contract on purpose."
+        )
         raise RefusedCommitError(listed(headline, failed, next_step), audit, {None: failed[0]})
     return audit

@@ -22,7 +22,9 @@ from lakehouse.tables.table_types import DerivedTable
 _LATEST = 20
 
 
-def fresh_rows(lake: Lake, table: DerivedTable, source: str, current: DeltaTable) -> pl.LazyFrame | None:
+def fresh_rows(
+    lake: Lake, table: DerivedTable, source: str, current: DeltaTable
+) -> pl.LazyFrame | None:
     """The rows of a raw table that came after those from which a table was folded.
 
     Args:
@@ -55,7 +57,9 @@ def fresh_rows(lake: Lake, table: DerivedTable, source: str, current: DeltaTable
     return _gathered(rows_of(lake, source, current, standing), commits, new)
 
 
-def _gathered(rows: pl.LazyFrame, commits: Iterable[Commit], new: Iterable[Mapping[str, Any]]) -> pl.LazyFrame | None:
+def _gathered(
+    rows: pl.LazyFrame, commits: Iterable[Commit], new: Iterable[Mapping[str, Any]]
+) -> pl.LazyFrame | None:
     """The rows of some commits, where they were moved to files in which older ones stand; None where that is not sure.
 
     Args:

@@ -46,7 +46,9 @@ def seen(delivery: Delivery) -> Seen:
         for path in (delivery.rows, delivery.dead)
     )
     values = [tuple(row[column] for column in delivery.columns) for row in rows.to_dicts()]
-    return Seen(delivery, values, rows["_offset"].to_list() if delivery.rows else [], dead.to_dicts())
+    return Seen(
+        delivery, values, rows["_offset"].to_list() if delivery.rows else [], dead.to_dicts()
+    )
 
 
 @pytest.fixture(scope="session")
@@ -55,7 +57,9 @@ def read(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Seen]:
     spool = tmp_path_factory.mktemp("spool")
 
     def read_bytes(content: bytes | Path, name: str | None = None, **options: Any) -> Seen:
-        content, name = (content.read_bytes(), content.name) if isinstance(content, Path) else (content, name)
+        content, name = (
+            (content.read_bytes(), content.name) if isinstance(content, Path) else (content, name)
+        )
         chunks = (content[start : start + _CHUNK] for start in range(0, len(content), _CHUNK))
         folder = spool / uuid.uuid4().hex
         folder.mkdir()

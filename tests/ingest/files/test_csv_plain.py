@@ -9,9 +9,28 @@ from lakehouse.ingest.files.csv_fast_path import plain_rows
 from lakehouse.ingest.files.record_ledger import DEFAULT_LIMITS
 
 FIELDS = st.sampled_from(
-    ["", " ", "x", "é", "1.5", '""', '"a,b"', '"a""b"', '""""', '6" x', '"', "\t", "\0", "#", "NA", "\ufeffx"]
+    [
+        "",
+        " ",
+        "x",
+        "é",
+        "1.5",
+        '""',
+        '"a,b"',
+        '"a""b"',
+        '""""',
+        '6" x',
+        '"',
+        "\t",
+        "\0",
+        "#",
+        "NA",
+        "\ufeffx",
+    ]
 )
-PLAIN = st.tuples(*[st.sampled_from(["", " ", "x", "é", '""', '"a,b"', '"a""b"'])] * 2).map(",".join)
+PLAIN = st.tuples(*[st.sampled_from(["", " ", "x", "é", '""', '"a,b"', '"a""b"'])] * 2).map(
+    ",".join
+)
 LINES = st.one_of(PLAIN, PLAIN, st.lists(FIELDS, min_size=1, max_size=4).map(",".join))
 FILES = st.builds(
     lambda lines, end, last: end.join(lines) + last,
@@ -39,10 +58,15 @@ def test_both_paths_read_the_same(read, body, separator):
         patch.setattr(csv_records, "plain_rows", lambda *_: None)
         exact = read(content, name)
     assert (fast.rows, fast.offsets, fast.letters) == (exact.rows, exact.offsets, exact.letters)
-    assert (fast.delivery.notes, fast.delivery.refused) == (exact.delivery.notes, exact.delivery.refused)
+    assert (fast.delivery.notes, fast.delivery.refused) == (
+        exact.delivery.notes,
+        exact.delivery.refused,
+    )
 
 
-@pytest.mark.parametrize("block", [b"1,2\n3,4\n", b"1,2\r\n3,4", b'"x, ""y""",\n1,2\n', b"1,2,,\n3,4\n", b" ,\0\n"])
+@pytest.mark.parametrize(
+    "block", [b"1,2\n3,4\n", b"1,2\r\n3,4", b'"x, ""y""",\n1,2\n', b"1,2,,\n3,4\n", b" ,\0\n"]
+)
 def test_plain_blocks_take_the_fast_path(block):
     assert plain(block) is not None
 
@@ -70,5 +94,9 @@ def test_one_odd_line_slows_its_neighbours_only(read):
     lines = [b"%d,x" % number for number in range(50_000)]
     lines[25_000] = b"odd"
     seen = read(b"a,b\n" + b"\n".join(lines))
-    assert (len(seen.rows), seen.letters[0]["place"], seen.letters[0]["_offset"]) == (49_999, "line 25002", 25_001)
+    assert (len(seen.rows), seen.letters[0]["place"], seen.letters[0]["_offset"]) == (
+        49_999,
+        "line 25002",
+        25_001,
+    )
     assert seen.numbers == list(range(1, 50_001))

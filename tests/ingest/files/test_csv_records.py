@@ -88,11 +88,17 @@ def test_names_of_the_engine_are_refused(read):
 
 
 def test_required_columns_are_found_by_any_case_and_take_the_required_spelling(read):
-    assert read(b"TRIP_TYPE ,b\n1,2\n", required=["Trip_type"]).delivery.columns == ("Trip_type", "b")
+    assert read(b"TRIP_TYPE ,b\n1,2\n", required=["Trip_type"]).delivery.columns == (
+        "Trip_type",
+        "b",
+    )
 
 
 def test_missing_columns_are_named_with_the_header_found(read):
-    assert refusal(read(b"a,b\n1,2\n", required=["b", "c", "d"])) == "columns missing: c, d; the file has: a, b"
+    assert (
+        refusal(read(b"a,b\n1,2\n", required=["b", "c", "d"]))
+        == "columns missing: c, d; the file has: a, b"
+    )
 
 
 def test_a_header_alone_is_refused(read):
@@ -115,7 +121,11 @@ def test_too_few_fields_are_a_dead_letter(read):
 
 @pytest.mark.parametrize("odd", [b"", b"\n"])
 def test_surplus_fields_are_fine_while_they_are_empty(read, odd):
-    assert read(b"a,b\n" + odd + b'1,2,,\n3,4\n5,6,""\n').rows == [("1", "2"), ("3", "4"), ("5", "6")]
+    assert read(b"a,b\n" + odd + b'1,2,,\n3,4\n5,6,""\n').rows == [
+        ("1", "2"),
+        ("3", "4"),
+        ("5", "6"),
+    ]
 
 
 def test_bytes_that_are_not_utf_8_are_a_dead_letter_byte_for_byte(read):
@@ -143,7 +153,10 @@ def test_a_quote_inside_an_unquoted_field_is_literal(read):
 
 def test_text_after_a_closing_quote_is_a_dead_letter(read):
     seen = read(b'a,b\n"x" y,1\n2,3\n')
-    assert (seen.rows, seen.reasons) == ([("2", "3")], ["broken quoting: text after a closing quote"])
+    assert (seen.rows, seen.reasons) == (
+        [("2", "3")],
+        ["broken quoting: text after a closing quote"],
+    )
 
 
 def test_an_unclosed_quote_costs_its_line_only(read):
@@ -181,22 +194,33 @@ def test_a_line_over_the_limit_is_a_dead_letter_of_its_beginning(read, block):
 @pytest.mark.parametrize("block", [5, 1 << 20])
 def test_a_header_over_the_limit_is_refused(read, block):
     limits = Limits(record_bytes=50, block_bytes=block)
-    assert refusal(read(b"x" * 999 + b"\n1\n", limits=limits)) == "header too long: 999 bytes; limit 50"
+    assert (
+        refusal(read(b"x" * 999 + b"\n1\n", limits=limits))
+        == "header too long: 999 bytes; limit 50"
+    )
 
 
 def test_too_many_columns_are_refused(read):
     assert refusal(read(b"a,b,c\n1,2,3\n", limits=Limits(columns=2))) == "3 columns; the limit is 2"
 
 
-@given(rows=st.lists(st.tuples(TEXT, TEXT, TEXT.map(lambda text: f"x{text}")), min_size=1, max_size=12))
+@given(
+    rows=st.lists(st.tuples(TEXT, TEXT, TEXT.map(lambda text: f"x{text}")), min_size=1, max_size=12)
+)
 @settings(max_examples=60, deadline=None)
 def test_what_the_csv_module_writes_is_read_back(read, rows):
     file = io.StringIO(newline="")
     csv.writer(file, quoting=csv.QUOTE_ALL).writerows([("a", "b", "c"), *rows])
-    assert read(file.getvalue().encode()).rows == [tuple(value or None for value in row) for row in rows]
+    assert read(file.getvalue().encode()).rows == [
+        tuple(value or None for value in row) for row in rows
+    ]
 
 
-@given(parts=st.lists(st.sampled_from([b"1,2", b'"', b"\xff", b"x", b"\r", b"\n", b",", b"\r\n"]), max_size=30))
+@given(
+    parts=st.lists(
+        st.sampled_from([b"1,2", b'"', b"\xff", b"x", b"\r", b"\n", b",", b"\r\n"]), max_size=30
+    )
+)
 @settings(max_examples=100, deadline=None)
 def test_the_size_of_blocks_does_not_change_what_is_read(read, parts):
     content = b"a,b\n" + b"".join(parts)

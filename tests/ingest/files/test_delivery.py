@@ -9,9 +9,13 @@ from hypothesis import strategies as st
 
 from lakehouse.ingest.files.delivery import Limits, read_delivery
 
-SMALL = Limits(payload_bytes=16, record_bytes=40, record_lines=3, span_bytes=60, columns=6, block_bytes=7)
+SMALL = Limits(
+    payload_bytes=16, record_bytes=40, record_lines=3, span_bytes=60, columns=6, block_bytes=7
+)
 CSV_BYTES = st.lists(
-    st.sampled_from([b"a", b"1", b" ", b'"', b'""', b",", b"\n", b"\r\n", b"\r", b"\xff", b"\0", "é".encode()])
+    st.sampled_from(
+        [b"a", b"1", b" ", b'"', b'""', b",", b"\n", b"\r\n", b"\r", b"\xff", b"\0", "é".encode()]
+    )
 ).map(b"".join)
 
 
@@ -56,7 +60,12 @@ def test_a_refused_file_keeps_its_true_size_beyond_the_kept_payload(read):
 
 def test_a_file_that_was_read_can_still_be_refused(read):
     delivery = read(b"a\n1\n").delivery.refuse("types differ")
-    assert (delivery.refused, delivery.rows, delivery.rows_count, delivery.records) == ("types differ", None, 0, 0)
+    assert (delivery.refused, delivery.rows, delivery.rows_count, delivery.records) == (
+        "types differ",
+        None,
+        0,
+        0,
+    )
     assert pl.read_parquet(delivery.dead)["payload"].to_list() == [b"a\n1\n"]
 
 
@@ -72,7 +81,9 @@ def test_a_source_that_fails_midway_is_no_refusal(tmp_path):
 
 def test_the_spool_keeps_no_copy_of_the_file(tmp_path):
     read_delivery([b"a\n" + b"1\n" * 1000], name="a.csv", spool=tmp_path, limits=SMALL)
-    assert all(path.stat().st_size <= 16 for path in tmp_path.rglob("*") if path.name in ("head", "plain"))
+    assert all(
+        path.stat().st_size <= 16 for path in tmp_path.rglob("*") if path.name in ("head", "plain")
+    )
     assert not list(tmp_path.rglob("plain"))
 
 
@@ -98,7 +109,9 @@ def test_any_csv_is_accounted_for_under_small_limits(read, content):
 
 @given(
     lines=st.lists(
-        st.sampled_from([b'{"a":1}', b'{"a":"x","b":[1]}', b"{}", b'{"_a":1}', b"[", b"", b'{"c":null}', b"7"])
+        st.sampled_from(
+            [b'{"a":1}', b'{"a":"x","b":[1]}', b"{}", b'{"_a":1}', b"[", b"", b'{"c":null}', b"7"]
+        )
     )
 )
 @settings(max_examples=60, deadline=None)

@@ -12,8 +12,13 @@ from lakehouse.ingest.files.delivery import Limits
 
 NAME = "a.jsonl"
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text(st.characters(exclude_categories=("Cs",)), max_size=5),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from("xyz"), inner, max_size=3),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.text(st.characters(exclude_categories=("Cs",)), max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from("xyz"), inner, max_size=3)
+    ),
     max_leaves=8,
 )
 
@@ -82,8 +87,16 @@ def test_what_is_no_record_is_a_dead_letter(read, line, reason):
 
 
 def test_a_line_over_the_limit_is_a_dead_letter(read):
-    seen = read(b'{"a":1}\n{"a":"' + b"x" * 99 + b'"}\n', NAME, limits=Limits(record_bytes=50, payload_bytes=5))
-    assert (seen.rows, seen.payloads, seen.letters[0]["payload_bytes"]) == ([("1",)], [b'{"a":'], 107)
+    seen = read(
+        b'{"a":1}\n{"a":"' + b"x" * 99 + b'"}\n',
+        NAME,
+        limits=Limits(record_bytes=50, payload_bytes=5),
+    )
+    assert (seen.rows, seen.payloads, seen.letters[0]["payload_bytes"]) == (
+        [("1",)],
+        [b'{"a":'],
+        107,
+    )
 
 
 def test_keys_beyond_the_limit_are_dead_letters(read):
@@ -96,12 +109,18 @@ def test_a_required_key_takes_the_required_spelling(read):
 
 
 def test_a_required_key_in_no_record_refuses_the_file(read):
-    assert read(b'{"a":1}\n', NAME, required=["b"]).delivery.refused == "columns missing: b; the file has: a"
+    assert (
+        read(b'{"a":1}\n', NAME, required=["b"]).delivery.refused
+        == "columns missing: b; the file has: a"
+    )
 
 
 def test_a_byte_order_mark_and_blank_lines_are_tolerated(read):
     seen = read(b'\xef\xbb\xbf\r\n{"a":1}\r\n  \r\n', NAME)
-    assert (seen.rows, seen.delivery.notes) == ([("1",)], ("byte order mark removed", "blank lines skipped: 2"))
+    assert (seen.rows, seen.delivery.notes) == (
+        [("1",)],
+        ("byte order mark removed", "blank lines skipped: 2"),
+    )
 
 
 def test_blank_lines_alone_are_refused(read):
@@ -121,5 +140,6 @@ def test_any_value_comes_back_as_it_was(read, record):
     seen = read(json.dumps(record).encode(), NAME)
     texts = dict(zip(seen.delivery.columns, seen.rows[0], strict=True))
     assert {
-        key: value if isinstance(record[key], str) else json.loads(value or "null") for key, value in texts.items()
+        key: value if isinstance(record[key], str) else json.loads(value or "null")
+        for key, value in texts.items()
     } == record

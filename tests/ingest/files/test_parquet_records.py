@@ -55,7 +55,11 @@ def test_what_delta_can_hold_stays_as_it_is(read, values, dtype):
         (["x", None], pl.Categorical(), ["x", None]),
         (["x"], pl.Enum(["x", "y"]), ["x"]),
         ([None], pl.Null(), [None]),
-        ([{"x": AT}, None], pl.Struct({"x": pl.Datetime("us")}), ['{"x":"2024-01-31 23:59:59"}', None]),
+        (
+            [{"x": AT}, None],
+            pl.Struct({"x": pl.Datetime("us")}),
+            ['{"x":"2024-01-31 23:59:59"}', None],
+        ),
         ([[AT], []], pl.List(pl.Datetime("us")), ['["2024-01-31 23:59:59"]', "[]"]),
         ([{"x": 1, "X": 2}], pl.Struct({"x": pl.Int64(), "X": pl.Int64()}), ['{"x":1,"X":2}']),
     ],
@@ -117,11 +121,15 @@ def test_required_columns_take_the_required_spelling(read):
     ],
 )
 def test_files_of_no_use_are_refused(read, columns, reason):
-    assert reason in read(parquet(**columns), NAME, required=["a"] if "b" in columns else []).delivery.refused
+    assert (
+        reason
+        in read(parquet(**columns), NAME, required=["a"] if "b" in columns else []).delivery.refused
+    )
 
 
 @pytest.mark.parametrize(
-    ("cut", "reason"), [(-1, "cut off"), (100, "cut off"), (4, "cut off"), (3, "not a Parquet file")]
+    ("cut", "reason"),
+    [(-1, "cut off"), (100, "cut off"), (4, "cut off"), (3, "not a Parquet file")],
 )
 def test_a_cut_off_file_is_refused(read, cut, reason):
     assert reason in read(parquet(a=list(range(1000)))[:cut], NAME).delivery.refused

@@ -31,17 +31,24 @@ def test_real_files_are_read_without_a_dead_letter(read, real, path, rows, colum
 
 
 def test_a_blank_second_line_and_surplus_commas_are_tolerated(read, real):
-    delivery = read(real / "nyc_green_taxi/green_tripdata_2013-08.csv.gz", required=["trip_type"]).delivery
+    delivery = read(
+        real / "nyc_green_taxi/green_tripdata_2013-08.csv.gz", required=["trip_type"]
+    ).delivery
     assert (delivery.notes, delivery.columns[-1]) == (("blank lines skipped: 1",), "trip_type")
 
 
 def test_times_of_parquet_read_like_those_of_csv(read, real):
-    texts = read(real / "nyc_green_taxi/green_tripdata_2024-01.parquet").values("lpep_pickup_datetime")
+    texts = read(real / "nyc_green_taxi/green_tripdata_2024-01.parquet").values(
+        "lpep_pickup_datetime"
+    )
     assert all(len(text) == len("2024-01-01 00:46:55") for text in texts)
 
 
 def test_numbers_keep_their_padding(read, real):
-    assert read(real / "appliances_energy/energydata_complete.csv.gz").values("Appliances")[0] == "  60"
+    assert (
+        read(real / "appliances_energy/energydata_complete.csv.gz").values("Appliances")[0]
+        == "  60"
+    )
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,10 @@ def test_a_gzip_that_unpacks_to_nothing_is_refused(read):
 
 @pytest.mark.parametrize("cut", [1, 5, 12, 1000, -8, -1])
 def test_a_cut_off_gzip_is_refused(read, cut):
-    assert "gzip stream ends early after" in read(gzip.compress(NOISE)[:cut], "a.csv.gz").delivery.refused
+    assert (
+        "gzip stream ends early after"
+        in read(gzip.compress(NOISE)[:cut], "a.csv.gz").delivery.refused
+    )
 
 
 def test_a_wrong_checksum_is_refused(read):
@@ -47,7 +50,10 @@ def test_a_wrong_checksum_is_refused(read):
 
 
 def test_bytes_behind_a_gzip_stream_are_refused(read):
-    assert "gzip stream is damaged" in read(gzip.compress(NOISE) + b"more", "a.csv.gz").delivery.refused
+    assert (
+        "gzip stream is damaged"
+        in read(gzip.compress(NOISE) + b"more", "a.csv.gz").delivery.refused
+    )
 
 
 def test_a_file_that_only_claims_to_be_gzip_is_refused(read):
@@ -60,7 +66,9 @@ def test_the_member_of_a_zip_tells_the_format(read):
 
 
 def test_a_zip_of_two_files_is_refused(read):
-    assert "holds 2 files" in read(zipped(a_csv=b"a\n1\n", b_csv=b"a\n1\n"), "a.zip").delivery.refused
+    assert (
+        "holds 2 files" in read(zipped(a_csv=b"a\n1\n", b_csv=b"a\n1\n"), "a.zip").delivery.refused
+    )
 
 
 def test_a_zip_of_no_file_is_refused(read):
