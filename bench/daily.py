@@ -10,9 +10,10 @@ from lakehouse.publish.audit import Audit
 from lakehouse.publish.publish import publish
 from lakehouse.publish.request import Sheet
 from lakehouse.storage.lake import Lake
+from lakehouse.system_columns import EVENT_DATE, ORIGIN
 from lakehouse.tables.contract import Contract, Field, Instant
 from lakehouse.tables.rules import cast
-from lakehouse.tables.table_types import EVENT_DATE, ORIGIN, raw, staged
+from lakehouse.tables.table_types import raw, staged
 
 FIRST = date(2024, 1, 1)
 DAYS = 365

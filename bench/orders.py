@@ -19,10 +19,11 @@ from lakehouse.publish.audit import Audit
 from lakehouse.publish.publish import publish
 from lakehouse.publish.request import Sheet
 from lakehouse.storage.lake import Lake
+from lakehouse.system_columns import ORIGIN
 from lakehouse.tables.catalog import Catalog
 from lakehouse.tables.contract import Contract, Field
 from lakehouse.tables.rules import cast
-from lakehouse.tables.table_types import ORIGIN, raw, staged
+from lakehouse.tables.table_types import raw, staged
 from lakehouse.transform.make import make
 
 ROWS = 1_500_000

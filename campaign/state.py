@@ -21,7 +21,7 @@ from lakehouse.observe.overview import audits
 from lakehouse.quarantine import states
 from lakehouse.quarantine.states import is_in
 from lakehouse.storage.lake import Lake, files
-from lakehouse.tables.table_types import LINEAGE
+from lakehouse.system_columns import LINEAGE
 
 _MOVING = (
     *("_batch_id", "_run_id", "_settled_by"),

@@ -6,6 +6,7 @@ Belongs here: spans of days, and which periods a table has. Dagster's partitions
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from typing import Literal
 from zoneinfo import ZoneInfo
 
 import polars as pl
@@ -130,3 +131,6 @@ class Monthly(Daily):
         first, last = (day.year * 12 + day.month - 1 for day in (days.first, days.last))
         months = range(first, last + 1) if days.first <= days.last else ()
         return [date(month // 12, month % 12 + 1, 1) for month in months]
+
+
+Physical = Literal["day", "month", "year"]

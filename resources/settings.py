@@ -95,9 +95,8 @@ def dagster_home(known: Settings) -> Path:
     if named := os.environ.get("DAGSTER_HOME"):
         return Path(named)
     told = {name: value for name, value in dotenv_values(Path.cwd() / ".env").items() if value}
-    is_same = (
-        Settings(data=Path(told.get("LAKEHOUSE_DATA", DATA)), _env_file=None).data == known.data
-    )  # type: ignore[call-arg]
+    named_data = Path(told.get("LAKEHOUSE_DATA", DATA))
+    is_same = Settings(data=named_data, _env_file=None).data == known.data  # type: ignore[call-arg]
     return (
         Path(told["DAGSTER_HOME"]) if is_same and "DAGSTER_HOME" in told else known.data / "dagster"
     )

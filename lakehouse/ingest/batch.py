@@ -14,7 +14,6 @@ import polars as pl
 
 from lakehouse.ingest.drift.columns import Columns
 from lakehouse.ingest.drift.projection import Fit, rows_of
-from lakehouse.ingest.drift.rescued import RESCUED
 from lakehouse.ingest.files.delivery import Delivery
 from lakehouse.ingest.files.listing import Entry
 from lakehouse.ingest.landed_files import Origin
@@ -23,7 +22,8 @@ from lakehouse.publish.auto_compaction import together
 from lakehouse.publish.request import Sheet
 from lakehouse.quarantine.dead_letters import COMMENTS, COUNTED, DEAD_LETTERS, SCHEMA
 from lakehouse.quarantine.states import Attempt
-from lakehouse.tables.table_types import EVENT_DATE, ORIGIN, RawTable
+from lakehouse.system_columns import EVENT_DATE, ORIGIN, RESCUED
+from lakehouse.tables.table_types import RawTable
 from lakehouse.tables.type_widening import meeting
 
 _ORIGIN_COMMENTS = {

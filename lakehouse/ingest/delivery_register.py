@@ -22,7 +22,7 @@ from lakehouse.publish.retry import retrying
 from lakehouse.quarantine.dead_letters import DEAD_LETTERS
 from lakehouse.quarantine.states import OPEN, is_in, told
 from lakehouse.storage.lake import Lake, scan
-from lakehouse.tables.table_types import ORIGIN
+from lakehouse.system_columns import ORIGIN
 
 DELIVERIES = "quarantine/deliveries"
 DIGITS = 16

@@ -29,7 +29,7 @@ from lakehouse.ingest.delivery_register import (
 from lakehouse.ingest.files.listing import Entry, Stamp
 from lakehouse.quarantine.dead_letters import DEAD_LETTERS, UNREADABLE, DeadLetters
 from lakehouse.storage.lake import Lake, files
-from lakehouse.tables.table_types import ORIGIN
+from lakehouse.system_columns import ORIGIN
 
 _FEW = 100
 _SAID = pl.Schema({"_source": pl.String(), "_modified_at": ORIGIN["_modified_at"]})

@@ -12,7 +12,7 @@ from pathlib import Path
 import polars as pl
 
 from lakehouse.ingest.drift.projection import Fit
-from lakehouse.tables.table_types import ORIGIN
+from lakehouse.system_columns import ORIGIN
 
 SMALL = 4 << 20
 """Bytes of rows in memory, as Polars estimates them; rows of a larger delivery are spooled by themselves."""

@@ -17,10 +17,10 @@ from lakehouse.lineage.touched_days import audit_of
 from lakehouse.publish.audit import Audit
 from lakehouse.storage.lake import Lake
 from lakehouse.storage.log import Commit
+from lakehouse.system_columns import DELETED
 from lakehouse.tables.catalog import Catalog
 from lakehouse.tables.key_checks import identity
 from lakehouse.tables.table_types import DerivedTable, Table
-from lakehouse.transform.keyed.tombstones import DELETED
 
 _QUESTION = "changed by "
 FIRST, UNTIL = "_first", "_until"

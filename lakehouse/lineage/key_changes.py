@@ -10,7 +10,7 @@ that a reader may have seen before the change, are told by the log of the first 
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from functools import cached_property
 from itertools import chain
 
@@ -22,33 +22,44 @@ from lakehouse.lineage.dated_changes import FIRST, UNTIL, Dated, as_days, joined
 from lakehouse.lineage.touched_days import ALL, audit_of, touched_days, undone_by
 from lakehouse.publish.audit import Reach
 from lakehouse.publish.replacement import is_of
+from lakehouse.storage.lake import Lake
 from lakehouse.storage.log import Commit
+from lakehouse.system_columns import WINDOW
 from lakehouse.tables.catalog import Catalog
 from lakehouse.tables.day_filter import cut_of
 from lakehouse.tables.key_checks import series
 from lakehouse.tables.lookup import AsOf
-from lakehouse.tables.table_types import WINDOW, DerivedTable, RawTable, Table
-from lakehouse.transform.inputs import rows_of_input
-from lakehouse.transform.lazy_pass import Making
+from lakehouse.tables.reading import rows_of_input
+from lakehouse.tables.table_types import DerivedTable, RawTable, Table
 
 _SPANS_AT_ONCE = 1_048_576
 _DAY = pl.duration(days=1)
 
 
-def reaches(making: Making, changed: Mapping[str, pl.DataFrame]) -> dict[str, Reach]:
+def reaches(
+    lake: Lake,
+    catalog: Catalog,
+    table: DerivedTable,
+    changed: Mapping[str, pl.DataFrame],
+    now: datetime,
+) -> dict[str, Reach]:
     """The days that matter to each reader that looks up keys of a table.
 
     Args:
-        making: the folding of the table.
+        lake: where the tables are.
+        catalog: all of them.
+        table: the one whose keys changed.
         changed: from when until when which keys say something else, by the column that dates them.
+        now: the instant of the run; readers have days until then.
     """
     found: dict[str, Reach] = {}
-    for reader, as_of in _readers(making.catalog, making.table):
-        if as_of.column in changed:
-            key = series(making.table, as_of.column)
-            spans = as_days(changed[as_of.column], _slack(making.table, reader, as_of))
+    for reader, as_of in _readers(catalog, table):
+        if as_of.column in changed and reader.partitions:
+            key = series(table, as_of.column)
+            spans = as_days(changed[as_of.column], _slack(table, reader, as_of))
             spans = spans.rename(dict(zip(key, as_of.names, strict=True)))
-            reach = _reach(making, reader, as_of.names, spans)
+            first = first_of(catalog, reader)
+            reach = _reach(lake, first, reader.partitions.until(now), as_of.names, spans)
             found |= {} if reach is None else {reader.name: reach}
     return found
 
@@ -72,12 +83,10 @@ def first_of(catalog: Catalog, reader: DerivedTable) -> Table:
 
 
 def _reach(
-    making: Making, reader: DerivedTable, by: tuple[str, ...], spans: pl.DataFrame
+    lake: Lake, first: Table, known: Days, by: tuple[str, ...], spans: pl.DataFrame
 ) -> Reach | None:
     """The days for one reader; None where they cannot be told."""
-    assert reader.partitions is not None  # noqa: S101
-    first, known = first_of(making.catalog, reader), reader.partitions.until(making.now)
-    handle = making.lake.look(first.name)
+    handle = lake.look(first.name)
     if handle is None:
         return Reach(by, ())
     try:

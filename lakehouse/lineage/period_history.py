@@ -24,9 +24,10 @@ from lakehouse.lineage.touched_days import (
 from lakehouse.publish.audit import Audit
 from lakehouse.storage.lake import Lake, mark, scan
 from lakehouse.storage.log import Commit
+from lakehouse.system_columns import WINDOW
 from lakehouse.tables import contract_version
 from lakehouse.tables.contract import facts
-from lakehouse.tables.table_types import WINDOW, DerivedTable, RawTable, Table
+from lakehouse.tables.table_types import DerivedTable, RawTable, Table
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,8 @@ from lakehouse.publish.audit import Audit
 from lakehouse.publish.publish import PUBLISHED_WITH
 from lakehouse.storage.lake import Lake
 from lakehouse.storage.log import Commit
-from lakehouse.tables.table_types import WINDOW, DerivedTable
+from lakehouse.system_columns import WINDOW
+from lakehouse.tables.table_types import DerivedTable
 
 
 def disturbed(

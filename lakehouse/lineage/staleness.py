@@ -20,9 +20,10 @@ from lakehouse.lineage.touched_days import ALL, changes_rows, touched_days
 from lakehouse.quarantine.rejected_rows import came_true
 from lakehouse.storage.lake import Lake
 from lakehouse.storage.log import Commit
+from lakehouse.system_columns import EVENT_DATE
 from lakehouse.tables.catalog import Catalog
 from lakehouse.tables.contract import facts
-from lakehouse.tables.table_types import EVENT_DATE, DerivedTable, RawTable, Table
+from lakehouse.tables.table_types import DerivedTable, RawTable, Table
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,9 @@ import polars as pl
 from lakehouse.publish.audit import METADATA, Audit
 from lakehouse.storage.lake import Lake
 from lakehouse.storage.log import Commit
+from lakehouse.system_columns import EVENT_DATE
 from lakehouse.tables.contract import facts
-from lakehouse.tables.table_types import EVENT_DATE, DerivedTable, RawTable, Table
+from lakehouse.tables.table_types import DerivedTable, RawTable, Table
 
 RESTORED = "restored"
 """The key of a commit's metadata under which `lakehouse restore` says who went back, where to, and why."""

@@ -19,11 +19,10 @@ from lakehouse.publish.audit import Audit
 from lakehouse.quarantine.dead_letters import DEAD_LETTERS
 from lakehouse.quarantine.states import State, by_state, is_in, told
 from lakehouse.storage.lake import Lake, all_rows, files, scan
+from lakehouse.system_columns import BROKEN, DELETED, EVENT_DATE
 from lakehouse.tables.catalog import Catalog
 from lakehouse.tables.contract import facts
-from lakehouse.tables.rules import BROKEN
-from lakehouse.tables.table_types import EVENT_DATE, DerivedTable, RawTable
-from lakehouse.transform.keyed.tombstones import DELETED
+from lakehouse.tables.table_types import DerivedTable, RawTable
 from lakehouse.wording import counted
 
 

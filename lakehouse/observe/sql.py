@@ -12,7 +12,7 @@ from lakehouse.quarantine.states import OPEN
 from lakehouse.storage.duckdb_connection import connect, named, quoted, shut_in
 from lakehouse.storage.lake import LAYERS, Lake
 from lakehouse.storage.scratch import scratch
-from lakehouse.transform.keyed.tombstones import DELETED
+from lakehouse.system_columns import DELETED
 
 _READS = {
     duckdb.StatementType.SELECT,

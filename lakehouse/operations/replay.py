@@ -22,7 +22,7 @@ from lakehouse.publish.audit import Audit
 from lakehouse.quarantine.dead_letters import DeadLetters
 from lakehouse.quarantine.rejected_rows import came_true, open_periods, quarantined
 from lakehouse.quarantine.states import OPEN, RELEASED, is_in
-from lakehouse.tables.rules import BROKEN
+from lakehouse.system_columns import BROKEN
 from lakehouse.tables.table_types import DerivedTable, RawTable
 from lakehouse.transform.make import make
 

@@ -25,8 +25,9 @@ from lakehouse.publish.request import Sheet, places_of
 from lakehouse.publish.retry import retrying
 from lakehouse.quarantine.dead_letters import COUNTED
 from lakehouse.storage.lake import Lake, application, files
+from lakehouse.system_columns import LINEAGE, WINDOW
 from lakehouse.tables.contract import facts
-from lakehouse.tables.table_types import LINEAGE, WINDOW, DerivedTable, RawTable, Table
+from lakehouse.tables.table_types import DerivedTable, RawTable, Table
 
 
 @dataclass(frozen=True)

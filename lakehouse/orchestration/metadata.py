@@ -8,8 +8,9 @@ import dagster as dg
 from lakehouse.ingest.land import Report
 from lakehouse.publish.audit import Audit
 from lakehouse.storage.lake import Lake
+from lakehouse.system_columns import VALID
 from lakehouse.tables import contract as contracts
-from lakehouse.tables.table_types import VALID, DerivedTable, RawTable, Table
+from lakehouse.tables.table_types import DerivedTable, RawTable, Table
 from lakehouse.wording import counted
 
 CONTRACT_CHECK = "rows_keep_the_contract"

@@ -25,13 +25,13 @@ from lakehouse.publish.commit import AFTERWARDS, MARK, committed, create, shorte
 from lakehouse.publish.conflicts import grounds
 from lakehouse.publish.file_actions import NO_DAY, added, as_text, relative, removed
 from lakehouse.publish.request import Sheet
-from lakehouse.storage.delta_types import (
+from lakehouse.publish.schema_evolution import (
     add_columns,
-    delta_schema,
     is_another,
     missing_columns,
     same_partitioning,
 )
+from lakehouse.storage.delta_types import delta_schema
 from lakehouse.storage.lake import Lake, application
 from lakehouse.storage.log import MOVED
 from lakehouse.storage.object_store import said

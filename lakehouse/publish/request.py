@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import polars as pl
 
-from lakehouse.tables.contract import Physical
+from lakehouse.calendar import Physical
 
 # Each open file buffers one row group, so that all of them together bound the memory of a write to many partitions.
 _ROWS_BUFFERED = 1_200_000

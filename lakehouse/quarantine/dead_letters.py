@@ -12,7 +12,7 @@ import polars as pl
 from lakehouse.quarantine import states
 from lakehouse.quarantine.states import RELEASED, is_in, told
 from lakehouse.storage.lake import Lake
-from lakehouse.tables.table_types import ORIGIN
+from lakehouse.system_columns import ORIGIN
 
 DEAD_LETTERS = "quarantine/dead_letters"
 UNREADABLE = "#unreadable"

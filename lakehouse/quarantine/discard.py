@@ -17,8 +17,8 @@ from lakehouse.quarantine.states import DISCARDED, OPEN, STATES, is_in, told
 from lakehouse.quarantine.update_states import restate
 from lakehouse.redaction import redacted
 from lakehouse.storage.lake import Lake, scan
+from lakehouse.system_columns import BROKEN
 from lakehouse.tables.catalog import Catalog
-from lakehouse.tables.rules import BROKEN
 from lakehouse.tables.table_types import RawTable
 
 _UNKNOWN = (pl.exceptions.ColumnNotFoundError, pl.exceptions.StructFieldNotFoundError)

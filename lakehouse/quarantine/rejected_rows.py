@@ -24,8 +24,9 @@ from lakehouse.quarantine.states import (
     told,
 )
 from lakehouse.storage.lake import Lake, scan
+from lakehouse.system_columns import EVENT_DATE, LINEAGE, WINDOW
 from lakehouse.tables.contract import facts
-from lakehouse.tables.table_types import EVENT_DATE, LINEAGE, WINDOW, DerivedTable
+from lakehouse.tables.table_types import DerivedTable
 from lakehouse.tables.type_widening import meeting
 
 

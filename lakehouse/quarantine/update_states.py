@@ -10,7 +10,7 @@ from lakehouse.publish.publish import publish
 from lakehouse.publish.request import Sheet
 from lakehouse.quarantine.dead_letters import COMMENTS, DEAD_LETTERS
 from lakehouse.storage.lake import Lake
-from lakehouse.tables.table_types import LINEAGE, WINDOW
+from lakehouse.system_columns import LINEAGE, WINDOW
 
 
 def restate(  # noqa: PLR0913

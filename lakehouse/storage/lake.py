@@ -29,7 +29,7 @@ from lakehouse.storage.log import Commit, LogTail
 from lakehouse.storage.log_archive import bring_back
 from lakehouse.storage.log_reader import Entries
 from lakehouse.storage.object_store import answering, open_store
-from lakehouse.transform.keyed.tombstones import shown
+from lakehouse.system_columns import shown
 
 LAYERS = ("raw", "staged", "marts", "quarantine")
 _NAME = re.compile(rf"({'|'.join(LAYERS)})/[a-z][a-z0-9_]*")

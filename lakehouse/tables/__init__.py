@@ -1,12 +1,11 @@
 """What a table is: contracts, declarations, and the proof that they fit together. A domain imports from here alone."""
 
 from lakehouse.calendar import Daily, Days, Monthly
-from lakehouse.ingest.drift.rescued import Drift
 from lakehouse.tables.as_of_join import join_as_of
 from lakehouse.tables.contract import Contract, Field, Instant
 from lakehouse.tables.lookup import AsOf
 from lakehouse.tables.rules import cast
-from lakehouse.tables.table_types import Snapshot, mart, raw, sql_mart, staged
+from lakehouse.tables.table_types import Drift, Snapshot, mart, raw, sql_mart, staged
 
 __all__ = [
     "AsOf",

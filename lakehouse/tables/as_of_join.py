@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import polars as pl
 
 from lakehouse.errors import SetupError
-from lakehouse.tables.table_types import VALID
+from lakehouse.system_columns import VALID
 
 
 def join_as_of(

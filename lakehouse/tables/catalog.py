@@ -13,24 +13,16 @@ from typing import get_args
 import polars as pl
 
 from lakehouse.errors import LakehouseError, SetupError, brief, listed, within
-from lakehouse.ingest.drift.rescued import RESCUED, Drift
-from lakehouse.ingest.files.header_names import is_pattern
 from lakehouse.storage.lake import check_name
+from lakehouse.system_columns import EVENT_DATE, LINEAGE, RECEIVED, RESCUED, WINDOW
+from lakehouse.tables.column_names import is_pattern
 from lakehouse.tables.contract import facts, polars_schema
 from lakehouse.tables.day_filter import day_column
 from lakehouse.tables.inferred_formats import GUESS, guesses_a_format
 from lakehouse.tables.key_checks import key_problems, lookup_problems
 from lakehouse.tables.rules import compile_rules
-from lakehouse.tables.table_types import (
-    EVENT_DATE,
-    LINEAGE,
-    RECEIVED,
-    WINDOW,
-    DerivedTable,
-    RawTable,
-    Table,
-)
-from lakehouse.transform.sql_transform import columns_of
+from lakehouse.tables.sql_types import columns_of
+from lakehouse.tables.table_types import DerivedTable, Drift, RawTable, Table
 
 _MISTAKES = (
     ArithmeticError,

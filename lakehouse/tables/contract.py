@@ -11,17 +11,17 @@ from datetime import timedelta
 from difflib import get_close_matches
 from functools import cache
 from inspect import signature
-from typing import Annotated, Any, ClassVar, Literal, get_args
+from typing import Annotated, Any, ClassVar, get_args
 
 import pandera.polars as pa
 import polars as pl
 
+from lakehouse.calendar import Physical
 from lakehouse.errors import SetupError, listed
 
 Instant = Annotated[pl.Datetime, "us", "UTC"]
 """A point in time: microseconds, UTC. The one form in which typed tables hold times."""
 
-Physical = Literal["day", "month", "year"]
 
 _TEXT_AND_TIME = (pl.String, pl.Binary, pl.Boolean, pl.Date)
 _NUMBERS = (pl.Decimal, pl.Float32, pl.Float64, pl.Int8, pl.Int16, pl.Int32, pl.Int64)

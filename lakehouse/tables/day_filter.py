@@ -7,8 +7,9 @@ import polars as pl
 
 from lakehouse.calendar import Days
 from lakehouse.storage.duckdb_connection import named, quoted
+from lakehouse.system_columns import EVENT_DATE
 from lakehouse.tables.contract import facts
-from lakehouse.tables.table_types import EVENT_DATE, DerivedTable, RawTable, Table
+from lakehouse.tables.table_types import DerivedTable, RawTable, Table
 
 
 @dataclass(frozen=True)

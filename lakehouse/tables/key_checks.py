@@ -7,10 +7,11 @@ from typing import get_args
 import polars as pl
 
 from lakehouse.errors import brief
+from lakehouse.system_columns import VALID
 from lakehouse.tables.contract import columns, facts, polars_schema
 from lakehouse.tables.inferred_formats import GUESS, guesses_a_format
 from lakehouse.tables.lookup import AsOf
-from lakehouse.tables.table_types import VALID, DerivedTable, Mode, RawTable, Table
+from lakehouse.tables.table_types import DerivedTable, Mode, RawTable, Table
 
 _MOMENTS = (pl.Date, pl.Datetime)
 _MOST = 2**63

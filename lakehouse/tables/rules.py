@@ -12,10 +12,8 @@ import pandera.polars as pa
 import polars as pl
 
 from lakehouse.errors import SetupError, brief, listed
+from lakehouse.system_columns import BROKEN
 from lakehouse.tables.contract import Column, Contract, columns, facts, polars_schema, prove
-
-BROKEN = "_rules"
-"""Column of a rejected row: the names of every rule that it broke."""
 
 _TYPED = "_typed_"
 UNREAD = "_unread_"

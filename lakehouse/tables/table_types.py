@@ -14,38 +14,13 @@ import polars as pl
 
 from lakehouse.calendar import Daily
 from lakehouse.errors import SetupError
-from lakehouse.ingest.drift.rescued import RESCUED, Drift
+from lakehouse.system_columns import DELETED, EVENT_DATE, LAST, LINEAGE, ORIGIN, RESCUED, VALID
 from lakehouse.tables import code_version, lookup
 from lakehouse.tables import contract as contracts
 from lakehouse.tables.contract import Contract
-from lakehouse.transform.keyed.tombstones import DELETED
 
-ORIGIN: Mapping[str, pl.DataType] = {
-    "_source": pl.String(),
-    "_offset": pl.Int64(),
-    "_modified_at": pl.Datetime("us", "UTC"),
-    "_batch_id": pl.String(),
-    "_ingested_at": pl.Datetime("us", "UTC"),
-}
-"""Where a raw row came from: the delivered file, the record in it, when the file was written, and its batch."""
-
-EVENT_DATE = "_event_date"
-"""The day that a raw row belongs to, as it says itself; null when it cannot be told."""
-
-WINDOW = "_window"
-"""Column of a row on its way: the day with which it is judged."""
-
-RECEIVED = "_received"
-"""Column of a row on its way: everything that it held before the transform."""
-
-LINEAGE = ("_source", "_offset")
-"""The origin that every row keeps for as long as rows are not aggregated."""
-
-LAST = "_last"
-"""Column of a table with keys: what orders the newest event of the key that was seen, whatever came of it."""
-
-VALID = ("valid_from", "valid_to", "is_current")
-"""Columns of a history: a version holds from `valid_from` until before `valid_to`, null for the current one."""
+Drift = Literal["evolve", "freeze", "rescue"]
+"""What becomes of a file whose columns or types are not those of its table; see `RawTable`."""
 
 Mode = Literal["replace", "upsert", "history"]
 """How rows land in a derived table: made again, the latest version of each key, or all versions with their times."""

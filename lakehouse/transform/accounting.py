@@ -16,9 +16,8 @@ from lakehouse.errors import LawError, listed
 from lakehouse.publish.audit import Audit, Provenance, RefusedCommitError
 from lakehouse.publish.publish import Findings
 from lakehouse.quarantine.states import RELEASED, is_in
+from lakehouse.system_columns import BROKEN, WINDOW
 from lakehouse.tables.contract import facts
-from lakehouse.tables.rules import BROKEN
-from lakehouse.tables.table_types import WINDOW
 from lakehouse.transform.row_verdicts import PERIOD, Judged, folds
 
 _EXAMPLES = 5

@@ -10,17 +10,17 @@ from deltalake import DeltaTable
 from lakehouse.calendar import Days
 from lakehouse.errors import DataError
 from lakehouse.expressions import is_first
-from lakehouse.ingest.drift.rescued import RESCUED
 from lakehouse.lineage.period_history import is_as_made, speaks_for
 from lakehouse.storage.duckdb_connection import named, quoted
 from lakehouse.storage.lake import Lake, all_rows, files, scan
+from lakehouse.system_columns import DELETED, EVENT_DATE, WINDOW
 from lakehouse.tables.catalog import Catalog
 from lakehouse.tables.contract import facts
 from lakehouse.tables.day_filter import Cut, cut_of, day_column
 from lakehouse.tables.key_checks import series
-from lakehouse.tables.table_types import EVENT_DATE, WINDOW, DerivedTable, RawTable, Table
-from lakehouse.transform.keyed.tombstones import DELETED
-from lakehouse.transform.sql_transform import sql_type
+from lakehouse.tables.reading import rows_of_input
+from lakehouse.tables.sql_types import sql_type
+from lakehouse.tables.table_types import DerivedTable
 
 
 @dataclass(frozen=True)
@@ -220,33 +220,12 @@ def read_inputs(
     return pinned if keys else None
 
 
-def rows_of_input(handle: DeltaTable, source: Table) -> pl.LazyFrame:
-    """The rows of an open table in the columns by which it is declared."""
-    rows = scan(handle)
-    return (
-        widened(rows, source)
-        if isinstance(source, RawTable)
-        else rows.select(source.schema.names())
-    )
-
-
 def _height(handle: DeltaTable) -> int:
     """How many rows a table has; another writer may have left that out of the log."""
     told = files(handle)["num_records"]
     if told.null_count():
         return int(scan(handle).select(pl.len()).collect(engine="streaming").item())
     return int(told.sum())
-
-
-def widened(rows: pl.LazyFrame, source: RawTable) -> pl.LazyFrame:
-    """The rows of a raw table, null in columns that were declared after its last commit."""
-    standing = rows.collect_schema()
-    known = {
-        name: t for name, t in source.schema.items() if name in source.columns or name == RESCUED
-    }
-    return rows.with_columns(
-        pl.lit(None, t).alias(name) for name, t in known.items() if name not in standing
-    )
 
 
 def _wanted(table: DerivedTable, days: Days | None, known: Days | None) -> Days | None:

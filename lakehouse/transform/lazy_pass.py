@@ -19,14 +19,14 @@ from lakehouse.publish.audit import Provenance
 from lakehouse.quarantine.states import Attempt
 from lakehouse.redaction import redacted
 from lakehouse.storage.lake import Lake
+from lakehouse.system_columns import DELETED, LINEAGE
 from lakehouse.tables.catalog import Catalog, given, unpacked
 from lakehouse.tables.contract import facts
 from lakehouse.tables.contract_version import version
 from lakehouse.tables.rules import UNREAD, Rule, compile_rules, unread_rules
-from lakehouse.tables.table_types import LINEAGE, DerivedTable
+from lakehouse.tables.table_types import DerivedTable
 from lakehouse.transform import sql_transform
 from lakehouse.transform.inputs import Inputs
-from lakehouse.transform.keyed.tombstones import DELETED
 from lakehouse.transform.row_verdicts import Judged, arrived, by_period, judge, period
 from lakehouse.transform.spill import parts
 

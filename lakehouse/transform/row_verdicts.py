@@ -12,9 +12,10 @@ import polars as pl
 from lakehouse.errors import SetupError, listed
 from lakehouse.publish.audit import Provenance
 from lakehouse.quarantine.states import Attempt
+from lakehouse.system_columns import LINEAGE, RECEIVED, WINDOW
 from lakehouse.tables.contract import facts
 from lakehouse.tables.rules import Rule, broken, keeps_all, settled
-from lakehouse.tables.table_types import LINEAGE, RECEIVED, WINDOW, DerivedTable
+from lakehouse.tables.table_types import DerivedTable
 
 PERIOD = "period"
 """Column of an answer: the period that it is about; null for a table without periods."""

@@ -7,7 +7,8 @@ import pytest
 
 from assets.retail import marts, staged
 from assets.retail.raw import invoice_lines as raw_lines
-from lakehouse.tables.rules import BROKEN, broken, compile_rules, unread_rules
+from lakehouse.system_columns import BROKEN
+from lakehouse.tables.rules import broken, compile_rules, unread_rules
 
 LINE = {
     "InvoiceNo": "536365",

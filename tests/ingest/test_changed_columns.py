@@ -12,9 +12,9 @@ import pytest
 from support.worlds import NOW, catalog_of, world, write
 
 from lakehouse.environment import Environment
-from lakehouse.ingest.drift.rescued import RESCUED
 from lakehouse.ingest.land import Report, land
 from lakehouse.quarantine.dead_letters import DEAD_LETTERS
+from lakehouse.system_columns import RESCUED
 from lakehouse.tables.table_types import raw
 
 TRIPS = "raw/trips"

@@ -18,7 +18,8 @@ from lakehouse.ingest.files.landing_zone import Landing
 from lakehouse.ingest.land import Report, land, news
 from lakehouse.quarantine.dead_letters import DEAD_LETTERS
 from lakehouse.storage.lake import files
-from lakehouse.tables.table_types import ORIGIN, raw
+from lakehouse.system_columns import ORIGIN
+from lakehouse.tables.table_types import raw
 
 INVOICES = "raw/invoice_lines"
 EVENTS = "raw/events"

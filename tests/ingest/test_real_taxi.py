@@ -10,10 +10,10 @@ from polars.testing import assert_frame_equal
 from support.worlds import catalog_of, deliver, land_all, world
 
 from lakehouse.environment import Environment
-from lakehouse.ingest.drift.rescued import RESCUED
 from lakehouse.ingest.land import Report
 from lakehouse.observe.overview import audits
 from lakehouse.quarantine.dead_letters import DEAD_LETTERS
+from lakehouse.system_columns import RESCUED
 from lakehouse.tables.table_types import raw
 
 pytestmark = pytest.mark.real_data

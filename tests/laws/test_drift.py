@@ -21,12 +21,12 @@ from lakehouse.calendar import Daily, Days
 from lakehouse.environment import Environment
 from lakehouse.errors import SetupError
 from lakehouse.failpoints import KILL_AT
-from lakehouse.ingest.drift.rescued import RESCUED, Drift
 from lakehouse.ingest.land import Report, land
 from lakehouse.quarantine.dead_letters import DEAD_LETTERS
+from lakehouse.system_columns import RESCUED
 from lakehouse.tables.contract import Contract, Field
 from lakehouse.tables.rules import cast
-from lakehouse.tables.table_types import raw, staged
+from lakehouse.tables.table_types import Drift, raw, staged
 from lakehouse.transform.make import make
 
 ROOT = Path(__file__).resolve().parents[2]

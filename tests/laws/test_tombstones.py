@@ -18,10 +18,10 @@ from lakehouse.lineage.touched_days import audit_of
 from lakehouse.observe.overview import audits
 from lakehouse.observe.sql import opened
 from lakehouse.storage.lake import all_rows
+from lakehouse.system_columns import DELETED
 from lakehouse.tables.contract import Contract, Field, Instant
 from lakehouse.tables.rules import cast
 from lakehouse.tables.table_types import raw, staged
-from lakehouse.transform.keyed.tombstones import DELETED
 from lakehouse.transform.make import make
 
 FORGETFUL, TWO_DAYS = "staged/forgetful", "staged/merged_forgetful"

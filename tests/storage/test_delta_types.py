@@ -8,7 +8,8 @@ from deltalake import write_deltalake
 
 from lakehouse.errors import BusyError, SetupError
 from lakehouse.publish.request import Sheet
-from lakehouse.storage.delta_types import add_columns, delta_schema, delta_type, missing_columns
+from lakehouse.publish.schema_evolution import add_columns, missing_columns
+from lakehouse.storage.delta_types import delta_schema, delta_type
 from lakehouse.storage.lake import Lake
 
 TABLE = "staged/values"

@@ -12,9 +12,9 @@ from pandera.errors import SchemaErrors
 
 from lakehouse.errors import SetupError
 from lakehouse.publish.audit import Provenance
+from lakehouse.system_columns import BROKEN
 from lakehouse.tables.contract import Contract, Field, polars_schema, prove
 from lakehouse.tables.rules import (
-    BROKEN,
     Rule,
     broken,
     cast,

@@ -14,10 +14,11 @@ from lakehouse.storage.duckdb_connection import quoted
 from lakehouse.storage.lake import Lake
 from lakehouse.tables.contract import Contract, Field
 from lakehouse.tables.rules import cast
+from lakehouse.tables.sql_types import columns_of
 from lakehouse.tables.table_types import raw, sql_mart, staged
 from lakehouse.transform.inputs import read_inputs
 from lakehouse.transform.make import make
-from lakehouse.transform.sql_transform import columns_of, run
+from lakehouse.transform.sql_transform import run
 
 FIRST = date(2024, 1, 1)
 DAY = pl.col("day").str.to_date("%Y-%m-%d", strict=False)

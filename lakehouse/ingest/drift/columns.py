@@ -11,11 +11,12 @@ from collections.abc import Iterator, Mapping
 import polars as pl
 
 from lakehouse.ingest.drift.projection import Fit, Taken, by_column, counted, rows_of
-from lakehouse.ingest.drift.rescued import RESCUED, is_told_in_text
+from lakehouse.ingest.drift.rescued import is_told_in_text
 from lakehouse.ingest.files.delivery import Delivery
 from lakehouse.ingest.files.header_names import shown
+from lakehouse.system_columns import EVENT_DATE, ORIGIN, RESCUED
 from lakehouse.tables import type_widening
-from lakehouse.tables.table_types import EVENT_DATE, ORIGIN, RawTable
+from lakehouse.tables.table_types import RawTable
 
 _ENGINE = {*ORIGIN, EVENT_DATE, RESCUED}
 _ROWS = "_rows"

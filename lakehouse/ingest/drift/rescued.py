@@ -6,15 +6,8 @@ form. Nested values are JSON, bytes are base64. A key is the name that the file 
 
 import json
 from collections.abc import Iterable
-from typing import Literal
 
 import polars as pl
-
-RESCUED = "_rescued"
-"""What was delivered and does not fit into the columns of a raw table: a JSON object of texts; null when all fits."""
-
-Drift = Literal["evolve", "freeze", "rescue"]
-"""What becomes of a file whose columns or types are not those of its table; see `RawTable`."""
 
 
 def is_told_in_text(dtype: pl.DataType) -> bool:

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 
 from lakehouse.ingest.files.record_ledger import RefusedError
+from lakehouse.tables.column_names import is_pattern
 
 _SHOWN = 60
 _SHOWN_CHARACTERS = 80
@@ -56,11 +57,6 @@ def spelled(names: Sequence[str], required: Collection[str], most: int) -> list[
     refuse_missing(names, required)
     wanted = spelling(required)
     return [wanted.get(name.casefold(), name) for name in names]
-
-
-def is_pattern(name: str) -> bool:
-    """Whether Polars would take a name for a pattern: `*`, or `^…$`."""
-    return name == "*" or (name.startswith("^") and name.endswith("$"))
 
 
 def is_unheld(name: str) -> bool:

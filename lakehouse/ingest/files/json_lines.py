@@ -10,15 +10,10 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any, NoReturn
 
-from lakehouse.ingest.files.header_names import (
-    is_pattern,
-    is_unheld,
-    refuse_missing,
-    shown,
-    spelling,
-)
+from lakehouse.ingest.files.header_names import is_unheld, refuse_missing, shown, spelling
 from lakehouse.ingest.files.lines import BYTE_ORDER_MARK, Line, LongLine, blocks, line_count, lines
 from lakehouse.ingest.files.record_ledger import Books, EmptyFileError, Limits
+from lakehouse.tables.column_names import is_pattern
 
 _quoted = json.JSONEncoder(ensure_ascii=False).encode
 

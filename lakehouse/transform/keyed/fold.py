@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import polars as pl
 
 from lakehouse.expressions import is_first, is_last
+from lakehouse.system_columns import DELETED, LAST, LINEAGE, VALID
 from lakehouse.tables.contract import facts, polars_schema
-from lakehouse.tables.table_types import LAST, LINEAGE, VALID, DerivedTable, Mode
-from lakehouse.transform.keyed.tombstones import DELETED
+from lakehouse.tables.table_types import DerivedTable, Mode
 
 _TIE_BREAK = ("_modified_at", *LINEAGE)
 

@@ -18,14 +18,15 @@ from lakehouse.lineage.key_changes import reaches
 from lakehouse.publish.audit import Audit, Provenance
 from lakehouse.publish.publish import Findings
 from lakehouse.publish.replacement import is_of
+from lakehouse.system_columns import DELETED, LAST, LINEAGE, VALID
 from lakehouse.tables.contract import polars_schema
 from lakehouse.tables.contract_version import version
-from lakehouse.tables.table_types import LAST, LINEAGE, VALID, DerivedTable
+from lakehouse.tables.table_types import DerivedTable
 from lakehouse.transform.accounting import Account
 from lakehouse.transform.inputs import Inputs
 from lakehouse.transform.keyed.fold import Shape, fold, follows, ties
 from lakehouse.transform.keyed.full_dumps import dumps_of, gone, prove_size, with_emptied
-from lakehouse.transform.keyed.tombstones import DELETED, Watermark
+from lakehouse.transform.keyed.tombstones import Watermark
 from lakehouse.transform.lazy_pass import Making, judge_rows
 from lakehouse.transform.row_verdicts import Judged
 from lakehouse.transform.spill import parts
@@ -137,7 +138,9 @@ class Folding:
                 *([f"tombstones removed: {counts.forgotten:,}"] if counts.forgotten else []),
             ),
             changed={column: dated_changes.joined(several) for column, several in spans.items()},
-            reaches=reaches(self.making, spans),
+            reaches=reaches(
+                self.making.lake, self.making.catalog, self.making.table, spans, self.making.now
+            ),
             seconds=time.monotonic() - started,
         )
         keys = None if self.standing is None else pl.concat(counts.keys)

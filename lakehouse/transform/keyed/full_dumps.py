@@ -11,8 +11,8 @@ from itertools import pairwise
 import polars as pl
 
 from lakehouse.errors import DataError, SetupError
-from lakehouse.tables.table_types import LINEAGE, ORIGIN, Snapshot
-from lakehouse.transform.keyed.tombstones import DELETED
+from lakehouse.system_columns import DELETED, LINEAGE, ORIGIN
+from lakehouse.tables.table_types import Snapshot
 
 _NEXT = "_next"
 NO_RECORD = -1

@@ -23,12 +23,13 @@ from lakehouse.quarantine.rejected_rows import rejects as rejects_of
 from lakehouse.storage.disk_full import room
 from lakehouse.storage.lake import all_rows
 from lakehouse.storage.scratch import scratch
+from lakehouse.system_columns import DELETED, VALID, shown
 from lakehouse.tables.contract import columns, facts
-from lakehouse.tables.table_types import VALID, RawTable
-from lakehouse.transform.inputs import Inputs, read_inputs, widened
+from lakehouse.tables.reading import widened
+from lakehouse.tables.table_types import RawTable
+from lakehouse.transform.inputs import Inputs, read_inputs
 from lakehouse.transform.keyed.folding import Folded, Folding
 from lakehouse.transform.keyed.new_rows import fresh_rows
-from lakehouse.transform.keyed.tombstones import DELETED, shown
 from lakehouse.transform.lazy_pass import Making, told_clearly
 
 

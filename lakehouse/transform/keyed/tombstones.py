@@ -5,18 +5,12 @@ from datetime import timedelta
 
 import polars as pl
 
-DELETED = "_deleted"
-"""Column of a table with keys: true for a tombstone."""
+from lakehouse.system_columns import DELETED
 
 _UNITS = {"ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 """Of a second."""
 
 _LEAST = -(2**63)
-
-
-def shown(rows: pl.LazyFrame) -> pl.LazyFrame:
-    """The rows that a reader sees, without the column that told them from tombstones."""
-    return rows.filter(~pl.col(DELETED)).drop(DELETED) if DELETED in rows.collect_schema() else rows
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,78 @@
+"""Polars types as DuckDB types, and the columns that a query returns."""
+
+import re
+from collections.abc import Mapping
+
+import duckdb
+import polars as pl
+from polars.datatypes import DataTypeClass
+
+from lakehouse.errors import SetupError
+from lakehouse.storage.duckdb_connection import named
+
+_TYPES: dict[pl.DataType, str] = {
+    pl.String(): "VARCHAR",
+    pl.Binary(): "BLOB",
+    pl.Boolean(): "BOOLEAN",
+    pl.Date(): "DATE",
+    pl.Float32(): "FLOAT",
+    pl.Float64(): "DOUBLE",
+    pl.Int8(): "TINYINT",
+    pl.Int16(): "SMALLINT",
+    pl.Int32(): "INTEGER",
+    pl.Int64(): "BIGINT",
+    pl.Datetime("us", "UTC"): "TIMESTAMP WITH TIME ZONE",
+}
+
+
+_DECIMAL = re.compile(r"DECIMAL\((\d+),(\d+)\)")
+
+
+def columns_of(sql: str, schemas: Mapping[str, pl.Schema]) -> pl.Schema:
+    """The columns that a query returns, learned from tables without rows.
+
+    Raises:
+        SetupError: DuckDB refuses the query, or a column has a type that no contract can name.
+    """
+    with duckdb.connect() as connection:
+        for view, schema in schemas.items():
+            columns = ", ".join(
+                f"{named(name)} {sql_type(dtype)}" for name, dtype in schema.items()
+            )
+            connection.execute(f"CREATE TABLE {named(view)} ({columns})")
+        try:
+            described = connection.execute(f"DESCRIBE SELECT * FROM ({sql}\n)").fetchall()  # noqa: S608
+        except duckdb.Error as error:
+            raise SetupError(f"the query does not run: {error}") from error
+    found = {name: _polars_type(kind) for name, kind, *_ in described}
+    unknown = [f"{name} is {kind}" for name, kind, *_ in described if found[name] is None]
+    if unknown:
+        raise SetupError(
+            f"the query returns types without a Polars equal: {', '.join(unknown)}; cast them in the query"
+        )
+    return pl.Schema({name: dtype for name, dtype in found.items() if dtype is not None})
+
+
+def sql_type(dtype: pl.DataType) -> str:
+    """DuckDB's name of a type that a table can hold."""
+    if isinstance(dtype, pl.Decimal):
+        return f"DECIMAL({dtype.precision},{dtype.scale})"
+    if isinstance(dtype, pl.List):
+        return f"{sql_type(_instance(dtype.inner))}[]"
+    if isinstance(dtype, pl.Struct):
+        return f"STRUCT({', '.join(f'{named(f.name)} {sql_type(_instance(f.dtype))}' for f in dtype.fields)})"
+    return _TYPES[dtype]
+
+
+def _instance(dtype: pl.DataType | DataTypeClass) -> pl.DataType:
+    return dtype if isinstance(dtype, pl.DataType) else dtype()
+
+
+def _polars_type(kind: str) -> pl.DataType | None:
+    """The type of a column by DuckDB's name; None if no contract can name it."""
+    if kind.endswith("[]"):
+        inner = _polars_type(kind.removesuffix("[]"))
+        return None if inner is None else pl.List(inner)
+    if decimal := _DECIMAL.fullmatch(kind):
+        return pl.Decimal(int(decimal[1]), int(decimal[2]))
+    return {duck: polars for polars, duck in _TYPES.items()}.get(kind)
