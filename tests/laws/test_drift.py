@@ -190,7 +190,7 @@ LAND = """
 import sys
 from pathlib import Path
 from support.worlds import catalog_of, world
-from lakehouse.land import land
+from lakehouse.ingest.land import land
 from test_drift import land_now, trips
 land_now(world(Path(sys.argv[1]), catalog_of(trips=trips())))
 """

@@ -226,8 +226,8 @@ def test_rows_of_other_code_are_made_again_when_it_is_not_put_back(tmp_path):
 KILLED = """
 import sys
 from pathlib import Path
-from lakehouse.restore import Wish, restore
-from lakehouse.undo import undoing
+from lakehouse.operations.restore import Wish, restore
+from lakehouse.operations.restore_plan import undoing
 from support.worlds import world
 from tills import till
 here = world(Path(sys.argv[1]), till())

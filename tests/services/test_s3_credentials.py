@@ -31,7 +31,7 @@ NAMED = {"aws_access_key_id": KEY, "aws_secret_access_key": SECRET}
 LAND = """
 from lakehouse import sql
 from lakehouse.definitions import environment, definitions
-from lakehouse.land import land
+from lakehouse.ingest.land import land
 import dagster as dg
 here = environment()
 job = definitions(here).resolve_implicit_global_asset_job_def()
@@ -166,9 +166,9 @@ READ = """
 import json, sys
 from assets.retail.raw import fx_rates
 from lakehouse import sql
-from lakehouse.lake import Lake
-from lakehouse.land import land
-from lakehouse.sources.landing import Landing
+from lakehouse.storage.lake import Lake
+from lakehouse.ingest.land import land
+from lakehouse.ingest.files.landing_zone import Landing
 lake, landing, options = json.loads(sys.argv[1])
 lake = Lake(lake, options)
 land(lake, Landing(landing, options), fx_rates)

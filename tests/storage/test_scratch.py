@@ -12,7 +12,7 @@ from lakehouse.storage.scratch import scratch
 
 _KILLED = """
 import os, signal
-from lakehouse.scratch import scratch
+from lakehouse.storage.scratch import scratch
 with scratch() as folder:
     (folder / "rows.parquet").write_text("rows")
     print(folder, flush=True)

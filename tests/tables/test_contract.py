@@ -30,7 +30,7 @@ HEADER = """
 from datetime import date, timedelta
 import pandera.polars as pa
 import polars as pl
-from lakehouse.contract import Contract, Field
+from lakehouse.tables.contract import Contract, Field
 class T(Contract):
 """
 BODY = """

@@ -74,7 +74,7 @@ _DIVIDE = """
 import sys, threading, time
 from pathlib import Path
 import polars as pl
-from lakehouse.parts import parts
+from lakehouse.transform.spill import parts
 
 def held():
     return next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("RssAnon"))
