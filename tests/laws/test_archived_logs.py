@@ -32,8 +32,8 @@ DELIVERIES = 28
 LAND_IN_A_CHILD = """
 import sys
 from pathlib import Path
-from lakehouse import archive
-archive.EVERY = 10
+from lakehouse.storage import log_archive
+log_archive.EVERY = 10
 import tills
 tills.take(tills.world(Path(sys.argv[1]), tills.till()))
 """

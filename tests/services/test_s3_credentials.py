@@ -29,7 +29,7 @@ ROLE = {
 }
 NAMED = {"aws_access_key_id": KEY, "aws_secret_access_key": SECRET}
 LAND = """
-from lakehouse import sql
+from lakehouse.observe import sql
 from lakehouse.definitions import environment, definitions
 from lakehouse.ingest.land import land
 import dagster as dg
@@ -165,7 +165,7 @@ def role(kind: type[Keys] = Keys) -> Iterator[str]:
 READ = """
 import json, sys
 from assets.retail.raw import fx_rates
-from lakehouse import sql
+from lakehouse.observe import sql
 from lakehouse.storage.lake import Lake
 from lakehouse.ingest.land import land
 from lakehouse.ingest.files.landing_zone import Landing

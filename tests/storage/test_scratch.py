@@ -38,7 +38,7 @@ def killed() -> Path:
     done = subprocess.run(
         [sys.executable, "-c", _KILLED], capture_output=True, text=True, check=False
     )
-    assert done.returncode == -9
+    assert done.returncode == -9, done.stderr
     return Path(done.stdout.strip())
 
 
@@ -65,6 +65,7 @@ def test_what_somebody_works_in_stays_however_old():
 
 def test_a_folder_that_was_just_made_stays():
     left = killed()
+    os.utime(left)  # on a busy machine the process may have taken its time
     with scratch():
         assert left.exists()
 
