@@ -1,38 +1,38 @@
 """The `lakehouse` command, put together from the domains, their samples and the place where it runs."""
 
+from functools import partial
+
 from assets import retail
-from lakehouse import mixing
 from lakehouse.cli import commands
 from lakehouse.composition import environment
-from resources import occupied, settings
+from resources import occupied, sample_files, settings
 from samples import retail as retail_samples
 
 
 def demonstrate() -> None:
-    """`lakehouse demo`."""
+    """Runs `lakehouse demo`."""
     from lakehouse.definitions import definitions  # noqa: PLC0415, Dagster takes a second to import
     from lakehouse.orchestration import demo  # noqa: PLC0415
 
     known, here = settings.load(), environment()
     is_usual = known.landing_uri == str(known.data / "landing")
     make_samples = (lambda: retail_samples.generate(here.landing.root)) if is_usual else None
+    prepare = partial(sample_files.prepare, make_samples=make_samples)
     with occupied.by_demo(known.data):
-        demo.run(
-            here, definitions, make_samples, settings.dagster_home(known), retail.FIRST_QUESTION
-        )
+        demo.run(here, definitions, prepare, settings.dagster_home(known), retail.FIRST_QUESTION)
 
 
 def add_samples(days: int) -> list[str]:
-    """`lakehouse samples`: the sample files of the next days, written into landing.
+    """Runs `lakehouse samples`: writes the sample files of the next days into landing, and returns their paths.
 
     Raises:
         SetupError: landing is no folder of this machine, or holds somebody's own files.
     """
     here = environment()
-    mixing.refuse_samples(here, retail.__name__.rpartition(".")[2])
+    sample_files.refuse_samples(here, retail.__name__.rpartition(".")[2])
     return retail_samples.add_days(here.landing.root, days)
 
 
 def command() -> None:
-    """The `lakehouse` command."""
+    """Runs the `lakehouse` command."""
     commands.main(commands.App(environment, demonstrate, add_samples))

@@ -11,7 +11,7 @@ import assets as domains
 from lakehouse.environment import Environment
 from lakehouse.tables import catalog
 from resources import environment as places
-from resources import settings
+from resources import sample_files, settings
 
 
 def modules() -> list[ModuleType]:
@@ -28,4 +28,5 @@ def environment() -> Environment:
         OutageError: the secret that a setting names cannot be read right now.
     """
     lake, landing = places.places(settings.load())
-    return Environment(lake, landing, catalog.collect(modules()))
+    tables = catalog.collect(modules())
+    return Environment(lake, landing, tables, undated_domains=sample_files.find_sample_domains)

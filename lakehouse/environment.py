@@ -1,6 +1,6 @@
 """What the engine works on in one place: a laptop, a test, production. Put together by `definitions.py`."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -9,6 +9,11 @@ from lakehouse.ingest.land import Progress, no_progress
 from lakehouse.lineage.staleness import Planner
 from lakehouse.storage.lake import Glance, Lake
 from lakehouse.tables.catalog import Catalog
+
+
+def no_undated_domains(lake: Lake, catalog: Catalog) -> Mapping[str, str]:  # noqa: ARG001
+    """Returns no domain: the dates of every domain follow the present."""
+    return {}
 
 
 @dataclass(frozen=True)
@@ -20,12 +25,17 @@ class Environment:
         landing: where files are delivered.
         catalog: the declared tables.
         progress: told while files are landed, for a bar on a screen.
+        undated_domains: gives the domains whose dates do not follow the present, such as samples, each with the word
+            that is shown as the freshness of its tables. No promise of freshness applies to them.
     """
 
     lake: Lake
     landing: Landing
     catalog: Catalog
     progress: Progress = field(default=no_progress, compare=False)
+    undated_domains: Callable[[Lake, Catalog], Mapping[str, str]] = field(
+        default=no_undated_domains, compare=False
+    )
 
     def standing(self) -> dict[str, str]:
         """How the tables that there are stand, as `Lake.standing` tells it."""

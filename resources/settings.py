@@ -96,10 +96,10 @@ def dagster_home(known: Settings) -> Path:
         return Path(named)
     told = {name: value for name, value in dotenv_values(Path.cwd() / ".env").items() if value}
     named_data = Path(told.get("LAKEHOUSE_DATA", DATA))
-    is_same = Settings(data=named_data, _env_file=None).data == known.data  # type: ignore[call-arg]
-    return (
-        Path(told["DAGSTER_HOME"]) if is_same and "DAGSTER_HOME" in told else known.data / "dagster"
-    )
+    its_data = Settings(data=named_data, _env_file=None).data  # type: ignore[call-arg]
+    if its_data == known.data and "DAGSTER_HOME" in told:
+        return Path(told["DAGSTER_HOME"])
+    return known.data / "dagster"
 
 
 def load() -> Settings:

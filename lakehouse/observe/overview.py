@@ -1,6 +1,6 @@
 """What a person asks of a lake: its tables, their commits and their rejected rows, as plain rows of values."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -12,7 +12,6 @@ from lakehouse.environment import Environment
 from lakehouse.errors import SetupError
 from lakehouse.ingest.delivery_register import DELIVERIES, open_letters
 from lakehouse.lineage.touched_days import audit_of
-from lakehouse.mixing import of_samples
 from lakehouse.observe.landing_report import Arrivals, arrivals
 from lakehouse.observe.remarks import remarks
 from lakehouse.publish.audit import Audit
@@ -37,7 +36,8 @@ class TableState:
         files: how many files hold them.
         version: its Delta version; None when there is no such table yet, only files for it.
         newest: its newest event, or when rows were added last where rows carry no event time.
-        freshness: how old that is, and whether that is later than promised; or that the rows are samples.
+        freshness: how old that is, and whether that is later than promised; or the word for a
+            domain whose dates do not follow the present.
         state: `up to date`, or what is behind its inputs; for raw tables what waits in landing, and how many dead
             letters are open.
     """
@@ -67,9 +67,9 @@ def tables(
             for name in here.catalog.tables
             if name not in known and (name in stale or waiting.words(name))
         ]
-        samples = of_samples(here)
+        undated = here.undated_domains(here.lake, here.catalog)
         states = [
-            _aged(here.catalog, _state(here, name, stale, dead), moment, samples) for name in known
+            _aged(here.catalog, _state(here, name, stale, dead), moment, undated) for name in known
         ]
         states += [
             TableState(name, 0, 0, 0, None, None, "", "never made" if name in stale else "")
@@ -155,9 +155,9 @@ def _newest(catalog: Catalog, name: str, handle: DeltaTable) -> date | datetime 
 
 
 def _aged(
-    catalog: Catalog, state: TableState, now: datetime, samples: Collection[str]
+    catalog: Catalog, state: TableState, now: datetime, undated: Mapping[str, str]
 ) -> TableState:
-    """A state with its freshness; the dates of samples are invented, so that no promise is held against them."""
+    """A state with its freshness; no promise is held against a domain whose dates do not follow the present."""
     table, newest = catalog.tables.get(state.table), state.newest
     if newest is None or not isinstance(table, DerivedTable):
         return state
@@ -167,8 +167,8 @@ def _aged(
         else datetime(newest.year, newest.month, newest.day, tzinfo=UTC)
     )
     age, promised = now - moment, facts(table.contract).fresh_within
-    if table.domain in samples:
-        return replace(state, freshness="samples")
+    if table.domain in undated:
+        return replace(state, freshness=undated[table.domain])
     if promised is None:
         return replace(state, freshness=_words(age))
     late = f"LATE (promised {_words(promised)})"

@@ -13,13 +13,13 @@ import dagster as dg
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn
 
-from lakehouse import mixing
 from lakehouse.cli.output import printed
 from lakehouse.environment import Environment
 from lakehouse.errors import DataError, LakehouseError, SetupError, listed, within
 from lakehouse.ingest.land import news
 from lakehouse.lineage.staleness import Stale
 from lakehouse.observe import overview, sql
+from lakehouse.observe.domain_files import list_domain_files
 from lakehouse.observe.landing_report import stray_note
 from lakehouse.observe.remarks import remarks
 from lakehouse.orchestration.assets import asset_key
@@ -28,13 +28,16 @@ from lakehouse.publish.audit import Audit
 from lakehouse.tables.table_types import RawTable
 from lakehouse.wording import counted, flat
 
+Prepare = Callable[[Environment], Mapping[str, LakehouseError]]
+"""Gets landing ready before anything runs; returns the domains to leave alone, each with the refusal to show."""
+
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
 def run(
     here: Environment,
     define: Callable[[Environment], dg.Definitions],
-    make_samples: Callable[[], Any] | None,
+    prepare: Prepare,
     home: Path,
     first_answer: str,
 ) -> None:
@@ -43,15 +46,16 @@ def run(
     Args:
         here: where to run it.
         define: gives Dagster's definitions for an environment.
-        make_samples: writes sample files into landing; None where landing is a folder of somebody's own.
+        prepare: makes sample files where that is wanted, and names the domains that must not be touched.
         home: Dagster's folder, used unless `DAGSTER_HOME` is set.
         first_answer: the query whose rows are shown at the end.
 
     Raises:
-        SetupError: the lake holds the other kind of data, or there is nothing to land.
+        SetupError: every domain is refused, or there is nothing to land.
         DataError: a run failed.
     """
-    refused = _prepare(here, make_samples)
+    refused = prepare(here)
+    _refuse_idle(here, refused)
     before = {name: here.lake.version(name) for name in here.catalog.tables}
     os.environ.setdefault("DAGSTER_HOME", str(home))
     Path(os.environ["DAGSTER_HOME"]).mkdir(parents=True, exist_ok=True)
@@ -84,32 +88,19 @@ def _refuse(problems: Sequence[str]) -> None:
         raise DataError(listed("Not everything could be made.", problems, next_step))
 
 
-def _prepare(
-    here: Environment, make_samples: Callable[[], Any] | None
-) -> dict[str, LakehouseError]:
-    """Make samples where nothing lies; gives the domains that hold samples and somebody's own files, with the refusal.
+def _refuse_idle(here: Environment, refused: Mapping[str, LakehouseError]) -> None:
+    """Raises if there is nothing to work on.
 
     Raises:
-        SetupError: there is nothing to land, or no domain can be worked on.
+        SetupError: there is nothing to land, or every domain with files is refused.
     """
-    if make_samples is not None:
-        Path(here.landing.root).mkdir(parents=True, exist_ok=True)
-    files = mixing.held(here)
-    if make_samples is not None and not any(one.waiting | one.landed for one in files.values()):
-        click.echo(f"Making 60 days of sample files in {here.landing.root} …")
-        make_samples()
-        files = mixing.held(here)
-    busy = [domain for domain, found in files.items() if found.waiting | found.landed]
+    busy = [domain for domain, files in list_domain_files(here).items() if files.all]
     if not busy:
         folders = ", ".join(raw.landing for raw in here.catalog.raw())
         next_step = stray_note(here) or f"Next: put them into its folders {folders}."
         raise SetupError(f"There are no files for a table in {here.landing.root}.\n{next_step}")
-    refused: dict[str, LakehouseError] = {
-        domain: mixing.refusal(here, domain, files[domain]) for domain in mixing.mixed(files)
-    }
     if len(refused) == len(busy):
         raise refused[busy[0]]
-    return refused
 
 
 def _bring_up_to_date(

@@ -1,0 +1,127 @@
+"""Sample files and a person's own files, which never share a domain.
+
+Belongs here: telling the two kinds apart, and what to do where both are. The engine knows no samples; the composition
+root hands these functions to it. Does not belong here: making samples (`samples/`).
+"""
+
+from collections.abc import Callable, Collection
+from pathlib import Path
+from typing import Any
+
+import click
+
+from lakehouse.environment import Environment
+from lakehouse.errors import LakehouseError, SetupError
+from lakehouse.observe.domain_files import DomainFiles, list_domain_files, list_landed_files
+from lakehouse.storage.lake import Lake
+from lakehouse.tables.catalog import Catalog
+
+SAMPLE_PREFIX = "sample-"
+"""Begins the name of every sample file; so a lake knows which kind it holds."""
+
+_NAMES_SHOWN = 5
+
+
+def is_sample(name: str) -> bool:
+    """Whether a file is a sample, by its name."""
+    return name.rsplit("/", 1)[-1].startswith(SAMPLE_PREFIX)
+
+
+def find_sample_domains(lake: Lake, catalog: Catalog) -> dict[str, str]:
+    """Returns the domains of which the lake holds samples only, each with the word shown as its freshness."""
+    return {
+        domain: "samples"
+        for domain, names in list_landed_files(lake, catalog).items()
+        if names and all(map(is_sample, names))
+    }
+
+
+def prepare(here: Environment, make_samples: Callable[[], Any] | None) -> dict[str, LakehouseError]:
+    """Makes samples where there are no files at all, and refuses domains that hold both kinds of file.
+
+    Args:
+        here: where the files are.
+        make_samples: writes sample files into landing; None where landing is a folder of somebody's own.
+
+    Returns:
+        The domains to leave alone, each with the refusal to show.
+    """
+    if make_samples is not None:
+        Path(here.landing.root).mkdir(parents=True, exist_ok=True)
+    files = list_domain_files(here)
+    if make_samples is not None and not any(found.all for found in files.values()):
+        click.echo(f"Making 60 days of sample files in {here.landing.root} …")
+        make_samples()
+        files = list_domain_files(here)
+    return {
+        domain: refusal(here, domain, found) for domain, found in files.items() if is_mixed(found)
+    }
+
+
+def is_mixed(files: DomainFiles) -> bool:
+    """Whether a domain holds both kinds of file."""
+    return bool(_samples(files) and _own(files))
+
+
+def refuse_samples(here: Environment, domain: str) -> None:
+    """Raises unless samples may be written into a domain.
+
+    Raises:
+        SetupError: landing is no folder of this machine, or the domain holds files that are no samples.
+    """
+    if "://" in here.landing.root:
+        raise SetupError(
+            f"Samples are written into a folder, and landing is {here.landing.root}.\n"
+            "Next: leave LAKEHOUSE_LANDING out, or name a folder."
+        )
+    files = list_domain_files(here)[domain]
+    if own := _own(files):
+        raise SetupError(
+            f"Sample rows and your own never mix, and the domain {domain} holds files of yours: "
+            f"{_some(own, files.landed)}.\n"
+            "Next: make a lake of samples elsewhere, `make demo LAKEHOUSE_DATA=<new folder>`."
+        )
+
+
+def refusal(here: Environment, domain: str, files: DomainFiles) -> SetupError:
+    """Returns the error for a domain that holds both kinds: which files they are, and how to go on."""
+    return SetupError(
+        f"Sample rows and your own never mix, and the domain {domain} holds both. "
+        f"A file is a sample if its name begins with `{SAMPLE_PREFIX}`.\n"
+        f"  - your own: {_some(_own(files), files.landed)}\n"
+        f"  - samples: {_some(_samples(files), files.landed)}\n"
+        f"Next: {_next_step(here, files)}"
+    )
+
+
+def _samples(files: DomainFiles) -> list[str]:
+    return sorted(name for name in files.all if is_sample(name))
+
+
+def _own(files: DomainFiles) -> list[str]:
+    return sorted(name for name in files.all if not is_sample(name))
+
+
+def _some(names: Collection[str], landed: Collection[str]) -> str:
+    """The first few names; those whose rows are in the lake are marked."""
+    first = list(names)[:_NAMES_SHOWN]
+    shown = [f"{name} (landed)" if name in landed else name for name in first]
+    if len(names) > _NAMES_SHOWN:
+        shown.append(f"and {len(names) - _NAMES_SHOWN:,} more")
+    return ", ".join(shown)
+
+
+def _next_step(here: Environment, files: DomainFiles) -> str:
+    apart = "`make demo LANDING=<folder of your files> LAKEHOUSE_DATA=<new folder>`"
+    kinds = {is_sample(name) for name in files.landed}
+    if kinds == {False}:
+        elsewhere = "`make demo LAKEHOUSE_DATA=<new folder>`"
+        return f"take the samples out of {here.landing.root}. For a lake of samples: {elsewhere}."
+    if kinds == {True, False}:
+        return (
+            f"leave the lake {here.lake.root} as it is, and start new ones. Yours: {apart}. Samples: `make clean-data`, "
+            "which deletes data/ with all that is in it: take your files out of data/landing first."
+        )
+    return (
+        f"take your files out of {here.landing.root} into a folder of their own, and run {apart}."
+    )
