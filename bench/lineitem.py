@@ -15,7 +15,7 @@ from lakehouse.tables.contract import Contract, Field, facts
 from lakehouse.tables.rules import compile_rules
 from lakehouse.tables.table_types import DerivedTable
 from lakehouse.transform.accounting import Account
-from lakehouse.transform.row_verdicts import arrived, by_period, judge
+from lakehouse.transform.row_verdicts import aggregate_by_period, fingerprint_rows, judge
 
 SCHEMA = {
     "l_orderkey": pl.Int64,
@@ -85,8 +85,11 @@ def ours(csv: Path, target: Path) -> dict[str, int]:
     provenance = Provenance("bench", item.code_version, "bench", {})
     judged = judge(item, compile_rules(LineItem), received, provenance)
     questions = {
-        "distinct": by_period(
-            item, received, {"rows": pl.len(), **arrived(item, is_input=True)}, is_input=True
+        "distinct": aggregate_by_period(
+            item,
+            received,
+            {"rows": pl.len(), **fingerprint_rows(item, is_input=True)},
+            is_input=True,
         ),
         **judged.questions,
     }

@@ -213,7 +213,6 @@ def public_names(name: str) -> set[str]:
 TWICE = {
     "FORMATS",
     "Landing",
-    "Making",
     "SCHEMA",
     "SMALL",
     "State",
@@ -226,7 +225,6 @@ TWICE = {
     "prove",
     "rejects",
     "rows_of",
-    "run",
     "said",
     "shown",
     "tables",

@@ -18,7 +18,7 @@ from lakehouse.publish.publish import Findings
 from lakehouse.quarantine.states import RELEASED, is_in
 from lakehouse.system_columns import BROKEN, WINDOW
 from lakehouse.tables.contract import facts
-from lakehouse.transform.row_verdicts import PERIOD, Judged, folds
+from lakehouse.transform.row_verdicts import PERIOD, JudgedRows, keeps_latest_version
 
 _EXAMPLES = 5
 _PERIODS_TOLD = 10
@@ -42,7 +42,7 @@ class Account:
         held: the periods that an earlier verdict held back, with the reason.
     """
 
-    judged: Judged
+    judged: JudgedRows
     days: Days | None
     keys: tuple[date, ...] | None
     untouched: tuple[date, ...]
@@ -97,7 +97,7 @@ class Account:
         table = self.judged.table
         judged, distinct = _answers(findings, "judged"), _answers(findings, "distinct")
         read = _answers(findings, "read") if table.distinct else distinct
-        latest = _answers(findings, "latest") if folds(table) else None
+        latest = _answers(findings, "latest") if keeps_latest_version(table) else None
         periods: dict[Period, dict[str, int]] = {}
         for period in {*read, *judged}:
             counts = judged.get(period, {})

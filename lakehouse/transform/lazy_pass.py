@@ -27,8 +27,14 @@ from lakehouse.tables.rules import UNREAD, Rule, compile_rules, unread_rules
 from lakehouse.tables.table_types import DerivedTable
 from lakehouse.transform import sql_transform
 from lakehouse.transform.inputs import Inputs
-from lakehouse.transform.row_verdicts import Judged, arrived, by_period, judge, period
-from lakehouse.transform.spill import parts
+from lakehouse.transform.row_verdicts import (
+    JudgedRows,
+    aggregate_by_period,
+    fingerprint_rows,
+    judge,
+    period_of_row,
+)
+from lakehouse.transform.spill import split_by_key
 
 _ROWS_AT_ONCE = 131_072
 _ROWS_PER_GROUP = 8_192
@@ -36,7 +42,7 @@ _FLAG = "_left_out_"
 
 
 @dataclass(frozen=True)
-class Making:
+class MakeContext:
     """One attempt: what to make, with whom and when."""
 
     lake: Lake
@@ -56,7 +62,7 @@ class Making:
 
 
 @contextmanager
-def told_clearly(table: DerivedTable, inputs: Inputs) -> Iterator[None]:
+def explain_transform_errors(table: DerivedTable, inputs: Inputs) -> Iterator[None]:
     """What the transform cannot do with the rows, as an error that names the place and quotes no value."""
     try:
         yield
@@ -68,7 +74,9 @@ def told_clearly(table: DerivedTable, inputs: Inputs) -> Iterator[None]:
         ) from None  # the error itself quotes values
 
 
-def judge_rows(making: Making, inputs: Inputs, provenance: Provenance, spool: Path) -> Judged:
+def judge_rows(
+    making: MakeContext, inputs: Inputs, provenance: Provenance, spool: Path
+) -> JudgedRows:
     """The lazy pass from the inputs to judged rows, with the questions about the way there."""
     table = making.table
     first = inputs.frames[table.parameters[0]]
@@ -77,7 +85,9 @@ def judge_rows(making: Making, inputs: Inputs, provenance: Provenance, spool: Pa
     stays = ~pl.any_horizontal(left_out.values()) if left_out else None
     kept = distinct if stays is None else distinct.filter(stays).drop(left_out.values())
     if table.is_sql:
-        rows = sql_transform.run(making.lake, table.transform(), inputs.views(making.lake), spool)
+        rows = sql_transform.run_query(
+            making.lake, table.transform(), inputs.views(making.lake), spool
+        )
     else:
         rows = table.transform(given(table, kept), *inputs.others)
         # Polars does not see that what is asked of a window or a join in time is the same each time.
@@ -97,19 +107,20 @@ def judge_rows(making: Making, inputs: Inputs, provenance: Provenance, spool: Pa
     }
     asked: dict[str, pl.LazyFrame] = {}
     if inputs.whole is not None:
-        of_distinct["strays"] = (
-            inputs.is_stray if stays is None else inputs.is_stray & stays
-        ).sum()
+        stray = inputs.is_stray if stays is None else inputs.is_stray & stays
+        of_distinct["strays"] = stray.sum()
     if table.is_aggregate:
-        asked["passed"] = by_period(table, kept, arrived(table, is_input=True), is_input=True)
-        asked["returned"] = by_period(table, inputs.given(rows), arrived(table))
+        asked["passed"] = aggregate_by_period(
+            table, kept, fingerprint_rows(table, is_input=True), is_input=True
+        )
+        asked["returned"] = aggregate_by_period(table, inputs.given(rows), fingerprint_rows(table))
     else:
-        of_distinct |= arrived(table, stays, is_input=True)
-    asked["distinct"] = by_period(
+        of_distinct |= fingerprint_rows(table, stays, is_input=True)
+    asked["distinct"] = aggregate_by_period(
         table, inputs.own(distinct, is_input=True), of_distinct, is_input=True
     )
     if table.distinct:
-        asked["read"] = by_period(
+        asked["read"] = aggregate_by_period(
             table, inputs.own(read, is_input=True), {"rows": pl.len()}, is_input=True
         )
     return replace(judged, questions={**asked, **judged.questions})
@@ -138,11 +149,11 @@ def _columns_of(rule: Rule) -> set[str]:
 
 def _distinct(table: DerivedTable, rows: pl.LazyFrame, spool: Path) -> pl.LazyFrame:
     """The first of the rows that repeat each other, by origin; spooled, because the pass looks at it several times."""
-    group = next(iter(period(table)), None)
-    columns: list[str | pl.Expr] = [*table.distinct, *period(table)]
+    group = next(iter(period_of_row(table)), None)
+    columns: list[str | pl.Expr] = [*table.distinct, *period_of_row(table)]
     folder = Path(tempfile.mkdtemp(dir=spool))
     for number, part in enumerate(
-        parts(folder / "parts", columns, {"rows": rows}, _ROWS_AT_ONCE, group=group)
+        split_by_key(folder / "parts", columns, {"rows": rows}, _ROWS_AT_ONCE, group=group)
     ):
         first = _firsts(part["rows"], columns)
         first.write_parquet(

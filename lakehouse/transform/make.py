@@ -26,9 +26,9 @@ from lakehouse.tables.contract_version import version
 from lakehouse.tables.table_types import DerivedTable
 from lakehouse.transform.accounting import Account
 from lakehouse.transform.inputs import Inputs, read_inputs
-from lakehouse.transform.keyed.make_keyed import take
-from lakehouse.transform.lazy_pass import Making, judge_rows, told_clearly
-from lakehouse.transform.row_verdicts import Judged
+from lakehouse.transform.keyed.make_keyed import make_keyed
+from lakehouse.transform.lazy_pass import MakeContext, explain_transform_errors, judge_rows
+from lakehouse.transform.row_verdicts import JudgedRows
 
 
 def make(  # noqa: PLR0913
@@ -65,20 +65,20 @@ def make(  # noqa: PLR0913
     table = catalog[name]
     if not isinstance(table, DerivedTable):
         raise SetupError(f"{name} is landed, not made.\nNext: put files into its landing folder.")
-    making = Making(lake, catalog, table, days, run_id, now or datetime.now(UTC), is_replay)
+    making = MakeContext(lake, catalog, table, days, run_id, now or datetime.now(UTC), is_replay)
     return retrying(lambda: _attempt(making))
 
 
-def _attempt(making: Making) -> Audit | None:
+def _attempt(making: MakeContext) -> Audit | None:
     with making.lake.answering():
         return _made(making)
 
 
-def _made(making: Making) -> Audit | None:
+def _made(making: MakeContext) -> Audit | None:
     table = making.table
     standing, rejects = (_standing(making.lake, name) for name in (table.name, table.quarantine))
     if table.mode != "replace":
-        return take(making, standing, rejects)
+        return make_keyed(making, standing, rejects)
     inputs = read_inputs(making.lake, making.catalog, table, making.days, making.now)
     if inputs is None:
         return None
@@ -93,7 +93,7 @@ def _made(making: Making) -> Audit | None:
 
 
 def _publish(
-    making: Making,
+    making: MakeContext,
     inputs: Inputs,
     standing: int,
     rejects: int,
@@ -104,7 +104,7 @@ def _publish(
     provenance = Provenance(
         making.run_id, table.code_version, version(table.contract), inputs.versions, ids=inputs.ids
     )
-    with scratch() as spool, told_clearly(table, inputs), room(making.lake.root):
+    with scratch() as spool, explain_transform_errors(table, inputs), room(making.lake.root):
         judged = judge_rows(making, inputs, provenance, spool)
         untouched = tuple(
             day for day in _untouched(making.lake, table, inputs) if day not in (held or {})
@@ -173,7 +173,7 @@ def _days(table: DerivedTable, keys: tuple[date, ...] | None) -> tuple[date, ...
 
 
 def _sheet(
-    table: DerivedTable, judged: Judged, keys: tuple[date, ...] | None, based_on: int
+    table: DerivedTable, judged: JudgedRows, keys: tuple[date, ...] | None, based_on: int
 ) -> Sheet:
     known, described = facts(table.contract), columns(table.contract)
     return Sheet(

@@ -24,7 +24,7 @@ _OK = "_ok"
 
 
 @dataclass(frozen=True)
-class Judged:
+class JudgedRows:
     """A transform's rows under their contract, lazily.
 
     Attributes:
@@ -49,7 +49,7 @@ def judge(
     rules: tuple[Rule, ...],
     rows: pl.LazyFrame,
     provenance: Provenance,
-) -> Judged:
+) -> JudgedRows:
     """Split a transform's rows, and ask what the account needs to know, period by period.
 
     Args:
@@ -77,12 +77,12 @@ def judge(
         table.is_aggregate
     ):  # a row stands for several there, so those to be written are counted apart
         asked |= {"kept": pl.col(_OK).sum(), "shut": (~pl.col(_OK)).sum()}
-    questions = {"judged": by_period(table, judged, {**asked, **arrived(table)})}
-    if folds(table):
-        questions["latest"] = by_period(table, latest, {"rows": pl.len()})
-    if table_rules(table) and table.mode == "replace":
-        questions["table"] = by_period(table, latest, table_rules(table))
-    return Judged(
+    questions = {"judged": aggregate_by_period(table, judged, {**asked, **fingerprint_rows(table)})}
+    if keeps_latest_version(table):
+        questions["latest"] = aggregate_by_period(table, latest, {"rows": pl.len()})
+    if compile_table_rules(table) and table.mode == "replace":
+        questions["table"] = aggregate_by_period(table, latest, compile_table_rules(table))
+    return JudgedRows(
         table, rules, latest.select(table.event_schema.names()), rejected, broke, questions
     )
 
@@ -104,7 +104,7 @@ def _prove_types(table: DerivedTable, schema: pl.Schema) -> None:
         )
 
 
-def by_period(
+def aggregate_by_period(
     table: DerivedTable, rows: pl.LazyFrame, asked: Mapping[str, pl.Expr], *, is_input: bool = False
 ) -> pl.LazyFrame:
     """Aggregates for each period of a table, under `PERIOD`; of all rows where it has none.
@@ -121,7 +121,7 @@ def by_period(
     return rows.group_by(table.partitions.start_of(pl.col(day)).alias(PERIOD)).agg(**asked)
 
 
-def arrived(
+def fingerprint_rows(
     table: DerivedTable, which: pl.Expr | None = None, *, is_input: bool = False
 ) -> dict[str, pl.Expr]:
     """Which rows of the first input stand in a frame, as an aggregate without order: a transform leaves it as it is.
@@ -141,11 +141,11 @@ def arrived(
     return {"arrived": (identity if which is None else identity.filter(which)).sum()}
 
 
-def table_rules(table: DerivedTable) -> dict[str, pl.Expr]:
+def compile_table_rules(table: DerivedTable) -> dict[str, pl.Expr]:
     """The aggregates that must be true of the rows to be published."""
     known = facts(table.contract)
     rules = dict(known.rules)
-    if known.key and table.mode == "replace" and not folds(table):
+    if known.key and table.mode == "replace" and not keeps_latest_version(table):
         rules[f"{', '.join(known.key)} is a key"] = pl.struct(known.key).n_unique() == pl.len()
     return rules
 
@@ -158,7 +158,7 @@ def _stand_for(table: DerivedTable, which: pl.Expr) -> pl.Expr:
     return pl.len().cast(pl.Int64) if which.meta.is_literal() else which.sum().cast(pl.Int64)
 
 
-def folds(table: DerivedTable) -> bool:
+def keeps_latest_version(table: DerivedTable) -> bool:
     """Whether older versions of a key are superseded in the pass, as in every staged table that is made again."""
     return (
         bool(facts(table.contract).key)
@@ -169,13 +169,13 @@ def folds(table: DerivedTable) -> bool:
 
 def _latest(table: DerivedTable, rows: pl.LazyFrame) -> pl.LazyFrame:
     """The latest version of each key in a period: by declared sequence, then the delivery's time, then its origin."""
-    if not folds(table):
+    if not keeps_latest_version(table):
         return rows
     order = [*facts(table.contract).sequence, "_modified_at", *LINEAGE]
-    return rows.sort(order).unique([*facts(table.contract).key, *period(table)], keep="last")
+    return rows.sort(order).unique([*facts(table.contract).key, *period_of_row(table)], keep="last")
 
 
-def period(table: DerivedTable) -> list[pl.Expr]:
+def period_of_row(table: DerivedTable) -> list[pl.Expr]:
     """The period of a row on its way: rows of two periods never meet, however many are made at once."""
     return [table.partitions.start_of(pl.col(WINDOW))] if table.partitions else []
 

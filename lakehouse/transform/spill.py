@@ -18,7 +18,7 @@ _PART, _GROUP, _FIRST, _SEVERAL, _ROUND = "_part", "_group", "_first", "_several
 _PLACE = {_FIRST: pl.UInt64, _SEVERAL: pl.UInt64}
 
 
-def parts(
+def split_by_key(
     spool: Path,
     key: Sequence[str | pl.Expr],
     frames: Mapping[str, pl.LazyFrame],

@@ -15,7 +15,7 @@ from lakehouse.storage.duckdb_connection import connect, named, quoted
 from lakehouse.storage.lake import Lake
 
 
-def run(lake: Lake, sql: str, views: Mapping[str, str], spool: Path) -> pl.LazyFrame:
+def run_query(lake: Lake, sql: str, views: Mapping[str, str], spool: Path) -> pl.LazyFrame:
     """The rows of a query, spooled to a file.
 
     Args:

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lakehouse.transform import spill as module
-from lakehouse.transform.spill import parts
+from lakehouse.transform.spill import split_by_key
 
 SCHEMA = {"key": pl.Int64, "day": pl.Int64, "text": pl.String}
 rows = st.lists(
@@ -37,7 +37,7 @@ def test_every_row_is_in_one_part_beside_those_of_its_key(
     def holds(left, right, at_once):
         spool = tmp_path_factory.mktemp("spool") / "parts"
         frames = {"left": frame(left), "right": frame(right)}
-        found = list(parts(spool, key, frames, at_once, group=group))
+        found = list(split_by_key(spool, key, frames, at_once, group=group))
         assert all(part["left"].schema == part["right"].schema == SCHEMA for part in found)
         for name, own in (("left", left), ("right", right)):
             assert sorted(map(str, own)) == sorted(
@@ -57,7 +57,7 @@ def test_a_part_holds_about_as_many_rows_as_asked_for_though_one_day_has_most(tm
     many = pl.LazyFrame({"key": range(20_000), "day": [3] * 18_000 + list(range(2_000))})
     sizes = [
         part["rows"].height
-        for part in parts(tmp_path / "p", ["key"], {"rows": many}, 500, group=pl.col("day"))
+        for part in split_by_key(tmp_path / "p", ["key"], {"rows": many}, 500, group=pl.col("day"))
     ]
     assert sum(sizes) == 20_000
     assert max(sizes) < 750
@@ -65,7 +65,7 @@ def test_a_part_holds_about_as_many_rows_as_asked_for_though_one_day_has_most(tm
 
 
 def test_few_rows_are_not_written(tmp_path):
-    [one] = parts(tmp_path / "parts", ["key"], {"rows": frame([(1, 1, "a")])}, 1)
+    [one] = split_by_key(tmp_path / "parts", ["key"], {"rows": frame([(1, 1, "a")])}, 1)
     assert one["rows"].rows() == [(1, 1, "a")]
     assert not (tmp_path / "parts").exists()
 
@@ -74,7 +74,7 @@ _DIVIDE = """
 import sys, threading, time
 from pathlib import Path
 import polars as pl
-from lakehouse.transform.spill import parts
+from lakehouse.transform.spill import split_by_key
 
 def held():
     return next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("RssAnon"))
@@ -87,7 +87,7 @@ def watch():
 folder, group = Path(sys.argv[1]), pl.col("day") if sys.argv[2] == "by day" else None
 most, found = [held()], 0
 threading.Thread(target=watch, daemon=True).start()
-for part in parts(folder / "spool", ["n"], {"rows": pl.scan_parquet(folder / "rows.parquet")}, 50_000, group=group):
+for part in split_by_key(folder / "spool", ["n"], {"rows": pl.scan_parquet(folder / "rows.parquet")}, 50_000, group=group):
     found += part["rows"].height
 print(found, most[0])
 """

@@ -18,7 +18,7 @@ from lakehouse.tables.sql_types import columns_of
 from lakehouse.tables.table_types import raw, sql_mart, staged
 from lakehouse.transform.inputs import read_inputs
 from lakehouse.transform.make import make
-from lakehouse.transform.sql_transform import run
+from lakehouse.transform.sql_transform import run_query
 
 FIRST = date(2024, 1, 1)
 DAY = pl.col("day").str.to_date("%Y-%m-%d", strict=False)
@@ -143,7 +143,7 @@ def test_every_type_goes_through_a_query_as_it_is(tmp_path):
     lake = Lake(str(tmp_path))
     pl.DataFrame([VALUES], schema=EVERY).pipe(lambda df: write_deltalake(lake.uri("staged/t"), df))
     view = f"SELECT * FROM delta_scan({quoted(lake.uri('staged/t'))})"
-    df = run(lake, "SELECT * FROM t", {"t": view}, tmp_path).collect()
+    df = run_query(lake, "SELECT * FROM t", {"t": view}, tmp_path).collect()
     assert df.schema == EVERY == columns_of("SELECT * FROM t", {"t": pl.Schema(EVERY)})
     assert df.row(0, named=True) == VALUES
 
@@ -166,7 +166,7 @@ def test_a_broken_query_is_refused_before_any_data(sql):
 
 def test_a_query_that_fails_on_the_rows_is_an_error_of_the_data(tmp_path):
     with pytest.raises(DataError, match="the query fails on the data"):
-        run(
+        run_query(
             Lake(str(tmp_path)),
             "SELECT CAST(a AS INTEGER) FROM t",
             {"t": "SELECT 'x' AS a"},
@@ -176,7 +176,7 @@ def test_a_query_that_fails_on_the_rows_is_an_error_of_the_data(tmp_path):
 
 def test_views_and_columns_may_have_any_name(tmp_path):
     behind = {'a "table"': 'SELECT 1::BIGINT AS "the ""n"""'}
-    df = run(Lake(str(tmp_path)), 'SELECT * FROM "a ""table"""', behind, tmp_path).collect()
+    df = run_query(Lake(str(tmp_path)), 'SELECT * FROM "a ""table"""', behind, tmp_path).collect()
     assert df.rows(named=True) == [{'the "n"': 1}]
 
 
@@ -211,7 +211,7 @@ def test_a_query_sees_the_days_that_are_made_and_those_that_it_looks_back_on(her
 def test_a_query_reads_the_versions_that_were_pinned(here, tmp_path):
     inputs = read_inputs(here.lake, CATALOG, CATALOG["marts/day_totals"], None, NOW)
     here.lake.open("staged/orders").delete()
-    df = run(here.lake, "SELECT n FROM orders", inputs.views(here.lake), tmp_path).collect()
+    df = run_query(here.lake, "SELECT n FROM orders", inputs.views(here.lake), tmp_path).collect()
     assert sorted(df["n"]) == [1, 2, 3, 4]
 
 

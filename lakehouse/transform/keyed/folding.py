@@ -24,12 +24,22 @@ from lakehouse.tables.contract_version import version
 from lakehouse.tables.table_types import DerivedTable
 from lakehouse.transform.accounting import Account
 from lakehouse.transform.inputs import Inputs
-from lakehouse.transform.keyed.fold import Shape, fold, follows, ties
-from lakehouse.transform.keyed.full_dumps import dumps_of, gone, prove_size, with_emptied
+from lakehouse.transform.keyed.apply_events import (
+    EventSemantics,
+    apply_events,
+    count_conflicts,
+    is_after,
+)
+from lakehouse.transform.keyed.full_dumps import (
+    add_empty_dumps,
+    check_dump_sizes,
+    find_deletes,
+    list_dumps,
+)
 from lakehouse.transform.keyed.tombstones import Watermark
-from lakehouse.transform.lazy_pass import Making, judge_rows
-from lakehouse.transform.row_verdicts import Judged
-from lakehouse.transform.spill import parts
+from lakehouse.transform.lazy_pass import MakeContext, judge_rows
+from lakehouse.transform.row_verdicts import JudgedRows
+from lakehouse.transform.spill import split_by_key
 
 _ROWS_AT_ONCE = 65_536
 _SPOOLED: Mapping[str, Any] = {"compression": "lz4", "row_group_size": 16_384}
@@ -77,7 +87,7 @@ class Folding:
         standing: the rows that stand, tombstones among them; None when the table is folded anew.
     """
 
-    making: Making
+    making: MakeContext
     everything: Inputs
     spool: Path
     standing: pl.LazyFrame | None = None
@@ -88,9 +98,9 @@ class Folding:
         return self.making.table
 
     @cached_property
-    def shape(self) -> Shape:
+    def shape(self) -> EventSemantics:
         """How its events are folded."""
-        return Shape.of(self.table)
+        return EventSemantics.of(self.table)
 
     @property
     def provenance(self) -> Provenance:
@@ -121,7 +131,7 @@ class Folding:
             return None
         counts = _Counts()
         for number, part in enumerate(
-            parts(self.spool / "parts", self.shape.key, self._frames(), _ROWS_AT_ONCE)
+            split_by_key(self.spool / "parts", self.shape.key, self._frames(), _ROWS_AT_ONCE)
         ):
             self._fold_part(part, dumps, counts).write_parquet(
                 self.spool / f"stands-{number}.parquet", compression="lz4"
@@ -147,7 +157,7 @@ class Folding:
         stands = pl.scan_parquet(self.spool / "stands-*.parquet", hive_partitioning=False)
         return Folded(stands, counts.height, keys, findings.rejects, audit)
 
-    def _spooled(self, judged: Judged) -> Findings:
+    def _spooled(self, judged: JudgedRows) -> Findings:
         """The judged rows in files, and what their account needs to know."""
         frames = {"valid": judged.valid, "rejected": judged.rejected}
         if self.table.snapshot:
@@ -187,8 +197,8 @@ class Folding:
         emptied = (
             self.table.snapshot.emptied if self.standing is None else ()
         )  # what stands has been emptied
-        dumps = dumps_of(valid, broke, self.shape.key, self._moment)
-        dumps = with_emptied(self.table.name, dumps, self._moment, emptied).with_columns(
+        dumps = list_dumps(valid, broke, self.shape.key, self._moment)
+        dumps = add_empty_dumps(self.table.name, dumps, self._moment, emptied).with_columns(
             is_next=pl.lit(True)
         )
         if self.standing is not None:
@@ -201,7 +211,7 @@ class Folding:
                 dumps = pl.concat(
                     [last.cast({"rows": dumps.schema["rows"]}), dumps], how="diagonal"
                 )
-        prove_size(self.table.name, dumps, self._moment, self.table.snapshot)
+        check_dump_sizes(self.table.name, dumps, self._moment, self.table.snapshot)
         return dumps
 
     @property
@@ -261,7 +271,7 @@ class Folding:
         if self.shape.needs_all:
             seen = matched.filter(self._is_latest).select(*key, LAST)
             late.append(
-                events.join(seen, on=key).filter(~follows(self.shape.instant, pl.col(LAST)))
+                events.join(seen, on=key).filter(~is_after(self.shape.instant, pl.col(LAST)))
             )
         if self._watermark is not None:
             late.append(events.filter(self._watermark.is_behind).join(matched, on=key, how="anti"))
@@ -282,12 +292,12 @@ class Folding:
         if dumps is not None and dumps.height:
             rows.append(self._as_events(self._gone(part, dumps)))
         together = pl.concat(rows)
-        folded = fold(together, self.shape).select(self.table.stored_schema.names())
+        folded = apply_events(together, self.shape).select(self.table.stored_schema.names())
         stands, stood = self._without_old(folded), self._without_old(matched)
         origin = [*key, *LINEAGE]
         counts.height += stands.height
         counts.written += stands.join(events, on=origin, how="semi").height
-        counts.ties += ties(together, self.shape)
+        counts.ties += count_conflicts(together, self.shape)
         counts.forgotten += matched.height - stood.height
         if self.standing is not None:
             counts.keys.append(pl.concat([events.select(key), matched.select(key)]).unique())
@@ -323,7 +333,7 @@ class Folding:
         )
         named = [*self.shape.key, self._moment]
         present = pl.concat([rows.select(named) for rows in (part["events"], part["broke"], stood)])
-        return gone(present, dumps, self.shape.key, self._moment)
+        return find_deletes(present, dumps, self.shape.key, self._moment)
 
     def _changed(self, before: pl.DataFrame, after: pl.DataFrame) -> dict[str, pl.DataFrame]:
         """When rows hold that are not as they were, for readers that read by date."""

@@ -21,7 +21,7 @@ NO_RECORD = -1
 Moment = date | datetime | int
 
 
-def dumps_of(
+def list_dumps(
     valid: pl.LazyFrame, broke: pl.LazyFrame, key: tuple[str, ...], moment: str
 ) -> pl.DataFrame:
     """The dumps among some rows, oldest first: moment, `rows` (keys), `is_whole`, `_source` and `_modified_at`.
@@ -48,7 +48,7 @@ def dumps_of(
     )
 
 
-def with_emptied(
+def add_empty_dumps(
     table: str, dumps: pl.DataFrame, moment: str, emptied: Sequence[str]
 ) -> pl.DataFrame:
     """All dumps of a source, with the moments at which it was empty in their places; `is_declared` tells these.
@@ -87,7 +87,7 @@ def with_emptied(
     )
 
 
-def gone(
+def find_deletes(
     present: pl.DataFrame, dumps: pl.DataFrame, key: tuple[str, ...], moment: str
 ) -> pl.DataFrame:
     """A delete for each key that a dump has and the next one has not.
@@ -115,7 +115,7 @@ def gone(
     )
 
 
-def prove_size(table: str, dumps: pl.DataFrame, moment: str, promised: Snapshot) -> None:
+def check_dump_sizes(table: str, dumps: pl.DataFrame, moment: str, promised: Snapshot) -> None:
     """Refuse a dump that is much smaller than the one before: it would delete what it merely lacks.
 
     Raises:

@@ -29,11 +29,11 @@ from lakehouse.tables.reading import widened
 from lakehouse.tables.table_types import RawTable
 from lakehouse.transform.inputs import Inputs, read_inputs
 from lakehouse.transform.keyed.folding import Folded, Folding
-from lakehouse.transform.keyed.new_rows import fresh_rows
-from lakehouse.transform.lazy_pass import Making, told_clearly
+from lakehouse.transform.keyed.new_rows import find_new_rows
+from lakehouse.transform.lazy_pass import MakeContext, explain_transform_errors
 
 
-def take(making: Making, standing: int, rejects: int) -> Audit | None:
+def make_keyed(making: MakeContext, standing: int, rejects: int) -> Audit | None:
     """Bring a table with keys up to date, in one commit.
 
     Args:
@@ -53,7 +53,7 @@ def take(making: Making, standing: int, rejects: int) -> Audit | None:
     everything = read_inputs(making.lake, making.catalog, making.table, None, making.now)
     if everything is None:
         return None
-    named, root = told_clearly(making.table, everything), making.lake.root
+    named, root = explain_transform_errors(making.table, everything), making.lake.root
     with scratch() as spool, named, room(root):
         folded = _folded(making, everything, standing, spool)
         rejected = _rejects(making, folded, rejects)
@@ -69,7 +69,7 @@ def take(making: Making, standing: int, rejects: int) -> Audit | None:
         )
 
 
-def _folded(making: Making, everything: Inputs, standing: int, spool: Path) -> Folded:
+def _folded(making: MakeContext, everything: Inputs, standing: int, spool: Path) -> Folded:
     """What new rows make of what stands; what all rows make, where that is not enough, or to replay those rejected."""
     fresh = _fresh(making, everything) if standing >= 0 and not making.is_replay else None
     folded = None
@@ -80,24 +80,24 @@ def _folded(making: Making, everything: Inputs, standing: int, spool: Path) -> F
     return folded
 
 
-def _fresh(making: Making, everything: Inputs) -> Inputs | None:
+def _fresh(making: MakeContext, everything: Inputs) -> Inputs | None:
     """The inputs with the new rows alone; None when the table has to be folded anew."""
     parameter, name = next(iter(everything.names.items()))
     source, current = making.catalog[name], making.lake.look(name, everything.versions[name])
     assert current is not None  # noqa: S101
     assert isinstance(source, RawTable)  # noqa: S101
-    rows = fresh_rows(making.lake, making.table, name, current)
+    rows = find_new_rows(making.lake, making.table, name, current)
     return None if rows is None else replace(everything, frames={parameter: widened(rows, source)})
 
 
-def _standing(making: Making, version: int) -> pl.LazyFrame:
+def _standing(making: MakeContext, version: int) -> pl.LazyFrame:
     """The rows that stand, tombstones among them."""
     handle = making.lake.look(making.table.name, version)
     assert handle is not None  # noqa: S101
     return all_rows(handle)
 
 
-def _sheet(making: Making, folded: Folded, standing: int) -> Sheet:
+def _sheet(making: MakeContext, folded: Folded, standing: int) -> Sheet:
     table, described = making.table, columns(making.table.contract)
     known = facts(table.contract)
     has_tombstones = DELETED in table.stored_schema
@@ -118,7 +118,7 @@ def _sheet(making: Making, folded: Folded, standing: int) -> Sheet:
     )
 
 
-def _rejects(making: Making, folded: Folded, standing: int) -> Sheet:
+def _rejects(making: MakeContext, folded: Folded, standing: int) -> Sheet:
     """The rejected rows beside those that stand; a folding of all rows has judged those too."""
     is_all = folded.keys is None
     sheet = rejects_of(
@@ -131,7 +131,7 @@ def _rejects(making: Making, folded: Folded, standing: int) -> Sheet:
     )
 
 
-def _table_rules(making: Making, folded: Folded, standing: int) -> Mapping[str, pl.LazyFrame]:
+def _table_rules(making: MakeContext, folded: Folded, standing: int) -> Mapping[str, pl.LazyFrame]:
     """The aggregates that must be true of all rows that a reader will see."""
     rules = facts(making.table.contract).rules
     if not rules:
@@ -143,7 +143,7 @@ def _table_rules(making: Making, folded: Folded, standing: int) -> Mapping[str, 
     return {"table": shown(rows).select(**rules)}
 
 
-def _proved(making: Making, folded: Folded, findings: Findings) -> Audit:
+def _proved(making: MakeContext, folded: Folded, findings: Findings) -> Audit:
     """The account, when what was written is what was folded, and the table keeps its rules."""
     name, audit = making.table.name, folded.audit
     if findings.rows != folded.height:

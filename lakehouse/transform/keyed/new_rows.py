@@ -22,7 +22,7 @@ from lakehouse.tables.table_types import DerivedTable
 _LATEST = 20
 
 
-def fresh_rows(
+def find_new_rows(
     lake: Lake, table: DerivedTable, source: str, current: DeltaTable
 ) -> pl.LazyFrame | None:
     """The rows of a raw table that came after those from which a table was folded.

@@ -21,7 +21,7 @@ _TIE_BREAK = ("_modified_at", *LINEAGE)
 
 
 @dataclass(frozen=True)
-class Shape:
+class EventSemantics:
     """How the events of a table are folded.
 
     Attributes:
@@ -43,7 +43,7 @@ class Shape:
     is_unpacked: bool = False
 
     @classmethod
-    def of(cls, table: DerivedTable) -> "Shape":
+    def of(cls, table: DerivedTable) -> "EventSemantics":
         """The shape of a table with keys."""
         known = facts(table.contract)
         values = (
@@ -70,7 +70,7 @@ class Shape:
         return self.sequence[:1] if self.mode == "history" else self.sequence
 
 
-def fold(events: pl.DataFrame, shape: Shape) -> pl.DataFrame:
+def apply_events(events: pl.DataFrame, shape: EventSemantics) -> pl.DataFrame:
     """What stands of each key after all of its events.
 
     Args:
@@ -92,7 +92,7 @@ def fold(events: pl.DataFrame, shape: Shape) -> pl.DataFrame:
     return _versions(rows.filter(is_last((*shape.key, *shape.instant))), shape).collect()
 
 
-def ties(events: pl.DataFrame, shape: Shape) -> int:
+def count_conflicts(events: pl.DataFrame, shape: EventSemantics) -> int:
     """How many events say something else than a later one of the same key and time, which is taken for the truth."""
     said = [DELETED, *shape.values]
     sayings = pl.struct(said).n_unique() - 1
@@ -100,7 +100,7 @@ def ties(events: pl.DataFrame, shape: Shape) -> int:
     return int(groups.select(pl.col(DELETED).sum()).collect().item() or 0)
 
 
-def follows(first: tuple[str, ...], before: pl.Expr) -> pl.Expr:
+def is_after(first: tuple[str, ...], before: pl.Expr) -> pl.Expr:
     """Whether an event comes truly after what was seen of its key.
 
     Args:
@@ -115,13 +115,13 @@ def follows(first: tuple[str, ...], before: pl.Expr) -> pl.Expr:
     return later
 
 
-def _newest(shape: Shape) -> pl.Expr:
+def _newest(shape: EventSemantics) -> pl.Expr:
     """The order of the newest event of a key, of sorted rows; what was seen before may be newer than what stands."""
     last = pl.when(is_last(shape.key)).then(pl.int_range(pl.len())).backward_fill()
     return pl.coalesce(pl.col(LAST), pl.struct(shape.instant)).gather(last).alias(LAST)
 
 
-def _filled(rows: pl.LazyFrame, shape: Shape) -> pl.LazyFrame:
+def _filled(rows: pl.LazyFrame, shape: EventSemantics) -> pl.LazyFrame:
     """Sorted rows with the values from before where an event has none; a delete forgets them."""
     number = pl.int_range(pl.len())
     begins = pl.when(is_first(shape.key) | pl.col(DELETED)).then(number).forward_fill()
@@ -134,7 +134,7 @@ def _filled(rows: pl.LazyFrame, shape: Shape) -> pl.LazyFrame:
     return rows.with_columns(filled)
 
 
-def _versions(rows: pl.LazyFrame, shape: Shape) -> pl.LazyFrame:
+def _versions(rows: pl.LazyFrame, shape: EventSemantics) -> pl.LazyFrame:
     """Of sorted rows those that change something, each with the time in which it held."""
     begins, ends, is_current = VALID
     since = pl.col(shape.sequence[0])
