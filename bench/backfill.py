@@ -67,7 +67,7 @@ def _run(home: Path, tags: dict[str, str]) -> dict[str, float]:
         run_config=quiet,
     )
     seconds = time.monotonic() - started
-    made = here.lake.log_left("staged/readings")[-1].info["audit"]
+    made = here.lake.read_remaining_log("staged/readings")[-1].info["audit"]
     assert result.success
     assert made["read"] == made["written"], made
     return {"seconds": seconds, "rows": made["rows"]}

@@ -41,7 +41,7 @@ def outcome(_way: str, step: str, folder: Path) -> Hashable:
     Raises:
         RuntimeError: a repeat is left, or a reading is lost.
     """
-    audit = Lake(str(_home(folder, step))).log_left(TABLE)[-1].info["audit"]
+    audit = Lake(str(_home(folder, step))).read_remaining_log(TABLE)[-1].info["audit"]
     if (
         audit["superseded"] != audit["read"] // _REPEATED
         or audit["written"] != audit["read"] - audit["superseded"]

@@ -20,7 +20,7 @@ from lakehouse.environment import Environment
 from lakehouse.observe.overview import audits
 from lakehouse.quarantine import states
 from lakehouse.quarantine.states import is_in
-from lakehouse.storage.lake import Lake, files
+from lakehouse.storage.lake import Lake, list_data_files
 from lakehouse.system_columns import LINEAGE
 
 _MOVING = (
@@ -155,7 +155,7 @@ def orphans(here: Environment, table: str) -> Iterator[str]:
     handle = here.lake.open(table)
     assert handle is not None
     on_disk = {path for path in _paths(here.lake, table) if not _is_hidden(path)}
-    live = set(files(handle)["path"]) if handle.file_uris() else set()
+    live = set(list_data_files(handle)["path"]) if handle.file_uris() else set()
     listed = set(handle.vacuum(0, dry_run=True, enforce_retention_duration=False, full=True))
     yield from sorted(on_disk - live - listed)
     yield from (

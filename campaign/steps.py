@@ -20,13 +20,13 @@ from lakehouse.calendar import Days
 from lakehouse.definitions import definitions
 from lakehouse.environment import Environment
 from lakehouse.errors import BusyError, DataError
-from lakehouse.failpoints import reached
+from lakehouse.failpoints import failpoint
 from lakehouse.ingest.land import land
 from lakehouse.lineage.staleness import Stale
 from lakehouse.operations.restore import Wish, restore
 from lakehouse.operations.restore_plan import undoing
 from lakehouse.orchestration import sensors
-from lakehouse.storage.locks import held
+from lakehouse.storage.locks import hold_lock
 from lakehouse.transform.make import make
 
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
@@ -77,8 +77,8 @@ def compact(here: Environment, tables: tuple[str, ...] | None = None) -> None:
     """
     for table in tables or tuple(here.lake.tables()):
         lock = Path(here.landing.root).with_name("locks") / table.replace("/", "_")
-        with suppress(CommitFailedError, BusyError), held(lock, f"{table} is being compacted"):
-            reached(f"campaign: compaction of {table}")
+        with suppress(CommitFailedError, BusyError), hold_lock(lock, f"{table} is being compacted"):
+            failpoint(f"campaign: compaction of {table}")
             handle = here.lake.open(table)
             assert handle is not None
             handle.optimize.compact()
@@ -119,7 +119,7 @@ def _tick(
         instance=instance, cursor=stored.get(sensor.name), definitions=defs
     ) as context:
         found = sensor(context)
-    reached("campaign: sensor ticked")
+    failpoint("campaign: sensor ticked")
     asked = list(found.run_requests or []) if isinstance(found, dg.SensorResult) else []
     for request in asked:
         job = defs.resolve_job_def(request.job_name or sensor.job_name)
@@ -131,7 +131,7 @@ def _tick(
             run_config={**_QUIET, **request.run_config},
             raise_on_error=False,
         )
-        reached("campaign: run ended")
+        failpoint("campaign: run ended")
     if isinstance(found, dg.SensorResult) and found.cursor is not None:
         stored[sensor.name] = found.cursor
         fresh = cursors.with_suffix(".new")

@@ -32,17 +32,17 @@ class Days:
     def __contains__(self, day: date) -> bool:
         return self.first <= day <= self.last
 
-    def widened(self, *, back: int = 0, ahead: int = 0) -> "Days":
+    def widen(self, *, back: int = 0, ahead: int = 0) -> "Days":
         """The span with a number of days more at each end."""
         return Days(self.first - _DAY * back, self.last + _DAY * ahead)
 
-    def clipped(self, bounds: "Days") -> "Days | None":
+    def clip(self, bounds: "Days") -> "Days | None":
         """The part inside `bounds`; None when there is none."""
         first, last = max(self.first, bounds.first), min(self.last, bounds.last)
         return Days(first, last) if first <= last else None
 
 
-def spans_of(days: Iterable[date]) -> list[Days]:
+def join_days(days: Iterable[date]) -> list[Days]:
     """Neighbouring days joined to spans, in order."""
     joined: list[Days] = []
     for day in sorted(set(days)):
@@ -63,45 +63,45 @@ class Daily:
     first: date
     timezone: str = "UTC"
 
-    def until(self, now: datetime) -> Days:
+    def days_until(self, now: datetime) -> Days:
         """All days up to and including the day of `now`."""
         return Days(self.first, max(self.first, now.astimezone(ZoneInfo(self.timezone)).date()))
 
-    def start(self, day: date) -> date:
+    def period_start(self, day: date) -> date:
         """The day by which a period is named, for a day in it."""
         return day
 
-    def end(self, day: date) -> date:
+    def period_end(self, day: date) -> date:
         """The last day of the period that a day is in."""
         return day
 
-    def start_of(self, day: pl.Expr) -> pl.Expr:
-        """`start` for a column."""
+    def period_start_expr(self, day: pl.Expr) -> pl.Expr:
+        """`period_start` for a column."""
         return day
 
-    def whole(self, days: Days) -> Days:
+    def widen_to_periods(self, days: Days) -> Days:
         """The span widened to whole periods."""
-        return Days(self.start(days.first), self.end(days.last))
+        return Days(self.period_start(days.first), self.period_end(days.last))
 
-    def keys(self, days: Iterable[date]) -> list[date]:
+    def period_keys(self, days: Iterable[date]) -> list[date]:
         """The names of the periods that some days are in, in order."""
         return (
             self._keys_of(days)
             if isinstance(days, Days)
-            else sorted({self.start(day) for day in days})
+            else sorted({self.period_start(day) for day in days})
         )
 
     def _keys_of(self, days: Days) -> list[date]:
         return list(days)
 
-    def spans(self, keys: Iterable[date]) -> list[Days]:
+    def join_to_spans(self, keys: Iterable[date]) -> list[Days]:
         """Neighbouring periods joined to spans of whole periods, in order."""
         joined: list[Days] = []
         for key in sorted(set(keys)):
             if joined and key - joined[-1].last == _DAY:
-                joined[-1] = Days(joined[-1].first, self.end(key))
+                joined[-1] = Days(joined[-1].first, self.period_end(key))
             else:
-                joined.append(Days(key, self.end(key)))
+                joined.append(Days(key, self.period_end(key)))
         return joined
 
 
@@ -115,16 +115,16 @@ class Monthly(Daily):
                 f"Monthly({self.first}) begins within a month.\nNext: begin with {self.first.replace(day=1)}."
             )
 
-    def start(self, day: date) -> date:
+    def period_start(self, day: date) -> date:
         """The first day of the month."""
         return day.replace(day=1)
 
-    def end(self, day: date) -> date:
+    def period_end(self, day: date) -> date:
         """The last day of the month."""
         return (day.replace(day=28) + 4 * _DAY).replace(day=1) - _DAY
 
-    def start_of(self, day: pl.Expr) -> pl.Expr:
-        """`start` for a column."""
+    def period_start_expr(self, day: pl.Expr) -> pl.Expr:
+        """`period_start` for a column."""
         return day.dt.month_start()
 
     def _keys_of(self, days: Days) -> list[date]:

@@ -48,5 +48,5 @@ def defs() -> dg.Definitions:
     """What Dagster loads; made when it asks, so that a wrong setting is told by the process that meets it."""
     here = environment()
     with suppress(OutageError):  # whoever writes first proves it then
-        here.lake.prove_writable()
+        here.lake.check_writable()
     return definitions(here)

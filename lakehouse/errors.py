@@ -37,18 +37,18 @@ class LawError(LakehouseError):
     """A law of accounting was broken; nothing was published, and trying again cannot help."""
 
 
-def listed(headline: str, problems: Iterable[str], next_step: str) -> str:
+def list_problems(headline: str, problems: Iterable[str], next_step: str) -> str:
     """One message: a headline, a line for each problem, and what to do next."""
     return "\n".join([headline, *(f"  - {problem}" for problem in problems), f"Next: {next_step}"])
 
 
-def within(message: str) -> str:
+def indent_problem(message: str) -> str:
     """A message as one problem among others: without its own next step, its details set in."""
     first, *others = [line for line in message.splitlines() if not line.startswith("Next: ")]
     return "\n".join([first, *(f"    {line.strip()}" for line in others)])
 
 
-def brief(error: Exception) -> str:
+def summarize_error(error: Exception) -> str:
     """What another library's error says before it shows plans and stacks, in a line."""
     said = str(error).split("\n\n")
     parts = [said[0], *(part for part in said[1:] if part.startswith("Did you mean"))]

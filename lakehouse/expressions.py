@@ -9,11 +9,11 @@ from collections.abc import Iterable
 import polars as pl
 
 
-def is_first(names: Iterable[str]) -> pl.Expr:
+def differs_from_previous(names: Iterable[str]) -> pl.Expr:
     """Whether a row differs from the one before it in some columns; the very first one does unless all are null."""
     return pl.any_horizontal(pl.col(name).ne_missing(pl.col(name).shift(1)) for name in names)
 
 
-def is_last(names: Iterable[str]) -> pl.Expr:
+def differs_from_next(names: Iterable[str]) -> pl.Expr:
     """Whether a row differs from the one after it in some columns; the very last one does unless all are null."""
     return pl.any_horizontal(pl.col(name).ne_missing(pl.col(name).shift(-1)) for name in names)

@@ -12,7 +12,7 @@ trail: list[str] = []
 """The points that were reached, in order, where the environment names one; `#0` names none of them."""
 
 
-def reached(point: str) -> None:
+def failpoint(point: str) -> None:
     """Die here without any clean-up, if the environment asks for it."""
     wanted = os.environ.get(KILL_AT)
     if wanted is None:

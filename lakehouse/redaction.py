@@ -29,7 +29,7 @@ _HARMLESS = re.compile(
 _EXPRESSION = "\n\nThis error occurred in the following expression:\n\t"
 
 
-def redacted(error: Exception) -> str:
+def redact(error: Exception) -> str:
     """What an error says, without values."""
     text = str(error)
     if isinstance(error, _OF_NAMES):

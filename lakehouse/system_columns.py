@@ -41,6 +41,6 @@ BROKEN = "_rules"
 """Column of a rejected row: the names of every rule that it broke."""
 
 
-def shown(rows: pl.LazyFrame) -> pl.LazyFrame:
+def hide_tombstones(rows: pl.LazyFrame) -> pl.LazyFrame:
     """The rows that a reader sees, without the column that told them from tombstones."""
     return rows.filter(~pl.col(DELETED)).drop(DELETED) if DELETED in rows.collect_schema() else rows

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from lakehouse.errors import BusyError
-from lakehouse.storage.locks import held
+from lakehouse.storage.locks import hold_lock
 
 
 @contextmanager
@@ -23,7 +23,7 @@ def by_ui(data: Path) -> Iterator[int]:
     busy = (
         f"A UI with its daemon works on {data} (`make ui`).\nNext: use that one, or stop it first."
     )
-    with held(data / "ui.lock", busy) as descriptor:
+    with hold_lock(data / "ui.lock", busy) as descriptor:
         yield descriptor
 
 
@@ -35,7 +35,7 @@ def by_demo(data: Path) -> Iterator[None]:
         BusyError: another one works on the data.
     """
     busy = f"Another demo works on {data} (`make demo`).\nNext: wait until it has ended, then run again."
-    with held(data / "demo.lock", busy):
+    with hold_lock(data / "demo.lock", busy):
         yield
 
 

@@ -9,9 +9,9 @@ from dotenv import dotenv_values
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from lakehouse.errors import SetupError, listed
+from lakehouse.errors import SetupError, list_problems
 from lakehouse.failpoints import KILL_AT
-from lakehouse.storage.object_store import problem
+from lakehouse.storage.object_store import find_uri_problem
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA = ROOT / "data"
@@ -55,7 +55,7 @@ class Settings(BaseSettings):
             return None
         if not place.strip():
             raise ValueError("is empty; leave it out, or name a folder or a URI")
-        if wrong := problem(place):
+        if wrong := find_uri_problem(place):
             raise ValueError(wrong)
         if "://" in place:
             return place
@@ -125,7 +125,7 @@ def load() -> Settings:
         problems += [_told(one["loc"], one["msg"]) for one in error.errors()]
     if problems:
         raise SetupError(
-            listed(
+            list_problems(
                 "The settings are wrong.",
                 problems,
                 f"set or unset them; known are {', '.join(sorted(known))}.",

@@ -19,7 +19,7 @@ from rich.markup import escape
 from lakehouse.cli import restore_text
 from lakehouse.cli.output import FORMATS, show
 from lakehouse.environment import Environment
-from lakehouse.errors import DataError, LakehouseError, SetupError, brief
+from lakehouse.errors import DataError, LakehouseError, SetupError, summarize_error
 from lakehouse.observe import overview, sql
 from lakehouse.observe.landing_report import arrivals
 from lakehouse.operations.replay import replay
@@ -28,7 +28,7 @@ from lakehouse.operations.restore_plan import undoing, version_at
 from lakehouse.publish.audit import Audit
 from lakehouse.quarantine.discard import Choice, discard
 from lakehouse.quarantine.states import DISCARDED, OPEN, RELEASED, State
-from lakehouse.wording import counted, flat
+from lakehouse.wording import escape_control_characters, format_count
 
 _LIMIT = click.IntRange(min=0)
 _FORMATS = click.Choice(FORMATS)
@@ -58,7 +58,7 @@ class _Group(click.Group):
             if isinstance(error, FileNotFoundError) and error.errno is not None:
                 raise  # of this machine; the readers of tables raise it with a text alone
             raise _ended(
-                f"A file of a table is gone, or cannot be read: {brief(error)}\n{_DAMAGED}"
+                f"A file of a table is gone, or cannot be read: {summarize_error(error)}\n{_DAMAGED}"
             ) from error
 
 
@@ -195,7 +195,7 @@ def audit(app: App, table: str, form: str, limit: int) -> None:
     for one in found if form == "table" else ():
         if one.ties:
             click.echo(
-                f"version {one.version}: {counted(one.ties, 'event')} lost to another of the same key and time"
+                f"version {one.version}: {format_count(one.ties, 'event')} lost to another of the same key and time"
             )
         for period, reason in one.held.items():
             click.echo(f"version {one.version} held back {period}: {reason}")
@@ -255,7 +255,7 @@ def quarantine(app: App, table: str, state: str, form: str, limit: int) -> None:
         )
         show(
             rows.columns if found.total else [],
-            (list(map(flat, row)) for row in rows.iter_rows()),
+            (list(map(escape_control_characters, row)) for row in rows.iter_rows()),
             form,
         )
     else:
@@ -325,13 +325,15 @@ def _tell_rejects(table: str, found: overview.Rejects, asked: State | None) -> N
     kind = f"{f'{asked} ' if asked else ''}{'dead letter' if table.startswith('raw/') else 'row'}"
     nothing = f"nothing is {asked}" if found.states and asked else "nothing was rejected"
     place = found.table.replace("/", ".")
-    click.echo(f"{counted(found.total, kind)} in {place}" if found.total else f"{table}: {nothing}")
+    click.echo(
+        f"{format_count(found.total, kind)} in {place}" if found.total else f"{table}: {nothing}"
+    )
     if others := [
         f"{count:,} {state}" for state, count in found.states.items() if asked not in (None, state)
     ]:
         click.echo(f"beside {', '.join(others)}; --state all shows them")
     for reason, count in found.reasons.items():
-        click.echo(f"  {count:>8,}  {flat(reason)}")
+        click.echo(f"  {count:>8,}  {escape_control_characters(reason)}")
 
 
 @cli.command("replay", short_help="Give rejected rows another try.")
@@ -346,11 +348,15 @@ def run_replay(app: App, table: str) -> None:
     done = replay(here, table)
     kind = "dead letter" if table.startswith("raw/") else "row"
     click.echo(
-        f"{table}: {counted(done.released.rows, kind)} released, {done.stays.rows:,} still open"
+        f"{table}: {format_count(done.released.rows, kind)} released, {done.stays.rows:,} still open"
     )
     rules = sorted({*done.released.rules, *done.stays.rules})
     broken = (
-        (flat(rule), done.released.rules.get(rule, 0), done.stays.rules.get(rule, 0))
+        (
+            escape_control_characters(rule),
+            done.released.rules.get(rule, 0),
+            done.stays.rules.get(rule, 0),
+        )
         for rule in rules
     )
     show(
@@ -390,5 +396,5 @@ def run_discard(app: App, /, table: str, reason: str, who: str, **chosen: Any) -
     here = app.environment()
     count = discard(here.lake, here.catalog, table, Choice(**chosen), reason=reason, who=who)
     click.echo(
-        f"{table}: {counted(count, 'dead letter' if table.startswith('raw/') else 'row')} discarded by {who}"
+        f"{table}: {format_count(count, 'dead letter' if table.startswith('raw/') else 'row')} discarded by {who}"
     )

@@ -8,7 +8,7 @@ from lakehouse.operations.restore_plan import Undoing, committed_at, days_of
 from lakehouse.publish.audit import total
 from lakehouse.storage.lake import Lake
 from lakehouse.storage.log import Commit
-from lakehouse.wording import counted, flat
+from lakehouse.wording import escape_control_characters, format_count
 
 _NAMED = 10
 
@@ -22,13 +22,13 @@ def lines(found: Undoing) -> Iterator[str]:
     if not found.is_whole:
         yield "  the log has been cleaned up in between, so this is not all:"
     if found.undone:
-        yield f"  undoes {counted(len(found.undone), 'commit')}:"
+        yield f"  undoes {format_count(len(found.undone), 'commit')}:"
         yield from _commits(found.undone)
     if found.redone:
-        yield f"  brings back {counted(len(found.redone), 'commit')} that an earlier restore undid:"
+        yield f"  brings back {format_count(len(found.redone), 'commit')} that an earlier restore undid:"
         yield from _commits(found.redone)
     if days := days_of(found.audits):
-        yield f"  periods that were made in these: {counted(len(days), 'day')}, {days[0]} to {days[-1]}"
+        yield f"  periods that were made in these: {format_count(len(days), 'day')}, {days[0]} to {days[-1]}"
     if fates := {name: count for name, count in total(found.audits).items() if count}:
         yield f"  rows by what had become of them: {', '.join(f'{name} {count:,}' for name, count in fates.items())}"
     yield f"  rows of the table: {found.rows[0]:,}, then {found.rows[1]:,}"
@@ -42,7 +42,7 @@ def lines(found: Undoing) -> Iterator[str]:
 
 def restores(lake: Lake, name: str) -> Iterator[str]:
     """Each restore that the log of a table holds, in a line: what it went back to, who asked, and why."""
-    for commit in lake.log_left(name):
+    for commit in lake.read_remaining_log(name):
         if commit.info.get("operation") == "RESTORE":
             told = commit.info.get(RESTORED)
             where = (told or commit.info.get("operationParameters") or {}).get(
@@ -87,7 +87,7 @@ def _rejects(found: Undoing) -> Iterator[str]:
     if found.rejects_version is None:
         yield f"  {found.rejects} stays as it is: nobody can tell what it held then; the next run brings it into order"
     else:
-        yield f"  {found.rejects} goes back with it: {counted(now, 'row')} of this table, then {then:,}"
+        yield f"  {found.rejects} goes back with it: {format_count(now, 'row')} of this table, then {then:,}"
 
 
 def _files(found: Undoing) -> Iterator[str]:
@@ -102,4 +102,4 @@ def _files(found: Undoing) -> Iterator[str]:
 
 def _named(names: Sequence[str]) -> str:
     more = f", and {len(names) - _NAMED:,} more" if len(names) > _NAMED else ""
-    return f"{len(names):,} ({', '.join(str(flat(name)) for name in names[:_NAMED])}{more})"
+    return f"{len(names):,} ({', '.join(str(escape_control_characters(name)) for name in names[:_NAMED])}{more})"

@@ -20,7 +20,7 @@ from lakehouse.ingest.landed_files import Origin
 from lakehouse.ingest.small_deliveries import Bundles
 from lakehouse.publish.auto_compaction import together
 from lakehouse.publish.request import Sheet
-from lakehouse.quarantine.dead_letters import COMMENTS, COUNTED, DEAD_LETTERS, SCHEMA
+from lakehouse.quarantine.dead_letters import COMMENTS, COUNTED_DEAD_LETTERS, DEAD_LETTERS, SCHEMA
 from lakehouse.quarantine.states import Attempt
 from lakehouse.system_columns import EVENT_DATE, ORIGIN, RESCUED
 from lakehouse.tables.table_types import RawTable
@@ -187,7 +187,7 @@ class Batch:
             "append",
             split_by=self._file(),
             based_on=based_on,
-            marks={COUNTED: self.standing_dead + self.new_dead},
+            marks={COUNTED_DEAD_LETTERS: self.standing_dead + self.new_dead},
             corrections=self.corrections,
             hidden=frozenset({*self.columns.all, RESCUED}),
             retyped=retyped,

@@ -20,8 +20,8 @@ from lakehouse.publish.publish import publish
 from lakehouse.publish.request import Sheet
 from lakehouse.publish.retry import retrying
 from lakehouse.quarantine.dead_letters import DEAD_LETTERS
-from lakehouse.quarantine.states import OPEN, is_in, told
-from lakehouse.storage.lake import Lake, scan
+from lakehouse.quarantine.states import OPEN, fill_states, is_in
+from lakehouse.storage.lake import Lake, scan_visible_rows
 from lakehouse.system_columns import ORIGIN
 
 DELIVERIES = "quarantine/deliveries"
@@ -91,10 +91,10 @@ class Register:
 
 def registered(lake: Lake, table: str) -> Register:
     """What is known of each file that was read for a raw table."""
-    handle, source = lake.look(DELIVERIES), pl.col("_source")
+    handle, source = lake.open_shared(DELIVERIES), pl.col("_source")
     if handle is None:
         return Register(pl.DataFrame(schema=_FILES))
-    rows = _widened(scan(handle)).filter(pl.col("table") == table).sort("_ingested_at")
+    rows = _widened(scan_visible_rows(handle)).filter(pl.col("table") == table).sort("_ingested_at")
     files = rows.select(
         name_of(source),
         pl.col("_modified_at").alias("modified_at"),
@@ -127,9 +127,9 @@ def _widened(rows: pl.LazyFrame) -> pl.LazyFrame:
 
 def open_letters(lake: Lake) -> dict[str, int]:
     """How many dead letters of each raw table still ask for something to be done."""
-    if lake.look(DEAD_LETTERS) is None:
+    if lake.open_shared(DEAD_LETTERS) is None:
         return {}
-    letters = told(lake.scan(DEAD_LETTERS)).filter(is_in(OPEN)).select(*_LETTER)
+    letters = fill_states(lake.scan(DEAD_LETTERS)).filter(is_in(OPEN)).select(*_LETTER)
     letters = letters.join(overtaken(lake, letters), on=_LETTER, how="anti", nulls_equal=True)
     return dict(letters.group_by("table").len().collect().iter_rows())
 
@@ -139,7 +139,7 @@ def overtaken(lake: Lake, letters: pl.LazyFrame) -> pl.LazyFrame:
 
     That of a whole file is settled by a later delivery of the same name, which has its own if it is no better.
     """
-    if lake.look(DELIVERIES) is None:
+    if lake.open_shared(DELIVERIES) is None:
         return letters.select(*_LETTER).clear()
     file = pl.col("_source").str.replace("#[^#]*$", "")
     others = lake.scan(DELIVERIES).select("table", "_source", "_ingested_at", file=file)
@@ -168,13 +168,13 @@ def register(
 def _published(
     lake: Lake, deliveries: Sequence[Mapping[str, object]], provenance: Provenance
 ) -> Audit | None:
-    with lake.answering():
+    with lake.translate_errors():
         return _appended(lake, pl.DataFrame(deliveries, schema=SCHEMA), provenance)
 
 
 def _appended(lake: Lake, read: pl.DataFrame, provenance: Provenance) -> Audit | None:
-    handle = lake.look(DELIVERIES)
-    known = pl.LazyFrame(schema=SCHEMA) if handle is None else _widened(scan(handle))
+    handle = lake.open_shared(DELIVERIES)
+    known = pl.LazyFrame(schema=SCHEMA) if handle is None else _widened(scan_visible_rows(handle))
     of_these = known.filter(pl.col("_source").is_in(read["_source"].to_list())).collect()
     fresh = read.join(
         of_these, on=_KNOWN_BY, how="anti"

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 import polars as pl
 
 from lakehouse.errors import DataError, LawError, SetupError
-from lakehouse.failpoints import reached
+from lakehouse.failpoints import failpoint
 from lakehouse.ingest.batch import Batch
 from lakehouse.ingest.delivery_register import register
 from lakehouse.ingest.files.landing_zone import Landing
@@ -24,10 +24,10 @@ from lakehouse.publish.audit import Audit, Provenance
 from lakehouse.publish.publish import Findings, publish
 from lakehouse.publish.retry import retrying
 from lakehouse.quarantine.dead_letters import DEAD_LETTERS, DeadLetters
-from lakehouse.redaction import redacted
-from lakehouse.storage.disk_full import room
+from lakehouse.redaction import redact
+from lakehouse.storage.disk_full import report_full_disk
 from lakehouse.storage.lake import Lake
-from lakehouse.storage.scratch import scratch
+from lakehouse.storage.scratch import create_scratch_folder
 from lakehouse.tables.table_types import RawTable
 
 _BATCH_BYTES = 512 << 20
@@ -81,7 +81,7 @@ def news(lake: Lake, landing: Landing, raw: RawTable, now: datetime | None = Non
         landing.listed, raw.landing
     )  # many files take as long as reading what is known of them
     pool.shutdown(wait=False)
-    with lake.answering():
+    with lake.translate_errors():
         known = landed(lake, raw.name)
         seen = listing.result()
     unknown = known.unsettled(entered(seen, known.stamps))
@@ -188,12 +188,12 @@ def _attempt(
     advance: Callable[[Entry], None],
 ) -> tuple[Batch, Audit | None]:
     """Read the position, read the files, publish on that position."""
-    with scratch() as spool, lake.answering():
+    with create_scratch_folder() as spool, lake.translate_errors():
         known = landed(lake, raw.name)
         fresh = known.unsettled(entries)
-        with room(lake.root):
+        with report_full_disk(lake.root):
             batch = collect(lake, landing, raw, fresh, known, spool, advance)
-        reached("land: files read")
+        failpoint("land: files read")
         _put_back(lake, batch, Provenance(run_id=run_id, batch_id=batch.id))
         return batch, publish_batch(lake, batch, known.version, run_id)
 
@@ -237,10 +237,10 @@ def publish_batch(lake: Lake, batch: Batch, based_on: int, run_id: str) -> Audit
         audit = publish(lake, sheet, account, rejects=rejects)
     except pl.exceptions.PolarsError as error:
         raise DataError(
-            f"{raw.name}: `day` fails on the data: {redacted(error)}\n"
+            f"{raw.name}: `day` fails on the data: {redact(error)}\n"
             "Next: let it give null where the day cannot be told (strict=False). Nothing was published."
         ) from None  # the error itself quotes values
-    reached("land: published")
+    failpoint("land: published")
     register(lake, batch.recorded, provenance)
     return audit
 

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import polars as pl
 from deltalake import DeltaTable
 
-from lakehouse.expressions import is_first
+from lakehouse.expressions import differs_from_previous
 from lakehouse.ingest.delivery_register import (
     DELIVERIES,
     DIGITS,
@@ -28,7 +28,7 @@ from lakehouse.ingest.delivery_register import (
 )
 from lakehouse.ingest.files.listing import Entry, Stamp
 from lakehouse.quarantine.dead_letters import DEAD_LETTERS, UNREADABLE, DeadLetters
-from lakehouse.storage.lake import Lake, files
+from lakehouse.storage.lake import Lake, list_data_files
 from lakehouse.system_columns import ORIGIN
 
 _FEW = 100
@@ -130,12 +130,12 @@ def origin_of(entry: Entry) -> Origin:
 
 def landed(lake: Lake, table: str) -> Landed:
     """The deliveries that a raw table and its dead letters hold."""
-    handle = lake.look(table)
+    handle = lake.open_shared(table)
     with ThreadPoolExecutor(1) as beside:
         rows = beside.submit(
             _of_rows, lake, table, handle
         )  # of that version, whenever they are read
-        by = (handle, lake.look(DEAD_LETTERS), lake.look(DELIVERIES))
+        by = (handle, lake.open_shared(DEAD_LETTERS), lake.open_shared(DELIVERIES))
         return lake.handles.told(f"landed: {table}", by, lambda: _landed(lake, table, handle, rows))
 
 
@@ -207,7 +207,7 @@ def _origins(first: pl.DataFrame) -> dict[str, Origin]:
 
 def _of_table(lake: Lake, table: str, handle: DeltaTable) -> pl.DataFrame:
     """`_source` and `_modified_at` of the deliveries of which a table holds rows."""
-    live = files(handle)
+    live = list_data_files(handle)
     bounds = [f"{end}.{column}" for column in _SAID for end in ("min", "max")]
     if live.is_empty():
         return pl.DataFrame(schema=_SAID)
@@ -234,7 +234,7 @@ def _read(lake: Lake, table: str, paths: Iterable[str]) -> pl.DataFrame:
             said = (
                 rows.select(_SAID.names())
                 .cast(_SAID)
-                .filter(is_first(_SAID))
+                .filter(differs_from_previous(_SAID))
                 .collect(engine="streaming")
             )
         found[path] = said

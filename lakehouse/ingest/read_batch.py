@@ -18,7 +18,7 @@ import obstore
 import polars as pl
 from deltalake import DeltaTable
 
-from lakehouse.failpoints import reached
+from lakehouse.failpoints import failpoint
 from lakehouse.ingest.batch import Batch, Read, kept_path
 from lakehouse.ingest.drift.columns import Columns
 from lakehouse.ingest.drift.projection import Fit
@@ -27,8 +27,13 @@ from lakehouse.ingest.files.landing_zone import Landing, UnreadableError
 from lakehouse.ingest.files.listing import Entry
 from lakehouse.ingest.landed_files import Landed, Origin, origin_of, source_of
 from lakehouse.ingest.small_deliveries import SMALL
-from lakehouse.quarantine.dead_letters import COUNTED, DEAD_LETTERS, UNREADABLE, DeadLetters
-from lakehouse.storage.lake import Lake, mark
+from lakehouse.quarantine.dead_letters import (
+    COUNTED_DEAD_LETTERS,
+    DEAD_LETTERS,
+    UNREADABLE,
+    DeadLetters,
+)
+from lakehouse.storage.lake import Lake, read_transaction_id
 from lakehouse.tables.table_types import RawTable
 
 _AT_ONCE = min(os.cpu_count() or 1, 4)
@@ -62,12 +67,12 @@ def collect(  # noqa: PLR0913
         for entry, delivery in deliveries:
             _take_in(batch, lake, landing, entry, delivery, known, spool)
             advance(entry)
-            reached("land: file read")
+            failpoint("land: file read")
     sources = [read.source for read in batch.reads] + [
         str(row["_source"]) for row in batch.unreadable
     ]
     count_letters(batch, lake, known)
-    batch.known_dead = DeadLetters(lake, raw.name).known(sources)
+    batch.known_dead = DeadLetters(lake, raw.name).find_known(sources)
     return batch
 
 
@@ -84,12 +89,14 @@ def count_letters(batch: Batch, lake: Lake, known: Landed) -> None:
     version, handle = lake.version(DEAD_LETTERS), _handle(lake, batch.raw, known)
     batch.dead_version = -1 if version is None else version
     batch.standing_dead = DeadLetters(lake, batch.raw.name).count()
-    counted = 0 if handle is None else mark(handle, batch.raw.name, COUNTED)
+    counted = (
+        0 if handle is None else read_transaction_id(handle, batch.raw.name, COUNTED_DEAD_LETTERS)
+    )
     batch.uncounted_dead = 0 if counted is None else max(0, batch.standing_dead - counted)
 
 
 def _handle(lake: Lake, raw: RawTable, known: Landed) -> DeltaTable | None:
-    return lake.look(raw.name, None if known.version < 0 else known.version)
+    return lake.open_shared(raw.name, None if known.version < 0 else known.version)
 
 
 def _read(

@@ -55,7 +55,9 @@ class Dated:
         if audit is not None and self.column in audit.changed:
             return audit.changed[self.column]
         try:
-            before, after = (self._rows(actions) for actions in (commit.gone, commit.new))
+            before, after = (
+                self._rows(actions) for actions in (commit.data_removed, commit.data_added)
+            )
             spans = changes(before, after, self._dates.lazy(), self.column, identity(self.source))
             return joined(spans.select(FIRST, UNTIL).unique().collect())
         except (OSError, pl.exceptions.PolarsError):
@@ -99,7 +101,7 @@ def slack(source: Table, column: str, calendar: Daily) -> int:
 
 def _wider(span: Days, days: int) -> Days:
     first, last = max(span.first, date.min + days * _DAY), min(span.last, date.max - days * _DAY)
-    return Days(first, last).widened(back=days, ahead=days)
+    return Days(first, last).widen(back=days, ahead=days)
 
 
 def changes(

@@ -59,7 +59,7 @@ def reaches(
             spans = as_days(changed[as_of.column], _slack(table, reader, as_of))
             spans = spans.rename(dict(zip(key, as_of.names, strict=True)))
             first = first_of(catalog, reader)
-            reach = _reach(lake, first, reader.partitions.until(now), as_of.names, spans)
+            reach = _reach(lake, first, reader.partitions.days_until(now), as_of.names, spans)
             found |= {} if reach is None else {reader.name: reach}
     return found
 
@@ -86,7 +86,7 @@ def _reach(
     lake: Lake, first: Table, known: Days, by: tuple[str, ...], spans: pl.DataFrame
 ) -> Reach | None:
     """The days for one reader; None where they cannot be told."""
-    handle = lake.look(first.name)
+    handle = lake.open_shared(first.name)
     if handle is None:
         return Reach(by, ())
     try:
@@ -176,7 +176,7 @@ class Lookup:
     @cached_property
     def _notes(self) -> Mapping[int, Reach]:
         """What commits have noted for this reader, by their version, where it is about the first input as it stands."""
-        handle = self.dated.lake.look(self.first.name)
+        handle = self.dated.lake.open_shared(self.first.name)
         standing = (-1, None) if handle is None else (handle.version(), str(handle.metadata().id))
         audits = {
             part.version: audit_of(part) for commit in self.commits for part in self._parts(commit)
@@ -200,7 +200,7 @@ class Lookup:
     def _came(self) -> tuple[int, Mapping[date, int]]:
         """The version of the first input before which nobody knows what came, and the last that touched each day."""
         lake, touched = self.dated.lake, dict[date, int]()
-        log = lake.log_tail(
+        log = lake.read_log_tail(
             self.first.name, after=min(reach.version for reach in self._notes.values())
         )
         blind = log.after

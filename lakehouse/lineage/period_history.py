@@ -22,7 +22,7 @@ from lakehouse.lineage.touched_days import (
     touched_days,
 )
 from lakehouse.publish.audit import Audit
-from lakehouse.storage.lake import Lake, mark, scan
+from lakehouse.storage.lake import Lake, read_transaction_id, scan_visible_rows
 from lakehouse.storage.log import Commit
 from lakehouse.system_columns import WINDOW
 from lakehouse.tables import contract_version
@@ -100,7 +100,7 @@ def _periods(table: DerivedTable, audit: Audit) -> list[Any]:
     return (
         [None]
         if table.partitions is None
-        else [key for s in audit.made for key in table.partitions.keys(s)]
+        else [key for s in audit.made for key in table.partitions.period_keys(s)]
     )
 
 
@@ -150,7 +150,7 @@ def speaks_for(  # noqa: PLR0913
             made |= {day for day in touched if day is not None}
         else:
             made -= made if touched is ALL else touched
-    return set(table.partitions.keys(made & set(days)))
+    return set(table.partitions.period_keys(made & set(days)))
 
 
 def _taken_back(
@@ -162,8 +162,8 @@ def _taken_back(
     until: int | None,
 ) -> set[date]:
     """The periods of which a table still has rows, and of which its raw table was rolled back to none on purpose."""
-    handle = lake.look(source.name)
-    restored = None if handle is None else mark(handle, source.name, RESTORED)
+    handle = lake.open_shared(source.name)
+    restored = None if handle is None else read_transaction_id(handle, source.name, RESTORED)
     if (
         restored is None
         or table.partitions is None
@@ -171,7 +171,7 @@ def _taken_back(
     ):
         return set()
     taken: set[date | None] = set()
-    for commit in lake.log_tail(source.name, after=restored - 1).commits:
+    for commit in lake.read_log_tail(source.name, after=restored - 1).commits:
         touched = (
             touched_days(lake, source, commit)
             if until is None or commit.version <= until
@@ -181,7 +181,7 @@ def _taken_back(
             taken = set()
             continue
         taken = taken | touched if RESTORED in commit.info else taken - touched
-    return asked & set(table.partitions.keys(day for day in taken if day is not None))
+    return asked & set(table.partitions.period_keys(day for day in taken if day is not None))
 
 
 def is_as_made(lake: Lake, source: Table, *, until: int | None = None) -> bool:
@@ -199,16 +199,20 @@ def _periods_held(lake: Lake, table: DerivedTable, days: Days) -> set[date]:
     """The periods of which a table or its quarantine holds rows."""
     window, found = facts(table.contract).window, set()
     for name, column in ((table.name, window), (table.quarantine, WINDOW)):
-        handle = lake.look(name)
-        if handle is not None and column is not None and column in scan(handle).collect_schema():
+        handle = lake.open_shared(name)
+        if (
+            handle is not None
+            and column is not None
+            and column in scan_visible_rows(handle).collect_schema()
+        ):
             day = pl.col(column)
             found |= set(
-                scan(handle)
+                scan_visible_rows(handle)
                 .filter(day.is_between(days.first, days.last))
                 .select(day.unique())
                 .collect()[column]
             )
-    return set(table.partitions.keys(found)) if table.partitions else set()
+    return set(table.partitions.period_keys(found)) if table.partitions else set()
 
 
 @dataclass(frozen=True)
@@ -229,7 +233,7 @@ def in_effect(
 
 
 def _history(lake: Lake, table: str, *, after: int, until: int | None = None) -> _History:
-    log = lake.log_tail(table, after=after)
+    log = lake.read_log_tail(table, after=after)
     found = {commit.version: commit for commit in log.commits}
     latest = max(found, default=log.after)
     version = latest if until is None else min(until, latest)

@@ -28,7 +28,7 @@ def disturbed(
         audits: the latest audit of each period.
         known: all days that the table has; rows of other days are rejected with the first.
     """
-    handle = lake.look(table.quarantine)
+    handle = lake.open_shared(table.quarantine)
     if handle is None or not audits:
         return {key for key, audit in audits.items() if audit.quarantined}
     latest, identity = handle.version(), str(handle.metadata().id)
@@ -39,7 +39,9 @@ def disturbed(
         if audits[key].quarantined
         and (then.quarantine > latest or then.ids.get(table.quarantine, identity) != identity)
     }
-    log = lake.log_tail(table.quarantine, after=min(then.quarantine for then in stood.values()))
+    log = lake.read_log_tail(
+        table.quarantine, after=min(then.quarantine for then in stood.values())
+    )
     # A quarantine commit of ours that no audit names was left alone by a run that was broken off.
     named = {then.quarantine for then in stood.values()}
     for commit in (one for one in log.commits if _is_strange(one, named) and changes_rows(one)):
@@ -63,4 +65,8 @@ def _touched(
     if table.partitions is None or known is None:
         return None
     days = days_of_rows(lake, table.quarantine, commit, WINDOW)
-    return None if days is ALL else set(table.partitions.keys(day or known.first for day in days))
+    return (
+        None
+        if days is ALL
+        else set(table.partitions.period_keys(day or known.first for day in days))
+    )

@@ -11,13 +11,13 @@ from datetime import date, datetime
 
 import polars as pl
 
-from lakehouse.calendar import Daily, Days, spans_of
+from lakehouse.calendar import Daily, Days, join_days
 from lakehouse.lineage.dated_changes import Dated, slack
 from lakehouse.lineage.key_changes import Lookup, first_of
 from lakehouse.lineage.period_history import Made, made_by, speaks_for
 from lakehouse.lineage.quarantine_changes import disturbed
 from lakehouse.lineage.touched_days import ALL, changes_rows, touched_days
-from lakehouse.quarantine.rejected_rows import came_true
+from lakehouse.quarantine.rejected_rows import find_arrived_periods
 from lakehouse.storage.lake import Lake
 from lakehouse.storage.log import Commit
 from lakehouse.system_columns import EVENT_DATE
@@ -64,7 +64,7 @@ class Planner:
         Raises:
             OutageError: the bucket does not answer.
         """
-        with self.lake.answering():
+        with self.lake.translate_errors():
             return [
                 stale
                 for table in self.catalog.derived
@@ -74,7 +74,7 @@ class Planner:
     def stale_part(self, table: DerivedTable) -> Stale | None:
         """The part of a table that is stale; None when it is up to date."""
         first = first_of(self.catalog, table)
-        if self.lake.look(first.name) is None:
+        if self.lake.open_shared(first.name) is None:
             return None
         made, hint = self._made(table)
         found = self._changed(table, made, hint)
@@ -82,10 +82,12 @@ class Planner:
             return Stale(table.name) if found else None
         changed = {key for key in found if key is not None}
         if not self.since:  # a day begins without a commit, so a hint knows nothing of it
-            changed |= came_true(self.lake, table, made.audits, table.partitions.until(self.now))
+            changed |= find_arrived_periods(
+                self.lake, table, made.audits, table.partitions.days_until(self.now)
+            )
         if not changed:
             return None
-        days = Days(min(changed), table.partitions.end(max(changed)))
+        days = Days(min(changed), table.partitions.period_end(max(changed)))
         held = self._held(table, first, days)
         if changed - held:
             held |= speaks_for(
@@ -104,15 +106,15 @@ class Planner:
         keys = (
             [None]
             if table.partitions is None
-            else table.partitions.keys(table.partitions.until(self.now))
+            else table.partitions.period_keys(table.partitions.days_until(self.now))
         )
         changed: set[date | None] = set()
         for parameter, name in self.catalog.inputs(table).items():
-            current = self.lake.look(name)
+            current = self.lake.open_shared(name)
             if current is not None:
                 consumed = made.consumed(name, current, keys, hint.get(name, -1))
                 changed |= self._changed_since(table, parameter, consumed)
-        known = table.partitions.until(self.now) if table.partitions else None
+        known = table.partitions.days_until(self.now) if table.partitions else None
         changed |= made.to_make_again(table)
         return changed if self.since else changed | disturbed(self.lake, table, made.audits, known)
 
@@ -132,7 +134,7 @@ class Planner:
     def _version(self, name: str) -> int | None:
         """The version of a table in the hint; None where this is no version of the table that stands there."""
         version, _, identity = self.since[name].partition("@")
-        current = self.lake.look(name)
+        current = self.lake.open_shared(name)
         is_same = (
             current is not None and identity == str(current.metadata().id) and version.isdecimal()
         )
@@ -147,7 +149,7 @@ class Planner:
     ) -> set[date | None]:
         """Those of some periods that see a change of an input after the version that each was made from."""
         source = self.catalog[self.catalog.inputs(table)[parameter]]
-        log = self.lake.log_tail(source.name, after=min(consumed.values()))
+        log = self.lake.read_log_tail(source.name, after=min(consumed.values()))
         dated = (
             self._dated(table, parameter, source, log.commits) if parameter in table.as_of else None
         )
@@ -172,7 +174,7 @@ class Planner:
         )
         if not as_of.names:
             return dated
-        known = table.partitions.until(self.now)
+        known = table.partitions.days_until(self.now)
         return Lookup(dated, table, as_of.names, first_of(self.catalog, table), known, commits)
 
     def _reached(
@@ -181,24 +183,32 @@ class Planner:
         """The periods that see what a commit of an input changed."""
         if table.partitions is None:
             return [None] if changes_rows(commit) else []
-        known = table.partitions.until(self.now)
+        known = table.partitions.days_until(self.now)
         if isinstance(source, Dated | Lookup):
             spans = source.changed(commit)
-            return table.partitions.keys(known) if spans is None else _seeing(table, spans, known)
+            return (
+                table.partitions.period_keys(known)
+                if spans is None
+                else _seeing(table, spans, known)
+            )
         # A raw table beside the first input is read whole, so each of its rows may matter to every day.
         is_whole = isinstance(source, RawTable) and parameter != table.parameters[0]
         touched = (
             ALL if is_whole and changes_rows(commit) else touched_days(self.lake, source, commit)
         )
-        return table.partitions.keys(known) if touched is ALL else _mapped(table, touched, known)
+        return (
+            table.partitions.period_keys(known)
+            if touched is ALL
+            else _mapped(table, touched, known)
+        )
 
     def _held(self, table: DerivedTable, first: Table, days: Days) -> set[date]:
         """The periods of which the first input holds rows: there is nothing to make of the others."""
         partitions = _calendar(table)
-        known = partitions.until(self.now)
+        known = partitions.days_until(self.now)
         column = EVENT_DATE if isinstance(first, RawTable) else facts(first.contract).window
         if column is None:
-            return set(partitions.keys(days))
+            return set(partitions.period_keys(days))
         day = pl.col(column)
         rows = self.lake.scan(first.name)
         stray = day.is_null() | ~day.is_between(known.first, known.last)
@@ -211,7 +221,7 @@ class Planner:
             .collect()
             .to_series()
         )
-        return set(partitions.keys(held))
+        return set(partitions.period_keys(held))
 
 
 def _calendar(table: DerivedTable) -> Daily:
@@ -222,14 +232,14 @@ def _calendar(table: DerivedTable) -> Daily:
 def _mapped(table: DerivedTable, touched: Iterable[date | None], known: Days) -> set[date]:
     """The periods of a table that some days of an input enter; a day that does not exist belongs to the first."""
     days = {day if day is not None and day in known else known.first for day in touched}
-    return _seeing(table, spans_of(days), known)
+    return _seeing(table, join_days(days), known)
 
 
 def _seeing(table: DerivedTable, spans: Iterable[Days], known: Days) -> set[date]:
     """The periods of a table that some days of an input enter, those that look back on them included."""
-    inside = (span.clipped(known.widened(back=table.lookback)) for span in spans)
-    seen = (span.widened(ahead=table.lookback).clipped(known) for span in inside if span)
-    return {key for span in seen if span for key in _calendar(table).keys(span)}
+    inside = (span.clip(known.widen(back=table.lookback)) for span in spans)
+    seen = (span.widen(ahead=table.lookback).clip(known) for span in inside if span)
+    return {key for span in seen if span for key in _calendar(table).period_keys(span)}
 
 
 def _joined(held: Iterable[date], wanted: set[date], partitions: Daily) -> tuple[Days, ...]:
@@ -238,8 +248,8 @@ def _joined(held: Iterable[date], wanted: set[date], partitions: Daily) -> tuple
     is_open = False
     for key in sorted(held):
         if key in wanted and is_open:
-            spans[-1] = Days(spans[-1].first, partitions.end(key))
+            spans[-1] = Days(spans[-1].first, partitions.period_end(key))
         elif key in wanted:
-            spans.append(Days(key, partitions.end(key)))
+            spans.append(Days(key, partitions.period_end(key)))
         is_open = key in wanted
     return tuple(spans)

@@ -37,7 +37,7 @@ def audit_of(commit: Commit) -> Audit | None:
 
 def changes_rows(commit: Commit) -> bool:
     """Whether a commit added or took away rows, rather than moved them."""
-    return bool(commit.new or commit.gone)
+    return bool(commit.data_added or commit.data_removed)
 
 
 def touched_days(lake: Lake, source: Table, commit: Commit) -> Touched:
@@ -62,7 +62,7 @@ def undone_by(lake: Lake, table: str, commit: Commit) -> list[Commit] | None:
     if not _is_restore(commit) or (low := restored_version(commit.info)) is None:
         return None
     while True:
-        tail = lake.log_tail(table, after=low)
+        tail = lake.read_log_tail(table, after=low)
         between = [one for one in tail.commits if one.version < commit.version]
         reached = [restored_version(one.info) for one in between if _is_restore(one)]
         if tail.after > low or None in reached:
@@ -87,7 +87,7 @@ def restored_version(info: Mapping[str, Any]) -> int | None:
 def days_of_rows(lake: Lake, table: str, commit: Commit, column: str | None) -> Touched:
     """The days in the files that a commit added or took away, by the column that holds them."""
     days: set[date | None] = set()
-    for action in (*commit.new, *commit.gone):
+    for action in (*commit.data_added, *commit.data_removed):
         found = _days_of_file(lake, table, action, column)
         if found is ALL:
             return ALL

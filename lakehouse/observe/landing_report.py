@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from lakehouse.environment import Environment
 from lakehouse.errors import BusyError, SetupError
 from lakehouse.ingest.land import News, news
-from lakehouse.wording import counted, flat
+from lakehouse.wording import escape_control_characters, format_count
 
 _NAMED = 10
 
@@ -30,11 +30,14 @@ class Arrivals:
             return []
         waiting, unreadable = len(found.ready) + len(found.resting), len(found.unreadable)
         words = (
-            [f"{counted(waiting, 'file')} {'waits' if waiting == 1 else 'wait'} in landing"]
+            [f"{format_count(waiting, 'file')} {'waits' if waiting == 1 else 'wait'} in landing"]
             if waiting
             else []
         )
-        return [*words, *([f"{counted(unreadable, 'file')} cannot be read"] if unreadable else [])]
+        return [
+            *words,
+            *([f"{format_count(unreadable, 'file')} cannot be read"] if unreadable else []),
+        ]
 
 
 def arrivals(here: Environment) -> Arrivals:
@@ -65,6 +68,6 @@ def stray_note(here: Environment) -> str | None:
     more = [f"and {len(strays) - _NAMED:,} more"] if len(strays) > _NAMED else []
     return (
         f"In {here.landing.root} these belong to no raw table and are ignored: "
-        f"{', '.join([*(str(flat(stray)) for stray in strays[:_NAMED]), *more])}.\n"
+        f"{', '.join([*(str(escape_control_characters(stray)) for stray in strays[:_NAMED]), *more])}.\n"
         f"Next: put files into the folder of their table ({', '.join(folders)}), or declare a raw table of that name."
     )

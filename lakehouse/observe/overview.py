@@ -16,13 +16,13 @@ from lakehouse.observe.landing_report import Arrivals, arrivals
 from lakehouse.observe.remarks import remarks
 from lakehouse.publish.audit import Audit
 from lakehouse.quarantine.dead_letters import DEAD_LETTERS
-from lakehouse.quarantine.states import State, by_state, is_in, told
-from lakehouse.storage.lake import Lake, all_rows, files, scan
+from lakehouse.quarantine.states import State, count_by_state, fill_states, is_in
+from lakehouse.storage.lake import Lake, list_data_files, scan_all_rows, scan_visible_rows
 from lakehouse.system_columns import BROKEN, DELETED, EVENT_DATE
 from lakehouse.tables.catalog import Catalog
 from lakehouse.tables.contract import facts
 from lakehouse.tables.table_types import DerivedTable, RawTable
-from lakehouse.wording import counted
+from lakehouse.wording import format_count
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def tables(
     here: Environment, now: datetime | None = None, arrived: Arrivals | None = None
 ) -> list[TableState]:
     """Every table of the lake, layer by layer, and those that are not there yet and will be with the next run."""
-    with here.lake.answering():
+    with here.lake.translate_errors():
         moment = now or datetime.now(UTC)
         stale = {part.table: part for part in here.planner().stale()}
         dead = open_letters(here.lake)
@@ -94,9 +94,9 @@ def _expecting(state: TableState, waiting: Arrivals) -> TableState:
 def _state(
     here: Environment, name: str, stale: Mapping[str, Any], dead: Mapping[str, int]
 ) -> TableState:
-    handle = here.lake.look(name)
+    handle = here.lake.open_shared(name)
     assert handle is not None  # noqa: S101
-    live = files(handle)
+    live = list_data_files(handle)
     newest = _newest(here.catalog, name, handle)
     said = _settled(handle) if name.startswith("quarantine/") else _behind(name, stale, dead)
     return TableState(
@@ -113,7 +113,7 @@ def _state(
 
 def _tombstones(handle: DeltaTable) -> int:
     """How many rows stand for deleted keys and are not seen."""
-    rows = all_rows(handle)
+    rows = scan_all_rows(handle)
     return (
         rows.select(pl.col(DELETED).sum()).collect().item()
         if DELETED in rows.collect_schema()
@@ -123,21 +123,23 @@ def _tombstones(handle: DeltaTable) -> int:
 
 def _settled(handle: DeltaTable) -> str:
     """What stands in a quarantine, by state; empty for a table that has none."""
-    rows = scan(handle)
+    rows = scan_visible_rows(handle)
     if not {"_state", BROKEN} & set(rows.collect_schema()):
         return ""
-    return ", ".join(f"{count:,} {state}" for state, count in by_state(told(rows)).items())
+    return ", ".join(
+        f"{count:,} {state}" for state, count in count_by_state(fill_states(rows)).items()
+    )
 
 
 def _behind(name: str, stale: Mapping[str, Any], dead: Mapping[str, int]) -> str:
     if name in stale:
         return (
-            f"behind: {counted(len(stale[name].keys), 'period')} to make again"
+            f"behind: {format_count(len(stale[name].keys), 'period')} to make again"
             if stale[name].keys
             else "behind its inputs"
         )
     if name in dead:
-        return counted(dead[name], "dead letter")
+        return format_count(dead[name], "dead letter")
     return "up to date"
 
 
@@ -150,7 +152,11 @@ def _newest(catalog: Catalog, name: str, handle: DeltaTable) -> date | datetime 
         column = "_ingested_at" if name in (DEAD_LETTERS, DELIVERIES) else "_last_seen_at"
     if column is None:
         return None
-    rows = scan(handle) if column != "_last_seen_at" else told(scan(handle))
+    rows = (
+        scan_visible_rows(handle)
+        if column != "_last_seen_at"
+        else fill_states(scan_visible_rows(handle))
+    )
     return rows.select(pl.col(column).max()).collect().item()  # type: ignore[no-any-return]
 
 
@@ -186,14 +192,16 @@ def audits(here: Environment, table: str) -> list[Audit]:
     Raises:
         SetupError: there is no such table.
     """
-    with here.lake.answering():
-        if here.lake.look(table) is None:
+    with here.lake.translate_errors():
+        if here.lake.open_shared(table) is None:
             known = ", ".join(here.lake.tables()) or "none yet"
             raise SetupError(
                 f"There is no table {table!r} in the lake.\nNext: name one of {known}."
             )
         return [
-            audit for commit in here.lake.log_left(table) if (audit := audit_of(commit)) is not None
+            audit
+            for commit in here.lake.read_remaining_log(table)
+            if (audit := audit_of(commit)) is not None
         ]
 
 
@@ -222,7 +230,7 @@ def rejects(here: Environment, table: str, limit: int, state: State | None = "op
     Raises:
         SetupError: no such table is declared.
     """
-    with here.lake.answering():
+    with here.lake.translate_errors():
         declared = here.catalog[table]
         if isinstance(declared, RawTable):
             return _rejects(
@@ -236,9 +244,9 @@ def rejects(here: Environment, table: str, limit: int, state: State | None = "op
 def _rejects(
     lake: Lake, name: str, which: pl.Expr, reason: pl.Expr, limit: int, state: State | None
 ) -> Rejects:
-    if lake.look(name) is None:
+    if lake.open_shared(name) is None:
         return Rejects(name, 0, {}, pl.DataFrame())
-    every = told(lake.scan(name)).filter(which)
+    every = fill_states(lake.scan(name)).filter(which)
     rows = every if state is None else every.filter(is_in(state))
     reasons = (
         rows.select(reason.alias("reason"))
@@ -249,5 +257,5 @@ def _rejects(
     )
     total = rows.select(pl.len()).collect().item()
     return Rejects(
-        name, total, dict(reasons.iter_rows()), rows.head(limit).collect(), by_state(every)
+        name, total, dict(reasons.iter_rows()), rows.head(limit).collect(), count_by_state(every)
     )

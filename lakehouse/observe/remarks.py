@@ -6,7 +6,7 @@ from datetime import date
 from lakehouse.lineage.period_history import made_by
 from lakehouse.storage.lake import Lake
 from lakehouse.tables.table_types import DerivedTable, Table
-from lakehouse.wording import counted
+from lakehouse.wording import format_count
 
 
 @dataclass(frozen=True)
@@ -23,8 +23,8 @@ class Remarks:
 
     def __str__(self) -> str:
         """In a few words; empty when there is nothing to say."""
-        remarks = [f"{counted(len(self.held), 'period')} held back"] if self.held else []
-        other = "" if None in self.other else f"{counted(len(self.other), 'period')} "
+        remarks = [f"{format_count(len(self.held), 'period')} held back"] if self.held else []
+        other = "" if None in self.other else f"{format_count(len(self.other), 'period')} "
         remarks += [f"{other}made by other code or contract"] if self.other else []
         return "; ".join(remarks)
 

@@ -9,9 +9,14 @@ import duckdb
 
 from lakehouse.errors import DataError, SetupError
 from lakehouse.quarantine.states import OPEN
-from lakehouse.storage.duckdb_connection import connect, named, quoted, shut_in
+from lakehouse.storage.duckdb_connection import (
+    connect,
+    quote_identifier,
+    quote_literal,
+    restrict_access,
+)
 from lakehouse.storage.lake import LAYERS, Lake
-from lakehouse.storage.scratch import scratch
+from lakehouse.storage.scratch import create_scratch_folder
 from lakehouse.system_columns import DELETED
 
 _READS = {
@@ -41,31 +46,33 @@ def opened(lake: Lake, tables: Sequence[str] | None = None) -> Iterator[duckdb.D
         tables: which tables; all that exist by default.
     """
     with (
-        scratch() as spool,
+        create_scratch_folder() as spool,
         connect(lake.options, remote=not lake.is_local) as connection,
     ):
         for layer in LAYERS:
-            connection.execute(f"CREATE SCHEMA {named(layer)}")
-        with lake.answering():
+            connection.execute(f"CREATE SCHEMA {quote_identifier(layer)}")
+        with lake.translate_errors():
             for table in lake.tables() if tables is None else tables:
                 _view(connection, lake, table)
-        shut_in(connection, lake.root, str(spool))
+        restrict_access(connection, lake.root, str(spool))
         yield connection
 
 
 def _view(connection: duckdb.DuckDBPyConnection, lake: Lake, table: str) -> None:
     """The view of a table: without tombstones, and of quarantine the open rows, beside a view of all of them."""
     layer, name = table.split("/")
-    handle = lake.look(table)
+    handle = lake.open_shared(table)
     columns = {field.name for field in handle.schema().fields} if handle is not None else set()
-    scan = f"delta_scan({quoted(lake.uri(table))})"
+    scan = f"delta_scan({quote_literal(lake.uri(table))})"
     shown = every = f"SELECT * FROM {scan}"  # noqa: S608
     if layer == "staged" and DELETED in columns:
         shown = f"SELECT * EXCLUDE ({DELETED}) FROM {scan} WHERE NOT {DELETED}"  # noqa: S608
     if layer == "quarantine" and "_state" in columns:
-        shown = f"{every} WHERE coalesce(_state, {quoted(OPEN)}) = {quoted(OPEN)}"
-        connection.execute(f"CREATE VIEW {named(layer)}.{named(f'{name}_all')} AS {every}")
-    connection.execute(f"CREATE VIEW {named(layer)}.{named(name)} AS {shown}")
+        shown = f"{every} WHERE coalesce(_state, {quote_literal(OPEN)}) = {quote_literal(OPEN)}"
+        connection.execute(
+            f"CREATE VIEW {quote_identifier(layer)}.{quote_identifier(f'{name}_all')} AS {every}"
+        )
+    connection.execute(f"CREATE VIEW {quote_identifier(layer)}.{quote_identifier(name)} AS {shown}")
 
 
 def rows(lake: Lake, query: str) -> tuple[list[str], Iterator[tuple[Any, ...]]]:
@@ -84,7 +91,7 @@ def rows(lake: Lake, query: str) -> tuple[list[str], Iterator[tuple[Any, ...]]]:
     with ExitStack() as stack:
         connection = stack.enter_context(opened(lake))
         try:
-            with lake.answering():
+            with lake.translate_errors():
                 connection.execute(statements[0])
         except duckdb.Error as error:
             raise _failed(error) from error
@@ -131,7 +138,7 @@ def _fetched(
 
 def _next_rows(lake: Lake, connection: duckdb.DuckDBPyConnection) -> list[tuple[Any, ...]]:
     try:
-        with lake.answering():
+        with lake.translate_errors():
             return connection.fetchmany(_ROWS_AT_ONCE)
     except duckdb.Error as error:
         raise _failed(error) from error

@@ -20,7 +20,11 @@ from lakehouse.lineage.quarantine_changes import disturbed
 from lakehouse.operations.replay_dead_letters import reread
 from lakehouse.publish.audit import Audit
 from lakehouse.quarantine.dead_letters import DeadLetters
-from lakehouse.quarantine.rejected_rows import came_true, open_periods, quarantined
+from lakehouse.quarantine.rejected_rows import (
+    find_arrived_periods,
+    find_open_periods,
+    scan_quarantine,
+)
 from lakehouse.quarantine.states import OPEN, RELEASED, is_in
 from lakehouse.system_columns import BROKEN
 from lakehouse.tables.table_types import DerivedTable, RawTable
@@ -102,7 +106,7 @@ def replay(
             problems += [
                 f"{name} [{period}]: held back: {why}" for period, why in audit.held.items()
             ]
-    rows = quarantined(here.lake, table)
+    rows = scan_quarantine(here.lake, table)
     told = [Settled(), Settled()]
     if rows is not None:
         told = [
@@ -114,15 +118,15 @@ def replay(
 
 def _spans(here: Environment, table: DerivedTable, now: datetime) -> list[Days | None]:
     """The periods to make again, neighbours joined."""
-    known = None if table.partitions is None else table.partitions.until(now)
+    known = None if table.partitions is None else table.partitions.days_until(now)
     audits = made_by(here.lake, table).audits
-    keys: set[date | None] = open_periods(here.lake, table) | disturbed(
+    keys: set[date | None] = find_open_periods(here.lake, table) | disturbed(
         here.lake, table, audits, known
     )
     if table.partitions is None or known is None:
         return [None] if keys else []
-    keys |= came_true(here.lake, table, audits, known)
-    return [*table.partitions.spans(key for key in keys if key is not None)]
+    keys |= find_arrived_periods(here.lake, table, audits, known)
+    return [*table.partitions.join_to_spans(key for key in keys if key is not None)]
 
 
 def _counted(rows: pl.LazyFrame, which: pl.Expr, rule: str = BROKEN) -> Settled:

@@ -25,10 +25,10 @@ from lakehouse.ingest.read_batch import begun, count_letters
 from lakehouse.publish.audit import Audit
 from lakehouse.publish.retry import retrying
 from lakehouse.quarantine.dead_letters import DEAD_LETTERS, UNREADABLE, DeadLetters
-from lakehouse.quarantine.states import OPEN, RELEASED, STATES, is_in, told
-from lakehouse.quarantine.update_states import restate
-from lakehouse.storage.lake import Lake, scan
-from lakehouse.storage.scratch import scratch
+from lakehouse.quarantine.states import OPEN, RELEASED, STATES, fill_states, is_in
+from lakehouse.quarantine.update_states import update_states
+from lakehouse.storage.lake import Lake, scan_visible_rows
+from lakehouse.storage.scratch import create_scratch_folder
 from lakehouse.tables.table_types import RawTable
 
 _LETTER = ("_source", "_offset", "_state")
@@ -97,13 +97,13 @@ def reread(
 def _attempt(
     lake: Lake, landing: Landing, raw: RawTable, run_id: str
 ) -> tuple[Audit | None, list[str]]:
-    if lake.look(DEAD_LETTERS) is None:
+    if lake.open_shared(DEAD_LETTERS) is None:
         return None, []
     known, found = landed(lake, raw.name), _Found()
     letters = _wanted(lake, raw, known)
     batch = begun(lake, raw, known)
     count_letters(batch, lake, known)
-    with scratch() as spool:
+    with create_scratch_folder() as spool:
         for (source,), of_file in letters.group_by("_source", maintain_order=True):
             _read_again(batch, lake, landing, str(source), of_file, known, spool, found)
         audit = publish_batch(lake, batch, known.version, run_id)
@@ -261,10 +261,10 @@ def _fresh(  # noqa: PLR0913
         DeadLetters(lake, batch.raw.name).rows().filter(pl.col("_source") == letters["_source"][0])
     )
     dead = standing.filter(~is_in(RELEASED)).select("_offset").drop_nulls()
-    table = lake.look(batch.raw.name, known.version) if known.version >= 0 else None
+    table = lake.open_shared(batch.raw.name, known.version) if known.version >= 0 else None
     rows = pl.LazyFrame(schema={"_offset": pl.Int64})
     if table is not None:
-        rows = scan(table).filter(pl.col("_source") == source).select("_offset")
+        rows = scan_visible_rows(table).filter(pl.col("_source") == source).select("_offset")
     rows_left, rows_count = _without(delivery.rows, rows, spool)
     dead_left, dead_count = _without(delivery.dead, dead, spool)
     return replace(
@@ -286,10 +286,10 @@ def _without(parts: Path | None, standing: pl.LazyFrame, spool: Path) -> tuple[P
 
 def _note(lake: Lake, raw: RawTable, found: _Found, run_id: str) -> None:
     """Write beside each dead letter what came of it."""
-    handle = lake.look(DEAD_LETTERS)
+    handle = lake.open_shared(DEAD_LETTERS)
     if handle is None or not found.outcomes:
         return
-    rows = told(scan(handle))
+    rows = fill_states(scan_visible_rows(handle))
     names = rows.collect_schema().names()
     outcomes = pl.DataFrame(found.outcomes, schema=_OUTCOME, orient="row").unique(
         _LETTER, keep="last"
@@ -313,4 +313,4 @@ def _note(lake: Lake, raw: RawTable, found: _Found, run_id: str) -> None:
         pl.when(is_new).then(value).otherwise(pl.col(name)).alias(name)
         for name, value in values.items()
     ).select(names)
-    restate(lake, DEAD_LETTERS, handle.version(), joined, is_new, changed, run_id)
+    update_states(lake, DEAD_LETTERS, handle.version(), joined, is_new, changed, run_id)

@@ -16,15 +16,15 @@ from deltalake.exceptions import CommitFailedError
 
 from lakehouse.environment import Environment
 from lakehouse.errors import BusyError
-from lakehouse.failpoints import reached
+from lakehouse.failpoints import failpoint
 from lakehouse.lineage.touched_days import RESTORED
 from lakehouse.operations.restore_plan import Undoing, own_rejects
 from lakehouse.publish.audit import Audit, Provenance
 from lakehouse.publish.publish import PUBLISHED_WITH, publish
 from lakehouse.publish.request import Sheet, places_of
 from lakehouse.publish.retry import retrying
-from lakehouse.quarantine.dead_letters import COUNTED
-from lakehouse.storage.lake import Lake, application, files
+from lakehouse.quarantine.dead_letters import COUNTED_DEAD_LETTERS
+from lakehouse.storage.lake import Lake, list_data_files, name_transaction
 from lakehouse.system_columns import LINEAGE, WINDOW
 from lakehouse.tables.contract import facts
 from lakehouse.tables.table_types import DerivedTable, RawTable, Table
@@ -52,7 +52,7 @@ def restore(here: Environment, found: Undoing, wish: Wish) -> int:
     """
     table, lake = here.catalog[found.table], here.lake
     told = {"version": found.version, "by": wish.by, "reason": wish.reason}
-    lake.prove_writable()
+    lake.check_writable()
     handle = lake.open(found.table, found.standing)
     assert handle is not None  # noqa: S101
     if lake.version(found.table) != found.standing:
@@ -64,17 +64,20 @@ def restore(here: Environment, found: Undoing, wish: Wish) -> int:
     ):
         name, version = found.rejects, found.rejects_version
         retrying(lambda: _restore_rejects(here, table, found, name, version, told))
-    reached("restore: rejects restored")
+    failpoint("restore: rejects restored")
     places = {""} | _places(here, table, found, handle)
     fences = [
-        Transaction(application(found.table, place), found.standing + 1) for place in sorted(places)
+        Transaction(name_transaction(found.table, place), found.standing + 1)
+        for place in sorted(places)
     ]
     if isinstance(table, RawTable):
-        fences.append(Transaction(application(found.table, RESTORED), found.standing + 1))
+        fences.append(Transaction(name_transaction(found.table, RESTORED), found.standing + 1))
     if isinstance(table, RawTable) and found.rejects_version is not None:
-        fences.append(Transaction(application(found.table, COUNTED), found.rejected[1]))
+        fences.append(
+            Transaction(name_transaction(found.table, COUNTED_DEAD_LETTERS), found.rejected[1])
+        )
     _restore(lake, handle, found.table, found.version, {RESTORED: told}, fences)
-    reached("restore: table restored")
+    failpoint("restore: table restored")
     return found.standing + 1
 
 
@@ -94,7 +97,7 @@ def _restore(
 ) -> None:
     """One commit; it is not tried again on top of somebody else's."""
     try:
-        with lake.answering(), lake.turn(table, handle.version()):
+        with lake.translate_errors(), lake.lock_for_commit(table, handle.version()):
             handle.restore(
                 version, commit_properties=CommitProperties(dict(metadata), 0, fences or [])
             )
@@ -148,11 +151,13 @@ def _restore_rejects(
 def _places(here: Environment, table: Table, found: Undoing, handle: DeltaTable) -> set[str]:
     """The parts of the table that its writers may be filling: none of them may come in between."""
     physical = facts(table.contract).physical if isinstance(table, DerivedTable) else None
-    then = here.lake.look(found.table, found.version)
+    then = here.lake.open_shared(found.table, found.version)
     if physical is None or then is None:
         return set()
     column = f"partition._{physical}"
     days = [
-        pl.Series(live[column]) for live in (files(handle), files(then)) if column in live.columns
+        pl.Series(live[column])
+        for live in (list_data_files(handle), list_data_files(then))
+        if column in live.columns
     ]
     return places_of(physical, (day for series in days for day in series if day is not None))

@@ -21,7 +21,7 @@ from lakehouse.lineage.period_history import in_effect
 from lakehouse.lineage.touched_days import audit_of
 from lakehouse.publish.audit import Audit
 from lakehouse.quarantine.dead_letters import DEAD_LETTERS
-from lakehouse.storage.lake import Lake, files
+from lakehouse.storage.lake import Lake, list_data_files
 from lakehouse.storage.log import Commit
 from lakehouse.tables.table_types import RawTable, Table
 
@@ -118,7 +118,7 @@ def version_at(lake: Lake, name: str, moment: datetime) -> int:
     _open(lake, name)
     times = {
         commit.version: time
-        for commit in lake.log_left(name)
+        for commit in lake.read_remaining_log(name)
         if (time := committed_at(commit)) is not None
     }
     earlier = [version for version, time in times.items() if time.replace(microsecond=0) <= moment]
@@ -147,7 +147,7 @@ def days_of(audits: Sequence[Audit]) -> tuple[date, ...]:
 
 
 def _open(lake: Lake, name: str) -> DeltaTable:
-    handle = lake.look(name)
+    handle = lake.open_shared(name)
     if handle is None:
         raise SetupError(
             f"There is no table {name} in {lake.root}.\nNext: name one of {', '.join(lake.tables())}."
@@ -186,13 +186,13 @@ def _open_then(lake: Lake, name: str, version: int, latest: int) -> DeltaTable:
 def _opened(lake: Lake, name: str, version: int) -> DeltaTable | None:
     """A table at a version; None where its log no longer has it."""
     try:
-        return lake.look(name, version)
+        return lake.open_shared(name, version)
     except DeltaError:
         return None
 
 
 def _left(lake: Lake, name: str) -> str:
-    left = [commit.version for commit in lake.log_left(name)]
+    left = [commit.version for commit in lake.read_remaining_log(name)]
     return f"versions {left[0]} to {left[-1]}" if left else "no versions"
 
 
@@ -205,18 +205,18 @@ def _missing(lake: Lake, name: str, handle: DeltaTable) -> set[str]:
 
 
 def _paths(handle: DeltaTable) -> list[str]:
-    live = files(handle)
+    live = list_data_files(handle)
     return list(live["path"]) if live.height else []
 
 
 def _height(handle: DeltaTable) -> int:
-    live = files(handle)
+    live = list_data_files(handle)
     return int(live["num_records"].sum()) if live.height else 0
 
 
 def _rejects_version(lake: Lake, rejects: str, commits: Sequence[Commit]) -> int | None:
     """The version of the rejected rows to which some commits of their table had led; None where nobody can tell."""
-    handle = lake.look(rejects)
+    handle = lake.open_shared(rejects)
     told = [audit.provenance for commit in commits if (audit := audit_of(commit)) is not None]
     if handle is None or not told:
         return None
@@ -241,7 +241,7 @@ def own_rejects(lake: Lake, table: Table, rejects: str, version: int | None = No
 
 
 def _rejected(lake: Lake, table: Table, rejects: str, version: int | None) -> tuple[int, int]:
-    if lake.look(rejects) is None:
+    if lake.open_shared(rejects) is None:
         return 0, 0
     now = int(own_rejects(lake, table, rejects).select(pl.len()).collect().item())
     if version is None:

@@ -7,14 +7,14 @@ import dagster as dg
 
 from lakehouse.calendar import Days
 from lakehouse.environment import Environment
-from lakehouse.errors import BusyError, DataError, LakehouseError, listed
+from lakehouse.errors import BusyError, DataError, LakehouseError, list_problems
 from lakehouse.ingest.land import Report, land
 from lakehouse.observe.landing_report import stray_note
 from lakehouse.orchestration import metadata, partitions
 from lakehouse.publish.audit import Audit, RefusedCommitError
 from lakehouse.tables.table_types import DerivedTable, RawTable, Table
 from lakehouse.transform.make import make
-from lakehouse.wording import counted
+from lakehouse.wording import format_count
 
 RESOURCE = "environment"
 Events = Iterator[Any]
@@ -180,7 +180,7 @@ def made_periods(table: DerivedTable, audit: Audit) -> list[dg.AssetMaterializat
             partition=partitions.key(period),
             metadata={**common, **metadata.of_period(audit.by_period.get(period, {}))},
         )
-        for period in calendar.keys(day for span in audit.made for day in span)
+        for period in calendar.period_keys(day for span in audit.made for day in span)
     ]
 
 
@@ -219,8 +219,8 @@ def but_failed(events: Events, failed: list[dg.AssetCheckEvaluation]) -> Events:
 
 def held_back(audit: Audit) -> str:
     """Which periods of a commit were held back, and why."""
-    return listed(
-        f"{audit.table} [{audit.days}]: {counted(len(audit.held), 'period')} held back; the table is as it was there. "
+    return list_problems(
+        f"{audit.table} [{audit.days}]: {format_count(len(audit.held), 'period')} held back; the table is as it was there. "
         "The others are published.",
         (f"{period}: {reason}" for period, reason in audit.held.items()),
         "mend the source or the transform and run these days again; or change the contract on purpose.",

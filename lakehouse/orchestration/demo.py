@@ -15,7 +15,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeE
 
 from lakehouse.cli.output import printed
 from lakehouse.environment import Environment
-from lakehouse.errors import DataError, LakehouseError, SetupError, listed, within
+from lakehouse.errors import DataError, LakehouseError, SetupError, indent_problem, list_problems
 from lakehouse.ingest.land import news
 from lakehouse.lineage.staleness import Stale
 from lakehouse.observe import overview, sql
@@ -26,7 +26,7 @@ from lakehouse.orchestration.assets import asset_key
 from lakehouse.orchestration.run_requests import TRIGGER, Increment, increments
 from lakehouse.publish.audit import Audit
 from lakehouse.tables.table_types import RawTable
-from lakehouse.wording import counted, flat
+from lakehouse.wording import escape_control_characters, format_count
 
 Prepare = Callable[[Environment], Mapping[str, LakehouseError]]
 """Gets landing ready before anything runs; returns the domains to leave alone, each with the refusal to show."""
@@ -85,7 +85,7 @@ def run(
 def _refuse(problems: Sequence[str]) -> None:
     if problems:
         next_step = "mend what is named and run again; everything else is up to date."
-        raise DataError(listed("Not everything could be made.", problems, next_step))
+        raise DataError(list_problems("Not everything could be made.", problems, next_step))
 
 
 def _refuse_idle(here: Environment, refused: Mapping[str, LakehouseError]) -> None:
@@ -154,7 +154,7 @@ def _execute(job: dg.JobDefinition, one: Increment, instance: dg.DagsterInstance
         asset_selection=keys, tags=tags, instance=instance, run_config=_QUIET, raise_on_error=False
     )
     return [
-        f"{within(_reason(event))}\n    run {result.run_id}"
+        f"{indent_problem(_reason(event))}\n    run {result.run_id}"
         for event in result.all_events
         if event.is_step_failure
     ]
@@ -240,7 +240,7 @@ def _tell_remarks(here: Environment) -> None:
 
 
 def _audits(here: Environment, name: str) -> list[Audit]:
-    return overview.audits(here, name) if here.lake.look(name) is not None else []
+    return overview.audits(here, name) if here.lake.open_shared(name) is not None else []
 
 
 def _row(audit: Audit) -> Sequence[Any]:
@@ -254,12 +254,12 @@ def _tell_rejects(here: Environment) -> None:
         found = overview.rejects(here, name, 3)
         if found.total:
             click.echo(
-                f"\n{counted(found.total, 'rejected row')} of {name}, whole in {found.table.replace('/', '.')}:"
+                f"\n{format_count(found.total, 'rejected row')} of {name}, whole in {found.table.replace('/', '.')}:"
             )
         for reason, count in found.reasons.items():
-            click.echo(f"  {count:>6,}  {flat(reason)}")
+            click.echo(f"  {count:>6,}  {escape_control_characters(reason)}")
         for row in found.rows.iter_rows(named=True):
-            click.echo(f"          e.g. {flat(row['_source'])}, {_place(row)}")
+            click.echo(f"          e.g. {escape_control_characters(row['_source'])}, {_place(row)}")
 
 
 def _place(row: dict[str, Any]) -> str:

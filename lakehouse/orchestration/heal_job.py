@@ -7,7 +7,7 @@ tables read each other, and tells Dagster of each partition that it made.
 import dagster as dg
 
 from lakehouse.environment import Environment
-from lakehouse.errors import LakehouseError, listed
+from lakehouse.errors import LakehouseError, list_problems
 from lakehouse.ingest.land import land
 from lakehouse.lineage.staleness import Stale
 from lakehouse.orchestration import metadata
@@ -37,7 +37,7 @@ def heal_job() -> dg.JobDefinition:
             tried.add(_state(here, parts[0]))
             yield from _make_again(context, here, parts[0], problems)
         if problems:
-            told = listed(
+            told = list_problems(
                 "Not everything could be healed.",
                 problems,
                 "mend what is named; the rest is up to date.",

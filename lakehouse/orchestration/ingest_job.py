@@ -147,7 +147,7 @@ def _making(table: DerivedTable) -> dg.OpDefinition:
 
 def _stale(here: Environment, table: DerivedTable, since: Mapping[str, str]) -> Stale | None:
     planner = here.planner(since)
-    with planner.lake.answering():
+    with planner.lake.translate_errors():
         return planner.stale_part(table)
 
 

@@ -11,7 +11,7 @@ from lakehouse.storage.lake import Lake
 from lakehouse.system_columns import VALID
 from lakehouse.tables import contract as contracts
 from lakehouse.tables.table_types import DerivedTable, RawTable, Table
-from lakehouse.wording import counted
+from lakehouse.wording import format_count
 
 CONTRACT_CHECK = "rows_keep_the_contract"
 READABLE_CHECK = "every_record_is_readable"
@@ -152,8 +152,8 @@ def readable_result(table: RawTable, report: Report) -> dg.AssetCheckResult:
                 "\n".join(f"- {line}" for line in report.refused) or "none"
             ),
         },
-        description=f"{counted(dead, 'dead letter')} in quarantine.dead_letters; "
-        f"{counted(len(report.refused), 'file')} not readable.",
+        description=f"{format_count(dead, 'dead letter')} in quarantine.dead_letters; "
+        f"{format_count(len(report.refused), 'file')} not readable.",
     )
 
 

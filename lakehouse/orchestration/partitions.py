@@ -33,7 +33,7 @@ def days(context: dg.AssetExecutionContext, table: DerivedTable) -> Days | None:
         return None
     asked = context.partition_key_range
     first, last = (datetime.strptime(k, _FORMAT).date() for k in (asked.start, asked.end))  # noqa: DTZ007
-    return table.partitions.whole(Days(first, last))
+    return table.partitions.widen_to_periods(Days(first, last))
 
 
 def mapping(reader: DerivedTable, source_is_partitioned: bool) -> dg.PartitionMapping | None:  # noqa: FBT001

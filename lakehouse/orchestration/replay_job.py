@@ -11,12 +11,12 @@ import dagster as dg
 from pydantic import Field
 
 from lakehouse.environment import Environment
-from lakehouse.errors import LakehouseError, listed
+from lakehouse.errors import LakehouseError, list_problems
 from lakehouse.operations.replay import Replayed, Settled, replay
 from lakehouse.orchestration import metadata
 from lakehouse.orchestration.assets import RESOURCE, Events, asset_key, held_back, made_periods
 from lakehouse.tables.table_types import DerivedTable
-from lakehouse.wording import counted
+from lakehouse.wording import format_count
 
 
 class ReplayConfig(dg.Config):
@@ -43,7 +43,7 @@ def replay_job() -> dg.JobDefinition:
             context.log.warning(note)
         yield from _events(here, done)
         if done.problems:
-            told = listed(
+            told = list_problems(
                 f"{config.table}: {_sentence(done)}.",
                 done.problems,
                 "mend what is named and replay again.",
@@ -99,4 +99,4 @@ def _of(settled: Settled, rule: str) -> int:
 
 
 def _sentence(done: Replayed) -> str:
-    return f"{counted(done.released.rows, 'row')} released, {done.stays.rows:,} still open"
+    return f"{format_count(done.released.rows, 'row')} released, {done.stays.rows:,} still open"

@@ -41,7 +41,7 @@ class Increment:
         """The run tags that name its partitions."""
         if self.days is None or self.calendar is None:
             return {}
-        first, last = (self.calendar.start(day) for day in (self.days.first, self.days.last))
+        first, last = (self.calendar.period_start(day) for day in (self.days.first, self.days.last))
         if first == last:
             return {"dagster/partition": partitions.key(first)}
         return dict(zip(_RANGE, (partitions.key(first), partitions.key(last)), strict=True))

@@ -17,7 +17,7 @@ import dagster as dg
 
 from lakehouse.environment import Environment
 from lakehouse.errors import BusyError
-from lakehouse.failpoints import reached
+from lakehouse.failpoints import failpoint
 from lakehouse.ingest.land import News, news
 from lakehouse.orchestration.ingest_job import INGEST_JOB, run_config
 from lakehouse.orchestration.run_requests import TRIGGER, increments
@@ -152,7 +152,7 @@ def _sensor(
             found = _watch(environment, look, context)
         except BusyError as error:
             return dg.SkipReason(str(error))
-        reached("sensor: looked")
+        failpoint("sensor: looked")
         return found
 
     return sense

@@ -31,7 +31,7 @@ from dagster._serdes import ConfigurableClassData, serialize_value
 from sqlalchemy.engine import Engine
 from sqlalchemy.exc import DatabaseError
 
-from lakehouse.storage.locks import turn
+from lakehouse.storage.locks import wait_for_lock
 
 
 class BatchedEventLog(SqliteEventLogStorage):
@@ -114,7 +114,7 @@ def _one_by_one(folder: Path) -> Iterator[None]:
         yield
         return
     folder.mkdir(parents=True, exist_ok=True)
-    with turn(folder / ".setting_up"):
+    with wait_for_lock(folder / ".setting_up"):
         yield
         is_set_up.touch()
 

@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from lakehouse.calendar import Days
-from lakehouse.errors import DataError, LawError, listed
+from lakehouse.errors import DataError, LawError, list_problems
 
 METADATA = "audit"
 """The key of a commit's custom metadata under which its audit stands."""
@@ -142,7 +142,7 @@ class Audit:
         if self.accounted != self.read or min(self.fates().values()) < 0:
             fates = [f"{name} {count:,}" for name, count in self.fates().items()]
             raise LawError(
-                listed(
+                list_problems(
                     f"{self.table}{f' [{self.days}]' if self.days else ''}: {self.read:,} rows were read, but "
                     f"{self.accounted:,} have a fate. Nothing was published.",
                     fates,

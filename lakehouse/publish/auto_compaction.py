@@ -13,7 +13,7 @@ from deltalake import DeltaTable
 from lakehouse.errors import LawError
 from lakehouse.publish.replacement import Slice, rows_of
 from lakehouse.publish.request import Sheet
-from lakehouse.storage.lake import Lake, files
+from lakehouse.storage.lake import Lake, list_data_files
 
 SMALL = 8 << 20
 """Bytes; a larger file is left alone, and one of half the rows that are gathered at once: no row moves for ever."""
@@ -111,7 +111,7 @@ def gathered(lake: Lake, sheet: Sheet, handle: DeltaTable, part: Slice | None) -
 
 def _small(sheet: Sheet, handle: DeltaTable, part: Slice | None) -> pl.DataFrame:
     """The small files in the places that are replaced, or anywhere beside rows that are added."""
-    live, place = files(handle), _place(sheet)
+    live, place = list_data_files(handle), _place(sheet)
     if live.is_empty() or "num_records" not in live.columns:
         return live.clear()
     if live.schema.get(place) != (pl.Date() if sheet.partition else None):

@@ -15,9 +15,9 @@ from deltalake.transaction import AddAction, PostCommitHookProperties, create_ta
 from lakehouse.errors import BusyError, SetupError
 from lakehouse.publish.request import Sheet
 from lakehouse.storage import log_archive
-from lakehouse.storage.handle_cache import keeping_up
+from lakehouse.storage.handle_cache import report_stale_handle
 from lakehouse.storage.lake import Lake
-from lakehouse.storage.object_store import said
+from lakehouse.storage.object_store import describe_store_error
 
 # What each period was made from is told by the audits in the log: delta-rs cleans up none, `archive.py` keeps it short.
 # Opening a table reads all entries after the last checkpoint, 0.3 ms each on a local disk.
@@ -52,7 +52,11 @@ def committed(
         OutageError: the store did not answer, and the commit may stand.
     """
     try:
-        with lake.answering(), keeping_up(table), lake.turn(table, based_on):
+        with (
+            lake.translate_errors(),
+            report_stale_handle(table),
+            lake.lock_for_commit(table, based_on),
+        ):
             attempt()
     except (DeltaError, BusyError) as error:
         # The answer may have been lost, and a client that asks again then meets its own commit as that of another.
@@ -75,10 +79,12 @@ def committed(
 def shorten_log(lake: Lake, table: str, version: int) -> None:
     """Archive old log entries after a commit, see `archive.shorten`; the commit stands, whatever comes of it."""
     try:
-        log_archive.shorten(lake.store, table, version, lake.each)
+        log_archive.archive_old_entries(lake.store, table, version, lake.each)
     except (OSError, SetupError, obstore.exceptions.BaseError) as error:
         _log.warning(
-            "%s: old log entries stay in the log for now: %s", table, said(error, lake.options)
+            "%s: old log entries stay in the log for now: %s",
+            table,
+            describe_store_error(error, lake.options),
         )
 
 
@@ -94,7 +100,7 @@ def create(
         name=sheet.table,
         configuration={
             "delta.logRetentionDuration": _RETENTION,
-            "delta.checkpointInterval": str(log_archive.CHECKPOINT_EVERY),
+            "delta.checkpointInterval": str(log_archive.CHECKPOINT_INTERVAL),
         },
         description=sheet.description,
         storage_options=dict(lake.options) or None,
@@ -105,7 +111,7 @@ def create(
 def _own(lake: Lake, table: str, based_on: int, properties: CommitProperties) -> int | None:
     """The version that carries the mark of a commit; None if none does."""
     told: Mapping[str, Any] = properties.custom_metadata or {}
-    since = lake.log_next(table, after=based_on)
+    since = lake.follow_log(table, after=based_on)
     return next(
         (commit.version for commit in since if commit.info.get(MARK) == told.get(MARK)), None
     )

@@ -12,8 +12,8 @@ from collections.abc import Iterable, Iterator
 from deltalake import DeltaTable, Transaction
 
 from lakehouse.errors import BusyError
-from lakehouse.storage.handle_cache import keeping_up
-from lakehouse.storage.lake import Lake, files
+from lakehouse.storage.handle_cache import report_stale_handle
+from lakehouse.storage.lake import Lake, list_data_files
 
 _STEPS = 20
 
@@ -40,8 +40,8 @@ def grounds(
     """
     gone, apps = frozenset(removed), [fence.app_id for fence in fences]
     for _ in range(_STEPS):
-        latest = lake.look(table)
-        with keeping_up(table):
+        latest = lake.open_shared(table)
+        with report_stale_handle(table):
             if latest is None or not _is_undisturbed(handle, latest, gone, apps):
                 break
         yield handle if latest.version() == handle.version() else latest
@@ -57,5 +57,5 @@ def _is_undisturbed(
         latest.metadata().id == handle.metadata().id
         and latest.schema() == handle.schema()
         and all(latest.transaction_version(app) == handle.transaction_version(app) for app in apps)
-        and removed <= set(files(latest)["path"])
+        and removed <= set(list_data_files(latest)["path"])
     )

@@ -13,7 +13,7 @@ from deltalake.transaction import AddAction, RemoveAction
 
 from lakehouse.publish.request import Sheet
 from lakehouse.publish.statistics import statistics, with_count
-from lakehouse.storage.duckdb_connection import for_footers
+from lakehouse.storage.duckdb_connection import connect_for_footers
 from lakehouse.storage.lake import Lake
 
 NO_DAY = "__HIVE_DEFAULT_PARTITION__"
@@ -22,7 +22,7 @@ NO_DAY = "__HIVE_DEFAULT_PARTITION__"
 
 def added(lake: Lake, sheet: Sheet, schema: pl.Schema, files: Sequence[Any]) -> list[AddAction]:
     """Add actions of files that Polars wrote, with the statistics of their footers."""
-    with for_footers(lake.options, remote=not lake.is_local) as connection:
+    with connect_for_footers(lake.options, remote=not lake.is_local) as connection:
         found = statistics(connection, [file.path for file in files], dict(schema), sheet.hidden)
     return [_add(sheet, file, found[file.path]) for file in files]
 

@@ -17,7 +17,7 @@ from deltalake.exceptions import CommitFailedError
 from deltalake.transaction import AddAction, RemoveAction
 
 from lakehouse.errors import BusyError, OutageError
-from lakehouse.failpoints import reached
+from lakehouse.failpoints import failpoint
 from lakehouse.publish import replacement
 from lakehouse.publish.auto_compaction import Gathered, gathered
 from lakehouse.publish.coalesce_batches import Coalescing
@@ -31,10 +31,10 @@ from lakehouse.publish.schema_evolution import (
     missing_columns,
     same_partitioning,
 )
-from lakehouse.storage.delta_types import delta_schema
-from lakehouse.storage.lake import Lake, application
+from lakehouse.storage.delta_types import to_delta_schema
+from lakehouse.storage.lake import Lake, name_transaction
 from lakehouse.storage.log import MOVED
-from lakehouse.storage.object_store import said
+from lakehouse.storage.object_store import describe_store_error
 
 _ROWS_PER_FILE = 5_000_000
 _log = logging.getLogger(__name__)
@@ -51,7 +51,7 @@ class Draft:
         self.lake, self.sheet, self.is_optional = lake, sheet, is_optional
         self.handle = self._opened()
         self.schema = sheet.rows.collect_schema()
-        self.wanted = delta_schema(self.schema, sheet.comments, sheet.partition)
+        self.wanted = to_delta_schema(self.schema, sheet.comments, sheet.partition)
         self.partition_by = [sheet.partition] if sheet.partition else []
         self.slice = None if self.handle is None else self._replaced(self.handle)
         self.gathered: Gathered | None = None
@@ -64,9 +64,9 @@ class Draft:
 
     def _opened(self) -> DeltaTable | None:
         if self.sheet.based_on is None:
-            return self.lake.look(self.sheet.table)
+            return self.lake.open_shared(self.sheet.table)
         return (
-            self.lake.look(self.sheet.table, self.sheet.based_on)
+            self.lake.open_shared(self.sheet.table, self.sheet.based_on)
             if self.sheet.based_on >= 0
             else None
         )
@@ -112,7 +112,7 @@ class Draft:
             SetupError: the table is partitioned otherwise, or its columns changed and some of its rows would stay; or
                 two writers of this bucket would lose commits.
         """
-        self.lake.prove_writable()
+        self.lake.check_writable()
         if self.handle is None:
             return
         same_partitioning(self.handle, self.sheet, self.partition_by)
@@ -154,7 +154,7 @@ class Draft:
                 else ""
             )
             path = f"{folder}{uuid4()}.parquet"
-            reached("draft: file begun")
+            failpoint("draft: file begun")
             self.placed.append(
                 path
             )  # several threads ask at once, so the last one need not be this one
@@ -211,7 +211,7 @@ class Draft:
             _log.warning(
                 "%s: files of no commit stay for vacuum: %s",
                 self.sheet.table,
-                said(error, self.lake.options),
+                describe_store_error(error, self.lake.options),
             )
 
     @property
@@ -231,7 +231,7 @@ class Draft:
         properties = CommitProperties(
             {**metadata, **self._moved(), MARK: mark}, tries, self._fences()
         )
-        reached("draft: before commit")
+        failpoint("draft: before commit")
         based_on = -1 if handle is None else handle.version()
         try:
             version = committed(
@@ -292,7 +292,7 @@ class Draft:
             if missing := missing_columns(handle, self.sheet, self.wanted):
                 handle = self.lake.open(self.sheet.table, handle.version()) or handle
                 add_columns(handle, self.sheet.table, missing)
-                reached("draft: columns added")
+                failpoint("draft: columns added")
                 schema = handle.schema()
         self.is_doubtful = True
         told: dict[str, Any] = {
@@ -317,11 +317,11 @@ class Draft:
         """Application transactions that make two writers of the same place collide, even where it was empty."""
         version = (self.handle.version() if self.handle else -1) + 1
         fences = [
-            Transaction(application(self.sheet.table, place), version)
+            Transaction(name_transaction(self.sheet.table, place), version)
             for place in sorted(self.sheet.places)
         ]
         return fences + [
-            Transaction(application(self.sheet.table, name), n)
+            Transaction(name_transaction(self.sheet.table, name), n)
             for name, n in self.sheet.marks.items()
         ]
 

@@ -13,11 +13,11 @@ from datetime import UTC, datetime
 
 import polars as pl
 
-from lakehouse.failpoints import reached
+from lakehouse.failpoints import failpoint
 from lakehouse.publish.audit import METADATA, Audit, Provenance
 from lakehouse.publish.file_writer import Draft
 from lakehouse.publish.request import Sheet
-from lakehouse.storage.disk_full import room
+from lakehouse.storage.disk_full import report_full_disk
 from lakehouse.storage.lake import Lake
 
 PUBLISHED_WITH = "published_with"
@@ -72,7 +72,7 @@ def publish(
         LawError: the books do not balance; nothing was published.
     """
     started, asked = time.monotonic(), dict(questions or {})
-    with ExitStack() as undo, room(lake.root):
+    with ExitStack() as undo, report_full_disk(lake.root):
         drafts = [Draft(lake, sheet)] + (
             [Draft(lake, rejects, is_optional=True)] if rejects is not None else []
         )
@@ -80,7 +80,7 @@ def publish(
             draft.prove()
             undo.callback(draft.discard)
         main, findings = drafts[0], _write(drafts, asked)
-        reached("publish: files written")
+        failpoint("publish: files written")
         audit = judge(findings).balanced()
         audit = replace(
             audit,
@@ -93,9 +93,9 @@ def publish(
         )
         for draft in drafts[1:]:
             audit = replace(audit, provenance=_quarantined(draft, sheet.table, audit.provenance))
-        reached("publish: quarantine committed")
+        failpoint("publish: quarantine committed")
         version = main.commit({METADATA: audit.to_metadata()})
-        reached("publish: committed")
+        failpoint("publish: committed")
     return replace(audit, version=version)
 
 
@@ -103,7 +103,7 @@ def _quarantined(draft: Draft, table: str, provenance: Provenance) -> Provenance
     """Commit the rejected rows; gives the provenance with their place, so that a later change of them is found out."""
     if draft.changes:
         draft.commit({PUBLISHED_WITH: table, "run_id": provenance.run_id})
-    handle = draft.lake.look(draft.sheet.table)
+    handle = draft.lake.open_shared(draft.sheet.table)
     if handle is None:
         return provenance
     ids = {**provenance.ids, draft.sheet.table: str(handle.metadata().id)}
@@ -114,7 +114,7 @@ def _write(drafts: Sequence[Draft], questions: Mapping[str, pl.LazyFrame]) -> Fi
     """One streaming pass: the new files of every table, and the answers to every question; then the rows that move."""
     sinks = [draft.sink() for draft in drafts]
     losses = [(draft, lost) for draft in drafts if (lost := draft.lost()) is not None]
-    reached("publish: before files")
+    failpoint("publish: before files")
     frames = [*sinks, *questions.values(), *(lost for _, lost in losses)]
     results = pl.collect_all(frames, engine="streaming")[len(sinks) :]
     for draft in drafts:

@@ -15,7 +15,7 @@ from deltalake import DeltaTable
 
 from lakehouse.errors import LawError
 from lakehouse.publish.request import Sheet
-from lakehouse.storage.lake import Lake, files
+from lakehouse.storage.lake import Lake, list_data_files
 
 _FILE, _ORIGIN = "_file", "_source"
 _SMALL = 1_000_000
@@ -40,12 +40,12 @@ class Slice:
 
 def whole(handle: DeltaTable) -> Slice:
     """Everything that a table holds."""
-    return Slice(files(handle))
+    return Slice(list_data_files(handle))
 
 
 def of_days(lake: Lake, table: str, handle: DeltaTable, column: str, days: Sequence[date]) -> Slice:
     """The files that hold one of `days`; a file without statistics counts as one that does."""
-    live = files(handle)
+    live = list_data_files(handle)
     bounds = (f"min.{column}", f"max.{column}")
     if live.is_empty() or not days:
         return Slice(live.clear())
@@ -77,7 +77,7 @@ def corrected(
         handle: the table at the version that is corrected.
         corrections: for a value of `_source`, what columns become in its rows.
     """
-    live = files(handle)
+    live = list_data_files(handle)
     bounds = (f"min.{_ORIGIN}", f"max.{_ORIGIN}")
     if any(bound not in live.columns for bound in bounds):
         live = live.with_columns(pl.lit(None, dtype=pl.String).alias(bound) for bound in bounds)
@@ -100,7 +100,7 @@ def of_keys(lake: Lake, table: str, handle: DeltaTable, keys: pl.DataFrame) -> S
         handle: the table at the version that is replaced.
         keys: the keys whose rows go, one row each, in the key's columns.
     """
-    live, goes = files(handle), is_of(keys)
+    live, goes = list_data_files(handle), is_of(keys)
     if keys.is_empty():
         return Slice(live.clear())
     rows = rows_of(lake, table, handle, live["path"], named=_FILE)
@@ -148,7 +148,7 @@ def retyped(lake: Lake, sheet: Sheet, handle: DeltaTable, schema: pl.Schema) -> 
         handle: the table at the version that is replaced.
         schema: the columns that its rows get; those that they do not have are null.
     """
-    live = files(handle)
+    live = list_data_files(handle)
     if live.is_empty():
         return Slice(live)
     rows = rows_of(lake, sheet.table, handle, live["path"])

@@ -2,9 +2,9 @@
 
 from deltalake import DeltaTable, Field, Schema
 
-from lakehouse.errors import BusyError, SetupError, listed
+from lakehouse.errors import BusyError, SetupError, list_problems
 from lakehouse.publish.request import Sheet
-from lakehouse.storage.lake import files
+from lakehouse.storage.lake import list_data_files
 
 
 def is_another(standing: Schema, wanted: Schema) -> bool:
@@ -59,7 +59,7 @@ def missing_columns(handle: DeltaTable, sheet: Sheet, wanted: Schema) -> list[Fi
     if problems:
         next_step = f"make all{_standing_days(handle, sheet)} again in one run, or keep the columns as they were."
         raise SetupError(
-            listed(
+            list_problems(
                 f"{sheet.table}: its columns changed, but not all of its rows are replaced.",
                 problems,
                 next_step,
@@ -70,7 +70,7 @@ def missing_columns(handle: DeltaTable, sheet: Sheet, wanted: Schema) -> list[Fi
 
 def _standing_days(handle: DeltaTable, sheet: Sheet) -> str:
     """The days between which rows stand, as far as the log tells."""
-    bounds, live = (f"min.{sheet.window}", f"max.{sheet.window}"), files(handle)
+    bounds, live = (f"min.{sheet.window}", f"max.{sheet.window}"), list_data_files(handle)
     if not set(bounds) <= set(live.columns):
         return " that stands in it"
     return f" that stands in it ({live[bounds[0]].min()!s}...{live[bounds[1]].max()!s})"

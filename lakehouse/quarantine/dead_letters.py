@@ -10,7 +10,7 @@ from datetime import datetime
 import polars as pl
 
 from lakehouse.quarantine import states
-from lakehouse.quarantine.states import RELEASED, is_in, told
+from lakehouse.quarantine.states import RELEASED, fill_states, is_in
 from lakehouse.storage.lake import Lake
 from lakehouse.system_columns import ORIGIN
 
@@ -18,7 +18,7 @@ DEAD_LETTERS = "quarantine/dead_letters"
 UNREADABLE = "#unreadable"
 """Ends the `_source` of a file whose bytes could not be read at all; it is tried again each time."""
 
-COUNTED = "dead letters"
+COUNTED_DEAD_LETTERS = "dead letters"
 """Names the mark in a raw table that tells how many of its dead letters its audits have counted."""
 
 SCHEMA = pl.Schema(
@@ -57,9 +57,9 @@ class DeadLetters:
 
     def rows(self) -> pl.LazyFrame:
         """All of them, with their states."""
-        if self.lake.look(DEAD_LETTERS) is None:
+        if self.lake.open_shared(DEAD_LETTERS) is None:
             return pl.LazyFrame(schema=SCHEMA)
-        return told(self.lake.scan(DEAD_LETTERS)).filter(pl.col("table") == self.table)
+        return fill_states(self.lake.scan(DEAD_LETTERS)).filter(pl.col("table") == self.table)
 
     def files(self) -> list[tuple[str, datetime, bool, int]]:
         """Each file that has any: origin and time, whether nothing else is left of it, and how many letters it has.
@@ -78,7 +78,7 @@ class DeadLetters:
         same = pl.col("_source").str.split("#").list.last() == _identity(source)
         return self.rows().filter(same).select("_offset").collect().to_series()
 
-    def known(self, sources: Iterable[str]) -> frozenset[str]:
+    def find_known(self, sources: Iterable[str]) -> frozenset[str]:
         """Those of some files whose dead letters are there already: the same bytes, or the same unreadable file."""
         asked = {source: _identity(source) for source in sources}
         source = pl.col("_source")

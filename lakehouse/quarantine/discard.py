@@ -13,10 +13,10 @@ import polars as pl
 from lakehouse.errors import SetupError
 from lakehouse.publish.retry import retrying
 from lakehouse.quarantine.dead_letters import DEAD_LETTERS
-from lakehouse.quarantine.states import DISCARDED, OPEN, STATES, is_in, told
-from lakehouse.quarantine.update_states import restate
-from lakehouse.redaction import redacted
-from lakehouse.storage.lake import Lake, scan
+from lakehouse.quarantine.states import DISCARDED, OPEN, STATES, fill_states, is_in
+from lakehouse.quarantine.update_states import update_states
+from lakehouse.redaction import redact
+from lakehouse.storage.lake import Lake, scan_visible_rows
 from lakehouse.system_columns import BROKEN
 from lakehouse.tables.catalog import Catalog
 from lakehouse.tables.table_types import RawTable
@@ -127,10 +127,10 @@ def discard(
 def _attempt(
     lake: Lake, place: str, letters_of: str | None, choice: Choice, reason: str, who: str
 ) -> int:
-    handle = lake.look(place)
+    handle = lake.open_shared(place)
     if handle is None:
         return 0
-    rows = told(scan(handle))
+    rows = fill_states(scan_visible_rows(handle))
     chosen = choice.rows(rows.collect_schema())
     if letters_of is not None:
         chosen = chosen & (pl.col("table") == letters_of)
@@ -145,8 +145,8 @@ def _attempt(
         for name, value in values.items()
     )
     try:
-        return restate(lake, place, handle.version(), rows, chosen, changed, who)
+        return update_states(lake, place, handle.version(), rows, chosen, changed, who)
     except pl.exceptions.PolarsError as error:
         raise SetupError(
-            f"The condition fails on the rows: {redacted(error)}\nNext: write TRY_CAST where a value may be no number."
+            f"The condition fails on the rows: {redact(error)}\nNext: write TRY_CAST where a value may be no number."
         ) from None  # the error itself quotes values

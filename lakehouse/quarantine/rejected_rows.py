@@ -17,20 +17,20 @@ from lakehouse.quarantine.states import (
     OPEN,
     RELEASED,
     Attempt,
-    added,
-    carried,
+    fill_states,
+    identify_by_origin,
     is_in,
-    of_delivery,
-    told,
+    merge_all_judged,
+    merge_some_judged,
 )
-from lakehouse.storage.lake import Lake, scan
+from lakehouse.storage.lake import Lake, scan_visible_rows
 from lakehouse.system_columns import EVENT_DATE, LINEAGE, WINDOW
 from lakehouse.tables.contract import facts
 from lakehouse.tables.table_types import DerivedTable
 from lakehouse.tables.type_widening import meeting
 
 
-def rejects(  # noqa: PLR0913
+def request_rejected_rows(  # noqa: PLR0913
     lake: Lake,
     table: DerivedTable,
     rows: pl.LazyFrame,
@@ -51,15 +51,17 @@ def rejects(  # noqa: PLR0913
         days: all days of the periods that are made; None for a table without periods.
         is_all: whether all rows of these days were judged; otherwise what is not rejected now stays as it stands.
     """
-    handle = lake.look(table.quarantine, based_on) if based_on >= 0 else None
-    rows, retyped = meeting(rows, {} if handle is None else scan(handle).collect_schema())
+    handle = lake.open_shared(table.quarantine, based_on) if based_on >= 0 else None
+    rows, retyped = meeting(
+        rows, {} if handle is None else scan_visible_rows(handle).collect_schema()
+    )
     standing = None if handle is None else _standing(handle, days)
     if standing is not None:
         standing = standing.with_columns(
             pl.col(name).cast(dtype) for name, dtype in retyped.items()
         )
         names = _names(table, standing.collect_schema(), rows.collect_schema())
-        carry = carried if is_all else added
+        carry = merge_all_judged if is_all else merge_some_judged
         rows = carry(standing, rows, names, attempt, is_unique=_keeps_origins(table))
     return Sheet(
         table.quarantine,
@@ -76,7 +78,7 @@ def rejects(  # noqa: PLR0913
 
 def _standing(handle: DeltaTable, days: Sequence[date] | None) -> pl.LazyFrame | None:
     """The rows that stand in quarantine for some days; None when there are none, so that nothing has to be joined."""
-    rows = scan(handle)
+    rows = scan_visible_rows(handle)
     if days is not None and WINDOW in rows.collect_schema():
         rows = rows.filter(pl.col(WINDOW).is_in(pl.Series(days, dtype=pl.Date).implode()))
     return None if rows.head(1).collect(engine="streaming").is_empty() else rows
@@ -90,34 +92,34 @@ def _keeps_origins(table: DerivedTable) -> bool:
 def _names(table: DerivedTable, standing: pl.Schema, rejected: pl.Schema) -> list[pl.Expr]:
     """What names a row: its origin, and its values where a record became several rows; of an aggregate, its key."""
     if _keeps_origins(table):
-        return of_delivery()
+        return identify_by_origin()
     key = facts(table.contract).key if table.is_aggregate else ()
     if key:
         return [pl.col(name).cast(pl.String) for name in key]
     common = [name for name in rejected if name in standing and not name.startswith("_")]
     values = pl.struct(common).hash() if common else pl.lit(0, dtype=pl.UInt64)
-    return [values] if table.is_aggregate else [*of_delivery(), values]
+    return [values] if table.is_aggregate else [*identify_by_origin(), values]
 
 
-def quarantined(lake: Lake, table: DerivedTable) -> pl.LazyFrame | None:
+def scan_quarantine(lake: Lake, table: DerivedTable) -> pl.LazyFrame | None:
     """All rows that were ever quarantined, with their states; None when none was."""
-    handle = lake.look(table.quarantine)
-    return None if handle is None else told(scan(handle))
+    handle = lake.open_shared(table.quarantine)
+    return None if handle is None else fill_states(scan_visible_rows(handle))
 
 
-def open_periods(lake: Lake, table: DerivedTable) -> set[date | None]:
+def find_open_periods(lake: Lake, table: DerivedTable) -> set[date | None]:
     """The periods that hold open rows; None stands for a table without periods."""
-    rows = quarantined(lake, table)
+    rows = scan_quarantine(lake, table)
     if rows is None:
         return set()
     of_open = rows.filter(is_in(OPEN))
     if table.partitions is None:
         return set() if of_open.head(1).collect().is_empty() else {None}
-    period = table.partitions.start_of(pl.col(WINDOW))
+    period = table.partitions.period_start_expr(pl.col(WINDOW))
     return set(of_open.select(period.unique()).collect(engine="streaming").to_series().drop_nulls())
 
 
-def came_true(
+def find_arrived_periods(
     lake: Lake, table: DerivedTable, audits: Mapping[date | None, Audit], known: Days
 ) -> set[date]:
     """The periods of rejected rows that were dated ahead, of days that exist by now, and the first, which has them.
@@ -130,7 +132,7 @@ def came_true(
         audits: the latest audit of each period.
         known: all days that the table has.
     """
-    rows = quarantined(lake, table)
+    rows = scan_quarantine(lake, table)
     if (
         rows is None
         or table.partitions is None
@@ -144,9 +146,9 @@ def came_true(
     )
     found: set[date] = set()
     for gone, waits, left in of_day.collect(engine="streaming").iter_rows():
-        made = audits.get(table.partitions.start(gone))
+        made = audits.get(table.partitions.period_start(gone))
         if waits:
-            found |= {*table.partitions.keys([known.first, gone])}
+            found |= {*table.partitions.period_keys([known.first, gone])}
         elif made is None or (left is not None and made.made_at <= left):
-            found |= {table.partitions.start(gone)}
+            found |= {table.partitions.period_start(gone)}
     return found

@@ -94,7 +94,7 @@ def is_in(state: State) -> pl.Expr:
     return pl.col("_state").fill_null(OPEN) == state
 
 
-def told(rows: pl.LazyFrame) -> pl.LazyFrame:
+def fill_states(rows: pl.LazyFrame) -> pl.LazyFrame:
     """Rows of a quarantine with every column of a state; those that were written before there were states are open."""
     schema = rows.collect_schema()
     filled = _with(rows, STATES)
@@ -118,18 +118,18 @@ def _with(rows: pl.LazyFrame, columns: Mapping[str, pl.DataType]) -> pl.LazyFram
     )
 
 
-def by_state(rows: pl.LazyFrame) -> dict[str, int]:
+def count_by_state(rows: pl.LazyFrame) -> dict[str, int]:
     """How many rows are in each state, open ones first; states that no row is in are left out."""
     found = dict(rows.group_by("_state").len().collect(engine="streaming").iter_rows())
     return {state: found[state] for state in (OPEN, DISCARDED, RELEASED) if state in found}
 
 
-def of_delivery() -> list[pl.Expr]:
+def identify_by_origin() -> list[pl.Expr]:
     """What names a row that keeps its origin: the bytes that it came with, whatever they are called, and its place."""
     return [pl.col("_source").str.split("#").list.last(), pl.col("_offset")]
 
 
-def carried(
+def merge_all_judged(
     standing: pl.LazyFrame,
     rejected: pl.LazyFrame,
     identity: Sequence[pl.Expr],
@@ -162,7 +162,9 @@ def carried(
         pl.lit(True).alias(_HERE),
     )
     stood = (
-        _with(told(standing), schema).with_columns(**named).with_columns(number.alias("_number"))
+        _with(fill_states(standing), schema)
+        .with_columns(**named)
+        .with_columns(number.alias("_number"))
     )
     before = {name: dtype for name, dtype in stood.collect_schema().items() if name not in keys}
     stood = stood.rename({name: f"{name}{_STOOD}" for name in before})
@@ -174,7 +176,7 @@ def carried(
     )
 
 
-def added(
+def merge_some_judged(
     standing: pl.LazyFrame,
     rejected: pl.LazyFrame,
     identity: Sequence[pl.Expr],
@@ -187,12 +189,12 @@ def added(
     For the arguments see `carried`.
     """
     named = _named(identity)
-    stood, judged = told(standing).with_columns(**named), rejected.select(**named)
+    stood, judged = fill_states(standing).with_columns(**named), rejected.select(**named)
     others, again = (
         stood.join(judged, on=[*named], how=how, nulls_equal=True).drop(named)
         for how in ("anti", "semi")
     )
-    rows = carried(again, rejected, identity, attempt, is_unique=is_unique)
+    rows = merge_all_judged(again, rejected, identity, attempt, is_unique=is_unique)
     known = others.collect_schema()
     schema = pl.Schema(
         {name: dtype for name, dtype in rows.collect_schema().items() if name in known}

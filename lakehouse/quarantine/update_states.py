@@ -13,7 +13,7 @@ from lakehouse.storage.lake import Lake
 from lakehouse.system_columns import LINEAGE, WINDOW
 
 
-def restate(  # noqa: PLR0913
+def update_states(  # noqa: PLR0913
     lake: Lake,
     place: str,
     version: int,

@@ -22,7 +22,7 @@ _PRIMITIVES: dict[type[pl.DataType], str] = {
 }
 
 
-def delta_type(dtype: pl.DataType) -> PrimitiveType | ArrayType | StructType:
+def to_delta_type(dtype: pl.DataType) -> PrimitiveType | ArrayType | StructType:
     """The Delta type that holds a Polars type.
 
     Raises:
@@ -33,9 +33,9 @@ def delta_type(dtype: pl.DataType) -> PrimitiveType | ArrayType | StructType:
     if isinstance(dtype, pl.Decimal):
         return PrimitiveType(f"decimal({dtype.precision or 38},{dtype.scale})")
     if isinstance(dtype, pl.List):
-        return ArrayType(delta_type(dtype.inner), contains_null=True)  # type: ignore[arg-type]
+        return ArrayType(to_delta_type(dtype.inner), contains_null=True)  # type: ignore[arg-type]
     if isinstance(dtype, pl.Struct):
-        return StructType([Field(f.name, delta_type(f.dtype)) for f in dtype.fields])  # type: ignore[arg-type]
+        return StructType([Field(f.name, to_delta_type(f.dtype)) for f in dtype.fields])  # type: ignore[arg-type]
     if type(dtype) not in _PRIMITIVES:
         raise SetupError(
             f"Delta Lake has no type for {dtype}.\nNext: cast the column to a type that it has."
@@ -43,14 +43,14 @@ def delta_type(dtype: pl.DataType) -> PrimitiveType | ArrayType | StructType:
     return PrimitiveType(_PRIMITIVES[type(dtype)])
 
 
-def delta_schema(
+def to_delta_schema(
     schema: Mapping[str, pl.DataType], comments: Mapping[str, str], partition: str | None
 ) -> Schema:
     """The Delta schema of a table; column comments become the catalogue's."""
     fields = [
         Field(
             name,
-            delta_type(dtype),
+            to_delta_type(dtype),
             metadata={"comment": comments[name]} if comments.get(name) else None,
         )
         for name, dtype in schema.items()

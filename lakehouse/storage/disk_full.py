@@ -20,7 +20,7 @@ _LEAST = 1 << 20
 
 
 @contextmanager
-def room(root: str) -> Iterator[None]:
+def report_full_disk(root: str) -> Iterator[None]:
     """Work that writes below a root and into the folder for temporary files.
 
     Raises:

@@ -46,7 +46,7 @@ def connect(
     return connection
 
 
-def for_footers(options: Mapping[str, str], *, remote: bool) -> duckdb.DuckDBPyConnection:
+def connect_for_footers(options: Mapping[str, str], *, remote: bool) -> duckdb.DuckDBPyConnection:
     """A DuckDB that reads Parquet files; that for local ones is made once a process."""
     return connect(options, remote=True, delta=False) if remote else _set_up(_local().cursor())
 
@@ -56,16 +56,16 @@ def _local() -> duckdb.DuckDBPyConnection:
     return connect(delta=False)
 
 
-def shut_in(connection: duckdb.DuckDBPyConnection, root: str, spool: str) -> None:
+def restrict_access(connection: duckdb.DuckDBPyConnection, root: str, spool: str) -> None:
     """Let a connection read nothing but what lies below a root, for good; what does not fit in memory is spooled."""
     places = {
         root.rstrip("/"),
         root.rstrip("/") if "://" in root else str(Path(root).resolve()),
         spool,
     }
-    connection.execute(f"SET temp_directory = {quoted(spool)}")
+    connection.execute(f"SET temp_directory = {quote_literal(spool)}")
     connection.execute(
-        f"SET allowed_directories = [{', '.join(quoted(f'{place}/') for place in sorted(places))}]"
+        f"SET allowed_directories = [{', '.join(quote_literal(f'{place}/') for place in sorted(places))}]"
     )
     connection.execute("SET enable_external_access = false")
     connection.execute("SET lock_configuration = true")
@@ -80,7 +80,9 @@ def _set_up(connection: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
 
 def _load(connection: duckdb.DuckDBPyConnection, extension: str) -> None:
     folder = files(f"duckdb_extension_{extension}") / "extensions" / f"v{duckdb.__version__}"
-    connection.execute(f"LOAD {quoted(str(Path(str(folder)) / f'{extension}.duckdb_extension'))}")
+    connection.execute(
+        f"LOAD {quote_literal(str(Path(str(folder)) / f'{extension}.duckdb_extension'))}"
+    )
 
 
 def _has_keys(options: Mapping[str, str]) -> bool:
@@ -110,25 +112,25 @@ def _secret(options: Mapping[str, str]) -> str:
     for name, keys in _S3.items():
         value = next((options[key] for key in keys if key in options), None)
         if value is not None:
-            parts.append(f"{name} {quoted(value)}")
+            parts.append(f"{name} {quote_literal(value)}")
     endpoint = (
         options.get("aws_endpoint_url") or options.get("endpoint") or options.get("aws_endpoint")
     )
     if endpoint:
         scheme, _, host = endpoint.rpartition("://")
         parts += [
-            f"ENDPOINT {quoted(host)}",
+            f"ENDPOINT {quote_literal(host)}",
             "URL_STYLE 'path'",
             f"USE_SSL {'false' if scheme == 'http' else 'true'}",
         ]
     return f"CREATE OR REPLACE SECRET lake ({', '.join(parts)})"
 
 
-def quoted(text: str) -> str:
+def quote_literal(text: str) -> str:
     """A SQL string literal."""
     return "'" + text.replace("'", "''") + "'"
 
 
-def named(identifier: str) -> str:
+def quote_identifier(identifier: str) -> str:
     """A SQL identifier, quoted."""
     return '"' + identifier.replace('"', '""') + '"'

@@ -17,7 +17,7 @@ from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 
 from lakehouse.errors import BusyError, SetupError
-from lakehouse.storage.log import entry_path
+from lakehouse.storage.log import locate_entry
 
 _AMBIGUOUS = frozenset("%*=[]{}")
 _LEFT_BEHIND = re.compile(r"_delta_log/\d{20}\.json|contiguous commit files|Invalid table version")
@@ -40,7 +40,7 @@ class FolderTable(DeltaTable):
 
 
 @contextmanager
-def keeping_up(table: str) -> Iterator[None]:
+def report_stale_handle(table: str) -> Iterator[None]:
     """Tell of a handle that others have left far behind: it reads on in the log, and old entries are archived.
 
     Raises:
@@ -77,7 +77,7 @@ class _Kept:
 
 
 @dataclass(frozen=True)
-class Handles:
+class HandleCache:
     """The latest known handle of each table, and what was read with them.
 
     Attributes:
@@ -127,7 +127,7 @@ class Handles:
 
 def _holds(table: str, version: int | None, kept: _Kept, state_of: Callable[[str], State]) -> bool:
     """Whether what is kept is what is asked for: a table may go and come again under its name."""
-    if version is None and state_of(entry_path(table, kept.version + 1)) is not None:
+    if version is None and state_of(locate_entry(table, kept.version + 1)) is not None:
         return False
     is_asked_for = version is None or version == kept.version
     return (
@@ -138,4 +138,4 @@ def _holds(table: str, version: int | None, kept: _Kept, state_of: Callable[[str
 
 
 def _state(table: str, version: int, state_of: Callable[[str], State]) -> tuple[State, State]:
-    return state_of(entry_path(table, version)), state_of(f"{table}/_delta_log/_last_checkpoint")
+    return state_of(locate_entry(table, version)), state_of(f"{table}/_delta_log/_last_checkpoint")

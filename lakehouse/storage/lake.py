@@ -23,13 +23,18 @@ from obstore.store import ObjectStore
 
 from lakehouse.errors import BusyError, SetupError
 from lakehouse.storage import put_if_absent
-from lakehouse.storage.handle_cache import FolderTable, Handles, check_folder, keeping_up
-from lakehouse.storage.locks import turn
+from lakehouse.storage.handle_cache import (
+    FolderTable,
+    HandleCache,
+    check_folder,
+    report_stale_handle,
+)
+from lakehouse.storage.locks import wait_for_lock
 from lakehouse.storage.log import Commit, LogTail
-from lakehouse.storage.log_archive import bring_back
-from lakehouse.storage.log_reader import Entries
-from lakehouse.storage.object_store import answering, open_store
-from lakehouse.system_columns import shown
+from lakehouse.storage.log_archive import restore_entries
+from lakehouse.storage.log_reader import LogReader
+from lakehouse.storage.object_store import open_store, translate_store_errors
+from lakehouse.system_columns import hide_tombstones
 
 LAYERS = ("raw", "staged", "marts", "quarantine")
 _NAME = re.compile(rf"({'|'.join(LAYERS)})/[a-z][a-z0-9_]*")
@@ -52,10 +57,12 @@ class Lake:
     root: str
     options: Mapping[str, str] = field(default_factory=dict, repr=False)
     single_writer: bool = False
-    handles: Handles = field(default_factory=Handles, repr=False, compare=False, kw_only=True)
+    handles: HandleCache = field(
+        default_factory=HandleCache, repr=False, compare=False, kw_only=True
+    )
 
     def __post_init__(self) -> None:
-        """Refuse a folder that would be misread, see `handles.check_folder`."""
+        """Refuse a folder that would be misread, see `handle_cache.check_folder`."""
         if self.is_local:
             check_folder(self.root)
 
@@ -74,11 +81,11 @@ class Lake:
         """The object store at the root."""
         return open_store(self.root, self.options)
 
-    def answering(self) -> AbstractContextManager[None]:
-        """Tells in short when the store fails, see `stores.answering`."""
-        return answering(self.root, self.options)
+    def translate_errors(self) -> AbstractContextManager[None]:
+        """Tells in short when the store fails, see `object_store.translate_store_errors`."""
+        return translate_store_errors(self.root, self.options)
 
-    def prove_writable(self) -> None:
+    def check_writable(self) -> None:
         """Refuse a bucket in which several writers would lose commits; a folder of this machine is none.
 
         Raises:
@@ -86,10 +93,10 @@ class Lake:
             OutageError: it does not answer.
         """
         if not self.is_local and not self.single_writer:
-            put_if_absent.prove(self.root, self.options)
+            put_if_absent.prove_put_if_absent(self.root, self.options)
 
     @contextmanager
-    def turn(self, table: str, based_on: int) -> Iterator[None]:
+    def lock_for_commit(self, table: str, based_on: int) -> Iterator[None]:
         """A writer's turn to commit: with a single writer the processes of this machine wait for each other.
 
         Args:
@@ -102,7 +109,7 @@ class Lake:
         if self.is_local or not self.single_writer:
             yield
             return
-        with turn(
+        with wait_for_lock(
             Path(tempfile.gettempdir())
             / f"lakehouse-{hashlib.sha256(self.root.encode()).hexdigest()[:16]}.lock"
         ):
@@ -123,15 +130,15 @@ class Lake:
     def open(self, table: str, version: int | None = None) -> DeltaTable | None:
         """The table at a version, the latest by default; None when it does not exist yet."""
         try:
-            with self.answering():
+            with self.translate_errors():
                 return self._opened(table, version)
         except TableNotFoundError:
             return None
 
-    def look(self, table: str, version: int | None = None) -> DeltaTable | None:
+    def open_shared(self, table: str, version: int | None = None) -> DeltaTable | None:
         """The table like `open`, by a handle that is shared: nobody may move it to another version."""
         try:
-            with self.answering():
+            with self.translate_errors():
                 return self.handles.get(table, version, self._opened, self._state)
         except TableNotFoundError:
             return None
@@ -148,7 +155,7 @@ class Lake:
         try:
             return opened()
         except DeltaError:
-            if version is None or not bring_back(self.store, table, version):
+            if version is None or not restore_entries(self.store, table, version):
                 raise
         return opened()
 
@@ -162,7 +169,7 @@ class Lake:
 
     def version(self, table: str) -> int | None:
         """The latest version of a table; None when it does not exist yet."""
-        handle = self.look(table)
+        handle = self.open_shared(table)
         return None if handle is None else handle.version()
 
     def standing(self, table: str) -> str | None:
@@ -170,7 +177,7 @@ class Lake:
 
         A table that was deleted and made again has other ids than before, whatever its versions are.
         """
-        handle = self.look(table)
+        handle = self.open_shared(table)
         return None if handle is None else f"{handle.version()}@{handle.metadata().id}"
 
     def scan(self, table: str, version: int | None = None) -> pl.LazyFrame:
@@ -179,60 +186,62 @@ class Lake:
         Raises:
             SetupError: there is no such table yet.
         """
-        handle = self.look(table, version)
+        handle = self.open_shared(table, version)
         if handle is None:
             known = ", ".join(self.tables()) or "none yet"
             raise SetupError(
                 f"There is no table {table} in {self.root}.\nNext: make it first; there are: {known}."
             )
-        return scan(handle)
+        return scan_visible_rows(handle)
 
     def tables(self) -> list[str]:
         """Every table that exists, by name, layer by layer."""
         found: list[str] = []
         for layer in LAYERS if self._exists else ():
-            with self.answering():
+            with self.translate_errors():
                 prefixes = obstore.list_with_delimiter(self.store, prefix=f"{layer}/")[
                     "common_prefixes"
                 ]
             names = sorted(str(prefix).rstrip("/") for prefix in prefixes)
             found += [
-                name for name in names if _NAME.fullmatch(name) and self.look(name) is not None
+                name
+                for name in names
+                if _NAME.fullmatch(name) and self.open_shared(name) is not None
             ]
         return found
 
-    def log(self, table: str, *, after: int = -1) -> list[Commit] | None:
+    def read_log(self, table: str, *, after: int = -1) -> list[Commit] | None:
         """The log entries after a version, oldest first; None when the log no longer reaches back that far."""
-        tail = self.log_tail(table, after=after)
+        tail = self.read_log_tail(table, after=after)
         return list(tail.commits) if tail.after <= after else None
 
-    def log_tail(self, table: str, *, after: int = -1) -> LogTail:
+    def read_log_tail(self, table: str, *, after: int = -1) -> LogTail:
         """The log entries after a version, or after the last one that has been cleaned up."""
         latest = self.version(table)
         if latest is None or latest <= after:
             return LogTail(after)
         # A commit that came in between the two looks is for the next call.
         asked = range(after + 1, latest + 1)
-        with self.answering():
+        with self.translate_errors():
             left = self._entries(table).of(asked)
         known = max((version for version in asked if version not in left), default=after)
         return LogTail(known, tuple(left[version] for version in range(known + 1, latest + 1)))
 
-    def log_left(self, table: str, *, after: int = -1) -> list[Commit]:
+    def read_remaining_log(self, table: str, *, after: int = -1) -> list[Commit]:
         """The log entries after a version that have not been cleaned up, oldest first."""
-        with self.answering():
+        with self.translate_errors():
             return self._entries(table).left(after) if self._exists else []
 
-    def log_next(self, table: str, *, after: int) -> Iterator[Commit]:
+    def follow_log(self, table: str, *, after: int) -> Iterator[Commit]:
         """The log entries that follow a version, until one is not there."""
-        with self.answering():
+        with self.translate_errors():
             while found := self._entries(table).of(range(after + 1, after + 2)):
                 yield from found.values()
                 after += 1
 
-    def _entries(self, table: str) -> Entries:
+    def _entries(self, table: str) -> LogReader:
         check_name(table)
-        return Entries(self.store, table, self.each)
+        return LogReader(self.store, table, self.each)
 
     def each(self, asked: Callable[[T], R], things: Sequence[T]) -> list[R]:
         """What is found of some things; in a bucket many are asked for at a time: each has its way there and back."""
@@ -248,10 +257,10 @@ class Glance(Lake):
         default_factory=dict, repr=False, compare=False
     )
 
-    def look(self, table: str, version: int | None = None) -> DeltaTable | None:
+    def open_shared(self, table: str, version: int | None = None) -> DeltaTable | None:
         """The table at a version, the latest of the first look by default; None when it did not exist then."""
         if (table, version) not in self._seen:
-            self._seen[table, version] = super().look(table, version)
+            self._seen[table, version] = super().open_shared(table, version)
         return self._seen[table, version]
 
 
@@ -268,17 +277,17 @@ def check_name(table: str) -> None:
         )
 
 
-def scan(handle: DeltaTable) -> pl.LazyFrame:
+def scan_visible_rows(handle: DeltaTable) -> pl.LazyFrame:
     """The rows of an open table that a reader sees, at the version at which it was opened: tombstones are hidden."""
-    return shown(all_rows(handle))
+    return hide_tombstones(scan_all_rows(handle))
 
 
-def all_rows(handle: DeltaTable) -> pl.LazyFrame:
+def scan_all_rows(handle: DeltaTable) -> pl.LazyFrame:
     """The rows of an open table, tombstones of deleted keys among them."""
     return pl.scan_delta(handle)
 
 
-def files(handle: DeltaTable) -> pl.DataFrame:
+def list_data_files(handle: DeltaTable) -> pl.DataFrame:
     """The live data files of an open table with their statistics.
 
     Columns: `path`, `size_bytes`, `num_records`, and as far as known `min.<column>`, `max.<column>`,
@@ -287,12 +296,12 @@ def files(handle: DeltaTable) -> pl.DataFrame:
     return pl.DataFrame(handle.get_add_actions(flatten=True))
 
 
-def mark(handle: DeltaTable, table: str, name: str) -> int | None:
+def read_transaction_id(handle: DeltaTable, table: str, name: str) -> int | None:
     """A number that the commits of a table have left in it, None if none has; a RESTORE does not take it back."""
-    with keeping_up(table):
-        return handle.transaction_version(application(table, name))
+    with report_stale_handle(table):
+        return handle.transaction_version(name_transaction(table, name))
 
 
-def application(table: str, name: str) -> str:
+def name_transaction(table: str, name: str) -> str:
     """The name under which a table keeps a number, as Delta Lake's application transactions do."""
     return f"lakehouse:{table}:{name}"

@@ -10,7 +10,7 @@ from lakehouse.errors import BusyError
 
 
 @contextmanager
-def turn(file: Path) -> Iterator[None]:
+def wait_for_lock(file: Path) -> Iterator[None]:
     """Wait for a lock, and hold it; whoever asks for the same one waits in turn."""
     descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o666)
     try:
@@ -21,7 +21,7 @@ def turn(file: Path) -> Iterator[None]:
 
 
 @contextmanager
-def held(file: Path, busy: str) -> Iterator[int]:
+def hold_lock(file: Path, busy: str) -> Iterator[int]:
     """Hold a lock; gives its file descriptor, which a program that takes this process over may inherit.
 
     Args:

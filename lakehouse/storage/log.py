@@ -43,12 +43,12 @@ class Commit:
     removed: tuple[Mapping[str, Any], ...]
 
     @cached_property
-    def new(self) -> tuple[Mapping[str, Any], ...]:
+    def data_added(self) -> tuple[Mapping[str, Any], ...]:
         """The files that brought rows, rather than took them over from others."""
         return self._changing("added")
 
     @cached_property
-    def gone(self) -> tuple[Mapping[str, Any], ...]:
+    def data_removed(self) -> tuple[Mapping[str, Any], ...]:
         """The files that took rows away with them."""
         return self._changing("removed")
 
@@ -73,12 +73,12 @@ class LogTail:
     commits: tuple[Commit, ...] = ()
 
 
-def entry_path(table: str, version: int) -> str:
+def locate_entry(table: str, version: int) -> str:
     """Where an entry lies, below the root of the lake."""
     return f"{table}/_delta_log/{version:020}.json"
 
 
-def standing(
+def list_versions(
     store: ObjectStore, table: str, kind: re.Pattern[str], *, after: int = -1
 ) -> list[int]:
     """The versions of which an entry, or a checkpoint, stands in the log of a table, in order.
@@ -98,15 +98,15 @@ def standing(
     return sorted(int(found[1]) for path in paths if (found := kind.search(path)))
 
 
-def entry_text(store: ObjectStore, table: str, version: int) -> bytes | None:
+def read_entry(store: ObjectStore, table: str, version: int) -> bytes | None:
     """An entry as it stands in the log; None where it does not."""
     try:
-        return bytes(obstore.get(store, entry_path(table, version)).bytes())
+        return bytes(obstore.get(store, locate_entry(table, version)).bytes())
     except FileNotFoundError:
         return None
 
 
-def parsed(version: int, text: bytes) -> Commit:
+def parse_entry(version: int, text: bytes) -> Commit:
     """An entry from its text."""
     actions = [json.loads(line) for line in text.splitlines() if line.strip()]
 

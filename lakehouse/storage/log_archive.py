@@ -17,21 +17,21 @@ import obstore
 import polars as pl
 from obstore.store import ObjectStore
 
-from lakehouse.errors import SetupError, brief
-from lakehouse.failpoints import reached
-from lakehouse.storage.log import CHECKPOINT, ENTRY, entry_path, entry_text, standing
+from lakehouse.errors import SetupError, summarize_error
+from lakehouse.failpoints import failpoint
+from lakehouse.storage.log import CHECKPOINT, ENTRY, list_versions, locate_entry, read_entry
 
-EVERY = 500
+ENTRIES_PER_FILE = 500
 """Versions in a file of the archive. So many at least stay in the log, and hardly more than twice as many."""
 
-CHECKPOINT_EVERY = 10
+CHECKPOINT_INTERVAL = 10
 """Commits after which delta-rs writes a checkpoint: with versions 9, 19, …; a part of `EVERY`."""
 
 Each = Callable[[Callable[[int], bytes | None], Sequence[int]], list[bytes | None]]
 """Asks for something of many versions; see `Lake.each`."""
 
 
-def archived(store: ObjectStore, table: str, versions: Iterable[int]) -> dict[int, bytes]:
+def read_archived(store: ObjectStore, table: str, versions: Iterable[int]) -> dict[int, bytes]:
     """Those of some entries of a table that are in its archive, as they stood in the log."""
     wanted = set(versions)
     found = {
@@ -40,7 +40,7 @@ def archived(store: ObjectStore, table: str, versions: Iterable[int]) -> dict[in
     return {version: found[version] for version in sorted(found.keys() & wanted)}
 
 
-def shorten(store: ObjectStore, table: str, version: int, each: Each) -> None:
+def archive_old_entries(store: ObjectStore, table: str, version: int, each: Each) -> None:
     """Move the entries of a table into its archive that are not among the last ones.
 
     An entry leaves the log when it stands in the archive, and only where a checkpoint begins what stays. Who is killed
@@ -53,55 +53,55 @@ def shorten(store: ObjectStore, table: str, version: int, each: Each) -> None:
         each: asks for many entries.
     """
     count = version + 1
-    kept_from = (count // EVERY - 1) * EVERY
+    kept_from = (count // ENTRIES_PER_FILE - 1) * ENTRIES_PER_FILE
     if (
-        count % CHECKPOINT_EVERY
+        count % CHECKPOINT_INTERVAL
         or kept_from <= 0
         or not _is_there(store, _checkpoint_path(table, kept_from - 1))
     ):
         return
-    if count % EVERY and not _is_there(store, entry_path(table, kept_from - 1)):
+    if count % ENTRIES_PER_FILE and not _is_there(store, locate_entry(table, kept_from - 1)):
         return
-    entries, checkpoints = (standing(store, table, kind) for kind in (ENTRY, CHECKPOINT))
+    entries, checkpoints = (list_versions(store, table, kind) for kind in (ENTRY, CHECKPOINT))
     old = [one for one in entries if one < kept_from]
     for first in _files(old):
-        some = [one for one in old if first <= one < first + EVERY]
-        texts = each(lambda one: entry_text(store, table, one), some)
+        some = [one for one in old if first <= one < first + ENTRIES_PER_FILE]
+        texts = each(lambda one: read_entry(store, table, one), some)
         _write(
             store,
             table,
             first,
             {one: text for one, text in zip(some, texts, strict=True) if text is not None},
         )
-        reached("archive: entries written")
+        failpoint("archive: entries written")
     # Each file of the archive keeps the checkpoint on which it goes on; and so does a log that begins with one.
-    needless = [one for one in checkpoints[1:] if one < kept_from and (one + 1) % EVERY]
-    paths = [entry_path(table, one) for one in old]
+    needless = [one for one in checkpoints[1:] if one < kept_from and (one + 1) % ENTRIES_PER_FILE]
+    paths = [locate_entry(table, one) for one in old]
     between = [*(_checkpoint_path(table, one) for one in needless), *paths[1:-1]]
     # The first entry goes after those that follow it: where it is there, a gap is an error; where nothing is, a reader
     # may begin at a RESTORE. The last one goes last: while it is there, the next commits look again.
     with suppress(FileNotFoundError):  # another process is at it
         for going in (between, paths[:1], paths[1:][-1:]):
             obstore.delete(store, going)
-            reached("archive: log shortened")
+            failpoint("archive: log shortened")
 
 
-def bring_back(store: ObjectStore, table: str, version: int) -> bool:
+def restore_entries(store: ObjectStore, table: str, version: int) -> bool:
     """Put the entries that a version of a table needs back into its log; whether there were any in the archive."""
-    entries, checkpoints = (standing(store, table, kind) for kind in (ENTRY, CHECKPOINT))
+    entries, checkpoints = (list_versions(store, table, kind) for kind in (ENTRY, CHECKPOINT))
     begins = max((one for one in checkpoints if one <= version), default=0)
     # None after the latest: an archive that outlived its table must not go on with another one.
     latest = max((*entries, *checkpoints), default=-1)
-    found = archived(store, table, range(begins, min(version, latest) + 1))
+    found = read_archived(store, table, range(begins, min(version, latest) + 1))
     for one, text in found.items():
         with suppress(obstore.exceptions.AlreadyExistsError):
-            obstore.put(store, entry_path(table, one), text, mode="create")
+            obstore.put(store, locate_entry(table, one), text, mode="create")
     return bool(found)
 
 
 def _files(versions: Iterable[int]) -> list[int]:
     """The first versions of the files of the archive in which some versions belong."""
-    return sorted({version // EVERY * EVERY for version in versions})
+    return sorted({version // ENTRIES_PER_FILE * ENTRIES_PER_FILE for version in versions})
 
 
 def _path(table: str, first: int) -> str:
@@ -136,7 +136,7 @@ def _read(store: ObjectStore, table: str, first: int) -> dict[int, bytes]:
         )
     except pl.exceptions.PolarsError as error:
         raise SetupError(
-            f"{table}: old log entries cannot be read, {_path(table, first)} is damaged: {brief(error)}\n"
+            f"{table}: old log entries cannot be read, {_path(table, first)} is damaged: {summarize_error(error)}\n"
             "Next: put that file back from a copy of the lake; or take it away, and the table's log counts as one that "
             "was cleaned up."
         ) from None

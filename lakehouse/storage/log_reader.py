@@ -10,14 +10,14 @@ from functools import partial
 
 from obstore.store import ObjectStore
 
-from lakehouse.storage.log import ENTRY, Commit, entry_text, parsed, standing
-from lakehouse.storage.log_archive import Each, archived
+from lakehouse.storage.log import ENTRY, Commit, list_versions, parse_entry, read_entry
+from lakehouse.storage.log_archive import Each, read_archived
 
 _FEW = 50
 
 
 @dataclass(frozen=True)
-class Entries:
+class LogReader:
     """The entries of a table.
 
     Attributes:
@@ -50,16 +50,16 @@ class Entries:
         """The versions after one of which an entry stands in the log."""
         return [
             version
-            for version in standing(self.store, self.table, ENTRY, after=after)
+            for version in list_versions(self.store, self.table, ENTRY, after=after)
             if version > after
         ]
 
     def _read(self, there: Sequence[int], asked: Sequence[int]) -> dict[int, Commit]:
         """The entries of some versions: from the log, and what is not there by now from the archive."""
-        texts = self.each(partial(entry_text, self.store, self.table), there)
+        texts = self.each(partial(read_entry, self.store, self.table), there)
         found = {
             version: text for version, text in zip(there, texts, strict=True) if text is not None
         }
         if missing := [version for version in asked if version not in found]:
-            found |= archived(self.store, self.table, missing)
-        return {version: parsed(version, found[version]) for version in sorted(found)}
+            found |= read_archived(self.store, self.table, missing)
+        return {version: parse_entry(version, found[version]) for version in sorted(found)}

@@ -32,7 +32,7 @@ _MARKUP = re.compile(r"<[?/]?\w[^>]*>")
 _LONGEST = 400
 
 
-def problem(place: str) -> str | None:
+def find_uri_problem(place: str) -> str | None:
     """What keeps a text from being a folder or the URI of a bucket; None if nothing does."""
     found = _URI.match(place)
     if found is None:
@@ -70,12 +70,12 @@ def open_store(root: str, options: Mapping[str, str]) -> ObjectStore:
         return from_url(root, config=config or None, client_options=client or None)  # type: ignore[arg-type, call-overload, no-any-return, unused-ignore]
     except (OSError, obstore.exceptions.BaseError) as error:
         raise SetupError(
-            f"{root} cannot be opened: {said(error, options)}\nNext: name a folder, or a URI such as s3://bucket/lake."
+            f"{root} cannot be opened: {describe_store_error(error, options)}\nNext: name a folder, or a URI such as s3://bucket/lake."
         ) from error
 
 
 @contextmanager
-def answering(root: str, options: Mapping[str, str]) -> Iterator[None]:
+def translate_store_errors(root: str, options: Mapping[str, str]) -> Iterator[None]:
     """Tell in short when the store at a root fails; errors of a folder of this machine are left as they are.
 
     Raises:
@@ -87,17 +87,19 @@ def answering(root: str, options: Mapping[str, str]) -> Iterator[None]:
     except FileNotFoundError as error:
         if "://" not in root or not _REFUSAL.search(str(error)):
             raise
-        raise SetupError(f"{root} is refused: {said(error, options)}\n{next_step(root)}") from None
+        raise SetupError(
+            f"{root} is refused: {describe_store_error(error, options)}\n{suggest_next_step(root)}"
+        ) from None
     except (OSError, obstore.exceptions.BaseError, DeltaError, duckdb.IOException) as error:
-        if not is_of_store(root, error):
+        if not is_store_error(root, error):
             raise
-        text = said(error, options)
+        text = describe_store_error(error, options)
         if _REFUSAL.search(str(error)):
-            raise SetupError(f"{root} is refused: {text}\n{next_step(root)}") from None
-        raise OutageError(f"{root} does not answer: {text}\n{next_step(root)}") from None
+            raise SetupError(f"{root} is refused: {text}\n{suggest_next_step(root)}") from None
+        raise OutageError(f"{root} does not answer: {text}\n{suggest_next_step(root)}") from None
 
 
-def is_of_store(root: str, error: Exception) -> bool:
+def is_store_error(root: str, error: Exception) -> bool:
     """Whether an error comes from the store behind a URI, and not from this machine or from the data."""
     if "://" not in root or isinstance(error, TableNotFoundError):
         return False
@@ -108,7 +110,7 @@ def is_of_store(root: str, error: Exception) -> bool:
     )
 
 
-def next_step(root: str) -> str:
+def suggest_next_step(root: str) -> str:
     """What to do when a store does not answer."""
     if "://" not in root:
         return "Next: mend that; nothing changed."
@@ -118,7 +120,7 @@ def next_step(root: str) -> str:
     )
 
 
-def said(error: Exception, options: Mapping[str, str]) -> str:
+def describe_store_error(error: Exception, options: Mapping[str, str]) -> str:
     """What an error of a store says, in a line, without the secrets among its options."""
     text = _COLOUR.sub("", str(error)).partition("\n\nDebug source:")[0]
     for name, value in options.items():

@@ -14,14 +14,14 @@ import obstore
 from obstore.store import ObjectStore
 
 from lakehouse.errors import OutageError, SetupError
-from lakehouse.storage.object_store import answering, open_store
+from lakehouse.storage.object_store import open_store, translate_store_errors
 
 _WRITERS = 4
 _TRIES = 3
 _UNKNOWN = re.compile(r"\b501\b|NotImplemented")
 
 
-def prove(root: str, options: Mapping[str, str]) -> None:
+def prove_put_if_absent(root: str, options: Mapping[str, str]) -> None:
     """Prove it for the bucket of a root, once in a process: several writers put one small object, which is removed.
 
     Raises:
@@ -34,7 +34,7 @@ def prove(root: str, options: Mapping[str, str]) -> None:
 @cache
 def _proved(root: str, options: tuple[tuple[str, str], ...]) -> None:
     store = open_store(root, dict(options))
-    with answering(root, dict(options)):
+    with translate_store_errors(root, dict(options)):
         for _ in range(_TRIES):
             is_proved = _only_one(store, f"_put_if_absent/{uuid4()}")
             if is_proved is not None:

@@ -18,7 +18,7 @@ _YOUNG_SECONDS = 60
 
 
 @contextmanager
-def scratch() -> Iterator[Path]:
+def create_scratch_folder() -> Iterator[Path]:
     """A folder that is there for the length of a piece of work, in the folder for temporary files."""
     _sweep()
     with tempfile.TemporaryDirectory(prefix=_PREFIX) as name:

@@ -12,7 +12,13 @@ from typing import get_args
 
 import polars as pl
 
-from lakehouse.errors import LakehouseError, SetupError, brief, listed, within
+from lakehouse.errors import (
+    LakehouseError,
+    SetupError,
+    indent_problem,
+    list_problems,
+    summarize_error,
+)
 from lakehouse.storage.lake import check_name
 from lakehouse.system_columns import EVENT_DATE, LINEAGE, RECEIVED, RESCUED, WINDOW
 from lakehouse.tables.column_names import is_pattern
@@ -120,7 +126,7 @@ def collect(modules: Iterable[ModuleType]) -> Catalog:
     problems += [problem for table in catalog.derived for problem in _problems(catalog, table)]
     if problems:
         raise SetupError(
-            listed(
+            list_problems(
                 "The declared tables do not fit together.",
                 problems,
                 "mend them; no data was touched.",
@@ -151,7 +157,7 @@ def _raw_problems(table: RawTable) -> list[str]:
     try:
         day = dated.collect_schema()["day"]
     except pl.exceptions.PolarsError as error:
-        return [*problems, f"{table.name}: its day cannot be told: {brief(error)}"]
+        return [*problems, f"{table.name}: its day cannot be told: {summarize_error(error)}"]
     problems += [f"{table.name}: its day is read by {GUESS}"] if guesses_a_format(dated) else []
     return (
         problems
@@ -190,12 +196,12 @@ def _problems(catalog: Catalog, table: DerivedTable) -> list[str]:
         compile_rules(table.contract)
         found = _output_schema(catalog, table)
     except LakehouseError as error:
-        return [f"{table.name}: {within(str(error))}"]
+        return [f"{table.name}: {indent_problem(str(error))}"]
     except pl.exceptions.PolarsError as error:
-        return [f"{table.name}: {brief(error)}"]
+        return [f"{table.name}: {summarize_error(error)}"]
     except _MISTAKES as error:
         return [
-            f"{table.name}: the transform raises {type(error).__name__}: {brief(error)}{_line(table, error)}"
+            f"{table.name}: the transform raises {type(error).__name__}: {summarize_error(error)}{_line(table, error)}"
         ]
     wanted = polars_schema(table.contract)
     problems = [

@@ -17,7 +17,7 @@ import pandera.polars as pa
 import polars as pl
 
 from lakehouse.calendar import Physical
-from lakehouse.errors import SetupError, listed
+from lakehouse.errors import SetupError, list_problems
 
 Instant = Annotated[pl.Datetime, "us", "UTC"]
 """A point in time: microseconds, UTC. The one form in which typed tables hold times."""
@@ -109,7 +109,9 @@ class Contract(pa.DataFrameModel):
         if unfit:
             problems = [f"column {name!r}: {value.problem}" for name, value in unfit.items()]
             headline = f"Contract {cls.__name__} ({cls.__module__}) does not compile."
-            raise SetupError(listed(headline, problems, "mend the field; no data was touched."))
+            raise SetupError(
+                list_problems(headline, problems, "mend the field; no data was touched.")
+            )
         super().__init_subclass__(**kwargs)  # type: ignore[no-untyped-call]
 
 
@@ -118,7 +120,7 @@ def _facts(contract: str, inner: type) -> Facts:
     known = {f.name for f in fields(Facts)}
     if unknown := sorted(set(given) - known):
         raise SetupError(
-            listed(
+            list_problems(
                 f"Contract {contract}: `class Table` holds facts that do not exist.",
                 unknown,
                 f"use one of {', '.join(sorted(known))}.",
@@ -209,7 +211,7 @@ def prove(contract: type[Contract]) -> None:
     ]
     if problems:
         raise SetupError(
-            listed(
+            list_problems(
                 f"Contract {contract.__name__} ({contract.__module__}) does not compile.",
                 problems,
                 "mend the contract; no data was touched.",

@@ -6,7 +6,7 @@ from datetime import date
 import polars as pl
 
 from lakehouse.calendar import Days
-from lakehouse.storage.duckdb_connection import named, quoted
+from lakehouse.storage.duckdb_connection import quote_identifier, quote_literal
 from lakehouse.system_columns import EVENT_DATE
 from lakehouse.tables.contract import facts
 from lakehouse.tables.table_types import DerivedTable, RawTable, Table
@@ -45,7 +45,7 @@ class Cut:
     @property
     def sql(self) -> str:
         """`rows` as a condition in SQL."""
-        day = named(self.column)
+        day = quote_identifier(self.column)
         inside = f"{day} BETWEEN {_date(self.seen.first)} AND {_date(self.seen.last)}"
         if self.known is None:
             return inside
@@ -63,14 +63,14 @@ def cut_of(source: Table, lookback: int, wanted: Days, known: Days, *, first: bo
     A raw row without a day, or with one that does not exist here, is judged with the table's first day. Beside the
     first input, a raw table is read whole, and one with longer periods is read in whole periods.
     """
-    column, seen = day_column(source), wanted.widened(back=lookback)
+    column, seen = day_column(source), wanted.widen(back=lookback)
     if column is None or (isinstance(source, RawTable) and not first):
         return None
     if isinstance(source, RawTable):
         inside = Days(max(seen.first, known.first), min(seen.last, known.last))
         return Cut(column, inside, known if known.first in wanted else None)
     if isinstance(source, DerivedTable) and source.partitions is not None and not first:
-        seen = source.partitions.whole(seen)
+        seen = source.partitions.widen_to_periods(seen)
     return Cut(column, seen)
 
 
@@ -82,4 +82,4 @@ def day_column(source: Table) -> str | None:
 
 
 def _date(day: date) -> str:
-    return f"DATE {quoted(str(day))}"
+    return f"DATE {quote_literal(str(day))}"

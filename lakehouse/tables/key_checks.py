@@ -6,7 +6,7 @@ from typing import get_args
 
 import polars as pl
 
-from lakehouse.errors import brief
+from lakehouse.errors import summarize_error
 from lakehouse.system_columns import VALID
 from lakehouse.tables.contract import columns, facts, polars_schema
 from lakehouse.tables.inferred_formats import GUESS, guesses_a_format
@@ -174,7 +174,7 @@ def _delete_problems(table: DerivedTable, returned: pl.Schema) -> list[str]:
     try:
         dtype = deletes.collect_schema()["deletes"]
     except pl.exceptions.PolarsError as error:
-        return [f"deletes: {brief(error)}"]
+        return [f"deletes: {summarize_error(error)}"]
     if guesses_a_format(deletes):
         return [f"deletes reads times by {GUESS}"]
     return [] if dtype == pl.Boolean else [f"deletes is {dtype}, it has to be true or false"]

@@ -3,14 +3,14 @@
 import polars as pl
 from deltalake import DeltaTable
 
-from lakehouse.storage.lake import scan
+from lakehouse.storage.lake import scan_visible_rows
 from lakehouse.system_columns import RESCUED
 from lakehouse.tables.table_types import RawTable, Table
 
 
 def rows_of_input(handle: DeltaTable, source: Table) -> pl.LazyFrame:
     """The rows of an open table in the columns by which it is declared."""
-    rows = scan(handle)
+    rows = scan_visible_rows(handle)
     return (
         widened(rows, source)
         if isinstance(source, RawTable)

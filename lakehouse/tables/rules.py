@@ -11,7 +11,7 @@ from typing import Any
 import pandera.polars as pa
 import polars as pl
 
-from lakehouse.errors import SetupError, brief, listed
+from lakehouse.errors import SetupError, list_problems, summarize_error
 from lakehouse.system_columns import BROKEN
 from lakehouse.tables.contract import Column, Contract, columns, facts, polars_schema, prove
 
@@ -160,12 +160,12 @@ def _prove_rules(contract: type[Contract], rules: tuple[Rule, ...]) -> None:
         try:
             empty.select(rule.holds).collect()
         except pl.exceptions.PolarsError as error:
-            problems.append(f"{rule.name}: {brief(error)}")
+            problems.append(f"{rule.name}: {summarize_error(error)}")
     for name, holds in facts(contract).rules.items():
         try:
             answer = empty.select(holds).collect()
         except pl.exceptions.PolarsError as error:
-            problems.append(f"table rule {name}: {brief(error)}")
+            problems.append(f"table rule {name}: {summarize_error(error)}")
         else:
             if answer.shape != (1, 1) or answer.dtypes != [pl.Boolean]:
                 problems.append(
@@ -174,7 +174,7 @@ def _prove_rules(contract: type[Contract], rules: tuple[Rule, ...]) -> None:
     if problems:
         headline = f"Contract {contract.__name__} ({contract.__module__}) has rules that do not fit its columns."
         raise SetupError(
-            listed(headline, problems, "mend the field or its type; no data was touched.")
+            list_problems(headline, problems, "mend the field or its type; no data was touched.")
         )
 
 

@@ -8,7 +8,7 @@ import polars as pl
 from polars.datatypes import DataTypeClass
 
 from lakehouse.errors import SetupError
-from lakehouse.storage.duckdb_connection import named
+from lakehouse.storage.duckdb_connection import quote_identifier
 
 _TYPES: dict[pl.DataType, str] = {
     pl.String(): "VARCHAR",
@@ -37,9 +37,9 @@ def columns_of(sql: str, schemas: Mapping[str, pl.Schema]) -> pl.Schema:
     with duckdb.connect() as connection:
         for view, schema in schemas.items():
             columns = ", ".join(
-                f"{named(name)} {sql_type(dtype)}" for name, dtype in schema.items()
+                f"{quote_identifier(name)} {sql_type(dtype)}" for name, dtype in schema.items()
             )
-            connection.execute(f"CREATE TABLE {named(view)} ({columns})")
+            connection.execute(f"CREATE TABLE {quote_identifier(view)} ({columns})")
         try:
             described = connection.execute(f"DESCRIBE SELECT * FROM ({sql}\n)").fetchall()  # noqa: S608
         except duckdb.Error as error:
@@ -60,7 +60,7 @@ def sql_type(dtype: pl.DataType) -> str:
     if isinstance(dtype, pl.List):
         return f"{sql_type(_instance(dtype.inner))}[]"
     if isinstance(dtype, pl.Struct):
-        return f"STRUCT({', '.join(f'{named(f.name)} {sql_type(_instance(f.dtype))}' for f in dtype.fields)})"
+        return f"STRUCT({', '.join(f'{quote_identifier(f.name)} {sql_type(_instance(f.dtype))}' for f in dtype.fields)})"
     return _TYPES[dtype]
 
 

@@ -12,7 +12,7 @@ from itertools import islice
 import polars as pl
 
 from lakehouse.calendar import Days
-from lakehouse.errors import LawError, listed
+from lakehouse.errors import LawError, list_problems
 from lakehouse.publish.audit import Audit, Provenance, RefusedCommitError
 from lakehouse.publish.publish import Findings
 from lakehouse.quarantine.states import RELEASED, is_in
@@ -75,7 +75,9 @@ class Account:
             superseded=of["superseded"],
             filtered={name: of[f"filtered: {name}"] for name in table.leave_out},
             days=self.days,
-            made=tuple(table.partitions.spans(self.keys)) if table.partitions and self.keys else (),
+            made=tuple(table.partitions.join_to_spans(self.keys))
+            if table.partitions and self.keys
+            else (),
             untouched=self.untouched,
             held=self.held or {},
             rules={
@@ -133,7 +135,9 @@ class Account:
         """The period of a rejected row."""
         calendar = self.judged.table.partitions
         return (
-            pl.lit(None, dtype=pl.Date) if calendar is None else calendar.start_of(pl.col(WINDOW))
+            pl.lit(None, dtype=pl.Date)
+            if calendar is None
+            else calendar.period_start_expr(pl.col(WINDOW))
         )
 
     def _prove_writes(self, findings: Findings, audit: Audit) -> None:
@@ -226,7 +230,7 @@ class Account:
         where = (
             f" [{next(iter(refused)) if len(refused) == 1 else audit.days}]" if audit.days else ""
         )
-        message = listed(
+        message = list_problems(
             f"{table.name}{where}: refused, nothing of it was published; the table is as it was there.",
             told,
             "mend the source or the transform and run these days again; or change the contract on purpose.",

@@ -9,10 +9,10 @@ from deltalake import DeltaTable
 
 from lakehouse.calendar import Days
 from lakehouse.errors import DataError
-from lakehouse.expressions import is_first
+from lakehouse.expressions import differs_from_previous
 from lakehouse.lineage.period_history import is_as_made, speaks_for
-from lakehouse.storage.duckdb_connection import named, quoted
-from lakehouse.storage.lake import Lake, all_rows, files, scan
+from lakehouse.storage.duckdb_connection import quote_identifier, quote_literal
+from lakehouse.storage.lake import Lake, list_data_files, scan_all_rows, scan_visible_rows
 from lakehouse.system_columns import DELETED, EVENT_DATE, WINDOW
 from lakehouse.tables.catalog import Catalog
 from lakehouse.tables.contract import facts
@@ -70,11 +70,11 @@ class Inputs:
         return replace(self, frames=frames, keys=chosen, whole=whole, is_part=True)
 
     def _start(self, day: date) -> date:
-        return self.table.partitions.start(day) if self.table.partitions else day
+        return self.table.partitions.period_start(day) if self.table.partitions else day
 
     def _is_in(self, keys: Sequence[date], column: str) -> pl.Expr:
         assert self.table.partitions is not None  # noqa: S101
-        return self.table.partitions.start_of(pl.col(column)).is_in(
+        return self.table.partitions.period_start_expr(pl.col(column)).is_in(
             pl.Series(keys, dtype=pl.Date).implode()
         )
 
@@ -126,14 +126,17 @@ class Inputs:
         schema = {c: t for c, t in self.frames[parameter].collect_schema().items() if c != WINDOW}
         if self.versions[name] < 0:
             nulls = ", ".join(
-                f"NULL::{sql_type(dtype)} AS {named(column)}" for column, dtype in schema.items()
+                f"NULL::{sql_type(dtype)} AS {quote_identifier(column)}"
+                for column, dtype in schema.items()
             )
             return f"SELECT {nulls} WHERE false"
-        source = f"delta_scan({quoted(lake.uri(name))}, version => {self.versions[name]})"
-        handle = lake.look(name, self.versions[name])
-        standing = {} if handle is None else all_rows(handle).collect_schema()
+        source = f"delta_scan({quote_literal(lake.uri(name))}, version => {self.versions[name]})"
+        handle = lake.open_shared(name, self.versions[name])
+        standing = {} if handle is None else scan_all_rows(handle).collect_schema()
         columns = [
-            named(c) if c in standing else f"NULL::{sql_type(t)} AS {named(c)}"
+            quote_identifier(c)
+            if c in standing
+            else f"NULL::{sql_type(t)} AS {quote_identifier(c)}"
             for c, t in schema.items()
         ]
         return f"SELECT {', '.join(columns)} FROM {source}{self._condition(parameter, standing)}"  # noqa: S608
@@ -143,10 +146,11 @@ class Inputs:
         conditions += [f"NOT {DELETED}"] if DELETED in standing else []
         if parameter in self.lookups:
             key, by = (
-                ", ".join(map(named, names))
+                ", ".join(map(quote_identifier, names))
                 for names in zip(*self.lookups[parameter].items(), strict=True)
             )
-            conditions.append(f"({key}) IN (SELECT {by} FROM {named(self.table.parameters[0])})")  # noqa: S608
+            reader = quote_identifier(self.table.parameters[0])
+            conditions.append(f"({key}) IN (SELECT {by} FROM {reader})")  # noqa: S608
         return f" WHERE {' AND '.join(conditions)}" if conditions else ""
 
 
@@ -161,7 +165,7 @@ def read_inputs(
     Raises:
         DataError: the table has none of these days.
     """
-    known = table.partitions.until(now) if table.partitions else None
+    known = table.partitions.days_until(now) if table.partitions else None
     wanted = _wanted(table, days, known)
     versions, frames, names, whole = {}, {}, catalog.inputs(table), None
     ids: dict[str, str] = {}
@@ -174,7 +178,7 @@ def read_inputs(
         if as_of.names
     }
     for parameter, name in names.items():
-        source, handle = catalog[name], lake.look(name)
+        source, handle = catalog[name], lake.open_shared(name)
         versions[name] = -1 if handle is None else handle.version()
         if handle is not None:
             ids[name] = str(handle.metadata().id)
@@ -204,14 +208,14 @@ def read_inputs(
         has_rows = not first_rows.head(1).collect().is_empty()
         has_say = has_rows or is_as_made(lake, first_table, until=until)
         return Inputs(table, names, versions, ids, frames, lookups=lookups) if has_say else None
-    period = table.partitions.start_of(pl.col(WINDOW))
+    period = table.partitions.period_start_expr(pl.col(WINDOW))
     periods = (
         first_rows.select(period=period)
-        .filter(pl.col("period").is_null() | is_first(["period"]))
+        .filter(pl.col("period").is_null() | differs_from_previous(["period"]))
         .unique()
     )
     held = set(periods.collect(engine="streaming").to_series())
-    if not held.issuperset(table.partitions.keys(wanted)):
+    if not held.issuperset(table.partitions.period_keys(wanted)):
         held |= speaks_for(lake, table, first_table, wanted, held=held, until=until)
     keys = tuple(sorted(key for key in held if key in wanted))
     pinned = Inputs(
@@ -222,16 +226,18 @@ def read_inputs(
 
 def _height(handle: DeltaTable) -> int:
     """How many rows a table has; another writer may have left that out of the log."""
-    told = files(handle)["num_records"]
+    told = list_data_files(handle)["num_records"]
     if told.null_count():
-        return int(scan(handle).select(pl.len()).collect(engine="streaming").item())
+        return int(scan_visible_rows(handle).select(pl.len()).collect(engine="streaming").item())
     return int(told.sum())
 
 
 def _wanted(table: DerivedTable, days: Days | None, known: Days | None) -> Days | None:
     if table.partitions is None or known is None:
         return None
-    wanted = table.partitions.whole(days or known).clipped(table.partitions.whole(known))
+    wanted = table.partitions.widen_to_periods(days or known).clip(
+        table.partitions.widen_to_periods(known)
+    )
     if wanted is None:
         raise DataError(f"{table.name} has no days {days}.\nNext: ask for days in {known}.")
     return wanted

@@ -17,7 +17,7 @@ from lakehouse.calendar import Days
 from lakehouse.errors import DataError
 from lakehouse.publish.audit import Provenance
 from lakehouse.quarantine.states import Attempt
-from lakehouse.redaction import redacted
+from lakehouse.redaction import redact
 from lakehouse.storage.lake import Lake
 from lakehouse.system_columns import DELETED, LINEAGE
 from lakehouse.tables.catalog import Catalog, given, unpacked
@@ -69,7 +69,7 @@ def explain_transform_errors(table: DerivedTable, inputs: Inputs) -> Iterator[No
     except pl.exceptions.PolarsError as error:
         where = f" [{inputs.days}]" if inputs.days else ""
         raise DataError(
-            f"{table.name}{where}: the transform fails on the data: {redacted(error)}\n"
+            f"{table.name}{where}: the transform fails on the data: {redact(error)}\n"
             "Next: mend the transform, or cast with strict=False so that the row is quarantined. Nothing was published."
         ) from None  # the error itself quotes values
 

@@ -17,9 +17,9 @@ from lakehouse.publish.publish import publish
 from lakehouse.publish.request import Sheet
 from lakehouse.publish.retry import retrying
 from lakehouse.quarantine import rejected_rows
-from lakehouse.storage.disk_full import room
+from lakehouse.storage.disk_full import report_full_disk
 from lakehouse.storage.lake import Lake
-from lakehouse.storage.scratch import scratch
+from lakehouse.storage.scratch import create_scratch_folder
 from lakehouse.tables.catalog import Catalog
 from lakehouse.tables.contract import columns, facts
 from lakehouse.tables.contract_version import version
@@ -70,7 +70,7 @@ def make(  # noqa: PLR0913
 
 
 def _attempt(making: MakeContext) -> Audit | None:
-    with making.lake.answering():
+    with making.lake.translate_errors():
         return _made(making)
 
 
@@ -104,7 +104,11 @@ def _publish(
     provenance = Provenance(
         making.run_id, table.code_version, version(table.contract), inputs.versions, ids=inputs.ids
     )
-    with scratch() as spool, explain_transform_errors(table, inputs), room(making.lake.root):
+    with (
+        create_scratch_folder() as spool,
+        explain_transform_errors(table, inputs),
+        report_full_disk(making.lake.root),
+    ):
         judged = judge_rows(making, inputs, provenance, spool)
         untouched = tuple(
             day for day in _untouched(making.lake, table, inputs) if day not in (held or {})
@@ -123,7 +127,7 @@ def _publish(
             making.lake,
             _sheet(table, judged, inputs.keys, standing),
             lambda findings: dated_changes.noted(account(findings), findings.answers),
-            rejects=rejected_rows.rejects(
+            rejects=rejected_rows.request_rejected_rows(
                 making.lake,
                 table,
                 judged.rejected,
@@ -149,7 +153,7 @@ def _standing(lake: Lake, name: str) -> int:
 def _untouched(lake: Lake, table: DerivedTable, inputs: Inputs) -> tuple[date, ...]:
     """Periods that the table holds and the input does not: an empty read erases nothing."""
     window = facts(table.contract).window
-    handle = lake.look(table.name)
+    handle = lake.open_shared(table.name)
     if (
         handle is None
         or inputs.days is None
@@ -161,7 +165,11 @@ def _untouched(lake: Lake, table: DerivedTable, inputs: Inputs) -> tuple[date, .
     own = pl.scan_delta(handle).filter(
         pl.col(window).is_between(inputs.days.first, inputs.days.last)
     )
-    held = own.select(table.partitions.start_of(pl.col(window)).unique()).collect().to_series()
+    held = (
+        own.select(table.partitions.period_start_expr(pl.col(window)).unique())
+        .collect()
+        .to_series()
+    )
     return tuple(sorted(set(held) - set(inputs.keys)))
 
 
@@ -169,7 +177,7 @@ def _days(table: DerivedTable, keys: tuple[date, ...] | None) -> tuple[date, ...
     """All days of some periods: a row carries a day, not the name of its period."""
     if keys is None or table.partitions is None:
         return None
-    return tuple(day for span in table.partitions.spans(keys) for day in span)
+    return tuple(day for span in table.partitions.join_to_spans(keys) for day in span)
 
 
 def _sheet(

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from lakehouse.errors import SetupError, listed
+from lakehouse.errors import SetupError, list_problems
 from lakehouse.publish.audit import Provenance
 from lakehouse.quarantine.states import Attempt
 from lakehouse.system_columns import LINEAGE, RECEIVED, WINDOW
@@ -96,7 +96,7 @@ def _prove_types(table: DerivedTable, schema: pl.Schema) -> None:
     ]
     if wrong:
         raise SetupError(
-            listed(
+            list_problems(
                 f"{table.name}: the transform returns other types than its contract. Nothing was published.",
                 wrong,
                 "a column of an input grew wider: cast it in the transform, or change the contract.",
@@ -118,7 +118,7 @@ def aggregate_by_period(
     if table.partitions is None:
         return rows.select(pl.lit(None, dtype=pl.Date).alias(PERIOD), **asked)
     day = WINDOW if is_input else _day_column(table)
-    return rows.group_by(table.partitions.start_of(pl.col(day)).alias(PERIOD)).agg(**asked)
+    return rows.group_by(table.partitions.period_start_expr(pl.col(day)).alias(PERIOD)).agg(**asked)
 
 
 def fingerprint_rows(
@@ -177,7 +177,7 @@ def _latest(table: DerivedTable, rows: pl.LazyFrame) -> pl.LazyFrame:
 
 def period_of_row(table: DerivedTable) -> list[pl.Expr]:
     """The period of a row on its way: rows of two periods never meet, however many are made at once."""
-    return [table.partitions.start_of(pl.col(WINDOW))] if table.partitions else []
+    return [table.partitions.period_start_expr(pl.col(WINDOW))] if table.partitions else []
 
 
 def _day_column(table: DerivedTable) -> str:

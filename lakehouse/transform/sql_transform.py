@@ -10,8 +10,8 @@ import duckdb
 import polars as pl
 
 from lakehouse.errors import DataError
-from lakehouse.redaction import redacted
-from lakehouse.storage.duckdb_connection import connect, named, quoted
+from lakehouse.redaction import redact
+from lakehouse.storage.duckdb_connection import connect, quote_identifier, quote_literal
 from lakehouse.storage.lake import Lake
 
 
@@ -29,14 +29,16 @@ def run_query(lake: Lake, sql: str, views: Mapping[str, str], spool: Path) -> pl
     """
     target = spool / "query.parquet"
     with connect(lake.options, remote=not lake.is_local) as connection:
-        connection.execute(f"SET temp_directory = {quoted(str(spool))}")
+        connection.execute(f"SET temp_directory = {quote_literal(str(spool))}")
         for view, behind in views.items():
-            connection.execute(f"CREATE VIEW {named(view)} AS {behind}")
+            connection.execute(f"CREATE VIEW {quote_identifier(view)} AS {behind}")
         try:
-            with lake.answering():
-                connection.execute(f"COPY ({sql}\n) TO {quoted(str(target))} (FORMAT parquet)")
+            with lake.translate_errors():
+                connection.execute(
+                    f"COPY ({sql}\n) TO {quote_literal(str(target))} (FORMAT parquet)"
+                )
         except duckdb.Error as error:
             raise DataError(
-                f"the query fails on the data: {redacted(error)}"
+                f"the query fails on the data: {redact(error)}"
             ) from None  # it quotes values
     return pl.scan_parquet(target, hive_partitioning=False)

@@ -132,7 +132,7 @@ def test_a_dropped_file_is_in_the_mart_within_15_s_and_only_its_days_were_made_a
         .collect()
         .to_series()
     )
-    week = Days(DAY, DAY).widened(ahead=6)
+    week = Days(DAY, DAY).widen(ahead=6)
     assert made("staged/invoice_lines") == {DAY}
     assert made("marts/daily_sales") & held == {day for day in week if day in held}
     assert made("marts/product_months") == set(Days(date(2011, 1, 1), date(2011, 1, 31)))

@@ -13,7 +13,7 @@ from lakehouse.ingest.land import land, news
 from lakehouse.observe import overview
 from lakehouse.quarantine.dead_letters import DEAD_LETTERS
 from lakehouse.storage.lake import Lake
-from lakehouse.storage.object_store import said
+from lakehouse.storage.object_store import describe_store_error
 from lakehouse.tables.table_types import raw
 from lakehouse.transform.make import make
 
@@ -165,7 +165,7 @@ def test_a_store_that_does_not_answer_is_told_in_short_and_without_secrets(unrea
 
 
 def test_a_secret_that_a_store_quotes_is_left_out():
-    told = said(
+    told = describe_store_error(
         OSError("cannot sign with hush\nas AKIA\n\nDebug source:\nhush"),
         {"aws_secret_access_key": "hush"},
     )
@@ -174,7 +174,7 @@ def test_a_secret_that_a_store_quotes_is_left_out():
 
 def test_looking_into_a_lake_that_is_not_there_makes_no_folder(tmp_path):
     lake = Lake(str(tmp_path / "nowhere"))
-    assert (lake.tables(), lake.version("raw/orders"), lake.log_left("raw/orders")) == (
+    assert (lake.tables(), lake.version("raw/orders"), lake.read_remaining_log("raw/orders")) == (
         [],
         None,
         [],

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lakehouse.calendar import Daily, Days, Monthly, spans_of
+from lakehouse.calendar import Daily, Days, Monthly, join_days
 
 DATES = st.dates(date(1999, 1, 1), date(2040, 12, 31))
 CALENDARS = st.sampled_from([Daily(date(2000, 1, 1)), Monthly(date(2000, 1, 1))])
@@ -41,14 +41,14 @@ def test_a_span_holds_each_of_its_days_once(days):
 @quickly
 @given(spans(), spans())
 def test_a_clipped_span_holds_the_days_that_are_in_both(one, other):
-    clipped = one.clipped(other)
+    clipped = one.clip(other)
     assert set(clipped or ()) == set(one) & set(other)
 
 
 @quickly
 @given(spans(), st.integers(0, 50), st.integers(0, 50))
 def test_a_widened_span_has_days_more_at_each_end(days, back, ahead):
-    widened = days.widened(back=back, ahead=ahead)
+    widened = days.widen(back=back, ahead=ahead)
     assert (days.first - widened.first, widened.last - days.last) == (DAY * back, DAY * ahead)
 
 
@@ -66,44 +66,50 @@ def test_a_span_reads_as_its_ends(days, text):
 @quickly
 @given(CALENDARS, st.sets(DATES, max_size=40))
 def test_joined_periods_are_the_same_periods(calendar, days):
-    keys = calendar.keys(days)
-    joined = calendar.spans(keys)
-    assert calendar.keys(day for span in joined for day in span) == keys
-    assert all(calendar.whole(span) == span for span in joined)
+    keys = calendar.period_keys(days)
+    joined = calendar.join_to_spans(keys)
+    assert calendar.period_keys(day for span in joined for day in span) == keys
+    assert all(calendar.widen_to_periods(span) == span for span in joined)
 
 
 @quickly
 @given(CALENDARS, st.sets(DATES, max_size=40))
 def test_joined_spans_are_in_order_and_never_touch(calendar, days):
-    joined = calendar.spans(calendar.keys(days))
+    joined = calendar.join_to_spans(calendar.period_keys(days))
     assert all(before.last + DAY < after.first for before, after in pairwise(joined))
 
 
 @quickly
 @given(CALENDARS, spans())
 def test_a_whole_span_is_the_smallest_that_parts_no_period(calendar, days):
-    whole = calendar.whole(days)
+    whole = calendar.widen_to_periods(days)
     assert whole.first <= days.first <= days.last <= whole.last
-    assert calendar.whole(whole) == whole
-    assert (calendar.start(whole.first), calendar.end(whole.last)) == (whole.first, whole.last)
-    assert calendar.start(days.first) == whole.first
+    assert calendar.widen_to_periods(whole) == whole
+    assert (calendar.period_start(whole.first), calendar.period_end(whole.last)) == (
+        whole.first,
+        whole.last,
+    )
+    assert calendar.period_start(days.first) == whole.first
 
 
 @quickly
 @given(CALENDARS, DATES)
 def test_every_day_is_in_the_one_period_that_is_named_by_its_start(calendar, day):
-    period = Days(calendar.start(day), calendar.end(day))
+    period = Days(calendar.period_start(day), calendar.period_end(day))
     assert day in period
-    assert {calendar.start(other) for other in period} == {period.first}
+    assert {calendar.period_start(other) for other in period} == {period.first}
 
 
 @quickly
 @given(CALENDARS, st.lists(DATES, min_size=1, max_size=20))
 def test_a_column_of_days_has_the_same_periods(calendar, days):
     found = (
-        pl.DataFrame({"day": days}).select(calendar.start_of(pl.col("day"))).to_series().to_list()
+        pl.DataFrame({"day": days})
+        .select(calendar.period_start_expr(pl.col("day")))
+        .to_series()
+        .to_list()
     )
-    assert found == [calendar.start(day) for day in days]
+    assert found == [calendar.period_start(day) for day in days]
 
 
 @pytest.mark.parametrize(
@@ -129,37 +135,37 @@ def test_a_month_ends_on_its_last_day(day, last):
 )
 def test_a_day_ends_at_the_midnight_of_its_time_zone(moment, timezone, last):
     now = datetime.fromisoformat(moment).replace(tzinfo=UTC)
-    assert Daily(date(2020, 1, 1), timezone).until(now) == Days(
+    assert Daily(date(2020, 1, 1), timezone).days_until(now) == Days(
         date(2020, 1, 1), date.fromisoformat(last)
     )
 
 
 def test_before_its_first_day_a_calendar_has_that_day_alone():
     first = date(2020, 6, 1)
-    assert Daily(first).until(datetime(2019, 1, 1, tzinfo=UTC)) == Days(first, first)
+    assert Daily(first).days_until(datetime(2019, 1, 1, tzinfo=UTC)) == Days(first, first)
 
 
 def test_neighbouring_months_join_over_the_end_of_a_year():
     keys = [date(2024, 2, 1), date(2023, 12, 1), date(2024, 1, 1), date(2024, 4, 1)]
-    assert Monthly(date(2020, 1, 1)).spans(keys) == [
+    assert Monthly(date(2020, 1, 1)).join_to_spans(keys) == [
         Days(date(2023, 12, 1), date(2024, 2, 29)),
         Days(date(2024, 4, 1), date(2024, 4, 30)),
     ]
 
 
 def test_nothing_joins_to_nothing():
-    assert Daily(date(2020, 1, 1)).spans([]) == []
+    assert Daily(date(2020, 1, 1)).join_to_spans([]) == []
 
 
 @quickly
 @given(CALENDARS, spans())
 def test_the_periods_of_a_span_are_those_of_its_days(calendar, span):
-    assert calendar.keys(span) == calendar.keys(list(span))
+    assert calendar.period_keys(span) == calendar.period_keys(list(span))
 
 
 @quickly
 @given(st.sets(st.dates(date(2024, 1, 1), date(2024, 2, 9))))
 def test_days_join_to_spans_that_hold_the_same_days_and_never_touch(days):
-    joined = spans_of(days)
+    joined = join_days(days)
     assert [day for span in joined for day in span] == sorted(days)
     assert all((after.first - before.last).days > 1 for before, after in pairwise(joined))

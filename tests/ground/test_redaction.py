@@ -6,7 +6,7 @@ import pytest
 from support.worlds import NOW, catalog_of, land_all, world, write
 
 from lakehouse.errors import DataError
-from lakehouse.redaction import redacted
+from lakehouse.redaction import redact
 from lakehouse.tables.contract import Contract, Field
 from lakehouse.tables.rules import cast
 from lakehouse.tables.table_types import raw, sql_mart, staged
@@ -33,7 +33,7 @@ QUERIES = [
 def of_polars(values: list[object], expression: pl.Expr) -> str:
     with pytest.raises(pl.exceptions.PolarsError) as raised:
         pl.LazyFrame({"name": values}).select(expression).collect()
-    return redacted(raised.value)
+    return redact(raised.value)
 
 
 def of_duckdb(query: str, value: object) -> str:
@@ -41,7 +41,7 @@ def of_duckdb(query: str, value: object) -> str:
         connection.execute("CREATE TABLE t AS SELECT ? AS name", [value])
         with pytest.raises(duckdb.Error) as raised:
             connection.execute(query)
-    return redacted(raised.value)
+    return redact(raised.value)
 
 
 @pytest.mark.parametrize("expression", STRICT.values(), ids=STRICT)

@@ -32,7 +32,7 @@ from lakehouse.ingest.land import News, Report, news
 from lakehouse.observe import overview
 from lakehouse.orchestration.metadata import readable_result
 from lakehouse.quarantine.dead_letters import DEAD_LETTERS
-from lakehouse.wording import counted
+from lakehouse.wording import format_count
 
 RAW = "raw/invoice_lines"
 GOOD = {"a-good.csv": "2010-12-01", "z-good.csv": "2010-12-02"}
@@ -134,7 +134,7 @@ def test_the_books_of_the_commit_close(tried: Tried) -> None:
 
 
 def test_the_list_of_tables_counts_the_dead_letters(tried: Tried) -> None:
-    assert states(tried.here)[RAW].endswith(counted(tried.bad.dead, "dead letter"))
+    assert states(tried.here)[RAW].endswith(format_count(tried.bad.dead, "dead letter"))
 
 
 def test_the_dagster_check_fails_as_a_warning(tried: Tried) -> None:

@@ -13,7 +13,7 @@ from lakehouse.ingest import read_batch, small_deliveries
 from lakehouse.ingest.files.landing_zone import Landing
 from lakehouse.ingest.land import Report, land
 from lakehouse.publish import auto_compaction
-from lakehouse.storage.lake import files
+from lakehouse.storage.lake import list_data_files
 from lakehouse.tables.table_types import raw
 
 EVENTS = "raw/events"
@@ -62,9 +62,9 @@ def delivered(count: int = MANY) -> list[tuple[object, ...]]:
 
 
 def live(here: Environment) -> pl.DataFrame:
-    handle = here.lake.look(EVENTS)
+    handle = here.lake.open_shared(EVENTS)
     assert handle is not None
-    return files(handle)
+    return list_data_files(handle)
 
 
 def test_many_small_deliveries_of_a_batch_share_a_file(events):
@@ -178,4 +178,4 @@ def test_what_breaks_a_law_in_a_file_that_is_read_ahead_stops_the_batch(events, 
     monkeypatch.setattr(read_batch, "read_delivery", broken)
     with pytest.raises(LawError, match="unaccounted"):
         land_now(events)
-    assert events.lake.look(EVENTS) is None
+    assert events.lake.open_shared(EVENTS) is None

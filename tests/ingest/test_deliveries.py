@@ -17,7 +17,7 @@ from lakehouse.ingest.delivery_register import DELIVERIES
 from lakehouse.ingest.files.landing_zone import Landing
 from lakehouse.ingest.land import Report, land, news
 from lakehouse.quarantine.dead_letters import DEAD_LETTERS
-from lakehouse.storage.lake import files
+from lakehouse.storage.lake import list_data_files
 from lakehouse.system_columns import ORIGIN
 from lakehouse.tables.table_types import raw
 
@@ -362,7 +362,7 @@ def test_the_register_stays_a_few_files_and_keeps_every_row(events):
         write(events, "events", f"{number}.csv", f"id\n{number}\n")
         land_now(events)
     assert len(registered(events)) == 40
-    assert files(events.lake.open(DELIVERIES)).height < 33
+    assert list_data_files(events.lake.open(DELIVERIES)).height < 33
 
 
 # Batches
@@ -419,7 +419,7 @@ def test_no_bound_of_a_delivered_column_stands_in_the_log(events):
     for table in (EVENTS, DEAD_LETTERS, DELIVERIES):
         logs = (Path(events.lake.root) / table / "_delta_log").glob("*.json")
         assert not [path for path in logs if re.search("(?i)jane", path.read_text())]
-    live = files(events.lake.open(EVENTS))
+    live = list_data_files(events.lake.open(EVENTS))
     assert {n for n in live.columns if n.startswith("min.") and live[n].count()} == {
         f"min.{name}" for name in ORIGIN
     }

@@ -22,7 +22,7 @@ def few_small_files_are_many(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(autouse=True)
 def old_log_entries_are_archived(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of a log with twenty entries half are archived, so that laws of many commits are tried on logs that are."""
-    monkeypatch.setattr(log_archive, "EVERY", 10)
+    monkeypatch.setattr(log_archive, "ENTRIES_PER_FILE", 10)
 
 
 def deliver_all(here: Environment, folder: Path) -> None:

@@ -51,7 +51,7 @@ def template(tmp_path_factory):
     folder = tmp_path_factory.mktemp("template")
     here = world(folder, till())
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(log_archive, "EVERY", 10)
+        patched.setattr(log_archive, "ENTRIES_PER_FILE", 10)
         for number in range(DELIVERIES):
             deliver(here, number)
             if number % 9 == 0:
@@ -83,9 +83,11 @@ def test_the_log_is_short_and_every_entry_is_told(grown):
     assert in_log(grown) == list(range(10, DELIVERIES))
     assert in_log(grown, "quarantine/deliveries")[0] == 10
     assert checkpoints(grown) == [9, 19]
-    assert [commit.version for commit in grown.lake.log(RAW)] == list(range(DELIVERIES))
-    assert [commit.version for commit in grown.lake.log(RAW, after=4)] == list(range(5, DELIVERIES))
-    assert [commit.version for commit in grown.lake.log_left(RAW, after=7)] == list(
+    assert [commit.version for commit in grown.lake.read_log(RAW)] == list(range(DELIVERIES))
+    assert [commit.version for commit in grown.lake.read_log(RAW, after=4)] == list(
+        range(5, DELIVERIES)
+    )
+    assert [commit.version for commit in grown.lake.read_remaining_log(RAW, after=7)] == list(
         range(8, DELIVERIES)
     )
     assert sum(audit.written for audit in audits(grown, RAW)) == DELIVERIES
@@ -111,7 +113,7 @@ def test_a_restore_to_an_archived_version_heals(grown, version):
     assert len(rows(grown, RAW)) == version + 1
     bring_up_to_date(grown)
     assert (contents(grown), len(rows(grown, RAW))) == (before, DELIVERIES)
-    assert [commit.version for commit in grown.lake.log(RAW)] == list(
+    assert [commit.version for commit in grown.lake.read_log(RAW)] == list(
         range(grown.lake.version(RAW) + 1)
     )
 
@@ -122,7 +124,7 @@ def test_entries_that_were_put_back_leave_the_log_again(grown):
     for number in range(DELIVERIES, 32):
         deliver(grown, number)
     assert in_log(grown) == list(range(20, 32))
-    assert [commit.version for commit in grown.lake.log(RAW)] == list(range(32))
+    assert [commit.version for commit in grown.lake.read_log(RAW)] == list(range(32))
 
 
 def test_other_readers_see_the_table_and_its_last_versions(grown):
@@ -136,14 +138,14 @@ def test_a_full_vacuum_and_a_cleaning_of_logs_leave_the_archive(grown):
     handle = grown.lake.open(RAW)
     handle.vacuum(0, dry_run=False, enforce_retention_duration=False, full=True)
     handle.cleanup_metadata()
-    assert [commit.version for commit in grown.lake.log(RAW)] == list(range(DELIVERIES))
+    assert [commit.version for commit in grown.lake.read_log(RAW)] == list(range(DELIVERIES))
 
 
 def test_without_its_archive_a_log_is_one_that_was_cleaned_up(grown):
     before = contents(grown)
     for table in grown.lake.tables():
         rmtree(Path(grown.lake.uri(table)) / "_delta_log" / "_archive", ignore_errors=True)
-    assert grown.lake.log(RAW) is None
+    assert grown.lake.read_log(RAW) is None
     bring_up_to_date(grown)
     assert (contents(grown), grown.planner().stale()) == (before, [])
 
@@ -184,7 +186,7 @@ def test_no_version_opens_with_rows_missing_while_entries_leave_the_log(shop, mo
         deliver(shop, 19)
         patched.setattr(obstore, "delete", killed)
         with suppress(KilledError):
-            log_archive.shorten(shop.lake.store, RAW, 19, shop.lake.each)
+            log_archive.archive_old_entries(shop.lake.store, RAW, 19, shop.lake.each)
     for version in range(10):
         with suppress(DeltaError):
             opened = DeltaTable(shop.lake.uri(RAW), version=version)
@@ -205,13 +207,13 @@ def test_a_damaged_archive_is_told_with_what_to_do(grown):
     file = damaged(grown)
     for asked in (
         grown.planner().stale,
-        lambda: grown.lake.log(RAW),
+        lambda: grown.lake.read_log(RAW),
         lambda: grown.lake.open(RAW, 3),
     ):
         with pytest.raises(SetupError, match=f"raw/sales: old log entries.*{file.name} is damaged"):
             asked()
     file.unlink()
-    assert grown.lake.log(RAW) is None
+    assert grown.lake.read_log(RAW) is None
 
 
 def test_a_damaged_archive_keeps_nothing_from_landing(grown, caplog):
@@ -244,16 +246,16 @@ class Racing(Lake):
     """A lake in which entries are archived while somebody reads the log."""
 
     def each(self, asked, things):
-        log_archive.shorten(self.store, RAW, 19, super().each)
+        log_archive.archive_old_entries(self.store, RAW, 19, super().each)
         return super().each(asked, things)
 
 
 def test_entries_that_are_archived_while_they_are_read_are_read(shop, monkeypatch):
     with monkeypatch.context() as patched:
-        patched.setattr(log_archive, "EVERY", 500)
+        patched.setattr(log_archive, "ENTRIES_PER_FILE", 500)
         for number in range(20):
             deliver(shop, number)
-    found = Racing(shop.lake.root).log_left(RAW)
+    found = Racing(shop.lake.root).read_remaining_log(RAW)
     assert [commit.version for commit in found] == list(range(20))
     assert in_log(shop) == list(range(10, 20))
 
@@ -278,7 +280,7 @@ def test_a_kill_in_between_is_made_good_by_the_next_ones(shop, tmp_path, point):
         deliver(shop, number)
     bring_up_to_date(shop)
     assert in_log(shop) == list(range(20, 30))
-    assert [commit.version for commit in shop.lake.log(RAW)] == list(range(30))
+    assert [commit.version for commit in shop.lake.read_log(RAW)] == list(range(30))
     assert [row[0] for row in rows(shop, RAW)] == sorted(str(n) for n in range(30))
     assert Planner(shop.lake, shop.catalog, shop.planner().now).stale() == []
 
@@ -300,8 +302,8 @@ def test_a_writer_whom_others_left_far_behind_starts_again(shop, tmp_path, monke
 
 
 def test_a_commit_whose_answer_was_lost_is_found_in_the_archive(grown):
-    marked = grown.lake.log(RAW)[3].info["mark"]
-    assert next(grown.lake.log_next(RAW, after=2)).info["mark"] == marked
-    assert [commit.version for commit in grown.lake.log_next(RAW, after=2)] == list(
+    marked = grown.lake.read_log(RAW)[3].info["mark"]
+    assert next(grown.lake.follow_log(RAW, after=2)).info["mark"] == marked
+    assert [commit.version for commit in grown.lake.follow_log(RAW, after=2)] == list(
         range(3, DELIVERIES)
     )

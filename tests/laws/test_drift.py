@@ -251,7 +251,7 @@ def test_a_landing_in_the_middle_of_a_widening_keeps_the_rows_of_both(tmp_path, 
     here = before_a_change(tmp_path, "id,count\n3,1.5\n")
     waiting = [lambda: (write(here, "trips", "c.csv", f"id,count\n{other}"), land_now(here))]
     monkeypatch.setattr(
-        "lakehouse.publish.publish.reached", lambda _: waiting.pop()() if waiting else None
+        "lakehouse.publish.publish.failpoint", lambda _: waiting.pop()() if waiting else None
     )
     land_now(here)
     found = here.lake.scan("raw/trips").sort("id").collect()
@@ -270,7 +270,7 @@ def test_a_widening_in_the_middle_of_a_landing_keeps_the_rows_of_both(tmp_path, 
     here = before_a_change(tmp_path, new)
     waiting = [lambda: (write(here, "trips", "c.csv", "id,count\n4,2.5\n"), land_now(here))]
     monkeypatch.setattr(
-        "lakehouse.publish.publish.reached",
+        "lakehouse.publish.publish.failpoint",
         lambda n: waiting.pop()() if waiting and "written" in n else None,
     )
     land_now(here)

@@ -115,7 +115,7 @@ def copytree_file(here, other, name):
 
 def test_the_commit_says_who_went_back_and_why(grown):
     version = go_back(grown, "raw/sales", 0)
-    (commit,) = grown.lake.log("raw/sales", after=version - 1)
+    (commit,) = grown.lake.read_log("raw/sales", after=version - 1)
     assert commit.info["operation"] == "RESTORE"
     assert commit.info["restored"] == {"version": 0, "by": "somebody", "reason": "a bad file"}
 
@@ -152,7 +152,9 @@ def test_there_is_nothing_to_go_back_to_twice(grown):
 
 
 def test_a_version_is_found_by_its_time(grown):
-    first, second = (commit.info["timestamp"] / 1000 for commit in grown.lake.log("raw/sales")[:2])
+    first, second = (
+        commit.info["timestamp"] / 1000 for commit in grown.lake.read_log("raw/sales")[:2]
+    )
     assert version_at(grown.lake, "raw/sales", datetime.fromtimestamp(second, UTC)) >= 1
     with pytest.raises(SetupError, match="no version stood at"):
         version_at(

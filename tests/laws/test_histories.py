@@ -213,7 +213,7 @@ def test_a_calendar_of_another_zone_sees_a_change_on_its_own_days(tmp_path, zone
 def test_no_commit_names_a_key(shop):
     here, told = shop
     fold(here, told, ("secret", HOURS[0], "2", "u"), LATE)
-    audit = audit_of(here.lake.log("staged/prices")[-1])
+    audit = audit_of(here.lake.read_log("staged/prices")[-1])
     assert set(audit.reaches) == {
         f"marts/{name}" for name in ("valued", "three_days", "months", "queried")
     }

@@ -170,7 +170,7 @@ def test_folding_anew_gives_what_the_increments_gave(delivered: Delivered):
         by_increments = found(here)
         bring(here)  # without news
         assert found(here) == by_increments
-        assert {audit_of(here.lake.log(name)[-1]).mode for name in FOLDED} == {"replace"}
+        assert {audit_of(here.lake.read_log(name)[-1]).mode for name in FOLDED} == {"replace"}
 
 
 @settings(max_examples=4, deadline=None)

@@ -32,7 +32,7 @@ from lakehouse.calendar import Days
 from lakehouse.errors import DataError, SetupError
 from lakehouse.observe.overview import audits
 from lakehouse.publish.audit import RefusedCommitError
-from lakehouse.storage.lake import files
+from lakehouse.storage.lake import list_data_files
 from lakehouse.tables.contract import Field, facts
 from lakehouse.tables.table_types import DerivedTable, staged
 
@@ -359,7 +359,7 @@ def test_the_log_counts_the_rows_that_are_in_the_files(open_shop):
     sell(open_shop, "b", lines(4, 9, first=90), lines(12, 1, first=100))
     bring_up_to_date(open_shop)
     for table in open_shop.lake.tables():
-        counted = files(open_shop.lake.open(table))["num_records"].sum()
+        counted = list_data_files(open_shop.lake.open(table))["num_records"].sum()
         assert counted == open_shop.lake.scan(table).collect().height
 
 
@@ -436,7 +436,7 @@ def test_a_staged_transform_that_fails_half_way_leaves_no_file(tmp_path):
 def breaches(here):
     """What Pandera itself says of every version that a reader can see."""
     for table in here.catalog.derived:
-        for commit in here.lake.log(table.name):
+        for commit in here.lake.read_log(table.name):
             yield from _breaches(here, table, commit.version)
 
 

@@ -95,7 +95,7 @@ def test_a_run_of_other_code_that_was_cut_off_before_its_table_is_noticed(tmp_pa
     bring_up_to_date(here)
     cut = replace(here, catalog=with_sales(stricter))
     with monkeypatch.context() as broken:
-        broken.setattr("lakehouse.publish.publish.reached", cut_off)
+        broken.setattr("lakehouse.publish.publish.failpoint", cut_off)
         with pytest.raises(KeyboardInterrupt):
             redo(cut, "staged/sales")
     assert len(rows(here, "quarantine/staged_sales")) == 2

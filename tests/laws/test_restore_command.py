@@ -54,7 +54,7 @@ def test_without_yes_and_with_nobody_to_ask_nothing_is_restored(here):
 def test_a_time_is_as_good_as_a_version(here):
     log = Path(here.lake.uri("raw/sales")) / "_delta_log"
     text = (log / f"{1:020}.json").read_text()
-    stamp = here.lake.log("raw/sales")[1].info["timestamp"]
+    stamp = here.lake.read_log("raw/sales")[1].info["timestamp"]
     (log / f"{1:020}.json").write_text(text.replace(str(stamp), str(stamp + 60_000)))
     moment = datetime.fromtimestamp(stamp / 1000, UTC)
     assert (

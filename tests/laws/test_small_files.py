@@ -83,8 +83,13 @@ def test_rows_that_move_make_no_day_stale(shop):
     day_by_day(shop, range(1, 8))
     sell(shop, "late", lines(2, 5, first=900))
     take(shop)
-    commit = shop.lake.log(RAW)[-1]
-    assert (len(commit.added), len(commit.new), len(commit.removed), len(commit.gone)) == (
+    commit = shop.lake.read_log(RAW)[-1]
+    assert (
+        len(commit.added),
+        len(commit.data_added),
+        len(commit.removed),
+        len(commit.data_removed),
+    ) == (
         2,
         1,
         3,
@@ -172,7 +177,7 @@ def test_two_that_gather_the_same_files_keep_every_row_once(shop, monkeypatch):
         if name == "draft: before commit" and waiting:
             waiting.pop()()
 
-    monkeypatch.setattr("lakehouse.publish.file_writer.reached", reached)
+    monkeypatch.setattr("lakehouse.publish.file_writer.failpoint", reached)
     take(shop)
     assert len(rows(shop, RAW)) == len({row[0] for row in rows(shop, RAW)}) == 11
 
@@ -214,8 +219,10 @@ def test_rejected_rows_that_move_make_no_other_day_stale(shop):
         sell(shop, f"d{day:02}", lines(day, 1, -1, 2, 3, first=100 * day))
         take(shop)
         redo(shop, "staged/sales", only(day))
-    log = shop.lake.log("quarantine/staged_sales")
-    gathered_at = next(commit.version for commit in log if commit.removed and not commit.gone)
+    log = shop.lake.read_log("quarantine/staged_sales")
+    gathered_at = next(
+        commit.version for commit in log if commit.removed and not commit.data_removed
+    )
     sell(shop, "late", lines(gathered_at + 1, 9, first=5000))
     take(shop)
     redo(shop, "staged/sales", only(gathered_at + 1))

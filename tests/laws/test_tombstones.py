@@ -17,7 +17,7 @@ from lakehouse.environment import Environment
 from lakehouse.lineage.touched_days import audit_of
 from lakehouse.observe.overview import audits
 from lakehouse.observe.sql import opened
-from lakehouse.storage.lake import all_rows
+from lakehouse.storage.lake import scan_all_rows
 from lakehouse.system_columns import DELETED
 from lakehouse.tables.contract import Contract, Field, Instant
 from lakehouse.tables.rules import cast
@@ -29,12 +29,12 @@ FORGETFUL, TWO_DAYS = "staged/forgetful", "staged/merged_forgetful"
 
 def deleted(here: Environment, name: str) -> list[tuple[str, object]]:
     """The tombstones of a table: keys and when they were deleted."""
-    rows = all_rows(here.lake.open(name)).filter(DELETED).select("sku", "at").collect()
+    rows = scan_all_rows(here.lake.open(name)).filter(DELETED).select("sku", "at").collect()
     return sorted(rows.rows())
 
 
 def notes(here: Environment, name: str) -> tuple[str, ...]:
-    return audit_of(here.lake.log(name)[-1]).notes
+    return audit_of(here.lake.read_log(name)[-1]).notes
 
 
 def day(number: int) -> date:
@@ -75,7 +75,7 @@ def test_a_late_event_of_a_key_without_a_tombstone_does_not_bring_it_back(here):
         == [row[0] for row in stands(here, TWO_DAYS)]
         == ["b"]
     )
-    audit = audit_of(here.lake.log(FORGETFUL)[-1])
+    audit = audit_of(here.lake.read_log(FORGETFUL)[-1])
     assert (audit.read, audit.written, audit.superseded, audit.notes) == (1, 0, 1, ())
 
 

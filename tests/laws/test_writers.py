@@ -251,7 +251,7 @@ def test_a_slow_writer_that_dies_leaves_the_newer_quarantine(tmp_path, monkeypat
         sell(here, "b", lines(4, 7, -3, first=20))
         take(here)
         redo(here, "staged/sales", only(4))
-        monkeypatch.setattr("lakehouse.publish.publish.reached", die)
+        monkeypatch.setattr("lakehouse.publish.publish.failpoint", die)
 
     def die(name):
         if name == "publish: quarantine committed":
@@ -286,7 +286,9 @@ def test_a_writer_that_came_second_leaves_no_file_behind(open_shop, meet):
         lambda: redo(open_shop, "staged/sales", only(5)),
     )
     from_log = {
-        action["path"] for commit in open_shop.lake.log("staged/sales") for action in commit.added
+        action["path"]
+        for commit in open_shop.lake.read_log("staged/sales")
+        for action in commit.added
     }
     assert (
         tills.files_of(open_shop, "staged/sales")

@@ -135,7 +135,7 @@ def learn(here: Environment, *events: str) -> None:
 )
 def test_a_key_of_two_parts_reaches_the_days_that_hold_both_in_one_row(here, reader, event, days):
     learn(here, event)
-    reach = audit_of(here.lake.log("staged/places")[-1]).reaches[reader]
+    reach = audit_of(here.lake.read_log("staged/places")[-1]).reaches[reader]
     assert [one for span in reach.days for one in span] == list(map(day, days))
     part = here.planner().stale_part(here.catalog[reader])
     assert list(part.keys if part else ()) == list(map(day, days))

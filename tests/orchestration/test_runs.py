@@ -46,7 +46,7 @@ def test_a_range_is_one_run_with_an_event_and_counts_for_each_day(here, instance
     result = run(here, instance, "staged/invoice_lines", first="2010-12-01", last="2010-12-10")
     events = result.asset_materializations_for_node("staged__invoice_lines")
     assert [event.partition for event in events] == [f"2010-12-{day:02}" for day in range(1, 11)]
-    assert len(here.lake.log("staged/invoice_lines") or []) == 1
+    assert len(here.lake.read_log("staged/invoice_lines") or []) == 1
     assert all(event.metadata["read"].value == events[0].metadata["read"].value for event in events)
     days = samples[1].invoice_lines.rows_by_day
     counted = {e.partition: e.metadata.get("dagster/partition_row_count") for e in events}

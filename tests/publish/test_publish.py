@@ -15,7 +15,7 @@ from lakehouse.publish.audit import METADATA, Audit, Provenance
 from lakehouse.publish.file_writer import Draft
 from lakehouse.publish.publish import publish
 from lakehouse.publish.request import Sheet
-from lakehouse.storage.lake import Lake, files
+from lakehouse.storage.lake import Lake, list_data_files
 
 TABLE = "staged/orders"
 ROWS = pl.LazyFrame({"day": [date(2024, 1, 1), date(2024, 2, 1)], "text": ["a", "b"]})
@@ -65,7 +65,10 @@ def test_the_first_commit_makes_the_table_with_its_words_and_its_partitions(lake
         "text": "What was said",
         "_month": None,
     }
-    assert sorted(files(handle)["partition._month"]) == [date(2024, 1, 1), date(2024, 2, 1)]
+    assert sorted(list_data_files(handle)["partition._month"]) == [
+        date(2024, 1, 1),
+        date(2024, 2, 1),
+    ]
 
 
 def test_files_are_compressed_as_those_of_other_writers_of_delta(lake):
@@ -87,19 +90,19 @@ def test_the_audit_comes_back_from_the_log_as_it_was_given(lake):
         sheet(),
         lambda f: Audit(TABLE, "replace", 3, f.rows, quarantined=1, provenance=provenance),
     )
-    assert audit_of(lake.log(TABLE)[0]) == given
+    assert audit_of(lake.read_log(TABLE)[0]) == given
     assert (given.version, given.rows, given.files, given.provenance.run_id) == (0, 2, 1, "run 1")
 
 
 def test_the_audit_tells_bytes_and_files_as_the_log_does(lake):
     audit = publish(lake, sheet(window="day", physical="day"), accepted)
-    live = files(lake.open(TABLE))
+    live = list_data_files(lake.open(TABLE))
     assert (audit.files, audit.bytes) == (live.height, live["size_bytes"].sum())
 
 
 def test_a_commit_of_somebody_else_carries_no_audit(lake):
     write_deltalake(lake.uri(TABLE), ROWS.collect())
-    assert audit_of(lake.log(TABLE)[0]) is None
+    assert audit_of(lake.read_log(TABLE)[0]) is None
 
 
 def test_questions_are_answered_in_the_same_pass(lake):
@@ -116,7 +119,7 @@ def test_questions_are_answered_in_the_same_pass(lake):
 
 def test_rejected_rows_are_committed_under_the_name_of_their_table(lake):
     publish(lake, sheet(), accepted, rejects=sheet(table="quarantine/staged_orders"))
-    assert lake.log("quarantine/staged_orders")[0].info["published_with"] == TABLE
+    assert lake.read_log("quarantine/staged_orders")[0].info["published_with"] == TABLE
 
 
 def test_without_rejected_rows_there_is_no_quarantine(lake):
@@ -188,7 +191,7 @@ def test_a_lake_below_a_folder_that_is_named_like_its_table_is_tidied_too(tmp_pa
     publish(lake, sheet(), accepted)
     with pytest.raises(DataError):
         publish(lake, sheet(), refuse)
-    assert len(parquet(lake)) == files(lake.open(TABLE)).height == 1
+    assert len(parquet(lake)) == list_data_files(lake.open(TABLE)).height == 1
 
 
 def test_an_empty_publish_makes_an_empty_table(lake):
@@ -322,8 +325,8 @@ def test_the_version_is_our_own_though_somebody_committed_since(lake):
     publish(lake, sheet(mode="append"), accepted)
     write_deltalake(lake.uri(TABLE), ROWS.collect(), mode="append")
     audit = publish(lake, sheet(mode="append", based_on=0), accepted)
-    assert METADATA not in lake.log(TABLE)[1].info
-    assert audit_of(lake.log(TABLE)[audit.version]) == audit
+    assert METADATA not in lake.read_log(TABLE)[1].info
+    assert audit_of(lake.read_log(TABLE)[audit.version]) == audit
 
 
 def test_a_compacted_raw_table_still_knows_every_delivery(lake):
@@ -336,6 +339,6 @@ def test_a_compacted_raw_table_still_knows_every_delivery(lake):
     before = landed(lake, "raw/orders")
     lake.open("raw/orders").optimize.compact()
     after = landed(lake, "raw/orders")
-    assert files(lake.open("raw/orders")).height == 1
+    assert list_data_files(lake.open("raw/orders")).height == 1
     assert after.by_digest == before.by_digest
     assert {name for _, name in after.by_digest.values()} == {"a.csv", "b" * 80 + ".csv"}

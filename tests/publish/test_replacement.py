@@ -15,7 +15,7 @@ from lakehouse.publish.audit import Audit
 from lakehouse.publish.publish import publish
 from lakehouse.publish.replacement import of_days, rows_of, whole
 from lakehouse.publish.request import Sheet
-from lakehouse.storage.lake import Lake, files
+from lakehouse.storage.lake import Lake, list_data_files
 
 TABLE = "staged/visits"
 FIRST = date(2024, 1, 25)
@@ -95,7 +95,7 @@ def test_replaced_days_are_replaced_and_no_other_row_changes(tmp_path_factory, p
 def test_files_go_only_where_their_bounds_reach_a_replaced_day(tmp_path_factory, held, replaced):
     lake = Lake(str(tmp_path_factory.mktemp("lake")))
     put(lake, visits(held, "0"))
-    live = files(lake.open(TABLE))
+    live = list_data_files(lake.open(TABLE))
     reached = live.filter(
         pl.any_horizontal(
             (pl.col("min.day") <= day(n)) & (pl.col("max.day") >= day(n)) for n in replaced
@@ -106,9 +106,9 @@ def test_files_go_only_where_their_bounds_reach_a_replaced_day(tmp_path_factory,
 
 def test_files_without_a_replaced_day_keep_their_place(lake):
     put(lake, visits(range(70), "0"))
-    before = set(files(lake.open(TABLE))["path"])
+    before = set(list_data_files(lake.open(TABLE))["path"])
     put(lake, visits([0], "1"), [day(0)])
-    gone = before - set(files(lake.open(TABLE))["path"])
+    gone = before - set(list_data_files(lake.open(TABLE))["path"])
     assert [path.split("/")[0] for path in gone] == ["_month=2024-01-01"]
 
 
@@ -149,21 +149,21 @@ def grown(lake: Lake) -> Lake:
 
 def test_a_file_without_a_replaced_key_stays_as_it_is(lake, monkeypatch):
     monkeypatch.setattr("lakehouse.publish.replacement._SMALL", 3)
-    before = set(files(grown(lake).open(TABLE))["path"])
+    before = set(list_data_files(grown(lake).open(TABLE))["path"])
     put(lake, visits([7], "b"), window=None, physical=None, keys=keys("b"))
-    assert len(before & set(files(lake.open(TABLE))["path"])) == 2
+    assert len(before & set(list_data_files(lake.open(TABLE))["path"])) == 2
     assert standing(lake)["text"].to_list() == [*"acacac", "b"]
 
 
 def test_small_files_are_joined_where_keys_are_replaced(lake):
     put(grown(lake), visits([7], "b"), window=None, physical=None, keys=keys("b"))
-    assert files(lake.open(TABLE))["num_records"].sort().to_list() == [1, 6]
+    assert list_data_files(lake.open(TABLE))["num_records"].sort().to_list() == [1, 6]
 
 
 def test_no_replaced_key_touches_nothing(lake):
-    before = set(files(grown(lake).open(TABLE))["path"])
+    before = set(list_data_files(grown(lake).open(TABLE))["path"])
     put(lake, visits([], ""), window=None, physical=None, keys=keys())
-    assert set(files(lake.open(TABLE))["path"]) == before
+    assert set(list_data_files(lake.open(TABLE))["path"]) == before
 
 
 def test_rows_beside_a_replaced_key_stay_in_a_folder_of_any_name(tmp_path):
@@ -265,7 +265,7 @@ def test_a_table_without_any_statistics_is_replaced_correctly(lake):
     rows = visits([10, 11], "0").with_columns(_month=pl.lit(date(2024, 2, 1)))
     properties = {"delta.dataSkippingNumIndexedCols": "0"}
     write_deltalake(lake.uri(TABLE), rows, partition_by=["_month"], configuration=properties)
-    assert "min.day" not in files(lake.open(TABLE)).columns
+    assert "min.day" not in list_data_files(lake.open(TABLE)).columns
     put(lake, visits([11], "1"), [day(11)])
     assert standing(lake).rows() == [(day(10), "0"), (day(11), "1")]
 
@@ -274,7 +274,7 @@ def test_a_compacted_table_is_replaced_correctly(lake):
     for number in range(7, 12):
         put(lake, visits([number], "0"), [day(number)])
     lake.open(TABLE).optimize.compact()
-    assert files(lake.open(TABLE)).height == 1
+    assert list_data_files(lake.open(TABLE)).height == 1
     put(lake, visits([9], "1"), [day(9)])
     assert standing(lake)["text"].to_list() == ["0", "0", "1", "0", "0"]
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from lakehouse.publish.audit import Audit
 from lakehouse.publish.publish import publish
 from lakehouse.publish.request import Sheet
-from lakehouse.storage.duckdb_connection import connect, quoted
+from lakehouse.storage.duckdb_connection import connect, quote_literal
 from lakehouse.storage.lake import Lake
 
 TABLE = "staged/values"
@@ -48,7 +48,7 @@ def put(lake: Lake, df: pl.DataFrame, **sheet) -> dict:
         Sheet(TABLE, df.lazy(), "append", **sheet),
         lambda f: Audit(TABLE, "append", f.rows, f.rows),
     )
-    (added,) = lake.log(TABLE)[-1].added
+    (added,) = lake.read_log(TABLE)[-1].added
     return json.loads(added["stats"])
 
 
@@ -85,13 +85,13 @@ def put_apart(lake: Lake, dtype: pl.DataType, values: list) -> list[dict]:
     df = pl.DataFrame({"n": range(len(values)), "x": values}, schema={"n": pl.Int64, "x": dtype})
     sheet = Sheet(TABLE, df.lazy(), "append", split_by="n")
     publish(lake, sheet, lambda findings: Audit(TABLE, "append", findings.rows, findings.rows))
-    stats = [json.loads(action["stats"]) for action in lake.log(TABLE)[-1].added]
+    stats = [json.loads(action["stats"]) for action in lake.read_log(TABLE)[-1].added]
     return sorted(stats, key=lambda one: one["minValues"]["n"])
 
 
 def found_by_duckdb(lake: Lake, value: object) -> int:
     with connect() as connection:
-        query = f"SELECT count(*) FROM delta_scan({quoted(lake.uri(TABLE))}) WHERE x = ?"
+        query = f"SELECT count(*) FROM delta_scan({quote_literal(lake.uri(TABLE))}) WHERE x = ?"
         return connection.execute(query, [value]).fetchone()[0]
 
 

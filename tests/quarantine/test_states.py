@@ -6,7 +6,15 @@ import polars as pl
 import pytest
 from polars import col
 
-from lakehouse.quarantine.states import STATES, Attempt, by_state, carried, is_in, of_delivery, told
+from lakehouse.quarantine.states import (
+    STATES,
+    Attempt,
+    count_by_state,
+    fill_states,
+    identify_by_origin,
+    is_in,
+    merge_all_judged,
+)
 
 BEFORE, NOW = datetime(2024, 6, 1, tzinfo=UTC), datetime(2024, 6, 2, tzinfo=UTC)
 FIRST = Attempt("first", "code", "contract", now=BEFORE)
@@ -23,7 +31,9 @@ def rejected(attempt, *ids, **columns):
 def after(standing, now, attempt=AGAIN, identity=KEY, **options):
     """What stands after an attempt, by number."""
     return (
-        carried(standing, now, identity, attempt, **options).sort("id").collect(engine="streaming")
+        merge_all_judged(standing, now, identity, attempt, **options)
+        .sort("id")
+        .collect(engine="streaming")
     )
 
 
@@ -34,7 +44,7 @@ def values(frame, *names):
 def test_each_row_is_there_once_and_in_a_state():
     found = after(rejected(FIRST, 1, 2), rejected(AGAIN, 2, 3))
     assert values(found, "_state") == [(1, "released"), (2, "open"), (3, "open")]
-    assert by_state(found.lazy()) == {"open": 2, "released": 1}
+    assert count_by_state(found.lazy()) == {"open": 2, "released": 1}
 
 
 def test_first_and_last_seen_are_kept_apart():
@@ -103,7 +113,7 @@ def test_a_row_is_known_by_its_bytes_whatever_their_file_is_called():
     origin = {"_offset": [1]}
     stood = rejected(FIRST, 1, _source=["a.csv#abc"], **origin)
     now = rejected(AGAIN, 1, _source=["b.csv#abc"], **origin)
-    found = after(stood, now, identity=of_delivery(), is_unique=True)
+    found = after(stood, now, identity=identify_by_origin(), is_unique=True)
     assert values(found, "_source", "_state") == [(1, "b.csv#abc", "open")]
 
 
@@ -132,5 +142,5 @@ def test_rows_of_before_there_were_states_are_open():
         (1, "released", 1, BEFORE),
         (2, "open", 1, BEFORE),
     ]
-    assert told(former).collect()["_state"].to_list() == ["open", "open"]
+    assert fill_states(former).collect()["_state"].to_list() == ["open", "open"]
     assert "_rejected_at" not in found.columns

@@ -29,7 +29,7 @@ def test_a_commit_whose_answer_was_lost_stands_and_keeps_its_files(proxy, bucket
     assert (
         here.lake.scan("raw/fx_rates").select("Date").collect().to_series().sort().to_list() == DAYS
     )
-    assert len(here.lake.log("raw/fx_rates") or []) == 2
+    assert len(here.lake.read_log("raw/fx_rates") or []) == 2
     assert here.lake.scan("quarantine/deliveries").collect().height == 2
 
 

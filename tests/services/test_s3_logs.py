@@ -16,7 +16,7 @@ TABLE, COMMITS = "raw/fx_rates", 20
 @pytest.fixture
 def here(server, bucket, monkeypatch):
     """A lake with a table of so many commits, of which half are archived."""
-    monkeypatch.setattr(log_archive, "EVERY", 10)
+    monkeypatch.setattr(log_archive, "ENTRIES_PER_FILE", 10)
     here = bucket_world(server, bucket)
     for number in range(COMMITS):
         write_deltalake(
@@ -43,7 +43,7 @@ def in_log(server, bucket) -> list[int]:
 
 def test_a_log_in_a_bucket_is_short_and_whole(here, server, bucket):
     assert in_log(server, bucket) == list(range(10, COMMITS))
-    assert [commit.version for commit in here.lake.log(TABLE)] == list(range(COMMITS))
+    assert [commit.version for commit in here.lake.read_log(TABLE)] == list(range(COMMITS))
     assert here.lake.scan(TABLE).collect().height == COMMITS
     assert next(iter(sql.rows(here.lake, "SELECT count(*) FROM raw.fx_rates")[1])) == (COMMITS,)
 

@@ -9,7 +9,7 @@ from deltalake import write_deltalake
 from lakehouse.errors import BusyError, SetupError
 from lakehouse.publish.request import Sheet
 from lakehouse.publish.schema_evolution import add_columns, missing_columns
-from lakehouse.storage.delta_types import delta_schema, delta_type
+from lakehouse.storage.delta_types import to_delta_schema, to_delta_type
 from lakehouse.storage.lake import Lake
 
 TABLE = "staged/values"
@@ -44,13 +44,13 @@ def lake(tmp_path):
 
 
 def schema(**columns: pl.DataType):
-    return delta_schema(columns, {}, None)
+    return to_delta_schema(columns, {}, None)
 
 
 @pytest.mark.parametrize("name", Types.values)
 def test_a_type_is_the_one_that_delta_rs_writes_for_it(lake, name):
     write_deltalake(lake.uri(TABLE), Types.values[name].alias("x").to_frame())
-    assert lake.open(TABLE).schema().fields[0].type == delta_type(Types.values[name].dtype)
+    assert lake.open(TABLE).schema().fields[0].type == to_delta_type(Types.values[name].dtype)
 
 
 @pytest.mark.parametrize(
@@ -68,16 +68,16 @@ def test_a_type_is_the_one_that_delta_rs_writes_for_it(lake, name):
 )
 def test_a_type_that_delta_does_not_have_is_refused(dtype):
     with pytest.raises(SetupError, match="Delta Lake has no type for"):
-        delta_type(dtype)
+        to_delta_type(dtype)
 
 
 def test_a_type_inside_a_list_is_refused_too():
     with pytest.raises(SetupError, match="Duration"):
-        delta_type(pl.List(pl.Duration("us")))
+        to_delta_type(pl.List(pl.Duration("us")))
 
 
 def test_comments_stand_at_their_columns_and_the_partition_comes_last():
-    fields = delta_schema(
+    fields = to_delta_schema(
         {"a": pl.Int64(), "b": pl.String()}, {"b": "Words", "c": "Nothing"}, "_month"
     ).fields
     assert [(f.name, f.metadata) for f in fields] == [

@@ -7,7 +7,7 @@ from polars.exceptions import ComputeError
 
 from lakehouse.errors import SetupError
 from lakehouse.storage import disk_full as rooms
-from lakehouse.storage.disk_full import room
+from lakehouse.storage.disk_full import report_full_disk
 
 
 @pytest.mark.parametrize(
@@ -21,7 +21,10 @@ from lakehouse.storage.disk_full import room
     ],
 )
 def test_an_error_that_speaks_of_room_is_told_as_one(tmp_path, error):
-    with pytest.raises(SetupError, match="There is no room left in"), room(str(tmp_path)):
+    with (
+        pytest.raises(SetupError, match="There is no room left in"),
+        report_full_disk(str(tmp_path)),
+    ):
         raise error
 
 
@@ -29,11 +32,11 @@ def test_an_error_that_blames_the_file_is_told_as_one_where_the_disk_is_full(tmp
     monkeypatch.setattr(rooms, "_LEAST", 1 << 62)
     with (
         pytest.raises(SetupError, match="Next: make room there and run again"),
-        room(str(tmp_path)),
+        report_full_disk(str(tmp_path)),
     ):
         raise ComputeError("parquet: File out of specification: Invalid thrift: transport error")
 
 
 def test_any_other_error_stays_what_it_is(tmp_path):
-    with pytest.raises(ComputeError, match="conversion"), room(str(tmp_path)):
+    with pytest.raises(ComputeError, match="conversion"), report_full_disk(str(tmp_path)):
         raise ComputeError("conversion failed")

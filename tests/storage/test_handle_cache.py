@@ -10,7 +10,7 @@ from deltalake import DeltaTable, write_deltalake
 from lakehouse.publish.audit import Audit
 from lakehouse.publish.publish import publish
 from lakehouse.publish.request import Sheet
-from lakehouse.storage.lake import Lake, files
+from lakehouse.storage.lake import Lake, list_data_files
 
 TABLE = "raw/things"
 
@@ -36,7 +36,7 @@ def lake(tmp_path) -> Lake:
 
 
 def test_a_table_that_nobody_changed_is_opened_once(lake):
-    assert lake.look(TABLE) is lake.look(TABLE) is lake.look(TABLE, 0)
+    assert lake.open_shared(TABLE) is lake.open_shared(TABLE) is lake.open_shared(TABLE, 0)
 
 
 def test_a_commit_of_somebody_else_is_seen(lake):
@@ -46,18 +46,18 @@ def test_a_commit_of_somebody_else_is_seen(lake):
 
 
 def test_what_was_opened_stands_where_it_was_whoever_commits_through_it(lake):
-    before = lake.look(TABLE)
+    before = lake.open_shared(TABLE)
     put(lake, 1)
-    assert (before.version(), files(before).height) == (0, 1)
+    assert (before.version(), list_data_files(before).height) == (0, 1)
     assert lake.version(TABLE) == 1
 
 
 def test_a_table_that_was_built_again_under_its_name_is_not_the_old_one(lake):
-    old = lake.look(TABLE).metadata().id
+    old = lake.open_shared(TABLE).metadata().id
     shutil.rmtree(lake.uri(TABLE))
-    assert lake.look(TABLE) is None
+    assert lake.open_shared(TABLE) is None
     put(lake, 7)
-    assert lake.look(TABLE).metadata().id != old
+    assert lake.open_shared(TABLE).metadata().id != old
     assert numbers(lake) == [7]
 
 
@@ -74,27 +74,27 @@ def test_a_table_whose_old_log_entries_are_cleaned_up_is_opened_anew(lake):
 
 def test_a_handle_that_a_user_moves_is_nobody_elses(lake):
     put(lake, 1)
-    own, shared = lake.open(TABLE), lake.look(TABLE)
+    own, shared = lake.open(TABLE), lake.open_shared(TABLE)
     own.restore(0)
-    assert (own.version(), shared.version(), lake.look(TABLE).version()) == (2, 1, 2)
+    assert (own.version(), shared.version(), lake.open_shared(TABLE).version()) == (2, 1, 2)
 
 
 def test_a_handle_is_given_up_when_its_log_entries_may_go(lake):
     put(lake, 1)
-    shared = lake.look(TABLE)
+    shared = lake.open_shared(TABLE)
     lake.open(TABLE).create_checkpoint()
     (Path(lake.uri(TABLE)) / "_delta_log" / f"{0:020}.json").unlink()
-    assert lake.look(TABLE) is not shared
-    assert lake.look(TABLE).transaction_version("nobody") is None
+    assert lake.open_shared(TABLE) is not shared
+    assert lake.open_shared(TABLE).transaction_version("nobody") is None
 
 
 def test_looking_for_a_lake_that_is_not_there_makes_no_folder(tmp_path):
-    assert Lake(str(tmp_path / "nowhere")).look(TABLE) is None
+    assert Lake(str(tmp_path / "nowhere")).open_shared(TABLE) is None
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_new_column_does_not_move_what_others_have_opened(lake):
-    before = lake.look(TABLE)
+    before = lake.open_shared(TABLE)
     rows = pl.LazyFrame({"n": [1], "more": ["x"]})
     publish(
         lake,
@@ -103,7 +103,7 @@ def test_a_new_column_does_not_move_what_others_have_opened(lake):
     )
     assert before.version() == 0
     assert [field.name for field in before.schema().fields] == ["n"]
-    assert lake.look(TABLE, 0).version() == 0
+    assert lake.open_shared(TABLE, 0).version() == 0
 
 
 def test_a_table_is_checkpointed_every_ten_commits(lake):

@@ -8,7 +8,7 @@ from deltalake import write_deltalake
 from obstore.store import LocalStore
 
 from lakehouse.errors import SetupError
-from lakehouse.storage.lake import Lake, files
+from lakehouse.storage.lake import Lake, list_data_files
 
 ROWS = pl.DataFrame({"a": [1, 2]})
 
@@ -69,7 +69,7 @@ def test_a_table_that_does_not_exist_has_no_version(lake):
     assert (
         lake.open("raw/orders"),
         lake.version("raw/orders"),
-        lake.log("raw/orders"),
+        lake.read_log("raw/orders"),
         lake.tables(),
     ) == (
         None,
@@ -115,14 +115,14 @@ def test_tables_are_listed_layer_by_layer_and_nothing_else_is(lake):
 
 def test_the_files_of_a_table_come_with_their_statistics(lake):
     commit(lake, "raw/orders")
-    (file,) = files(lake.open("raw/orders")).iter_rows(named=True)
+    (file,) = list_data_files(lake.open("raw/orders")).iter_rows(named=True)
     assert (file["num_records"], file["min.a"], file["max.a"], file["null_count.a"]) == (2, 1, 2, 0)
 
 
 def test_an_empty_table_has_no_files(lake):
     Path(lake.uri("raw/orders")).mkdir(parents=True)
     write_deltalake(lake.uri("raw/orders"), ROWS.head(0))
-    assert files(lake.open("raw/orders")).is_empty()
+    assert list_data_files(lake.open("raw/orders")).is_empty()
 
 
 @pytest.mark.parametrize(
@@ -130,13 +130,13 @@ def test_an_empty_table_has_no_files(lake):
 )
 def test_the_log_begins_after_a_version(lake, after, versions):
     commit(lake, "raw/orders", 3)
-    assert [commit.version for commit in lake.log("raw/orders", after=after)] == versions
+    assert [commit.version for commit in lake.read_log("raw/orders", after=after)] == versions
 
 
 def test_a_log_entry_tells_what_was_added_and_removed(lake):
     commit(lake, "raw/orders")
     lake.open("raw/orders").delete()
-    first, second = lake.log("raw/orders")
+    first, second = lake.read_log("raw/orders")
     assert (first.info["operation"], len(first.added), len(first.removed)) == ("WRITE", 1, 0)
     assert (second.info["operation"], len(second.added), len(second.removed)) == ("DELETE", 0, 1)
 
@@ -146,8 +146,8 @@ def test_a_log_with_a_gap_is_no_log(lake, gone):
     commit(lake, "raw/orders", 3)
     lake.open("raw/orders").create_checkpoint()
     entry(lake, "raw/orders", gone).unlink()
-    assert lake.log("raw/orders") is None
-    assert [commit.version for commit in lake.log_left("raw/orders")] == [
+    assert lake.read_log("raw/orders") is None
+    assert [commit.version for commit in lake.read_remaining_log("raw/orders")] == [
         n for n in range(3) if n != gone
     ]
 
@@ -156,13 +156,13 @@ def test_a_gap_before_the_version_does_not_matter(lake):
     commit(lake, "raw/orders", 3)
     lake.open("raw/orders").create_checkpoint()
     entry(lake, "raw/orders", 0).unlink()
-    assert [commit.version for commit in lake.log("raw/orders", after=0)] == [1, 2]
+    assert [commit.version for commit in lake.read_log("raw/orders", after=0)] == [1, 2]
 
 
 def test_a_checkpoint_is_no_log_entry(lake):
     commit(lake, "raw/orders", 2)
     lake.open("raw/orders").create_checkpoint()
-    assert [commit.version for commit in lake.log("raw/orders")] == [0, 1]
+    assert [commit.version for commit in lake.read_log("raw/orders")] == [0, 1]
 
 
 class Earlier(Lake):
@@ -174,13 +174,13 @@ class Earlier(Lake):
 
 def test_a_commit_while_the_log_is_read_is_for_the_next_look(lake):
     commit(lake, "raw/orders", 3)
-    assert [commit.version for commit in Earlier(lake.root).log("raw/orders")] == [0, 1]
+    assert [commit.version for commit in Earlier(lake.root).read_log("raw/orders")] == [0, 1]
 
 
 def test_the_log_of_one_table_is_not_that_of_another_with_a_longer_name(lake):
     commit(lake, "raw/orders", 2)
     commit(lake, "raw/orders_old", 3)
-    assert len(lake.log("raw/orders")) == 2
+    assert len(lake.read_log("raw/orders")) == 2
 
 
 def test_the_store_of_a_folder_is_the_folder(lake):

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from lakehouse.storage.scratch import scratch
+from lakehouse.storage.scratch import create_scratch_folder
 
 _KILLED = """
 import os, signal
-from lakehouse.storage.scratch import scratch
-with scratch() as folder:
+from lakehouse.storage.scratch import create_scratch_folder
+with create_scratch_folder() as folder:
     (folder / "rows.parquet").write_text("rows")
     print(folder, flush=True)
     os.kill(os.getpid(), signal.SIGKILL)
@@ -43,7 +43,7 @@ def killed() -> Path:
 
 
 def test_a_folder_is_gone_after_the_work(temporary):
-    with scratch() as folder:
+    with create_scratch_folder() as folder:
         (folder / "rows").touch()
         assert folder.parent == temporary
     assert list(temporary.iterdir()) == []
@@ -52,21 +52,21 @@ def test_a_folder_is_gone_after_the_work(temporary):
 def test_what_a_killed_process_left_is_taken_away_by_the_next(temporary):
     left = grown_old(killed())
     assert (left / "rows.parquet").exists()
-    with scratch() as folder:
+    with create_scratch_folder() as folder:
         assert list(temporary.iterdir()) == [folder]
 
 
 def test_what_somebody_works_in_stays_however_old():
-    with scratch() as busy:
+    with create_scratch_folder() as busy:
         grown_old(busy)
-        with scratch():
+        with create_scratch_folder():
             assert busy.exists()
 
 
 def test_a_folder_that_was_just_made_stays():
     left = killed()
     os.utime(left)  # on a busy machine the process may have taken its time
-    with scratch():
+    with create_scratch_folder():
         assert left.exists()
 
 
@@ -75,7 +75,7 @@ def test_a_lake_of_a_user_that_is_named_alike_stays(temporary):
     kept.parent.mkdir(parents=True)
     kept.touch()
     grown_old(temporary / "lakehouse-data")
-    with scratch():
+    with create_scratch_folder():
         assert kept.exists()
 
 
@@ -83,5 +83,5 @@ def test_what_is_named_alike_and_is_no_folder_stays(temporary):
     lock = temporary / "lakehouse-0123456789abcdef.lock"
     lock.touch()
     os.utime(lock, (0, 0))
-    with scratch():
+    with create_scratch_folder():
         assert lock.exists()

@@ -6,7 +6,7 @@ import polars as pl
 from polars import LazyFrame, col
 from support.worlds import bring_up_to_date, catalog_of, world, write
 
-from lakehouse.storage.lake import files
+from lakehouse.storage.lake import list_data_files
 from lakehouse.tables.as_of_join import join_as_of
 from lakehouse.tables.contract import Contract, Field
 from lakehouse.tables.rules import cast
@@ -67,7 +67,7 @@ def test_the_log_does_not_tell_when_versions_began_if_that_is_personal(tmp_path)
     here = world(tmp_path, catalog)
     write(here, "stays", "a.csv", "patient,since,ward\n1,2024-03-01,east\n1,2024-03-05,west\n")
     bring_up_to_date(here)
-    known = files(here.lake.open("staged/stays"))
+    known = list_data_files(here.lake.open("staged/stays"))
     assert known["min.ward"].to_list() == ["east"]
     assert known.select("min.since", "min.valid_from", "max.valid_to").null_count().row(0) == (
         1,

@@ -10,7 +10,7 @@ from support.worlds import NOW, catalog_of, land_all, world, write
 
 from lakehouse.calendar import Daily, Days
 from lakehouse.errors import DataError, SetupError
-from lakehouse.storage.duckdb_connection import quoted
+from lakehouse.storage.duckdb_connection import quote_literal
 from lakehouse.storage.lake import Lake
 from lakehouse.tables.contract import Contract, Field
 from lakehouse.tables.rules import cast
@@ -142,7 +142,7 @@ def test_the_columns_of_a_query_are_known_without_rows():
 def test_every_type_goes_through_a_query_as_it_is(tmp_path):
     lake = Lake(str(tmp_path))
     pl.DataFrame([VALUES], schema=EVERY).pipe(lambda df: write_deltalake(lake.uri("staged/t"), df))
-    view = f"SELECT * FROM delta_scan({quoted(lake.uri('staged/t'))})"
+    view = f"SELECT * FROM delta_scan({quote_literal(lake.uri('staged/t'))})"
     df = run_query(lake, "SELECT * FROM t", {"t": view}, tmp_path).collect()
     assert df.schema == EVERY == columns_of("SELECT * FROM t", {"t": pl.Schema(EVERY)})
     assert df.row(0, named=True) == VALUES

@@ -27,7 +27,12 @@ from lakehouse.ingest.files.listing import (
     walk,
     walk_below,
 )
-from lakehouse.storage.object_store import answering, next_step, open_store, said
+from lakehouse.storage.object_store import (
+    describe_store_error,
+    open_store,
+    suggest_next_step,
+    translate_store_errors,
+)
 
 _CHUNK = 1 << 20
 
@@ -97,7 +102,7 @@ class Landing:
             BusyError: it cannot be listed right now.
         """
         try:
-            with answering(self.root, self.options):
+            with translate_store_errors(self.root, self.options):
                 found = self._top_objects() if "://" in self.root else list(_top(self._folder()))
         except OSError as error:
             raise BusyError(
@@ -113,7 +118,7 @@ class Landing:
         return [*folders, *(str(meta["path"]) for meta in found["objects"])]
 
     def _objects(self, table: str) -> Iterator[Seen]:
-        with answering(self.root, self.options):
+        with translate_store_errors(self.root, self.options):
             for page in obstore.list(open_store(self.root, self.options), prefix=table):
                 for meta in page:
                     name = str(meta["path"]).removeprefix(f"{table}/")
@@ -151,7 +156,7 @@ class Landing:
             if "://" not in self.root:
                 raise UnreadableError(reason(error)) from error
             raise OutageError(
-                f"{self.root}/{table}/{entry.name} cannot be read: {said(error, self.options)}\n{next_step(self.root)}"
+                f"{self.root}/{table}/{entry.name} cannot be read: {describe_store_error(error, self.options)}\n{suggest_next_step(self.root)}"
             ) from None
 
     def _bytes(self, table: str, entry: Entry) -> Iterator[bytes]:

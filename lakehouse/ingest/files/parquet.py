@@ -18,8 +18,8 @@ from polars.datatypes import DataTypeClass
 from lakehouse.errors import SetupError
 from lakehouse.ingest.files.header_names import is_unheld, spelled
 from lakehouse.ingest.files.record_ledger import Books, EmptyFileError, RefusedError
-from lakehouse.redaction import redacted
-from lakehouse.storage.delta_types import delta_type
+from lakehouse.redaction import redact
+from lakehouse.storage.delta_types import to_delta_type
 
 _MAGIC = b"PAR1"
 _LEAST = 12
@@ -76,7 +76,7 @@ def _check_magic(path: Path) -> None:
 
 
 def _message(error: BaseException) -> str:
-    said = redacted(error) if isinstance(error, pl.exceptions.PolarsError) else str(error)
+    said = redact(error) if isinstance(error, pl.exceptions.PolarsError) else str(error)
     return said.split("\n", 1)[0][:500]
 
 
@@ -135,7 +135,7 @@ def _is_held(dtype: pl.DataType | DataTypeClass) -> bool:
     if isinstance(dtype, pl.List):
         return _is_held(dtype.inner)
     try:
-        delta_type(dtype)
+        to_delta_type(dtype)
     except SetupError:
         return False
     return True

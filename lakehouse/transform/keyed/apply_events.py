@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from lakehouse.expressions import is_first, is_last
+from lakehouse.expressions import differs_from_next, differs_from_previous
 from lakehouse.system_columns import DELETED, LAST, LINEAGE, VALID
 from lakehouse.tables.contract import facts, polars_schema
 from lakehouse.tables.table_types import DerivedTable, Mode
@@ -88,8 +88,8 @@ def apply_events(events: pl.DataFrame, shape: EventSemantics) -> pl.DataFrame:
         rows = rows.with_columns(_newest(shape))
     rows = _filled(rows, shape) if shape.is_partial else rows
     if shape.mode == "upsert":
-        return rows.filter(is_last(shape.key)).collect()
-    return _versions(rows.filter(is_last((*shape.key, *shape.instant))), shape).collect()
+        return rows.filter(differs_from_next(shape.key)).collect()
+    return _versions(rows.filter(differs_from_next((*shape.key, *shape.instant))), shape).collect()
 
 
 def count_conflicts(events: pl.DataFrame, shape: EventSemantics) -> int:
@@ -117,14 +117,14 @@ def is_after(first: tuple[str, ...], before: pl.Expr) -> pl.Expr:
 
 def _newest(shape: EventSemantics) -> pl.Expr:
     """The order of the newest event of a key, of sorted rows; what was seen before may be newer than what stands."""
-    last = pl.when(is_last(shape.key)).then(pl.int_range(pl.len())).backward_fill()
+    last = pl.when(differs_from_next(shape.key)).then(pl.int_range(pl.len())).backward_fill()
     return pl.coalesce(pl.col(LAST), pl.struct(shape.instant)).gather(last).alias(LAST)
 
 
 def _filled(rows: pl.LazyFrame, shape: EventSemantics) -> pl.LazyFrame:
     """Sorted rows with the values from before where an event has none; a delete forgets them."""
     number = pl.int_range(pl.len())
-    begins = pl.when(is_first(shape.key) | pl.col(DELETED)).then(number).forward_fill()
+    begins = pl.when(differs_from_previous(shape.key) | pl.col(DELETED)).then(number).forward_fill()
     filled = [
         pl.when(pl.when(pl.col(name).is_not_null()).then(number).forward_fill() >= begins)
         .then(pl.col(name).forward_fill())
@@ -138,7 +138,7 @@ def _versions(rows: pl.LazyFrame, shape: EventSemantics) -> pl.LazyFrame:
     """Of sorted rows those that change something, each with the time in which it held."""
     begins, ends, is_current = VALID
     since = pl.col(shape.sequence[0])
-    changed = rows.filter(is_first((*shape.key, DELETED, *shape.values)))
-    until = pl.when(~is_last(shape.key)).then(since.shift(-1))
+    changed = rows.filter(differs_from_previous((*shape.key, DELETED, *shape.values)))
+    until = pl.when(~differs_from_next(shape.key)).then(since.shift(-1))
     changed = changed.with_columns(since.alias(begins), until.alias(ends))
     return changed.with_columns((pl.col(ends).is_null() & ~pl.col(DELETED)).alias(is_current))

@@ -14,16 +14,16 @@ from pathlib import Path
 
 import polars as pl
 
-from lakehouse.errors import LawError, listed
+from lakehouse.errors import LawError, list_problems
 from lakehouse.publish.audit import Audit, RefusedCommitError
 from lakehouse.publish.publish import Findings, publish
 from lakehouse.publish.replacement import is_of
 from lakehouse.publish.request import Sheet
-from lakehouse.quarantine.rejected_rows import rejects as rejects_of
-from lakehouse.storage.disk_full import room
-from lakehouse.storage.lake import all_rows
-from lakehouse.storage.scratch import scratch
-from lakehouse.system_columns import DELETED, VALID, shown
+from lakehouse.quarantine.rejected_rows import request_rejected_rows as rejects_of
+from lakehouse.storage.disk_full import report_full_disk
+from lakehouse.storage.lake import scan_all_rows
+from lakehouse.storage.scratch import create_scratch_folder
+from lakehouse.system_columns import DELETED, VALID, hide_tombstones
 from lakehouse.tables.contract import columns, facts
 from lakehouse.tables.reading import widened
 from lakehouse.tables.table_types import RawTable
@@ -54,7 +54,7 @@ def make_keyed(making: MakeContext, standing: int, rejects: int) -> Audit | None
     if everything is None:
         return None
     named, root = explain_transform_errors(making.table, everything), making.lake.root
-    with scratch() as spool, named, room(root):
+    with create_scratch_folder() as spool, named, report_full_disk(root):
         folded = _folded(making, everything, standing, spool)
         rejected = _rejects(making, folded, rejects)
         return publish(
@@ -83,7 +83,7 @@ def _folded(making: MakeContext, everything: Inputs, standing: int, spool: Path)
 def _fresh(making: MakeContext, everything: Inputs) -> Inputs | None:
     """The inputs with the new rows alone; None when the table has to be folded anew."""
     parameter, name = next(iter(everything.names.items()))
-    source, current = making.catalog[name], making.lake.look(name, everything.versions[name])
+    source, current = making.catalog[name], making.lake.open_shared(name, everything.versions[name])
     assert current is not None  # noqa: S101
     assert isinstance(source, RawTable)  # noqa: S101
     rows = find_new_rows(making.lake, making.table, name, current)
@@ -92,9 +92,9 @@ def _fresh(making: MakeContext, everything: Inputs) -> Inputs | None:
 
 def _standing(making: MakeContext, version: int) -> pl.LazyFrame:
     """The rows that stand, tombstones among them."""
-    handle = making.lake.look(making.table.name, version)
+    handle = making.lake.open_shared(making.table.name, version)
     assert handle is not None  # noqa: S101
-    return all_rows(handle)
+    return scan_all_rows(handle)
 
 
 def _sheet(making: MakeContext, folded: Folded, standing: int) -> Sheet:
@@ -140,7 +140,7 @@ def _table_rules(making: MakeContext, folded: Folded, standing: int) -> Mapping[
     if folded.keys is not None:
         others = _standing(making, standing).filter(~is_of(folded.keys))
         rows = pl.concat([others.select(rows.collect_schema().names()), rows])
-    return {"table": shown(rows).select(**rules)}
+    return {"table": hide_tombstones(rows).select(**rules)}
 
 
 def _proved(making: MakeContext, folded: Folded, findings: Findings) -> Audit:
@@ -165,5 +165,7 @@ def _proved(making: MakeContext, folded: Folded, findings: Findings) -> Audit:
         next_step = (
             "mend the source or the transform and run again; or change the contract on purpose."
         )
-        raise RefusedCommitError(listed(headline, failed, next_step), audit, {None: failed[0]})
+        raise RefusedCommitError(
+            list_problems(headline, failed, next_step), audit, {None: failed[0]}
+        )
     return audit

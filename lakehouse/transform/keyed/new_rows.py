@@ -15,7 +15,7 @@ from lakehouse.lineage.period_history import in_effect, is_by
 from lakehouse.lineage.touched_days import audit_of, changes_rows
 from lakehouse.publish.audit import Audit
 from lakehouse.publish.replacement import rows_of
-from lakehouse.storage.lake import Lake, files
+from lakehouse.storage.lake import Lake, list_data_files
 from lakehouse.storage.log import Commit
 from lakehouse.tables.table_types import DerivedTable
 
@@ -43,13 +43,17 @@ def find_new_rows(
     if table.snapshot is not None and audit.quarantined:
         return None  # what stands does not tell all that the last dump held
     since = audit.provenance.inputs.get(source, -1)
-    log = lake.log_tail(source, after=since)
+    log = lake.read_log_tail(source, after=since)
     commits = [commit for commit in log.commits if commit.version <= current.version()]
-    if since > current.version() or log.after > since or any(commit.gone for commit in commits):
+    if (
+        since > current.version()
+        or log.after > since
+        or any(commit.data_removed for commit in commits)
+    ):
         return None
     added = [action for commit in commits for action in commit.added]
-    new = [action for commit in commits for action in commit.new]
-    live = set(files(current)["path"])
+    new = [action for commit in commits for action in commit.data_added]
+    live = set(list_data_files(current)["path"])
     paths = [str(action["path"]) for action in new]
     if not paths or live.issuperset(paths):
         return rows_of(lake, source, current, paths) if paths else None
