@@ -40,13 +40,15 @@ def bring(at: Environment) -> None:
     for table in at.catalog.raw():
         land(at.lake, at.landing, table)
     for _ in range(_MOST_LOOKS):
-        parts = at.planner().stale()
+        parts = at.planner().find_stale_tables()
         if not parts:
             return
         for part in parts:
             for days in part.spans or (None,):
                 make(at.lake, at.catalog, part.table, days)
-    raise RuntimeError(f"still stale: {', '.join(part.table for part in at.planner().stale())}")
+    raise RuntimeError(
+        f"still stale: {', '.join(part.table for part in at.planner().find_stale_tables())}"
+    )
 
 
 def bring_by_dagster(at: Environment, home: Path) -> None:
@@ -77,12 +79,14 @@ def bring_by_dagster(at: Environment, home: Path) -> None:
 
         run(Increment(tuple(table.name for table in at.catalog.raw())))
         for _ in range(_MOST_LOOKS):
-            runs = increments(at.catalog, at.planner().stale())
+            runs = increments(at.catalog, at.planner().find_stale_tables())
             if not runs:
                 return
             for one in runs:
                 run(one)
-    raise RuntimeError(f"still stale: {', '.join(part.table for part in at.planner().stale())}")
+    raise RuntimeError(
+        f"still stale: {', '.join(part.table for part in at.planner().find_stale_tables())}"
+    )
 
 
 def main() -> None:

@@ -86,7 +86,7 @@ def problems(here: Environment, records: Mapping[str, int | None]) -> Iterator[s
         yield from (f"{table}: nobody owns {path}" for path in orphans(here, table))
     yield from (
         f"{part.table}: still stale {', '.join(map(str, part.keys))}"
-        for part in planner(here).stale()
+        for part in planner(here).find_stale_tables()
     )
 
 

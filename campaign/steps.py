@@ -22,7 +22,7 @@ from lakehouse.environment import Environment
 from lakehouse.errors import BusyError, DataError
 from lakehouse.failpoints import failpoint
 from lakehouse.ingest.land import land
-from lakehouse.lineage.staleness import Stale
+from lakehouse.lineage.staleness import StaleTable
 from lakehouse.operations.restore import Wish, restore
 from lakehouse.operations.restore_plan import undoing
 from lakehouse.orchestration import sensors
@@ -150,11 +150,13 @@ def bring_up_to_date(here: Environment) -> None:
             make(here.lake, here.catalog, part.table, days, now=NOW)
 
 
-def _untried(here: Environment, tried: set[tuple[object, ...]]) -> list[Stale]:
+def _untried(here: Environment, tried: set[tuple[object, ...]]) -> list[StaleTable]:
     """What is stale and was not tried at these versions of the tables; the first of it counts as tried from now on."""
     look = planner(here)
     versions = tuple(look.lake.version(name) for name in here.catalog.tables)
-    fresh = [part for part in look.stale() if (part.table, part.keys, versions) not in tried]
+    fresh = [
+        part for part in look.find_stale_tables() if (part.table, part.keys, versions) not in tried
+    ]
     tried.update((part.table, part.keys, versions) for part in fresh[:1])
     return fresh
 

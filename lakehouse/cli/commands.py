@@ -206,7 +206,12 @@ def audit(app: App, table: str, form: str, limit: int) -> None:
 def _as_json(one: Audit) -> dict[str, Any]:
     held = {str(period): reason for period, reason in one.held.items()}
     days = str(one.days) if one.days else None
-    return {**asdict(one), "days": days, "made": list(map(str, one.made)), "held": held}
+    return {
+        **asdict(one),
+        "days": days,
+        "materialized": list(map(str, one.materialized)),
+        "held": held,
+    }
 
 
 def _audit_row(one: Audit) -> Iterable[Any]:
@@ -366,7 +371,7 @@ def run_replay(app: App, table: str) -> None:
     )
     for note in done.notes:
         click.echo(note)
-    if behind := [part.table for part in here.planner().stale()] if done.audits else []:
+    if behind := [part.table for part in here.planner().find_stale_tables()] if done.audits else []:
         click.echo(
             f"Next: behind now are {', '.join(behind)}; `make ui` makes them by itself, `make demo` at once."
         )

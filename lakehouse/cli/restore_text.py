@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
-from lakehouse.lineage.touched_days import RESTORED, audit_of
+from lakehouse.lineage.touched_days import RESTORED, read_audit
 from lakehouse.operations.restore_plan import Undoing, committed_at, days_of
 from lakehouse.publish.audit import total
 from lakehouse.storage.lake import Lake
@@ -55,7 +55,7 @@ def restores(lake: Lake, name: str) -> Iterator[str]:
 
 def _commits(commits: Sequence[Commit]) -> Iterator[str]:
     for commit in commits[-_NAMED:]:
-        audit = audit_of(commit)
+        audit = read_audit(commit)
         run = f", run {audit.provenance.run_id[:8]}" if audit else ""
         days = f", {audit.days}" if audit and audit.days else ""
         fates = (
@@ -71,7 +71,7 @@ def _commits(commits: Sequence[Commit]) -> Iterator[str]:
 def _kind(commit: Commit) -> str:
     return (
         ""
-        if audit_of(commit)
+        if read_audit(commit)
         else f", {commit.info.get('operation', 'a commit')} by another program"
     )
 

@@ -13,7 +13,7 @@ from typing import Any
 import polars as pl
 
 from lakehouse.calendar import Daily, Days
-from lakehouse.lineage.touched_days import audit_of
+from lakehouse.lineage.touched_days import read_audit
 from lakehouse.publish.audit import Audit
 from lakehouse.storage.lake import Lake
 from lakehouse.storage.log import Commit
@@ -30,7 +30,7 @@ _DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True)
-class Dated:
+class DatedInput:
     """A dated input.
 
     Attributes:
@@ -51,15 +51,17 @@ class Dated:
         return spans if spans is None else tuple(_wider(span, self.slack) for span in spans)
 
     def _changed(self, commit: Commit) -> tuple[Days, ...] | None:
-        audit = audit_of(commit)
+        audit = read_audit(commit)
         if audit is not None and self.column in audit.changed:
             return audit.changed[self.column]
         try:
             before, after = (
                 self._rows(actions) for actions in (commit.data_removed, commit.data_added)
             )
-            spans = changes(before, after, self._dates.lazy(), self.column, identity(self.source))
-            return joined(spans.select(FIRST, UNTIL).unique().collect())
+            spans = compare_rows(
+                before, after, self._dates.lazy(), self.column, identity(self.source)
+            )
+            return join_spans(spans.select(FIRST, UNTIL).unique().collect())
         except (OSError, pl.exceptions.PolarsError):
             return None  # files are gone, or of another form than they have now
 
@@ -94,7 +96,7 @@ class Dated:
         return rows.select(names)
 
 
-def slack(source: Table, column: str, calendar: Daily) -> int:
+def count_slack_days(source: Table, column: str, calendar: Daily) -> int:
     """By how many days an instant may lie beside its day in UTC, where a calendar has midnights of its own."""
     return int(source.schema.get(column) != pl.Date and calendar.timezone != "UTC")
 
@@ -104,7 +106,7 @@ def _wider(span: Days, days: int) -> Days:
     return Days(first, last).widen(back=days, ahead=days)
 
 
-def changes(
+def compare_rows(
     before: pl.LazyFrame,
     after: pl.LazyFrame,
     dates: pl.LazyFrame,
@@ -139,7 +141,7 @@ def changes(
     return spans.select(*series, pl.col(column).alias(FIRST), UNTIL).unique()
 
 
-def differing(
+def compare_versions(
     before: pl.LazyFrame,
     after: pl.LazyFrame,
     moment: str,
@@ -173,7 +175,7 @@ def differing(
     return other.select(*key, pl.col(moment).alias(FIRST), UNTIL).unique()
 
 
-def questions(
+def build_questions(
     lake: Lake, catalog: Catalog, table: DerivedTable, standing: int, rows: pl.LazyFrame
 ) -> dict[str, pl.LazyFrame]:
     """What to ask of new rows of a table, so that its audit can note what they change for those who read it by date."""
@@ -184,14 +186,14 @@ def questions(
         return {}  # a column that is new, or of another type, changes every row
     old, new = before.select(names), rows.select(names)
     return {
-        f"{_QUESTION}{column}": changes(old, new, old.clear(), column, identity(table))
+        f"{_QUESTION}{column}": compare_rows(old, new, old.clear(), column, identity(table))
         .select(FIRST, UNTIL)
         .unique()
-        for column in columns_read(catalog, table)
+        for column in list_date_columns(catalog, table)
     }
 
 
-def columns_read(catalog: Catalog, table: DerivedTable) -> list[str]:
+def list_date_columns(catalog: Catalog, table: DerivedTable) -> list[str]:
     """The columns by which readers look up the rows of a table that hold on a day."""
     return sorted(
         {
@@ -203,21 +205,21 @@ def columns_read(catalog: Catalog, table: DerivedTable) -> list[str]:
     )
 
 
-def noted(audit: Audit, answers: Mapping[str, pl.DataFrame]) -> Audit:
+def note_changed_days(audit: Audit, answers: Mapping[str, pl.DataFrame]) -> Audit:
     """The audit with the answers to these questions."""
     asked = {
         name.removeprefix(_QUESTION): rows
         for name, rows in answers.items()
         if name.startswith(_QUESTION)
     }
-    return replace(audit, changed={column: joined(rows) for column, rows in asked.items()})
+    return replace(audit, changed={column: join_spans(rows) for column, rows in asked.items()})
 
 
 def _names(source: Table) -> list[str]:
     return [name for name in source.schema if not name.startswith("_")]
 
 
-def as_days(spans: pl.DataFrame, wider: int = 0) -> pl.DataFrame:
+def round_to_days(spans: pl.DataFrame, wider: int = 0) -> pl.DataFrame:
     """Spans as the days that they enter, from `FIRST` to before `UNTIL`; what no calendar of ours has is cut off.
 
     The day in which a span ends counts, unless it ends as that begins. `wider` are so many days more at both ends.
@@ -235,10 +237,10 @@ def as_days(spans: pl.DataFrame, wider: int = 0) -> pl.DataFrame:
     )
 
 
-def joined(spans: pl.DataFrame) -> tuple[Days, ...]:
+def join_spans(spans: pl.DataFrame) -> tuple[Days, ...]:
     """Spans of days in order, those that meet joined; days that no calendar of ours has are cut off."""
     together: list[Days] = []
-    for begins, ends in as_days(spans).select(FIRST, UNTIL).sort(FIRST).iter_rows():
+    for begins, ends in round_to_days(spans).select(FIRST, UNTIL).sort(FIRST).iter_rows():
         last = ends - _DAY if ends else date.max
         if together and max(begins, date.min + _DAY) - _DAY <= together[-1].last:
             together[-1] = Days(together[-1].first, max(together[-1].last, last))

@@ -18,9 +18,16 @@ import polars as pl
 from deltalake import DeltaTable
 
 from lakehouse.calendar import Days
-from lakehouse.lineage.dated_changes import FIRST, UNTIL, Dated, as_days, joined, slack
-from lakehouse.lineage.touched_days import ALL, audit_of, touched_days, undone_by
-from lakehouse.publish.audit import Reach
+from lakehouse.lineage.dated_changes import (
+    FIRST,
+    UNTIL,
+    DatedInput,
+    count_slack_days,
+    join_spans,
+    round_to_days,
+)
+from lakehouse.lineage.touched_days import ALL, find_touched_days, list_undone_commits, read_audit
+from lakehouse.publish.audit import AffectedDays
 from lakehouse.publish.replacement import is_of
 from lakehouse.storage.lake import Lake
 from lakehouse.storage.log import Commit
@@ -36,13 +43,13 @@ _SPANS_AT_ONCE = 1_048_576
 _DAY = pl.duration(days=1)
 
 
-def reaches(
+def find_affected_days(
     lake: Lake,
     catalog: Catalog,
     table: DerivedTable,
     changed: Mapping[str, pl.DataFrame],
     now: datetime,
-) -> dict[str, Reach]:
+) -> dict[str, AffectedDays]:
     """The days that matter to each reader that looks up keys of a table.
 
     Args:
@@ -52,20 +59,20 @@ def reaches(
         changed: from when until when which keys say something else, by the column that dates them.
         now: the instant of the run; readers have days until then.
     """
-    found: dict[str, Reach] = {}
+    found: dict[str, AffectedDays] = {}
     for reader, as_of in _readers(catalog, table):
         if as_of.column in changed and reader.partitions:
             key = series(table, as_of.column)
-            spans = as_days(changed[as_of.column], _slack(table, reader, as_of))
+            spans = round_to_days(changed[as_of.column], _slack(table, reader, as_of))
             spans = spans.rename(dict(zip(key, as_of.names, strict=True)))
-            first = first_of(catalog, reader)
+            first = find_first_input(catalog, reader)
             reach = _reach(lake, first, reader.partitions.days_until(now), as_of.names, spans)
             found |= {} if reach is None else {reader.name: reach}
     return found
 
 
 def _slack(source: Table, reader: DerivedTable, as_of: AsOf) -> int:
-    return slack(source, as_of.column, reader.partitions) if reader.partitions else 0
+    return count_slack_days(source, as_of.column, reader.partitions) if reader.partitions else 0
 
 
 def _readers(catalog: Catalog, source: DerivedTable) -> Iterator[tuple[DerivedTable, AsOf]]:
@@ -77,27 +84,27 @@ def _readers(catalog: Catalog, source: DerivedTable) -> Iterator[tuple[DerivedTa
                 yield reader, as_of
 
 
-def first_of(catalog: Catalog, reader: DerivedTable) -> Table:
+def find_first_input(catalog: Catalog, reader: DerivedTable) -> Table:
     """The first input of a table."""
     return catalog[catalog.inputs(reader)[reader.parameters[0]]]
 
 
 def _reach(
     lake: Lake, first: Table, known: Days, by: tuple[str, ...], spans: pl.DataFrame
-) -> Reach | None:
+) -> AffectedDays | None:
     """The days for one reader; None where they cannot be told."""
     handle = lake.open_shared(first.name)
     if handle is None:
-        return Reach(by, ())
+        return AffectedDays(by, ())
     try:
         several = [
             _days(handle, first, known, by, part) for part in spans.iter_slices(_SPANS_AT_ONCE)
         ]
     except (OSError, pl.exceptions.PolarsError):
         return None  # files are gone, or of another form than they have now
-    return Reach(
+    return AffectedDays(
         by,
-        joined(pl.concat(several)) if several else (),
+        join_spans(pl.concat(several)) if several else (),
         handle.version(),
         str(handle.metadata().id),
     )
@@ -122,7 +129,7 @@ def _days(
 
 
 @dataclass(frozen=True)
-class Lookup:
+class LookedUpInput:
     """A dated input whose rows are looked up by key: the days on which a reader sees that one changed.
 
     Attributes:
@@ -134,7 +141,7 @@ class Lookup:
         commits: those of the dated input that are asked about.
     """
 
-    dated: Dated
+    dated: DatedInput
     reader: DerivedTable
     by: tuple[str, ...]
     first: Table
@@ -156,7 +163,7 @@ class Lookup:
 
     def _parts(self, commit: Commit) -> Sequence[Commit]:
         """The commit itself; of a RESTORE those that it undid, whose changes are what it takes back."""
-        undone = undone_by(self.dated.lake, self.dated.source.name, commit)
+        undone = list_undone_commits(self.dated.lake, self.dated.source.name, commit)
         return [commit] if undone is None else undone
 
     def _seen(self, commit: Commit) -> tuple[Days, ...] | None:
@@ -174,25 +181,27 @@ class Lookup:
         return (*reach.days, *(Days(day, day) for day in since))
 
     @cached_property
-    def _notes(self) -> Mapping[int, Reach]:
+    def _notes(self) -> Mapping[int, AffectedDays]:
         """What commits have noted for this reader, by their version, where it is about the first input as it stands."""
         handle = self.dated.lake.open_shared(self.first.name)
         standing = (-1, None) if handle is None else (handle.version(), str(handle.metadata().id))
         audits = {
-            part.version: audit_of(part) for commit in self.commits for part in self._parts(commit)
+            part.version: read_audit(part)
+            for commit in self.commits
+            for part in self._parts(commit)
         }
         reaches = {
-            version: audit.reaches[self.reader.name]
+            version: audit.affected[self.reader.name]
             for version, audit in audits.items()
             if audit is not None
             and self.dated.column in audit.changed
-            and self.reader.name in audit.reaches
+            and self.reader.name in audit.affected
         }
         return {
             version: reach for version, reach in reaches.items() if self._is_about(reach, *standing)
         }
 
-    def _is_about(self, reach: Reach, version: int, identity: str | None) -> bool:
+    def _is_about(self, reach: AffectedDays, version: int, identity: str | None) -> bool:
         """Whether a note is about the first input that stands; where there was none, all of it came since."""
         return reach.by == self.by and reach.version <= version and reach.id in (None, identity)
 
@@ -205,7 +214,7 @@ class Lookup:
         )
         blind = log.after
         for commit in log.commits:
-            days = touched_days(lake, self.first, commit)
+            days = find_touched_days(lake, self.first, commit)
             if days is ALL:
                 blind = commit.version
             else:

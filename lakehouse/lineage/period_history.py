@@ -16,10 +16,10 @@ from lakehouse.calendar import Days
 from lakehouse.lineage.touched_days import (
     ALL,
     RESTORED,
-    audit_of,
     changes_rows,
-    restored_version,
-    touched_days,
+    find_touched_days,
+    parse_restored_version,
+    read_audit,
 )
 from lakehouse.publish.audit import Audit
 from lakehouse.storage.lake import Lake, read_transaction_id, scan_visible_rows
@@ -31,7 +31,7 @@ from lakehouse.tables.table_types import DerivedTable, RawTable, Table
 
 
 @dataclass(frozen=True)
-class Made:
+class PeriodHistory:
     """From what each period of a table was made.
 
     Attributes:
@@ -46,7 +46,7 @@ class Made:
     undone: frozenset[date | None] = frozenset()
     is_whole: bool = True
 
-    def consumed(
+    def find_consumed_versions(
         self, name: str, current: DeltaTable, keys: Iterable[date | None], floor: int
     ) -> dict[date | None, int]:
         """The version of an input that each of some periods was made from; `floor` for periods that are not found.
@@ -63,16 +63,16 @@ class Made:
             consumed[key] = version if is_same else -1
         return consumed
 
-    def to_make_again(self, table: DerivedTable) -> set[date | None]:
+    def list_undone_periods(self, table: DerivedTable) -> set[date | None]:
         """The periods that would be as declared, had no RESTORE undone it."""
-        return set(self.by_other_code(table)) & self.undone - self.held.keys()
+        return set(self.list_outdated_periods(table)) & self.undone - self.held.keys()
 
-    def by_other_code(self, table: DerivedTable) -> list[date | None]:
+    def list_outdated_periods(self, table: DerivedTable) -> list[date | None]:
         """The periods that were made by another transform, or held to another contract, than are declared now."""
-        return [key for key, audit in self.audits.items() if not is_by(table, audit)]
+        return [key for key, audit in self.audits.items() if not has_current_code(table, audit)]
 
 
-def made_by(lake: Lake, table: DerivedTable, *, after: int = -1) -> Made:
+def read_period_history(lake: Lake, table: DerivedTable, *, after: int = -1) -> PeriodHistory:
     """What each period was made from, by the commits after a version that are in effect.
 
     A period that is not found because the log was cleaned up, or restored to a version that it no longer tells of, is
@@ -81,13 +81,17 @@ def made_by(lake: Lake, table: DerivedTable, *, after: int = -1) -> Made:
     history = _history(lake, table.name, after=after)
     audits: dict[date | None, Audit] = {}
     held: dict[date | None, Audit] = {}
-    for audit in filter(None, map(audit_of, history.effective)):
+    for audit in filter(None, map(read_audit, history.effective)):
         keys = _periods(table, audit)
         audits |= dict.fromkeys(keys, audit)
         held = {key: earlier for key, earlier in held.items() if key not in keys}
-        held |= dict.fromkeys(audit.held if is_by(table, audit) else (), audit)
-    undone = (audit for audit in filter(None, map(audit_of, history.undone)) if is_by(table, audit))
-    return Made(
+        held |= dict.fromkeys(audit.held if has_current_code(table, audit) else (), audit)
+    undone = (
+        audit
+        for audit in filter(None, map(read_audit, history.undone))
+        if has_current_code(table, audit)
+    )
+    return PeriodHistory(
         audits,
         held,
         frozenset(key for audit in undone for key in _periods(table, audit)),
@@ -100,11 +104,11 @@ def _periods(table: DerivedTable, audit: Audit) -> list[Any]:
     return (
         [None]
         if table.partitions is None
-        else [key for s in audit.made for key in table.partitions.period_keys(s)]
+        else [key for s in audit.materialized for key in table.partitions.period_keys(s)]
     )
 
 
-def is_by(table: DerivedTable, audit: Audit) -> bool:
+def has_current_code(table: DerivedTable, audit: Audit) -> bool:
     """Whether a commit was made by the transform and the contract that are declared now."""
     made = audit.provenance
     return (made.code_version, made.contract_version) == (
@@ -113,7 +117,7 @@ def is_by(table: DerivedTable, audit: Audit) -> bool:
     )
 
 
-def speaks_for(  # noqa: PLR0913
+def find_intentionally_empty(  # noqa: PLR0913
     lake: Lake,
     table: DerivedTable,
     source: Table,
@@ -142,11 +146,13 @@ def speaks_for(  # noqa: PLR0913
     if isinstance(source, RawTable):
         return _taken_back(lake, table, source, days, held, until)
     if source.partitions is None:
-        return _periods_held(lake, table, days) if is_as_made(lake, source, until=until) else set()
+        return (
+            _periods_held(lake, table, days) if is_unmodified(lake, source, until=until) else set()
+        )
     made: set[date] = set()
-    for commit in in_effect(lake, source.name, after=after, until=until)[0]:
-        touched = touched_days(lake, source, commit)
-        if audit_of(commit) is not None and touched is not ALL:
+    for commit in list_effective_commits(lake, source.name, after=after, until=until)[0]:
+        touched = find_touched_days(lake, source, commit)
+        if read_audit(commit) is not None and touched is not ALL:
             made |= {day for day in touched if day is not None}
         else:
             made -= made if touched is ALL else touched
@@ -173,7 +179,7 @@ def _taken_back(
     taken: set[date | None] = set()
     for commit in lake.read_log_tail(source.name, after=restored - 1).commits:
         touched = (
-            touched_days(lake, source, commit)
+            find_touched_days(lake, source, commit)
             if until is None or commit.version <= until
             else frozenset()
         )
@@ -184,13 +190,13 @@ def _taken_back(
     return asked & set(table.partitions.period_keys(day for day in taken if day is not None))
 
 
-def is_as_made(lake: Lake, source: Table, *, until: int | None = None) -> bool:
+def is_unmodified(lake: Lake, source: Table, *, until: int | None = None) -> bool:
     """Whether nobody has touched a derived table since it was made."""
-    commits, _ = in_effect(lake, source.name, until=until)
+    commits, _ = list_effective_commits(lake, source.name, until=until)
     telling = [
-        audit_of(commit)
+        read_audit(commit)
         for commit in commits
-        if audit_of(commit) is not None or changes_rows(commit)
+        if read_audit(commit) is not None or changes_rows(commit)
     ]
     return isinstance(source, DerivedTable) and bool(telling) and telling[-1] is not None
 
@@ -224,7 +230,7 @@ class _History:
     is_whole: bool
 
 
-def in_effect(
+def list_effective_commits(
     lake: Lake, table: str, *, after: int = -1, until: int | None = None
 ) -> tuple[list[Commit], bool]:
     """The commits between two versions that no RESTORE has undone, oldest first, and whether none is missing."""
@@ -241,7 +247,7 @@ def _history(lake: Lake, table: str, *, after: int, until: int | None = None) ->
     while version > log.after:
         commit = found[version]
         if commit.info.get("operation") == "RESTORE":
-            restored = restored_version(commit.info)
+            restored = parse_restored_version(commit.info)
             version = (
                 -2 if restored is None else min(restored, version - 1)
             )  # -2 is before every log

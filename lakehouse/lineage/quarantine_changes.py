@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from datetime import date
 
 from lakehouse.calendar import Days
-from lakehouse.lineage.touched_days import ALL, audit_of, changes_rows, days_of_rows
+from lakehouse.lineage.touched_days import ALL, changes_rows, read_audit, read_days_of_files
 from lakehouse.publish.audit import Audit
 from lakehouse.publish.publish import PUBLISHED_WITH
 from lakehouse.storage.lake import Lake
@@ -17,7 +17,7 @@ from lakehouse.system_columns import WINDOW
 from lakehouse.tables.table_types import DerivedTable
 
 
-def disturbed(
+def find_disturbed_periods(
     lake: Lake, table: DerivedTable, audits: Mapping[date | None, Audit], known: Days | None
 ) -> set[date | None]:
     """The periods whose rejected rows somebody else touched after they were made; None is the whole table.
@@ -53,7 +53,7 @@ def disturbed(
 
 def _is_strange(commit: Commit, named: set[int]) -> bool:
     """Whether it is not known what a commit did to rejected rows; one with an audit only changed their states."""
-    if audit_of(commit) is not None:
+    if read_audit(commit) is not None:
         return False
     return PUBLISHED_WITH not in commit.info or commit.version not in named
 
@@ -64,7 +64,7 @@ def _touched(
     """The periods whose rejected rows a commit touched; None where it may be each of them."""
     if table.partitions is None or known is None:
         return None
-    days = days_of_rows(lake, table.quarantine, commit, WINDOW)
+    days = read_days_of_files(lake, table.quarantine, commit, WINDOW)
     return (
         None
         if days is ALL

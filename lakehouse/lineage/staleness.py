@@ -12,11 +12,15 @@ from datetime import date, datetime
 import polars as pl
 
 from lakehouse.calendar import Daily, Days, join_days
-from lakehouse.lineage.dated_changes import Dated, slack
-from lakehouse.lineage.key_changes import Lookup, first_of
-from lakehouse.lineage.period_history import Made, made_by, speaks_for
-from lakehouse.lineage.quarantine_changes import disturbed
-from lakehouse.lineage.touched_days import ALL, changes_rows, touched_days
+from lakehouse.lineage.dated_changes import DatedInput, count_slack_days
+from lakehouse.lineage.key_changes import LookedUpInput, find_first_input
+from lakehouse.lineage.period_history import (
+    PeriodHistory,
+    find_intentionally_empty,
+    read_period_history,
+)
+from lakehouse.lineage.quarantine_changes import find_disturbed_periods
+from lakehouse.lineage.touched_days import ALL, changes_rows, find_touched_days
 from lakehouse.quarantine.rejected_rows import find_arrived_periods
 from lakehouse.storage.lake import Lake
 from lakehouse.storage.log import Commit
@@ -27,7 +31,7 @@ from lakehouse.tables.table_types import DerivedTable, RawTable, Table
 
 
 @dataclass(frozen=True)
-class Stale:
+class StaleTable:
     """A table that is older than its inputs.
 
     Attributes:
@@ -58,7 +62,7 @@ class Planner:
     now: datetime
     since: Mapping[str, str] = field(default_factory=dict)
 
-    def stale(self) -> list[Stale]:
+    def find_stale_tables(self) -> list[StaleTable]:
         """Every stale table, inputs before their readers.
 
         Raises:
@@ -68,18 +72,18 @@ class Planner:
             return [
                 stale
                 for table in self.catalog.derived
-                if (stale := self.stale_part(table)) is not None
+                if (stale := self.find_stale_part(table)) is not None
             ]
 
-    def stale_part(self, table: DerivedTable) -> Stale | None:
+    def find_stale_part(self, table: DerivedTable) -> StaleTable | None:
         """The part of a table that is stale; None when it is up to date."""
-        first = first_of(self.catalog, table)
+        first = find_first_input(self.catalog, table)
         if self.lake.open_shared(first.name) is None:
             return None
         made, hint = self._made(table)
         found = self._changed(table, made, hint)
         if table.partitions is None:
-            return Stale(table.name) if found else None
+            return StaleTable(table.name) if found else None
         changed = {key for key in found if key is not None}
         if not self.since:  # a day begins without a commit, so a hint knows nothing of it
             changed |= find_arrived_periods(
@@ -90,14 +94,16 @@ class Planner:
         days = Days(min(changed), table.partitions.period_end(max(changed)))
         held = self._held(table, first, days)
         if changed - held:
-            held |= speaks_for(
+            held |= find_intentionally_empty(
                 self.lake, table, first, days, held=held, after=hint.get(first.name, -1)
             )
         keys = tuple(sorted(changed & held))
-        return Stale(table.name, keys, _joined(held, changed, table.partitions)) if keys else None
+        return (
+            StaleTable(table.name, keys, _joined(held, changed, table.partitions)) if keys else None
+        )
 
     def _changed(
-        self, table: DerivedTable, made: Made, hint: Mapping[str, int]
+        self, table: DerivedTable, made: PeriodHistory, hint: Mapping[str, int]
     ) -> set[date | None]:
         """The periods that see a change of an input that came after they were made from it; None is the whole table.
 
@@ -112,17 +118,25 @@ class Planner:
         for parameter, name in self.catalog.inputs(table).items():
             current = self.lake.open_shared(name)
             if current is not None:
-                consumed = made.consumed(name, current, keys, hint.get(name, -1))
+                consumed = made.find_consumed_versions(name, current, keys, hint.get(name, -1))
                 changed |= self._changed_since(table, parameter, consumed)
         known = table.partitions.days_until(self.now) if table.partitions else None
-        changed |= made.to_make_again(table)
-        return changed if self.since else changed | disturbed(self.lake, table, made.audits, known)
+        changed |= made.list_undone_periods(table)
+        return (
+            changed
+            if self.since
+            else changed | find_disturbed_periods(self.lake, table, made.audits, known)
+        )
 
-    def _made(self, table: DerivedTable) -> tuple[Made, Mapping[str, int]]:
+    def _made(self, table: DerivedTable) -> tuple[PeriodHistory, Mapping[str, int]]:
         """What each period was made from, and the hint for the others; without it where it cannot be relied on."""
         hint = self._hint(table)
-        made = made_by(self.lake, table, after=hint.get(table.name, -1))
-        return (made, hint) if made.is_whole or not hint else (made_by(self.lake, table), {})
+        made = read_period_history(self.lake, table, after=hint.get(table.name, -1))
+        return (
+            (made, hint)
+            if made.is_whole or not hint
+            else (read_period_history(self.lake, table), {})
+        )
 
     def _hint(self, table: DerivedTable) -> Mapping[str, int]:
         """The versions in the hint, where it is about the tables as they stand: one may have been built again."""
@@ -164,27 +178,36 @@ class Planner:
 
     def _dated(
         self, table: DerivedTable, parameter: str, source: Table, commits: Sequence[Commit]
-    ) -> Dated | Lookup:
+    ) -> DatedInput | LookedUpInput:
         """An input whose rows hold until the next one, as a table reads it."""
         as_of = table.as_of[parameter]
         if table.partitions is None:
-            return Dated(self.lake, source, as_of.column)
-        dated = Dated(
-            self.lake, source, as_of.column, slack(source, as_of.column, table.partitions)
+            return DatedInput(self.lake, source, as_of.column)
+        dated = DatedInput(
+            self.lake,
+            source,
+            as_of.column,
+            count_slack_days(source, as_of.column, table.partitions),
         )
         if not as_of.names:
             return dated
         known = table.partitions.days_until(self.now)
-        return Lookup(dated, table, as_of.names, first_of(self.catalog, table), known, commits)
+        return LookedUpInput(
+            dated, table, as_of.names, find_first_input(self.catalog, table), known, commits
+        )
 
     def _reached(
-        self, table: DerivedTable, parameter: str, source: Table | Dated | Lookup, commit: Commit
+        self,
+        table: DerivedTable,
+        parameter: str,
+        source: Table | DatedInput | LookedUpInput,
+        commit: Commit,
     ) -> Iterable[date | None]:
         """The periods that see what a commit of an input changed."""
         if table.partitions is None:
             return [None] if changes_rows(commit) else []
         known = table.partitions.days_until(self.now)
-        if isinstance(source, Dated | Lookup):
+        if isinstance(source, DatedInput | LookedUpInput):
             spans = source.changed(commit)
             return (
                 table.partitions.period_keys(known)
@@ -194,7 +217,9 @@ class Planner:
         # A raw table beside the first input is read whole, so each of its rows may matter to every day.
         is_whole = isinstance(source, RawTable) and parameter != table.parameters[0]
         touched = (
-            ALL if is_whole and changes_rows(commit) else touched_days(self.lake, source, commit)
+            ALL
+            if is_whole and changes_rows(commit)
+            else find_touched_days(self.lake, source, commit)
         )
         return (
             table.partitions.period_keys(known)

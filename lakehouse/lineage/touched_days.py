@@ -25,7 +25,7 @@ Touched = frozenset[date | None] | None
 """The days that a commit touched, None among them for rows without a day; or ALL."""
 
 
-def audit_of(commit: Commit) -> Audit | None:
+def read_audit(commit: Commit) -> Audit | None:
     """The audit that a commit carries, if it is one of ours."""
     stored = commit.info.get(METADATA)
     if not isinstance(stored, Mapping):
@@ -40,31 +40,31 @@ def changes_rows(commit: Commit) -> bool:
     return bool(commit.data_added or commit.data_removed)
 
 
-def touched_days(lake: Lake, source: Table, commit: Commit) -> Touched:
+def find_touched_days(lake: Lake, source: Table, commit: Commit) -> Touched:
     """The days of the rows that a commit added or took away."""
-    undone = undone_by(lake, source.name, commit)
+    undone = list_undone_commits(lake, source.name, commit)
     if undone is not None:
-        several = [touched_days(lake, source, one) for one in undone]
+        several = [find_touched_days(lake, source, one) for one in undone]
         return (
             ALL
             if ALL in several
             else frozenset().union(*(days for days in several if days is not ALL))
         )
-    audit = audit_of(commit)
+    audit = read_audit(commit)
     if isinstance(source, DerivedTable) and source.partitions and audit is not None:
-        return frozenset(day for span in audit.made for day in span)
+        return frozenset(day for span in audit.materialized for day in span)
     column = EVENT_DATE if isinstance(source, RawTable) else facts(source.contract).window
-    return days_of_rows(lake, source.name, commit, column)
+    return read_days_of_files(lake, source.name, commit, column)
 
 
-def undone_by(lake: Lake, table: str, commit: Commit) -> list[Commit] | None:
+def list_undone_commits(lake: Lake, table: str, commit: Commit) -> list[Commit] | None:
     """The commits that a RESTORE undid or brought back, which tell its days better than its files do; None if lost."""
-    if not _is_restore(commit) or (low := restored_version(commit.info)) is None:
+    if not _is_restore(commit) or (low := parse_restored_version(commit.info)) is None:
         return None
     while True:
         tail = lake.read_log_tail(table, after=low)
         between = [one for one in tail.commits if one.version < commit.version]
-        reached = [restored_version(one.info) for one in between if _is_restore(one)]
+        reached = [parse_restored_version(one.info) for one in between if _is_restore(one)]
         if tail.after > low or None in reached:
             return None
         lowest = min([low, *(version for version in reached if version is not None)])
@@ -77,14 +77,14 @@ def _is_restore(commit: Commit) -> bool:
     return bool(commit.info.get("operation") == "RESTORE")
 
 
-def restored_version(info: Mapping[str, Any]) -> int | None:
+def parse_restored_version(info: Mapping[str, Any]) -> int | None:
     """The version that a RESTORE went back to; None where it is named by its time."""
     parameters = info.get("operationParameters")
     version = parameters.get("version") if isinstance(parameters, Mapping) else None
     return int(str(version)) if str(version).isdigit() else None
 
 
-def days_of_rows(lake: Lake, table: str, commit: Commit, column: str | None) -> Touched:
+def read_days_of_files(lake: Lake, table: str, commit: Commit, column: str | None) -> Touched:
     """The days in the files that a commit added or took away, by the column that holds them."""
     days: set[date | None] = set()
     for action in (*commit.data_added, *commit.data_removed):

@@ -11,7 +11,7 @@ from deltalake import DeltaTable
 from lakehouse.environment import Environment
 from lakehouse.errors import SetupError
 from lakehouse.ingest.delivery_register import DELIVERIES, open_letters
-from lakehouse.lineage.touched_days import audit_of
+from lakehouse.lineage.touched_days import read_audit
 from lakehouse.observe.landing_report import Arrivals, arrivals
 from lakehouse.observe.remarks import remarks
 from lakehouse.publish.audit import Audit
@@ -58,7 +58,7 @@ def tables(
     """Every table of the lake, layer by layer, and those that are not there yet and will be with the next run."""
     with here.lake.translate_errors():
         moment = now or datetime.now(UTC)
-        stale = {part.table: part for part in here.planner().stale()}
+        stale = {part.table: part for part in here.planner().find_stale_tables()}
         dead = open_letters(here.lake)
         waiting = arrived or arrivals(here)
         known = here.lake.tables()
@@ -201,7 +201,7 @@ def audits(here: Environment, table: str) -> list[Audit]:
         return [
             audit
             for commit in here.lake.read_remaining_log(table)
-            if (audit := audit_of(commit)) is not None
+            if (audit := read_audit(commit)) is not None
         ]
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import date
 
-from lakehouse.lineage.period_history import made_by
+from lakehouse.lineage.period_history import read_period_history
 from lakehouse.storage.lake import Lake
 from lakehouse.tables.table_types import DerivedTable, Table
 from lakehouse.wording import format_count
@@ -33,6 +33,6 @@ def remarks(lake: Lake, table: Table | None) -> Remarks:
     """What is to be said of a table; nothing of one that is landed, or not declared."""
     if not isinstance(table, DerivedTable):
         return Remarks({}, ())
-    made = made_by(lake, table)
+    made = read_period_history(lake, table)
     held = {key: audit.held[key] for key, audit in made.held.items() if key is not None}
-    return Remarks(held, tuple(made.by_other_code(table)))
+    return Remarks(held, tuple(made.list_outdated_periods(table)))

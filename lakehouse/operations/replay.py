@@ -15,8 +15,8 @@ import polars as pl
 from lakehouse.calendar import Days
 from lakehouse.environment import Environment
 from lakehouse.errors import DataError
-from lakehouse.lineage.period_history import made_by
-from lakehouse.lineage.quarantine_changes import disturbed
+from lakehouse.lineage.period_history import read_period_history
+from lakehouse.lineage.quarantine_changes import find_disturbed_periods
 from lakehouse.operations.replay_dead_letters import reread
 from lakehouse.publish.audit import Audit
 from lakehouse.quarantine.dead_letters import DeadLetters
@@ -119,8 +119,8 @@ def replay(
 def _spans(here: Environment, table: DerivedTable, now: datetime) -> list[Days | None]:
     """The periods to make again, neighbours joined."""
     known = None if table.partitions is None else table.partitions.days_until(now)
-    audits = made_by(here.lake, table).audits
-    keys: set[date | None] = find_open_periods(here.lake, table) | disturbed(
+    audits = read_period_history(here.lake, table).audits
+    keys: set[date | None] = find_open_periods(here.lake, table) | find_disturbed_periods(
         here.lake, table, audits, known
     )
     if table.partitions is None or known is None:

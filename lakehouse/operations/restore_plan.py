@@ -17,8 +17,8 @@ from lakehouse.environment import Environment
 from lakehouse.errors import BusyError, SetupError
 from lakehouse.ingest.delivery_register import registered
 from lakehouse.ingest.landed_files import delivered
-from lakehouse.lineage.period_history import in_effect
-from lakehouse.lineage.touched_days import audit_of
+from lakehouse.lineage.period_history import list_effective_commits
+from lakehouse.lineage.touched_days import read_audit
 from lakehouse.publish.audit import Audit
 from lakehouse.quarantine.dead_letters import DEAD_LETTERS
 from lakehouse.storage.lake import Lake, list_data_files
@@ -64,7 +64,7 @@ class Undoing:
     @property
     def audits(self) -> list[Audit]:
         """The audits of the commits that it undoes."""
-        return [audit for commit in self.undone if (audit := audit_of(commit)) is not None]
+        return [audit for commit in self.undone if (audit := read_audit(commit)) is not None]
 
     @property
     def is_nothing(self) -> bool:
@@ -86,8 +86,8 @@ def undoing(here: Environment, name: str, version: int) -> Undoing:
     table, lake = here.catalog[name], here.lake
     handle = _open(lake, name)
     then = _open_then(lake, name, version, handle.version())
-    now_in_effect, is_whole = in_effect(lake, name, after=-1)
-    then_in_effect, was_whole = in_effect(lake, name, until=version)
+    now_in_effect, is_whole = list_effective_commits(lake, name, after=-1)
+    then_in_effect, was_whole = list_effective_commits(lake, name, until=version)
     versions = [{commit.version for commit in found} for found in (now_in_effect, then_in_effect)]
     rejects = DEAD_LETTERS if isinstance(table, RawTable) else table.quarantine
     rejects_version = _rejects_version(lake, rejects, then_in_effect)
@@ -143,7 +143,7 @@ def committed_at(commit: Commit) -> datetime | None:
 
 def days_of(audits: Sequence[Audit]) -> tuple[date, ...]:
     """The days of the periods that some commits made."""
-    return tuple(sorted({day for audit in audits for span in audit.made for day in span}))
+    return tuple(sorted({day for audit in audits for span in audit.materialized for day in span}))
 
 
 def _open(lake: Lake, name: str) -> DeltaTable:
@@ -217,7 +217,7 @@ def _height(handle: DeltaTable) -> int:
 def _rejects_version(lake: Lake, rejects: str, commits: Sequence[Commit]) -> int | None:
     """The version of the rejected rows to which some commits of their table had led; None where nobody can tell."""
     handle = lake.open_shared(rejects)
-    told = [audit.provenance for commit in commits if (audit := audit_of(commit)) is not None]
+    told = [audit.provenance for commit in commits if (audit := read_audit(commit)) is not None]
     if handle is None or not told:
         return None
     then = told[-1].quarantine

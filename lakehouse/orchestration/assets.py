@@ -180,7 +180,7 @@ def made_periods(table: DerivedTable, audit: Audit) -> list[dg.AssetMaterializat
             partition=partitions.key(period),
             metadata={**common, **metadata.of_period(audit.by_period.get(period, {}))},
         )
-        for period in calendar.period_keys(day for span in audit.made for day in span)
+        for period in calendar.period_keys(day for span in audit.materialized for day in span)
     ]
 
 

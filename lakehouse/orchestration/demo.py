@@ -17,7 +17,7 @@ from lakehouse.cli.output import printed
 from lakehouse.environment import Environment
 from lakehouse.errors import DataError, LakehouseError, SetupError, indent_problem, list_problems
 from lakehouse.ingest.land import news
-from lakehouse.lineage.staleness import Stale
+from lakehouse.lineage.staleness import StaleTable
 from lakehouse.observe import overview, sql
 from lakehouse.observe.domain_files import list_domain_files
 from lakehouse.observe.landing_report import stray_note
@@ -128,8 +128,12 @@ def _bring_up_to_date(
     return problems
 
 
-def _stale(here: Environment, apart: Collection[str]) -> list[Stale]:
-    return [part for part in here.planner().stale() if here.catalog[part.table].domain not in apart]
+def _stale(here: Environment, apart: Collection[str]) -> list[StaleTable]:
+    return [
+        part
+        for part in here.planner().find_stale_tables()
+        if here.catalog[part.table].domain not in apart
+    ]
 
 
 def _let_rest(here: Environment) -> None:
@@ -281,7 +285,7 @@ def _tell_next(here: Environment) -> None:
         table for table in here.catalog.derived if table.partitions and _audits(here, table.name)
     ]
     example = next(iter(made), here.catalog.derived[0])
-    spans = [span for audit in _audits(here, example.name) for span in audit.made]
+    spans = [span for audit in _audits(here, example.name) for span in audit.materialized]
     span = f"{min(s.first for s in spans)}...{max(s.last for s in spans)}" if spans else "A...B"
     click.echo(
         "Try next\n"

@@ -9,7 +9,7 @@ import dagster as dg
 from lakehouse.environment import Environment
 from lakehouse.errors import LakehouseError, list_problems
 from lakehouse.ingest.land import land
-from lakehouse.lineage.staleness import Stale
+from lakehouse.lineage.staleness import StaleTable
 from lakehouse.orchestration import metadata
 from lakehouse.orchestration.assets import (
     RESOURCE,
@@ -33,7 +33,9 @@ def heal_job() -> dg.JobDefinition:
         for raw in here.catalog.raw():
             yield from _land(context, here, raw, problems)
         tried: set[tuple[object, ...]] = set()
-        while parts := [part for part in here.planner().stale() if _state(here, part) not in tried]:
+        while parts := [
+            part for part in here.planner().find_stale_tables() if _state(here, part) not in tried
+        ]:
             tried.add(_state(here, parts[0]))
             yield from _make_again(context, here, parts[0], problems)
         if problems:
@@ -54,7 +56,7 @@ def heal_job() -> dg.JobDefinition:
     return job
 
 
-def _state(here: Environment, part: Stale) -> tuple[object, ...]:
+def _state(here: Environment, part: StaleTable) -> tuple[object, ...]:
     """What is stale, with the versions of what it would be made from: the same is not tried twice."""
     table = here.catalog[part.table]
     inputs = here.catalog.inputs(table).values() if isinstance(table, DerivedTable) else ()
@@ -78,7 +80,7 @@ def _land(
 
 
 def _make_again(
-    context: dg.OpExecutionContext, here: Environment, part: Stale, problems: list[str]
+    context: dg.OpExecutionContext, here: Environment, part: StaleTable, problems: list[str]
 ) -> Events:
     """Make the stale part of one table, span by span."""
     table = here.catalog[part.table]

@@ -14,7 +14,7 @@ from pydantic import Field
 from lakehouse.environment import Environment
 from lakehouse.errors import BusyError, LakehouseError
 from lakehouse.ingest.land import land
-from lakehouse.lineage.staleness import Stale
+from lakehouse.lineage.staleness import StaleTable
 from lakehouse.observe.landing_report import stray_note
 from lakehouse.orchestration import metadata
 from lakehouse.orchestration.assets import (
@@ -145,14 +145,14 @@ def _making(table: DerivedTable) -> dg.OpDefinition:
     return step
 
 
-def _stale(here: Environment, table: DerivedTable, since: Mapping[str, str]) -> Stale | None:
+def _stale(here: Environment, table: DerivedTable, since: Mapping[str, str]) -> StaleTable | None:
     planner = here.planner(since)
     with planner.lake.translate_errors():
-        return planner.stale_part(table)
+        return planner.find_stale_part(table)
 
 
 def _made(
-    context: dg.OpExecutionContext, here: Environment, table: DerivedTable, part: Stale
+    context: dg.OpExecutionContext, here: Environment, table: DerivedTable, part: StaleTable
 ) -> Events:
     """Make the stale part of a table, span by span, then fail for what was refused or held back.
 

@@ -10,7 +10,7 @@ from typing import Any
 import dagster as dg
 
 from lakehouse.calendar import Daily, Days
-from lakehouse.lineage.staleness import Stale
+from lakehouse.lineage.staleness import StaleTable
 from lakehouse.orchestration import partitions
 from lakehouse.orchestration.assets import asset_key
 from lakehouse.tables.catalog import Catalog
@@ -86,7 +86,7 @@ def making_jobs(catalog: Catalog) -> list[Any]:
     ]
 
 
-def increments(catalog: Catalog, stale: Iterable[Stale]) -> list[Increment]:
+def increments(catalog: Catalog, stale: Iterable[StaleTable]) -> list[Increment]:
     """The runs that can start now; tables whose inputs are stale themselves wait until those are made.
 
     A table goes into the run of the table that it reads where both have the same periods, or where it has none: a
@@ -115,7 +115,7 @@ def increments(catalog: Catalog, stale: Iterable[Stale]) -> list[Increment]:
     return [with_whole, *rest]
 
 
-def _same_spans(parts: list[Stale]) -> dict[tuple[str, ...], tuple[Days, ...]]:
+def _same_spans(parts: list[StaleTable]) -> dict[tuple[str, ...], tuple[Days, ...]]:
     """Tables with the same spans share their runs."""
     by_spans: dict[tuple[Days, ...], list[str]] = {}
     for part in parts:

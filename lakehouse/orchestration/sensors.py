@@ -111,7 +111,7 @@ def commit_sensor(environment: Environment, jobs: Sequence[Any]) -> dg.SensorDef
         since, seen = _read_cursor(cursor), environment.standing()
         if since == seen:
             return dg.SkipReason("no new commits")
-        runs = increments(environment.catalog, environment.planner(since).stale())
+        runs = increments(environment.catalog, environment.planner(since).find_stale_tables())
         if not runs:
             return dg.SensorResult(
                 skip_reason="new commits made nothing stale", cursor=_write_cursor(seen)

@@ -42,7 +42,7 @@ class Provenance:
 
 
 @dataclass(frozen=True)
-class Reach:
+class AffectedDays:
     """What a change of some keys means for a reader that looks them up, without a word of which keys these are.
 
     Attributes:
@@ -69,7 +69,7 @@ class Audit:
         table: the table that was published to.
         mode: `append`, `replace`, or what was folded into a table with keys: `upsert`, `history`.
         days: the span of days that was made, for windowed tables.
-        made: the periods of that span that were replaced, neighbours joined.
+        materialized: the periods of that span that were replaced, neighbours joined.
         untouched: days of that span left as they were, because the input holds no row of them.
         held: periods of that span that were held back and left as they were, with the reason.
         read: rows read.
@@ -80,7 +80,7 @@ class Audit:
         dead: records that could not be parsed; for raw tables, where they are part of `read`.
         changed: days in which a row holds that is not as it was before, for rows that hold until the next one; by the
             column that dates them.
-        reaches: the days of that change that matter to readers which look rows up by key, by the reader.
+        affected: the days of that change that matter to readers which look rows up by key, by the reader.
         ties: events of a table with keys that say something else than a later one of the same key and time.
         rules: rows by broken rule, zeros included; a row may break several.
         rows: rows of this table that the commit added.
@@ -104,11 +104,11 @@ class Audit:
     filtered: Mapping[str, int] = field(default_factory=dict)
     dead: int = 0
     days: Days | None = None
-    made: tuple[Days, ...] = ()
+    materialized: tuple[Days, ...] = ()
     untouched: tuple[date, ...] = ()
     held: Mapping[date, str] = field(default_factory=dict)
     changed: Mapping[str, tuple[Days, ...]] = field(default_factory=dict, repr=False)
-    reaches: Mapping[str, Reach] = field(default_factory=dict, repr=False)
+    affected: Mapping[str, AffectedDays] = field(default_factory=dict, repr=False)
     ties: int = 0
     rules: Mapping[str, int] = field(default_factory=dict)
     rows: int = 0
@@ -168,11 +168,11 @@ class Audit:
         stored = asdict(replace(self, by_period={}, version=None))
         del stored["by_period"], stored["version"]
         stored["days"] = [str(self.days.first), str(self.days.last)] if self.days else None
-        stored["made"] = _ends(self.made)
+        stored["materialized"] = _ends(self.materialized)
         stored["changed"] = {column: _ends(spans) for column, spans in self.changed.items()}
-        reaches = self.reaches.items()
-        stored["reaches"] = {
-            name: {**stored["reaches"][name], "days": _ends(reach.days)} for name, reach in reaches
+        stored["affected"] = {
+            name: {**stored["affected"][name], "days": _ends(affected.days)}
+            for name, affected in self.affected.items()
         }
         stored["untouched"] = [str(day) for day in self.untouched]
         stored["held"] = {str(day): reason for day, reason in self.held.items()}
@@ -188,15 +188,15 @@ class Audit:
         """
         values = dict(stored)
         values["days"] = _span(values["days"]) if values.get("days") else None
-        values["made"] = _spans(values.get("made", []))
+        values["materialized"] = _spans(values.get("materialized", []))
         changed = values.get("changed", {})
         values["changed"] = (
             {c: _spans(s) for c, s in changed.items()} if isinstance(changed, dict) else changed
         )
-        reaches = values.get("reaches", {})
-        values["reaches"] = (
-            {n: _reach(r) for n, r in reaches.items()} if isinstance(reaches, dict) else reaches
-        )
+        affected = values.get("affected", {})
+        if isinstance(affected, dict):
+            affected = {reader: _affected_days(one) for reader, one in affected.items()}
+        values["affected"] = affected
         return replace(_STORED.validate_python(values), version=version)
 
 
@@ -211,7 +211,7 @@ def _spans(stored: Any) -> Any:  # noqa: ANN401
     return [_span(ends) for ends in stored] if isinstance(stored, list) else stored
 
 
-def _reach(stored: Any) -> Any:  # noqa: ANN401
+def _affected_days(stored: Any) -> Any:  # noqa: ANN401
     return {**stored, "days": _spans(stored.get("days"))} if isinstance(stored, dict) else stored
 
 

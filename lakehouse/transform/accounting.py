@@ -75,7 +75,7 @@ class Account:
             superseded=of["superseded"],
             filtered={name: of[f"filtered: {name}"] for name in table.leave_out},
             days=self.days,
-            made=tuple(table.partitions.join_to_spans(self.keys))
+            materialized=tuple(table.partitions.join_to_spans(self.keys))
             if table.partitions and self.keys
             else (),
             untouched=self.untouched,

@@ -10,7 +10,7 @@ from deltalake import DeltaTable
 from lakehouse.calendar import Days
 from lakehouse.errors import DataError
 from lakehouse.expressions import differs_from_previous
-from lakehouse.lineage.period_history import is_as_made, speaks_for
+from lakehouse.lineage.period_history import find_intentionally_empty, is_unmodified
 from lakehouse.storage.duckdb_connection import quote_identifier, quote_literal
 from lakehouse.storage.lake import Lake, list_data_files, scan_all_rows, scan_visible_rows
 from lakehouse.system_columns import DELETED, EVENT_DATE, WINDOW
@@ -206,7 +206,7 @@ def read_inputs(
     until = versions[first_table.name]
     if table.partitions is None or wanted is None:
         has_rows = not first_rows.head(1).collect().is_empty()
-        has_say = has_rows or is_as_made(lake, first_table, until=until)
+        has_say = has_rows or is_unmodified(lake, first_table, until=until)
         return Inputs(table, names, versions, ids, frames, lookups=lookups) if has_say else None
     period = table.partitions.period_start_expr(pl.col(WINDOW))
     periods = (
@@ -216,7 +216,7 @@ def read_inputs(
     )
     held = set(periods.collect(engine="streaming").to_series())
     if not held.issuperset(table.partitions.period_keys(wanted)):
-        held |= speaks_for(lake, table, first_table, wanted, held=held, until=until)
+        held |= find_intentionally_empty(lake, table, first_table, wanted, held=held, until=until)
     keys = tuple(sorted(key for key in held if key in wanted))
     pinned = Inputs(
         table, names, versions, ids, frames, wanted, keys, known, cuts, whole, lookups=lookups

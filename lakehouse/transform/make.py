@@ -126,7 +126,7 @@ def _publish(
         return publish(
             making.lake,
             _sheet(table, judged, inputs.keys, standing),
-            lambda findings: dated_changes.noted(account(findings), findings.answers),
+            lambda findings: dated_changes.note_changed_days(account(findings), findings.answers),
             rejects=rejected_rows.request_rejected_rows(
                 making.lake,
                 table,
@@ -137,7 +137,7 @@ def _publish(
             ),
             questions={
                 **judged.questions,
-                **dated_changes.questions(
+                **dated_changes.build_questions(
                     making.lake, making.catalog, table, standing, judged.valid
                 ),
             },

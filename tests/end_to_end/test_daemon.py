@@ -116,7 +116,7 @@ def test_a_dropped_file_is_in_the_mart_within_15_s_and_only_its_days_were_made_a
 
     taken = wait_for(lambda: lines_of(here, DAY) == before + 9, 60)
     assert taken <= LIMIT
-    wait_for(lambda: not here.planner().stale(), 60)
+    wait_for(lambda: not here.planner().find_stale_tables(), 60)
 
     def made(name: str) -> set[date]:
         fresh = [
@@ -124,7 +124,7 @@ def test_a_dropped_file_is_in_the_mart_within_15_s_and_only_its_days_were_made_a
             for audit in overview.audits(here, name)
             if (audit.version or 0) > (versions[name] or 0)
         ]
-        return {day for audit in fresh for span in audit.made for day in span}
+        return {day for audit in fresh for span in audit.materialized for day in span}
 
     held = set(
         here.lake.scan("staged/invoice_lines")

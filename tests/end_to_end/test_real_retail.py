@@ -89,7 +89,7 @@ def test_the_books_of_every_commit_close(here, table):
 
 
 def test_nothing_is_stale(here):
-    assert here.planner().stale() == []
+    assert here.planner().find_stale_tables() == []
 
 
 def test_daily_sales_equal_the_second_opinion(here, real, kept):
@@ -160,7 +160,12 @@ def longest_gap(days):
 
 def days_of_commits(here, table, since):
     """The days that commits of a table made after a version, one made twice is there twice."""
-    made = [span for audit in audits(here, table) if audit.version > since for span in audit.made]
+    made = [
+        span
+        for audit in audits(here, table)
+        if audit.version > since
+        for span in audit.materialized
+    ]
     return sorted(day for span in made for day in span)
 
 

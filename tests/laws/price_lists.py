@@ -281,7 +281,9 @@ def make_some(here: Environment, random: Random, share: float = 1.0) -> None:
     """Land what lies there, and make stale parts in any order: until none is left, or by chance fewer."""
     land_all(here)
     made: set[tuple[object, ...]] = set()
-    while parts := [part for part in here.planner().stale() if (part, *versions(here)) not in made]:
+    while parts := [
+        part for part in here.planner().find_stale_tables() if (part, *versions(here)) not in made
+    ]:
         if random.random() > share:
             return
         part = random.choice(parts)

@@ -174,7 +174,7 @@ def late(fortnight, tmp_path_factory):
 
 
 def days_of(found):
-    return [day for audit in found for span in audit.made for day in span]
+    return [day for audit in found for span in audit.materialized for day in span]
 
 
 def test_a_late_line_remakes_its_day_alone(late):

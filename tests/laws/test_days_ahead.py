@@ -55,7 +55,7 @@ def here(tmp_path) -> Environment:
 
 
 def heal(here: Environment, now: datetime) -> None:
-    for part in Planner(here.lake, here.catalog, now).stale():
+    for part in Planner(here.lake, here.catalog, now).find_stale_tables():
         for days in part.spans:
             make(here.lake, here.catalog, part.table, days, now=now)
 
@@ -82,12 +82,12 @@ def test_that_holds_when_its_day_was_made_for_another_row_meanwhile(here):
     later = TODAY + timedelta(days=10)
     write(here, "notes", "b.csv", f"id,on\n4,{AHEAD}\n")
     land_all(here)
-    known = Planner(here.lake, here.catalog, later).stale()[0].spans[-1]
+    known = Planner(here.lake, here.catalog, later).find_stale_tables()[0].spans[-1]
     make(here.lake, here.catalog, "staged/typed", known, now=later)
     heal(here, later)
     assert ids(here, "staged/typed") == ["1", "2", "4"]
     assert ids(here, "quarantine/staged_typed") == ["3"]
-    assert Planner(here.lake, here.catalog, later).stale() == []
+    assert Planner(here.lake, here.catalog, later).find_stale_tables() == []
 
 
 def test_a_replay_lands_a_row_whose_day_has_come(here):

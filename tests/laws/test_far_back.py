@@ -60,7 +60,7 @@ def rewritten(request, tmp_path_factory):
             d
             for a in audits(here, name)
             if a.version > versions[name]
-            for span in a.made
+            for span in a.materialized
             for d in span
         ]
         for name in here.catalog.tables

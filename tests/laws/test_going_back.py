@@ -15,8 +15,8 @@ from tills import june, lines, redo, rows, sell, take, till, typed, with_sales
 
 from lakehouse.errors import BusyError, SetupError
 from lakehouse.failpoints import KILL_AT
-from lakehouse.lineage.period_history import in_effect
-from lakehouse.lineage.touched_days import audit_of
+from lakehouse.lineage.period_history import list_effective_commits
+from lakehouse.lineage.touched_days import read_audit
 from lakehouse.operations.restore import Wish, restore
 from lakehouse.operations.restore_plan import undoing, version_at
 from lakehouse.publish.publish import publish
@@ -69,7 +69,7 @@ def test_a_table_goes_back_and_the_next_run_makes_the_present_again(grown, table
     go_back(grown, table, version)
     assert held_then(grown, table, None) == then
     bring_up_to_date(grown)
-    assert (state(grown), grown.planner().stale()) == (before, [])
+    assert (state(grown), grown.planner().find_stale_tables()) == (before, [])
 
 
 def test_rejected_rows_go_back_with_their_table(grown):
@@ -89,8 +89,8 @@ def test_every_dead_letter_is_counted_once_by_the_commits_in_effect_after_going_
     go_back(grown, "raw/sales", 0)
     take(grown)
     letters = grown.lake.scan(LETTERS).collect().height
-    effective, _ = in_effect(grown.lake, "raw/sales")
-    assert sum(audit_of(commit).dead for commit in effective) == letters == 3
+    effective, _ = list_effective_commits(grown.lake, "raw/sales")
+    assert sum(read_audit(commit).dead for commit in effective) == letters == 3
 
 
 def test_a_bad_file_is_gone_for_good_when_it_is_taken_out_of_landing_first(grown, tmp_path):
@@ -219,8 +219,8 @@ def test_rows_of_other_code_are_made_again_when_it_is_not_put_back(tmp_path):
     bring_up_to_date(then)
     redo(now, "staged/sales")
     go_back(now, "staged/sales", 0)
-    assert [part.keys for part in now.planner().stale()] == [(june(3),)]
-    assert then.planner().stale() == []
+    assert [part.keys for part in now.planner().find_stale_tables()] == [(june(3),)]
+    assert then.planner().find_stale_tables() == []
     bring_up_to_date(now)
     assert [row[3] for row in rows(now, "staged/sales")] == [1.0, 2.0]
 
@@ -257,4 +257,4 @@ def test_a_restore_that_is_killed_is_healed_or_ended(grown, tmp_path, table, poi
             restore(grown, found, ME)
         assert held_then(grown, table, None) == then
     bring_up_to_date(grown)
-    assert (state(grown), grown.planner().stale()) == (before, [])
+    assert (state(grown), grown.planner().find_stale_tables()) == (before, [])

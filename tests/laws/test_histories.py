@@ -16,7 +16,7 @@ from price_lists import HOURS, READERS, SKUS, Told, deliver_something, found, ma
 from support.worlds import NOW, bring_up_to_date, land_all, world
 
 from lakehouse.environment import Environment
-from lakehouse.lineage.touched_days import audit_of
+from lakehouse.lineage.touched_days import read_audit
 from lakehouse.observe.overview import audits
 from lakehouse.tables.catalog import Catalog
 from lakehouse.tables.contract import Instant
@@ -29,7 +29,7 @@ ALL_SALES = tuple((sku, hour) for sku in SKUS for hour in HOURS)
 
 def made_again(here: Environment, name: str, since: int) -> list[date]:
     """The days that commits of a table made after a version, in order; one that was made twice is there twice."""
-    made = [audit.made for audit in audits(here, f"marts/{name}") if audit.version > since]
+    made = [audit.materialized for audit in audits(here, f"marts/{name}") if audit.version > since]
     return sorted(day for spans in made for span in spans for day in span)
 
 
@@ -105,7 +105,7 @@ def test_any_order_of_deliveries_makings_restores_and_compactions_ends_in_what_h
             disturb(here, random)
     make_some(here, random)
     assert found(here) == told.expected()
-    assert here.planner().stale() == []
+    assert here.planner().find_stale_tables() == []
 
 
 @pytest.mark.parametrize("table", ["raw/prices", "staged/prices", "staged/sales", "marts/valued"])
@@ -136,7 +136,7 @@ def shop(tmp_path: Path) -> tuple[Environment, Told]:
 
 def stale(here: Environment, name: str = "valued") -> list[int]:
     """The days of June that are stale."""
-    part = here.planner().stale_part(here.catalog[f"marts/{name}"])
+    part = here.planner().find_stale_part(here.catalog[f"marts/{name}"])
     return [] if part is None else [key.day for key in part.keys]
 
 
@@ -213,8 +213,8 @@ def test_a_calendar_of_another_zone_sees_a_change_on_its_own_days(tmp_path, zone
 def test_no_commit_names_a_key(shop):
     here, told = shop
     fold(here, told, ("secret", HOURS[0], "2", "u"), LATE)
-    audit = audit_of(here.lake.read_log("staged/prices")[-1])
-    assert set(audit.reaches) == {
+    audit = read_audit(here.lake.read_log("staged/prices")[-1])
+    assert set(audit.affected) == {
         f"marts/{name}" for name in ("valued", "three_days", "months", "queried")
     }
     assert "secret" not in json.dumps(audit.to_metadata())
@@ -223,7 +223,7 @@ def test_no_commit_names_a_key(shop):
 def make_stale(here: Environment, *tables: str) -> None:
     """Make what is stale of some tables."""
     for table in tables:
-        part = here.planner().stale_part(here.catalog[table])
+        part = here.planner().find_stale_part(here.catalog[table])
         for days in part.spans if part else ():
             make(here.lake, here.catalog, table, days, now=NOW)
 
@@ -325,7 +325,7 @@ def without_notes(here: Environment) -> None:
         actions = [json.loads(line) for line in entry.read_text().splitlines()]
         for action in actions:
             if "commitInfo" in action:
-                del action["commitInfo"]["audit"]["reaches"]
+                del action["commitInfo"]["audit"]["affected"]
         entry.write_text("".join(f"{json.dumps(action)}\n" for action in actions))
 
 

@@ -20,7 +20,7 @@ from support.worlds import NOW
 
 from lakehouse.environment import Environment
 from lakehouse.ingest.land import land
-from lakehouse.lineage.touched_days import audit_of
+from lakehouse.lineage.touched_days import read_audit
 
 events = st.builds(
     Event,
@@ -170,7 +170,7 @@ def test_folding_anew_gives_what_the_increments_gave(delivered: Delivered):
         by_increments = found(here)
         bring(here)  # without news
         assert found(here) == by_increments
-        assert {audit_of(here.lake.read_log(name)[-1]).mode for name in FOLDED} == {"replace"}
+        assert {read_audit(here.lake.read_log(name)[-1]).mode for name in FOLDED} == {"replace"}
 
 
 @settings(max_examples=4, deadline=None)
@@ -186,7 +186,7 @@ def test_a_restored_table_catches_up(delivered: Delivered, data: st.DataObject):
             if (back_to := data.draw(st.integers(0, handle.version()))) < handle.version():
                 handle.restore(back_to)
         land(here.lake, here.landing, here.catalog["raw/items"], now=NOW)
-        bring(here, *(part.table for part in here.planner().stale()))
+        bring(here, *(part.table for part in here.planner().find_stale_tables()))
         assert found(here) == expected(delivered)
 
 
@@ -206,11 +206,11 @@ def test_restores_and_compactions_between_deliveries_change_nothing(
                 disturb(here, random)
         catch_up(here)
         assert found(here) == expected(delivered)
-        assert here.planner().stale() == []
+        assert here.planner().find_stale_tables() == []
 
 
 def catch_up(here: Environment) -> None:
     """Land what lies there and is not in raw, and make what is stale."""
     land(here.lake, here.landing, here.catalog["raw/items"], now=NOW)
-    while names := [part.table for part in here.planner().stale()]:
+    while names := [part.table for part in here.planner().find_stale_tables()]:
         bring(here, *names)

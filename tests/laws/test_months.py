@@ -47,7 +47,7 @@ def here(tmp_path) -> Environment:
 
 
 def heal(here: Environment, now: datetime) -> None:
-    while parts := Planner(here.lake, here.catalog, now).stale():
+    while parts := Planner(here.lake, here.catalog, now).find_stale_tables():
         for days in parts[0].spans:
             make(here.lake, here.catalog, parts[0].table, days, now=now)
 
@@ -68,7 +68,7 @@ def test_one_month_made_again_leaves_the_others(here):
     heal(here, datetime(2024, 7, 10, tzinfo=UTC))
     write(here, "notes", "b.csv", "id,on\n6,2024-06-30\n")
     land_all(here)
-    [part] = Planner(here.lake, here.catalog, datetime(2024, 7, 10, tzinfo=UTC)).stale()
+    [part] = Planner(here.lake, here.catalog, datetime(2024, 7, 10, tzinfo=UTC)).find_stale_tables()
     assert part.keys == (date(2024, 6, 1),)
     heal(here, datetime(2024, 7, 10, tzinfo=UTC))
     assert ids(here, "staged/typed") == ["1", "2", "5", "6"]
@@ -104,4 +104,4 @@ def test_that_holds_when_a_run_is_killed_after_it_left_quarantine_and_before_its
         ["1", "2", "5"],
         ["3", "4"],
     )
-    assert Planner(here.lake, here.catalog, later).stale() == []
+    assert Planner(here.lake, here.catalog, later).find_stale_tables() == []

@@ -121,7 +121,7 @@ def test_poisoned_days_of_a_range_are_held_back_and_the_others_published(open_sh
     before = [row for row in rows(open_shop, "staged/sales") if row[1] == june(4)]
     audit = redo(open_shop, "staged/sales")
     assert audit.held == {june(4): "4 of 7 rows break the contract (57.1%; 50.0% are allowed)"}
-    assert audit.made == (Days(june(3), june(3)), Days(june(5), june(6)))
+    assert audit.materialized == (Days(june(3), june(3)), Days(june(5), june(6)))
     assert (audit.read, audit.written, audit.quarantined) == (9, 8, 1)
     assert [row for row in rows(open_shop, "staged/sales") if row[1] == june(4)] == before
     assert {(60, june(6), "north", 7.0), (95, june(5), "north", 8.0)} <= set(
@@ -375,7 +375,10 @@ def test_a_span_names_the_days_that_it_left_as_they_were(open_shop):
     before = contents(open_shop)
     open_shop.lake.open("raw/sales").delete(f"_event_date = '{june(4)}'")
     audit = redo(open_shop, "staged/sales", only(3, 5))
-    assert (audit.untouched, [*map(str, audit.made)]) == ((june(4),), ["2024-06-03", "2024-06-05"])
+    assert (audit.untouched, [*map(str, audit.materialized)]) == (
+        (june(4),),
+        ["2024-06-03", "2024-06-05"],
+    )
     assert contents(open_shop) == before
 
 

@@ -84,7 +84,7 @@ def test_a_replay_lands_what_passes_now_and_keeps_what_does_not(strict):
 def test_a_replay_makes_exactly_the_periods_that_hold_open_rows(strict):
     here = again(strict, held_to(1))
     replay(here, STAGED, now=NOW)
-    made = [span for audit in audits(here, STAGED)[1:] for span in audit.made]
+    made = [span for audit in audits(here, STAGED)[1:] for span in audit.materialized]
     assert made == [only(3), only(6)]
 
 
@@ -176,7 +176,7 @@ def test_a_discarded_row_says_who_gave_it_up_and_why_and_stays_so(strict):
 
 def test_discarding_makes_nothing_stale(strict):
     give_up(strict)
-    assert strict.planner().stale() == []
+    assert strict.planner().find_stale_tables() == []
 
 
 def test_a_discarded_row_that_passes_lands_and_is_released(strict):
@@ -314,7 +314,7 @@ def test_a_replay_that_is_killed_and_run_again_lands_each_row_once(strict, point
     replay(here, STAGED, now=NOW)
     assert states(here) == {"released": 3}
     assert origins(here) == origins(here, "raw/sales")
-    assert [part for part in here.planner().stale() if part.table == STAGED] == []
+    assert [part for part in here.planner().find_stale_tables() if part.table == STAGED] == []
 
 
 # Dead letters

@@ -95,7 +95,7 @@ def test_rows_that_move_make_no_day_stale(shop):
         3,
         0,
     )
-    [stale, *_] = Planner(shop.lake, shop.catalog, NOW).stale()
+    [stale, *_] = Planner(shop.lake, shop.catalog, NOW).find_stale_tables()
     assert (stale.table, [key.day for key in stale.keys]) == ("staged/sales", [2])
 
 
@@ -228,7 +228,7 @@ def test_rejected_rows_that_move_make_no_other_day_stale(shop):
     redo(shop, "staged/sales", only(gathered_at + 1))
     assert [
         stale
-        for stale in Planner(shop.lake, shop.catalog, NOW).stale()
+        for stale in Planner(shop.lake, shop.catalog, NOW).find_stale_tables()
         if stale.table == "staged/sales"
     ] == []
 
@@ -238,7 +238,7 @@ def test_a_raw_table_that_went_back_makes_the_days_stale_that_went(shop, back):
     day_by_day(shop, range(1, 9))
     shop.lake.open(RAW).restore(shop.lake.version(RAW) - back)
     take(shop)
-    [stale, *_] = Planner(shop.lake, shop.catalog, NOW).stale()
+    [stale, *_] = Planner(shop.lake, shop.catalog, NOW).find_stale_tables()
     assert (stale.table, [key.day for key in stale.keys]) == (
         "staged/sales",
         list(range(9 - back, 9)),
@@ -252,7 +252,7 @@ def test_restores_of_restores_reach_the_days_of_all_that_they_undid(shop):
     take(shop)
     bring_up_to_date(shop)
     assert len(rows(shop, "staged/sales")) == 16
-    assert Planner(shop.lake, shop.catalog, NOW).stale() == []
+    assert Planner(shop.lake, shop.catalog, NOW).find_stale_tables() == []
 
 
 def put_odd(shop, path: str) -> None:

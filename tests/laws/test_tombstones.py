@@ -14,7 +14,7 @@ from stock import Event, bring, empty, stands, tell
 from support.worlds import NOW, bring_up_to_date, catalog_of, land_all, world, write
 
 from lakehouse.environment import Environment
-from lakehouse.lineage.touched_days import audit_of
+from lakehouse.lineage.touched_days import read_audit
 from lakehouse.observe.overview import audits
 from lakehouse.observe.sql import opened
 from lakehouse.storage.lake import scan_all_rows
@@ -34,7 +34,7 @@ def deleted(here: Environment, name: str) -> list[tuple[str, object]]:
 
 
 def notes(here: Environment, name: str) -> tuple[str, ...]:
-    return audit_of(here.lake.read_log(name)[-1]).notes
+    return read_audit(here.lake.read_log(name)[-1]).notes
 
 
 def day(number: int) -> date:
@@ -75,7 +75,7 @@ def test_a_late_event_of_a_key_without_a_tombstone_does_not_bring_it_back(here):
         == [row[0] for row in stands(here, TWO_DAYS)]
         == ["b"]
     )
-    audit = audit_of(here.lake.read_log(FORGETFUL)[-1])
+    audit = read_audit(here.lake.read_log(FORGETFUL)[-1])
     assert (audit.read, audit.written, audit.superseded, audit.notes) == (1, 0, 1, ())
 
 
@@ -106,7 +106,11 @@ def test_no_reader_is_made_again_because_a_tombstone_goes(tmp_path):
     assert deleted(here, "staged/latest")
     bring_up_to_date(here)
     assert not deleted(here, "staged/latest")
-    made = [audit.made for audit in audits(here, "marts/latest_valued") if audit.version > before]
+    made = [
+        audit.materialized
+        for audit in audits(here, "marts/latest_valued")
+        if audit.version > before
+    ]
     assert [span.first for spans in made for span in spans] == [date(2024, 6, 11)], (
         "the day from which c has a price"
     )
@@ -121,7 +125,11 @@ def test_no_reader_by_key_keeps_what_a_fold_of_all_events_deletes(tmp_path):
     told.price(here, ("a", HOURS[0], "", "d"))
     land_all(here)
     make(here.lake, here.catalog, "staged/latest", now=NOW, is_replay=True)
-    assert [part.table for part in here.planner().stale() if part.table == "marts/latest_valued"]
+    assert [
+        part.table
+        for part in here.planner().find_stale_tables()
+        if part.table == "marts/latest_valued"
+    ]
 
 
 def things_of(

@@ -9,7 +9,7 @@ from support.worlds import NOW, bring_up_to_date, catalog_of, world, write
 
 from lakehouse.calendar import Daily, Days, Monthly
 from lakehouse.environment import Environment
-from lakehouse.lineage.period_history import speaks_for
+from lakehouse.lineage.period_history import find_intentionally_empty
 from lakehouse.publish.audit import Audit
 from lakehouse.tables.contract import Contract
 from lakehouse.tables.rules import cast
@@ -93,14 +93,14 @@ def test_a_day_that_was_emptied_on_purpose_is_emptied_in_readers(tmp_path):
     here = change(filled(tmp_path, tables()), tables(4))
     bring_up_to_date(here)
     assert counted(here) == [(june(3), 2)]
-    assert here.planner().stale() == []
+    assert here.planner().find_stale_tables() == []
 
 
 def test_an_emptied_day_is_made_as_such_and_noted(tmp_path):
     here = change(filled(tmp_path, tables()), tables(4), Days(june(4), june(4)))
     audit = make(here.lake, here.catalog, "marts/counts", Days(june(3), june(9)), now=NOW)
     assert isinstance(audit, Audit)
-    assert (audit.read, audit.made, audit.untouched) == (2, (Days(june(3), june(4)),), ())
+    assert (audit.read, audit.materialized, audit.untouched) == (2, (Days(june(3), june(4)),), ())
 
 
 def test_a_day_that_came_back_comes_back_in_readers(tmp_path):
@@ -117,7 +117,7 @@ def test_a_month_is_emptied_with_the_last_of_its_days(tmp_path):
         here = change(here, tables(*left_out, counts=MONTHLY))
         bring_up_to_date(here)
         assert counted(here) == found
-        assert here.planner().stale() == []
+        assert here.planner().find_stale_tables() == []
 
 
 @pytest.mark.parametrize(
@@ -136,7 +136,7 @@ def test_tables_without_periods_are_emptied_and_empty_others_too(
     here = change(here, tables(*left_out, notes=notes, counts=counts))
     bring_up_to_date(here)
     assert counted(here) == found
-    assert here.planner().stale() == []
+    assert here.planner().find_stale_tables() == []
 
 
 @pytest.mark.parametrize("counts", [DAILY, None])
@@ -162,11 +162,11 @@ def test_an_input_speaks_for_what_it_made_and_nobody_touched(tmp_path):
         Days(june(1), june(9)),
     )
     make(here.lake, here.catalog, "staged/notes", Days(june(4), june(4)), now=NOW)
-    assert speaks_for(here.lake, counts, notes, every) == {june(3), june(4)}
+    assert find_intentionally_empty(here.lake, counts, notes, every) == {june(3), june(4)}
     here.lake.open("staged/notes").delete(f"note_date = DATE '{june(4)}'")
-    assert speaks_for(here.lake, counts, notes, every) == {june(3)}
-    assert speaks_for(here.lake, counts, notes, every, until=0) == {june(3), june(4)}
-    assert speaks_for(here.lake, notes, here.catalog["raw/notes"], every) == set()
+    assert find_intentionally_empty(here.lake, counts, notes, every) == {june(3)}
+    assert find_intentionally_empty(here.lake, counts, notes, every, until=0) == {june(3), june(4)}
+    assert find_intentionally_empty(here.lake, notes, here.catalog["raw/notes"], every) == set()
 
 
 def test_an_input_that_was_restored_to_before_it_was_made_does_not_speak(tmp_path):
@@ -176,4 +176,7 @@ def test_an_input_that_was_restored_to_before_it_was_made_does_not_speak(tmp_pat
     here.lake.open("staged/notes").delete(f"note_date = DATE '{june(3)}'")
     here.lake.open("staged/notes").restore(0)
     notes, counts = here.catalog["staged/notes"], here.catalog["marts/counts"]
-    assert speaks_for(here.lake, counts, notes, Days(june(1), june(9))) == {june(3), june(4)}
+    assert find_intentionally_empty(here.lake, counts, notes, Days(june(1), june(9))) == {
+        june(3),
+        june(4),
+    }

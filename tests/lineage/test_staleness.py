@@ -12,7 +12,7 @@ from support.worlds import NOW, catalog_of, land_all, world, write
 
 from lakehouse.calendar import Daily, Days, Monthly
 from lakehouse.environment import Environment
-from lakehouse.lineage.staleness import Planner, Stale
+from lakehouse.lineage.staleness import Planner, StaleTable
 from lakehouse.observe.overview import audits
 from lakehouse.tables.contract import Contract, Field
 from lakehouse.tables.rules import cast
@@ -178,11 +178,11 @@ def here(made, tmp_path):
     return world(tmp_path, CATALOG)
 
 
-def stale(here: Environment, table: str, since=None) -> Stale | None:
-    return Planner(here.lake, CATALOG, NOW, since or {}).stale_part(CATALOG[table])
+def stale(here: Environment, table: str, since=None) -> StaleTable | None:
+    return Planner(here.lake, CATALOG, NOW, since or {}).find_stale_part(CATALOG[table])
 
 
-def numbers(part: Stale | None) -> list[int]:
+def numbers(part: StaleTable | None) -> list[int]:
     """The stale days as numbers."""
     return [] if part is None else [(key - FIRST).days for key in part.keys]
 
@@ -230,16 +230,16 @@ def drop_old_files(here: Environment, table: str) -> None:
 
 
 def test_nothing_is_stale_when_everything_is_made(here):
-    assert here.planner().stale() == []
+    assert here.planner().find_stale_tables() == []
 
 
 def test_an_empty_lake_has_nothing_stale(tmp_path):
-    assert world(tmp_path, CATALOG).planner().stale() == []
+    assert world(tmp_path, CATALOG).planner().find_stale_tables() == []
 
 
 def test_a_new_commit_makes_exactly_its_days_stale(here):
     deliver(here, [2, 3, 7])
-    assert stale(here, "staged/events") == Stale(
+    assert stale(here, "staged/events") == StaleTable(
         "staged/events", (day(2), day(3), day(7)), (Days(day(2), day(3)), Days(day(7), day(7)))
     )
 
@@ -251,7 +251,7 @@ def test_days_that_the_input_does_not_hold_do_not_part_neighbours(here):
 
 def test_readers_are_stale_only_when_what_they_read_is_made(here):
     deliver(here, [2])
-    assert [part.table for part in here.planner().stale()] == ["staged/events"]
+    assert [part.table for part in here.planner().find_stale_tables()] == ["staged/events"]
 
 
 @pytest.fixture
@@ -396,7 +396,9 @@ def test_a_raw_table_beside_the_first_input_makes_every_day_stale(here):
     assert numbers(stale(here, "marts/marked")) == [*range(10), 40]
 
 
-@pytest.mark.parametrize("audit", [{}, {"table": "staged/events"}, {"made": "all"}, 7, "none", [1]])
+@pytest.mark.parametrize(
+    "audit", [{}, {"table": "staged/events"}, {"materialized": "all"}, 7, "none", [1]]
+)
 def test_a_commit_whose_audit_cannot_be_read_is_one_of_another_program(here, audit):
     here.lake.open("staged/events").delete(f"n = 1 AND event_date = DATE '{day(4)}'")
     entry = Path(here.lake.uri("staged/events")) / "_delta_log" / f"{1:020}.json"
@@ -448,7 +450,7 @@ def test_a_compaction_makes_nothing_stale(here):
         remake(here, table.name)
     for table in ("raw/events", "staged/events", "staged/rates"):
         here.lake.open(table).optimize.compact()
-    assert here.planner().stale() == []
+    assert here.planner().find_stale_tables() == []
 
 
 def test_a_restored_input_makes_stale_what_was_undone(here):
@@ -513,7 +515,7 @@ def test_a_whole_table_is_stale_only_when_no_commit_of_its_own_is_left_that_made
     assert stale(here, "marts/whole") is None
     here.lake.open("marts/whole").alter.set_table_properties({"delta.appendOnly": "false"})
     forget(here, "marts/whole")
-    assert stale(here, "marts/whole") == Stale("marts/whole")
+    assert stale(here, "marts/whole") == StaleTable("marts/whole")
 
 
 def make_all_once(here: Environment) -> None:
@@ -534,7 +536,7 @@ def test_after_one_round_nothing_is_stale_though_logs_were_cleaned_up(here, when
     for table in here.lake.tables():
         forget(here, table)
     make_all_once(here)
-    assert here.planner().stale() == []
+    assert here.planner().find_stale_tables() == []
 
 
 def restored_beyond_its_log(here: Environment) -> None:
@@ -553,7 +555,7 @@ def test_a_table_that_was_restored_to_before_what_is_left_of_its_log_is_stale_un
     make(here.lake, CATALOG, "staged/events", Days(day(2), day(40)), now=NOW)
     assert numbers(stale(here, "staged/events")) == [0, 1]
     make_all_once(here)
-    assert here.planner().stale() == []
+    assert here.planner().find_stale_tables() == []
 
 
 def test_a_table_that_was_restored_to_a_time_is_stale_until_it_is_made(here):
@@ -562,7 +564,7 @@ def test_a_table_that_was_restored_to_a_time_is_stale_until_it_is_made(here):
     here.lake.open("staged/events").restore(at)
     assert numbers(stale(here, "staged/events")) == [*range(10), 40]
     make_all_once(here)
-    assert here.planner().stale() == []
+    assert here.planner().find_stale_tables() == []
 
 
 def rebuild(here: Environment, table: str, times: int = 1) -> None:
@@ -578,22 +580,22 @@ def test_a_table_that_was_built_again_below_what_was_consumed_makes_its_readers_
     rebuild(here, "staged/events")
     assert numbers(stale(here, "marts/days")) == [*range(10), 40]
     make_all_once(here)
-    assert here.planner().stale() == []
+    assert here.planner().find_stale_tables() == []
 
 
 def test_a_table_that_was_built_again_beyond_what_was_consumed_makes_its_readers_stale(here):
     deliver(here, [2])
     rebuild(here, "staged/events", times=3)
     assert numbers(stale(here, "marts/days")) == [*range(10), 40]
-    assert stale(here, "marts/whole") == Stale("marts/whole")
+    assert stale(here, "marts/whole") == StaleTable("marts/whole")
     make_all_once(here)
-    assert here.planner().stale() == []
+    assert here.planner().find_stale_tables() == []
 
 
 def test_an_audit_that_does_not_say_which_table_was_read_is_believed(here):
     for table in CATALOG.derived:
         without(here, table.name, "provenance", "ids")
-    assert here.planner().stale() == []
+    assert here.planner().find_stale_tables() == []
 
 
 @pytest.mark.parametrize("rebuilt", ["staged/events", "marts/days"])
@@ -666,4 +668,4 @@ def test_the_first_day_is_a_day_like_others(here):
 def test_the_present_decides_which_days_there_are(here):
     before = Planner(here.lake, CATALOG, datetime(2024, 1, 5, tzinfo=UTC))
     shutil.rmtree(here.lake.uri("marts/days"))
-    assert numbers(before.stale_part(CATALOG["marts/days"])) == [0, 1, 2, 3, 4]
+    assert numbers(before.find_stale_part(CATALOG["marts/days"])) == [0, 1, 2, 3, 4]

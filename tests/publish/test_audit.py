@@ -10,14 +10,14 @@ from hypothesis import strategies as st
 
 from lakehouse.calendar import Days
 from lakehouse.errors import LawError
-from lakehouse.publish.audit import Audit, Provenance, Reach, total
+from lakehouse.publish.audit import AffectedDays, Audit, Provenance, total
 
 COUNTS = st.integers(0, 10**12)
 DAYS = st.tuples(st.dates(), st.dates()).map(lambda ends: Days(min(ends), max(ends)))
 NAMES = st.text(max_size=8)
 
 REACHES = st.builds(
-    Reach,
+    AffectedDays,
     by=st.lists(NAMES, max_size=2).map(tuple),
     days=st.lists(DAYS, max_size=2).map(tuple),
     version=st.integers(-1, 99),
@@ -35,10 +35,10 @@ AUDITS = st.builds(
     filtered=st.dictionaries(NAMES, COUNTS, max_size=2),
     dead=COUNTS,
     days=st.none() | DAYS,
-    made=st.lists(DAYS, max_size=2).map(tuple),
+    materialized=st.lists(DAYS, max_size=2).map(tuple),
     untouched=st.lists(st.dates(), max_size=2).map(tuple),
     changed=st.dictionaries(NAMES, st.lists(DAYS, max_size=2).map(tuple), max_size=2),
-    reaches=st.dictionaries(NAMES, REACHES, max_size=2),
+    affected=st.dictionaries(NAMES, REACHES, max_size=2),
     rules=st.dictionaries(NAMES, COUNTS, max_size=2),
     rows=COUNTS,
     seconds=st.floats(0, 1e6),
@@ -81,7 +81,7 @@ def test_what_another_version_of_this_software_stored_besides_is_ignored():
 
 
 @pytest.mark.parametrize(
-    "lost", ["days", "made", "untouched", "reaches", "made_at", "notes", "provenance"]
+    "lost", ["days", "materialized", "untouched", "affected", "made_at", "notes", "provenance"]
 )
 def test_what_another_version_of_this_software_did_not_store_is_as_if_nothing_were_said(lost):
     values = stored()
@@ -96,14 +96,14 @@ MALFORMED = [
     stored(read="many"),
     stored(days=["2024-01-01"]),
     stored(days="soon"),
-    stored(made=[["2024-01-01", "never"]]),
-    stored(made={"a": 1}),
-    stored(made=7),
+    stored(materialized=[["2024-01-01", "never"]]),
+    stored(materialized={"a": 1}),
+    stored(materialized=7),
     stored(changed=7),
     stored(changed={"a": "always"}),
-    stored(reaches=7),
-    stored(reaches={"marts/m": "everything"}),
-    stored(reaches={"marts/m": {"by": ["a"], "days": "always"}}),
+    stored(affected=7),
+    stored(affected={"marts/m": "everything"}),
+    stored(affected={"marts/m": {"by": ["a"], "days": "always"}}),
     stored(filtered=["a"]),
     stored(rules={"a": None}),
     stored(made_at="yesterday"),

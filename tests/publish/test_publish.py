@@ -10,7 +10,7 @@ from deltalake import write_deltalake
 
 from lakehouse.errors import BusyError, DataError, LawError, SetupError
 from lakehouse.ingest.landed_files import landed
-from lakehouse.lineage.touched_days import audit_of
+from lakehouse.lineage.touched_days import read_audit
 from lakehouse.publish.audit import METADATA, Audit, Provenance
 from lakehouse.publish.file_writer import Draft
 from lakehouse.publish.publish import publish
@@ -90,7 +90,7 @@ def test_the_audit_comes_back_from_the_log_as_it_was_given(lake):
         sheet(),
         lambda f: Audit(TABLE, "replace", 3, f.rows, quarantined=1, provenance=provenance),
     )
-    assert audit_of(lake.read_log(TABLE)[0]) == given
+    assert read_audit(lake.read_log(TABLE)[0]) == given
     assert (given.version, given.rows, given.files, given.provenance.run_id) == (0, 2, 1, "run 1")
 
 
@@ -102,7 +102,7 @@ def test_the_audit_tells_bytes_and_files_as_the_log_does(lake):
 
 def test_a_commit_of_somebody_else_carries_no_audit(lake):
     write_deltalake(lake.uri(TABLE), ROWS.collect())
-    assert audit_of(lake.read_log(TABLE)[0]) is None
+    assert read_audit(lake.read_log(TABLE)[0]) is None
 
 
 def test_questions_are_answered_in_the_same_pass(lake):
@@ -326,7 +326,7 @@ def test_the_version_is_our_own_though_somebody_committed_since(lake):
     write_deltalake(lake.uri(TABLE), ROWS.collect(), mode="append")
     audit = publish(lake, sheet(mode="append", based_on=0), accepted)
     assert METADATA not in lake.read_log(TABLE)[1].info
-    assert audit_of(lake.read_log(TABLE)[audit.version]) == audit
+    assert read_audit(lake.read_log(TABLE)[audit.version]) == audit
 
 
 def test_a_compacted_raw_table_still_knows_every_delivery(lake):

@@ -79,7 +79,7 @@ def bring_up_to_date(here: Environment) -> None:
     tried: set[tuple[object, ...]] = set()
     while stale := [
         part
-        for part in here.planner().stale()
+        for part in here.planner().find_stale_tables()
         if (part.table, part.keys, _versions(here)) not in tried
     ]:
         part = stale[0]

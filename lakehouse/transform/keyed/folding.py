@@ -14,7 +14,7 @@ from typing import Any
 import polars as pl
 
 from lakehouse.lineage import dated_changes
-from lakehouse.lineage.key_changes import reaches
+from lakehouse.lineage.key_changes import find_affected_days
 from lakehouse.publish.audit import Audit, Provenance
 from lakehouse.publish.publish import Findings
 from lakehouse.publish.replacement import is_of
@@ -147,8 +147,10 @@ class Folding:
                 *audit.notes,
                 *([f"tombstones removed: {counts.forgotten:,}"] if counts.forgotten else []),
             ),
-            changed={column: dated_changes.joined(several) for column, several in spans.items()},
-            reaches=reaches(
+            changed={
+                column: dated_changes.join_spans(several) for column, several in spans.items()
+            },
+            affected=find_affected_days(
                 self.making.lake, self.making.catalog, self.making.table, spans, self.making.now
             ),
             seconds=time.monotonic() - started,
@@ -337,15 +339,20 @@ class Folding:
 
     def _changed(self, before: pl.DataFrame, after: pl.DataFrame) -> dict[str, pl.DataFrame]:
         """When rows hold that are not as they were, for readers that read by date."""
-        shape, columns = self.shape, dated_changes.columns_read(self.making.catalog, self.table)
+        shape, columns = (
+            self.shape,
+            dated_changes.list_date_columns(self.making.catalog, self.table),
+        )
         old, new = (self._as_events(rows).lazy() for rows in (before, after))
         if shape.mode == "history":
-            spans = dated_changes.differing(old, new, shape.sequence[0], shape.key, shape.values)
+            spans = dated_changes.compare_versions(
+                old, new, shape.sequence[0], shape.key, shape.values
+            )
             return {column: spans.collect() for column in columns if column == VALID[0]}
         names = [*polars_schema(self.table.contract), DELETED]
         old, new = old.select(names), new.select(names)
         return {
-            column: dated_changes.changes(old, new, old.clear(), column, shape.key).collect()
+            column: dated_changes.compare_rows(old, new, old.clear(), column, shape.key).collect()
             for column in columns
         }
 

@@ -11,8 +11,8 @@ from typing import Any
 import polars as pl
 from deltalake import DeltaTable
 
-from lakehouse.lineage.period_history import in_effect, is_by
-from lakehouse.lineage.touched_days import audit_of, changes_rows
+from lakehouse.lineage.period_history import has_current_code, list_effective_commits
+from lakehouse.lineage.touched_days import changes_rows, read_audit
 from lakehouse.publish.audit import Audit
 from lakehouse.publish.replacement import rows_of
 from lakehouse.storage.lake import Lake, list_data_files
@@ -71,7 +71,7 @@ def _gathered(
         commits: what came since.
         new: the files in which the new rows came.
     """
-    audits = [audit_of(commit) for commit in commits if changes_rows(commit)]
+    audits = [read_audit(commit) for commit in commits if changes_rows(commit)]
     batches = {audit.provenance.batch_id for audit in audits if audit is not None}
     counts = [json.loads(action.get("stats") or "{}").get("numRecords") for action in new]
     if None in audits or None in batches or None in counts:
@@ -87,11 +87,11 @@ def _folded(lake: Lake, table: DerivedTable) -> Audit | None:
     if version is None:
         return None
     for after in (version - _LATEST, -1):
-        commits, _ = in_effect(lake, table.name, after=max(after, -1))
-        telling = [commit for commit in commits if audit_of(commit) or changes_rows(commit)]
-        audit = audit_of(telling[-1]) if telling else None
+        commits, _ = list_effective_commits(lake, table.name, after=max(after, -1))
+        telling = [commit for commit in commits if read_audit(commit) or changes_rows(commit)]
+        audit = read_audit(telling[-1]) if telling else None
         if telling:
             break
     if audit is None:
         return None
-    return audit if is_by(table, audit) else None
+    return audit if has_current_code(table, audit) else None
