@@ -87,7 +87,8 @@ def made(way: str, step: str, folder: Path) -> Hashable:
             )
     lake = retail.here(folder).lake
     return tuple(
-        _plain(name, next(iter(sql.rows(lake, _question(name, "marts"))[1]))) for name in _FIGURES
+        _plain(name, next(iter(sql.run_query(lake, _question(name, "marts"))[1])))
+        for name in _FIGURES
     )
 
 

@@ -22,7 +22,7 @@ import polars as pl
 from bench import lineitem
 from bench.beside import OUT, TARGET, Way, Work, module, side_by_side
 from bench.publish import generated
-from lakehouse.observe.sql import opened
+from lakehouse.observe.sql import open_sql
 from lakehouse.storage.lake import Lake
 from lakehouse.tables.catalog import Catalog
 from lakehouse.tables.contract import Contract, Field
@@ -107,7 +107,7 @@ def fill(folder: Path, scale: float) -> None:
 
 def ask_lake(folder: Path, stack: ExitStack) -> Ask:
     """By `lakehouse sql`'s own views."""
-    connection = stack.enter_context(opened(Lake(str(folder / "lake"))))
+    connection = stack.enter_context(open_sql(Lake(str(folder / "lake"))))
     connection.execute("SET search_path = 'staged,marts'")
     return lambda question: connection.execute(question).fetchall()
 

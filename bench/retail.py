@@ -60,8 +60,8 @@ def bring_by_dagster(at: Environment, home: Path) -> None:
     import dagster as dg  # noqa: PLC0415
 
     from lakehouse.definitions import definitions  # noqa: PLC0415
-    from lakehouse.orchestration.assets import asset_key  # noqa: PLC0415
-    from lakehouse.orchestration.run_requests import Increment, increments  # noqa: PLC0415
+    from lakehouse.orchestration.assets import to_asset_key  # noqa: PLC0415
+    from lakehouse.orchestration.run_requests import PlannedRun, plan_runs  # noqa: PLC0415
 
     job = definitions(at).resolve_implicit_global_asset_job_def()
     quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
@@ -71,15 +71,15 @@ def bring_by_dagster(at: Environment, home: Path) -> None:
     os.environ["DAGSTER_HOME"] = str(storage)
     with dg.DagsterInstance.get() as instance:
 
-        def run(one: Increment) -> None:
-            keys = [asset_key(table) for table in one.tables]
+        def run(one: PlannedRun) -> None:
+            keys = [to_asset_key(table) for table in one.tables]
             job.execute_in_process(
                 asset_selection=keys, tags=one.partition, instance=instance, run_config=quiet
             )
 
-        run(Increment(tuple(table.name for table in at.catalog.raw())))
+        run(PlannedRun(tuple(table.name for table in at.catalog.raw())))
         for _ in range(_MOST_LOOKS):
-            runs = increments(at.catalog, at.planner().find_stale_tables())
+            runs = plan_runs(at.catalog, at.planner().find_stale_tables())
             if not runs:
                 return
             for one in runs:

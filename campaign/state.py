@@ -17,7 +17,7 @@ import polars as pl
 
 from campaign.shop import opened, planner
 from lakehouse.environment import Environment
-from lakehouse.observe.overview import audits
+from lakehouse.observe.overview import list_audits
 from lakehouse.quarantine import states
 from lakehouse.quarantine.states import is_in
 from lakehouse.storage.lake import Lake, list_data_files
@@ -130,7 +130,7 @@ def _rejects(here: Environment) -> Iterator[str]:
 def _unaccounted(here: Environment) -> Iterator[str]:
     """Law 1: the books of each commit close; those of a raw table add up to its rows and its dead letters."""
     for name in here.catalog.tables:
-        found = audits(here, name) if here.lake.open(name) is not None else []
+        found = list_audits(here, name) if here.lake.open(name) is not None else []
         yield from (
             f"{name}: the books of version {one.version} do not close"
             for one in found

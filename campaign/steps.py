@@ -23,8 +23,8 @@ from lakehouse.errors import BusyError, DataError
 from lakehouse.failpoints import failpoint
 from lakehouse.ingest.land import land
 from lakehouse.lineage.staleness import StaleTable
-from lakehouse.operations.restore import Wish, restore
-from lakehouse.operations.restore_plan import undoing
+from lakehouse.operations.restore import RestoreRequest, restore
+from lakehouse.operations.restore_plan import plan_restore
 from lakehouse.orchestration import sensors
 from lakehouse.storage.locks import hold_lock
 from lakehouse.transform.make import make
@@ -90,7 +90,7 @@ def go_back(here: Environment) -> None:
     for table in ("staged/sales", "staged/last_sales"):
         version = here.lake.version(table)
         if version:
-            restore(here, undoing(here, table, version - 1), Wish("campaign"))
+            restore(here, plan_restore(here, table, version - 1), RestoreRequest("campaign"))
 
 
 def tick(here: Environment) -> None:

@@ -4,17 +4,17 @@ from functools import partial
 
 from assets import retail
 from lakehouse.cli import commands
-from lakehouse.composition import environment
+from lakehouse.composition import load_environment
 from resources import occupied, sample_files, settings
 from samples import retail as retail_samples
 
 
-def demonstrate() -> None:
+def run_demo() -> None:
     """Runs `lakehouse demo`."""
     from lakehouse.definitions import definitions  # noqa: PLC0415, Dagster takes a second to import
     from lakehouse.orchestration import demo  # noqa: PLC0415
 
-    known, here = settings.load(), environment()
+    known, here = settings.load(), load_environment()
     is_usual = known.landing_uri == str(known.data / "landing")
     make_samples = (lambda: retail_samples.generate(here.landing.root)) if is_usual else None
     prepare = partial(sample_files.prepare, make_samples=make_samples)
@@ -28,11 +28,11 @@ def add_samples(days: int) -> list[str]:
     Raises:
         SetupError: landing is no folder of this machine, or holds somebody's own files.
     """
-    here = environment()
+    here = load_environment()
     sample_files.refuse_samples(here, retail.__name__.rpartition(".")[2])
     return retail_samples.add_days(here.landing.root, days)
 
 
-def command() -> None:
+def main() -> None:
     """Runs the `lakehouse` command."""
-    commands.main(commands.App(environment, demonstrate, add_samples))
+    commands.run_command_line(commands.App(load_environment, run_demo, add_samples))

@@ -14,13 +14,13 @@ from resources import environment as places
 from resources import sample_files, settings
 
 
-def modules() -> list[ModuleType]:
+def load_domains() -> list[ModuleType]:
     """Every module under `assets/`, in the order of their names."""
     found = pkgutil.walk_packages(domains.__path__, prefix=f"{domains.__name__}.")
     return [importlib.import_module(module.name) for module in found if not module.ispkg]
 
 
-def environment() -> Environment:
+def load_environment() -> Environment:
     """The lake, the landing zone and the declared tables of this process.
 
     Raises:
@@ -28,5 +28,5 @@ def environment() -> Environment:
         OutageError: the secret that a setting names cannot be read right now.
     """
     lake, landing = places.places(settings.load())
-    tables = catalog.collect(modules())
+    tables = catalog.collect(load_domains())
     return Environment(lake, landing, tables, undated_domains=sample_files.find_sample_domains)

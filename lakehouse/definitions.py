@@ -10,7 +10,7 @@ from contextlib import suppress
 
 import dagster as dg
 
-from lakehouse.composition import environment
+from lakehouse.composition import load_environment
 from lakehouse.environment import Environment
 from lakehouse.errors import OutageError
 from lakehouse.orchestration import (
@@ -32,12 +32,15 @@ def definitions(here: Environment) -> dg.Definitions:
     with warnings.catch_warnings():
         # Single-run backfills and lenient partition mappings are public and still called beta in Dagster 1.13.
         warnings.simplefilter("ignore", dg.BetaWarning)
-        ingest, making = ingest_job.ingest_job(here.catalog), run_requests.making_jobs(here.catalog)
+        ingest, making = (
+            ingest_job.define_ingest_job(here.catalog),
+            run_requests.define_partition_jobs(here.catalog),
+        )
         return dg.Definitions(
-            assets=assets.build(here),
-            sensors=sensors.build(here, making),
-            schedules=[heal_job.nightly_schedule()],
-            jobs=[ingest, *making, replay_job.replay_job()],
+            assets=assets.build_assets(here),
+            sensors=sensors.build_sensors(here, making),
+            schedules=[heal_job.define_nightly_schedule()],
+            jobs=[ingest, *making, replay_job.define_replay_job()],
             resources={assets.RESOURCE: dg.ResourceDefinition.hardcoded_resource(here)},
             executor=dg.in_process_executor,
         )
@@ -46,7 +49,7 @@ def definitions(here: Environment) -> dg.Definitions:
 @dg.definitions
 def defs() -> dg.Definitions:
     """What Dagster loads; made when it asks, so that a wrong setting is told by the process that meets it."""
-    here = environment()
+    here = load_environment()
     with suppress(OutageError):  # whoever writes first proves it then
         here.lake.check_writable()
     return definitions(here)

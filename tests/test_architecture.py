@@ -210,20 +210,7 @@ def public_names(name: str) -> set[str]:
     return {word for word in found if not word.startswith("_")}
 
 
-TWICE = {
-    "FORMATS",
-    "Landing",
-    "SCHEMA",
-    "SMALL",
-    "State",
-    "T",
-    "as_text",
-    "collect",
-    "lines",
-    "rows_of",
-    "tables",
-    "whole",
-}
+TWICE = {"SCHEMA", "SMALL", "State", "T", "as_text", "collect", "rows_of", "run_query", "whole"}
 """Public names that two rooms define today."""
 
 

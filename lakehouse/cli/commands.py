@@ -17,21 +17,21 @@ from rich.console import Console
 from rich.markup import escape
 
 from lakehouse.cli import restore_text
-from lakehouse.cli.output import FORMATS, show
+from lakehouse.cli.output import OUTPUT_FORMATS, print_rows
 from lakehouse.environment import Environment
 from lakehouse.errors import DataError, LakehouseError, SetupError, summarize_error
 from lakehouse.observe import overview, sql
-from lakehouse.observe.landing_report import arrivals
+from lakehouse.observe.landing_report import report_landing
 from lakehouse.operations.replay import replay
-from lakehouse.operations.restore import Wish, restore
-from lakehouse.operations.restore_plan import undoing, version_at
+from lakehouse.operations.restore import RestoreRequest, restore
+from lakehouse.operations.restore_plan import find_version_at, plan_restore
 from lakehouse.publish.audit import Audit
 from lakehouse.quarantine.discard import Choice, discard
 from lakehouse.quarantine.states import DISCARDED, OPEN, RELEASED, State
 from lakehouse.wording import escape_control_characters, format_count
 
 _LIMIT = click.IntRange(min=0)
-_FORMATS = click.Choice(FORMATS)
+_FORMATS = click.Choice(OUTPUT_FORMATS)
 _TIMES = [
     "%Y-%m-%dT%H:%M:%S%z",
     "%Y-%m-%d",
@@ -88,7 +88,7 @@ class App:
     samples: Callable[[int], Sequence[str]]
 
 
-def main(app: App) -> None:
+def run_command_line(app: App) -> None:
     """Run the command line."""
     cli(obj=app, prog_name="lakehouse")
 
@@ -128,8 +128,8 @@ def samples(app: App, days: int) -> None:
 def run_sql(app: App, query: str, form: str) -> None:
     """Run a query that reads, such as "select * from marts.daily_sales limit 5"; `-` reads it from standard input."""
     text = sys.stdin.read() if query == "-" else query
-    columns, rows = sql.rows(app.environment().lake, text)
-    show(columns, rows, form)
+    columns, rows = sql.run_query(app.environment().lake, text)
+    print_rows(columns, rows, form)
 
 
 @cli.command(short_help="List the tables, and what is behind.")
@@ -145,10 +145,10 @@ def run_sql(app: App, query: str, form: str) -> None:
 def tables(app: App, form: str) -> None:
     """List the tables: rows, bytes, files, version, newest event, freshness, and what is behind or died."""
     here = app.environment()
-    arrived = arrivals(here)
-    states = overview.tables(here, arrived=arrived)
+    arrived = report_landing(here)
+    states = overview.list_tables(here, arrived=arrived)
     columns = ["table", "rows", "bytes", "files", "version", "newest", "freshness", "state"]
-    show(columns, ([getattr(state, column) for column in columns] for state in states), form)
+    print_rows(columns, ([getattr(state, column) for column in columns] for state in states), form)
     if not states and form == "table":
         click.echo("The lake is empty. Next: `make demo`.")
     for note in arrived.notes:
@@ -175,7 +175,7 @@ def tables(app: App, form: str) -> None:
 @click.pass_obj
 def audit(app: App, table: str, form: str, limit: int) -> None:
     """Show what became of every row that each commit of TABLE (`<layer>/<table>`) read."""
-    found = overview.audits(app.environment(), table)[-limit:]
+    found = overview.list_audits(app.environment(), table)[-limit:]
     if form == "json":
         click.echo(json.dumps([_as_json(one) for one in found], indent=2, default=str))
         return
@@ -191,7 +191,9 @@ def audit(app: App, table: str, form: str, limit: int) -> None:
         "filtered",
         "dead",
     ]
-    show([*columns, "sum", "rows", "seconds", "run"], ([*_audit_row(one)] for one in found), form)
+    print_rows(
+        [*columns, "sum", "rows", "seconds", "run"], ([*_audit_row(one)] for one in found), form
+    )
     for one in found if form == "table" else ():
         if one.ties:
             click.echo(
@@ -199,7 +201,9 @@ def audit(app: App, table: str, form: str, limit: int) -> None:
             )
         for period, reason in one.held.items():
             click.echo(f"version {one.version} held back {period}: {reason}")
-    for line in restore_text.restores(app.environment().lake, table) if form == "table" else ():
+    for line in (
+        restore_text.describe_restores(app.environment().lake, table) if form == "table" else ()
+    ):
         click.echo(line)
 
 
@@ -251,20 +255,20 @@ def _audit_row(one: Audit) -> Iterable[Any]:
 def quarantine(app: App, table: str, state: str, form: str, limit: int) -> None:
     """Show the rejected rows of TABLE, with every rule that they broke; of a raw table, its dead letters."""
     asked = next((one for one in _STATES if one == state), None)
-    found = overview.rejects(app.environment(), table, limit, asked)
+    found = overview.read_rejects(app.environment(), table, limit, asked)
     if form == "table":
         _tell_rejects(table, found, asked)
         settled = ("_settled_at", "_settled_by", "_discard_reason")
         rows = found.rows.drop(
             *_HIDDEN, *(("_state", *settled) if asked == OPEN else ()), strict=False
         )
-        show(
+        print_rows(
             rows.columns if found.total else [],
             (list(map(escape_control_characters, row)) for row in rows.iter_rows()),
             form,
         )
     else:
-        show(found.rows.columns, found.rows.iter_rows(), form)
+        print_rows(found.rows.columns, found.rows.iter_rows(), form)
 
 
 def _user() -> str:
@@ -306,11 +310,11 @@ def run_restore(  # noqa: PLR0913
             "Going back needs a version or a time.\nNext: add --version <number>, or --time <UTC time>."
         )
     if moment is not None:
-        version = version_at(
+        version = find_version_at(
             here.lake, table, moment if moment.tzinfo else moment.replace(tzinfo=UTC)
         )
-    found = undoing(here, table, version or 0)
-    for line in restore_text.lines(found):
+    found = plan_restore(here, table, version or 0)
+    for line in restore_text.describe_plan(found):
         click.echo(line)
     if found.is_nothing:
         return
@@ -318,14 +322,14 @@ def run_restore(  # noqa: PLR0913
         raise SetupError("Nothing was restored: nobody can be asked here.\nNext: add --yes.")
     if not yes:
         click.confirm("Go back?", abort=True)
-    made = restore(here, found, Wish(who, reason))
+    made = restore(here, found, RestoreRequest(who, reason))
     click.echo(f"{table} is at version {made} now, and holds what version {found.version} held.")
     click.echo(
         "Next: `lakehouse tables` shows what is behind; the next run makes it again (`make demo`, or the UI)."
     )
 
 
-def _tell_rejects(table: str, found: overview.Rejects, asked: State | None) -> None:
+def _tell_rejects(table: str, found: overview.RejectedRows, asked: State | None) -> None:
     """How many rejected rows there are, and why."""
     kind = f"{f'{asked} ' if asked else ''}{'dead letter' if table.startswith('raw/') else 'row'}"
     nothing = f"nothing is {asked}" if found.states and asked else "nothing was rejected"
@@ -364,7 +368,7 @@ def run_replay(app: App, table: str) -> None:
         )
         for rule in rules
     )
-    show(
+    print_rows(
         ["rule" if kind == "row" else "reason", "released", "open"] if rules else [],
         broken,
         "table",

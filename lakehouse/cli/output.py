@@ -15,12 +15,12 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-FORMATS = ("table", "csv", "json")
+OUTPUT_FORMATS = ("table", "csv", "json")
 _SHOWN = 1000
 _LONGEST_BYTES = 100
 
 
-def show(columns: Sequence[str], rows: Iterable[Sequence[Any]], form: str) -> None:
+def print_rows(columns: Sequence[str], rows: Iterable[Sequence[Any]], form: str) -> None:
     """Print rows as a table for people, or as CSV or JSON for programs."""
     if form == "csv":
         writer = csv.writer(sys.stdout, lineterminator="\n")
@@ -82,20 +82,20 @@ def _show_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
         is_number = all(isinstance(row[place], int | float) or row[place] is None for row in taken)
         table.add_column(escape(name), justify="right" if is_number and taken else "left")
     for row in taken:
-        table.add_row(*(escape(words(value)) for value in row))
+        table.add_row(*(escape(format_value(value)) for value in row))
     # A file or a pipe has no width: there every value is printed whole.
     Console(width=None if sys.stdout.isatty() else _width(columns, taken)).print(table)
 
 
 def _width(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> int:
     widths = (
-        max([len(name), *(len(words(row[place])) for row in rows)]) + 2
+        max([len(name), *(len(format_value(row[place])) for row in rows)]) + 2
         for place, name in enumerate(columns)
     )
     return max(80, sum(widths))
 
 
-def words(value: Any) -> str:  # noqa: ANN401
+def format_value(value: Any) -> str:  # noqa: ANN401
     """A value as a person reads it in a table."""
     if value is None:
         return ""
@@ -123,7 +123,7 @@ def _plain(value: Any) -> Any:  # noqa: ANN401
     return value
 
 
-def printed(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+def format_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     """A table for people, as text."""
     text = io.StringIO()
     console, table = (
@@ -131,6 +131,6 @@ def printed(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
         Table(*columns, box=None, header_style="bold", pad_edge=False),
     )
     for row in rows:
-        table.add_row(*(escape(words(value)) for value in row))
+        table.add_row(*(escape(format_value(value)) for value in row))
     console.print(table)
     return text.getvalue()

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from lakehouse.lineage.touched_days import RESTORED, read_audit
-from lakehouse.operations.restore_plan import Undoing, committed_at, days_of
+from lakehouse.operations.restore_plan import RestorePlan, list_days, read_commit_time
 from lakehouse.publish.audit import total
 from lakehouse.storage.lake import Lake
 from lakehouse.storage.log import Commit
@@ -13,7 +13,7 @@ from lakehouse.wording import escape_control_characters, format_count
 _NAMED = 10
 
 
-def lines(found: Undoing) -> Iterator[str]:
+def describe_plan(found: RestorePlan) -> Iterator[str]:
     """What it undoes, line by line."""
     if found.is_nothing:
         yield f"{found.table} holds what it held at version {found.version}: nothing to go back to."
@@ -27,7 +27,7 @@ def lines(found: Undoing) -> Iterator[str]:
     if found.redone:
         yield f"  brings back {format_count(len(found.redone), 'commit')} that an earlier restore undid:"
         yield from _commits(found.redone)
-    if days := days_of(found.audits):
+    if days := list_days(found.audits):
         yield f"  periods that were made in these: {format_count(len(days), 'day')}, {days[0]} to {days[-1]}"
     if fates := {name: count for name, count in total(found.audits).items() if count}:
         yield f"  rows by what had become of them: {', '.join(f'{name} {count:,}' for name, count in fates.items())}"
@@ -40,7 +40,7 @@ def lines(found: Undoing) -> Iterator[str]:
     yield "the bad file out of landing, or the code put back (docs/runbook.md, Restore)."
 
 
-def restores(lake: Lake, name: str) -> Iterator[str]:
+def describe_restores(lake: Lake, name: str) -> Iterator[str]:
     """Each restore that the log of a table holds, in a line: what it went back to, who asked, and why."""
     for commit in lake.read_remaining_log(name):
         if commit.info.get("operation") == "RESTORE":
@@ -63,7 +63,7 @@ def _commits(commits: Sequence[Commit]) -> Iterator[str]:
             if audit
             else ""
         )
-        yield f"    {commit.version}  {_at(committed_at(commit))}{_kind(commit)}{run}{days}{fates}"
+        yield f"    {commit.version}  {_at(read_commit_time(commit))}{_kind(commit)}{run}{days}{fates}"
     if len(commits) > _NAMED:
         yield f"    and {len(commits) - _NAMED:,} before them"
 
@@ -80,7 +80,7 @@ def _at(moment: datetime | None) -> str:
     return "at an unknown time" if moment is None else f"{moment:%Y-%m-%d %H:%M:%S}"
 
 
-def _rejects(found: Undoing) -> Iterator[str]:
+def _rejects(found: RestorePlan) -> Iterator[str]:
     now, then = found.rejected
     if found.rejects is None:
         return
@@ -90,7 +90,7 @@ def _rejects(found: Undoing) -> Iterator[str]:
         yield f"  {found.rejects} goes back with it: {format_count(now, 'row')} of this table, then {then:,}"
 
 
-def _files(found: Undoing) -> Iterator[str]:
+def _files(found: RestorePlan) -> Iterator[str]:
     if found.again:
         yield f"  files whose rows go, and which the next run lands again from landing: {_named(found.again)}"
     if found.lost:

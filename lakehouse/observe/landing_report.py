@@ -12,7 +12,7 @@ _NAMED = 10
 
 
 @dataclass(frozen=True)
-class Arrivals:
+class LandingReport:
     """What lies in landing and is not landed.
 
     Attributes:
@@ -40,7 +40,7 @@ class Arrivals:
         ]
 
 
-def arrivals(here: Environment) -> Arrivals:
+def report_landing(here: Environment) -> LandingReport:
     """What lies in landing and is not landed; a landing zone that cannot be listed is a note, not an error."""
     found: dict[str, News] = {}
     notes: list[str] = []
@@ -49,12 +49,12 @@ def arrivals(here: Environment) -> Arrivals:
             found[raw.name] = news(here.lake, here.landing, raw)
         except (SetupError, BusyError) as error:
             notes.append(str(error))
-    if not notes and (note := stray_note(here)):
+    if not notes and (note := describe_unclaimed(here)):
         notes.append(note)
-    return Arrivals(found, tuple(dict.fromkeys(notes)))
+    return LandingReport(found, tuple(dict.fromkeys(notes)))
 
 
-def stray_note(here: Environment) -> str | None:
+def describe_unclaimed(here: Environment) -> str | None:
     """What lies in landing and belongs to no raw table, with the next step; None if there is no such thing.
 
     Raises:

@@ -12,8 +12,8 @@ from lakehouse.environment import Environment
 from lakehouse.errors import SetupError
 from lakehouse.ingest.delivery_register import DELIVERIES, open_letters
 from lakehouse.lineage.touched_days import read_audit
-from lakehouse.observe.landing_report import Arrivals, arrivals
-from lakehouse.observe.remarks import remarks
+from lakehouse.observe.landing_report import LandingReport, report_landing
+from lakehouse.observe.remarks import read_notes
 from lakehouse.publish.audit import Audit
 from lakehouse.quarantine.dead_letters import DEAD_LETTERS
 from lakehouse.quarantine.states import State, count_by_state, fill_states, is_in
@@ -52,15 +52,15 @@ class TableState:
     state: str
 
 
-def tables(
-    here: Environment, now: datetime | None = None, arrived: Arrivals | None = None
+def list_tables(
+    here: Environment, now: datetime | None = None, arrived: LandingReport | None = None
 ) -> list[TableState]:
     """Every table of the lake, layer by layer, and those that are not there yet and will be with the next run."""
     with here.lake.translate_errors():
         moment = now or datetime.now(UTC)
         stale = {part.table: part for part in here.planner().find_stale_tables()}
         dead = open_letters(here.lake)
-        waiting = arrived or arrivals(here)
+        waiting = arrived or report_landing(here)
         known = here.lake.tables()
         new = [
             name
@@ -81,7 +81,7 @@ def tables(
         )
 
 
-def _expecting(state: TableState, waiting: Arrivals) -> TableState:
+def _expecting(state: TableState, waiting: LandingReport) -> TableState:
     """A state that begins with what waits in landing."""
     if not (words := waiting.words(state.table)):
         return state
@@ -107,7 +107,7 @@ def _state(
         handle.version(),
         newest,
         "",
-        "; ".join(filter(None, (str(remarks(here.lake, here.catalog.tables.get(name))), said))),
+        "; ".join(filter(None, (str(read_notes(here.lake, here.catalog.tables.get(name))), said))),
     )
 
 
@@ -186,7 +186,7 @@ def _words(age: timedelta) -> str:
     return f"{hours:.0f} h" if hours < 48 else f"{hours / 24:,.0f} d"  # noqa: PLR2004
 
 
-def audits(here: Environment, table: str) -> list[Audit]:
+def list_audits(here: Environment, table: str) -> list[Audit]:
     """The audits that the log of a table still holds, oldest first.
 
     Raises:
@@ -206,7 +206,7 @@ def audits(here: Environment, table: str) -> list[Audit]:
 
 
 @dataclass(frozen=True)
-class Rejects:
+class RejectedRows:
     """Rejected rows of a table.
 
     Attributes:
@@ -224,7 +224,9 @@ class Rejects:
     states: Mapping[str, int] = field(default_factory=dict)
 
 
-def rejects(here: Environment, table: str, limit: int, state: State | None = "open") -> Rejects:
+def read_rejects(
+    here: Environment, table: str, limit: int, state: State | None = "open"
+) -> RejectedRows:
     """The rejected rows of a derived table, or the dead letters of a raw one, in a state; None asks for all.
 
     Raises:
@@ -243,9 +245,9 @@ def rejects(here: Environment, table: str, limit: int, state: State | None = "op
 
 def _rejects(
     lake: Lake, name: str, which: pl.Expr, reason: pl.Expr, limit: int, state: State | None
-) -> Rejects:
+) -> RejectedRows:
     if lake.open_shared(name) is None:
-        return Rejects(name, 0, {}, pl.DataFrame())
+        return RejectedRows(name, 0, {}, pl.DataFrame())
     every = fill_states(lake.scan(name)).filter(which)
     rows = every if state is None else every.filter(is_in(state))
     reasons = (
@@ -256,6 +258,6 @@ def _rejects(
         .collect()
     )
     total = rows.select(pl.len()).collect().item()
-    return Rejects(
+    return RejectedRows(
         name, total, dict(reasons.iter_rows()), rows.head(limit).collect(), count_by_state(every)
     )

@@ -10,7 +10,7 @@ from lakehouse.wording import format_count
 
 
 @dataclass(frozen=True)
-class Remarks:
+class TableNotes:
     """What the log of a table says of its periods.
 
     Attributes:
@@ -29,10 +29,10 @@ class Remarks:
         return "; ".join(remarks)
 
 
-def remarks(lake: Lake, table: Table | None) -> Remarks:
+def read_notes(lake: Lake, table: Table | None) -> TableNotes:
     """What is to be said of a table; nothing of one that is landed, or not declared."""
     if not isinstance(table, DerivedTable):
-        return Remarks({}, ())
+        return TableNotes({}, ())
     made = read_period_history(lake, table)
     held = {key: audit.held[key] for key, audit in made.held.items() if key is not None}
-    return Remarks(held, tuple(made.list_outdated_periods(table)))
+    return TableNotes(held, tuple(made.list_outdated_periods(table)))

@@ -36,7 +36,9 @@ _ROWS_AT_ONCE = 10_000
 
 
 @contextmanager
-def opened(lake: Lake, tables: Sequence[str] | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
+def open_sql(
+    lake: Lake, tables: Sequence[str] | None = None
+) -> Iterator[duckdb.DuckDBPyConnection]:
     """A DuckDB in which every table of the lake is a view, such as `staged.invoice_lines`; it reads no other file.
 
     A quarantine shows its open rows, and under a name that ends in `_all` those that were released or discarded too.
@@ -75,7 +77,7 @@ def _view(connection: duckdb.DuckDBPyConnection, lake: Lake, table: str) -> None
     connection.execute(f"CREATE VIEW {quote_identifier(layer)}.{quote_identifier(name)} AS {shown}")
 
 
-def rows(lake: Lake, query: str) -> tuple[list[str], Iterator[tuple[Any, ...]]]:
+def run_query(lake: Lake, query: str) -> tuple[list[str], Iterator[tuple[Any, ...]]]:
     """The columns of a query and its rows, read as they are asked for.
 
     Raises:
@@ -89,7 +91,7 @@ def rows(lake: Lake, query: str) -> tuple[list[str], Iterator[tuple[Any, ...]]]:
             "`lakehouse sql` runs one statement that reads.\nNext: write a single SELECT."
         )
     with ExitStack() as stack:
-        connection = stack.enter_context(opened(lake))
+        connection = stack.enter_context(open_sql(lake))
         try:
             with lake.translate_errors():
                 connection.execute(statements[0])

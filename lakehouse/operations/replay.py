@@ -17,7 +17,7 @@ from lakehouse.environment import Environment
 from lakehouse.errors import DataError
 from lakehouse.lineage.period_history import read_period_history
 from lakehouse.lineage.quarantine_changes import find_disturbed_periods
-from lakehouse.operations.replay_dead_letters import reread
+from lakehouse.operations.replay_dead_letters import replay_dead_letters
 from lakehouse.publish.audit import Audit
 from lakehouse.quarantine.dead_letters import DeadLetters
 from lakehouse.quarantine.rejected_rows import (
@@ -32,7 +32,7 @@ from lakehouse.transform.make import make
 
 
 @dataclass(frozen=True)
-class Settled:
+class ReplayCounts:
     """How many rows are in a state, and by which rule; a row may have broken several.
 
     Attributes:
@@ -45,7 +45,7 @@ class Settled:
 
 
 @dataclass(frozen=True)
-class Replayed:
+class ReplayReport:
     """What a replay did.
 
     Attributes:
@@ -58,8 +58,8 @@ class Replayed:
     """
 
     table: str
-    released: Settled
-    stays: Settled
+    released: ReplayCounts
+    stays: ReplayCounts
     audits: tuple[Audit, ...] = ()
     problems: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
@@ -67,7 +67,7 @@ class Replayed:
 
 def replay(
     here: Environment, name: str, *, run_id: str | None = None, now: datetime | None = None
-) -> Replayed:
+) -> ReplayReport:
     """Give the open rows of a table's quarantine another try, or the open dead letters of a raw table.
 
     Args:
@@ -107,13 +107,13 @@ def replay(
                 f"{name} [{period}]: held back: {why}" for period, why in audit.held.items()
             ]
     rows = scan_quarantine(here.lake, table)
-    told = [Settled(), Settled()]
+    told = [ReplayCounts(), ReplayCounts()]
     if rows is not None:
         told = [
             _counted(rows, is_in(RELEASED) & (pl.col("_settled_by") == run)),
             _counted(rows, is_in(OPEN)),
         ]
-    return Replayed(name, told[0], told[1], tuple(audits), tuple(problems), tuple(notes))
+    return ReplayReport(name, told[0], told[1], tuple(audits), tuple(problems), tuple(notes))
 
 
 def _spans(here: Environment, table: DerivedTable, now: datetime) -> list[Days | None]:
@@ -129,20 +129,20 @@ def _spans(here: Environment, table: DerivedTable, now: datetime) -> list[Days |
     return [*table.partitions.join_to_spans(key for key in keys if key is not None)]
 
 
-def _counted(rows: pl.LazyFrame, which: pl.Expr, rule: str = BROKEN) -> Settled:
+def _counted(rows: pl.LazyFrame, which: pl.Expr, rule: str = BROKEN) -> ReplayCounts:
     chosen = rows.filter(which)
     of_rule = chosen.select(pl.col(rule).alias("rule"))
     of_rule = of_rule.explode("rule") if rule == BROKEN else of_rule
     counts, total = pl.collect_all(
         [of_rule.group_by("rule").len().sort("rule"), chosen.select(pl.len())]
     )
-    return Settled(total.item(), dict(counts.iter_rows()))
+    return ReplayCounts(total.item(), dict(counts.iter_rows()))
 
 
-def _of_letters(here: Environment, table: RawTable, run_id: str, now: datetime) -> Replayed:
+def _of_letters(here: Environment, table: RawTable, run_id: str, now: datetime) -> ReplayReport:
     """Read the files with open dead letters again."""
-    done = reread(here.lake, here.landing, table, run_id=run_id, now=now)
+    done = replay_dead_letters(here.lake, here.landing, table, run_id=run_id, now=now)
     rows = DeadLetters(here.lake, table.name).rows()
     released, stays = is_in(RELEASED) & (pl.col("_settled_by") == run_id), is_in(OPEN)
     left, stay = (_counted(rows, which, "reason") for which in (released, stays))
-    return Replayed(table.name, left, stay, done.audits, notes=done.notes)
+    return ReplayReport(table.name, left, stay, done.audits, notes=done.notes)

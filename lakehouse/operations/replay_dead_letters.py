@@ -45,7 +45,7 @@ _OUTCOME = pl.Schema(
 
 
 @dataclass(frozen=True)
-class Reread:
+class DeadLetterReplay:
     """What was read again.
 
     Attributes:
@@ -65,9 +65,9 @@ class _Found:
     missing: list[str] = field(default_factory=list)
 
 
-def reread(
+def replay_dead_letters(
     lake: Lake, landing: Landing, raw: RawTable, *, run_id: str, now: datetime | None = None
-) -> Reread:
+) -> DeadLetterReplay:
     """Land what waits in landing, as a mended file does, and read again the files that have open dead letters.
 
     Args:
@@ -91,7 +91,9 @@ def reread(
     resting = [
         f"{name} may still be written; replay again when it rests" for name in report.resting
     ]
-    return Reread((*report.audits, *([audit] if audit else [])), (*report.refused, *resting, *gone))
+    return DeadLetterReplay(
+        (*report.audits, *([audit] if audit else [])), (*report.refused, *resting, *gone)
+    )
 
 
 def _attempt(

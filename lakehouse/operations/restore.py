@@ -18,7 +18,7 @@ from lakehouse.environment import Environment
 from lakehouse.errors import BusyError
 from lakehouse.failpoints import failpoint
 from lakehouse.lineage.touched_days import RESTORED
-from lakehouse.operations.restore_plan import Undoing, own_rejects
+from lakehouse.operations.restore_plan import RestorePlan, scan_own_rejects
 from lakehouse.publish.audit import Audit, Provenance
 from lakehouse.publish.publish import PUBLISHED_WITH, publish
 from lakehouse.publish.request import Sheet, places_of
@@ -31,14 +31,14 @@ from lakehouse.tables.table_types import DerivedTable, RawTable, Table
 
 
 @dataclass(frozen=True)
-class Wish:
+class RestoreRequest:
     """Who goes back, and why; stored in the commits."""
 
     by: str
     reason: str = ""
 
 
-def restore(here: Environment, found: Undoing, wish: Wish) -> int:
+def restore(here: Environment, found: RestorePlan, wish: RestoreRequest) -> int:
     """Do what was told of, on the version that it was told of; gives the version that the restore made.
 
     Args:
@@ -108,7 +108,7 @@ def _restore(
 def _restore_rejects(
     here: Environment,
     table: Table,
-    found: Undoing,
+    found: RestorePlan,
     rejects: str,
     version: int,
     told: Mapping[str, Any],
@@ -128,7 +128,7 @@ def _restore_rejects(
     others = (
         rows.filter(pl.col("table") != table.name) if isinstance(table, RawTable) else rows.clear()
     )
-    own = own_rejects(here.lake, table, rejects, version) if version >= 0 else rows.clear()
+    own = scan_own_rejects(here.lake, table, rejects, version) if version >= 0 else rows.clear()
     kept = pl.concat([others, own], how="diagonal_relaxed")
     hidden = frozenset(kept.collect_schema().names()) - {WINDOW, *LINEAGE}
     sheet = Sheet(rejects, kept, "replace", based_on=handle.version(), hidden=hidden)
@@ -148,7 +148,7 @@ def _restore_rejects(
     )
 
 
-def _places(here: Environment, table: Table, found: Undoing, handle: DeltaTable) -> set[str]:
+def _places(here: Environment, table: Table, found: RestorePlan, handle: DeltaTable) -> set[str]:
     """The parts of the table that its writers may be filling: none of them may come in between."""
     physical = facts(table.contract).physical if isinstance(table, DerivedTable) else None
     then = here.lake.open_shared(found.table, found.version)

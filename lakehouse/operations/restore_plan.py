@@ -27,7 +27,7 @@ from lakehouse.tables.table_types import RawTable, Table
 
 
 @dataclass(frozen=True)
-class Undoing:
+class RestorePlan:
     """What going back to an earlier version of a table would undo.
 
     Attributes:
@@ -72,7 +72,7 @@ class Undoing:
         return self.is_whole and not self.undone and not self.redone
 
 
-def undoing(here: Environment, name: str, version: int) -> Undoing:
+def plan_restore(here: Environment, name: str, version: int) -> RestorePlan:
     """What going back to a version of a table would undo.
 
     Raises:
@@ -92,7 +92,7 @@ def undoing(here: Environment, name: str, version: int) -> Undoing:
     rejects = DEAD_LETTERS if isinstance(table, RawTable) else table.quarantine
     rejects_version = _rejects_version(lake, rejects, then_in_effect)
     again, lost = _files(here, table, handle, then) if isinstance(table, RawTable) else ((), ())
-    return Undoing(
+    return RestorePlan(
         name,
         handle.version(),
         version,
@@ -109,7 +109,7 @@ def undoing(here: Environment, name: str, version: int) -> Undoing:
     )
 
 
-def version_at(lake: Lake, name: str, moment: datetime) -> int:
+def find_version_at(lake: Lake, name: str, moment: datetime) -> int:
     """The version that stood at a moment; a commit of the same second counts, since people are shown seconds.
 
     Raises:
@@ -119,7 +119,7 @@ def version_at(lake: Lake, name: str, moment: datetime) -> int:
     times = {
         commit.version: time
         for commit in lake.read_remaining_log(name)
-        if (time := committed_at(commit)) is not None
+        if (time := read_commit_time(commit)) is not None
     }
     earlier = [version for version, time in times.items() if time.replace(microsecond=0) <= moment]
     if not earlier:
@@ -135,13 +135,13 @@ def version_at(lake: Lake, name: str, moment: datetime) -> int:
     return max(earlier)
 
 
-def committed_at(commit: Commit) -> datetime | None:
+def read_commit_time(commit: Commit) -> datetime | None:
     """When a commit was made; None where its log entry does not say."""
     stamp = commit.info.get("timestamp")
     return datetime.fromtimestamp(stamp / 1000, UTC) if isinstance(stamp, int) else None
 
 
-def days_of(audits: Sequence[Audit]) -> tuple[date, ...]:
+def list_days(audits: Sequence[Audit]) -> tuple[date, ...]:
     """The days of the periods that some commits made."""
     return tuple(sorted({day for audit in audits for span in audit.materialized for day in span}))
 
@@ -234,7 +234,9 @@ def _is_whole(lake: Lake, name: str, version: int) -> bool:
     return handle is not None and not _missing(lake, name, handle)
 
 
-def own_rejects(lake: Lake, table: Table, rejects: str, version: int | None = None) -> pl.LazyFrame:
+def scan_own_rejects(
+    lake: Lake, table: Table, rejects: str, version: int | None = None
+) -> pl.LazyFrame:
     """The rejected rows of a table at a version of theirs; of a raw table only its own dead letters."""
     rows = lake.scan(rejects, version)
     return rows.filter(pl.col("table") == table.name) if isinstance(table, RawTable) else rows
@@ -243,11 +245,11 @@ def own_rejects(lake: Lake, table: Table, rejects: str, version: int | None = No
 def _rejected(lake: Lake, table: Table, rejects: str, version: int | None) -> tuple[int, int]:
     if lake.open_shared(rejects) is None:
         return 0, 0
-    now = int(own_rejects(lake, table, rejects).select(pl.len()).collect().item())
+    now = int(scan_own_rejects(lake, table, rejects).select(pl.len()).collect().item())
     if version is None:
         return now, now
     then = (
-        own_rejects(lake, table, rejects, version).select(pl.len()).collect().item()
+        scan_own_rejects(lake, table, rejects, version).select(pl.len()).collect().item()
         if version >= 0
         else 0
     )

@@ -9,7 +9,7 @@ from lakehouse.calendar import Days
 from lakehouse.environment import Environment
 from lakehouse.errors import BusyError, DataError, LakehouseError, list_problems
 from lakehouse.ingest.land import Report, land
-from lakehouse.observe.landing_report import stray_note
+from lakehouse.observe.landing_report import describe_unclaimed
 from lakehouse.orchestration import metadata, partitions
 from lakehouse.publish.audit import Audit, RefusedCommitError
 from lakehouse.tables.table_types import DerivedTable, RawTable, Table
@@ -20,17 +20,17 @@ RESOURCE = "environment"
 Events = Iterator[Any]
 
 
-def asset_key(table: str) -> dg.AssetKey:
+def to_asset_key(table: str) -> dg.AssetKey:
     """The asset key of a table: its layer, then its name."""
     return dg.AssetKey(table.split("/"))
 
 
-def pool(table: str) -> str:
+def name_pool(table: str) -> str:
     """The pool of a table, in which one step at a time makes it."""
     return table.replace("/", "_")
 
 
-def build(environment: Environment) -> list[dg.AssetsDefinition]:
+def build_assets(environment: Environment) -> list[dg.AssetsDefinition]:
     """One asset for each declared table."""
     tables = environment.catalog.tables.values()
     return [
@@ -47,15 +47,15 @@ def _common(environment: Environment, table: Table) -> dict[str, Any]:
         "description": table.description,
         "owners": [table.owner] if table.owner else None,
         "tags": {"layer": layer},
-        "metadata": metadata.of_table(table, environment.lake),
+        "metadata": metadata.describe_table(table, environment.lake),
         "required_resource_keys": {RESOURCE},
-        "pool": pool(table.name),
+        "pool": name_pool(table.name),
     }
 
 
 def _check(table: Table, name: str, description: str, *, blocking: bool) -> dg.AssetCheckSpec:
     return dg.AssetCheckSpec(
-        name, asset=asset_key(table.name), description=description, blocking=blocking
+        name, asset=to_asset_key(table.name), description=description, blocking=blocking
     )
 
 
@@ -70,24 +70,24 @@ def _raw(environment: Environment, table: RawTable) -> dg.AssetsDefinition:
 
     def landed(context: dg.AssetExecutionContext) -> Events:
         here: Environment = getattr(context.resources, RESOURCE)
-        report = failing_clearly(
+        report = run_with_clear_failures(
             lambda: land(
                 here.lake, here.landing, table, run_id=context.run.run_id, progress=here.progress
             )
         )
-        if note := failing_clearly(lambda: stray_note(here)):
+        if note := run_with_clear_failures(lambda: describe_unclaimed(here)):
             context.log.warning(note)
-        tell_landed(context, table, report)
+        log_landing(context, table, report)
         yield dg.MaterializeResult(
-            asset_key=asset_key(table.name),
-            metadata=landing_metadata(report),
-            check_results=[metadata.readable_result(table, report)],
+            asset_key=to_asset_key(table.name),
+            metadata=describe_landing(report),
+            check_results=[metadata.build_readable_result(table, report)],
         )
 
     return cast("dg.AssetsDefinition", asset(landed))
 
 
-def tell_landed(context: Any, table: RawTable, report: Report) -> None:  # noqa: ANN401
+def log_landing(context: Any, table: RawTable, report: Report) -> None:  # noqa: ANN401
     """What the log of a run says after files were landed."""
     for line in (*report.repeated, *report.refused):
         context.log.warning(f"{table.name}: {line}")
@@ -99,11 +99,11 @@ def tell_landed(context: Any, table: RawTable, report: Report) -> None:  # noqa:
         context.log.info(_sentence(audit))
 
 
-def landing_metadata(report: Report) -> dict[str, Any]:
+def describe_landing(report: Report) -> dict[str, Any]:
     """What was landed: the last commit, with the rows of all of them."""
     if not report.audits:
         return {"notes": "nothing new in landing", "dagster/row_count": 0, "read": 0}
-    last = metadata.of_audit(report.audits[-1])
+    last = metadata.describe_audit(report.audits[-1])
     summed = {"dagster/row_count": sum(a.rows for a in report.audits)}
     summed |= {
         name: sum(getattr(a, name) for a in report.audits)
@@ -126,7 +126,7 @@ def _derived(environment: Environment, table: DerivedTable) -> dg.AssetsDefiniti
         **_common(environment, table),
         kinds={"deltalake", "duckdb" if table.is_sql else "polars"},
         deps=[_dep(environment, table, source) for source in sources],
-        partitions_def=partitions.definition(calendar) if calendar else None,
+        partitions_def=partitions.define_partitions(calendar) if calendar else None,
         backfill_policy=dg.BackfillPolicy.single_run() if calendar else None,
         code_version=table.code_version,
         check_specs=[_check(table, metadata.CONTRACT_CHECK, promise, blocking=True)],
@@ -134,13 +134,13 @@ def _derived(environment: Environment, table: DerivedTable) -> dg.AssetsDefiniti
 
     def made(context: dg.AssetExecutionContext) -> Events:
         here: Environment = getattr(context.resources, RESOURCE)
-        days = partitions.days(context, table)
+        days = partitions.read_days(context, table)
         try:
-            audit = failing_clearly(
+            audit = run_with_clear_failures(
                 lambda: make(here.lake, here.catalog, table.name, days, run_id=context.run.run_id)
             )
         except RefusedCommitError as refused:
-            yield metadata.contract_result(table, refused.audit, str(refused))
+            yield metadata.build_contract_result(table, refused.audit, str(refused))
             raise dg.Failure(str(refused), allow_retries=False) from refused
         context.log.info(
             _sentence(audit)
@@ -150,7 +150,7 @@ def _derived(environment: Environment, table: DerivedTable) -> dg.AssetsDefiniti
         if audit and audit.held:
             yield from _without_held(context, table, audit)
         _log_periods(context, audit)
-        yield making_result(table, audit)
+        yield build_result(table, audit)
 
     return cast("dg.AssetsDefinition", asset(made))
 
@@ -161,30 +161,35 @@ def _without_held(context: dg.AssetExecutionContext, table: DerivedTable, audit:
     Raises:
         dg.Failure: always; a success would mark every period of the range as made.
     """
-    for event in made_periods(table, audit):
+    for event in list_materializations(table, audit):
         context.log_event(event)
-    refusal = held_back(audit)
-    yield metadata.contract_result(table, audit, refusal)
+    refusal = describe_held_back(audit)
+    yield metadata.build_contract_result(table, audit, refusal)
     raise dg.Failure(refusal, allow_retries=False)
 
 
-def made_periods(table: DerivedTable, audit: Audit) -> list[dg.AssetMaterialization]:
+def list_materializations(table: DerivedTable, audit: Audit) -> list[dg.AssetMaterialization]:
     """An event for each period that a commit made, with its own counts; one for a table without periods."""
-    key, calendar = asset_key(table.name), table.partitions
-    common = metadata.of_audit(audit)
+    key, calendar = to_asset_key(table.name), table.partitions
+    common = metadata.describe_audit(audit)
     if calendar is None:
         return [dg.AssetMaterialization(key, metadata=common)]
     return [
         dg.AssetMaterialization(
             key,
-            partition=partitions.key(period),
-            metadata={**common, **metadata.of_period(audit.by_period.get(period, {}))},
+            partition=partitions.to_partition_key(period),
+            metadata={**common, **metadata.describe_period(audit.by_period.get(period, {}))},
         )
         for period in calendar.period_keys(day for span in audit.materialized for day in span)
     ]
 
 
-def made_outside(context: Any, here: Environment, table: DerivedTable, days: Days | None) -> Events:  # noqa: ANN401
+def make_within_job(
+    context: Any,  # noqa: ANN401
+    here: Environment,
+    table: DerivedTable,
+    days: Days | None,
+) -> Events:
     """Make a part of a table outside of its asset's own runs, and tell Dagster of each period.
 
     Raises:
@@ -193,7 +198,9 @@ def made_outside(context: Any, here: Environment, table: DerivedTable, days: Day
     try:
         audit = make(here.lake, here.catalog, table.name, days, run_id=context.run_id)
     except RefusedCommitError as refused:
-        yield metadata.evaluation(metadata.contract_result(table, refused.audit, str(refused)))
+        yield metadata.to_evaluation(
+            metadata.build_contract_result(table, refused.audit, str(refused))
+        )
         raise
     if audit is None:
         context.log.info(
@@ -201,14 +208,14 @@ def made_outside(context: Any, here: Environment, table: DerivedTable, days: Day
         )
         return
     context.log.info(_sentence(audit))
-    yield from made_periods(table, audit)
-    refusal = held_back(audit) if audit.held else None
-    yield metadata.evaluation(metadata.contract_result(table, audit, refusal))
+    yield from list_materializations(table, audit)
+    refusal = describe_held_back(audit) if audit.held else None
+    yield metadata.to_evaluation(metadata.build_contract_result(table, audit, refusal))
     if refusal:
         raise DataError(refusal)
 
 
-def but_failed(events: Events, failed: list[dg.AssetCheckEvaluation]) -> Events:
+def defer_failed_checks(events: Events, failed: list[dg.AssetCheckEvaluation]) -> Events:
     """The events without the checks that failed, which are kept for the end: of a table Dagster shows the latest."""
     for event in events:
         if isinstance(event, dg.AssetCheckEvaluation) and not event.passed:
@@ -217,7 +224,7 @@ def but_failed(events: Events, failed: list[dg.AssetCheckEvaluation]) -> Events:
             yield event
 
 
-def held_back(audit: Audit) -> str:
+def describe_held_back(audit: Audit) -> str:
     """Which periods of a commit were held back, and why."""
     return list_problems(
         f"{audit.table} [{audit.days}]: {format_count(len(audit.held), 'period')} held back; the table is as it was there. "
@@ -227,16 +234,16 @@ def held_back(audit: Audit) -> str:
     )
 
 
-def making_result(table: DerivedTable, audit: Audit | None) -> Any:  # noqa: ANN401
+def build_result(table: DerivedTable, audit: Audit | None) -> Any:  # noqa: ANN401
     """What Dagster is told after a table was made."""
     nothing: dict[str, Any] = {
         "notes": "the input holds no rows for these days; the table is as it was",
         "dagster/row_count": 0,
     }
     return dg.MaterializeResult(
-        asset_key=asset_key(table.name),
-        metadata=metadata.of_audit(audit) if audit else nothing,
-        check_results=[metadata.contract_result(table, audit)],
+        asset_key=to_asset_key(table.name),
+        metadata=metadata.describe_audit(audit) if audit else nothing,
+        check_results=[metadata.build_contract_result(table, audit)],
     )
 
 
@@ -245,14 +252,16 @@ def _log_periods(context: dg.AssetExecutionContext, audit: Audit | None) -> None
     if audit is None or not context.has_partition_key_range or len(audit.by_period) < 2:  # noqa: PLR2004
         return
     for period, fates in audit.by_period.items():
-        context.add_asset_metadata(metadata.of_period(fates), partition_key=partitions.key(period))
+        context.add_asset_metadata(
+            metadata.describe_period(fates), partition_key=partitions.to_partition_key(period)
+        )
 
 
 def _dep(environment: Environment, table: DerivedTable, source: str) -> dg.AssetDep:
     upstream = environment.catalog[source]
     is_partitioned = isinstance(upstream, DerivedTable) and upstream.partitions is not None
     return dg.AssetDep(
-        asset_key(source), partition_mapping=partitions.mapping(table, is_partitioned)
+        to_asset_key(source), partition_mapping=partitions.map_partitions(table, is_partitioned)
     )
 
 
@@ -262,7 +271,7 @@ def _sentence(audit: Audit) -> str:
     return f"{audit.table}{days}: {audit.read:,} read = {fates}; version {audit.version}, {audit.seconds:.2f} s"
 
 
-def failing_clearly(work: Any) -> Any:  # noqa: ANN401
+def run_with_clear_failures(work: Any) -> Any:  # noqa: ANN401
     """What some work gives; the engine's errors as failures whose message Dagster shows first, a busy table again."""
     try:
         return work()

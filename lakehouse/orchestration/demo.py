@@ -13,17 +13,17 @@ import dagster as dg
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn
 
-from lakehouse.cli.output import printed
+from lakehouse.cli.output import format_table
 from lakehouse.environment import Environment
 from lakehouse.errors import DataError, LakehouseError, SetupError, indent_problem, list_problems
 from lakehouse.ingest.land import news
 from lakehouse.lineage.staleness import StaleTable
 from lakehouse.observe import overview, sql
 from lakehouse.observe.domain_files import list_domain_files
-from lakehouse.observe.landing_report import stray_note
-from lakehouse.observe.remarks import remarks
-from lakehouse.orchestration.assets import asset_key
-from lakehouse.orchestration.run_requests import TRIGGER, Increment, increments
+from lakehouse.observe.landing_report import describe_unclaimed
+from lakehouse.observe.remarks import read_notes
+from lakehouse.orchestration.assets import to_asset_key
+from lakehouse.orchestration.run_requests import TRIGGER, PlannedRun, plan_runs
 from lakehouse.publish.audit import Audit
 from lakehouse.tables.table_types import RawTable
 from lakehouse.wording import escape_control_characters, format_count
@@ -71,7 +71,7 @@ def run(
             "Nothing new: every file in landing is landed, no table is older than its inputs. Nothing was written."
         )
     _tell_remarks(here)
-    if note := stray_note(here):
+    if note := describe_unclaimed(here):
         click.echo(f"\n{note}")
     _show_answer(here, first_answer)
     _refuse(
@@ -97,7 +97,7 @@ def _refuse_idle(here: Environment, refused: Mapping[str, LakehouseError]) -> No
     busy = [domain for domain, files in list_domain_files(here).items() if files.all]
     if not busy:
         folders = ", ".join(raw.landing for raw in here.catalog.raw())
-        next_step = stray_note(here) or f"Next: put them into its folders {folders}."
+        next_step = describe_unclaimed(here) or f"Next: put them into its folders {folders}."
         raise SetupError(f"There are no files for a table in {here.landing.root}.\n{next_step}")
     if len(refused) == len(busy):
         raise refused[busy[0]]
@@ -116,11 +116,9 @@ def _bring_up_to_date(
     fresh = tuple(
         raw.name for raw in here.catalog.raw() if raw.domain not in apart and _has_news(here, raw)
     )
-    problems = _execute(job, Increment(fresh), instance) if fresh else []
-    asked: list[Increment] = []
-    while runs := [
-        one for one in increments(here.catalog, _stale(here, apart)) if one not in asked
-    ]:
+    problems = _execute(job, PlannedRun(fresh), instance) if fresh else []
+    asked: list[PlannedRun] = []
+    while runs := [one for one in plan_runs(here.catalog, _stale(here, apart)) if one not in asked]:
         for one in runs:
             click.echo(f"  making {', '.join(one.tables)}{f'  {one.days}' if one.days else ''}")
             problems += _execute(job, one, instance)
@@ -150,9 +148,9 @@ def _has_news(here: Environment, raw: RawTable) -> bool:
     return bool(found.ready or found.unreadable)
 
 
-def _execute(job: dg.JobDefinition, one: Increment, instance: dg.DagsterInstance) -> list[str]:
+def _execute(job: dg.JobDefinition, one: PlannedRun, instance: dg.DagsterInstance) -> list[str]:
     """One run; gives why it failed, empty when it did not."""
-    keys = [asset_key(table) for table in one.tables]
+    keys = [to_asset_key(table) for table in one.tables]
     tags = {TRIGGER: "demo", **one.partition}
     result = job.execute_in_process(
         asset_selection=keys, tags=tags, instance=instance, run_config=_QUIET, raise_on_error=False
@@ -221,7 +219,7 @@ def _tell(here: Environment, fresh: Sequence[Audit]) -> None:
         "s",
     )
     rows = [_row(audit) for audit in fresh]
-    click.echo(f"\nWhat happened to every row\n{printed(columns, rows)}")
+    click.echo(f"\nWhat happened to every row\n{format_table(columns, rows)}")
     for audit in fresh:
         for note in audit.notes:
             click.echo(f"  {audit.table}: {note}")
@@ -231,7 +229,7 @@ def _tell(here: Environment, fresh: Sequence[Audit]) -> None:
 def _tell_remarks(here: Environment) -> None:
     """Periods that were held back, or made by code that has changed since, with the command that makes them again."""
     for table in here.catalog.derived:
-        found = remarks(here.lake, table)
+        found = read_notes(here.lake, table)
         for period, reason in found.held.items():
             click.echo(f"  {table.name} [{period}]: held back, as it was before: {reason}")
         if found.other:
@@ -244,7 +242,7 @@ def _tell_remarks(here: Environment) -> None:
 
 
 def _audits(here: Environment, name: str) -> list[Audit]:
-    return overview.audits(here, name) if here.lake.open_shared(name) is not None else []
+    return overview.list_audits(here, name) if here.lake.open_shared(name) is not None else []
 
 
 def _row(audit: Audit) -> Sequence[Any]:
@@ -255,7 +253,7 @@ def _row(audit: Audit) -> Sequence[Any]:
 
 def _tell_rejects(here: Environment) -> None:
     for name in here.catalog.tables:
-        found = overview.rejects(here, name, 3)
+        found = overview.read_rejects(here, name, 3)
         if found.total:
             click.echo(
                 f"\n{format_count(found.total, 'rejected row')} of {name}, whole in {found.table.replace('/', '.')}:"
@@ -272,11 +270,11 @@ def _place(row: dict[str, Any]) -> str:
 
 def _show_answer(here: Environment, query: str) -> None:
     try:
-        columns, rows = sql.rows(here.lake, query)
+        columns, rows = sql.run_query(here.lake, query)
     except LakehouseError:
         return  # the mart does not exist yet: nothing was landed that reaches it
     click.echo(
-        f'\nA first answer:  lakehouse sql "{" ".join(query.split())}"\n{printed(columns, list(rows))}'
+        f'\nA first answer:  lakehouse sql "{" ".join(query.split())}"\n{format_table(columns, list(rows))}'
     )
 
 

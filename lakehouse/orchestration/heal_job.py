@@ -14,15 +14,15 @@ from lakehouse.orchestration import metadata
 from lakehouse.orchestration.assets import (
     RESOURCE,
     Events,
-    asset_key,
-    but_failed,
-    landing_metadata,
-    made_outside,
+    defer_failed_checks,
+    describe_landing,
+    make_within_job,
+    to_asset_key,
 )
 from lakehouse.tables.table_types import DerivedTable, RawTable
 
 
-def heal_job() -> dg.JobDefinition:
+def define_heal_job() -> dg.JobDefinition:
     """A job that brings every table up to date."""
 
     @dg.op(required_resource_keys={RESOURCE}, out=dg.Out(dg.Nothing))
@@ -74,8 +74,8 @@ def _land(
         problems.append(str(error))
         return
     if report.audits or report.refused:
-        yield dg.AssetMaterialization(asset_key(raw.name), metadata=landing_metadata(report))
-        yield metadata.evaluation(metadata.readable_result(raw, report))
+        yield dg.AssetMaterialization(to_asset_key(raw.name), metadata=describe_landing(report))
+        yield metadata.to_evaluation(metadata.build_readable_result(raw, report))
     problems += [f"{raw.name}: {line}" for line in report.refused]
 
 
@@ -88,18 +88,18 @@ def _make_again(
     failed: list[dg.AssetCheckEvaluation] = []
     for days in part.spans or (None,):
         try:
-            yield from but_failed(made_outside(context, here, table, days), failed)
+            yield from defer_failed_checks(make_within_job(context, here, table, days), failed)
         except LakehouseError as error:
             context.log.error(str(error))
             problems.append(str(error))
     yield from failed
 
 
-def nightly_schedule() -> dg.ScheduleDefinition:
+def define_nightly_schedule() -> dg.ScheduleDefinition:
     """Heals every night at two."""
     return dg.ScheduleDefinition(
         name="heal_nightly_schedule",
-        job=heal_job(),
+        job=define_heal_job(),
         cron_schedule="0 2 * * *",
         default_status=dg.DefaultScheduleStatus.RUNNING,
         description="Makes again whatever is staler than its inputs, whichever sensor missed it.",

@@ -15,18 +15,18 @@ from lakehouse.environment import Environment
 from lakehouse.errors import BusyError, LakehouseError
 from lakehouse.ingest.land import land
 from lakehouse.lineage.staleness import StaleTable
-from lakehouse.observe.landing_report import stray_note
+from lakehouse.observe.landing_report import describe_unclaimed
 from lakehouse.orchestration import metadata
 from lakehouse.orchestration.assets import (
     RESOURCE,
     Events,
-    asset_key,
-    but_failed,
-    failing_clearly,
-    landing_metadata,
-    made_outside,
-    pool,
-    tell_landed,
+    defer_failed_checks,
+    describe_landing,
+    log_landing,
+    make_within_job,
+    name_pool,
+    run_with_clear_failures,
+    to_asset_key,
 )
 from lakehouse.tables.catalog import Catalog
 from lakehouse.tables.table_types import DerivedTable, RawTable
@@ -38,13 +38,13 @@ _AT_ONCE = 100
 two seconds, and writes its events in one go."""
 
 
-class Landing(dg.Config):
+class LandConfig(dg.Config):
     """Whether a step lands."""
 
     asked: bool = Field(default=True, description="Whether to land files in this table.")
 
 
-class Making(dg.Config):
+class MakeConfig(dg.Config):
     """What a step takes as made."""
 
     since: dict[str, str] = Field(
@@ -53,7 +53,7 @@ class Making(dg.Config):
     )
 
 
-def ingest_job(catalog: Catalog) -> dg.JobDefinition:
+def define_ingest_job(catalog: Catalog) -> dg.JobDefinition:
     """A job that lands files and brings what reads them up to date."""
     steps = {raw.name: _landing(raw) for raw in catalog.raw()} | {
         t.name: _making(t) for t in catalog.derived
@@ -72,7 +72,9 @@ def ingest_job(catalog: Catalog) -> dg.JobDefinition:
     return job
 
 
-def run_config(catalog: Catalog, tables: list[str], since: Mapping[str, str]) -> dict[str, Any]:
+def build_run_config(
+    catalog: Catalog, tables: list[str], since: Mapping[str, str]
+) -> dict[str, Any]:
     """The run config of an ingest run that lands in some tables, and makes what commits after `since` made stale."""
     ops: dict[str, Any] = {
         _step(raw.name): {"config": {"asked": raw.name in tables}} for raw in catalog.raw()
@@ -87,7 +89,7 @@ def run_config(catalog: Catalog, tables: list[str], since: Mapping[str, str]) ->
 
 def _step(table: str) -> str:
     """Beside the steps of the assets, whose names Dagster makes from their keys."""
-    return f"{'land' if table.startswith('raw/') else 'make'}_{pool(table)}"
+    return f"{'land' if table.startswith('raw/') else 'make'}_{name_pool(table)}"
 
 
 # Without an output the steps that read this table are skipped, unless another one that they read has changed.
@@ -98,21 +100,21 @@ _CHANGED: dict[str, Any] = {
 
 
 def _landing(raw: RawTable) -> dg.OpDefinition:
-    @dg.op(name=_step(raw.name), description=raw.description, pool=pool(raw.name), **_CHANGED)
-    def step(context: dg.OpExecutionContext, config: Landing) -> Events:
+    @dg.op(name=_step(raw.name), description=raw.description, pool=name_pool(raw.name), **_CHANGED)
+    def step(context: dg.OpExecutionContext, config: LandConfig) -> Events:
         if not config.asked:
             return
         here: Environment = getattr(context.resources, RESOURCE)
-        report = failing_clearly(
+        report = run_with_clear_failures(
             lambda: land(
                 here.lake, here.landing, raw, run_id=context.run_id, progress=here.progress
             )
         )
-        tell_landed(context, raw, report)
-        if note := failing_clearly(lambda: stray_note(here)):
+        log_landing(context, raw, report)
+        if note := run_with_clear_failures(lambda: describe_unclaimed(here)):
             context.log.warning(note)
-        yield dg.AssetMaterialization(asset_key(raw.name), metadata=landing_metadata(report))
-        yield metadata.evaluation(metadata.readable_result(raw, report))
+        yield dg.AssetMaterialization(to_asset_key(raw.name), metadata=describe_landing(report))
+        yield metadata.to_evaluation(metadata.build_readable_result(raw, report))
         if report.audits:
             yield dg.Output(None)
 
@@ -126,12 +128,12 @@ def _making(table: DerivedTable) -> dg.OpDefinition:
         name=_step(table.name),
         description=table.description,
         ins=inputs,
-        pool=pool(table.name),
+        pool=name_pool(table.name),
         **_CHANGED,
     )
-    def step(context: dg.OpExecutionContext, config: Making) -> Events:
+    def step(context: dg.OpExecutionContext, config: MakeConfig) -> Events:
         here: Environment = getattr(context.resources, RESOURCE)
-        part = failing_clearly(lambda: _stale(here, table, config.since))
+        part = run_with_clear_failures(lambda: _stale(here, table, config.since))
         if part is None:
             context.log.info(f"{table.name}: nothing of it is stale")
         elif len(part.keys) > _AT_ONCE:
@@ -164,7 +166,7 @@ def _made(
     failed: list[dg.AssetCheckEvaluation] = []
     for days in part.spans or (None,):
         try:
-            yield from but_failed(made_outside(context, here, table, days), failed)
+            yield from defer_failed_checks(make_within_job(context, here, table, days), failed)
         except BusyError as error:
             if not problems:
                 raise dg.RetryRequested(max_retries=3, seconds_to_wait=5) from error

@@ -24,7 +24,7 @@ _VALID = {
 }
 
 
-def column_schema(table: Table) -> dg.TableSchema:
+def build_column_schema(table: Table) -> dg.TableSchema:
     """The columns of a table for the catalogue, with meaning, unit and personal data marked."""
     if isinstance(table, RawTable):
         return dg.TableSchema(
@@ -48,16 +48,16 @@ def column_schema(table: Table) -> dg.TableSchema:
     )
 
 
-def of_table(table: Table, lake: Lake) -> dict[str, Any]:
+def describe_table(table: Table, lake: Lake) -> dict[str, Any]:
     """What is true of a table before it is made."""
     return {
-        "dagster/column_schema": column_schema(table),
+        "dagster/column_schema": build_column_schema(table),
         "dagster/uri": lake.uri(table.name),
         "dagster/table_name": table.name,
     }
 
 
-def of_audit(audit: Audit) -> dict[str, Any]:
+def describe_audit(audit: Audit) -> dict[str, Any]:
     """An audit as metadata: each count by its own name, so that Dagster plots it over time."""
     counts = {
         "dagster/row_count": audit.rows
@@ -98,7 +98,7 @@ def of_audit(audit: Audit) -> dict[str, Any]:
     }
 
 
-def of_period(fates: Mapping[str, int]) -> dict[str, Any]:
+def describe_period(fates: Mapping[str, int]) -> dict[str, Any]:
     """The fates of the rows of one partition, beside those of the whole range."""
     counts = {
         f"partition_{name.replace(': ', '_').replace(' ', '_')}": count
@@ -107,7 +107,7 @@ def of_period(fates: Mapping[str, int]) -> dict[str, Any]:
     return {"dagster/partition_row_count": fates.get("written", 0), **counts}
 
 
-def of_rules(audit: Audit) -> dg.TableMetadataValue:
+def tabulate_rules(audit: Audit) -> dg.TableMetadataValue:
     """Rows by broken rule, zeros included."""
     schema = dg.TableSchema([dg.TableColumn("rule"), dg.TableColumn("rows", "int")])
     return dg.MetadataValue.table(
@@ -115,7 +115,7 @@ def of_rules(audit: Audit) -> dg.TableMetadataValue:
     )
 
 
-def contract_result(
+def build_contract_result(
     table: DerivedTable, audit: Audit | None, refusal: str | None = None
 ) -> dg.AssetCheckResult:
     """The verdict on a commit: the counts of each rule, and the share of quarantined rows beside what is allowed."""
@@ -123,7 +123,7 @@ def contract_result(
     facts: Mapping[str, Any] = {}
     if audit is not None:
         facts = {
-            "rules": of_rules(audit),
+            "rules": tabulate_rules(audit),
             "quarantined": audit.quarantined,
             "share_quarantined": audit.quarantined / audit.read if audit.read else 0.0,
             "share_allowed": allowed,
@@ -138,7 +138,7 @@ def contract_result(
     )
 
 
-def readable_result(table: RawTable, report: Report) -> dg.AssetCheckResult:
+def build_readable_result(table: RawTable, report: Report) -> dg.AssetCheckResult:
     """Whether every delivered record could be read; names the files that could not."""
     dead = sum(audit.dead for audit in report.audits)
     return dg.AssetCheckResult(
@@ -157,7 +157,7 @@ def readable_result(table: RawTable, report: Report) -> dg.AssetCheckResult:
     )
 
 
-def evaluation(result: dg.AssetCheckResult) -> dg.AssetCheckEvaluation:
+def to_evaluation(result: dg.AssetCheckResult) -> dg.AssetCheckEvaluation:
     """A check result as an op tells it, outside of the asset's own run."""
     assert result.asset_key is not None  # noqa: S101
     assert result.check_name is not None  # noqa: S101

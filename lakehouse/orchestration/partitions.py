@@ -10,7 +10,7 @@ from lakehouse.tables.table_types import DerivedTable
 _FORMAT = "%Y-%m-%d"
 
 
-def definition(calendar: Daily) -> dg.TimeWindowPartitionsDefinition:
+def define_partitions(calendar: Daily) -> dg.TimeWindowPartitionsDefinition:
     """The partitions of a calendar; the running period is one of them, so that today's rows have a place."""
     kind = (
         dg.MonthlyPartitionsDefinition
@@ -22,12 +22,12 @@ def definition(calendar: Daily) -> dg.TimeWindowPartitionsDefinition:
     )
 
 
-def key(day: date) -> str:
+def to_partition_key(day: date) -> str:
     """The partition key of a period."""
     return day.strftime(_FORMAT)
 
 
-def days(context: dg.AssetExecutionContext, table: DerivedTable) -> Days | None:
+def read_days(context: dg.AssetExecutionContext, table: DerivedTable) -> Days | None:
     """The days that a run asks for; None for a table without partitions."""
     if table.partitions is None:
         return None
@@ -36,7 +36,7 @@ def days(context: dg.AssetExecutionContext, table: DerivedTable) -> Days | None:
     return table.partitions.widen_to_periods(Days(first, last))
 
 
-def mapping(reader: DerivedTable, source_is_partitioned: bool) -> dg.PartitionMapping | None:  # noqa: FBT001
+def map_partitions(reader: DerivedTable, source_is_partitioned: bool) -> dg.PartitionMapping | None:  # noqa: FBT001
     """Which partitions of an input a partition of its reader needs."""
     if reader.partitions is None or not source_is_partitioned:
         return None

@@ -12,9 +12,15 @@ from pydantic import Field
 
 from lakehouse.environment import Environment
 from lakehouse.errors import LakehouseError, list_problems
-from lakehouse.operations.replay import Replayed, Settled, replay
+from lakehouse.operations.replay import ReplayCounts, ReplayReport, replay
 from lakehouse.orchestration import metadata
-from lakehouse.orchestration.assets import RESOURCE, Events, asset_key, held_back, made_periods
+from lakehouse.orchestration.assets import (
+    RESOURCE,
+    Events,
+    describe_held_back,
+    list_materializations,
+    to_asset_key,
+)
 from lakehouse.tables.table_types import DerivedTable
 from lakehouse.wording import format_count
 
@@ -27,7 +33,7 @@ class ReplayConfig(dg.Config):
     )
 
 
-def replay_job() -> dg.JobDefinition:
+def define_replay_job() -> dg.JobDefinition:
     """A job that makes again exactly the periods of a table that hold open rows."""
 
     @dg.op(required_resource_keys={RESOURCE}, out=dg.Out(dg.Nothing))
@@ -59,21 +65,25 @@ def replay_job() -> dg.JobDefinition:
     return job
 
 
-def _events(here: Environment, done: Replayed) -> Iterator[Any]:
+def _events(here: Environment, done: ReplayReport) -> Iterator[Any]:
     """What Dagster is told: each partition that was made, and what the replay came to."""
     table = here.catalog[done.table]
     for audit in done.audits:
         if not isinstance(table, DerivedTable):
-            yield dg.AssetMaterialization(asset_key(audit.table), metadata=metadata.of_audit(audit))
+            yield dg.AssetMaterialization(
+                to_asset_key(audit.table), metadata=metadata.describe_audit(audit)
+            )
             continue
-        yield from made_periods(table, audit)
-        yield metadata.evaluation(
-            metadata.contract_result(table, audit, held_back(audit) if audit.held else None)
+        yield from list_materializations(table, audit)
+        yield metadata.to_evaluation(
+            metadata.build_contract_result(
+                table, audit, describe_held_back(audit) if audit.held else None
+            )
         )
-    yield dg.AssetObservation(asset_key(done.table), metadata=_figures(done))
+    yield dg.AssetObservation(to_asset_key(done.table), metadata=_figures(done))
 
 
-def _figures(done: Replayed) -> dict[str, Any]:
+def _figures(done: ReplayReport) -> dict[str, Any]:
     """What was released and what stays, by rule."""
     rules = sorted({*done.released.rules, *done.stays.rules})
     columns = [
@@ -94,9 +104,9 @@ def _figures(done: Replayed) -> dict[str, Any]:
     }
 
 
-def _of(settled: Settled, rule: str) -> int:
+def _of(settled: ReplayCounts, rule: str) -> int:
     return settled.rules.get(rule, 0)
 
 
-def _sentence(done: Replayed) -> str:
+def _sentence(done: ReplayReport) -> str:
     return f"{format_count(done.released.rows, 'row')} released, {done.stays.rows:,} still open"

@@ -12,7 +12,7 @@ import dagster as dg
 from lakehouse.calendar import Daily, Days
 from lakehouse.lineage.staleness import StaleTable
 from lakehouse.orchestration import partitions
-from lakehouse.orchestration.assets import asset_key
+from lakehouse.orchestration.assets import to_asset_key
 from lakehouse.tables.catalog import Catalog
 from lakehouse.tables.table_types import DerivedTable
 
@@ -23,7 +23,7 @@ _RANGE = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_
 
 
 @dataclass(frozen=True)
-class Increment:
+class PlannedRun:
     """One run: some tables, for one span of days.
 
     Attributes:
@@ -43,19 +43,25 @@ class Increment:
             return {}
         first, last = (self.calendar.period_start(day) for day in (self.days.first, self.days.last))
         if first == last:
-            return {"dagster/partition": partitions.key(first)}
-        return dict(zip(_RANGE, (partitions.key(first), partitions.key(last)), strict=True))
+            return {"dagster/partition": partitions.to_partition_key(first)}
+        return dict(
+            zip(
+                _RANGE,
+                (partitions.to_partition_key(first), partitions.to_partition_key(last)),
+                strict=True,
+            )
+        )
 
     def request(self, catalog: Catalog, trigger: str) -> dg.RunRequest:
         """The run request; it has no run key, because the same days may become stale again."""
         tags = {TRIGGER: trigger, **self.partition}
         key = tags.pop("dagster/partition", None)
-        keys = [asset_key(table) for table in self.tables]
-        job = job_names(catalog)[self.calendar]
+        keys = [to_asset_key(table) for table in self.tables]
+        job = name_jobs(catalog)[self.calendar]
         return dg.RunRequest(job_name=job, asset_selection=keys, tags=tags, partition_key=key)
 
 
-def job_names(catalog: Catalog) -> dict[Daily | None, str]:
+def name_jobs(catalog: Catalog) -> dict[Daily | None, str]:
     """The job for each calendar, because Dagster wants one for each set of partitions; `whole_job` for none."""
     names: dict[Daily | None, str] = {None: "whole_job"}
     for calendar in dict.fromkeys(
@@ -71,22 +77,22 @@ def job_names(catalog: Catalog) -> dict[Daily | None, str]:
     return names
 
 
-def making_jobs(catalog: Catalog) -> list[Any]:
+def define_partition_jobs(catalog: Catalog) -> list[Any]:
     """A job for each calendar that makes derived tables; those without partitions can run in each."""
     return [
         dg.define_asset_job(
             name,
             selection=[
-                asset_key(t.name) for t in catalog.derived if t.partitions in (None, calendar)
+                to_asset_key(t.name) for t in catalog.derived if t.partitions in (None, calendar)
             ],
             description="Makes derived tables for a span of days; sensors ask for runs of parts of it.",
         )
-        for calendar, name in job_names(catalog).items()
+        for calendar, name in name_jobs(catalog).items()
         if calendar or any(table.partitions is None for table in catalog.derived)
     ]
 
 
-def increments(catalog: Catalog, stale: Iterable[StaleTable]) -> list[Increment]:
+def plan_runs(catalog: Catalog, stale: Iterable[StaleTable]) -> list[PlannedRun]:
     """The runs that can start now; tables whose inputs are stale themselves wait until those are made.
 
     A table goes into the run of the table that it reads where both have the same periods, or where it has none: a
@@ -95,21 +101,21 @@ def increments(catalog: Catalog, stale: Iterable[StaleTable]) -> list[Increment]
     waiting = {part.table: part for part in stale}
     ready = [part for part in waiting.values() if not _reads(catalog, part.table) & set(waiting)]
     whole = [part.table for part in ready if not part.keys]
-    found: list[Increment] = []
+    found: list[PlannedRun] = []
     for calendar in dict.fromkeys(_calendar(catalog, part.table) for part in ready if part.keys):
         parts = [part for part in ready if part.keys and _calendar(catalog, part.table) == calendar]
         for tables, spans in _same_spans(parts).items():
-            found += [Increment(tables, days, calendar) for days in spans]
+            found += [PlannedRun(tables, days, calendar) for days in spans]
     if not found:
-        return [Increment(_with_followers(catalog, whole, None))] if whole else []
+        return [PlannedRun(_with_followers(catalog, whole, None))] if whole else []
     first, *others = found
-    with_whole = Increment(
+    with_whole = PlannedRun(
         _with_followers(catalog, (*whole, *first.tables), first.calendar),
         first.days,
         first.calendar,
     )
     rest = [
-        Increment(_with_followers(catalog, i.tables, i.calendar, whole=False), i.days, i.calendar)
+        PlannedRun(_with_followers(catalog, i.tables, i.calendar, whole=False), i.days, i.calendar)
         for i in others
     ]
     return [with_whole, *rest]

@@ -19,8 +19,8 @@ from lakehouse.environment import Environment
 from lakehouse.errors import BusyError
 from lakehouse.failpoints import failpoint
 from lakehouse.ingest.land import News, news
-from lakehouse.orchestration.ingest_job import INGEST_JOB, run_config
-from lakehouse.orchestration.run_requests import TRIGGER, increments
+from lakehouse.orchestration.ingest_job import INGEST_JOB, build_run_config
+from lakehouse.orchestration.run_requests import TRIGGER, plan_runs
 
 _RUNNING = [
     dg.DagsterRunStatus.QUEUED,
@@ -43,7 +43,7 @@ Look = Callable[[dg.DagsterInstance, str | None], Answer]
 """One look of a sensor, with the cursor that the look before it left."""
 
 
-def landing_sensor(environment: Environment) -> dg.SensorDefinition:
+def define_landing_sensor(environment: Environment) -> dg.SensorDefinition:
     """Asks for one ingest run when files lie in landing that are not landed."""
     raw = environment.catalog.raw()
 
@@ -65,7 +65,7 @@ def landing_sensor(environment: Environment) -> dg.SensorDefinition:
             )
         mark = hashlib.sha256("".join(fresh).encode()).hexdigest()[:16]
         tables = sorted({entries[entry] for entry in fresh})
-        config = run_config(environment.catalog, tables, environment.standing())
+        config = build_run_config(environment.catalog, tables, environment.standing())
         request = dg.RunRequest(run_config=config, tags={TRIGGER: "landing", _NEWS: mark})
         return dg.SensorResult(
             run_requests=[request], cursor=_write(asked | dict.fromkeys(fresh, mark))
@@ -100,7 +100,7 @@ def _may_retry(instance: dg.DagsterInstance, mark: str) -> bool:
     return 0 < len(runs) < _TRIES and runs[0].status in _FAILED
 
 
-def commit_sensor(environment: Environment, jobs: Sequence[Any]) -> dg.SensorDefinition:
+def define_commit_sensor(environment: Environment, jobs: Sequence[Any]) -> dg.SensorDefinition:
     """Asks for runs of exactly the periods that new commits made stale."""
 
     def look(instance: dg.DagsterInstance, cursor: str | None) -> Answer:
@@ -111,7 +111,7 @@ def commit_sensor(environment: Environment, jobs: Sequence[Any]) -> dg.SensorDef
         since, seen = _read_cursor(cursor), environment.standing()
         if since == seen:
             return dg.SkipReason("no new commits")
-        runs = increments(environment.catalog, environment.planner(since).find_stale_tables())
+        runs = plan_runs(environment.catalog, environment.planner(since).find_stale_tables())
         if not runs:
             return dg.SensorResult(
                 skip_reason="new commits made nothing stale", cursor=_write_cursor(seen)
@@ -206,6 +206,6 @@ def _is_ingesting(instance: dg.DagsterInstance) -> bool:
     return bool(instance.get_runs(dg.RunsFilter(job_name=INGEST_JOB, statuses=_AT_WORK), limit=1))
 
 
-def build(environment: Environment, making: Sequence[Any]) -> list[dg.SensorDefinition]:
+def build_sensors(environment: Environment, making: Sequence[Any]) -> list[dg.SensorDefinition]:
     """Every sensor; `making` are the jobs that make tables."""
-    return [landing_sensor(environment), commit_sensor(environment, making)]
+    return [define_landing_sensor(environment), define_commit_sensor(environment, making)]

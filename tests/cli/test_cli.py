@@ -242,12 +242,12 @@ def test_a_query_reads_nothing_but_the_lake(filled, tmp_path, query):
 
 def test_a_lake_in_a_folder_behind_a_link_is_read(filled, tmp_path):
     (tmp_path / "a link").symlink_to(filled.lake.root)
-    _, found = sql.rows(Lake(str(tmp_path / "a link")), "SELECT count(*) FROM staged.fx_rates")
+    _, found = sql.run_query(Lake(str(tmp_path / "a link")), "SELECT count(*) FROM staged.fx_rates")
     assert list(found) == [(2,)]
 
 
 def test_a_query_may_need_more_than_memory(filled):
-    with sql.opened(filled.lake, []) as connection:
+    with sql.open_sql(filled.lake, []) as connection:
         assert Path(
             connection.execute("SELECT current_setting('temp_directory')").fetchone()[0]
         ).is_dir()
@@ -295,7 +295,7 @@ def test_a_query_that_fails_after_many_rows_says_so(filled):
 
 
 def test_big_results_stream(filled):
-    columns, rows = sql.rows(filled.lake, "SELECT range AS x FROM range(1000000000000)")
+    columns, rows = sql.run_query(filled.lake, "SELECT range AS x FROM range(1000000000000)")
     assert (columns, list(itertools.islice(rows, 3))) == (["x"], [(0,), (1,), (2,)])
     rows.close()
 
@@ -303,7 +303,7 @@ def test_big_results_stream(filled):
 def test_a_reader_that_has_enough_ends_the_command_quietly(filled):
     script = (
         "from support.worlds import world; from pathlib import Path; from lakehouse.cli import commands;"
-        f"commands.main(commands.App(lambda: world(Path({str(Path(filled.lake.root).parent)!r})), None, None))"
+        f"commands.run_command_line(commands.App(lambda: world(Path({str(Path(filled.lake.root).parent)!r})), None, None))"
     )
     query = [sys.executable, "-c", script, "sql", "--format", "csv", "FROM range(1000000000000)"]
     root = Path(__file__).parents[2]
@@ -696,7 +696,7 @@ def test_looking_changes_nothing(filled):
 
 
 def test_bytes_are_shown_short_and_without_control_signs_to_people():
-    from lakehouse.cli.output import words  # noqa: PLC0415
+    from lakehouse.cli.output import format_value  # noqa: PLC0415
 
-    assert words(b"a\tb\x1b[2J") == r"a\tb\x1b[2J"
-    assert words(b"x" * 500) == "x" * 100 + "…"
+    assert format_value(b"a\tb\x1b[2J") == r"a\tb\x1b[2J"
+    assert format_value(b"x" * 500) == "x" * 100 + "…"

@@ -121,7 +121,7 @@ def test_a_dropped_file_is_in_the_mart_within_15_s_and_only_its_days_were_made_a
     def made(name: str) -> set[date]:
         fresh = [
             audit
-            for audit in overview.audits(here, name)
+            for audit in overview.list_audits(here, name)
             if (audit.version or 0) > (versions[name] or 0)
         ]
         return {day for audit in fresh for span in audit.materialized for day in span}

@@ -12,7 +12,7 @@ from polars import col
 from polars.testing import assert_frame_equal
 from support.worlds import bring_up_to_date, deliver, retail, world, write
 
-from lakehouse.observe.overview import audits
+from lakehouse.observe.overview import list_audits
 
 pytestmark = [pytest.mark.real_data, pytest.mark.slow]
 
@@ -60,7 +60,7 @@ def test_origins_are_unique_and_without_a_gap(here):
 
 
 def test_staged_lines_are_raw_lines_without_repeats_and_rejects(here):
-    (audit,) = audits(here, "staged/invoice_lines")
+    (audit,) = list_audits(here, "staged/invoice_lines")
     assert (audit.read, audit.superseded, audit.quarantined, audit.written) == (
         541_909,
         5268,
@@ -85,7 +85,7 @@ def test_bad_debt_is_in_quarantine_with_its_rule_and_origin(here):
 
 @pytest.mark.parametrize("table", list(retail().tables))
 def test_the_books_of_every_commit_close(here, table):
-    assert all(audit.accounted == audit.read > 0 for audit in audits(here, table))
+    assert all(audit.accounted == audit.read > 0 for audit in list_audits(here, table))
 
 
 def test_nothing_is_stale(here):
@@ -162,7 +162,7 @@ def days_of_commits(here, table, since):
     """The days that commits of a table made after a version, one made twice is there twice."""
     made = [
         span
-        for audit in audits(here, table)
+        for audit in list_audits(here, table)
         if audit.version > since
         for span in audit.materialized
     ]

@@ -104,12 +104,12 @@ def test_audits_of_an_unknown_table_are_refused(here):
         SetupError,
         match=r"There is no table 'staged/nothing' in the lake.\nNext: name one of none yet",
     ):
-        overview.audits(here, "staged/nothing")
+        overview.list_audits(here, "staged/nothing")
 
 
 def test_rejects_of_an_unknown_table_are_refused(here):
     with pytest.raises(SetupError, match=r"There is no table 'staged/nothing'.\nNext: use one of "):
-        overview.rejects(here, "staged/nothing", 1)
+        overview.read_rejects(here, "staged/nothing", 1)
 
 
 def test_a_wrong_declaration_leaves_the_lake_alone(tmp_path):

@@ -12,7 +12,7 @@ from lakehouse.definitions import definitions
 from lakehouse.environment import Environment
 from lakehouse.ingest.files.landing_zone import Landing
 from lakehouse.observe import overview
-from lakehouse.observe.landing_report import arrivals, stray_note
+from lakehouse.observe.landing_report import describe_unclaimed, report_landing
 
 RATES = "Date,USD\n2010-12-01,1.31\n"
 
@@ -24,7 +24,7 @@ def tables(here: Environment, *arguments: str):
 
 
 def states(here: Environment) -> dict[str, str]:
-    return {state.table: state.state for state in overview.tables(here)}
+    return {state.table: state.state for state in overview.list_tables(here)}
 
 
 def test_what_belongs_to_no_raw_table_is_named_with_the_next_step(here):
@@ -35,7 +35,7 @@ def test_what_belongs_to_no_raw_table_is_named_with_the_next_step(here):
         (root / passed_over).write_text("")
     (root / "empty").mkdir()
     write(here, "fx_rates", "fx.csv", RATES)
-    assert stray_note(here) == (
+    assert describe_unclaimed(here) == (
         f"In {root} these belong to no raw table and are ignored: invoice_line/, stray.csv.\n"
         "Next: put files into the folder of their table (invoice_lines, fx_rates), or declare a raw table of that name."
     )
@@ -55,7 +55,7 @@ def test_a_store_tells_of_strays_too(here):
 
 def test_a_landing_zone_in_order_needs_no_word(here):
     write(here, "fx_rates", "fx.csv", RATES)
-    assert arrivals(here).notes == ()
+    assert report_landing(here).notes == ()
 
 
 def test_a_run_warns_of_strays(here, capfd):

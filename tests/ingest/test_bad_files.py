@@ -30,7 +30,7 @@ from lakehouse.definitions import definitions
 from lakehouse.environment import Environment
 from lakehouse.ingest.land import News, Report, news
 from lakehouse.observe import overview
-from lakehouse.orchestration.metadata import readable_result
+from lakehouse.orchestration.metadata import build_readable_result
 from lakehouse.quarantine.dead_letters import DEAD_LETTERS
 from lakehouse.wording import format_count
 
@@ -83,7 +83,7 @@ def versions(here: Environment) -> dict[str, int | None]:
 
 
 def states(here: Environment) -> dict[str, str]:
-    return {state.table: state.state for state in overview.tables(here)}
+    return {state.table: state.state for state in overview.list_tables(here)}
 
 
 def said(report: Report) -> list[str]:
@@ -138,7 +138,7 @@ def test_the_list_of_tables_counts_the_dead_letters(tried: Tried) -> None:
 
 
 def test_the_dagster_check_fails_as_a_warning(tried: Tried) -> None:
-    result = readable_result(tried.here.catalog[RAW], tried.report)
+    result = build_readable_result(tried.here.catalog[RAW], tried.report)
     assert (result.passed, result.severity) == (False, dg.AssetCheckSeverity.WARN)
 
 
@@ -172,7 +172,7 @@ def test_a_file_that_is_only_unusual_lands_whole_with_a_note(here: Environment, 
 @pytest.mark.parametrize("name", TOLERATED)
 def test_the_dagster_check_of_an_unusual_file_passes(here: Environment, name: str) -> None:
     write(here, "invoice_lines", name, TOLERATED[name][0])
-    assert readable_result(here.catalog[RAW], land_now(here)).passed
+    assert build_readable_result(here.catalog[RAW], land_now(here)).passed
     assert here.lake.version(DEAD_LETTERS) is None
 
 

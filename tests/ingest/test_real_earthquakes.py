@@ -17,7 +17,7 @@ from quakes import WEEK, described, feed, poll, polled_at, shown, versions
 from support.worlds import NOW, bring_up_to_date, in_state, world
 
 from lakehouse.environment import Environment
-from lakehouse.observe.overview import audits
+from lakehouse.observe.overview import list_audits
 from lakehouse.transform.make import make
 
 pytestmark = [pytest.mark.real_data, pytest.mark.usefixtures("real")]
@@ -96,12 +96,12 @@ def events(
 
 def first(here: Environment) -> dict[str, dict[str, Any]]:
     """The events as they stood after the first poll."""
-    return events(here, version=audits(here, QUAKES)[0].version)
+    return events(here, version=list_audits(here, QUAKES)[0].version)
 
 
 def fates(here: Environment, table: str) -> list[tuple[str, int, int, int, int]]:
     """The account of each commit: its mode, rows read, written and superseded, and ties."""
-    found = audits(here, table)
+    found = list_audits(here, table)
     assert not any(audit.quarantined for audit in found)
     return [(a.mode, a.read, a.written, a.superseded, a.ties) for a in found]
 
@@ -231,7 +231,7 @@ def test_what_left_the_week_is_told_from_what_was_withdrawn(taken, order):
 
 
 def test_one_poll_alone_misses_nothing(here):
-    alone = events(here, WHEREABOUTS, audits(here, WHEREABOUTS)[0].version)
+    alone = events(here, WHEREABOUTS, list_audits(here, WHEREABOUTS)[0].version)
     assert {event["fate"] for event in alone.values()} == {"shown"}
 
 

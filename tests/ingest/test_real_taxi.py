@@ -11,7 +11,7 @@ from support.worlds import catalog_of, deliver, land_all, world
 
 from lakehouse.environment import Environment
 from lakehouse.ingest.land import Report
-from lakehouse.observe.overview import audits
+from lakehouse.observe.overview import list_audits
 from lakehouse.quarantine.dead_letters import DEAD_LETTERS
 from lakehouse.system_columns import RESCUED
 from lakehouse.tables.table_types import raw
@@ -161,7 +161,7 @@ def test_each_version_of_a_widened_table_stays_readable(landed):
 
 def test_a_widening_tells_how_many_rows_were_written_again(landed):
     here = landed("evolve", NARROW)
-    assert [audit.carried for audit in audits(here, TRIPS)] == [0, 7_623, 0, 131_222, 0, 0]
+    assert [audit.carried for audit in list_audits(here, TRIPS)] == [0, 7_623, 0, 131_222, 0, 0]
 
 
 # Freeze

@@ -3,8 +3,8 @@
 from random import Random
 
 from lakehouse.environment import Environment
-from lakehouse.operations.restore import Wish, restore
-from lakehouse.operations.restore_plan import undoing
+from lakehouse.operations.restore import RestoreRequest, restore
+from lakehouse.operations.restore_plan import plan_restore
 
 REJECTED = "quarantine/"
 
@@ -20,5 +20,5 @@ def disturb(here: Environment, random: Random) -> None:
         return
     elif kind == "plainly" or table.startswith(REJECTED):
         handle.restore(version)
-    elif not (found := undoing(here, table, version)).is_nothing:
-        restore(here, found, Wish("somebody"))
+    elif not (found := plan_restore(here, table, version)).is_nothing:
+        restore(here, found, RestoreRequest("somebody"))

@@ -20,9 +20,9 @@ from lakehouse.errors import SetupError
 from lakehouse.failpoints import KILL_AT
 from lakehouse.lineage.staleness import Planner
 from lakehouse.observe import sql
-from lakehouse.observe.overview import audits
-from lakehouse.operations.restore import Wish, restore
-from lakehouse.operations.restore_plan import undoing
+from lakehouse.observe.overview import list_audits
+from lakehouse.operations.restore import RestoreRequest, restore
+from lakehouse.operations.restore_plan import plan_restore
 from lakehouse.publish import publish
 from lakehouse.storage import log_archive
 from lakehouse.storage.lake import Lake
@@ -90,7 +90,7 @@ def test_the_log_is_short_and_every_entry_is_told(grown):
     assert [commit.version for commit in grown.lake.read_remaining_log(RAW, after=7)] == list(
         range(8, DELIVERIES)
     )
-    assert sum(audit.written for audit in audits(grown, RAW)) == DELIVERIES
+    assert sum(audit.written for audit in list_audits(grown, RAW)) == DELIVERIES
 
 
 def test_what_is_archived_is_as_current_as_what_is_not(grown):
@@ -109,7 +109,7 @@ def test_any_version_can_be_opened(grown, version):
 @pytest.mark.parametrize("version", [0, 7, 12])
 def test_a_restore_to_an_archived_version_heals(grown, version):
     before = contents(grown)
-    restore(grown, undoing(grown, RAW, version), Wish("test"))
+    restore(grown, plan_restore(grown, RAW, version), RestoreRequest("test"))
     assert len(rows(grown, RAW)) == version + 1
     bring_up_to_date(grown)
     assert (contents(grown), len(rows(grown, RAW))) == (before, DELIVERIES)
@@ -131,7 +131,9 @@ def test_other_readers_see_the_table_and_its_last_versions(grown):
     assert DeltaTable(grown.lake.uri(RAW)).version() == DELIVERIES - 1
     handle = DeltaTable(grown.lake.uri(RAW), version=15)
     assert pl.scan_delta(handle).collect().height == 16
-    assert next(iter(sql.rows(grown.lake, "SELECT count(*) FROM raw.sales")[1])) == (DELIVERIES,)
+    assert next(iter(sql.run_query(grown.lake, "SELECT count(*) FROM raw.sales")[1])) == (
+        DELIVERIES,
+    )
 
 
 def test_a_full_vacuum_and_a_cleaning_of_logs_leave_the_archive(grown):
@@ -169,7 +171,7 @@ def test_no_version_opens_with_rows_missing_while_entries_leave_the_log(shop, mo
     heights = {}
     for number in range(19):
         if number == 5:
-            restore(shop, undoing(shop, RAW, 3), Wish("test"))
+            restore(shop, plan_restore(shop, RAW, 3), RestoreRequest("test"))
         else:
             deliver(shop, number)
         heights[number] = shop.lake.scan(RAW).collect().height
@@ -236,7 +238,7 @@ def test_an_archive_that_outlived_its_table_says_nothing_of_the_next_one(grown, 
             with pytest.raises(DeltaError):
                 again.lake.open(RAW, 15)
             assert again.lake.version(RAW) == 3
-    ids = [audit.provenance.batch_id for audit in audits(again, RAW)]
+    ids = [audit.provenance.batch_id for audit in list_audits(again, RAW)]
     assert ids == list(
         dict.fromkeys(again.lake.scan(RAW).sort(pl.col("id").cast(int)).collect()["_batch_id"])
     )

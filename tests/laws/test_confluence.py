@@ -12,7 +12,7 @@ from tills import june, lines, rows, same_tables, sell, till
 
 from lakehouse.calendar import Days
 from lakehouse.ingest.delivery_register import DELIVERIES
-from lakehouse.observe.overview import audits
+from lakehouse.observe.overview import list_audits
 from samples.files import gzipped
 
 
@@ -167,7 +167,7 @@ def late(fortnight, tmp_path_factory):
     )
     deliver(here, "invoice_lines", file, at=datetime(2010, 12, 20, tzinfo=UTC))
     bring_up_to_date(here)
-    new = {table: audits(here, table) for table in here.catalog.tables}
+    new = {table: list_audits(here, table) for table in here.catalog.tables}
     return here, {
         table: [a for a in found if a.version > before[table]] for table, found in new.items()
     }
@@ -205,7 +205,7 @@ def test_a_late_rate_remakes_the_days_up_to_the_next_one_and_those_that_look_bac
     before = here.lake.version("marts/daily_sales")
     deliver(here, "fx_rates", rates(tmp_path / "b.csv", {6: 0.9}))
     bring_up_to_date(here)
-    made = [audit for audit in audits(here, "marts/daily_sales") if audit.version > before]
+    made = [audit for audit in list_audits(here, "marts/daily_sales") if audit.version > before]
     held = (
         here.lake.scan("staged/invoice_lines").select("invoice_date").unique().collect().to_series()
     )
@@ -280,7 +280,7 @@ def test_an_earlier_file_with_landed_bytes_gives_the_rows_its_origin_and_adds_no
         ("a.csv", 2, "2010-12-02"),
         ("d.csv", 1, "2010-12-05"),
     ]
-    last = audits(here, "raw/fx_rates")[-1]
+    last = list_audits(here, "raw/fx_rates")[-1]
     assert (last.read, last.written, last.carried) == (0, 0, 2)
     assert (
         re.sub("#\\w+", "", last.notes[0])
@@ -292,10 +292,10 @@ def test_an_earlier_file_with_landed_bytes_makes_the_days_of_its_rows_again(shop
     os.utime(sell(shop, "b", lines(3, 1, 2), lines(4, 3, first=3)), (0, 1_700_000_000))
     os.utime(sell(shop, "c", lines(5, 4, first=4)), (0, 1_700_000_000))
     bring_up_to_date(shop)
-    before = len(audits(shop, "staged/sales"))
+    before = len(list_audits(shop, "staged/sales"))
     os.utime(sell(shop, "a", lines(3, 1, 2), lines(4, 3, first=3)), (0, 1_600_000_000))
     bring_up_to_date(shop)
-    assert days_of(audits(shop, "staged/sales")[before:]) == [june(3), june(4)]
+    assert days_of(list_audits(shop, "staged/sales")[before:]) == [june(3), june(4)]
     assert {
         row[0] for row in shop.lake.scan("staged/sales").select(file_of("_source")).collect().rows()
     } == {

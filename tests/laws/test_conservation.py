@@ -22,7 +22,7 @@ from tills import (
 
 from lakehouse.calendar import Monthly
 from lakehouse.errors import LawError
-from lakehouse.observe.overview import audits
+from lakehouse.observe.overview import list_audits
 from lakehouse.tables.contract import Contract
 
 TABLES = list(retail().tables)
@@ -38,14 +38,15 @@ RULES = {
 @pytest.mark.parametrize("table", TABLES)
 def test_the_books_of_every_commit_close(stocked, table):
     here, _ = stocked
-    assert all(audit.accounted == audit.read > 0 for audit in audits(here, table))
+    assert all(audit.accounted == audit.read > 0 for audit in list_audits(here, table))
 
 
 @pytest.mark.parametrize("table", TABLES)
 def test_the_rows_of_the_audits_are_the_rows_of_the_table(stocked, table):
     here, _ = stocked
     assert (
-        sum(audit.rows for audit in audits(here, table)) == here.lake.scan(table).collect().height
+        sum(audit.rows for audit in list_audits(here, table))
+        == here.lake.scan(table).collect().height
     )
 
 
@@ -73,7 +74,7 @@ def test_every_record_of_a_file_is_in_raw_or_dead(stocked):
 
 def test_staged_fates_are_those_of_the_truth(stocked):
     here, truth = stocked
-    audit, wanted = audits(here, "staged/invoice_lines")[-1], truth.invoice_lines
+    audit, wanted = list_audits(here, "staged/invoice_lines")[-1], truth.invoice_lines
     assert (audit.read, audit.superseded, audit.quarantined, audit.written) == (
         wanted.raw_rows,
         wanted.superseded,
@@ -93,7 +94,7 @@ def test_quarantine_names_the_rule_that_each_row_broke(stocked):
 
 def test_missing_rates_are_left_out_by_name(stocked):
     here, truth = stocked
-    (audit,) = audits(here, "staged/fx_rates")
+    (audit,) = list_audits(here, "staged/fx_rates")
     assert (audit.read, dict(audit.filtered)) == (
         truth.fx_rates.cells,
         {"no rate was set": truth.fx_rates.cells_missing},

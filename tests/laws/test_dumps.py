@@ -16,7 +16,7 @@ from support.worlds import NOW, SHARED, catalog_of, world, write
 from lakehouse.environment import Environment
 from lakehouse.errors import DataError, SetupError
 from lakehouse.ingest.land import land
-from lakehouse.observe.overview import audits
+from lakehouse.observe.overview import list_audits
 from lakehouse.tables.catalog import Catalog
 from lakehouse.tables.contract import Contract, Field, Instant
 from lakehouse.tables.rules import cast
@@ -111,7 +111,7 @@ def test_a_history_of_real_dumps_tells_of_every_insert_update_and_delete(
     assert [moves(versions, day) for day in DUMPS[1:]] == MOVES[table]
     latest = pl.read_csv(AIRPORTS / DUMPS[-1] / f"{table}.csv.gz", infer_schema=False)
     assert set(versions.filter("is_current")["id"]) == set(latest["id"].cast(pl.Int64))
-    assert [audit.mode for audit in audits(here, "staged/places")] == [
+    assert [audit.mode for audit in list_audits(here, "staged/places")] == [
         "replace",
         "history",
         "history",
@@ -250,7 +250,7 @@ def test_an_empty_dump_says_how_it_is_accepted_and_is_accepted_so(tmp_path, cont
     assert standing() == []
     dump(here, 3, "2,b")
     assert standing() == [(2, "b")]
-    assert audits(here, "staged/places")[-1].mode == mode
+    assert list_audits(here, "staged/places")[-1].mode == mode
 
 
 @pytest.mark.parametrize("mode", ["upsert", "history"])

@@ -8,7 +8,7 @@ from polars import col
 from support.worlds import bring_up_to_date, deliver, world
 
 from lakehouse.calendar import Days
-from lakehouse.observe.overview import audits
+from lakehouse.observe.overview import list_audits
 from samples import generate
 from samples.files import gzipped
 
@@ -58,7 +58,7 @@ def rewritten(request, tmp_path_factory):
     made = {
         name: [
             d
-            for a in audits(here, name)
+            for a in list_audits(here, name)
             if a.version > versions[name]
             for span in a.materialized
             for d in span

@@ -17,17 +17,17 @@ from lakehouse.errors import BusyError, SetupError
 from lakehouse.failpoints import KILL_AT
 from lakehouse.lineage.period_history import list_effective_commits
 from lakehouse.lineage.touched_days import read_audit
-from lakehouse.operations.restore import Wish, restore
-from lakehouse.operations.restore_plan import undoing, version_at
+from lakehouse.operations.restore import RestoreRequest, restore
+from lakehouse.operations.restore_plan import find_version_at, plan_restore
 from lakehouse.publish.publish import publish
 from lakehouse.transform import make
 
-ME = Wish("somebody", "a bad file")
+ME = RestoreRequest("somebody", "a bad file")
 LETTERS, REJECTS = "quarantine/dead_letters", "quarantine/staged_sales"
 
 
 def go_back(here, table, version):
-    return restore(here, undoing(here, table, version), ME)
+    return restore(here, plan_restore(here, table, version), ME)
 
 
 @pytest.fixture(scope="module")
@@ -121,7 +121,7 @@ def test_the_commit_says_who_went_back_and_why(grown):
 
 
 def test_it_says_what_it_will_undo(grown):
-    found = undoing(grown, "raw/sales", 0)
+    found = plan_restore(grown, "raw/sales", 0)
     assert [commit.version for commit in found.undone] == [1, 2]
     assert (found.rows, found.rejected, found.again, found.lost) == (
         (14, 4),
@@ -134,13 +134,13 @@ def test_it_says_what_it_will_undo(grown):
 
 def test_files_that_are_not_in_landing_are_told_to_be_lost(grown):
     (Path(grown.landing.root) / "sales" / "b.csv").unlink()
-    assert undoing(grown, "raw/sales", 0).lost == ("b.csv",)
+    assert plan_restore(grown, "raw/sales", 0).lost == ("b.csv",)
 
 
 def test_going_back_can_be_undone_in_the_same_way(grown):
     before = state(grown)
     go_back(grown, "raw/sales", 0)
-    found = undoing(grown, "raw/sales", 2)
+    found = plan_restore(grown, "raw/sales", 2)
     assert ([c.version for c in found.undone], [c.version for c in found.redone]) == ([], [1, 2])
     restore(grown, found, ME)
     assert state(grown) == before
@@ -148,30 +148,30 @@ def test_going_back_can_be_undone_in_the_same_way(grown):
 
 def test_there_is_nothing_to_go_back_to_twice(grown):
     go_back(grown, "staged/sales", 0)
-    assert undoing(grown, "staged/sales", 0).is_nothing
+    assert plan_restore(grown, "staged/sales", 0).is_nothing
 
 
 def test_a_version_is_found_by_its_time(grown):
     first, second = (
         commit.info["timestamp"] / 1000 for commit in grown.lake.read_log("raw/sales")[:2]
     )
-    assert version_at(grown.lake, "raw/sales", datetime.fromtimestamp(second, UTC)) >= 1
+    assert find_version_at(grown.lake, "raw/sales", datetime.fromtimestamp(second, UTC)) >= 1
     with pytest.raises(SetupError, match="no version stood at"):
-        version_at(
+        find_version_at(
             grown.lake, "raw/sales", datetime.fromtimestamp(first, UTC) - timedelta(seconds=2)
         )
 
 
 def test_a_version_that_does_not_exist_is_refused(grown):
     with pytest.raises(SetupError, match="raw/sales has no version 7; the latest is 2"):
-        undoing(grown, "raw/sales", 7)
+        plan_restore(grown, "raw/sales", 7)
 
 
 def test_a_version_that_was_vacuumed_is_refused_and_nothing_changes(grown):
     grown.lake.open("staged/sales").vacuum(0, enforce_retention_duration=False, dry_run=False)
     before = grown.lake.version("staged/sales")
     with pytest.raises(SetupError, match=r"no longer whole, \d of its \d files have been vacuumed"):
-        undoing(grown, "staged/sales", 0)
+        plan_restore(grown, "staged/sales", 0)
     assert grown.lake.version("staged/sales") == before
 
 
@@ -180,11 +180,11 @@ def test_a_version_whose_log_was_cleaned_up_is_refused(grown):
     for entry in sorted((Path(grown.lake.uri("raw/sales")) / "_delta_log").glob("*.json"))[:-1]:
         entry.unlink()
     with pytest.raises(SetupError, match="version 0 is gone, its log has been cleaned up"):
-        undoing(grown, "raw/sales", 0)
+        plan_restore(grown, "raw/sales", 0)
 
 
 def test_a_writer_that_was_faster_stops_it(grown):
-    found = undoing(grown, "raw/sales", 0)
+    found = plan_restore(grown, "raw/sales", 0)
     sell(grown, "d", lines(6, 1, first=40))
     take(grown)
     before = state(grown)
@@ -251,7 +251,7 @@ def test_a_restore_that_is_killed_is_healed_or_ended(grown, tmp_path, table, poi
     before, then = state(grown), held_then(grown, table, 0)
     assert killed(tmp_path / "grown", table, point) == -9
     if is_asked_again:
-        found = undoing(grown, table, 0)
+        found = plan_restore(grown, table, 0)
         assert found.is_nothing == (point == RESTORE[1])
         if not found.is_nothing:
             restore(grown, found, ME)

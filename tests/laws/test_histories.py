@@ -17,7 +17,7 @@ from support.worlds import NOW, bring_up_to_date, land_all, world
 
 from lakehouse.environment import Environment
 from lakehouse.lineage.touched_days import read_audit
-from lakehouse.observe.overview import audits
+from lakehouse.observe.overview import list_audits
 from lakehouse.tables.catalog import Catalog
 from lakehouse.tables.contract import Instant
 from lakehouse.transform.keyed import make_keyed
@@ -29,7 +29,9 @@ ALL_SALES = tuple((sku, hour) for sku in SKUS for hour in HOURS)
 
 def made_again(here: Environment, name: str, since: int) -> list[date]:
     """The days that commits of a table made after a version, in order; one that was made twice is there twice."""
-    made = [audit.materialized for audit in audits(here, f"marts/{name}") if audit.version > since]
+    made = [
+        audit.materialized for audit in list_audits(here, f"marts/{name}") if audit.version > since
+    ]
     return sorted(day for spans in made for span in spans for day in span)
 
 

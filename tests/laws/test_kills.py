@@ -16,7 +16,7 @@ from tills import HEADER, lines, sell, take, till
 
 import lakehouse
 from lakehouse.failpoints import KILL_AT
-from lakehouse.observe.overview import audits
+from lakehouse.observe.overview import list_audits
 
 STEPS = json.dumps([["raw/sales"], ["staged/sales"], ["marts/shop_days"], ["marts/shops"]])
 ROOT = Path(lakehouse.__file__).parents[1]
@@ -194,7 +194,7 @@ def test_every_record_is_counted_in_one_audit_whatever_is_killed_when(
     sell(here, "next", lines(4, 2, first=9))
     for _ in range(2):
         take(here)
-    found = audits(here, "raw/sales")
+    found = list_audits(here, "raw/sales")
     letters = here.lake.scan("quarantine/dead_letters").collect().height
     assert sum(audit.written for audit in found) == here.lake.scan("raw/sales").collect().height
     assert (
@@ -211,7 +211,7 @@ def test_dead_letters_of_a_file_that_comes_back_under_another_name_are_not_doubl
     file.rename(file.with_name("b.csv"))
     take(here)
     assert here.lake.scan("quarantine/dead_letters").collect().height == 1
-    assert [(audit.read, audit.dead) for audit in audits(here, "raw/sales")] == [(2, 1)]
+    assert [(audit.read, audit.dead) for audit in list_audits(here, "raw/sales")] == [(2, 1)]
 
 
 def test_every_fault_point_of_the_engine_is_killed_at():

@@ -30,7 +30,7 @@ from tills import (
 
 from lakehouse.calendar import Days
 from lakehouse.errors import DataError, SetupError
-from lakehouse.observe.overview import audits
+from lakehouse.observe.overview import list_audits
 from lakehouse.publish.audit import RefusedCommitError
 from lakehouse.storage.lake import list_data_files
 from lakehouse.tables.contract import Field, facts
@@ -135,7 +135,7 @@ def test_a_day_held_back_is_told_by_the_commit(open_shop):
     sell(open_shop, "b", lines(4, *[-1] * 4, first=90), lines(6, 7, first=60))
     take(open_shop)
     redo(open_shop, "staged/sales")
-    audit = audits(open_shop, "staged/sales")[-1]
+    audit = list_audits(open_shop, "staged/sales")[-1]
     assert list(audit.held) == [june(4)]
 
 
@@ -464,7 +464,7 @@ def test_every_version_of_a_history_keeps_its_contract(here, fortnight):
     assert all(
         audit.accounted == audit.read
         for table in here.catalog.tables
-        for audit in audits(here, table)
+        for audit in list_audits(here, table)
     )
 
 

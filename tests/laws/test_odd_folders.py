@@ -5,7 +5,7 @@ from support.worlds import bring_up_to_date, contents, world
 from tills import lines, sell, till
 
 from lakehouse.errors import SetupError
-from lakehouse.observe.sql import opened
+from lakehouse.observe.sql import open_sql
 from lakehouse.storage.lake import Lake
 
 
@@ -25,7 +25,7 @@ def filled(folder):
 def test_a_lake_in_a_folder_of_any_name_holds_the_same(tmp_path, name):
     here = filled(tmp_path / name)
     assert contents(here) == contents(filled(tmp_path / "plain"))
-    with opened(here.lake) as connection:
+    with open_sql(here.lake) as connection:
         assert connection.execute("SELECT count(*) FROM staged.sales").fetchone() == (4,)
     here.lake.open("staged/sales").restore(0)
     bring_up_to_date(here)

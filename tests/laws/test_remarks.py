@@ -8,8 +8,8 @@ from polars import col
 from support.worlds import bring_up_to_date, world
 from tills import by_day, june, lines, only, redo, rows, sell, take, typed, with_days, with_sales
 
-from lakehouse.observe.overview import tables
-from lakehouse.observe.remarks import remarks
+from lakehouse.observe.overview import list_tables
+from lakehouse.observe.remarks import read_notes
 
 
 @pytest.fixture
@@ -22,16 +22,16 @@ def poisoned(tmp_path):
 
 
 def said(here, name):
-    return str(remarks(here.lake, here.catalog[name]))
+    return str(read_notes(here.lake, here.catalog[name]))
 
 
 def test_a_day_held_back_is_not_tried_again_from_the_same_rows_and_its_readers_go_on(poisoned):
     assert poisoned.planner().find_stale_tables() == []
     assert [row[0] for row in rows(poisoned, "marts/shop_days")] == [june(3), june(5)]
-    found = remarks(poisoned.lake, poisoned.catalog["staged/sales"])
+    found = read_notes(poisoned.lake, poisoned.catalog["staged/sales"])
     assert found.held == {june(4): "2 of 3 rows break the contract (66.7%; 50.0% are allowed)"}
     assert "1 period held back" in next(
-        t.state for t in tables(poisoned) if t.table == "staged/sales"
+        t.state for t in list_tables(poisoned) if t.table == "staged/sales"
     )
 
 
@@ -56,7 +56,7 @@ def test_a_day_held_back_is_tried_again_by_mended_code(poisoned):
     ]
     redo(here, "staged/sales", only(4))
     assert here.planner().find_stale_tables() == []
-    assert remarks(here.lake, here.catalog["staged/sales"]).held == {}
+    assert read_notes(here.lake, here.catalog["staged/sales"]).held == {}
 
 
 def test_periods_that_other_code_made_are_told_until_they_are_made_again(poisoned):
@@ -81,7 +81,7 @@ def test_a_table_without_periods_is_made_by_other_code_as_a_whole(tmp_path):
     changed = replace(
         rates, transform=lambda raw_fx_rates: rates.transform(raw_fx_rates).filter(pl.lit(True))
     )
-    assert str(remarks(here.lake, changed)) == "made by other code or contract"
+    assert str(read_notes(here.lake, changed)) == "made by other code or contract"
 
 
 def test_a_run_of_other_code_that_was_cut_off_before_its_table_is_noticed(tmp_path, monkeypatch):

@@ -20,7 +20,7 @@ from tills import HEADER, JUNE, lines, only, raw_sales, redo, rows, sell, take, 
 from lakehouse.errors import SetupError
 from lakehouse.ingest import read_batch
 from lakehouse.ingest.files.record_ledger import Limits
-from lakehouse.observe.overview import audits
+from lakehouse.observe.overview import list_audits
 from lakehouse.operations.replay import replay
 from lakehouse.quarantine.discard import Choice, discard
 from lakehouse.tables.contract import Contract, Field
@@ -84,7 +84,7 @@ def test_a_replay_lands_what_passes_now_and_keeps_what_does_not(strict):
 def test_a_replay_makes_exactly_the_periods_that_hold_open_rows(strict):
     here = again(strict, held_to(1))
     replay(here, STAGED, now=NOW)
-    made = [span for audit in audits(here, STAGED)[1:] for span in audit.materialized]
+    made = [span for audit in list_audits(here, STAGED)[1:] for span in audit.materialized]
     assert made == [only(3), only(6)]
 
 
@@ -488,4 +488,4 @@ def test_a_replay_of_dead_letters_that_is_killed_and_run_again_lands_each_record
     replay(here, "raw/sales", now=NOW)
     assert states(here, LETTERS) == {"released": 1, "open": 1}
     assert closes(here, 3)
-    assert sum(audit.written for audit in audits(here, "raw/sales")) == 2
+    assert sum(audit.written for audit in list_audits(here, "raw/sales")) == 2

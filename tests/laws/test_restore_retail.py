@@ -9,10 +9,10 @@ from support.worlds import bring_up_to_date, contents, deliver, world, write
 from test_cleaned_logs import clean_up
 
 from lakehouse.definitions import definitions
-from lakehouse.operations.restore import Wish, restore
-from lakehouse.operations.restore_plan import undoing
+from lakehouse.operations.restore import RestoreRequest, restore
+from lakehouse.operations.restore_plan import plan_restore
 from lakehouse.orchestration import sensors
-from lakehouse.orchestration.heal_job import heal_job
+from lakehouse.orchestration.heal_job import define_heal_job
 from samples import generate
 
 TABLES = ("raw/invoice_lines", "raw/fx_rates", "staged/invoice_lines", "staged/fx_rates")
@@ -66,15 +66,15 @@ def state(here):
 def roll_back(here, table, version, *, plainly):
     if plainly:
         here.lake.open(table).restore(version)
-    elif not (found := undoing(here, table, version)).is_nothing:
-        restore(here, found, Wish("somebody"))
+    elif not (found := plan_restore(here, table, version)).is_nothing:
+        restore(here, found, RestoreRequest("somebody"))
 
 
 def heal(here):
     """The nightly run, in a Dagster that knows nothing of what was before."""
     with dg.DagsterInstance.ephemeral() as nothing_is_left:
         resources = definitions(here).resources
-        done = heal_job().execute_in_process(
+        done = define_heal_job().execute_in_process(
             instance=nothing_is_left, resources=resources, run_config=QUIET
         )
     assert done.success
@@ -138,7 +138,7 @@ def test_delta_rs_own_clean_up_of_a_log_changes_nothing(grown):
 def test_the_commit_sensor_with_its_old_cursor_sees_a_roll_back(grown, monkeypatch, table):
     monkeypatch.setattr(sensors, "_WATCH_SECONDS", 0)
     cursor = sensors._write_cursor(grown.standing())
-    restore(grown, undoing(grown, table, 0), Wish("somebody"))
+    restore(grown, plan_restore(grown, table, 0), RestoreRequest("somebody"))
     defs = definitions(grown)
     sensor = next(sensor for sensor in defs.sensors if sensor.name == "commit_sensor")
     with (

@@ -16,7 +16,7 @@ from lakehouse.errors import LawError
 from lakehouse.failpoints import KILL_AT, trail
 from lakehouse.ingest.landed_files import landed
 from lakehouse.lineage.staleness import Planner
-from lakehouse.observe.overview import audits
+from lakehouse.observe.overview import list_audits
 from lakehouse.publish import auto_compaction
 from lakehouse.transform.make import make
 
@@ -57,7 +57,7 @@ def test_a_table_of_days_has_few_files_a_month(shop):
         len(live_files(shop, table)) <= auto_compaction.MANY_IN_A_PART + 1
         for table in ("staged/sales", "marts/shop_days")
     )
-    assert {audit.carried > 0 for audit in audits(shop, "staged/sales")} == {True, False}
+    assert {audit.carried > 0 for audit in list_audits(shop, "staged/sales")} == {True, False}
 
 
 def test_days_one_by_one_give_what_all_at_once_give(shop, tmp_path):
@@ -101,7 +101,7 @@ def test_rows_that_move_make_no_day_stale(shop):
 
 def test_an_account_says_how_many_rows_moved(shop):
     day_by_day(shop, range(1, 6), then=lambda _: None)
-    told = [(audit.read, audit.written, audit.carried) for audit in audits(shop, RAW)]
+    told = [(audit.read, audit.written, audit.carried) for audit in list_audits(shop, RAW)]
     assert sorted(told) == [(3, 3, 0)] * 4 + [(3, 3, 9)]
 
 
@@ -121,7 +121,7 @@ def test_new_events_are_folded_alone_though_their_files_have_been_gathered(tmp_p
             bring(here)
     bring(here)
     bring(other)
-    assert sorted(audit.read for audit in audits(here, "staged/latest")) == [4, 10, 10]
+    assert sorted(audit.read for audit in list_audits(here, "staged/latest")) == [4, 10, 10]
     assert all(stands(here, name) == stands(other, name) for name in FOLDED)
 
 
@@ -280,7 +280,7 @@ def test_a_file_that_others_wrote_otherwise_is_left_where_it_is(shop):
 def test_files_of_many_small_rows_are_not_gathered_for_ever(shop, monkeypatch):
     monkeypatch.setattr(auto_compaction, "_ROWS_AT_ONCE", 10)
     day_by_day(shop, range(1, 29), then=lambda _: None)
-    told = [audit.carried for audit in audits(shop, RAW)]
+    told = [audit.carried for audit in list_audits(shop, RAW)]
     assert sum(told) < 3 * len(rows(shop, RAW))
 
 
@@ -291,7 +291,7 @@ def test_small_files_of_long_rows_are_gathered_into_several(shop, monkeypatch):
     size = sum((folder / path).stat().st_size for path in live_files(shop, RAW))
     monkeypatch.setattr(auto_compaction, "_BYTES_AT_ONCE", int(0.45 * size))  # five of the twelve
     one_by_one(shop, [auto_compaction.MANY])
-    assert audits(shop, RAW)[-1].carried == auto_compaction.MANY == len(rows(shop, RAW)) - 1
+    assert list_audits(shop, RAW)[-1].carried == auto_compaction.MANY == len(rows(shop, RAW)) - 1
     assert len(live_files(shop, RAW)) == 3 + 1
 
 
@@ -323,7 +323,7 @@ def test_odd_files_do_not_make_the_others_move_each_time(shop):
     for number in range(auto_compaction.MANY):
         put_odd(shop, f"odd-{number}.parquet")
     day_by_day(shop, range(3, 15), then=lambda _: None)
-    told = sorted((audit.version, audit.carried) for audit in audits(shop, RAW))
+    told = sorted((audit.version, audit.carried) for audit in list_audits(shop, RAW))
     assert sum(carried > 0 for _, carried in told) <= 12 // (auto_compaction.MANY - 1)
 
 

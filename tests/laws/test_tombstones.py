@@ -15,8 +15,8 @@ from support.worlds import NOW, bring_up_to_date, catalog_of, land_all, world, w
 
 from lakehouse.environment import Environment
 from lakehouse.lineage.touched_days import read_audit
-from lakehouse.observe.overview import audits
-from lakehouse.observe.sql import opened
+from lakehouse.observe.overview import list_audits
+from lakehouse.observe.sql import open_sql
 from lakehouse.storage.lake import scan_all_rows
 from lakehouse.system_columns import DELETED
 from lakehouse.tables.contract import Contract, Field, Instant
@@ -90,7 +90,7 @@ def test_a_key_that_comes_again_after_its_tombstone_went_stands(here):
 
 def test_duckdb_shows_the_same(here):
     story(here, [Event("a", 0, "x", "1"), Event("a", 1, "", "", "d")], [Event("b", 4, "x", "1")])
-    with opened(here.lake) as connection:
+    with open_sql(here.lake) as connection:
         assert connection.execute("SELECT sku FROM staged.merged_forgetful").fetchall() == [("b",)]
 
 
@@ -108,7 +108,7 @@ def test_no_reader_is_made_again_because_a_tombstone_goes(tmp_path):
     assert not deleted(here, "staged/latest")
     made = [
         audit.materialized
-        for audit in audits(here, "marts/latest_valued")
+        for audit in list_audits(here, "marts/latest_valued")
         if audit.version > before
     ]
     assert [span.first for spans in made for span in spans] == [date(2024, 6, 11)], (

@@ -15,7 +15,7 @@ from support.worlds import bring_up_to_date, contents, world
 from tills import june, lines, live_files, only, redo, rows, sell, take, till, typed, with_sales
 
 import lakehouse
-from lakehouse.observe.overview import audits
+from lakehouse.observe.overview import list_audits
 
 ROOT = Path(lakehouse.__file__).parents[1]
 
@@ -125,7 +125,7 @@ def test_months_made_at_the_same_time_each_name_their_own_version(shop, meet):
     made = together(
         lambda: redo(shop, "staged/sales", only(3)), lambda: redo(shop, "staged/sales", july)
     )
-    stored = {audit.version: audit.days for audit in audits(shop, "staged/sales")}
+    stored = {audit.version: audit.days for audit in list_audits(shop, "staged/sales")}
     assert {audit.version: audit.days for audit in made}.items() <= stored.items()
 
 

@@ -13,7 +13,7 @@ from support.worlds import NOW, catalog_of, land_all, world, write
 from lakehouse.calendar import Daily, Days, Monthly
 from lakehouse.environment import Environment
 from lakehouse.lineage.staleness import Planner, StaleTable
-from lakehouse.observe.overview import audits
+from lakehouse.observe.overview import list_audits
 from lakehouse.tables.contract import Contract, Field
 from lakehouse.tables.rules import cast
 from lakehouse.tables.table_types import mart, raw, staged
@@ -337,7 +337,7 @@ def test_a_dated_table_tells_what_it_changed_without_its_older_versions(here, ti
         rates_become(here, d3=2.5)
     drop_old_files(here, "staged/rates")
     assert numbers(stale(here, "marts/priced")) == [3, 4, 5]
-    assert [audit.changed for audit in audits(here, "staged/rates")][1:] == [
+    assert [audit.changed for audit in list_audits(here, "staged/rates")][1:] == [
         {"rate_date": (Days(day(3), day(5)),)},
         *[{"rate_date": ()}] * (times - 1),
     ]
@@ -382,7 +382,7 @@ def test_without_all_of_the_log_of_a_dated_table_every_day_is_stale(here):
 
 
 def test_a_table_that_nobody_reads_by_date_notes_no_changed_days(here):
-    assert [audit.changed for audit in audits(here, "staged/events")] == [{}]
+    assert [audit.changed for audit in list_audits(here, "staged/events")] == [{}]
 
 
 def test_a_table_without_days_that_is_read_whole_makes_every_day_stale(here):
@@ -408,7 +408,7 @@ def test_a_commit_whose_audit_cannot_be_read_is_one_of_another_program(here, aud
     entry.write_text("".join(f"{json.dumps(action)}\n" for action in actions))
     assert stale(here, "staged/events") is None
     assert 4 not in numbers(stale(here, "marts/days"))
-    assert [one.version for one in audits(here, "staged/events")] == [0]
+    assert [one.version for one in list_audits(here, "staged/events")] == [0]
 
 
 def foreign(here: Environment, days, **options) -> None:

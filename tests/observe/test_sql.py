@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 from deltalake import DeltaTable, write_deltalake
 
-from lakehouse.observe.sql import opened
+from lakehouse.observe.sql import open_sql
 from lakehouse.storage.lake import Lake
 
 TABLE = "marts/numbers"
@@ -24,7 +24,7 @@ def lake(tmp_path) -> Lake:
 
 def test_a_question_asked_again_sees_what_was_committed_meanwhile(lake):
     table, question = DeltaTable(lake.uri(TABLE)), "SELECT count(*), sum(n) FROM marts.numbers"
-    with opened(lake) as connection:
+    with open_sql(lake) as connection:
         answers = [connection.execute(question).fetchone()]
         write_deltalake(table, pl.DataFrame({"n": [3]}), mode="append")
         answers.append(connection.execute(question).fetchone())
@@ -37,5 +37,5 @@ def test_a_question_asked_again_sees_what_was_committed_meanwhile(lake):
 
 def test_an_open_lake_loads_no_further_extension(lake):
     folder = Path(str(files("duckdb_extension_httpfs"))) / "extensions" / f"v{duckdb.__version__}"
-    with opened(lake) as connection, pytest.raises(duckdb.Error, match="disabled"):
+    with open_sql(lake) as connection, pytest.raises(duckdb.Error, match="disabled"):
         connection.execute(f"LOAD '{folder / 'httpfs.duckdb_extension'}'")

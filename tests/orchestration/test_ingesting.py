@@ -13,7 +13,7 @@ from lakehouse.environment import Environment
 from lakehouse.errors import BusyError
 from lakehouse.observe import overview
 from lakehouse.orchestration import ingest_job
-from lakehouse.orchestration.ingest_job import run_config
+from lakehouse.orchestration.ingest_job import build_run_config
 from lakehouse.transform.make import make
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
@@ -39,7 +39,9 @@ def ingest(
     since: dict[str, str] | None = None,
 ):
     job = definitions(here).resolve_job_def("ingest_job")
-    config = run_config(here.catalog, list(tables), here.standing() if since is None else since)
+    config = build_run_config(
+        here.catalog, list(tables), here.standing() if since is None else since
+    )
     return job.execute_in_process(
         instance=instance, run_config={**QUIET, **config}, raise_on_error=False
     )
@@ -59,7 +61,9 @@ def steps(result, kind: dg.DagsterEventType) -> set[str]:
 
 def made_since(here: Environment, table: str, before: dict[str, int]) -> set[date]:
     audits = [
-        one for one in overview.audits(here, table) if (one.version or 0) > before.get(table, -1)
+        one
+        for one in overview.list_audits(here, table)
+        if (one.version or 0) > before.get(table, -1)
     ]
     return {day for one in audits for span in one.materialized for day in span}
 

@@ -45,7 +45,9 @@ def test_a_log_in_a_bucket_is_short_and_whole(here, server, bucket):
     assert in_log(server, bucket) == list(range(10, COMMITS))
     assert [commit.version for commit in here.lake.read_log(TABLE)] == list(range(COMMITS))
     assert here.lake.scan(TABLE).collect().height == COMMITS
-    assert next(iter(sql.rows(here.lake, "SELECT count(*) FROM raw.fx_rates")[1])) == (COMMITS,)
+    assert next(iter(sql.run_query(here.lake, "SELECT count(*) FROM raw.fx_rates")[1])) == (
+        COMMITS,
+    )
 
 
 def test_an_archived_version_in_a_bucket_can_be_opened(here, server, bucket):
