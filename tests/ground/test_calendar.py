@@ -117,7 +117,7 @@ def test_a_column_of_days_has_the_same_periods(calendar, days):
     [("2023-02-10", "2023-02-28"), ("2024-02-29", "2024-02-29"), ("2024-12-31", "2024-12-31")],
 )
 def test_a_month_ends_on_its_last_day(day, last):
-    assert Monthly(date(2020, 1, 1)).end(date.fromisoformat(day)) == date.fromisoformat(last)
+    assert Monthly(date(2020, 1, 1)).period_end(date.fromisoformat(day)) == date.fromisoformat(last)
 
 
 @pytest.mark.parametrize(
