@@ -1,3 +1,5 @@
 """Benchmarks: what is measured, beside what, and how the figures come about; see README.md."""
 
-import lakehouse  # noqa: F401  # before Polars, as in every process of the product: it sets up Polars' memory
+from lakehouse import process_settings
+
+process_settings.configure_polars()  # before Polars is loaded, as in every process of the product

@@ -1,1 +1,5 @@
 """The campaign of faults: kills, writers, broken files and failing stores, by seed; `make campaign`."""
+
+from lakehouse import process_settings
+
+process_settings.configure_polars()  # before Polars is loaded, as in every process of the product

@@ -1,5 +1,9 @@
 """The `lakehouse` command, put together from the domains, their samples and the place where it runs."""
 
+from lakehouse import process_settings
+
+process_settings.configure_polars()
+
 from functools import partial
 
 from assets import retail

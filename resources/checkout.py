@@ -13,9 +13,8 @@ from pathlib import Path
 from dotenv import dotenv_values, set_key
 
 from lakehouse.errors import SetupError
+from lakehouse.process_settings import EVENT_BATCH_SIZE
 from resources.settings import DATA, ROOT, Settings, dagster_home, load
-
-_EVENT_BATCH = "DAGSTER_EVENT_BATCH_SIZE"
 
 
 def lines(
@@ -33,8 +32,8 @@ def lines(
     home, before = told.get("DAGSTER_HOME"), Path(told.get("LAKEHOUSE_DATA") or DATA) / "dagster"
     if not home or ("LAKEHOUSE_DATA" in asked and Path(home) == before):
         wanted["DAGSTER_HOME"] = str(known.data / "dagster")
-    if not told.get(_EVENT_BATCH):
-        wanted[_EVENT_BATCH] = "1000"
+    if not told.get(EVENT_BATCH_SIZE):
+        wanted[EVENT_BATCH_SIZE] = "1000"
     return {name: value for name, value in wanted.items() if told.get(name) != value}
 
 

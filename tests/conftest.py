@@ -1,5 +1,9 @@
 """Fixtures: an empty world in a temporary folder, sample files, and the real data where it is there."""
 
+from lakehouse import process_settings
+
+process_settings.configure_polars()  # tests and their children run Polars as the product does
+
 from pathlib import Path
 
 import pytest

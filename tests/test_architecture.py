@@ -30,6 +30,7 @@ GROUND = {
         "redaction",
         "failpoints",
         "wording",
+        "process_settings",
     ),
 }
 ROOMS = {
@@ -354,6 +355,21 @@ def test_a_function_fits_on_a_screen(name):
         if (f.end_lineno or 0) - f.lineno + 1 > 50
     }
     assert long == {}
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "lakehouse").rglob("__init__.py")), ids=lambda path: path.parent.name
+)
+def test_a_package_holds_its_charter_and_its_public_names_alone(path):
+    docstring, *others = ast.parse(path.read_text(encoding="utf-8")).body
+    assert _is_text(docstring)
+    wrong = [
+        ast.unparse(node)
+        for node in others
+        if not isinstance(node, ast.ImportFrom)
+        and not (isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__")
+    ]
+    assert wrong == []
 
 
 def test_no_module_has_a_name_that_says_nothing():

@@ -15,8 +15,8 @@ from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable
 from dagster._core.storage.event_log.sqlite import sqlite_event_log
 from dagster._serdes import deserialize_value
 
-from lakehouse.orchestration import BATCH_SIZE
 from lakehouse.orchestration.storage import BatchedEventLog, LakehouseStorage
+from lakehouse.process_settings import EVENT_BATCH_SIZE
 
 ROOT = Path(__file__).resolve().parents[2]
 RANGE = {
@@ -98,7 +98,7 @@ def test_a_backfill_is_told_as_by_dagsters_own_storage(home, monkeypatch, size):
     (home / "own").mkdir()
     with dg.DagsterInstance.local_temp(str(home / "own")) as own:
         expected = told(own, backfill(own))
-    monkeypatch.setenv(BATCH_SIZE, size)
+    monkeypatch.setenv(EVENT_BATCH_SIZE, size)
     with dg.DagsterInstance.get() as ours:
         assert isinstance(ours.event_log_storage, BatchedEventLog)
         assert told(ours, backfill(ours)) == expected
@@ -108,7 +108,7 @@ def test_a_backfill_is_told_as_by_dagsters_own_storage(home, monkeypatch, size):
 
 
 def test_the_files_are_those_of_dagsters_own_storage(home, monkeypatch):
-    monkeypatch.setenv(BATCH_SIZE, "1000")
+    monkeypatch.setenv(EVENT_BATCH_SIZE, "1000")
     with dg.DagsterInstance.get() as ours:
         run_id = backfill(ours)
         expected = told(ours, run_id)
@@ -147,7 +147,7 @@ def test_a_check_of_many_partitions_stands_as_in_dagsters_own_storage(home, monk
     (home / "own").mkdir()
     with dg.DagsterInstance.local_temp(str(home / "own")) as own:
         expected = checks(own, run(own))
-    monkeypatch.setenv(BATCH_SIZE, "1000")
+    monkeypatch.setenv(EVENT_BATCH_SIZE, "1000")
     with dg.DagsterInstance.get() as ours:
         assert checks(ours, run(ours)) == expected
     assert [row[2] for row in expected if row[2]] == [f"2024-01-{day:02}" for day in range(1, 21)]
@@ -197,7 +197,7 @@ def test_a_file_that_is_locked_for_long_is_asked_for_again(tmp_path, monkeypatch
 
 @pytest.mark.usefixtures("home")
 def test_events_are_stored_one_by_one_when_the_index_refuses_a_batch(monkeypatch, capsys):
-    monkeypatch.setenv(BATCH_SIZE, "1000")
+    monkeypatch.setenv(EVENT_BATCH_SIZE, "1000")
     with dg.DagsterInstance.get() as ours:
         monkeypatch.setattr(
             BatchedEventLog, "_store_asset_event_tags", _refuse_batches(ours.event_log_storage)
