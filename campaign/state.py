@@ -134,10 +134,10 @@ def _unaccounted(here: Environment) -> Iterator[str]:
         yield from (
             f"{name}: the books of version {one.version} do not close"
             for one in found
-            if one.accounted != one.read
+            if one.accounted_rows != one.read
         )
         if name.startswith("raw/") and found:
-            told = (sum(one.written for one in found), sum(one.dead for one in found))
+            told = (sum(one.written for one in found), sum(one.dead_letters for one in found))
             if told != (stands := (_height(here, name), _height(here, "quarantine/dead_letters"))):
                 yield f"{name}: the audits tell {told} rows and dead letters, {stands} stand"
 

@@ -181,7 +181,7 @@ def audit(app: App, table: str, form: str, limit: int) -> None:
         return
     columns = [
         "version",
-        "made_at",
+        "audited_at",
         "mode",
         "days",
         "read",
@@ -189,17 +189,17 @@ def audit(app: App, table: str, form: str, limit: int) -> None:
         "quarantined",
         "superseded",
         "filtered",
-        "dead",
+        "dead_letters",
     ]
     print_rows(
         [*columns, "sum", "rows", "seconds", "run"], ([*_audit_row(one)] for one in found), form
     )
     for one in found if form == "table" else ():
-        if one.ties:
+        if one.conflicting_events:
             click.echo(
-                f"version {one.version}: {format_count(one.ties, 'event')} lost to another of the same key and time"
+                f"version {one.version}: {format_count(one.conflicting_events, 'event')} lost to another of the same key and time"
             )
-        for period, reason in one.held.items():
+        for period, reason in one.held_back.items():
             click.echo(f"version {one.version} held back {period}: {reason}")
     for line in (
         restore_text.describe_restores(app.environment().lake, table) if form == "table" else ()
@@ -208,7 +208,7 @@ def audit(app: App, table: str, form: str, limit: int) -> None:
 
 
 def _as_json(one: Audit) -> dict[str, Any]:
-    held = {str(period): reason for period, reason in one.held.items()}
+    held = {str(period): reason for period, reason in one.held_back.items()}
     days = str(one.days) if one.days else None
     return {
         **asdict(one),
@@ -220,16 +220,24 @@ def _as_json(one: Audit) -> dict[str, Any]:
 
 def _audit_row(one: Audit) -> Iterable[Any]:
     filtered = ", ".join(f"{count:,} {name}" for name, count in one.filtered.items()) or 0
-    closes = f"{one.accounted:,} {'=' if one.accounted == one.read else 'IS NOT'} read"
+    closes = f"{one.accounted_rows:,} {'=' if one.accounted_rows == one.read else 'IS NOT'} read"
     yield from (
         one.version,
-        f"{one.made_at:%Y-%m-%d %H:%M:%S}",
+        f"{one.audited_at:%Y-%m-%d %H:%M:%S}",
         one.mode,
         str(one.days or "all"),
         one.read,
         one.written,
     )
-    yield from (one.quarantined, one.superseded, filtered, one.dead, closes, one.rows, one.seconds)
+    yield from (
+        one.quarantined,
+        one.superseded,
+        filtered,
+        one.dead_letters,
+        closes,
+        one.rows,
+        one.seconds,
+    )
     yield one.provenance.run_id[:8]
 
 

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from lakehouse.lineage.touched_days import RESTORED, read_audit
 from lakehouse.operations.restore_plan import RestorePlan, list_days, read_commit_time
-from lakehouse.publish.audit import total
+from lakehouse.publish.audit import sum_fates
 from lakehouse.storage.lake import Lake
 from lakehouse.storage.log import Commit
 from lakehouse.wording import escape_control_characters, format_count
@@ -29,7 +29,7 @@ def describe_plan(found: RestorePlan) -> Iterator[str]:
         yield from _commits(found.redone)
     if days := list_days(found.audits):
         yield f"  periods that were made in these: {format_count(len(days), 'day')}, {days[0]} to {days[-1]}"
-    if fates := {name: count for name, count in total(found.audits).items() if count}:
+    if fates := {name: count for name, count in sum_fates(found.audits).items() if count}:
         yield f"  rows by what had become of them: {', '.join(f'{name} {count:,}' for name, count in fates.items())}"
     yield f"  rows of the table: {found.rows[0]:,}, then {found.rows[1]:,}"
     yield from _rejects(found)
@@ -59,7 +59,7 @@ def _commits(commits: Sequence[Commit]) -> Iterator[str]:
         run = f", run {audit.provenance.run_id[:8]}" if audit else ""
         days = f", {audit.days}" if audit and audit.days else ""
         fates = (
-            f": {', '.join(f'{n} {c:,}' for n, c in {'read': audit.read, **audit.fates()}.items())}"
+            f": {', '.join(f'{n} {c:,}' for n, c in {'read': audit.read, **audit.count_fates()}.items())}"
             if audit
             else ""
         )

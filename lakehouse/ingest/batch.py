@@ -18,7 +18,7 @@ from lakehouse.ingest.files.delivery import Delivery
 from lakehouse.ingest.files.listing import Entry
 from lakehouse.ingest.landed_files import Origin
 from lakehouse.ingest.small_deliveries import Bundles
-from lakehouse.publish.auto_compaction import together
+from lakehouse.publish.auto_compaction import group_deliveries
 from lakehouse.publish.request import Sheet
 from lakehouse.quarantine.dead_letters import COMMENTS, COUNTED_DEAD_LETTERS, DEAD_LETTERS, SCHEMA
 from lakehouse.quarantine.states import Attempt
@@ -199,7 +199,7 @@ class Batch:
     def _file(self) -> pl.Expr | None:
         """Tells the file of a row: a delivery has its own, or many small ones share some."""
         read = [read for read in self.reads if read.delivery.rows_count]
-        files = together([(read.delivery.rows_count, read.delivery.size) for read in read])
+        files = group_deliveries([(read.delivery.rows_count, read.delivery.size) for read in read])
         if len(set(files)) <= 1:
             return None
         sources = [one.source for one in read]

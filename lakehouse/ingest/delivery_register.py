@@ -18,7 +18,7 @@ from lakehouse.ingest.files.listing import Entry
 from lakehouse.publish.audit import Audit, Provenance
 from lakehouse.publish.publish import publish
 from lakehouse.publish.request import Sheet
-from lakehouse.publish.retry import retrying
+from lakehouse.publish.retry import retry_if_busy
 from lakehouse.quarantine.dead_letters import DEAD_LETTERS
 from lakehouse.quarantine.states import OPEN, fill_states, is_in
 from lakehouse.storage.lake import Lake, scan_visible_rows
@@ -162,7 +162,7 @@ def register(
     """Add deliveries, as rows of `SCHEMA`, each once; when other writers keep being faster, the next run does it."""
     if deliveries:
         with suppress(BusyError):
-            retrying(lambda: _published(lake, deliveries, provenance))
+            retry_if_busy(lambda: _published(lake, deliveries, provenance))
 
 
 def _published(

@@ -21,8 +21,8 @@ from lakehouse.ingest.files.listing import Entry, entered
 from lakehouse.ingest.landed_files import landed, origin_of
 from lakehouse.ingest.read_batch import collect
 from lakehouse.publish.audit import Audit, Provenance
-from lakehouse.publish.publish import Findings, publish
-from lakehouse.publish.retry import retrying
+from lakehouse.publish.publish import PassResult, publish
+from lakehouse.publish.retry import retry_if_busy
 from lakehouse.quarantine.dead_letters import DEAD_LETTERS, DeadLetters
 from lakehouse.redaction import redact
 from lakehouse.storage.disk_full import report_full_disk
@@ -133,7 +133,7 @@ def land(  # noqa: PLR0913
     batches: list[Batch] = []
     for entries in _batches(seen.ready, batch_bytes) or [()]:
         unreadable = seen.unreadable if not audits else ()
-        batch, audit = retrying(
+        batch, audit = retry_if_busy(
             lambda: _attempt(
                 lake,
                 landing,
@@ -218,7 +218,7 @@ def publish_batch(lake: Lake, batch: Batch, based_on: int, run_id: str) -> Audit
         return None
     sheet, rejects = batch.sheets(based_on)
 
-    def account(findings: Findings) -> Audit:
+    def account(findings: PassResult) -> Audit:
         if findings.rejected != batch.new_dead:
             raise LawError(
                 f"{raw.name}: {batch.new_dead:,} dead letters were found, {findings.rejected:,} written."
@@ -228,7 +228,7 @@ def publish_batch(lake: Lake, batch: Batch, based_on: int, run_id: str) -> Audit
             mode="append",
             read=batch.records,
             written=findings.rows,
-            dead=batch.dead,
+            dead_letters=batch.dead,
             notes=batch.notes,
             provenance=provenance,
         )
@@ -251,7 +251,7 @@ def _put_back(lake: Lake, batch: Batch, provenance: Provenance) -> None:
         return
     sheet = batch.returning(DeadLetters(lake, batch.raw.name).offsets)
 
-    def account(findings: Findings) -> Audit:
+    def account(findings: PassResult) -> Audit:
         note = f"dead letters of {batch.raw.name} that were there before: {findings.rows:,}"
         return Audit(
             DEAD_LETTERS,

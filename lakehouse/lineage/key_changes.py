@@ -18,6 +18,7 @@ import polars as pl
 from deltalake import DeltaTable
 
 from lakehouse.calendar import Days
+from lakehouse.expressions import has_key
 from lakehouse.lineage.dated_changes import (
     FIRST,
     UNTIL,
@@ -28,7 +29,6 @@ from lakehouse.lineage.dated_changes import (
 )
 from lakehouse.lineage.touched_days import ALL, find_touched_days, list_undone_commits, read_audit
 from lakehouse.publish.audit import AffectedDays
-from lakehouse.publish.replacement import is_of
 from lakehouse.storage.lake import Lake
 from lakehouse.storage.log import Commit
 from lakehouse.system_columns import WINDOW
@@ -117,7 +117,7 @@ def _days(
     bounds = spans.select(pl.col(FIRST).min(), pl.col(UNTIL).fill_null(date.max).max())
     cut = cut_of(first, 0, Days(*bounds.row(0)), known, first=True)
     assert cut is not None  # noqa: S101
-    rows = rows_of_input(handle, first).filter(cut.rows, is_of(spans.select(by).unique()))
+    rows = rows_of_input(handle, first).filter(cut.rows, has_key(spans.select(by).unique()))
     seen = rows.select(*by, cut.window.alias(WINDOW))
     inside = (pl.col(WINDOW) >= pl.col(FIRST)) & (
         pl.col(UNTIL).is_null() | (pl.col(WINDOW) < pl.col(UNTIL))

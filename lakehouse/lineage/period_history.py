@@ -59,7 +59,7 @@ class PeriodHistory:
         for key in consumed.keys() & told.keys():
             provenance = told[key].provenance
             version = provenance.inputs.get(name, -1)
-            is_same = version <= latest and provenance.ids.get(name, identity) == identity
+            is_same = version <= latest and provenance.table_ids.get(name, identity) == identity
             consumed[key] = version if is_same else -1
         return consumed
 
@@ -85,7 +85,7 @@ def read_period_history(lake: Lake, table: DerivedTable, *, after: int = -1) -> 
         keys = _periods(table, audit)
         audits |= dict.fromkeys(keys, audit)
         held = {key: earlier for key, earlier in held.items() if key not in keys}
-        held |= dict.fromkeys(audit.held if has_current_code(table, audit) else (), audit)
+        held |= dict.fromkeys(audit.held_back if has_current_code(table, audit) else (), audit)
     undone = (
         audit
         for audit in filter(None, map(read_audit, history.undone))

@@ -37,17 +37,20 @@ def find_disturbed_periods(
         key
         for key, then in stood.items()
         if audits[key].quarantined
-        and (then.quarantine > latest or then.ids.get(table.quarantine, identity) != identity)
+        and (
+            then.quarantine_version > latest
+            or then.table_ids.get(table.quarantine, identity) != identity
+        )
     }
     log = lake.read_log_tail(
-        table.quarantine, after=min(then.quarantine for then in stood.values())
+        table.quarantine, after=min(then.quarantine_version for then in stood.values())
     )
     # A quarantine commit of ours that no audit names was left alone by a run that was broken off.
-    named = {then.quarantine for then in stood.values()}
+    named = {then.quarantine_version for then in stood.values()}
     for commit in (one for one in log.commits if _is_strange(one, named) and changes_rows(one)):
         touched = _touched(lake, table, commit, known)
         reached = stood.keys() if touched is None else stood.keys() & touched
-        found |= {key for key in reached if stood[key].quarantine < commit.version}
+        found |= {key for key in reached if stood[key].quarantine_version < commit.version}
     return found
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 
-from lakehouse.publish.audit import METADATA, Audit
+from lakehouse.publish.audit import AUDIT_KEY, Audit
 from lakehouse.storage.lake import Lake
 from lakehouse.storage.log import Commit
 from lakehouse.system_columns import EVENT_DATE
@@ -27,7 +27,7 @@ Touched = frozenset[date | None] | None
 
 def read_audit(commit: Commit) -> Audit | None:
     """The audit that a commit carries, if it is one of ours."""
-    stored = commit.info.get(METADATA)
+    stored = commit.info.get(AUDIT_KEY)
     if not isinstance(stored, Mapping):
         return None
     with suppress(ValueError):

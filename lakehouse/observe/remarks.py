@@ -34,5 +34,5 @@ def read_notes(lake: Lake, table: Table | None) -> TableNotes:
     if not isinstance(table, DerivedTable):
         return TableNotes({}, ())
     made = read_period_history(lake, table)
-    held = {key: audit.held[key] for key, audit in made.held.items() if key is not None}
+    held = {key: audit.held_back[key] for key, audit in made.held.items() if key is not None}
     return TableNotes(held, tuple(made.list_outdated_periods(table)))

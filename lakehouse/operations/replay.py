@@ -104,7 +104,7 @@ def replay(
         else:
             audits.append(audit)
             problems += [
-                f"{name} [{period}]: held back: {why}" for period, why in audit.held.items()
+                f"{name} [{period}]: held back: {why}" for period, why in audit.held_back.items()
             ]
     rows = scan_quarantine(here.lake, table)
     told = [ReplayCounts(), ReplayCounts()]

@@ -23,7 +23,7 @@ from lakehouse.ingest.land import land, publish_batch
 from lakehouse.ingest.landed_files import Landed, landed, source_of
 from lakehouse.ingest.read_batch import begun, count_letters
 from lakehouse.publish.audit import Audit
-from lakehouse.publish.retry import retrying
+from lakehouse.publish.retry import retry_if_busy
 from lakehouse.quarantine.dead_letters import DEAD_LETTERS, UNREADABLE, DeadLetters
 from lakehouse.quarantine.states import OPEN, RELEASED, STATES, fill_states, is_in
 from lakehouse.quarantine.update_states import update_states
@@ -83,7 +83,7 @@ def replay_dead_letters(
         LawError: a record is unaccounted for; nothing was published.
     """
     report = land(lake, landing, raw, run_id=run_id, now=now)
-    audit, missing = retrying(lambda: _attempt(lake, landing, raw, run_id))
+    audit, missing = retry_if_busy(lambda: _attempt(lake, landing, raw, run_id))
     gone = [
         f"{name} is not in landing any more, so its dead letters cannot be read again"
         for name in missing
@@ -114,7 +114,7 @@ def _attempt(
         (source, offset, OPEN, RELEASED, None)
         for _, source, _, offset in settled.collect().iter_rows()
     ]
-    retrying(lambda: _note(lake, raw, found, run_id))
+    retry_if_busy(lambda: _note(lake, raw, found, run_id))
     return audit, found.missing
 
 

@@ -21,8 +21,8 @@ from lakehouse.lineage.touched_days import RESTORED
 from lakehouse.operations.restore_plan import RestorePlan, scan_own_rejects
 from lakehouse.publish.audit import Audit, Provenance
 from lakehouse.publish.publish import PUBLISHED_WITH, publish
-from lakehouse.publish.request import Sheet, places_of
-from lakehouse.publish.retry import retrying
+from lakehouse.publish.request import Sheet, name_partitions
+from lakehouse.publish.retry import retry_if_busy
 from lakehouse.quarantine.dead_letters import COUNTED_DEAD_LETTERS
 from lakehouse.storage.lake import Lake, list_data_files, name_transaction
 from lakehouse.system_columns import LINEAGE, WINDOW
@@ -63,7 +63,7 @@ def restore(here: Environment, found: RestorePlan, wish: RestoreRequest) -> int:
         and found.rejected[0] + found.rejected[1]
     ):
         name, version = found.rejects, found.rejects_version
-        retrying(lambda: _restore_rejects(here, table, found, name, version, told))
+        retry_if_busy(lambda: _restore_rejects(here, table, found, name, version, told))
     failpoint("restore: rejects restored")
     places = {""} | _places(here, table, found, handle)
     fences = [
@@ -160,4 +160,4 @@ def _places(here: Environment, table: Table, found: RestorePlan, handle: DeltaTa
         for live in (list_data_files(handle), list_data_files(then))
         if column in live.columns
     ]
-    return places_of(physical, (day for series in days for day in series if day is not None))
+    return name_partitions(physical, (day for series in days for day in series if day is not None))

@@ -220,11 +220,12 @@ def _rejects_version(lake: Lake, rejects: str, commits: Sequence[Commit]) -> int
     told = [audit.provenance for commit in commits if (audit := read_audit(commit)) is not None]
     if handle is None or not told:
         return None
-    then = told[-1].quarantine
+    then = told[-1].quarantine_version
     if then < 0:
         return then
     is_same = (
-        told[-1].ids.get(rejects, "") == str(handle.metadata().id) and then <= handle.version()
+        told[-1].table_ids.get(rejects, "") == str(handle.metadata().id)
+        and then <= handle.version()
     )
     return then if is_same and _is_whole(lake, rejects, then) else None
 

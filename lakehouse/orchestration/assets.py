@@ -112,7 +112,7 @@ def describe_landing(report: Report) -> dict[str, Any]:
     return {
         **last,
         **summed,
-        "dead_letters": sum(a.dead for a in report.audits),
+        "dead_letters": sum(a.dead_letters for a in report.audits),
         "commits": len(report.audits),
     }
 
@@ -147,7 +147,7 @@ def _derived(environment: Environment, table: DerivedTable) -> dg.AssetsDefiniti
             if audit
             else f"{table.name}: its input holds no rows for it; nothing changed"
         )
-        if audit and audit.held:
+        if audit and audit.held_back:
             yield from _without_held(context, table, audit)
         _log_periods(context, audit)
         yield build_result(table, audit)
@@ -209,7 +209,7 @@ def make_within_job(
         return
     context.log.info(_sentence(audit))
     yield from list_materializations(table, audit)
-    refusal = describe_held_back(audit) if audit.held else None
+    refusal = describe_held_back(audit) if audit.held_back else None
     yield metadata.to_evaluation(metadata.build_contract_result(table, audit, refusal))
     if refusal:
         raise DataError(refusal)
@@ -227,9 +227,9 @@ def defer_failed_checks(events: Events, failed: list[dg.AssetCheckEvaluation]) -
 def describe_held_back(audit: Audit) -> str:
     """Which periods of a commit were held back, and why."""
     return list_problems(
-        f"{audit.table} [{audit.days}]: {format_count(len(audit.held), 'period')} held back; the table is as it was there. "
+        f"{audit.table} [{audit.days}]: {format_count(len(audit.held_back), 'period')} held back; the table is as it was there. "
         "The others are published.",
-        (f"{period}: {reason}" for period, reason in audit.held.items()),
+        (f"{period}: {reason}" for period, reason in audit.held_back.items()),
         "mend the source or the transform and run these days again; or change the contract on purpose.",
     )
 
@@ -266,7 +266,7 @@ def _dep(environment: Environment, table: DerivedTable, source: str) -> dg.Asset
 
 
 def _sentence(audit: Audit) -> str:
-    fates = ", ".join(f"{count:,} {name}" for name, count in audit.fates().items())
+    fates = ", ".join(f"{count:,} {name}" for name, count in audit.count_fates().items())
     days = f" [{audit.days}]" if audit.days else ""
     return f"{audit.table}{days}: {audit.read:,} read = {fates}; version {audit.version}, {audit.seconds:.2f} s"
 

@@ -247,7 +247,14 @@ def _audits(here: Environment, name: str) -> list[Audit]:
 
 def _row(audit: Audit) -> Sequence[Any]:
     filtered = ", ".join(f"{count:,} {name}" for name, count in audit.filtered.items()) or 0
-    fates = (audit.read, audit.written, audit.quarantined, audit.superseded, filtered, audit.dead)
+    fates = (
+        audit.read,
+        audit.written,
+        audit.quarantined,
+        audit.superseded,
+        filtered,
+        audit.dead_letters,
+    )
     return (audit.table, str(audit.days or "all"), *fates, audit.rows, audit.version, audit.seconds)
 
 

@@ -65,7 +65,7 @@ def describe_audit(audit: Audit) -> dict[str, Any]:
         "read": audit.read,
         **{
             name.replace(": ", "_").replace(" ", "_"): count
-            for name, count in audit.fates().items()
+            for name, count in audit.count_fates().items()
         },
         "carried": audit.carried,
         "files": audit.files,
@@ -88,10 +88,10 @@ def describe_audit(audit: Audit) -> dict[str, Any]:
         **(
             {
                 "held_back": dg.MetadataValue.md(
-                    "\n".join(f"- {day}: {why}" for day, why in audit.held.items())
+                    "\n".join(f"- {day}: {why}" for day, why in audit.held_back.items())
                 )
             }
-            if audit.held
+            if audit.held_back
             else {}
         ),
         **({"untouched": ", ".join(map(str, audit.untouched))} if audit.untouched else {}),
@@ -140,7 +140,7 @@ def build_contract_result(
 
 def build_readable_result(table: RawTable, report: Report) -> dg.AssetCheckResult:
     """Whether every delivered record could be read; names the files that could not."""
-    dead = sum(audit.dead for audit in report.audits)
+    dead = sum(audit.dead_letters for audit in report.audits)
     return dg.AssetCheckResult(
         check_name=READABLE_CHECK,
         asset_key=dg.AssetKey(table.name.split("/")),

@@ -77,7 +77,7 @@ def _events(here: Environment, done: ReplayReport) -> Iterator[Any]:
         yield from list_materializations(table, audit)
         yield metadata.to_evaluation(
             metadata.build_contract_result(
-                table, audit, describe_held_back(audit) if audit.held else None
+                table, audit, describe_held_back(audit) if audit.held_back else None
             )
         )
     yield dg.AssetObservation(to_asset_key(done.table), metadata=_figures(done))

@@ -13,7 +13,7 @@ from pydantic import TypeAdapter
 from lakehouse.calendar import Days
 from lakehouse.errors import DataError, LawError, list_problems
 
-METADATA = "audit"
+AUDIT_KEY = "audit"
 """The key of a commit's custom metadata under which its audit stands."""
 
 
@@ -26,18 +26,18 @@ class Provenance:
         code_version: hash of the transform that made the rows.
         contract_version: hash of the contract that judged them.
         inputs: the version of every input table that was read.
-        ids: Delta's own name of each of these tables, and of the quarantine; another one stands there after a table
+        table_ids: Delta's own name of each of these tables, and of the quarantine; another one stands there after a table
             was deleted and built again.
         batch_id: the batch that was appended, for raw tables.
-        quarantine: the version of the table with the rows that the commit rejected; -1 where there was none yet.
+        quarantine_version: the version of the table with the rows that the commit rejected; -1 where there was none yet.
     """
 
     run_id: str = "local"
     code_version: str = ""
     contract_version: str = ""
     inputs: Mapping[str, int] = field(default_factory=dict)
-    ids: Mapping[str, str] = field(default_factory=dict, kw_only=True)
-    quarantine: int = field(default=-1, kw_only=True)
+    table_ids: Mapping[str, str] = field(default_factory=dict, kw_only=True)
+    quarantine_version: int = field(default=-1, kw_only=True)
     batch_id: str | None = None
 
 
@@ -71,24 +71,24 @@ class Audit:
         days: the span of days that was made, for windowed tables.
         materialized: the periods of that span that were replaced, neighbours joined.
         untouched: days of that span left as they were, because the input holds no row of them.
-        held: periods of that span that were held back and left as they were, with the reason.
+        held_back: periods of that span that were held back and left as they were, with the reason.
         read: rows read.
         written: rows that were written, or that a written row stands for.
         quarantined: rows that broke the contract.
         superseded: repeated rows, and older versions of a key.
         filtered: rows left out, by the name of the rule that did so.
-        dead: records that could not be parsed; for raw tables, where they are part of `read`.
+        dead_letters: records that could not be parsed; for raw tables, where they are part of `read`.
         changed: days in which a row holds that is not as it was before, for rows that hold until the next one; by the
             column that dates them.
         affected: the days of that change that matter to readers which look rows up by key, by the reader.
-        ties: events of a table with keys that say something else than a later one of the same key and time.
+        conflicting_events: events of a table with keys that say something else than a later one of the same key and time.
         rules: rows by broken rule, zeros included; a row may break several.
         rows: rows of this table that the commit added.
         carried: rows outside the span that moved to new files unchanged.
         bytes: bytes added.
         files: files added.
         seconds: time from the first read to just before the commit.
-        made_at: that moment, UTC.
+        audited_at: that moment, UTC.
         notes: what a person should know, e.g. new columns.
         provenance: run, code, contract and inputs.
         version: the version of the table that the commit made; known after it.
@@ -102,49 +102,49 @@ class Audit:
     quarantined: int = 0
     superseded: int = 0
     filtered: Mapping[str, int] = field(default_factory=dict)
-    dead: int = 0
+    dead_letters: int = 0
     days: Days | None = None
     materialized: tuple[Days, ...] = ()
     untouched: tuple[date, ...] = ()
-    held: Mapping[date, str] = field(default_factory=dict)
+    held_back: Mapping[date, str] = field(default_factory=dict)
     changed: Mapping[str, tuple[Days, ...]] = field(default_factory=dict, repr=False)
     affected: Mapping[str, AffectedDays] = field(default_factory=dict, repr=False)
-    ties: int = 0
+    conflicting_events: int = 0
     rules: Mapping[str, int] = field(default_factory=dict)
     rows: int = 0
     carried: int = 0
     bytes: int = 0
     files: int = 0
     seconds: float = 0.0
-    made_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    audited_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     notes: tuple[str, ...] = ()
     provenance: Provenance = field(default_factory=Provenance)
     version: int | None = None
     by_period: Mapping[date, Mapping[str, int]] = field(default_factory=dict, repr=False)
 
     @property
-    def accounted(self) -> int:
+    def accounted_rows(self) -> int:
         """The sum of all fates; equal to `read`, or the commit stops."""
         return (
             self.written
             + self.quarantined
             + self.superseded
             + sum(self.filtered.values())
-            + self.dead
+            + self.dead_letters
         )
 
-    def balanced(self) -> "Audit":
+    def check_balance(self) -> "Audit":
         """This audit, when every row that was read has a fate.
 
         Raises:
             LawError: the sum of the fates is not the number of rows read, or one of them is below zero.
         """
-        if self.accounted != self.read or min(self.fates().values()) < 0:
-            fates = [f"{name} {count:,}" for name, count in self.fates().items()]
+        if self.accounted_rows != self.read or min(self.count_fates().values()) < 0:
+            fates = [f"{name} {count:,}" for name, count in self.count_fates().items()]
             raise LawError(
                 list_problems(
                     f"{self.table}{f' [{self.days}]' if self.days else ''}: {self.read:,} rows were read, but "
-                    f"{self.accounted:,} have a fate. Nothing was published.",
+                    f"{self.accounted_rows:,} have a fate. Nothing was published.",
                     fates,
                     "look for a join, a filter or an aggregation in the transform that drops or repeats rows "
                     "without being declared.",
@@ -152,7 +152,7 @@ class Audit:
             )
         return self
 
-    def fates(self) -> dict[str, int]:
+    def count_fates(self) -> dict[str, int]:
         """Rows by fate, zeros included."""
         named = {f"filtered: {name}": count for name, count in self.filtered.items()}
         fates = {
@@ -161,7 +161,7 @@ class Audit:
             "superseded": self.superseded,
             **named,
         }
-        return fates | ({"dead letters": self.dead} if self.dead else {})
+        return fates | ({"dead letters": self.dead_letters} if self.dead_letters else {})
 
     def to_metadata(self) -> dict[str, Any]:
         """The audit as JSON-able values, the way in which a commit stores it."""
@@ -175,8 +175,8 @@ class Audit:
             for name, affected in self.affected.items()
         }
         stored["untouched"] = [str(day) for day in self.untouched]
-        stored["held"] = {str(day): reason for day, reason in self.held.items()}
-        stored["made_at"] = self.made_at.isoformat()
+        stored["held_back"] = {str(day): reason for day, reason in self.held_back.items()}
+        stored["audited_at"] = self.audited_at.isoformat()
         return stored
 
     @classmethod
@@ -221,11 +221,11 @@ def _span(ends: Any) -> Any:  # noqa: ANN401
     return {"first": ends[0], "last": ends[1]} if is_pair else ends
 
 
-def total(audits: Iterable[Audit]) -> dict[str, int]:
+def sum_fates(audits: Iterable[Audit]) -> dict[str, int]:
     """The fates of several commits added up, `read` first."""
     summed: dict[str, int] = {"read": 0}
     for audit in audits:
-        for name, count in {"read": audit.read, **audit.fates()}.items():
+        for name, count in {"read": audit.read, **audit.count_fates()}.items():
             summed[name] = summed.get(name, 0) + count
     return summed
 

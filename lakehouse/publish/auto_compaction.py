@@ -11,23 +11,23 @@ import polars as pl
 from deltalake import DeltaTable
 
 from lakehouse.errors import LawError
-from lakehouse.publish.replacement import Slice, rows_of
+from lakehouse.publish.replacement import Replacement, scan_files
 from lakehouse.publish.request import Sheet
 from lakehouse.storage.lake import Lake, list_data_files
 
-SMALL = 8 << 20
+SMALL_FILE_BYTES = 8 << 20
 """Bytes; a larger file is left alone, and one of half the rows that are gathered at once: no row moves for ever."""
 
-MANY, MANY_IN_A_PART = 32, 4
+MANY_FILES, MANY_FILES_IN_A_PARTITION = 32, 4
 """So many small files are gathered: of a table that is not partitioned, and of a part of one that is."""
 
 _ROWS_AT_ONCE = 1_000_000
-_BYTES_AT_ONCE = 16 * SMALL
+_BYTES_AT_ONCE = 16 * SMALL_FILE_BYTES
 _FILES_AT_ONCE = 500
 
 
 @dataclass(frozen=True)
-class Gathered:
+class Compaction:
     """Small files whose rows move to others.
 
     Attributes:
@@ -53,7 +53,7 @@ class Gathered:
             )
 
 
-def together(sizes: Sequence[tuple[int, int]]) -> list[int]:
+def group_deliveries(sizes: Sequence[tuple[int, int]]) -> list[int]:
     """Into which new file each of some deliveries goes: neighbours share one, where many are small.
 
     So many that the next commit would gather them; until then the log tells deliveries apart by their files.
@@ -61,8 +61,8 @@ def together(sizes: Sequence[tuple[int, int]]) -> list[int]:
     Args:
         sizes: how many rows and delivered bytes each has.
     """
-    small = [length < SMALL and count < _ROWS_AT_ONCE // 2 for count, length in sizes]
-    if sum(small) < MANY:
+    small = [length < SMALL_FILE_BYTES and count < _ROWS_AT_ONCE // 2 for count, length in sizes]
+    if sum(small) < MANY_FILES:
         return list(range(len(sizes)))
     return _parts(sizes, small)
 
@@ -85,7 +85,9 @@ def _parts(sizes: Sequence[tuple[int, int]], small: Sequence[bool]) -> list[int]
     return found
 
 
-def gathered(lake: Lake, sheet: Sheet, handle: DeltaTable, part: Slice | None) -> Gathered | None:
+def plan_compaction(
+    lake: Lake, sheet: Sheet, handle: DeltaTable, part: Replacement | None
+) -> Compaction | None:
     """The small files beside what a sheet writes, where they are many; None where there is nothing to gather.
 
     Args:
@@ -105,11 +107,11 @@ def gathered(lake: Lake, sheet: Sheet, handle: DeltaTable, part: Slice | None) -
     if not chunks:
         return None
     taken = plain.filter(pl.col("path").is_in([path for paths in chunks for path in paths]))
-    rows = [rows_of(lake, sheet.table, handle, paths) for paths in chunks]
-    return Gathered(taken, rows, int(taken["num_records"].sum()))
+    rows = [scan_files(lake, sheet.table, handle, paths) for paths in chunks]
+    return Compaction(taken, rows, int(taken["num_records"].sum()))
 
 
-def _small(sheet: Sheet, handle: DeltaTable, part: Slice | None) -> pl.DataFrame:
+def _small(sheet: Sheet, handle: DeltaTable, part: Replacement | None) -> pl.DataFrame:
     """The small files in the places that are replaced, or anywhere beside rows that are added."""
     live, place = list_data_files(handle), _place(sheet)
     if live.is_empty() or "num_records" not in live.columns:
@@ -117,7 +119,9 @@ def _small(sheet: Sheet, handle: DeltaTable, part: Slice | None) -> pl.DataFrame
     if live.schema.get(place) != (pl.Date() if sheet.partition else None):
         return live.clear()
     gone = part.removed["path"] if part is not None else pl.Series([], dtype=pl.String)
-    is_small = (pl.col("size_bytes") < SMALL) & (pl.col("num_records") < _ROWS_AT_ONCE // 2)
+    is_small = (pl.col("size_bytes") < SMALL_FILE_BYTES) & (
+        pl.col("num_records") < _ROWS_AT_ONCE // 2
+    )
     small = live.filter(is_small & ~pl.col("path").is_in(gone.implode()))
     if sheet.partition is None or sheet.days is None:
         return small
@@ -127,9 +131,11 @@ def _small(sheet: Sheet, handle: DeltaTable, part: Slice | None) -> pl.DataFrame
 def _many(sheet: Sheet, small: pl.DataFrame) -> pl.DataFrame:
     """Those of some small files that are many in their place; those of a place stand together."""
     if sheet.partition is None or small.is_empty():
-        return small if small.height >= MANY else small.clear()
+        return small if small.height >= MANY_FILES else small.clear()
     place = _place(sheet)
-    return small.filter(pl.len().over(place) >= MANY_IN_A_PART).sort(place, maintain_order=True)
+    return small.filter(pl.len().over(place) >= MANY_FILES_IN_A_PARTITION).sort(
+        place, maintain_order=True
+    )
 
 
 def _place(sheet: Sheet) -> str:

@@ -26,7 +26,7 @@ _MOST_OF_A_BATCH = 0.25
 _COMPANY = 8_192
 
 
-class Coalescing:
+class BatchCoalescer:
     """Puts the batches of one write together, in any order; for the pass of one sink."""
 
     def __init__(self, partition: str) -> None:

@@ -24,14 +24,14 @@ from lakehouse.storage.object_store import describe_store_error
 _RETENTION = "interval 3650 days"
 _log = logging.getLogger(__name__)
 
-AFTERWARDS = PostCommitHookProperties(create_checkpoint=True, cleanup_expired_logs=False)
+POST_COMMIT_HOOKS = PostCommitHookProperties(create_checkpoint=True, cleanup_expired_logs=False)
 """What follows a commit. To look for expired entries lists the whole log: 50 ms of each commit after 5,000 of them."""
 
-MARK = "mark"
+COMMIT_ID = "commit_id"
 """The key of a commit's metadata under which a writer finds its own commit again."""
 
 
-def committed(
+def commit_once(
     lake: Lake,
     table: str,
     based_on: int,
@@ -88,7 +88,7 @@ def shorten_log(lake: Lake, table: str, version: int) -> None:
         )
 
 
-def create(
+def create_table(
     lake: Lake, sheet: Sheet, schema: Schema, added: list[AddAction], properties: CommitProperties
 ) -> None:
     """The commit that makes a table of a sheet's files; for its errors see `committed`."""
@@ -113,5 +113,6 @@ def _own(lake: Lake, table: str, based_on: int, properties: CommitProperties) ->
     told: Mapping[str, Any] = properties.custom_metadata or {}
     since = lake.follow_log(table, after=based_on)
     return next(
-        (commit.version for commit in since if commit.info.get(MARK) == told.get(MARK)), None
+        (commit.version for commit in since if commit.info.get(COMMIT_ID) == told.get(COMMIT_ID)),
+        None,
     )

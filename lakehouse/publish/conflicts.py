@@ -18,7 +18,7 @@ from lakehouse.storage.lake import Lake, list_data_files
 _STEPS = 20
 
 
-def grounds(
+def iterate_base_versions(
     lake: Lake,
     table: str,
     handle: DeltaTable,

@@ -19,17 +19,29 @@ from deltalake.transaction import AddAction, RemoveAction
 from lakehouse.errors import BusyError, OutageError
 from lakehouse.failpoints import failpoint
 from lakehouse.publish import replacement
-from lakehouse.publish.auto_compaction import Gathered, gathered
-from lakehouse.publish.coalesce_batches import Coalescing
-from lakehouse.publish.commit import AFTERWARDS, MARK, committed, create, shorten_log
-from lakehouse.publish.conflicts import grounds
-from lakehouse.publish.file_actions import NO_DAY, added, as_text, relative, removed
+from lakehouse.publish.auto_compaction import Compaction, plan_compaction
+from lakehouse.publish.coalesce_batches import BatchCoalescer
+from lakehouse.publish.commit import (
+    COMMIT_ID,
+    POST_COMMIT_HOOKS,
+    commit_once,
+    create_table,
+    shorten_log,
+)
+from lakehouse.publish.conflicts import iterate_base_versions
+from lakehouse.publish.file_actions import (
+    NULL_PARTITION,
+    format_partition,
+    make_add_actions,
+    make_relative,
+    make_remove_actions,
+)
 from lakehouse.publish.request import Sheet
 from lakehouse.publish.schema_evolution import (
     add_columns,
-    is_another,
-    missing_columns,
-    same_partitioning,
+    check_partitioning,
+    find_missing_columns,
+    has_other_columns,
 )
 from lakehouse.storage.delta_types import to_delta_schema
 from lakehouse.storage.lake import Lake, name_transaction
@@ -54,7 +66,7 @@ class Draft:
         self.wanted = to_delta_schema(self.schema, sheet.comments, sheet.partition)
         self.partition_by = [sheet.partition] if sheet.partition else []
         self.slice = None if self.handle is None else self._replaced(self.handle)
-        self.gathered: Gathered | None = None
+        self.gathered: Compaction | None = None
         self.new: list[Any] = []
         self.moved: list[Any] = []
         self.gathers: list[Any] = []
@@ -71,19 +83,21 @@ class Draft:
             else None
         )
 
-    def _replaced(self, handle: DeltaTable) -> replacement.Slice | None:
+    def _replaced(self, handle: DeltaTable) -> replacement.Replacement | None:
         sheet = self.sheet
         if sheet.retyped:
-            return replacement.retyped(self.lake, sheet, handle, self.schema)
+            return replacement.plan_retyping(self.lake, sheet, handle, self.schema)
         if sheet.corrections:
-            return replacement.corrected(self.lake, sheet.table, handle, sheet.corrections)
+            return replacement.plan_correction(self.lake, sheet.table, handle, sheet.corrections)
         if sheet.mode == "append":
             return None
         if sheet.keys is not None:
-            return replacement.of_keys(self.lake, sheet.table, handle, sheet.keys)
+            return replacement.plan_key_replacement(self.lake, sheet.table, handle, sheet.keys)
         if sheet.days is None or sheet.window is None:
-            return replacement.whole(handle)
-        return replacement.of_days(self.lake, sheet.table, handle, sheet.window, sheet.days)
+            return replacement.plan_full_replacement(handle)
+        return replacement.plan_day_replacement(
+            self.lake, sheet.table, handle, sheet.window, sheet.days
+        )
 
     @property
     def is_whole(self) -> bool:
@@ -102,7 +116,7 @@ class Draft:
         return (
             self.handle is not None
             and self.is_whole
-            and is_another(self.handle.schema(), self.wanted)
+            and has_other_columns(self.handle.schema(), self.wanted)
         )
 
     def prove(self) -> None:
@@ -115,9 +129,9 @@ class Draft:
         self.lake.check_writable()
         if self.handle is None:
             return
-        same_partitioning(self.handle, self.sheet, self.partition_by)
+        check_partitioning(self.handle, self.sheet, self.partition_by)
         if not self.is_whole:
-            missing_columns(self.handle, self.sheet, self.wanted)
+            find_missing_columns(self.handle, self.sheet, self.wanted)
 
     def sink(self) -> pl.LazyFrame:
         """The lazy write of the new rows."""
@@ -130,7 +144,7 @@ class Draft:
     def carry(self) -> None:
         """Write the rows that stay but have to move, a few files at a time."""
         if self.handle is not None and (self.changes or not self.is_optional):
-            self.gathered = gathered(self.lake, self.sheet, self.handle, self.slice)
+            self.gathered = plan_compaction(self.lake, self.sheet, self.handle, self.slice)
         for rows in self.slice.kept if self.slice is not None else ():
             self._sink(rows, self.moved).collect(engine="streaming")
         for rows in self.gathered.rows if self.gathered is not None else ():
@@ -140,7 +154,7 @@ class Draft:
 
     def _sink(self, rows: pl.LazyFrame, done: list[Any]) -> pl.LazyFrame:
         if self.sheet.partition:
-            rows = Coalescing(self.sheet.partition).of(self.sheet.parted(rows))
+            rows = BatchCoalescer(self.sheet.partition).of(self.sheet.parted(rows))
         return self._write_lazily(rows, done)
 
     def _write_lazily(self, rows: pl.LazyFrame, done: list[Any]) -> pl.LazyFrame:
@@ -149,7 +163,7 @@ class Draft:
 
         def place(file: Any) -> str:  # noqa: ANN401
             folder = (
-                f"{partition}={as_text(file.partition_keys[partition][0]) or NO_DAY}/"
+                f"{partition}={format_partition(file.partition_keys[partition][0]) or NULL_PARTITION}/"
                 if partition
                 else ""
             )
@@ -201,7 +215,9 @@ class Draft:
         if self.is_doubtful and not self.committed:
             return  # the commit was broken off and may stand: its files must, and orphans are for vacuum
         kept = (
-            {relative(self.sheet, file.path) for file in self._full()} if self.committed else set()
+            {make_relative(self.sheet, file.path) for file in self._full()}
+            if self.committed
+            else set()
         )
         try:
             for path in set(self.placed) - kept:
@@ -229,12 +245,12 @@ class Draft:
         # One try: a creation would become a second version, other columns come over rows without them; and `ground.py`.
         tries = 0 if handle is None or self.changes_columns or self._removes else None
         properties = CommitProperties(
-            {**metadata, **self._moved(), MARK: mark}, tries, self._fences()
+            {**metadata, **self._moved(), COMMIT_ID: mark}, tries, self._fences()
         )
         failpoint("draft: before commit")
         based_on = -1 if handle is None else handle.version()
         try:
-            version = committed(
+            version = commit_once(
                 self.lake, self.sheet.table, based_on, properties, lambda: self._commit(properties)
             )
         except BusyError as error:
@@ -254,7 +270,7 @@ class Draft:
         """What the commit says of files whose rows only moved; see `log.MOVED`."""
         if self.gathered is None:
             return {}
-        paths = [relative(self.sheet, file.path) for file in self.gathers if file.num_rows]
+        paths = [make_relative(self.sheet, file.path) for file in self.gathers if file.num_rows]
         return {MOVED: {"added": paths, "removed": self.gathered.files["path"].to_list()}}
 
     def _commit(self, properties: CommitProperties) -> None:
@@ -267,14 +283,16 @@ class Draft:
             self._commit_on(self.handle, properties)
 
     def _create(self, properties: CommitProperties) -> None:
-        actions = added(self.lake, self.sheet, self.schema, self._full())
+        actions = make_add_actions(self.lake, self.sheet, self.schema, self._full())
         self.is_doubtful = True
-        create(self.lake, self.sheet, self.wanted, actions, properties)
+        create_table(self.lake, self.sheet, self.wanted, actions, properties)
 
     def _commit_later(self, handle: DeltaTable, properties: CommitProperties) -> None:
         """The commit on top of the latest version, as long as nothing changed there that it relies on."""
         going = [path for files in self._going() for path in files["path"]]
-        for ground in grounds(self.lake, self.sheet.table, handle, going, self._fences()):
+        for ground in iterate_base_versions(
+            self.lake, self.sheet.table, handle, going, self._fences()
+        ):
             with suppress(CommitFailedError):
                 self._commit_on(ground, properties)
                 return
@@ -282,14 +300,18 @@ class Draft:
     def _commit_on(self, handle: DeltaTable, properties: CommitProperties) -> None:
         """The commit on top of a table; one that leaves no row of it takes the columns of the new rows in the same."""
         actions: list[AddAction | RemoveAction] = [
-            *added(self.lake, self.sheet, self.schema, self._full())
+            *make_add_actions(self.lake, self.sheet, self.schema, self._full())
         ]
         mode, schema = "append", handle.schema()
         if self.changes_columns:
             mode, schema = "overwrite", self.wanted
         else:
-            actions += [action for files in self._going() for action in removed(self.sheet, files)]
-            if missing := missing_columns(handle, self.sheet, self.wanted):
+            actions += [
+                action
+                for files in self._going()
+                for action in make_remove_actions(self.sheet, files)
+            ]
+            if missing := find_missing_columns(handle, self.sheet, self.wanted):
                 handle = self.lake.open(self.sheet.table, handle.version()) or handle
                 add_columns(handle, self.sheet.table, missing)
                 failpoint("draft: columns added")
@@ -297,7 +319,7 @@ class Draft:
         self.is_doubtful = True
         told: dict[str, Any] = {
             "commit_properties": properties,
-            "post_commithook_properties": AFTERWARDS,
+            "post_commithook_properties": POST_COMMIT_HOOKS,
         }
         handle.create_write_transaction(actions, mode, schema, self.partition_by or None, **told)
 

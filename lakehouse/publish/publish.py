@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 import polars as pl
 
 from lakehouse.failpoints import failpoint
-from lakehouse.publish.audit import METADATA, Audit, Provenance
+from lakehouse.publish.audit import AUDIT_KEY, Audit, Provenance
 from lakehouse.publish.file_writer import Draft
 from lakehouse.publish.request import Sheet
 from lakehouse.storage.disk_full import report_full_disk
@@ -25,7 +25,7 @@ PUBLISHED_WITH = "published_with"
 
 
 @dataclass(frozen=True)
-class Findings:
+class PassResult:
     """What the pass found out.
 
     Attributes:
@@ -48,7 +48,7 @@ class Findings:
 def publish(
     lake: Lake,
     sheet: Sheet,
-    judge: Callable[[Findings], Audit],
+    judge: Callable[[PassResult], Audit],
     *,
     rejects: Sheet | None = None,
     questions: Mapping[str, pl.LazyFrame] | None = None,
@@ -81,7 +81,7 @@ def publish(
             undo.callback(draft.discard)
         main, findings = drafts[0], _write(drafts, asked)
         failpoint("publish: files written")
-        audit = judge(findings).balanced()
+        audit = judge(findings).check_balance()
         audit = replace(
             audit,
             rows=findings.rows,
@@ -89,12 +89,12 @@ def publish(
             bytes=sum(file.num_bytes for file in (*main.new, *main.carried)),
             files=len([file for file in (*main.new, *main.carried) if file.num_rows]),
             seconds=round(audit.seconds + time.monotonic() - started, 3),
-            made_at=datetime.now(UTC),
+            audited_at=datetime.now(UTC),
         )
         for draft in drafts[1:]:
             audit = replace(audit, provenance=_quarantined(draft, sheet.table, audit.provenance))
         failpoint("publish: quarantine committed")
-        version = main.commit({METADATA: audit.to_metadata()})
+        version = main.commit({AUDIT_KEY: audit.to_metadata()})
         failpoint("publish: committed")
     return replace(audit, version=version)
 
@@ -106,11 +106,11 @@ def _quarantined(draft: Draft, table: str, provenance: Provenance) -> Provenance
     handle = draft.lake.open_shared(draft.sheet.table)
     if handle is None:
         return provenance
-    ids = {**provenance.ids, draft.sheet.table: str(handle.metadata().id)}
-    return replace(provenance, ids=ids, quarantine=handle.version())
+    ids = {**provenance.table_ids, draft.sheet.table: str(handle.metadata().id)}
+    return replace(provenance, table_ids=ids, quarantine_version=handle.version())
 
 
-def _write(drafts: Sequence[Draft], questions: Mapping[str, pl.LazyFrame]) -> Findings:
+def _write(drafts: Sequence[Draft], questions: Mapping[str, pl.LazyFrame]) -> PassResult:
     """One streaming pass: the new files of every table, and the answers to every question; then the rows that move."""
     sinks = [draft.sink() for draft in drafts]
     losses = [(draft, lost) for draft in drafts if (lost := draft.lost()) is not None]
@@ -124,4 +124,4 @@ def _write(drafts: Sequence[Draft], questions: Mapping[str, pl.LazyFrame]) -> Fi
     rows = [sum(file.num_rows for file in draft.new) for draft in drafts]
     answers = dict(zip(questions, results[: len(questions)], strict=True))
     rejects = drafts[1].written() if len(drafts) > 1 else pl.LazyFrame()
-    return Findings(answers, rows[0], rows[1] if len(rows) > 1 else 0, rejects)
+    return PassResult(answers, rows[0], rows[1] if len(rows) > 1 else 0, rejects)

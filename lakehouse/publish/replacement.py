@@ -14,6 +14,7 @@ import polars as pl
 from deltalake import DeltaTable
 
 from lakehouse.errors import LawError
+from lakehouse.expressions import has_key
 from lakehouse.publish.request import Sheet
 from lakehouse.storage.lake import Lake, list_data_files
 
@@ -22,7 +23,7 @@ _SMALL = 1_000_000
 
 
 @dataclass(frozen=True)
-class Slice:
+class Replacement:
     """The part of a table that is about to be replaced.
 
     Attributes:
@@ -38,17 +39,19 @@ class Slice:
     stood: int = 0
 
 
-def whole(handle: DeltaTable) -> Slice:
+def plan_full_replacement(handle: DeltaTable) -> Replacement:
     """Everything that a table holds."""
-    return Slice(list_data_files(handle))
+    return Replacement(list_data_files(handle))
 
 
-def of_days(lake: Lake, table: str, handle: DeltaTable, column: str, days: Sequence[date]) -> Slice:
+def plan_day_replacement(
+    lake: Lake, table: str, handle: DeltaTable, column: str, days: Sequence[date]
+) -> Replacement:
     """The files that hold one of `days`; a file without statistics counts as one that does."""
     live = list_data_files(handle)
     bounds = (f"min.{column}", f"max.{column}")
     if live.is_empty() or not days:
-        return Slice(live.clear())
+        return Replacement(live.clear())
     if any(bound not in live.columns for bound in bounds):
         live = live.with_columns(pl.lit(None, dtype=pl.Date).alias(bound) for bound in bounds)
     wanted = pl.Series("day", sorted(days), dtype=pl.Date)
@@ -60,15 +63,17 @@ def of_days(lake: Lake, table: str, handle: DeltaTable, column: str, days: Seque
         low.is_null() | high.is_null() | (low != high) & ~_all_wanted(low, high, wanted)
     )
     if mixed.is_empty():
-        return Slice(touched)
+        return Replacement(touched)
     stays = ~pl.col(column).is_in(wanted.implode()).fill_null(False)
-    rows = rows_of(lake, table, handle, mixed["path"])
-    return Slice(touched, (rows.filter(stays),), rows.select((~stays).sum()), _count(mixed, rows))
+    rows = scan_files(lake, table, handle, mixed["path"])
+    return Replacement(
+        touched, (rows.filter(stays),), rows.select((~stays).sum()), _count(mixed, rows)
+    )
 
 
-def corrected(
+def plan_correction(
     lake: Lake, table: str, handle: DeltaTable, corrections: Mapping[str, Mapping[str, Any]]
-) -> Slice:
+) -> Replacement:
     """The files that hold rows to be corrected; all their rows stay, the corrected ones with other values.
 
     Args:
@@ -84,14 +89,18 @@ def corrected(
     low, high = (pl.col(bound) for bound in bounds)
     may_hold = [(pl.lit(value) >= low) & (pl.lit(value) <= high) for value in corrections]
     touched = live.filter(pl.any_horizontal(may_hold).fill_null(True))
-    rows = rows_of(lake, table, handle, touched["path"])
+    rows = scan_files(lake, table, handle, touched["path"])
     names = sorted({name for values in corrections.values() for name in values})
     changed = [_replaced(name, corrections, rows.collect_schema()[name]) for name in names]
-    kept = [rows_of(lake, table, handle, [path]).with_columns(changed) for path in touched["path"]]
-    return Slice(touched, kept, pl.LazyFrame({"lost": [0]}), _count(touched, rows))
+    kept = [
+        scan_files(lake, table, handle, [path]).with_columns(changed) for path in touched["path"]
+    ]
+    return Replacement(touched, kept, pl.LazyFrame({"lost": [0]}), _count(touched, rows))
 
 
-def of_keys(lake: Lake, table: str, handle: DeltaTable, keys: pl.DataFrame) -> Slice:
+def plan_key_replacement(
+    lake: Lake, table: str, handle: DeltaTable, keys: pl.DataFrame
+) -> Replacement:
     """The files that hold rows of some keys, and small files, so that these do not become many.
 
     Args:
@@ -100,10 +109,10 @@ def of_keys(lake: Lake, table: str, handle: DeltaTable, keys: pl.DataFrame) -> S
         handle: the table at the version that is replaced.
         keys: the keys whose rows go, one row each, in the key's columns.
     """
-    live, goes = list_data_files(handle), is_of(keys)
+    live, goes = list_data_files(handle), has_key(keys)
     if keys.is_empty():
-        return Slice(live.clear())
-    rows = rows_of(lake, table, handle, live["path"], named=_FILE)
+        return Replacement(live.clear())
+    rows = scan_files(lake, table, handle, live["path"], named=_FILE)
     counts = (
         rows.select(_FILE, goes.alias("goes"))
         .group_by(_FILE)
@@ -117,29 +126,15 @@ def of_keys(lake: Lake, table: str, handle: DeltaTable, keys: pl.DataFrame) -> S
     at_once = touched.group_by(
         pl.col("rows").cum_sum().fill_null(0) // _SMALL, maintain_order=True
     ).agg("path")["path"]
-    kept = [rows_of(lake, table, handle, paths).filter(~goes) for paths in at_once]
+    kept = [scan_files(lake, table, handle, paths).filter(~goes) for paths in at_once]
     stood, lost = (
-        _count(touched, rows_of(lake, table, handle, touched["path"])),
+        _count(touched, scan_files(lake, table, handle, touched["path"])),
         int(touched["goes"].sum()),
     )
-    return Slice(touched.select(live.columns), kept, pl.LazyFrame({"lost": [lost]}), stood)
+    return Replacement(touched.select(live.columns), kept, pl.LazyFrame({"lost": [lost]}), stood)
 
 
-def is_of(keys: pl.DataFrame) -> pl.Expr:
-    """True for a row of one of some keys.
-
-    A join says the same. As a filter it is asked while a file is read, before the other columns are: of 15 million rows
-    one in a hundred comes with 0.6 GB less in memory, because the texts of the others are never there.
-    """
-    of, among = (
-        (keys.to_series(), pl.col(keys.columns[0]))
-        if keys.width == 1
-        else (keys.to_struct(), pl.struct(keys.columns))
-    )
-    return among.is_in(of.implode(), nulls_equal=True)
-
-
-def retyped(lake: Lake, sheet: Sheet, handle: DeltaTable, schema: pl.Schema) -> Slice:
+def plan_retyping(lake: Lake, sheet: Sheet, handle: DeltaTable, schema: pl.Schema) -> Replacement:
     """Everything that a table holds, because its columns get other types.
 
     Args:
@@ -150,15 +145,16 @@ def retyped(lake: Lake, sheet: Sheet, handle: DeltaTable, schema: pl.Schema) -> 
     """
     live = list_data_files(handle)
     if live.is_empty():
-        return Slice(live)
-    rows = rows_of(lake, sheet.table, handle, live["path"])
+        return Replacement(live)
+    rows = scan_files(lake, sheet.table, handle, live["path"])
     kept = [
-        _retyped(rows_of(lake, sheet.table, handle, [path]), sheet, schema) for path in live["path"]
+        _retyped(scan_files(lake, sheet.table, handle, [path]), sheet, schema)
+        for path in live["path"]
     ]
-    return Slice(live, kept, rows.select((~_stays(sheet)).sum()), _count(live, rows))
+    return Replacement(live, kept, rows.select((~_stays(sheet)).sum()), _count(live, rows))
 
 
-def check_carried(table: str, part: Slice | None, moved: int, lost: int) -> None:
+def check_carried(table: str, part: Replacement | None, moved: int, lost: int) -> None:
     """Prove that of the files that go as many rows were carried over as had to stay.
 
     Raises:
@@ -223,7 +219,7 @@ def _all_wanted(low: pl.Expr, high: pl.Expr, wanted: pl.Series) -> pl.Expr:
     return ((low >= first) & (high <= last)) if unbroken else pl.lit(False)
 
 
-def rows_of(
+def scan_files(
     lake: Lake, table: str, handle: DeltaTable, paths: Iterable[str], named: str | None = None
 ) -> pl.LazyFrame:
     """The rows of some files of a table, in all columns that the table has; `named` is one for the URI of the file."""

@@ -82,7 +82,7 @@ class Sheet:
         """Names of the parts of the table that are filled; no two writers fill the same at once."""
         if self.mode == "append" or self.days is None or self.physical is None:
             return {""}
-        return places_of(self.physical, self.days)
+        return name_partitions(self.physical, self.days)
 
     @property
     def rows_per_group(self) -> int:
@@ -93,7 +93,7 @@ class Sheet:
         return min(max(_ROWS_BUFFERED // max(len(self.places), 1), least), most)
 
 
-def places_of(physical: Physical, days: Iterable[object]) -> set[str]:
+def name_partitions(physical: Physical, days: Iterable[object]) -> set[str]:
     """Names of the parts of a table into which some days fall."""
     size = {"day": 10, "month": 7, "year": 4}[physical]
     return {str(day)[:size] for day in days}

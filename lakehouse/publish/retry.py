@@ -16,7 +16,7 @@ _log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
-def retrying(attempt: Callable[[], T]) -> T:
+def retry_if_busy(attempt: Callable[[], T]) -> T:
     """The result of the first attempt that is not disturbed.
 
     An attempt starts from a fresh handle each time: committing the same files again would not see what changed. Whoever

@@ -7,14 +7,14 @@ from lakehouse.publish.request import Sheet
 from lakehouse.storage.lake import list_data_files
 
 
-def is_another(standing: Schema, wanted: Schema) -> bool:
+def has_other_columns(standing: Schema, wanted: Schema) -> bool:
     """Whether a table's columns, by name and type, are not those of its new rows."""
     return {(field.name, str(field.type)) for field in standing.fields} != {
         (field.name, str(field.type)) for field in wanted.fields
     }
 
 
-def same_partitioning(handle: DeltaTable, sheet: Sheet, wanted: list[str]) -> None:
+def check_partitioning(handle: DeltaTable, sheet: Sheet, wanted: list[str]) -> None:
     """Refuse to write past a table that is partitioned otherwise.
 
     Raises:
@@ -28,7 +28,7 @@ def same_partitioning(handle: DeltaTable, sheet: Sheet, wanted: list[str]) -> No
         )
 
 
-def missing_columns(handle: DeltaTable, sheet: Sheet, wanted: Schema) -> list[Field]:
+def find_missing_columns(handle: DeltaTable, sheet: Sheet, wanted: Schema) -> list[Field]:
     """The columns that a table does not have yet; rows that stay in it will hold null in them.
 
     Args:

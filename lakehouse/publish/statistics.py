@@ -24,7 +24,7 @@ _FOOTERS = """
 """
 
 
-def statistics(
+def read_statistics(
     connection: duckdb.DuckDBPyConnection,
     paths: Collection[str],
     schema: Mapping[str, pl.DataType],
@@ -60,7 +60,7 @@ def statistics(
     return {path: _json(stats) for path, stats in found.items()}
 
 
-def with_count(stats: str, records: int) -> str:
+def add_record_count(stats: str, records: int) -> str:
     """The JSON text of an add action's statistics with its record count."""
     return _json({"numRecords": records, **json.loads(stats)})
 

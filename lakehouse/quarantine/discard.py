@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 import polars as pl
 
 from lakehouse.errors import SetupError
-from lakehouse.publish.retry import retrying
+from lakehouse.publish.retry import retry_if_busy
 from lakehouse.quarantine.dead_letters import DEAD_LETTERS
 from lakehouse.quarantine.states import DISCARDED, OPEN, STATES, fill_states, is_in
 from lakehouse.quarantine.update_states import update_states
@@ -119,7 +119,7 @@ def discard(
     table = catalog[name]
     is_raw = isinstance(table, RawTable)
     place = DEAD_LETTERS if isinstance(table, RawTable) else table.quarantine
-    return retrying(
+    return retry_if_busy(
         lambda: _attempt(lake, place, name if is_raw else None, choice, reason.strip(), who)
     )
 

@@ -149,6 +149,6 @@ def find_arrived_periods(
         made = audits.get(table.partitions.period_start(gone))
         if waits:
             found |= {*table.partitions.period_keys([known.first, gone])}
-        elif made is None or (left is not None and made.made_at <= left):
+        elif made is None or (left is not None and made.audited_at <= left):
             found |= {table.partitions.period_start(gone)}
     return found

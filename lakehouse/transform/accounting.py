@@ -14,7 +14,7 @@ import polars as pl
 from lakehouse.calendar import Days
 from lakehouse.errors import LawError, list_problems
 from lakehouse.publish.audit import Audit, Provenance, RefusedCommitError
-from lakehouse.publish.publish import Findings
+from lakehouse.publish.publish import PassResult
 from lakehouse.quarantine.states import RELEASED, is_in
 from lakehouse.system_columns import BROKEN, WINDOW
 from lakehouse.tables.contract import facts
@@ -51,7 +51,7 @@ class Account:
     whole: int = 0
     held: Mapping[date, str] | None = None
 
-    def __call__(self, findings: Findings) -> Audit:
+    def __call__(self, findings: PassResult) -> Audit:
         """The audit.
 
         Raises:
@@ -79,7 +79,7 @@ class Account:
             if table.partitions and self.keys
             else (),
             untouched=self.untouched,
-            held=self.held or {},
+            held_back=self.held or {},
             rules={
                 rule.name: sum(counts.get(rule.name, 0) for counts in rules.values())
                 for rule in self.judged.rules
@@ -88,13 +88,13 @@ class Account:
             by_period={
                 day: fates for day, fates in sorted(periods.items(), key=str) if day is not None
             },
-        ).balanced()
+        ).check_balance()
         self._prove_writes(findings, audit)
         if refused := self._refused(periods, findings):
             raise self._refusal(audit, refused, rules, findings)
         return audit
 
-    def _periods(self, findings: Findings) -> dict[Period, dict[str, int]]:
+    def _periods(self, findings: PassResult) -> dict[Period, dict[str, int]]:
         """The fates of the rows of each period."""
         table = self.judged.table
         judged, distinct = _answers(findings, "judged"), _answers(findings, "distinct")
@@ -118,7 +118,7 @@ class Account:
             }
         return periods
 
-    def _broken_rules(self, findings: Findings) -> dict[Period, dict[str, int]]:
+    def _broken_rules(self, findings: PassResult) -> dict[Period, dict[str, int]]:
         """Rows by broken rule, as the rejected rows tell it, for each period that has some."""
         if not findings.rejected:
             return {}
@@ -140,7 +140,7 @@ class Account:
             else calendar.period_start_expr(pl.col(WINDOW))
         )
 
-    def _prove_writes(self, findings: Findings, audit: Audit) -> None:
+    def _prove_writes(self, findings: PassResult, audit: Audit) -> None:
         table, judged = self.judged.table, _answers(findings, "judged")
         strange = [
             counts
@@ -177,7 +177,7 @@ class Account:
                 )
 
     def _refused(
-        self, periods: Mapping[Period, Mapping[str, int]], findings: Findings
+        self, periods: Mapping[Period, Mapping[str, int]], findings: PassResult
     ) -> dict[Period, list[str]]:
         """The periods that must not be published, with every reason."""
         strays = {
@@ -213,7 +213,7 @@ class Account:
         audit: Audit,
         refused: Mapping[Period, list[str]],
         rules: Mapping[Period, Mapping[str, int]],
-        findings: Findings,
+        findings: PassResult,
     ) -> RefusedCommitError:
         """What is refused and why, with examples of the rows that broke the contract."""
         table, several = self.judged.table, len(refused) > 1
@@ -240,7 +240,7 @@ class Account:
         )
 
     def _examples(
-        self, refused: Mapping[Period, list[str]], findings: Findings
+        self, refused: Mapping[Period, list[str]], findings: PassResult
     ) -> list[dict[str, object]]:
         """A few rejected rows of the refused periods."""
         if not findings.rejected:
@@ -253,12 +253,12 @@ class Account:
         )
 
 
-def _rejected(findings: Findings) -> pl.LazyFrame:
+def _rejected(findings: PassResult) -> pl.LazyFrame:
     """The rows that were rejected now; those that were released stand beside them in quarantine."""
     return findings.rejects.filter(~is_in(RELEASED))
 
 
-def _rejected_count(findings: Findings) -> int:
+def _rejected_count(findings: PassResult) -> int:
     if not findings.rejected:
         return 0
     return int(_rejected(findings).select(pl.len()).collect(engine="streaming").item())
@@ -274,7 +274,7 @@ def _names(left_out: Mapping[str, pl.Expr]) -> list[str]:
     ]
 
 
-def _answers(findings: Findings, question: str) -> dict[Period, dict[str, int]]:
+def _answers(findings: PassResult, question: str) -> dict[Period, dict[str, int]]:
     """The answers to a question, by period."""
     if question not in findings.answers:
         return {}
@@ -290,7 +290,7 @@ def _rows(answers: Mapping[Period, Mapping[str, int]], period: Period) -> int:
     return int(answers.get(period, {}).get("rows", 0))
 
 
-def _arrived(findings: Findings, question: str) -> dict[Period, int]:
+def _arrived(findings: PassResult, question: str) -> dict[Period, int]:
     """What tells the rows that stand in a frame, by period; periods without any are left out."""
     told = {period: answer["arrived"] for period, answer in _answers(findings, question).items()}
     return {period: value for period, value in told.items() if value}

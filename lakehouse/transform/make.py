@@ -15,7 +15,7 @@ from lakehouse.lineage import dated_changes
 from lakehouse.publish.audit import Audit, Provenance, RefusedCommitError
 from lakehouse.publish.publish import publish
 from lakehouse.publish.request import Sheet
-from lakehouse.publish.retry import retrying
+from lakehouse.publish.retry import retry_if_busy
 from lakehouse.quarantine import rejected_rows
 from lakehouse.storage.disk_full import report_full_disk
 from lakehouse.storage.lake import Lake
@@ -66,7 +66,7 @@ def make(  # noqa: PLR0913
     if not isinstance(table, DerivedTable):
         raise SetupError(f"{name} is landed, not made.\nNext: put files into its landing folder.")
     making = MakeContext(lake, catalog, table, days, run_id, now or datetime.now(UTC), is_replay)
-    return retrying(lambda: _attempt(making))
+    return retry_if_busy(lambda: _attempt(making))
 
 
 def _attempt(making: MakeContext) -> Audit | None:
@@ -101,8 +101,9 @@ def _publish(
 ) -> Audit:
     """Judge and publish the periods of some inputs; `held` are those that an earlier verdict held back."""
     table = making.table
+    contract = version(table.contract)
     provenance = Provenance(
-        making.run_id, table.code_version, version(table.contract), inputs.versions, ids=inputs.ids
+        making.run_id, table.code_version, contract, inputs.versions, table_ids=inputs.ids
     )
     with (
         create_scratch_folder() as spool,

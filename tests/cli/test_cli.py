@@ -391,7 +391,7 @@ def test_an_empty_lake_says_what_to_do(here):
 def test_the_audit_of_a_raw_table_closes_its_books(filled):
     header, row = as_csv(filled, "audit", "raw/invoice_lines")
     told = dict(zip(header, row, strict=True))
-    assert (told["read"], told["written"], told["dead"], told["sum"]) == (
+    assert (told["read"], told["written"], told["dead_letters"], told["sum"]) == (
         "33",
         "31",
         "2",
@@ -401,7 +401,7 @@ def test_the_audit_of_a_raw_table_closes_its_books(filled):
 
 def test_the_audit_of_a_staged_table_is_a_table_for_people(filled):
     out = printed(filled, "audit", "staged/invoice_lines")
-    assert out.split()[:4] == ["version", "made_at", "mode", "days"]
+    assert out.split()[:4] == ["version", "audited_at", "mode", "days"]
     assert "31 = read" in out
 
 
@@ -421,7 +421,7 @@ def test_an_audit_names_the_days_that_were_held_back_and_why(tmp_path):
         here, "audit", "staged/invoice_lines"
     )
     [audit] = as_json(here, "audit", "staged/invoice_lines")
-    assert audit["held"] == {"2010-12-02": reason}
+    assert audit["held_back"] == {"2010-12-02": reason}
 
 
 @pytest.mark.parametrize("limit", ["0", "20", "1"])

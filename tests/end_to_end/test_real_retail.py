@@ -85,7 +85,7 @@ def test_bad_debt_is_in_quarantine_with_its_rule_and_origin(here):
 
 @pytest.mark.parametrize("table", list(retail().tables))
 def test_the_books_of_every_commit_close(here, table):
-    assert all(audit.accounted == audit.read > 0 for audit in list_audits(here, table))
+    assert all(audit.accounted_rows == audit.read > 0 for audit in list_audits(here, table))
 
 
 def test_nothing_is_stale(here):

@@ -129,8 +129,8 @@ def test_the_dead_letters_tell_the_reason_and_the_place(tried: Tried) -> None:
 
 def test_the_books_of_the_commit_close(tried: Tried) -> None:
     [audit] = tried.report.audits
-    assert (audit.written, audit.dead) == (3 * tried.good + tried.bad.rows, tried.bad.dead)
-    assert audit.read == audit.accounted
+    assert (audit.written, audit.dead_letters) == (3 * tried.good + tried.bad.rows, tried.bad.dead)
+    assert audit.read == audit.accounted_rows
 
 
 def test_the_list_of_tables_counts_the_dead_letters(tried: Tried) -> None:

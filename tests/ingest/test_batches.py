@@ -76,12 +76,12 @@ def test_many_small_deliveries_of_a_batch_share_a_file(events):
 
 
 def test_a_few_small_deliveries_have_a_file_each_so_that_the_log_tells_them_apart(events):
-    deliver(events, auto_compaction.MANY - 1)
+    deliver(events, auto_compaction.MANY_FILES - 1)
     land_now(events)
-    assert rows(events) == delivered(auto_compaction.MANY - 1)
+    assert rows(events) == delivered(auto_compaction.MANY_FILES - 1)
     assert (
         live(events)["min._source"] == live(events)["max._source"]
-    ).sum() == auto_compaction.MANY - 1
+    ).sum() == auto_compaction.MANY_FILES - 1
 
 
 def test_the_time_of_each_delivery_stays_with_its_rows(events):
@@ -97,8 +97,8 @@ def test_the_time_of_each_delivery_stays_with_its_rows(events):
 
 
 def test_a_large_delivery_has_a_file_of_its_own_between_those_that_share_one(events, monkeypatch):
-    monkeypatch.setattr(auto_compaction, "SMALL", 300)
-    monkeypatch.setattr(auto_compaction, "MANY", 5)
+    monkeypatch.setattr(auto_compaction, "SMALL_FILE_BYTES", 300)
+    monkeypatch.setattr(auto_compaction, "MANY_FILES", 5)
     deliver(events, 6)
     os.utime(write(events, "events", "002.csv", "id\n" + "2\n" * 200), (0, NOW.timestamp() + 2))
     land_now(events)
@@ -110,8 +110,10 @@ def test_a_large_delivery_has_a_file_of_its_own_between_those_that_share_one(eve
 
 def test_what_shares_a_file_is_bounded_in_rows(monkeypatch):
     monkeypatch.setattr(auto_compaction, "_ROWS_AT_ONCE", 10)
-    monkeypatch.setattr(auto_compaction, "MANY", 6)
-    assert auto_compaction.together([(4, 1), (4, 1), (4, 1), (5, 1), (4, 1), (4, 1), (4, 1)]) == [
+    monkeypatch.setattr(auto_compaction, "MANY_FILES", 6)
+    assert auto_compaction.group_deliveries(
+        [(4, 1), (4, 1), (4, 1), (5, 1), (4, 1), (4, 1), (4, 1)]
+    ) == [
         0,
         0,
         1,

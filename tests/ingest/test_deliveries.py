@@ -272,7 +272,7 @@ def test_json_lines_of_which_none_is_a_record_are_a_dead_letter_each(events):
         .rows()
     )
     assert found == [(1, "line 1", b'{"id": 1'), (2, "line 2", b"[2]"), (3, "line 4", b"three")]
-    assert (report.refused, report.audits[0].read, report.audits[0].dead) == ((), 3, 3)
+    assert (report.refused, report.audits[0].read, report.audits[0].dead_letters) == ((), 3, 3)
     assert ready(events) == []
 
 
@@ -388,7 +388,7 @@ def test_a_bad_thing_in_landing_is_counted_in_one_batch_only(events):
     for number in range(3):
         write(events, "events", f"{number}.csv", f"id\n{number}\n")
     report = land_now(events, batch_bytes=1)
-    assert [audit.dead for audit in report.audits] == [1, 0, 0]
+    assert [audit.dead_letters for audit in report.audits] == [1, 0, 0]
     assert report.refused == ("folder.csv: a folder that is named like a file",)
 
 
@@ -561,7 +561,7 @@ def test_types_that_do_not_fit_refuse_the_file_whole_and_say_which(typed):
     report = land_now(typed)
     problems = "id is String in the file and Int64 in raw/events; day is Float64 in the file and Date in raw/events"
     assert report.refused == (f"a.parquet: types differ: {problems}",)
-    assert (sources(typed), report.audits[0].dead) == (["b.parquet"], 1)
+    assert (sources(typed), report.audits[0].dead_letters) == (["b.parquet"], 1)
 
 
 @pytest.mark.parametrize("order", [("a", "b"), ("b", "a")])

@@ -103,7 +103,7 @@ def fates(here: Environment, table: str) -> list[tuple[str, int, int, int, int]]
     """The account of each commit: its mode, rows read, written and superseded, and ties."""
     found = list_audits(here, table)
     assert not any(audit.quarantined for audit in found)
-    return [(a.mode, a.read, a.written, a.superseded, a.ties) for a in found]
+    return [(a.mode, a.read, a.written, a.superseded, a.conflicting_events) for a in found]
 
 
 # Any order

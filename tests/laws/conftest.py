@@ -15,8 +15,8 @@ from samples import Truth, generate
 @pytest.fixture(autouse=True)
 def few_small_files_are_many(monkeypatch: pytest.MonkeyPatch) -> None:
     """Rows move to other files after two or three commits, so that every law is tried on rows that have."""
-    monkeypatch.setattr(auto_compaction, "MANY", 3)
-    monkeypatch.setattr(auto_compaction, "MANY_IN_A_PART", 2)
+    monkeypatch.setattr(auto_compaction, "MANY_FILES", 3)
+    monkeypatch.setattr(auto_compaction, "MANY_FILES_IN_A_PARTITION", 2)
 
 
 @pytest.fixture(autouse=True)

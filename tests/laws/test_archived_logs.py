@@ -304,8 +304,8 @@ def test_a_writer_whom_others_left_far_behind_starts_again(shop, tmp_path, monke
 
 
 def test_a_commit_whose_answer_was_lost_is_found_in_the_archive(grown):
-    marked = grown.lake.read_log(RAW)[3].info["mark"]
-    assert next(grown.lake.follow_log(RAW, after=2)).info["mark"] == marked
+    marked = grown.lake.read_log(RAW)[3].info["commit_id"]
+    assert next(grown.lake.follow_log(RAW, after=2)).info["commit_id"] == marked
     assert [commit.version for commit in grown.lake.follow_log(RAW, after=2)] == list(
         range(3, DELIVERIES)
     )

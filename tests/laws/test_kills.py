@@ -198,7 +198,7 @@ def test_every_record_is_counted_in_one_audit_whatever_is_killed_when(
     letters = here.lake.scan("quarantine/dead_letters").collect().height
     assert sum(audit.written for audit in found) == here.lake.scan("raw/sales").collect().height
     assert (
-        sum(audit.dead for audit in found)
+        sum(audit.dead_letters for audit in found)
         == letters
         == (1 if is_taken_away and point == LANDING[0] else 5)
     )
@@ -211,7 +211,9 @@ def test_dead_letters_of_a_file_that_comes_back_under_another_name_are_not_doubl
     file.rename(file.with_name("b.csv"))
     take(here)
     assert here.lake.scan("quarantine/dead_letters").collect().height == 1
-    assert [(audit.read, audit.dead) for audit in list_audits(here, "raw/sales")] == [(2, 1)]
+    assert [(audit.read, audit.dead_letters) for audit in list_audits(here, "raw/sales")] == [
+        (2, 1)
+    ]
 
 
 def test_every_fault_point_of_the_engine_is_killed_at():

@@ -120,7 +120,7 @@ def test_poisoned_days_of_a_range_are_held_back_and_the_others_published(open_sh
     take(open_shop)
     before = [row for row in rows(open_shop, "staged/sales") if row[1] == june(4)]
     audit = redo(open_shop, "staged/sales")
-    assert audit.held == {june(4): "4 of 7 rows break the contract (57.1%; 50.0% are allowed)"}
+    assert audit.held_back == {june(4): "4 of 7 rows break the contract (57.1%; 50.0% are allowed)"}
     assert audit.materialized == (Days(june(3), june(3)), Days(june(5), june(6)))
     assert (audit.read, audit.written, audit.quarantined) == (9, 8, 1)
     assert [row for row in rows(open_shop, "staged/sales") if row[1] == june(4)] == before
@@ -136,13 +136,13 @@ def test_a_day_held_back_is_told_by_the_commit(open_shop):
     take(open_shop)
     redo(open_shop, "staged/sales")
     audit = list_audits(open_shop, "staged/sales")[-1]
-    assert list(audit.held) == [june(4)]
+    assert list(audit.held_back) == [june(4)]
 
 
 def test_a_small_dirty_day_gets_the_same_verdict_alone_and_in_a_range(open_shop):
     sell(open_shop, "b", lines(4, *[-1] * 4, first=90), lines(6, *range(1, 100), first=100))
     take(open_shop)
-    assert list(redo(open_shop, "staged/sales").held) == [june(4)]
+    assert list(redo(open_shop, "staged/sales").held_back) == [june(4)]
     refuse(open_shop, "staged/sales", only(4))
 
 
@@ -161,7 +161,7 @@ def test_the_rows_of_a_day_held_back_are_still_looked_back_on(tmp_path):
     take(here)
     redo(here, "staged/sales")
     audit = redo(here, "marts/shop_days")
-    assert list(audit.held) == [june(4)]
+    assert list(audit.held_back) == [june(4)]
     assert {row[0]: row[2] for row in rows(here, "marts/shop_days")} == {june(3): 7.0, june(5): 7.0}
 
 
@@ -184,7 +184,7 @@ def test_a_rule_of_the_table_is_asked_of_each_day(tmp_path):
     sell(here, "a", lines(3, 1), lines(4, 2, first=2), lines(5, 4, first=3))
     take(here)
     redo(here, "staged/sales")
-    assert redo(here, "marts/shop_days").held == {
+    assert redo(here, "marts/shop_days").held_back == {
         june(4): "the table rule 'amounts are finite' does not hold"
     }
     assert [row[0] for row in rows(here, "marts/shop_days")] == [june(3), june(5)]
@@ -462,7 +462,7 @@ def test_every_version_of_a_history_keeps_its_contract(here, fortnight):
         bring_up_to_date(here)
     assert list(breaches(here)) == []
     assert all(
-        audit.accounted == audit.read
+        audit.accounted_rows == audit.read
         for table in here.catalog.tables
         for audit in list_audits(here, table)
     )

@@ -94,7 +94,7 @@ def test_a_file_of_dead_letters_is_not_doubled_by_a_roll_back(grown):
     grown.lake.open("raw/sales").restore(0)
     bring_up_to_date(grown)
     assert (len(before), rows(grown, "quarantine/dead_letters")) == (1, before)
-    assert sum(audit.dead for audit in list_audits(grown, "raw/sales")) == 1
+    assert sum(audit.dead_letters for audit in list_audits(grown, "raw/sales")) == 1
 
 
 def test_a_table_that_was_deleted_is_made_again(grown):
@@ -173,4 +173,4 @@ def test_a_single_dead_letter_that_is_lost_comes_back_alone(shop):
     shop.lake.open("quarantine/dead_letters").delete("_offset = 2")
     take(shop)
     assert rows(shop, "quarantine/dead_letters") == before
-    assert sum(audit.dead for audit in list_audits(shop, "raw/sales")) == 2
+    assert sum(audit.dead_letters for audit in list_audits(shop, "raw/sales")) == 2

@@ -43,18 +43,18 @@ def one_by_one(here, numbers):
 
 
 def test_thousands_of_deliveries_are_few_files(shop):
-    one_by_one(shop, range(2 * auto_compaction.MANY + 5))
-    assert len(live_files(shop, RAW)) <= auto_compaction.MANY + 1
-    assert len(live_files(shop, "quarantine/deliveries")) <= auto_compaction.MANY + 1
+    one_by_one(shop, range(2 * auto_compaction.MANY_FILES + 5))
+    assert len(live_files(shop, RAW)) <= auto_compaction.MANY_FILES + 1
+    assert len(live_files(shop, "quarantine/deliveries")) <= auto_compaction.MANY_FILES + 1
     assert [row[0] for row in rows(shop, RAW)] == sorted(
-        str(n) for n in range(2 * auto_compaction.MANY + 5)
+        str(n) for n in range(2 * auto_compaction.MANY_FILES + 5)
     )
 
 
 def test_a_table_of_days_has_few_files_a_month(shop):
     day_by_day(shop, range(1, 11))
     assert all(
-        len(live_files(shop, table)) <= auto_compaction.MANY_IN_A_PART + 1
+        len(live_files(shop, table)) <= auto_compaction.MANY_FILES_IN_A_PARTITION + 1
         for table in ("staged/sales", "marts/shop_days")
     )
     assert {audit.carried > 0 for audit in list_audits(shop, "staged/sales")} == {True, False}
@@ -183,8 +183,8 @@ def test_two_that_gather_the_same_files_keep_every_row_once(shop, monkeypatch):
 
 
 def test_large_files_are_left_alone(shop, monkeypatch):
-    monkeypatch.setattr(auto_compaction, "MANY", 1)
-    monkeypatch.setattr(auto_compaction, "SMALL", 0)
+    monkeypatch.setattr(auto_compaction, "MANY_FILES", 1)
+    monkeypatch.setattr(auto_compaction, "SMALL_FILE_BYTES", 0)
     day_by_day(shop, range(1, 5), then=lambda _: None)
     assert len(live_files(shop, RAW)) == 4
 
@@ -285,13 +285,15 @@ def test_files_of_many_small_rows_are_not_gathered_for_ever(shop, monkeypatch):
 
 
 def test_small_files_of_long_rows_are_gathered_into_several(shop, monkeypatch):
-    monkeypatch.setattr(auto_compaction, "MANY", 12)
-    one_by_one(shop, range(auto_compaction.MANY))
+    monkeypatch.setattr(auto_compaction, "MANY_FILES", 12)
+    one_by_one(shop, range(auto_compaction.MANY_FILES))
     folder = Path(shop.lake.uri(RAW))
     size = sum((folder / path).stat().st_size for path in live_files(shop, RAW))
     monkeypatch.setattr(auto_compaction, "_BYTES_AT_ONCE", int(0.45 * size))  # five of the twelve
-    one_by_one(shop, [auto_compaction.MANY])
-    assert list_audits(shop, RAW)[-1].carried == auto_compaction.MANY == len(rows(shop, RAW)) - 1
+    one_by_one(shop, [auto_compaction.MANY_FILES])
+    assert (
+        list_audits(shop, RAW)[-1].carried == auto_compaction.MANY_FILES == len(rows(shop, RAW)) - 1
+    )
     assert len(live_files(shop, RAW)) == 3 + 1
 
 
@@ -305,7 +307,7 @@ def begun_by_clean_days(shop, monkeypatch) -> int:
 
 def test_what_is_not_committed_is_not_gathered(shop, tmp_path, monkeypatch):
     clean = world(tmp_path / "clean", till())
-    for day in range(1, 1 + auto_compaction.MANY):
+    for day in range(1, 1 + auto_compaction.MANY_FILES):
         for here in (shop, clean):
             sell(
                 here,
@@ -314,17 +316,17 @@ def test_what_is_not_committed_is_not_gathered(shop, tmp_path, monkeypatch):
                 f"{day},too,short\n" if here is shop or day == 1 else "",
             )
             take(here)
-    assert len(live_files(shop, "quarantine/dead_letters")) == auto_compaction.MANY
+    assert len(live_files(shop, "quarantine/dead_letters")) == auto_compaction.MANY_FILES
     assert begun_by_clean_days(shop, monkeypatch) == begun_by_clean_days(clean, monkeypatch)
 
 
 def test_odd_files_do_not_make_the_others_move_each_time(shop):
     day_by_day(shop, range(1, 3), then=lambda _: None)
-    for number in range(auto_compaction.MANY):
+    for number in range(auto_compaction.MANY_FILES):
         put_odd(shop, f"odd-{number}.parquet")
     day_by_day(shop, range(3, 15), then=lambda _: None)
     told = sorted((audit.version, audit.carried) for audit in list_audits(shop, RAW))
-    assert sum(carried > 0 for _, carried in told) <= 12 // (auto_compaction.MANY - 1)
+    assert sum(carried > 0 for _, carried in told) <= 12 // (auto_compaction.MANY_FILES - 1)
 
 
 def test_a_process_forgets_what_files_said_that_were_gathered_since(shop):

@@ -594,7 +594,7 @@ def test_a_table_that_was_built_again_beyond_what_was_consumed_makes_its_readers
 
 def test_an_audit_that_does_not_say_which_table_was_read_is_believed(here):
     for table in CATALOG.derived:
-        without(here, table.name, "provenance", "ids")
+        without(here, table.name, "provenance", "table_ids")
     assert here.planner().find_stale_tables() == []
 
 

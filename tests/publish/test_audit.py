@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from lakehouse.calendar import Days
 from lakehouse.errors import LawError
-from lakehouse.publish.audit import AffectedDays, Audit, Provenance, total
+from lakehouse.publish.audit import AffectedDays, Audit, Provenance, sum_fates
 
 COUNTS = st.integers(0, 10**12)
 DAYS = st.tuples(st.dates(), st.dates()).map(lambda ends: Days(min(ends), max(ends)))
@@ -33,7 +33,7 @@ AUDITS = st.builds(
     quarantined=COUNTS,
     superseded=COUNTS,
     filtered=st.dictionaries(NAMES, COUNTS, max_size=2),
-    dead=COUNTS,
+    dead_letters=COUNTS,
     days=st.none() | DAYS,
     materialized=st.lists(DAYS, max_size=2).map(tuple),
     untouched=st.lists(st.dates(), max_size=2).map(tuple),
@@ -42,14 +42,14 @@ AUDITS = st.builds(
     rules=st.dictionaries(NAMES, COUNTS, max_size=2),
     rows=COUNTS,
     seconds=st.floats(0, 1e6),
-    made_at=st.datetimes(timezones=st.just(UTC)),
+    audited_at=st.datetimes(timezones=st.just(UTC)),
     notes=st.lists(NAMES, max_size=2).map(tuple),
     provenance=st.builds(
         Provenance,
         run_id=NAMES,
         inputs=st.dictionaries(NAMES, st.integers(-1, 99)),
         batch_id=st.none() | NAMES,
-        ids=st.dictionaries(NAMES, NAMES),
+        table_ids=st.dictionaries(NAMES, NAMES),
     ),
     version=st.integers(0, 99),
 )
@@ -106,7 +106,7 @@ MALFORMED = [
     stored(affected={"marts/m": {"by": ["a"], "days": "always"}}),
     stored(filtered=["a"]),
     stored(rules={"a": None}),
-    stored(made_at="yesterday"),
+    stored(audited_at="yesterday"),
     stored(provenance=None),
     stored(provenance={"inputs": {"raw/t": "latest"}}),
 ]
@@ -120,23 +120,32 @@ def test_what_cannot_be_an_audit_is_told_apart(values):
 
 def test_an_audit_that_adds_up_is_balanced():
     audit = Audit(
-        "staged/t", "replace", 15, 1, quarantined=2, superseded=3, filtered={"a": 2, "b": 3}, dead=4
+        "staged/t",
+        "replace",
+        15,
+        1,
+        quarantined=2,
+        superseded=3,
+        filtered={"a": 2, "b": 3},
+        dead_letters=4,
     )
-    assert audit.balanced() is audit
+    assert audit.check_balance() is audit
 
 
-@pytest.mark.parametrize("fate", ["written", "quarantined", "superseded", "dead"])
+@pytest.mark.parametrize("fate", ["written", "quarantined", "superseded", "dead_letters"])
 @pytest.mark.parametrize("by", [1, -1])
 def test_a_row_without_a_fate_breaks_the_law(fate, by):
-    audit = Audit("staged/t", "replace", 10, 4, quarantined=3, superseded=2, dead=1)
+    audit = Audit("staged/t", "replace", 10, 4, quarantined=3, superseded=2, dead_letters=1)
     with pytest.raises(LawError, match=f"10 rows were read, but {10 + by} have a fate"):
-        replace(audit, **{fate: getattr(audit, fate) + by}).balanced()
+        replace(audit, **{fate: getattr(audit, fate) + by}).check_balance()
 
 
 def test_a_broken_law_names_the_table_the_days_and_every_fate():
     day = date(2020, 1, 1)
     with pytest.raises(LawError) as refusal:
-        Audit("staged/t", "replace", 9, 1, filtered={"tests": 2}, days=Days(day, day)).balanced()
+        Audit(
+            "staged/t", "replace", 9, 1, filtered={"tests": 2}, days=Days(day, day)
+        ).check_balance()
     assert str(refusal.value).splitlines()[:5] == [
         "staged/t [2020-01-01]: 9 rows were read, but 3 have a fate. Nothing was published.",
         "  - written 1",
@@ -151,7 +160,7 @@ def test_the_fates_of_several_commits_add_up():
         Audit("t", "replace", 3, 2, quarantined=1),
         Audit("t", "replace", 5, 3, filtered={"tests": 2}),
     ]
-    assert total(audits) == {
+    assert sum_fates(audits) == {
         "read": 8,
         "written": 5,
         "quarantined": 1,
@@ -161,13 +170,13 @@ def test_the_fates_of_several_commits_add_up():
 
 
 def test_the_fates_of_no_commit_are_nothing_read():
-    assert total([]) == {"read": 0}
+    assert sum_fates([]) == {"read": 0}
 
 
 def test_an_audit_is_made_now_unless_it_says_otherwise():
-    assert abs(datetime.now(UTC) - Audit("t", "append", 0, 0).made_at).total_seconds() < 5
+    assert abs(datetime.now(UTC) - Audit("t", "append", 0, 0).audited_at).total_seconds() < 5
 
 
 def test_a_fate_below_zero_closes_no_books():
     with pytest.raises(LawError, match="superseded -3"):
-        Audit("staged/t", "replace", read=2, written=5, superseded=-3).balanced()
+        Audit("staged/t", "replace", read=2, written=5, superseded=-3).check_balance()

@@ -9,7 +9,7 @@ from polars.testing import assert_frame_equal
 
 from lakehouse.publish import coalesce_batches
 from lakehouse.publish.audit import Audit
-from lakehouse.publish.coalesce_batches import Coalescing
+from lakehouse.publish.coalesce_batches import BatchCoalescer
 from lakehouse.publish.publish import publish
 from lakehouse.publish.request import Sheet
 from lakehouse.storage.lake import Lake
@@ -42,7 +42,7 @@ def rows(height: int) -> pl.DataFrame:
 def batches(frame: pl.DataFrame, size: int) -> list[pl.DataFrame]:
     """What becomes of a frame that comes in batches; what waited at their end is the last."""
     frame = frame.with_columns(pl.col("day").dt.month_start().alias("_month"))
-    one = Coalescing("_month")
+    one = BatchCoalescer("_month")
     return [*(one._batch(batch) for batch in frame.iter_slices(size)), one._last(frame.schema)]
 
 
@@ -88,7 +88,7 @@ def test_rows_of_rare_partitions_wait_for_company():
 def test_rows_of_rare_partitions_have_text_of_their_own():
     """An array of views counts the buffers that it keeps, whatever of them it shows."""
     one, frame = (
-        Coalescing("_month"),
+        BatchCoalescer("_month"),
         rows(20_000).with_columns(pl.col("day").dt.month_start().alias("_month")),
     )
     for batch in frame.iter_slices(450):

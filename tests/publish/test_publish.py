@@ -11,7 +11,7 @@ from deltalake import write_deltalake
 from lakehouse.errors import BusyError, DataError, LawError, SetupError
 from lakehouse.ingest.landed_files import landed
 from lakehouse.lineage.touched_days import read_audit
-from lakehouse.publish.audit import METADATA, Audit, Provenance
+from lakehouse.publish.audit import AUDIT_KEY, Audit, Provenance
 from lakehouse.publish.file_writer import Draft
 from lakehouse.publish.publish import publish
 from lakehouse.publish.request import Sheet
@@ -325,7 +325,7 @@ def test_the_version_is_our_own_though_somebody_committed_since(lake):
     publish(lake, sheet(mode="append"), accepted)
     write_deltalake(lake.uri(TABLE), ROWS.collect(), mode="append")
     audit = publish(lake, sheet(mode="append", based_on=0), accepted)
-    assert METADATA not in lake.read_log(TABLE)[1].info
+    assert AUDIT_KEY not in lake.read_log(TABLE)[1].info
     assert read_audit(lake.read_log(TABLE)[audit.version]) == audit
 
 

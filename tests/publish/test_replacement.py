@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from lakehouse.errors import LawError
 from lakehouse.publish.audit import Audit
 from lakehouse.publish.publish import publish
-from lakehouse.publish.replacement import of_days, rows_of, whole
+from lakehouse.publish.replacement import plan_day_replacement, plan_full_replacement, scan_files
 from lakehouse.publish.request import Sheet
 from lakehouse.storage.lake import Lake, list_data_files
 
@@ -50,7 +50,9 @@ def standing(lake: Lake) -> pl.DataFrame:
 def touch(lake: Lake, numbers) -> list[str]:
     """The paths of the files that a replacement of some days removes."""
     return sorted(
-        of_days(lake, TABLE, lake.open(TABLE), "day", [day(n) for n in numbers]).removed["path"]
+        plan_day_replacement(
+            lake, TABLE, lake.open(TABLE), "day", [day(n) for n in numbers]
+        ).removed["path"]
     )
 
 
@@ -122,12 +124,17 @@ def test_a_gap_between_replaced_days_touches_no_file_in_it(lake):
 
 def test_a_file_of_wanted_days_alone_is_not_read(lake):
     put(lake, visits(range(10, 20), "0"))
-    assert of_days(lake, TABLE, lake.open(TABLE), "day", [day(n) for n in range(8, 22)]).kept == ()
+    assert (
+        plan_day_replacement(
+            lake, TABLE, lake.open(TABLE), "day", [day(n) for n in range(8, 22)]
+        ).kept
+        == ()
+    )
 
 
 def test_rows_that_stay_are_counted(lake):
     put(lake, visits([7, 8, 8, 9, 10], "0"))
-    found = of_days(lake, TABLE, lake.open(TABLE), "day", [day(8)])
+    found = plan_day_replacement(lake, TABLE, lake.open(TABLE), "day", [day(8)])
     assert (found.stood, [rows.collect().height for rows in found.kept]) == (5, [3])
 
 
@@ -174,10 +181,10 @@ def test_rows_beside_a_replaced_key_stay_in_a_folder_of_any_name(tmp_path):
 
 def test_rows_beside_a_replaced_key_that_cannot_be_seen_stop_the_commit(lake, monkeypatch):
     def blind(*args, **kwargs):
-        return rows_of(*args, **kwargs).clear()
+        return scan_files(*args, **kwargs).clear()
 
     before = standing(grown(lake))
-    monkeypatch.setattr("lakehouse.publish.replacement.rows_of", blind)
+    monkeypatch.setattr("lakehouse.publish.replacement.scan_files", blind)
     with pytest.raises(LawError, match="were carried over"):
         put(lake, visits([7], "b"), window=None, physical=None, keys=keys("b"))
     assert standing(lake).equals(before)
@@ -195,7 +202,7 @@ def test_no_replaced_day_touches_nothing(lake):
 
 def test_a_replacement_of_everything_removes_every_file(lake):
     put(lake, visits(range(70), "0"))
-    assert whole(lake.open(TABLE)).removed.height == 4
+    assert plan_full_replacement(lake.open(TABLE)).removed.height == 4
     put(lake, visits([1], "1"))
     assert standing(lake)["text"].to_list() == ["1"]
 

@@ -4,7 +4,7 @@ import pytest
 
 from lakehouse.errors import BusyError, DataError
 from lakehouse.publish import retry
-from lakehouse.publish.retry import retrying
+from lakehouse.publish.retry import retry_if_busy
 
 
 class Writer:
@@ -27,25 +27,25 @@ def _without_pauses(monkeypatch):
 
 @pytest.mark.parametrize("disturbed", [0, 1, 9, 60])
 def test_a_disturbed_attempt_is_made_again(disturbed):
-    assert retrying(Writer(disturbed)) == disturbed + 1
+    assert retry_if_busy(Writer(disturbed)) == disturbed + 1
 
 
 def test_ten_disturbed_attempts_are_enough_when_the_time_is_over(monkeypatch):
     monkeypatch.setattr(retry, "_PATIENCE", 0.0)
     writer = Writer(100)
     with pytest.raises(BusyError, match="another writer committed first"):
-        retrying(writer)
+        retry_if_busy(writer)
     assert writer.calls == 10
 
 
 def test_an_error_that_waiting_cannot_mend_is_not_tried_again():
     writer = Writer(1, DataError)
     with pytest.raises(DataError):
-        retrying(writer)
+        retry_if_busy(writer)
     assert writer.calls == 1
 
 
 def test_a_try_again_is_told_in_one_line(caplog):
     with caplog.at_level("INFO", logger="lakehouse.publish.retry"):
-        retrying(Writer(1))
+        retry_if_busy(Writer(1))
     assert caplog.messages == ["orders: another writer committed first. Trying again in 0.0 s."]

@@ -210,7 +210,7 @@ def test_a_day_that_is_held_back_leaves_nothing_behind_in_the_search_for_repeats
     lake, audit = made(
         tmp_path, rows, orders_by(named("orders"), distinct=("id", "day", "n", "rev"))
     )
-    assert (audit.read, audit.written, audit.superseded, list(audit.held)) == (
+    assert (audit.read, audit.written, audit.superseded, list(audit.held_back)) == (
         3,
         2,
         1,

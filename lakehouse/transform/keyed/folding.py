@@ -13,11 +13,11 @@ from typing import Any
 
 import polars as pl
 
+from lakehouse.expressions import has_key
 from lakehouse.lineage import dated_changes
 from lakehouse.lineage.key_changes import find_affected_days
 from lakehouse.publish.audit import Audit, Provenance
-from lakehouse.publish.publish import Findings
-from lakehouse.publish.replacement import is_of
+from lakehouse.publish.publish import PassResult
 from lakehouse.system_columns import DELETED, LAST, LINEAGE, VALID
 from lakehouse.tables.contract import polars_schema
 from lakehouse.tables.contract_version import version
@@ -70,7 +70,7 @@ class _Counts:
 
     height: int = 0
     written: int = 0
-    ties: int = 0
+    conflicting_events: int = 0
     forgotten: int = 0
     keys: list[pl.DataFrame] = field(default_factory=list)
     changed: dict[str, list[pl.DataFrame]] = field(default_factory=dict)
@@ -111,7 +111,7 @@ class Folding:
             table.code_version,
             version(table.contract),
             read.versions,
-            ids=read.ids,
+            table_ids=read.ids,
         )
 
     def of(self, inputs: Inputs) -> Folded | None:
@@ -142,7 +142,7 @@ class Folding:
             mode="replace" if self.standing is None else self.table.mode,
             written=counts.written,
             superseded=audit.superseded + audit.written - counts.written,
-            ties=counts.ties,
+            conflicting_events=counts.conflicting_events,
             notes=(
                 *audit.notes,
                 *([f"tombstones removed: {counts.forgotten:,}"] if counts.forgotten else []),
@@ -159,7 +159,7 @@ class Folding:
         stands = pl.scan_parquet(self.spool / "stands-*.parquet", hive_partitioning=False)
         return Folded(stands, counts.height, keys, findings.rejects, audit)
 
-    def _spooled(self, judged: JudgedRows) -> Findings:
+    def _spooled(self, judged: JudgedRows) -> PassResult:
         """The judged rows in files, and what their account needs to know."""
         frames = {"valid": judged.valid, "rejected": judged.rejected}
         if self.table.snapshot:
@@ -177,7 +177,7 @@ class Folding:
         valid, rejected = (
             self._spool(name).select(pl.len()).collect().item() for name in ("valid", "rejected")
         )
-        return Findings(answers, valid, rejected, self._spool("rejected"))
+        return PassResult(answers, valid, rejected, self._spool("rejected"))
 
     def _spool(self, name: str) -> pl.LazyFrame:
         return pl.scan_parquet(self.spool / f"{name}.parquet")
@@ -253,7 +253,7 @@ class Folding:
             return frames
         matched = self.standing  # a dump speaks of all keys
         if not self.table.snapshot:
-            is_asked = is_of(_keys(events, key))
+            is_asked = has_key(_keys(events, key))
             matched = matched.filter(
                 is_asked | self._watermark.is_old_tombstone if self._watermark else is_asked
             )
@@ -261,7 +261,7 @@ class Folding:
         late = None if self.table.snapshot else self._late(events, frames["matched"])
         if late is not None and not late.is_empty():
             everything = judge_rows(self.making, self.everything, self.provenance, self.spool).valid
-            frames["older"] = self._into_spool("older", everything.filter(is_of(late)))
+            frames["older"] = self._into_spool("older", everything.filter(has_key(late)))
         return frames
 
     def _late(self, events: pl.LazyFrame, matched: pl.LazyFrame) -> pl.DataFrame | None:
@@ -299,7 +299,7 @@ class Folding:
         origin = [*key, *LINEAGE]
         counts.height += stands.height
         counts.written += stands.join(events, on=origin, how="semi").height
-        counts.ties += count_conflicts(together, self.shape)
+        counts.conflicting_events += count_conflicts(together, self.shape)
         counts.forgotten += matched.height - stood.height
         if self.standing is not None:
             counts.keys.append(pl.concat([events.select(key), matched.select(key)]).unique())

@@ -15,9 +15,9 @@ from pathlib import Path
 import polars as pl
 
 from lakehouse.errors import LawError, list_problems
+from lakehouse.expressions import has_key
 from lakehouse.publish.audit import Audit, RefusedCommitError
-from lakehouse.publish.publish import Findings, publish
-from lakehouse.publish.replacement import is_of
+from lakehouse.publish.publish import PassResult, publish
 from lakehouse.publish.request import Sheet
 from lakehouse.quarantine.rejected_rows import request_rejected_rows as rejects_of
 from lakehouse.storage.disk_full import report_full_disk
@@ -138,12 +138,12 @@ def _table_rules(making: MakeContext, folded: Folded, standing: int) -> Mapping[
         return {}
     rows = folded.stands
     if folded.keys is not None:
-        others = _standing(making, standing).filter(~is_of(folded.keys))
+        others = _standing(making, standing).filter(~has_key(folded.keys))
         rows = pl.concat([others.select(rows.collect_schema().names()), rows])
     return {"table": hide_tombstones(rows).select(**rules)}
 
 
-def _proved(making: MakeContext, folded: Folded, findings: Findings) -> Audit:
+def _proved(making: MakeContext, folded: Folded, findings: PassResult) -> Audit:
     """The account, when what was written is what was folded, and the table keeps its rules."""
     name, audit = making.table.name, folded.audit
     if findings.rows != folded.height:

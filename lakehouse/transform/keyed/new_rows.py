@@ -14,7 +14,7 @@ from deltalake import DeltaTable
 from lakehouse.lineage.period_history import has_current_code, list_effective_commits
 from lakehouse.lineage.touched_days import changes_rows, read_audit
 from lakehouse.publish.audit import Audit
-from lakehouse.publish.replacement import rows_of
+from lakehouse.publish.replacement import scan_files
 from lakehouse.storage.lake import Lake, list_data_files
 from lakehouse.storage.log import Commit
 from lakehouse.tables.table_types import DerivedTable
@@ -38,7 +38,7 @@ def find_new_rows(
         changed it, or because rows of the raw table went; and when there are none.
     """
     audit = _folded(lake, table)
-    if audit is None or audit.provenance.ids.get(source) != str(current.metadata().id):
+    if audit is None or audit.provenance.table_ids.get(source) != str(current.metadata().id):
         return None
     if table.snapshot is not None and audit.quarantined:
         return None  # what stands does not tell all that the last dump held
@@ -56,9 +56,9 @@ def find_new_rows(
     live = set(list_data_files(current)["path"])
     paths = [str(action["path"]) for action in new]
     if not paths or live.issuperset(paths):
-        return rows_of(lake, source, current, paths) if paths else None
+        return scan_files(lake, source, current, paths) if paths else None
     standing = sorted(live.intersection(str(action["path"]) for action in added))
-    return _gathered(rows_of(lake, source, current, standing), commits, new)
+    return _gathered(scan_files(lake, source, current, standing), commits, new)
 
 
 def _gathered(
