@@ -211,7 +211,7 @@ def public_names(name: str) -> set[str]:
     return {word for word in found if not word.startswith("_")}
 
 
-TWICE = {"SCHEMA", "SMALL", "State", "T", "as_text", "collect", "rows_of", "run_query", "whole"}
+TWICE = {"SCHEMA", "State", "T", "collect", "run_query"}
 """Public names that two rooms define today."""
 
 

@@ -100,8 +100,7 @@ def _publish(
     held: Mapping[date, str] | None = None,
 ) -> Audit:
     """Judge and publish the periods of some inputs; `held` are those that an earlier verdict held back."""
-    table = making.table
-    contract = version(table.contract)
+    table, contract = making.table, version(making.table.contract)
     provenance = Provenance(
         making.run_id, table.code_version, contract, inputs.versions, table_ids=inputs.ids
     )
