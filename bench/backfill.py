@@ -51,9 +51,11 @@ def _run(home: Path, tags: dict[str, str]) -> dict[str, float]:
     from lakehouse.definitions import definitions  # noqa: PLC0415
     from lakehouse.environment import Environment  # noqa: PLC0415
     from lakehouse.ingest.files.landing_zone import Landing  # noqa: PLC0415
-    from lakehouse.tables.catalog import collect  # noqa: PLC0415
+    from lakehouse.tables.catalog import collect_tables  # noqa: PLC0415
 
-    here = Environment(Lake(str(home / "lake")), Landing(str(home / "landing")), collect([daily]))
+    here = Environment(
+        Lake(str(home / "lake")), Landing(str(home / "landing")), collect_tables([daily])
+    )
     (home / "dagster.yaml").write_text((ROOT / "dagster.yaml").read_text())
     os.environ["DAGSTER_HOME"] = str(home)
     instance = dg.DagsterInstance.get()
@@ -75,10 +77,10 @@ def _run(home: Path, tags: dict[str, str]) -> dict[str, float]:
 
 def by_engine(home: Path) -> None:
     """Every day without Dagster."""
-    from lakehouse.tables.catalog import collect  # noqa: PLC0415
+    from lakehouse.tables.catalog import collect_tables  # noqa: PLC0415
     from lakehouse.transform.make import make  # noqa: PLC0415
 
-    assert make(Lake(str(home / "lake")), collect([daily]), "staged/readings") is not None
+    assert make(Lake(str(home / "lake")), collect_tables([daily]), "staged/readings") is not None
 
 
 def one(way: str, home: Path, days: int) -> dict[str, float]:

@@ -29,7 +29,7 @@ class Reading(Contract):
 
     class Table:
         event_time = "read_at"
-        window = "read_date"
+        date_column = "read_date"
 
 
 raw_readings = raw(

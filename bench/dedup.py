@@ -13,7 +13,7 @@ from bench.beside import OUT, TARGET, Way, Work, grown, module, side_by_side
 from bench.figures import Line
 from bench.stood import clone, number_of
 from lakehouse.storage.lake import Lake
-from lakehouse.tables.catalog import collect
+from lakehouse.tables.catalog import collect_tables
 from lakehouse.transform.make import make
 
 TABLE = "staged/distinct_readings"
@@ -23,7 +23,7 @@ _REPEATED = 50
 def one(lake: Lake) -> None:
     """The range, once; prints its figures."""
     started = time.monotonic()
-    assert make(lake, collect([daily]), TABLE) is not None
+    assert make(lake, collect_tables([daily]), TABLE) is not None
     print(json.dumps({"seconds": time.monotonic() - started}))
 
 

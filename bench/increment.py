@@ -28,7 +28,7 @@ from lakehouse.environment import Environment
 from lakehouse.ingest.files.landing_zone import Landing
 from lakehouse.ingest.land import land
 from lakehouse.storage.lake import Lake
-from lakehouse.tables.catalog import collect
+from lakehouse.tables.catalog import collect_tables
 from lakehouse.transform.make import make
 
 OURS, CLEARED, WITHOUT, DLT = "ours", "ours, landing emptied", "ours, no cursor", "dlt"
@@ -38,7 +38,7 @@ _ROWS_A_DAY = 24
 def here(home: Path) -> Environment:
     """A lake and its landing zone in a folder."""
     landing = Landing(str(home / "landing"), rest_seconds=0)
-    return Environment(Lake(str(home / "lake")), landing, collect([decade]))
+    return Environment(Lake(str(home / "lake")), landing, collect_tables([decade]))
 
 
 def deliver(landing: Path, number: int, days: range) -> None:

@@ -11,7 +11,7 @@ from lakehouse.publish.audit import Audit, Provenance
 from lakehouse.publish.publish import publish
 from lakehouse.publish.request import Sheet
 from lakehouse.storage.lake import Lake
-from lakehouse.tables.contract import Contract, Field, facts
+from lakehouse.tables.contract import Contract, Field, get_properties
 from lakehouse.tables.rules import compile_rules
 from lakehouse.tables.table_types import DerivedTable
 from lakehouse.transform.accounting import Account
@@ -58,7 +58,7 @@ class LineItem(Contract):
     l_comment: str = Field()
 
     class Table:
-        window = "l_shipdate"
+        date_column = "l_shipdate"
 
 
 def rows(csv: Path) -> pl.LazyFrame:
@@ -94,7 +94,11 @@ def ours(csv: Path, target: Path) -> dict[str, int]:
         **judged.questions,
     }
     sheet = Sheet(
-        item.name, judged.valid, "replace", window="l_shipdate", physical=facts(LineItem).physical
+        item.name,
+        judged.valid,
+        "replace",
+        window="l_shipdate",
+        physical=get_properties(LineItem).physical,
     )
     rejects = Sheet(item.quarantine, judged.rejected, "replace")
     account = Account(judged, None, None, (), provenance)

@@ -14,7 +14,7 @@ from lakehouse.environment import Environment
 from lakehouse.ingest.files.landing_zone import Landing
 from lakehouse.ingest.land import land
 from lakehouse.storage.lake import Lake
-from lakehouse.tables.catalog import Catalog, collect
+from lakehouse.tables.catalog import Catalog, collect_tables
 from lakehouse.transform.make import make
 
 ROOT = Path(__file__).parent.parent
@@ -24,7 +24,7 @@ _MOST_LOOKS = 10
 
 def here(home: Path) -> Environment:
     """The lake and the landing zone of the retail domain in a folder, without the facts that no other side makes."""
-    declared = collect([raw, staged, marts]).tables
+    declared = collect_tables([raw, staged, marts]).tables
     catalog = Catalog({name: table for name, table in declared.items() if name != _NOT_MADE})
     return Environment(
         Lake(str(home / "lake")), Landing(str(home / "landing"), rest_seconds=0), catalog
@@ -37,7 +37,7 @@ def bring(at: Environment) -> None:
     Raises:
         RuntimeError: something stays stale.
     """
-    for table in at.catalog.raw():
+    for table in at.catalog.raw_tables:
         land(at.lake, at.landing, table)
     for _ in range(_MOST_LOOKS):
         parts = at.planner().find_stale_tables()
@@ -77,7 +77,7 @@ def bring_by_dagster(at: Environment, home: Path) -> None:
                 asset_selection=keys, tags=one.partition, instance=instance, run_config=quiet
             )
 
-        run(PlannedRun(tuple(table.name for table in at.catalog.raw())))
+        run(PlannedRun(tuple(table.name for table in at.catalog.raw_tables)))
         for _ in range(_MOST_LOOKS):
             runs = plan_runs(at.catalog, at.planner().find_stale_tables())
             if not runs:

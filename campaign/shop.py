@@ -19,7 +19,7 @@ from lakehouse.environment import Environment
 from lakehouse.ingest.files.landing_zone import Landing
 from lakehouse.lineage.staleness import Planner
 from lakehouse.storage.lake import Lake
-from lakehouse.tables.catalog import Catalog, collect
+from lakehouse.tables.catalog import Catalog, collect_tables
 from lakehouse.tables.contract import Contract, Field
 from lakehouse.tables.rules import cast
 from lakehouse.tables.table_types import mart, raw, staged
@@ -41,7 +41,7 @@ class Sale(Contract):
     amount: float = Field(ge=0)
 
     class Table:
-        window = "sold_on"
+        date_column = "sold_on"
         max_quarantined = 1.0
 
 
@@ -55,7 +55,7 @@ class LastSale(Contract):
 
     class Table:
         key = ("id",)
-        window = "sold_on"
+        date_column = "sold_on"
         max_quarantined = 1.0
 
 
@@ -82,7 +82,7 @@ class ShopDay(Contract):
 
     class Table:
         key = ("sold_on", "shop")
-        window = "sold_on"
+        date_column = "sold_on"
         counts = "sales"
         max_quarantined = 0.0
 
@@ -176,7 +176,7 @@ def catalog() -> Catalog:
     )
     for table in derived:
         table.transform.__module__ = "shop"
-    return collect([module])
+    return collect_tables([module])
 
 
 def opened(folder: Path) -> Environment:

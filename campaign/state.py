@@ -113,7 +113,7 @@ def _all_origins(here: Environment) -> Iterator[tuple[str, int | None]]:
 
 def _rejects(here: Environment) -> Iterator[str]:
     """Each rejected row that has an origin, whatever its state, is one row of the raw table."""
-    for table in here.catalog.derived:
+    for table in here.catalog.derived_tables:
         name = table.quarantine
         rows = None if here.lake.open(name) is None else here.lake.scan(name)
         if rows is None or table.is_aggregate:

@@ -35,7 +35,7 @@ _MOST_TICKS = 20
 
 def append(here: Environment) -> None:
     """Land what lies in landing."""
-    for raw in here.catalog.raw():
+    for raw in here.catalog.raw_tables:
         land(here.lake, here.landing, raw, now=NOW)
 
 

@@ -37,7 +37,7 @@ class InvoiceLine(Contract):
 
     class Table:
         event_time = "invoiced_at"
-        window = "invoice_date"
+        date_column = "invoice_date"
         max_quarantined = 0.05
         fresh_within = timedelta(days=4)
 
@@ -93,7 +93,7 @@ class Sale(Contract):
 
     class Table:
         event_time = "sales_date"
-        window = "sales_date"
+        date_column = "sales_date"
         max_quarantined = 0.0
 
 
@@ -134,7 +134,7 @@ class DailySales(Contract):
     class Table:
         key = ("sales_date", "country")
         event_time = "sales_date"
-        window = "sales_date"
+        date_column = "sales_date"
         counts = "lines"
         max_quarantined = 0.0
         rules = {"revenue is finite": pl.col("revenue_gbp").is_finite().all()}  # noqa: RUF012
@@ -154,7 +154,7 @@ class ProductMonth(Contract):
     class Table:
         key = ("month", "stock_code")
         event_time = "month"
-        window = "month"
+        date_column = "month"
         counts = "lines"
         max_quarantined = 0.0
 

@@ -28,5 +28,5 @@ def load_environment() -> Environment:
         OutageError: the secret that a setting names cannot be read right now.
     """
     lake, landing = places.places(settings.load())
-    tables = catalog.collect(load_domains())
+    tables = catalog.collect_tables(load_domains())
     return Environment(lake, landing, tables, undated_domains=sample_files.find_sample_domains)

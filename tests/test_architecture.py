@@ -181,7 +181,7 @@ def test_a_room_imports_only_what_stands_in_its_row(module):
 
 
 FACE = [
-    *("AsOf", "Contract", "Daily", "Days", "Drift", "Field", "Instant", "Monthly", "Snapshot"),
+    *("AsOf", "Contract", "Daily", "Days", "Drift", "Field", "FullDumps", "Instant", "Monthly"),
     *("cast", "join_as_of", "mart", "raw", "sql_mart", "staged"),
 ]
 
@@ -211,7 +211,7 @@ def public_names(name: str) -> set[str]:
     return {word for word in found if not word.startswith("_")}
 
 
-TWICE = {"SCHEMA", "State", "T", "collect", "run_query"}
+TWICE = {"SCHEMA", "State", "T", "run_query"}
 """Public names that two rooms define today."""
 
 

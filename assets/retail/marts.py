@@ -15,7 +15,7 @@ RETURNS = -col("quantity").filter(col("quantity") < 0).sum().cast(pl.Int64)
 def placed(lines: LazyFrame, customers: LazyFrame) -> LazyFrame:
     """Invoice lines in the country where the customer was on the day of the sale; as booked where nobody is named."""
     known = join_as_of(
-        lines, customers, on="customer_id", at="invoice_date", take={"country": "known_country"}
+        lines, customers, on="customer_id", at="invoice_date", columns={"country": "known_country"}
     )
     return known.with_columns(country=pl.coalesce("known_country", "country")).drop("known_country")
 
@@ -71,7 +71,11 @@ def daily_sales(invoice_lines: LazyFrame, fx_rates: LazyFrame, customers: LazyFr
 def sales(invoice_lines: LazyFrame, products: LazyFrame, customers: LazyFrame) -> LazyFrame:
     """Invoice lines as facts, with the product's text and the customer's country as of the day of the sale."""
     named = join_as_of(
-        invoice_lines, products, on="stock_code", at="invoice_date", take={"description": "product"}
+        invoice_lines,
+        products,
+        on="stock_code",
+        at="invoice_date",
+        columns={"description": "product"},
     )
     return placed(named, customers).with_columns(
         sales_date="invoice_date", revenue_gbp=col("quantity") * col("unit_price")

@@ -82,7 +82,7 @@ def rate_cells(raw_fx_rates: LazyFrame) -> LazyFrame:
 
 @staged(
     FxRate,
-    unpack=rate_cells,
+    explode=rate_cells,
     leave_out={
         "no rate was set": col("rate_text").fill_null("N/A").str.strip_chars().is_in(["N/A", ""])
     },

@@ -24,7 +24,7 @@ from lakehouse.quarantine.dead_letters import COMMENTS, COUNTED_DEAD_LETTERS, DE
 from lakehouse.quarantine.states import Attempt
 from lakehouse.system_columns import EVENT_DATE, ORIGIN, RESCUED
 from lakehouse.tables.table_types import RawTable
-from lakehouse.tables.type_widening import meeting
+from lakehouse.tables.type_widening import align_types
 
 _ORIGIN_COMMENTS = {
     "_source": "The delivered file and the start of the hash of its bytes",
@@ -180,7 +180,7 @@ class Batch:
 
     def sheets(self, based_on: int) -> tuple[Sheet, Sheet]:
         """The rows for the raw table, and the dead letters."""
-        new, retyped = meeting(self._rows(), self.columns.stood)
+        new, retyped = align_types(self._rows(), self.columns.stood)
         rows = Sheet(
             self.raw.name,
             new,

@@ -147,7 +147,7 @@ def _take_in(  # noqa: PLR0913
     if isinstance(delivery, str):
         _unreadable(batch, entry, delivery)
         return
-    if batch.raw.dumps:
+    if batch.raw.full_dumps:
         delivery = replace(
             delivery, digest=sha256(f"{entry.name}\n{delivery.digest}".encode()).hexdigest()
         )

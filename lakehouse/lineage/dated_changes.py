@@ -19,7 +19,7 @@ from lakehouse.storage.lake import Lake
 from lakehouse.storage.log import Commit
 from lakehouse.system_columns import DELETED
 from lakehouse.tables.catalog import Catalog
-from lakehouse.tables.key_checks import identity
+from lakehouse.tables.key_checks import list_identity_columns
 from lakehouse.tables.table_types import DerivedTable, Table
 
 _QUESTION = "changed by "
@@ -59,7 +59,7 @@ class DatedInput:
                 self._rows(actions) for actions in (commit.data_removed, commit.data_added)
             )
             spans = compare_rows(
-                before, after, self._dates.lazy(), self.column, identity(self.source)
+                before, after, self._dates.lazy(), self.column, list_identity_columns(self.source)
             )
             return join_spans(spans.select(FIRST, UNTIL).unique().collect())
         except (OSError, pl.exceptions.PolarsError):
@@ -69,7 +69,9 @@ class DatedInput:
     def _dates(self) -> pl.DataFrame:
         """The days of each series as they stand now."""
         return (
-            self.lake.scan(self.source.name).select({self.column, *identity(self.source)}).collect()
+            self.lake.scan(self.source.name)
+            .select({self.column, *list_identity_columns(self.source)})
+            .collect()
         )
 
     def _rows(self, actions: Iterable[Mapping[str, Any]]) -> pl.LazyFrame:
@@ -186,7 +188,9 @@ def build_questions(
         return {}  # a column that is new, or of another type, changes every row
     old, new = before.select(names), rows.select(names)
     return {
-        f"{_QUESTION}{column}": compare_rows(old, new, old.clear(), column, identity(table))
+        f"{_QUESTION}{column}": compare_rows(
+            old, new, old.clear(), column, list_identity_columns(table)
+        )
         .select(FIRST, UNTIL)
         .unique()
         for column in list_date_columns(catalog, table)
@@ -198,8 +202,8 @@ def list_date_columns(catalog: Catalog, table: DerivedTable) -> list[str]:
     return sorted(
         {
             reader.as_of[parameter].column
-            for reader in catalog.derived
-            for parameter, name in catalog.inputs(reader).items()
+            for reader in catalog.derived_tables
+            for parameter, name in catalog.find_inputs(reader).items()
             if name == table.name and parameter in reader.as_of
         }
     )

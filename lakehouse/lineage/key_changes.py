@@ -33,10 +33,10 @@ from lakehouse.storage.lake import Lake
 from lakehouse.storage.log import Commit
 from lakehouse.system_columns import WINDOW
 from lakehouse.tables.catalog import Catalog
-from lakehouse.tables.day_filter import cut_of
-from lakehouse.tables.key_checks import series
+from lakehouse.tables.day_filter import find_day_filter
+from lakehouse.tables.key_checks import list_series_columns
 from lakehouse.tables.lookup import AsOf
-from lakehouse.tables.reading import rows_of_input
+from lakehouse.tables.reading import scan_declared
 from lakehouse.tables.table_types import DerivedTable, RawTable, Table
 
 _SPANS_AT_ONCE = 1_048_576
@@ -62,7 +62,7 @@ def find_affected_days(
     found: dict[str, AffectedDays] = {}
     for reader, as_of in _readers(catalog, table):
         if as_of.column in changed and reader.partitions:
-            key = series(table, as_of.column)
+            key = list_series_columns(table, as_of.column)
             spans = round_to_days(changed[as_of.column], _slack(table, reader, as_of))
             spans = spans.rename(dict(zip(key, as_of.names, strict=True)))
             first = find_first_input(catalog, reader)
@@ -77,8 +77,8 @@ def _slack(source: Table, reader: DerivedTable, as_of: AsOf) -> int:
 
 def _readers(catalog: Catalog, source: DerivedTable) -> Iterator[tuple[DerivedTable, AsOf]]:
     """The tables with periods that look up keys of a table."""
-    for reader in catalog.derived:
-        for parameter, name in catalog.inputs(reader).items():
+    for reader in catalog.derived_tables:
+        for parameter, name in catalog.find_inputs(reader).items():
             as_of = reader.as_of.get(parameter)
             if name == source.name and reader.partitions and as_of is not None and as_of.names:
                 yield reader, as_of
@@ -86,7 +86,7 @@ def _readers(catalog: Catalog, source: DerivedTable) -> Iterator[tuple[DerivedTa
 
 def find_first_input(catalog: Catalog, reader: DerivedTable) -> Table:
     """The first input of a table."""
-    return catalog[catalog.inputs(reader)[reader.parameters[0]]]
+    return catalog[catalog.find_inputs(reader)[reader.parameters[0]]]
 
 
 def _reach(
@@ -115,9 +115,9 @@ def _days(
 ) -> pl.DataFrame:
     """The days on which a row of a table is of a key within a span of it; files without a day of any are not read."""
     bounds = spans.select(pl.col(FIRST).min(), pl.col(UNTIL).fill_null(date.max).max())
-    cut = cut_of(first, 0, Days(*bounds.row(0)), known, first=True)
+    cut = find_day_filter(first, 0, Days(*bounds.row(0)), known, first=True)
     assert cut is not None  # noqa: S101
-    rows = rows_of_input(handle, first).filter(cut.rows, has_key(spans.select(by).unique()))
+    rows = scan_declared(handle, first).filter(cut.rows, has_key(spans.select(by).unique()))
     seen = rows.select(*by, cut.window.alias(WINDOW))
     inside = (pl.col(WINDOW) >= pl.col(FIRST)) & (
         pl.col(UNTIL).is_null() | (pl.col(WINDOW) < pl.col(UNTIL))

@@ -25,8 +25,6 @@ from lakehouse.publish.audit import Audit
 from lakehouse.storage.lake import Lake, read_transaction_id, scan_visible_rows
 from lakehouse.storage.log import Commit
 from lakehouse.system_columns import WINDOW
-from lakehouse.tables import contract_version
-from lakehouse.tables.contract import facts
 from lakehouse.tables.table_types import DerivedTable, RawTable, Table
 
 
@@ -113,7 +111,7 @@ def has_current_code(table: DerivedTable, audit: Audit) -> bool:
     made = audit.provenance
     return (made.code_version, made.contract_version) == (
         table.code_version,
-        contract_version.version(table.contract),
+        table.contract_version,
     )
 
 
@@ -203,7 +201,7 @@ def is_unmodified(lake: Lake, source: Table, *, until: int | None = None) -> boo
 
 def _periods_held(lake: Lake, table: DerivedTable, days: Days) -> set[date]:
     """The periods of which a table or its quarantine holds rows."""
-    window, found = facts(table.contract).window, set()
+    window, found = table.properties.date_column, set()
     for name, column in ((table.name, window), (table.quarantine, WINDOW)):
         handle = lake.open_shared(name)
         if (

@@ -26,7 +26,6 @@ from lakehouse.storage.lake import Lake
 from lakehouse.storage.log import Commit
 from lakehouse.system_columns import EVENT_DATE
 from lakehouse.tables.catalog import Catalog
-from lakehouse.tables.contract import facts
 from lakehouse.tables.table_types import DerivedTable, RawTable, Table
 
 
@@ -71,7 +70,7 @@ class Planner:
         with self.lake.translate_errors():
             return [
                 stale
-                for table in self.catalog.derived
+                for table in self.catalog.derived_tables
                 if (stale := self.find_stale_part(table)) is not None
             ]
 
@@ -115,7 +114,7 @@ class Planner:
             else table.partitions.period_keys(table.partitions.days_until(self.now))
         )
         changed: set[date | None] = set()
-        for parameter, name in self.catalog.inputs(table).items():
+        for parameter, name in self.catalog.find_inputs(table).items():
             current = self.lake.open_shared(name)
             if current is not None:
                 consumed = made.find_consumed_versions(name, current, keys, hint.get(name, -1))
@@ -140,7 +139,7 @@ class Planner:
 
     def _hint(self, table: DerivedTable) -> Mapping[str, int]:
         """The versions in the hint, where it is about the tables as they stand: one may have been built again."""
-        names = dict.fromkeys((table.name, *self.catalog.inputs(table).values()))
+        names = dict.fromkeys((table.name, *self.catalog.find_inputs(table).values()))
         told = {name: self._version(name) for name in names if name in self.since}
         known = {name: version for name, version in told.items() if version is not None}
         return known if table.name in known and len(known) == len(told) else {}
@@ -162,7 +161,7 @@ class Planner:
         self, table: DerivedTable, parameter: str, consumed: Mapping[date | None, int]
     ) -> set[date | None]:
         """Those of some periods that see a change of an input after the version that each was made from."""
-        source = self.catalog[self.catalog.inputs(table)[parameter]]
+        source = self.catalog[self.catalog.find_inputs(table)[parameter]]
         log = self.lake.read_log_tail(source.name, after=min(consumed.values()))
         dated = (
             self._dated(table, parameter, source, log.commits) if parameter in table.as_of else None
@@ -231,7 +230,7 @@ class Planner:
         """The periods of which the first input holds rows: there is nothing to make of the others."""
         partitions = _calendar(table)
         known = partitions.days_until(self.now)
-        column = EVENT_DATE if isinstance(first, RawTable) else facts(first.contract).window
+        column = EVENT_DATE if isinstance(first, RawTable) else first.properties.date_column
         if column is None:
             return set(partitions.period_keys(days))
         day = pl.col(column)

@@ -12,7 +12,6 @@ from lakehouse.publish.audit import AUDIT_KEY, Audit
 from lakehouse.storage.lake import Lake
 from lakehouse.storage.log import Commit
 from lakehouse.system_columns import EVENT_DATE
-from lakehouse.tables.contract import facts
 from lakehouse.tables.table_types import DerivedTable, RawTable, Table
 
 RESTORED = "restored"
@@ -53,7 +52,7 @@ def find_touched_days(lake: Lake, source: Table, commit: Commit) -> Touched:
     audit = read_audit(commit)
     if isinstance(source, DerivedTable) and source.partitions and audit is not None:
         return frozenset(day for span in audit.materialized for day in span)
-    column = EVENT_DATE if isinstance(source, RawTable) else facts(source.contract).window
+    column = EVENT_DATE if isinstance(source, RawTable) else source.properties.date_column
     return read_days_of_files(lake, source.name, commit, column)
 
 

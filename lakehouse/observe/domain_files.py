@@ -34,7 +34,7 @@ def list_domain_files(here: Environment) -> dict[str, DomainFiles]:
         BusyError: the landing zone cannot be listed right now.
     """
     waiting: dict[str, set[str]] = {}
-    for raw in here.catalog.raw():
+    for raw in here.catalog.raw_tables:
         entries = here.landing.entries(raw.landing)
         names = {f"{raw.landing}/{entry.name}" for entry in entries if entry.problem is None}
         waiting.setdefault(raw.domain, set()).update(names)
@@ -48,7 +48,7 @@ def list_domain_files(here: Environment) -> dict[str, DomainFiles]:
 def list_landed_files(lake: Lake, catalog: Catalog) -> dict[str, set[str]]:
     """Returns the files of each domain whose rows are in the lake."""
     known: dict[str, set[str]] = {}
-    for raw in catalog.raw():
+    for raw in catalog.raw_tables:
         origins = landed(lake, raw.name).by_digest.values()
         names = {f"{raw.landing}/{origin.name}" for origin in origins}
         known.setdefault(raw.domain, set()).update(names)

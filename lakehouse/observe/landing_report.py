@@ -44,7 +44,7 @@ def report_landing(here: Environment) -> LandingReport:
     """What lies in landing and is not landed; a landing zone that cannot be listed is a note, not an error."""
     found: dict[str, News] = {}
     notes: list[str] = []
-    for raw in here.catalog.raw():
+    for raw in here.catalog.raw_tables:
         try:
             found[raw.name] = news(here.lake, here.landing, raw)
         except (SetupError, BusyError) as error:
@@ -61,7 +61,7 @@ def describe_unclaimed(here: Environment) -> str | None:
         SetupError: the landing zone does not exist.
         BusyError: it cannot be listed right now.
     """
-    folders = [raw.landing for raw in here.catalog.raw()]
+    folders = [raw.landing for raw in here.catalog.raw_tables]
     strays = here.landing.strays(folders)
     if not strays:
         return None

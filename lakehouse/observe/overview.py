@@ -20,7 +20,6 @@ from lakehouse.quarantine.states import State, count_by_state, fill_states, is_i
 from lakehouse.storage.lake import Lake, list_data_files, scan_all_rows, scan_visible_rows
 from lakehouse.system_columns import BROKEN, DELETED, EVENT_DATE
 from lakehouse.tables.catalog import Catalog
-from lakehouse.tables.contract import facts
 from lakehouse.tables.table_types import DerivedTable, RawTable
 from lakehouse.wording import format_count
 
@@ -145,7 +144,7 @@ def _behind(name: str, stale: Mapping[str, Any], dead: Mapping[str, int]) -> str
 
 def _newest(catalog: Catalog, name: str, handle: DeltaTable) -> date | datetime | None:
     table = catalog.tables.get(name)
-    column = facts(table.contract).event_time if isinstance(table, DerivedTable) else None
+    column = table.properties.event_time if isinstance(table, DerivedTable) else None
     if isinstance(table, RawTable):
         column = EVENT_DATE if table.day is not None else "_ingested_at"
     if table is None:
@@ -172,7 +171,7 @@ def _aged(
         if isinstance(newest, datetime)
         else datetime(newest.year, newest.month, newest.day, tzinfo=UTC)
     )
-    age, promised = now - moment, facts(table.contract).fresh_within
+    age, promised = now - moment, table.properties.fresh_within
     if table.domain in undated:
         return replace(state, freshness=undated[table.domain])
     if promised is None:

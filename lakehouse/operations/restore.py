@@ -26,7 +26,6 @@ from lakehouse.publish.retry import retry_if_busy
 from lakehouse.quarantine.dead_letters import COUNTED_DEAD_LETTERS
 from lakehouse.storage.lake import Lake, list_data_files, name_transaction
 from lakehouse.system_columns import LINEAGE, WINDOW
-from lakehouse.tables.contract import facts
 from lakehouse.tables.table_types import DerivedTable, RawTable, Table
 
 
@@ -150,7 +149,7 @@ def _restore_rejects(
 
 def _places(here: Environment, table: Table, found: RestorePlan, handle: DeltaTable) -> set[str]:
     """The parts of the table that its writers may be filling: none of them may come in between."""
-    physical = facts(table.contract).physical if isinstance(table, DerivedTable) else None
+    physical = table.properties.physical if isinstance(table, DerivedTable) else None
     then = here.lake.open_shared(found.table, found.version)
     if physical is None or then is None:
         return set()

@@ -279,7 +279,7 @@ def _readers(here: Environment, name: str) -> tuple[str, ...]:
 
 
 def _reading(here: Environment, seen: set[str]) -> Iterator[str]:
-    for reader in here.catalog.derived:
-        if seen & set(here.catalog.inputs(reader).values()):
+    for reader in here.catalog.derived_tables:
+        if seen & set(here.catalog.find_inputs(reader).values()):
             seen.add(reader.name)
             yield reader.name

@@ -118,7 +118,7 @@ def describe_landing(report: Report) -> dict[str, Any]:
 
 
 def _derived(environment: Environment, table: DerivedTable) -> dg.AssetsDefinition:
-    sources = environment.catalog.inputs(table).values()
+    sources = environment.catalog.find_inputs(table).values()
     promise = f"The share of rows that break {table.contract.__name__} is allowed, and every rule of the table holds."
     calendar = table.partitions
 

@@ -96,7 +96,7 @@ def _refuse_idle(here: Environment, refused: Mapping[str, LakehouseError]) -> No
     """
     busy = [domain for domain, files in list_domain_files(here).items() if files.all]
     if not busy:
-        folders = ", ".join(raw.landing for raw in here.catalog.raw())
+        folders = ", ".join(raw.landing for raw in here.catalog.raw_tables)
         next_step = describe_unclaimed(here) or f"Next: put them into its folders {folders}."
         raise SetupError(f"There are no files for a table in {here.landing.root}.\n{next_step}")
     if len(refused) == len(busy):
@@ -114,7 +114,9 @@ def _bring_up_to_date(
     job = define(here).resolve_implicit_global_asset_job_def()
     _let_rest(here)
     fresh = tuple(
-        raw.name for raw in here.catalog.raw() if raw.domain not in apart and _has_news(here, raw)
+        raw.name
+        for raw in here.catalog.raw_tables
+        if raw.domain not in apart and _has_news(here, raw)
     )
     problems = _execute(job, PlannedRun(fresh), instance) if fresh else []
     asked: list[PlannedRun] = []
@@ -138,7 +140,7 @@ def _let_rest(here: Environment) -> None:
     """Wait for files that were written just now, such as the samples; whoever writes for longer has to call again."""
     deadline = time.monotonic() + 3 * here.landing.rest_seconds
     while time.monotonic() < deadline and any(
-        news(here.lake, here.landing, raw).resting for raw in here.catalog.raw()
+        news(here.lake, here.landing, raw).resting for raw in here.catalog.raw_tables
     ):
         time.sleep(0.2)
 
@@ -228,7 +230,7 @@ def _tell(here: Environment, fresh: Sequence[Audit]) -> None:
 
 def _tell_remarks(here: Environment) -> None:
     """Periods that were held back, or made by code that has changed since, with the command that makes them again."""
-    for table in here.catalog.derived:
+    for table in here.catalog.derived_tables:
         found = read_notes(here.lake, table)
         for period, reason in found.held.items():
             click.echo(f"  {table.name} [{period}]: held back, as it was before: {reason}")
@@ -287,9 +289,11 @@ def _show_answer(here: Environment, query: str) -> None:
 
 def _tell_next(here: Environment) -> None:
     made = [
-        table for table in here.catalog.derived if table.partitions and _audits(here, table.name)
+        table
+        for table in here.catalog.derived_tables
+        if table.partitions and _audits(here, table.name)
     ]
-    example = next(iter(made), here.catalog.derived[0])
+    example = next(iter(made), here.catalog.derived_tables[0])
     spans = [span for audit in _audits(here, example.name) for span in audit.materialized]
     span = f"{min(s.first for s in spans)}...{max(s.last for s in spans)}" if spans else "A...B"
     click.echo(

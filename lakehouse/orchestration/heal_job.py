@@ -30,7 +30,7 @@ def define_heal_job() -> dg.JobDefinition:
         """Land what lies in landing, then make again what is staler than its inputs."""
         here: Environment = getattr(context.resources, RESOURCE)
         problems: list[str] = []
-        for raw in here.catalog.raw():
+        for raw in here.catalog.raw_tables:
             yield from _land(context, here, raw, problems)
         tried: set[tuple[object, ...]] = set()
         while parts := [
@@ -59,7 +59,7 @@ def define_heal_job() -> dg.JobDefinition:
 def _state(here: Environment, part: StaleTable) -> tuple[object, ...]:
     """What is stale, with the versions of what it would be made from: the same is not tried twice."""
     table = here.catalog[part.table]
-    inputs = here.catalog.inputs(table).values() if isinstance(table, DerivedTable) else ()
+    inputs = here.catalog.find_inputs(table).values() if isinstance(table, DerivedTable) else ()
     return part.table, part.keys, tuple(here.lake.standing(name) for name in inputs)
 
 

@@ -55,8 +55,8 @@ class MakeConfig(dg.Config):
 
 def define_ingest_job(catalog: Catalog) -> dg.JobDefinition:
     """A job that lands files and brings what reads them up to date."""
-    steps = {raw.name: _landing(raw) for raw in catalog.raw()} | {
-        t.name: _making(t) for t in catalog.derived
+    steps = {raw.name: _landing(raw) for raw in catalog.raw_tables} | {
+        t.name: _making(t) for t in catalog.derived_tables
     }
 
     @dg.job(
@@ -64,9 +64,9 @@ def define_ingest_job(catalog: Catalog) -> dg.JobDefinition:
         description="Lands what lies in landing, and makes again what that makes stale.",
     )
     def job() -> None:
-        done = {raw.name: steps[raw.name]() for raw in catalog.raw()}
-        for table in catalog.derived:
-            read = dict.fromkeys(catalog.inputs(table).values())
+        done = {raw.name: steps[raw.name]() for raw in catalog.raw_tables}
+        for table in catalog.derived_tables:
+            read = dict.fromkeys(catalog.find_inputs(table).values())
             done[table.name] = steps[table.name]([done[name] for name in read])
 
     return job
@@ -77,10 +77,10 @@ def build_run_config(
 ) -> dict[str, Any]:
     """The run config of an ingest run that lands in some tables, and makes what commits after `since` made stale."""
     ops: dict[str, Any] = {
-        _step(raw.name): {"config": {"asked": raw.name in tables}} for raw in catalog.raw()
+        _step(raw.name): {"config": {"asked": raw.name in tables}} for raw in catalog.raw_tables
     }
-    for table in catalog.derived:
-        known = (table.name, *dict.fromkeys(catalog.inputs(table).values()))
+    for table in catalog.derived_tables:
+        known = (table.name, *dict.fromkeys(catalog.find_inputs(table).values()))
         ops[_step(table.name)] = {
             "config": {"since": {name: since[name] for name in known if name in since}}
         }

@@ -39,7 +39,7 @@ def build_column_schema(table: Table) -> dg.TableSchema:
                 constraints=dg.TableColumnConstraints(nullable=column.nullable),
                 tags={"pii": ""} if column.pii else None,
             )
-            for column in contracts.columns(table.contract)
+            for column in contracts.list_columns(table.contract)
         ]
         + [
             dg.TableColumn(name, str(table.schema[name]), description=_VALID[name])
@@ -119,7 +119,7 @@ def build_contract_result(
     table: DerivedTable, audit: Audit | None, refusal: str | None = None
 ) -> dg.AssetCheckResult:
     """The verdict on a commit: the counts of each rule, and the share of quarantined rows beside what is allowed."""
-    allowed = contracts.facts(table.contract).max_quarantined
+    allowed = table.properties.max_quarantined
     facts: Mapping[str, Any] = {}
     if audit is not None:
         facts = {

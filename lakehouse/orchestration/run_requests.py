@@ -65,7 +65,7 @@ def name_jobs(catalog: Catalog) -> dict[Daily | None, str]:
     """The job for each calendar, because Dagster wants one for each set of partitions; `whole_job` for none."""
     names: dict[Daily | None, str] = {None: "whole_job"}
     for calendar in dict.fromkeys(
-        table.partitions for table in catalog.derived if table.partitions
+        table.partitions for table in catalog.derived_tables if table.partitions
     ):
         kind = type(calendar).__name__.lower()
         name = f"{kind}_job"
@@ -83,12 +83,14 @@ def define_partition_jobs(catalog: Catalog) -> list[Any]:
         dg.define_asset_job(
             name,
             selection=[
-                to_asset_key(t.name) for t in catalog.derived if t.partitions in (None, calendar)
+                to_asset_key(t.name)
+                for t in catalog.derived_tables
+                if t.partitions in (None, calendar)
             ],
             description="Makes derived tables for a span of days; sensors ask for runs of parts of it.",
         )
         for calendar, name in name_jobs(catalog).items()
-        if calendar or any(table.partitions is None for table in catalog.derived)
+        if calendar or any(table.partitions is None for table in catalog.derived_tables)
     ]
 
 
@@ -134,16 +136,16 @@ def _with_followers(
 ) -> tuple[str, ...]:
     """The tables and those that read them, as far as they fit into the same run."""
     chosen = set(tables)
-    for table in catalog.derived:
+    for table in catalog.derived_tables:
         fits = table.partitions == calendar if table.partitions else whole
-        if fits and set(catalog.inputs(table).values()) & chosen:
+        if fits and set(catalog.find_inputs(table).values()) & chosen:
             chosen.add(table.name)
-    return tuple(table.name for table in catalog.derived if table.name in chosen)
+    return tuple(table.name for table in catalog.derived_tables if table.name in chosen)
 
 
 def _reads(catalog: Catalog, name: str) -> set[str]:
     table = catalog[name]
-    return set(catalog.inputs(table).values()) if isinstance(table, DerivedTable) else set()
+    return set(catalog.find_inputs(table).values()) if isinstance(table, DerivedTable) else set()
 
 
 def _calendar(catalog: Catalog, name: str) -> Daily | None:

@@ -45,7 +45,7 @@ Look = Callable[[dg.DagsterInstance, str | None], Answer]
 
 def define_landing_sensor(environment: Environment) -> dg.SensorDefinition:
     """Asks for one ingest run when files lie in landing that are not landed."""
-    raw = environment.catalog.raw()
+    raw = environment.catalog.raw_tables
 
     def look(instance: dg.DagsterInstance, cursor: str | None) -> Answer:
         if _is_running(instance, "landing"):

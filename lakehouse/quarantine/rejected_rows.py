@@ -25,9 +25,8 @@ from lakehouse.quarantine.states import (
 )
 from lakehouse.storage.lake import Lake, scan_visible_rows
 from lakehouse.system_columns import EVENT_DATE, LINEAGE, WINDOW
-from lakehouse.tables.contract import facts
 from lakehouse.tables.table_types import DerivedTable
-from lakehouse.tables.type_widening import meeting
+from lakehouse.tables.type_widening import align_types
 
 
 def request_rejected_rows(  # noqa: PLR0913
@@ -52,7 +51,7 @@ def request_rejected_rows(  # noqa: PLR0913
         is_all: whether all rows of these days were judged; otherwise what is not rejected now stays as it stands.
     """
     handle = lake.open_shared(table.quarantine, based_on) if based_on >= 0 else None
-    rows, retyped = meeting(
+    rows, retyped = align_types(
         rows, {} if handle is None else scan_visible_rows(handle).collect_schema()
     )
     standing = None if handle is None else _standing(handle, days)
@@ -86,14 +85,14 @@ def _standing(handle: DeltaTable, days: Sequence[date] | None) -> pl.LazyFrame |
 
 def _keeps_origins(table: DerivedTable) -> bool:
     """Whether each row is one record of a delivery."""
-    return not table.is_aggregate and table.unpack is None
+    return not table.is_aggregate and table.explode is None
 
 
 def _names(table: DerivedTable, standing: pl.Schema, rejected: pl.Schema) -> list[pl.Expr]:
     """What names a row: its origin, and its values where a record became several rows; of an aggregate, its key."""
     if _keeps_origins(table):
         return identify_by_origin()
-    key = facts(table.contract).key if table.is_aggregate else ()
+    key = table.properties.key if table.is_aggregate else ()
     if key:
         return [pl.col(name).cast(pl.String) for name in key]
     common = [name for name in rejected if name in standing and not name.startswith("_")]

@@ -5,7 +5,7 @@ from lakehouse.tables.as_of_join import join_as_of
 from lakehouse.tables.contract import Contract, Field, Instant
 from lakehouse.tables.lookup import AsOf
 from lakehouse.tables.rules import cast
-from lakehouse.tables.table_types import Drift, Snapshot, mart, raw, sql_mart, staged
+from lakehouse.tables.table_types import Drift, FullDumps, mart, raw, sql_mart, staged
 
 __all__ = [
     "AsOf",
@@ -14,9 +14,9 @@ __all__ = [
     "Days",
     "Drift",
     "Field",
+    "FullDumps",
     "Instant",
     "Monthly",
-    "Snapshot",
     "cast",
     "join_as_of",
     "mart",

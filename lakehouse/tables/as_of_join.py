@@ -14,7 +14,7 @@ def join_as_of(
     *,
     on: str | Sequence[str],
     at: str,
-    take: dict[str, str],
+    columns: dict[str, str],
 ) -> pl.LazyFrame:
     """Rows with what was known of their key at a moment; null where nothing was, or the key was deleted.
 
@@ -23,19 +23,19 @@ def join_as_of(
         history: a table of mode `history`.
         on: the column or columns of the key, by the same name on both sides.
         at: the moment, a column of `rows` of the type of `valid_from`.
-        take: the names of new columns, each by the column of the history that it holds.
+        columns: the names of new columns, each by the column of the history that it holds.
 
     Raises:
         SetupError: it would take over when a version began or ended, or where it came from: a reader is made again
             where the values of a history changed, and only there.
     """
-    if refused := sorted(name for name in take if name in VALID or name.startswith("_")):
+    if refused := sorted(name for name in columns if name in VALID or name.startswith("_")):
         raise SetupError(
             f"join_as_of cannot take over {', '.join(refused)}: they change without a change of what held on a day.\n"
             "Next: take over other columns of the history."
         )
     begins, ends, _ = VALID
-    named = {f"_version_{new}": pl.col(old) for old, new in take.items()}
+    named = {f"_version_{new}": pl.col(old) for old, new in columns.items()}
     key = [on] if isinstance(on, str) else list(on)
     versions = history.select(*key, _begins=pl.col(begins), _ends=pl.col(ends), **named).sort(
         "_begins"

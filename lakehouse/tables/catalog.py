@@ -22,12 +22,12 @@ from lakehouse.errors import (
 from lakehouse.storage.lake import check_name
 from lakehouse.system_columns import EVENT_DATE, LINEAGE, RECEIVED, RESCUED, WINDOW
 from lakehouse.tables.column_names import is_pattern
-from lakehouse.tables.contract import facts, polars_schema
-from lakehouse.tables.day_filter import day_column
-from lakehouse.tables.inferred_formats import GUESS, guesses_a_format
-from lakehouse.tables.key_checks import key_problems, lookup_problems
+from lakehouse.tables.contract import to_polars_schema
+from lakehouse.tables.day_filter import find_day_column
+from lakehouse.tables.inferred_formats import INFERRED_FORMAT, infers_time_format
+from lakehouse.tables.key_checks import find_key_problems, find_lookup_problems
 from lakehouse.tables.rules import compile_rules
-from lakehouse.tables.sql_types import columns_of
+from lakehouse.tables.sql_types import infer_query_schema
 from lakehouse.tables.table_types import DerivedTable, Drift, RawTable, Table
 
 _MISTAKES = (
@@ -58,12 +58,13 @@ class Catalog:
             )
         return self.tables[name]
 
-    def raw(self) -> list[RawTable]:
+    @property
+    def raw_tables(self) -> list[RawTable]:
         """The raw tables."""
         return [table for table in self.tables.values() if isinstance(table, RawTable)]
 
     @cached_property
-    def derived(self) -> list[DerivedTable]:
+    def derived_tables(self) -> list[DerivedTable]:
         """The derived tables, each after everything that it reads."""
         ordered: dict[str, DerivedTable] = {}
         waiting = [table for table in self.tables.values() if isinstance(table, DerivedTable)]
@@ -71,7 +72,7 @@ class Catalog:
             ready = [
                 t
                 for t in waiting
-                if all(not self._waits(name, ordered) for name in self.inputs(t).values())
+                if all(not self._waits(name, ordered) for name in self.find_inputs(t).values())
             ]
             if not ready:
                 raise SetupError(
@@ -84,7 +85,7 @@ class Catalog:
     def _waits(self, name: str, ordered: Mapping[str, DerivedTable]) -> bool:
         return isinstance(self.tables[name], DerivedTable) and name not in ordered
 
-    def inputs(self, table: DerivedTable) -> dict[str, str]:
+    def find_inputs(self, table: DerivedTable) -> dict[str, str]:
         """The tables that a transform reads, by parameter.
 
         Raises:
@@ -107,7 +108,7 @@ class Catalog:
         return found
 
 
-def collect(modules: Iterable[ModuleType]) -> Catalog:
+def collect_tables(modules: Iterable[ModuleType]) -> Catalog:
     """The catalogue of everything that some modules declare, proved.
 
     Raises:
@@ -120,10 +121,12 @@ def collect(modules: Iterable[ModuleType]) -> Catalog:
             raise SetupError(f"{table.name} is declared twice.\nNext: rename one of the two.")
     catalog = Catalog(tables)
     # Raw tables first, then each after what it reads: the order in which people look at them.
-    ordered: list[Table] = [*catalog.raw(), *catalog.derived]
+    ordered: list[Table] = [*catalog.raw_tables, *catalog.derived_tables]
     catalog = Catalog({table.name: table for table in ordered})
-    problems = [problem for table in catalog.raw() for problem in _raw_problems(table)]
-    problems += [problem for table in catalog.derived for problem in _problems(catalog, table)]
+    problems = [problem for table in catalog.raw_tables for problem in _raw_problems(table)]
+    problems += [
+        problem for table in catalog.derived_tables for problem in _problems(catalog, table)
+    ]
     if problems:
         raise SetupError(
             list_problems(
@@ -158,7 +161,9 @@ def _raw_problems(table: RawTable) -> list[str]:
         day = dated.collect_schema()["day"]
     except pl.exceptions.PolarsError as error:
         return [*problems, f"{table.name}: its day cannot be told: {summarize_error(error)}"]
-    problems += [f"{table.name}: its day is read by {GUESS}"] if guesses_a_format(dated) else []
+    problems += (
+        [f"{table.name}: its day is read by {INFERRED_FORMAT}"] if infers_time_format(dated) else []
+    )
     return (
         problems
         if day == pl.Date
@@ -203,7 +208,7 @@ def _problems(catalog: Catalog, table: DerivedTable) -> list[str]:
         return [
             f"{table.name}: the transform raises {type(error).__name__}: {summarize_error(error)}{_line(table, error)}"
         ]
-    wanted = polars_schema(table.contract)
+    wanted = to_polars_schema(table.contract)
     problems = [
         f"{table.name}: the transform does not return {name!r}"
         for name in wanted
@@ -224,18 +229,19 @@ def _problems(catalog: Catalog, table: DerivedTable) -> list[str]:
         problems.append(
             f"{table.name}: the transform drops {', '.join(lost)}; add columns by `cast` or `with_columns`, no `select`"
         )
-    if table.partitions and not facts(table.contract).window:
+    if table.partitions and not table.properties.date_column:
         problems.append(f"{table.name}: it has partitions, but its contract names no window column")
     problems += [f"{table.name}: {problem}" for problem in _version_problems(catalog, table)]
-    sources = {parameter: catalog[name] for parameter, name in catalog.inputs(table).items()}
+    sources = {parameter: catalog[name] for parameter, name in catalog.find_inputs(table).items()}
     first = sources[table.parameters[0]]
-    if table.partitions and day_column(first) is None:
+    if table.partitions and find_day_column(first) is None:
         problems.append(
             f"{table.name}: it has partitions, but the rows of {first.name} have no day"
         )
-    problems += [f"{table.name}: {problem}" for problem in lookup_problems(table, sources)]
+    problems += [f"{table.name}: {problem}" for problem in find_lookup_problems(table, sources)]
     return problems + [
-        f"{table.name}: {problem}" for problem in key_problems(table, list(sources.values()), found)
+        f"{table.name}: {problem}"
+        for problem in find_key_problems(table, list(sources.values()), found)
     ]
 
 
@@ -250,7 +256,7 @@ def _line(table: DerivedTable, error: Exception) -> str:
 
 def _version_problems(catalog: Catalog, table: DerivedTable) -> Iterator[str]:
     """What a reader by date takes from a history that changes without a change of what held on a day."""
-    for parameter, name in catalog.inputs(table).items():
+    for parameter, name in catalog.find_inputs(table).items():
         source = catalog[name]
         if (
             parameter not in table.as_of
@@ -258,7 +264,7 @@ def _version_problems(catalog: Catalog, table: DerivedTable) -> Iterator[str]:
             or source.mode != "history"
         ):
             continue
-        hidden = facts(source.contract).sequence
+        hidden = source.properties.sequence
         try:
             _output_schema(catalog, table, {parameter: hidden})
         except (LakehouseError, pl.exceptions.PolarsError, *_MISTAKES):
@@ -280,33 +286,33 @@ def _output_schema(
                 if c not in (hidden or {}).get(parameter, ())
             }
         )
-        for parameter, name in catalog.inputs(table).items()
+        for parameter, name in catalog.find_inputs(table).items()
     }
     if table.is_sql:
-        return columns_of(table.transform(), schemas)
+        return infer_query_schema(table.transform(), schemas)
     first, *others = (pl.LazyFrame(schema=schema) for schema in schemas.values())
     first = (
         first.with_columns(pl.lit(None, dtype=pl.Date).alias(WINDOW)) if table.partitions else first
     )
-    read = unpacked(table, first)
+    read = explode_rows(table, first)
     kept = read.filter(~pl.any_horizontal(table.leave_out.values())) if table.leave_out else read
-    returned = table.transform(given(table, kept), *others)
+    returned = table.transform(prepare_first_input(table, kept), *others)
     if not isinstance(returned, pl.LazyFrame):
         raise SetupError(
             f"the transform returns {type(returned).__name__}, it has to return a LazyFrame"
         )
     found = returned.collect_schema()
-    if guesses_a_format(returned):
-        raise SetupError(f"it reads times by {GUESS}")
+    if infers_time_format(returned):
+        raise SetupError(f"it reads times by {INFERRED_FORMAT}")
     return found
 
 
-def unpacked(table: DerivedTable, first: pl.LazyFrame) -> pl.LazyFrame:
+def explode_rows(table: DerivedTable, first: pl.LazyFrame) -> pl.LazyFrame:
     """The rows of the first input that are accounted for."""
-    return table.unpack(first) if table.unpack else first
+    return table.explode(first) if table.explode else first
 
 
-def given(table: DerivedTable, rows: pl.LazyFrame) -> pl.LazyFrame:
+def prepare_first_input(table: DerivedTable, rows: pl.LazyFrame) -> pl.LazyFrame:
     """The first input as the transform gets it: with each row as received beside it, unless rows are aggregated."""
     if table.is_aggregate:
         return rows.drop(WINDOW, strict=False)

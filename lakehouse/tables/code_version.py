@@ -31,7 +31,7 @@ _PLAIN = (
 )
 
 
-def version(functions: Iterable[Callable[..., Any] | None], declared: object) -> str:
+def compute_code_version(functions: Iterable[Callable[..., Any] | None], declared: object) -> str:
     """A short hash of some functions and of what is declared around them."""
     known: dict[str, str] = {}
     chosen = [function for function in functions if function is not None]
@@ -42,7 +42,7 @@ def version(functions: Iterable[Callable[..., Any] | None], declared: object) ->
     return hashlib.sha256(f"{source}{declared}{outside}".encode()).hexdigest()[:12]
 
 
-def said(expr: pl.Expr) -> str:
+def describe_expression(expr: pl.Expr) -> str:
     """An expression in full; one with a Python function in it in short, because its bytes differ between processes."""
     return str(expr) if "python_udf" in str(expr) else repr(expr.meta.serialize())
 
@@ -63,7 +63,7 @@ def _note_outside(function: Callable[..., Any], known: dict[str, str]) -> None:
         if place in known:
             continue
         if isinstance(value, pl.Expr):
-            known[place] = said(value)
+            known[place] = describe_expression(value)
         elif isinstance(value, _PLAIN):
             known[place] = _plain(value)
         elif isinstance(value, FunctionType) and _project(value) == _project(function):

@@ -63,7 +63,7 @@ def _reason(error: Exception) -> str:
 
 
 @dataclass(frozen=True)
-class Facts:
+class TableProperties:
     """What is true of a table beyond its rows; written as `class Table` inside a contract.
 
     Attributes:
@@ -71,7 +71,7 @@ class Facts:
             in marts a repeated key refuses the commit.
         sequence: columns that order the versions of a key, before the delivery's time and origin decide.
         event_time: the column that tells when a row happened; `lakehouse tables` shows its newest value.
-        window: the `Date` column by which the table is made again, day by day.
+        date_column: the `Date` column by which the table is made again, day by day.
         physical: how the files are partitioned in Delta when there is a window.
         counts: the column that tells how many rows of the first input a row stands for (aggregates).
         max_quarantined: the largest share of read rows that may break the contract before a commit is refused.
@@ -82,7 +82,7 @@ class Facts:
     key: tuple[str, ...] = ()
     sequence: tuple[str, ...] = ()
     event_time: str | None = None
-    window: str | None = None
+    date_column: str | None = None
     physical: Physical = "month"
     counts: str | None = None
     max_quarantined: float = 0.05
@@ -93,7 +93,7 @@ class Facts:
 class Contract(pa.DataFrameModel):
     """Base of every contract: a class per table, a field per column, and an inner `class Table` with its facts."""
 
-    __facts__: ClassVar[Facts] = Facts()
+    __facts__: ClassVar[TableProperties] = TableProperties()
 
     class Config:
         """Pandera's own settings: no other columns, in any order."""
@@ -115,9 +115,9 @@ class Contract(pa.DataFrameModel):
         super().__init_subclass__(**kwargs)  # type: ignore[no-untyped-call]
 
 
-def _facts(contract: str, inner: type) -> Facts:
+def _facts(contract: str, inner: type) -> TableProperties:
     given = {name: value for name, value in vars(inner).items() if not name.startswith("__")}
-    known = {f.name for f in fields(Facts)}
+    known = {f.name for f in fields(TableProperties)}
     if unknown := sorted(set(given) - known):
         raise SetupError(
             list_problems(
@@ -126,7 +126,7 @@ def _facts(contract: str, inner: type) -> Facts:
                 f"use one of {', '.join(sorted(known))}.",
             )
         )
-    return Facts(**given)
+    return TableProperties(**given)
 
 
 @dataclass(frozen=True)
@@ -155,13 +155,13 @@ class Column:
         return f"{self.description} [{self.unit}]" if self.unit else self.description
 
 
-def facts(contract: type[Contract]) -> Facts:
+def get_properties(contract: type[Contract]) -> TableProperties:
     """The facts of a contract's table."""
     return contract.__facts__
 
 
 @cache
-def columns(contract: type[Contract]) -> tuple[Column, ...]:
+def list_columns(contract: type[Contract]) -> tuple[Column, ...]:
     """The columns of a contract in their declared order.
 
     Raises:
@@ -192,20 +192,20 @@ def _instance(dtype: Any) -> pl.DataType:  # noqa: ANN401
     return dtype() if isinstance(dtype, type) else dtype  # type: ignore[no-any-return]
 
 
-def polars_schema(contract: type[Contract]) -> pl.Schema:
+def to_polars_schema(contract: type[Contract]) -> pl.Schema:
     """The Polars schema that a transform has to return, engine columns aside."""
-    return pl.Schema({column.name: column.dtype for column in columns(contract)})
+    return pl.Schema({column.name: column.dtype for column in list_columns(contract)})
 
 
-def prove(contract: type[Contract]) -> None:
+def check_contract(contract: type[Contract]) -> None:
     """Check that a contract makes sense before any data is touched.
 
     Raises:
         SetupError: naming every problem of the contract at once.
     """
-    known = {column.name: column for column in columns(contract)}
+    known = {column.name: column for column in list_columns(contract)}
     problems = [
-        *_fact_problems(facts(contract), known),
+        *_fact_problems(get_properties(contract), known),
         *_type_problems(known.values()),
         *_unheld(contract),
     ]
@@ -219,12 +219,12 @@ def prove(contract: type[Contract]) -> None:
         )
 
 
-def _fact_problems(table: Facts, known: Mapping[str, Column]) -> list[str]:
+def _fact_problems(table: TableProperties, known: Mapping[str, Column]) -> list[str]:
     listed_names = {"key": table.key, "sequence": table.sequence}
     named = {fact: names for fact, names in listed_names.items() if isinstance(names, tuple)}
     named |= {
         name: (getattr(table, name),)
-        for name in ("event_time", "window", "counts")
+        for name in ("event_time", "date_column", "counts")
         if getattr(table, name)
     }
     problems = [
@@ -233,12 +233,12 @@ def _fact_problems(table: Facts, known: Mapping[str, Column]) -> list[str]:
         for column in names
         if column not in known
     ]
-    window, counts = known.get(table.window or ""), known.get(table.counts or "")
+    window, counts = known.get(table.date_column or ""), known.get(table.counts or "")
     if window is not None and window.dtype != pl.Date:
-        problems.append(f"window {window.name!r} is {window.dtype}, it has to be Date")
+        problems.append(f"date_column {window.name!r} is {window.dtype}, it has to be Date")
     if window is not None and window.nullable:
         problems.append(
-            f"window column {window.name!r} is nullable; a row without a day has no place"
+            f"date_column {window.name!r} is nullable; a row without a day has no place"
         )
     if counts is not None and not counts.dtype.is_integer():
         problems.append(f"counts {counts.name!r} is {counts.dtype}, it has to be a whole number")
@@ -250,7 +250,7 @@ def _fact_problems(table: Facts, known: Mapping[str, Column]) -> list[str]:
     ]
 
 
-def _malformed(table: Facts) -> list[str]:
+def _malformed(table: TableProperties) -> list[str]:
     """Facts that are not even of the right kind."""
     problems = [
         f"{name} is {value!r}, it has to be a tuple of column names"

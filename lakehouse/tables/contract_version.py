@@ -8,12 +8,12 @@ from functools import cache
 
 import pandera.polars as pa
 
-from lakehouse.tables.code_version import said
-from lakehouse.tables.contract import Contract, Facts, facts
+from lakehouse.tables.code_version import describe_expression
+from lakehouse.tables.contract import Contract, TableProperties, get_properties
 
 
 @cache
-def version(contract: type[Contract]) -> str:
+def compute_contract_version(contract: type[Contract]) -> str:
     """A short hash of everything that a contract promises, custom checks by their source; it changes when that does."""
     schema = contract.to_schema()
     promise = [
@@ -26,7 +26,10 @@ def version(contract: type[Contract]) -> str:
         )
         for name, c in schema.columns.items()
     ]
-    table = [(f.name, _fact_said(getattr(facts(contract), f.name))) for f in fields(Facts)]
+    table = [
+        (f.name, _fact_said(getattr(get_properties(contract), f.name)))
+        for f in fields(TableProperties)
+    ]
     whole = [_said(check) for check in schema.checks]
     return hashlib.sha256(repr((promise, table, whole, _sources(contract))).encode()).hexdigest()[
         :12
@@ -49,7 +52,7 @@ def _said(check: pa.Check) -> tuple[str, ...]:
 
 def _fact_said(fact: object) -> str:
     if isinstance(fact, Mapping):
-        return repr([(name, said(rule)) for name, rule in fact.items()])
+        return repr([(name, describe_expression(rule)) for name, rule in fact.items()])
     return str(fact)
 
 

@@ -8,12 +8,11 @@ import polars as pl
 from lakehouse.calendar import Days
 from lakehouse.storage.duckdb_connection import quote_identifier, quote_literal
 from lakehouse.system_columns import EVENT_DATE
-from lakehouse.tables.contract import facts
 from lakehouse.tables.table_types import DerivedTable, RawTable, Table
 
 
 @dataclass(frozen=True)
-class Cut:
+class DayFilter:
     """The part of an input that a transform sees.
 
     Attributes:
@@ -57,28 +56,30 @@ class Cut:
         return day.is_null() | ~day.is_between(known.first, known.last)
 
 
-def cut_of(source: Table, lookback: int, wanted: Days, known: Days, *, first: bool) -> Cut | None:
+def find_day_filter(
+    source: Table, lookback: int, wanted: Days, known: Days, *, first: bool
+) -> DayFilter | None:
     """How an input is cut to the wanted days and those before that the table looks back on; None for all of it.
 
     A raw row without a day, or with one that does not exist here, is judged with the table's first day. Beside the
     first input, a raw table is read whole, and one with longer periods is read in whole periods.
     """
-    column, seen = day_column(source), wanted.widen(back=lookback)
+    column, seen = find_day_column(source), wanted.widen(back=lookback)
     if column is None or (isinstance(source, RawTable) and not first):
         return None
     if isinstance(source, RawTable):
         inside = Days(max(seen.first, known.first), min(seen.last, known.last))
-        return Cut(column, inside, known if known.first in wanted else None)
+        return DayFilter(column, inside, known if known.first in wanted else None)
     if isinstance(source, DerivedTable) and source.partitions is not None and not first:
         seen = source.partitions.widen_to_periods(seen)
-    return Cut(column, seen)
+    return DayFilter(column, seen)
 
 
-def day_column(source: Table) -> str | None:
+def find_day_column(source: Table) -> str | None:
     """The column by which an input is cut; None when it is read whole."""
     if isinstance(source, RawTable):
         return EVENT_DATE if source.day is not None else None
-    return facts(source.contract).window
+    return source.properties.date_column
 
 
 def _date(day: date) -> str:

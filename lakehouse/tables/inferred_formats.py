@@ -11,13 +11,13 @@ from typing import Any
 
 import polars as pl
 
-GUESS = (
+INFERRED_FORMAT = (
     "a format that is guessed from the first rows, so that a row means something else beside other rows; name it, "
     'as in str.to_date("%Y-%m-%d", strict=False)'
 )
 
 
-def guesses_a_format(rows: pl.LazyFrame) -> bool:
+def infers_time_format(rows: pl.LazyFrame) -> bool:
     """Whether a column of the plan or a part of an expression is a time in text without a format.
 
     Parts of expressions are seen where no Python function is in the plan: with one, Polars cannot write it down.

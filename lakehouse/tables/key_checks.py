@@ -8,8 +8,8 @@ import polars as pl
 
 from lakehouse.errors import summarize_error
 from lakehouse.system_columns import VALID
-from lakehouse.tables.contract import columns, facts, polars_schema
-from lakehouse.tables.inferred_formats import GUESS, guesses_a_format
+from lakehouse.tables.contract import list_columns, to_polars_schema
+from lakehouse.tables.inferred_formats import INFERRED_FORMAT, infers_time_format
 from lakehouse.tables.lookup import AsOf
 from lakehouse.tables.table_types import DerivedTable, Mode, RawTable, Table
 
@@ -17,7 +17,9 @@ _MOMENTS = (pl.Date, pl.Datetime)
 _MOST = 2**63
 
 
-def key_problems(table: DerivedTable, sources: Collection[Table], returned: pl.Schema) -> list[str]:
+def find_key_problems(
+    table: DerivedTable, sources: Collection[Table], returned: pl.Schema
+) -> list[str]:
     """What keeps the events of a table from being folded.
 
     Args:
@@ -29,7 +31,7 @@ def key_problems(table: DerivedTable, sources: Collection[Table], returned: pl.S
         only_folded = {
             "deletes": table.deletes is not None,
             "partial": table.partial,
-            "snapshot": table.snapshot,
+            "full_dumps": table.full_dumps,
             "tombstone_retention": table.tombstone_retention is not None,
         }
         return [
@@ -47,19 +49,19 @@ def key_problems(table: DerivedTable, sources: Collection[Table], returned: pl.S
     ]
 
 
-def series(source: Table, column: str) -> tuple[str, ...]:
+def list_series_columns(source: Table, column: str) -> tuple[str, ...]:
     """The columns that name those rows of a dated table of which each holds until the next; none if nobody knows."""
-    return tuple(name for name in identity(source) if name != column)
+    return tuple(name for name in list_identity_columns(source) if name != column)
 
 
-def identity(source: Table) -> tuple[str, ...]:
+def list_identity_columns(source: Table) -> tuple[str, ...]:
     """The columns that name a row of a dated table."""
     if not isinstance(source, DerivedTable):
         return ()
-    return (*facts(source.contract).key, *((VALID[0],) if source.mode == "history" else ()))
+    return (*source.properties.key, *((VALID[0],) if source.mode == "history" else ()))
 
 
-def lookup_problems(table: DerivedTable, sources: Mapping[str, Table]) -> Iterator[str]:
+def find_lookup_problems(table: DerivedTable, sources: Mapping[str, Table]) -> Iterator[str]:
     """What keeps a table from reading its dated inputs as it declares.
 
     Args:
@@ -81,7 +83,7 @@ def lookup_problems(table: DerivedTable, sources: Mapping[str, Table]) -> Iterat
 
 
 def _by_problems(source: Table, first: Table, as_of: AsOf) -> Iterator[str]:
-    key, names = series(source, as_of.column), as_of.names
+    key, names = list_series_columns(source, as_of.column), as_of.names
     if source is first:
         yield f"as_of: {source.name} is the first input, whose rows are not looked up by anything"
     elif not isinstance(source, DerivedTable) or source.mode == "replace":
@@ -108,11 +110,11 @@ def _kind_problems(table: DerivedTable, sources: Collection[Table]) -> list[str]
         )
     if table.partitions is not None:
         problems.append("a table that is folded has no partitions: a key may change its day")
-    if table.snapshot is not None and not all(
-        isinstance(source, RawTable) and source.dumps for source in sources
+    if table.full_dumps is not None and not all(
+        isinstance(source, RawTable) and source.full_dumps for source in sources
     ):
         problems.append(
-            "its raw table has to be declared with dumps=True: a dump may equal an earlier one"
+            "its raw table has to be declared with full_dumps=True: a dump may equal an earlier one"
         )
     if table.distinct:
         problems.append(
@@ -123,8 +125,8 @@ def _kind_problems(table: DerivedTable, sources: Collection[Table]) -> list[str]
 
 def _column_problems(table: DerivedTable) -> list[str]:
     known, declared = (
-        facts(table.contract),
-        {column.name: column for column in columns(table.contract)},
+        table.properties,
+        {column.name: column for column in list_columns(table.contract)},
     )
     problems = [] if known.key else ["its contract names no `key`"]
     if not known.sequence:
@@ -158,7 +160,7 @@ def _column_problems(table: DerivedTable) -> list[str]:
         problems += [
             f"column {name!r} is one that a history adds" for name in VALID if name in declared
         ]
-    if table.snapshot is not None and len(known.sequence) != 1:
+    if table.full_dumps is not None and len(known.sequence) != 1:
         problems.append(
             "the contract of full dumps names one `sequence` column: when the dump was taken"
         )
@@ -168,27 +170,27 @@ def _column_problems(table: DerivedTable) -> list[str]:
 def _delete_problems(table: DerivedTable, returned: pl.Schema) -> list[str]:
     if table.deletes is None:
         return []
-    if table.snapshot is not None:
+    if table.full_dumps is not None:
         return ["a full dump deletes what it lacks; it cannot also tell of deletes"]
     deletes = pl.LazyFrame(schema=returned).select(deletes=table.deletes)
     try:
         dtype = deletes.collect_schema()["deletes"]
     except pl.exceptions.PolarsError as error:
         return [f"deletes: {summarize_error(error)}"]
-    if guesses_a_format(deletes):
-        return [f"deletes reads times by {GUESS}"]
+    if infers_time_format(deletes):
+        return [f"deletes reads times by {INFERRED_FORMAT}"]
     return [] if dtype == pl.Boolean else [f"deletes is {dtype}, it has to be true or false"]
 
 
 def _retention_problems(table: DerivedTable) -> list[str]:
-    kept, known = table.tombstone_retention, facts(table.contract)
+    kept, known = table.tombstone_retention, table.properties
     if kept is None or not known.sequence:
         return []
-    if table.mode != "upsert" or (table.deletes is None and table.snapshot is None):
+    if table.mode != "upsert" or (table.deletes is None and table.full_dumps is None):
         return [
             'tombstone_retention is for mode="upsert" with deletes: a history keeps all that it was told'
         ]
-    name, first = known.sequence[0], polars_schema(table.contract)[known.sequence[0]]
+    name, first = known.sequence[0], to_polars_schema(table.contract)[known.sequence[0]]
     if isinstance(first, _MOMENTS):
         is_right, wanted = isinstance(kept, timedelta) and kept >= timedelta(0), "timedelta"
     elif first.is_integer():

@@ -24,13 +24,13 @@ class AsOf:
         return (self.by,) if isinstance(self.by, str) else tuple(self.by)
 
 
-def dated(declared: Mapping[str, str | AsOf]) -> dict[str, AsOf]:
+def parse_lookups(declared: Mapping[str, str | AsOf]) -> dict[str, AsOf]:
     """Dated inputs as they are declared, by the column alone or in full."""
     return {
         name: as_of if isinstance(as_of, AsOf) else AsOf(as_of) for name, as_of in declared.items()
     }
 
 
-def said(inputs: Mapping[str, AsOf]) -> list[tuple[str, tuple[str, ...]]]:
+def describe_lookups(inputs: Mapping[str, AsOf]) -> list[tuple[str, tuple[str, ...]]]:
     """What of a declaration decides which rows a transform sees."""
     return [(name, as_of.names) for name, as_of in sorted(inputs.items()) if as_of.names]

@@ -8,17 +8,17 @@ from lakehouse.system_columns import RESCUED
 from lakehouse.tables.table_types import RawTable, Table
 
 
-def rows_of_input(handle: DeltaTable, source: Table) -> pl.LazyFrame:
+def scan_declared(handle: DeltaTable, source: Table) -> pl.LazyFrame:
     """The rows of an open table in the columns by which it is declared."""
     rows = scan_visible_rows(handle)
     return (
-        widened(rows, source)
+        add_missing_columns(rows, source)
         if isinstance(source, RawTable)
         else rows.select(source.schema.names())
     )
 
 
-def widened(rows: pl.LazyFrame, source: RawTable) -> pl.LazyFrame:
+def add_missing_columns(rows: pl.LazyFrame, source: RawTable) -> pl.LazyFrame:
     """The rows of a raw table, null in columns that were declared after its last commit."""
     standing = rows.collect_schema()
     known = {

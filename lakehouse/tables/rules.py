@@ -13,7 +13,14 @@ import polars as pl
 
 from lakehouse.errors import SetupError, list_problems, summarize_error
 from lakehouse.system_columns import BROKEN
-from lakehouse.tables.contract import Column, Contract, columns, facts, polars_schema, prove
+from lakehouse.tables.contract import (
+    Column,
+    Contract,
+    check_contract,
+    get_properties,
+    list_columns,
+    to_polars_schema,
+)
 
 _TYPED = "_typed_"
 UNREAD = "_unread_"
@@ -97,10 +104,12 @@ def compile_rules(contract: type[Contract]) -> tuple[Rule, ...]:
     Raises:
         SetupError: the contract makes no sense, or a check does not fit its column's type.
     """
-    prove(contract)
+    check_contract(contract)
     schema = contract.to_schema()
     present = [
-        Rule(f"{c.name} is present", _is_present(c)) for c in columns(contract) if not c.nullable
+        Rule(f"{c.name} is present", _is_present(c))
+        for c in list_columns(contract)
+        if not c.nullable
     ]
     names = tuple(schema.columns)
     checked = [
@@ -154,14 +163,14 @@ def _interpreted(column: str | None, check: pa.Check, names: tuple[str, ...]) ->
 
 def _prove_rules(contract: type[Contract], rules: tuple[Rule, ...]) -> None:
     """Run every compiled rule on no rows: Polars names what does not fit."""
-    empty = pl.LazyFrame(schema=polars_schema(contract))
+    empty = pl.LazyFrame(schema=to_polars_schema(contract))
     problems = []
     for rule in (rule for rule in rules if rule.compiled):
         try:
             empty.select(rule.holds).collect()
         except pl.exceptions.PolarsError as error:
             problems.append(f"{rule.name}: {summarize_error(error)}")
-    for name, holds in facts(contract).rules.items():
+    for name, holds in get_properties(contract).rules.items():
         try:
             answer = empty.select(holds).collect()
         except pl.exceptions.PolarsError as error:
@@ -214,13 +223,13 @@ def _was_given(expr: pl.Expr, schema: pl.Schema, where: pl.Expr) -> pl.Expr:
     return pl.all_horizontal(where, *given) if given else pl.lit(False)
 
 
-def unread_rules(schema: pl.Schema) -> tuple[Rule, ...]:
+def list_unread_rules(schema: pl.Schema) -> tuple[Rule, ...]:
     """The rules that `cast` left behind in a frame."""
     names = [name for name in schema.names() if name.startswith(UNREAD)]
     return tuple(Rule(f"{name.removeprefix(UNREAD)} can be read", ~pl.col(name)) for name in names)
 
 
-def settled(rules: tuple[Rule, ...]) -> tuple[tuple[Rule, ...], list[pl.Expr]]:
+def precompute_interpreted(rules: tuple[Rule, ...]) -> tuple[tuple[Rule, ...], list[pl.Expr]]:
     """The rules with the verdicts of checks that see the whole table as columns, to be added before rows are parted."""
     columns = {n: f"{_VERDICT}{n}" for n, rule in enumerate(rules) if not rule.compiled}
     read = tuple(
@@ -230,12 +239,12 @@ def settled(rules: tuple[Rule, ...]) -> tuple[tuple[Rule, ...], list[pl.Expr]]:
     return read, [rules[n].holds.alias(name) for n, name in columns.items()]
 
 
-def keeps_all(rules: tuple[Rule, ...]) -> pl.Expr:
+def keeps_all_rules(rules: tuple[Rule, ...]) -> pl.Expr:
     """True where a row keeps every rule."""
     return pl.all_horizontal(rule.holds for rule in rules) if rules else pl.lit(True)
 
 
-def broken(rules: tuple[Rule, ...]) -> pl.Expr:
+def list_broken_rules(rules: tuple[Rule, ...]) -> pl.Expr:
     """The names of the rules that a row breaks, as a list of text."""
     names = [pl.when(~rule.holds).then(pl.lit(rule.name)) for rule in rules]
     return (

@@ -28,7 +28,7 @@ _TYPES: dict[pl.DataType, str] = {
 _DECIMAL = re.compile(r"DECIMAL\((\d+),(\d+)\)")
 
 
-def columns_of(sql: str, schemas: Mapping[str, pl.Schema]) -> pl.Schema:
+def infer_query_schema(sql: str, schemas: Mapping[str, pl.Schema]) -> pl.Schema:
     """The columns that a query returns, learned from tables without rows.
 
     Raises:
@@ -37,7 +37,7 @@ def columns_of(sql: str, schemas: Mapping[str, pl.Schema]) -> pl.Schema:
     with duckdb.connect() as connection:
         for view, schema in schemas.items():
             columns = ", ".join(
-                f"{quote_identifier(name)} {sql_type(dtype)}" for name, dtype in schema.items()
+                f"{quote_identifier(name)} {to_sql_type(dtype)}" for name, dtype in schema.items()
             )
             connection.execute(f"CREATE TABLE {quote_identifier(view)} ({columns})")
         try:
@@ -53,14 +53,14 @@ def columns_of(sql: str, schemas: Mapping[str, pl.Schema]) -> pl.Schema:
     return pl.Schema({name: dtype for name, dtype in found.items() if dtype is not None})
 
 
-def sql_type(dtype: pl.DataType) -> str:
+def to_sql_type(dtype: pl.DataType) -> str:
     """DuckDB's name of a type that a table can hold."""
     if isinstance(dtype, pl.Decimal):
         return f"DECIMAL({dtype.precision},{dtype.scale})"
     if isinstance(dtype, pl.List):
-        return f"{sql_type(_instance(dtype.inner))}[]"
+        return f"{to_sql_type(_instance(dtype.inner))}[]"
     if isinstance(dtype, pl.Struct):
-        return f"STRUCT({', '.join(f'{quote_identifier(f.name)} {sql_type(_instance(f.dtype))}' for f in dtype.fields)})"
+        return f"STRUCT({', '.join(f'{quote_identifier(f.name)} {to_sql_type(_instance(f.dtype))}' for f in dtype.fields)})"
     return _TYPES[dtype]
 
 

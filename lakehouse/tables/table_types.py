@@ -18,6 +18,7 @@ from lakehouse.system_columns import DELETED, EVENT_DATE, LAST, LINEAGE, ORIGIN,
 from lakehouse.tables import code_version, lookup
 from lakehouse.tables import contract as contracts
 from lakehouse.tables.contract import Contract
+from lakehouse.tables.contract_version import compute_contract_version
 
 Drift = Literal["evolve", "freeze", "rescue"]
 """What becomes of a file whose columns or types are not those of its table; see `RawTable`."""
@@ -27,7 +28,7 @@ Mode = Literal["replace", "upsert", "history"]
 
 
 @dataclass(frozen=True)
-class Snapshot:
+class FullDumps:
     """Full dumps, each all rows of one value of the first `sequence`: a key that a later one does not have was deleted.
 
     Attributes:
@@ -51,7 +52,7 @@ class RawTable:
         columns: the columns that are expected, with their types; text unless the source is typed.
         optional: those of them that a delivery may lack; it holds null in them then.
         day: the day that a row belongs to, from its own columns; null when it cannot be told.
-        dumps: whether each file is all that there is at its time. Then the bytes of an earlier file under another name
+        full_dumps: whether each file is all that there is at its time. Then the bytes of an earlier file under another name
             are a delivery of their own, because a source may return to what it was.
         drift: what becomes of a file whose columns or types are others: `evolve` adds the columns and widens the types,
             `freeze` refuses the file whole, `rescue` keeps what does not fit in `_rescued`.
@@ -65,7 +66,7 @@ class RawTable:
     columns: Mapping[str, pl.DataType]
     optional: frozenset[str] = frozenset()
     day: pl.Expr | None = None
-    dumps: bool = False
+    full_dumps: bool = False
     drift: Drift = "evolve"
     aliases: Mapping[str, str] = field(default_factory=dict)
     owner: str | None = None
@@ -102,14 +103,14 @@ class DerivedTable:
         lookback: days before the period that the transform also sees.
         distinct: input columns; a row that repeats another in all of them is superseded.
         leave_out: input rows that are left out, by the name of the rule.
-        unpack: turns input rows into the rows that are accounted for, where one row holds many.
+        explode: turns input rows into the rows that are accounted for, where one row holds many.
         as_of: inputs whose rows hold until the next one: the column that dates them, or `AsOf` with a key.
         is_sql: whether `transform` gives a query for DuckDB.
         mode: `replace` makes it again from its inputs. `upsert` and `history` fold the events of each key of the
             contract, new raw rows only where that is enough: the latest version, or all with the time they held.
         deletes: true for a row of the transform that deletes its key; such a row needs no more than key and sequence.
         partial: whether null in an event keeps the value from before.
-        snapshot: set where deliveries are full dumps.
+        full_dumps: set where deliveries are full dumps.
         tombstone_retention: how far behind its latest event, by the first `sequence`, an `upsert` keeps tombstones.
         owner: who answers for the table.
         domain: the folder under `assets/`.
@@ -123,13 +124,13 @@ class DerivedTable:
     lookback: int = 0
     distinct: tuple[str, ...] = ()
     leave_out: Mapping[str, pl.Expr] = field(default_factory=dict)
-    unpack: Callable[[pl.LazyFrame], pl.LazyFrame] | None = None
+    explode: Callable[[pl.LazyFrame], pl.LazyFrame] | None = None
     as_of: Mapping[str, lookup.AsOf] = field(default_factory=dict)
     is_sql: bool = False
     mode: Mode = "replace"
     deletes: pl.Expr | None = None
     partial: bool = False
-    snapshot: Snapshot | None = None
+    full_dumps: FullDumps | None = None
     tombstone_retention: timedelta | int | None = None
     owner: str | None = None
     domain: str = ""
@@ -140,17 +141,27 @@ class DerivedTable:
         return inspect.getdoc(self.transform) or ""
 
     @property
+    def properties(self) -> contracts.TableProperties:
+        """What the contract says of the table as a whole."""
+        return contracts.get_properties(self.contract)
+
+    @property
+    def contract_version(self) -> str:
+        """The version of the contract, which every commit of the table names."""
+        return compute_contract_version(self.contract)
+
+    @property
     def is_aggregate(self) -> bool:
         """Whether a row stands for several rows of the first input."""
-        return contracts.facts(self.contract).counts is not None
+        return self.properties.counts is not None
 
     @property
     def schema(self) -> pl.Schema:
         """The columns of the table that a reader sees, its partition column aside."""
         lineage = {} if self.is_aggregate else {name: ORIGIN[name] for name in LINEAGE}
-        declared = dict(contracts.polars_schema(self.contract))
+        declared = dict(contracts.to_polars_schema(self.contract))
         if self.mode == "history":
-            moment = declared[contracts.facts(self.contract).sequence[0]]
+            moment = declared[self.properties.sequence[0]]
             declared |= dict(zip(VALID, (moment, moment, pl.Boolean()), strict=True))
         return pl.Schema({**declared, **lineage})
 
@@ -161,7 +172,7 @@ class DerivedTable:
             return self.schema
         origin = {name: ORIGIN[name] for name in (*LINEAGE, "_modified_at")}
         return pl.Schema(
-            {**contracts.polars_schema(self.contract), **origin, DELETED: pl.Boolean()}
+            {**contracts.to_polars_schema(self.contract), **origin, DELETED: pl.Boolean()}
         )
 
     @property
@@ -169,11 +180,11 @@ class DerivedTable:
         """The columns that stand in the table, with what the next events of a key need to know."""
         if self.mode == "replace":
             return self.schema
-        known, declared = contracts.facts(self.contract), contracts.polars_schema(self.contract)
+        known, declared = self.properties, contracts.to_polars_schema(self.contract)
         engine: dict[str, pl.DataType] = {"_modified_at": ORIGIN["_modified_at"]}
-        if self.deletes is not None or self.snapshot is not None:
+        if self.deletes is not None or self.full_dumps is not None:
             engine[DELETED] = pl.Boolean()
-        if self.mode == "history" or self.partial or self.snapshot is not None:
+        if self.mode == "history" or self.partial or self.full_dumps is not None:
             seen = known.sequence[:1] if self.mode == "history" else known.sequence
             engine[LAST] = pl.Struct({name: declared[name] for name in seen})
         return pl.Schema({**self.schema, **engine})
@@ -187,10 +198,13 @@ class DerivedTable:
     def code_version(self) -> str:
         """A short hash of the transform, of what it names outside of itself, and of what is declared around it."""
         left_out = [
-            (name, code_version.said(rule)) for name, rule in sorted(self.leave_out.items())
+            (name, code_version.describe_expression(rule))
+            for name, rule in sorted(self.leave_out.items())
         ]
-        deletes = None if self.deletes is None else code_version.said(self.deletes)
-        folded = () if self.mode == "replace" else (self.mode, deletes, self.partial, self.snapshot)
+        deletes = None if self.deletes is None else code_version.describe_expression(self.deletes)
+        folded = (
+            () if self.mode == "replace" else (self.mode, deletes, self.partial, self.full_dumps)
+        )
         kept = () if self.tombstone_retention is None else (self.tombstone_retention,)
         declared = (
             self.lookback,
@@ -198,9 +212,9 @@ class DerivedTable:
             left_out,
             *folded,
             *kept,
-            *lookup.said(self.as_of),
+            *lookup.describe_lookups(self.as_of),
         )
-        return code_version.version((self.transform, self.unpack), declared)
+        return code_version.compute_code_version((self.transform, self.explode), declared)
 
 
 Table = RawTable | DerivedTable
@@ -213,7 +227,7 @@ def raw(  # noqa: PLR0913
     columns: Mapping[str, pl.DataType] | tuple[str, ...],
     optional: tuple[str, ...] = (),
     day: pl.Expr | None = None,
-    dumps: bool = False,
+    full_dumps: bool = False,
     drift: Drift = "evolve",
     aliases: Mapping[str, str] | None = None,
     owner: str | None = None,
@@ -233,7 +247,7 @@ def raw(  # noqa: PLR0913
         typed,
         frozenset(optional),
         day,
-        dumps,
+        full_dumps,
         drift,
         dict(aliases or {}),
         owner,
@@ -296,7 +310,7 @@ def _derived(
             raise SetupError(
                 f"{name}: there is no {', '.join(unknown)} to declare.\nNext: use one of {', '.join(sorted(known))}."
             )
-        known_by = {**declared, "as_of": lookup.dated(declared.get("as_of", {}))}
+        known_by = {**declared, "as_of": lookup.parse_lookups(declared.get("as_of", {}))}
         return DerivedTable(name, contract, transform, parameters, domain=domain, **known_by)
 
     return declare

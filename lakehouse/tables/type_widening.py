@@ -15,7 +15,7 @@ _MOST_DIGITS = 38
 _INSTANT = pl.Datetime("us", "UTC")
 
 
-def wider(one: pl.DataType, other: pl.DataType) -> pl.DataType | None:
+def find_common_type(one: pl.DataType, other: pl.DataType) -> pl.DataType | None:
     """The least type that holds what both hold; None if there is none."""
     if one == other:
         return one
@@ -29,7 +29,7 @@ def wider(one: pl.DataType, other: pl.DataType) -> pl.DataType | None:
     return None
 
 
-def asked(
+def list_allowed_types(
     declared: pl.DataType, delivered: pl.DataType, *, is_read: bool
 ) -> tuple[pl.DataType, ...]:
     """The types that a column of a declared type may take for a delivered one, the narrowest first; none if it may not.
@@ -49,7 +49,7 @@ def asked(
         return (_longer(declared, delivered),)
     if declared == pl.Int64 and delivered in _REAL:
         return (declared,)  # as far as they are whole: a double cannot hold every number of 64 bits
-    widest = wider(declared, delivered) if declared in (*_WHOLE, *_REAL) else None
+    widest = find_common_type(declared, delivered) if declared in (*_WHOLE, *_REAL) else None
     return () if widest is None else (widest,)
 
 
@@ -71,12 +71,12 @@ def loses_as_text(dtype: pl.DataType) -> bool:
     return dtype == pl.Binary or dtype.is_nested()
 
 
-def may_be_real(declared: pl.DataType, taken: pl.DataType) -> bool:
+def may_become_double(declared: pl.DataType, taken: pl.DataType) -> bool:
     """Whether a column may hold doubles in the end, so that its numbers of 64 bits have to be exact as such."""
     return taken == pl.Int64 and declared != pl.Int64 and declared in (*_WHOLE, *_REAL)
 
 
-def whole(value: pl.Expr, dtype: pl.DataType, wanted: pl.DataType) -> pl.Expr:
+def cast_losslessly(value: pl.Expr, dtype: pl.DataType, wanted: pl.DataType) -> pl.Expr:
     """A value as another type; null where it does not go into it whole."""
     if dtype in (wanted, pl.Null):
         return value.cast(wanted)
@@ -90,7 +90,7 @@ def whole(value: pl.Expr, dtype: pl.DataType, wanted: pl.DataType) -> pl.Expr:
     return pl.when(taken.cast(dtype, strict=False) == value).then(taken)
 
 
-def meeting(
+def align_types(
     rows: pl.LazyFrame, standing: Mapping[str, pl.DataType]
 ) -> tuple[pl.LazyFrame, dict[str, pl.DataType]]:
     """Rows on their way to others, in types that hold both; and the columns whose type changes for those others.
@@ -99,7 +99,9 @@ def meeting(
     """
     schema = rows.collect_schema()
     wide = {
-        name: wider(standing[name], dtype) for name, dtype in schema.items() if name in standing
+        name: find_common_type(standing[name], dtype)
+        for name, dtype in schema.items()
+        if name in standing
     }
     types = {name: dtype for name, dtype in wide.items() if dtype is not None}
     retyped = {name: dtype for name, dtype in types.items() if dtype != standing[name]}

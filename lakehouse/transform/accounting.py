@@ -17,7 +17,6 @@ from lakehouse.publish.audit import Audit, Provenance, RefusedCommitError
 from lakehouse.publish.publish import PassResult
 from lakehouse.quarantine.states import RELEASED, is_in
 from lakehouse.system_columns import BROKEN, WINDOW
-from lakehouse.tables.contract import facts
 from lakehouse.transform.row_verdicts import PERIOD, JudgedRows, keeps_latest_version
 
 _EXAMPLES = 5
@@ -197,7 +196,7 @@ class Account:
     def _too_many(self, fates: Mapping[str, int], strays: int) -> list[str]:
         """Why the rejected rows of a period are too many; empty when they are not."""
         allowed, broke, read = (
-            facts(self.judged.table.contract).max_quarantined,
+            self.judged.table.properties.max_quarantined,
             fates["quarantined"],
             fates["read"],
         )

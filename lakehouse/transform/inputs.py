@@ -15,11 +15,10 @@ from lakehouse.storage.duckdb_connection import quote_identifier, quote_literal
 from lakehouse.storage.lake import Lake, list_data_files, scan_all_rows, scan_visible_rows
 from lakehouse.system_columns import DELETED, EVENT_DATE, WINDOW
 from lakehouse.tables.catalog import Catalog
-from lakehouse.tables.contract import facts
-from lakehouse.tables.day_filter import Cut, cut_of, day_column
-from lakehouse.tables.key_checks import series
-from lakehouse.tables.reading import rows_of_input
-from lakehouse.tables.sql_types import sql_type
+from lakehouse.tables.day_filter import DayFilter, find_day_column, find_day_filter
+from lakehouse.tables.key_checks import list_series_columns
+from lakehouse.tables.reading import scan_declared
+from lakehouse.tables.sql_types import to_sql_type
 from lakehouse.tables.table_types import DerivedTable
 
 
@@ -50,7 +49,7 @@ class Inputs:
     days: Days | None = None
     keys: tuple[date, ...] | None = None
     known: Days | None = None
-    cuts: Mapping[str, "Cut"] = field(default_factory=dict)
+    cuts: Mapping[str, DayFilter] = field(default_factory=dict)
     whole: int | None = None
     is_part: bool = False
     lookups: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
@@ -82,7 +81,7 @@ class Inputs:
         """The rows of the days that are made, without those that were only looked at."""
         if self.days is None or self.keys is None or not (self.table.lookback or self.is_part):
             return rows
-        window = str(facts(self.table.contract).window)
+        window = str(self.table.properties.date_column)
         column = WINDOW if is_input or not self.table.is_aggregate else window
         if self.is_part:
             return rows.filter(self._is_in(self.keys, column))
@@ -126,7 +125,7 @@ class Inputs:
         schema = {c: t for c, t in self.frames[parameter].collect_schema().items() if c != WINDOW}
         if self.versions[name] < 0:
             nulls = ", ".join(
-                f"NULL::{sql_type(dtype)} AS {quote_identifier(column)}"
+                f"NULL::{to_sql_type(dtype)} AS {quote_identifier(column)}"
                 for column, dtype in schema.items()
             )
             return f"SELECT {nulls} WHERE false"
@@ -136,7 +135,7 @@ class Inputs:
         columns = [
             quote_identifier(c)
             if c in standing
-            else f"NULL::{sql_type(t)} AS {quote_identifier(c)}"
+            else f"NULL::{to_sql_type(t)} AS {quote_identifier(c)}"
             for c, t in schema.items()
         ]
         return f"SELECT {', '.join(columns)} FROM {source}{self._condition(parameter, standing)}"  # noqa: S608
@@ -167,12 +166,16 @@ def read_inputs(
     """
     known = table.partitions.days_until(now) if table.partitions else None
     wanted = _wanted(table, days, known)
-    versions, frames, names, whole = {}, {}, catalog.inputs(table), None
+    versions, frames, names, whole = {}, {}, catalog.find_inputs(table), None
     ids: dict[str, str] = {}
-    cuts: dict[str, Cut] = {}
+    cuts: dict[str, DayFilter] = {}
     lookups = {
         parameter: dict(
-            zip(series(catalog[names[parameter]], as_of.column), as_of.names, strict=True)
+            zip(
+                list_series_columns(catalog[names[parameter]], as_of.column),
+                as_of.names,
+                strict=True,
+            )
         )
         for parameter, as_of in table.as_of.items()
         if as_of.names
@@ -183,7 +186,7 @@ def read_inputs(
         if handle is not None:
             ids[name] = str(handle.metadata().id)
         rows = (
-            pl.LazyFrame(schema=source.schema) if handle is None else rows_of_input(handle, source)
+            pl.LazyFrame(schema=source.schema) if handle is None else scan_declared(handle, source)
         )
         first = parameter == table.parameters[0]
         if (
@@ -191,11 +194,13 @@ def read_inputs(
             and wanted
             and known
             and known.first in wanted
-            and day_column(source) == EVENT_DATE
+            and find_day_column(source) == EVENT_DATE
         ):
             whole = 0 if handle is None else _height(handle)
         cut = (
-            cut_of(source, table.lookback, wanted, known, first=first) if wanted and known else None
+            find_day_filter(source, table.lookback, wanted, known, first=first)
+            if wanted and known
+            else None
         )
         if cut is not None:
             cuts[parameter] = cut

@@ -20,10 +20,8 @@ from lakehouse.quarantine.states import Attempt
 from lakehouse.redaction import redact
 from lakehouse.storage.lake import Lake
 from lakehouse.system_columns import DELETED, LINEAGE
-from lakehouse.tables.catalog import Catalog, given, unpacked
-from lakehouse.tables.contract import facts
-from lakehouse.tables.contract_version import version
-from lakehouse.tables.rules import UNREAD, Rule, compile_rules, unread_rules
+from lakehouse.tables.catalog import Catalog, explode_rows, prepare_first_input
+from lakehouse.tables.rules import UNREAD, Rule, compile_rules, list_unread_rules
 from lakehouse.tables.table_types import DerivedTable
 from lakehouse.transform import sql_transform
 from lakehouse.transform.inputs import Inputs
@@ -57,7 +55,10 @@ class MakeContext:
     def attempt(self) -> Attempt:
         """What quarantine notes of it."""
         return Attempt(
-            self.run_id, self.table.code_version, version(self.table.contract), self.is_replay
+            self.run_id,
+            self.table.code_version,
+            self.table.contract_version,
+            self.is_replay,
         )
 
 
@@ -80,7 +81,7 @@ def judge_rows(
     """The lazy pass from the inputs to judged rows, with the questions about the way there."""
     table = making.table
     first = inputs.frames[table.parameters[0]]
-    read = unpacked(table, first)
+    read = explode_rows(table, first)
     distinct, left_out = _flagged(table, _distinct(table, read, spool) if table.distinct else read)
     stays = ~pl.any_horizontal(left_out.values()) if left_out else None
     kept = distinct if stays is None else distinct.filter(stays).drop(left_out.values())
@@ -89,11 +90,11 @@ def judge_rows(
             making.lake, table.transform(), inputs.views(making.lake), spool
         )
     else:
-        rows = table.transform(given(table, kept), *inputs.others)
+        rows = table.transform(prepare_first_input(table, kept), *inputs.others)
         # Polars does not see that what is asked of a window or a join in time is the same each time.
         rows = rows.cache() if table.is_aggregate else rows
     rules = (
-        *unread_rules(rows.collect_schema()),
+        *list_unread_rules(rows.collect_schema()),
         *_day_rules(table, inputs),
         *compile_rules(table.contract),
     )
@@ -132,7 +133,7 @@ def _with_deletes(
     """Rows that tell whether they delete their key, and rules that ask nothing but key and sequence of those."""
     if table.deletes is None:
         return rows.with_columns(pl.lit(False).alias(DELETED)), rules
-    known = facts(table.contract)
+    known = table.properties
     asked = {*known.key, *known.sequence}
     spared = tuple(
         rule
@@ -190,7 +191,7 @@ def _first_matches(table: DerivedTable) -> dict[str, pl.Expr]:
 
 def _day_rules(table: DerivedTable, inputs: Inputs) -> tuple[Rule, ...]:
     """A row whose day is none of the table's is rejected, not dropped."""
-    window = facts(table.contract).window
+    window = table.properties.date_column
     if inputs.known is None or window is None or table.is_aggregate:
         return ()
     holds = pl.col(window).is_between(inputs.known.first, inputs.known.last).fill_null(True)

@@ -21,8 +21,7 @@ from lakehouse.storage.disk_full import report_full_disk
 from lakehouse.storage.lake import Lake
 from lakehouse.storage.scratch import create_scratch_folder
 from lakehouse.tables.catalog import Catalog
-from lakehouse.tables.contract import columns, facts
-from lakehouse.tables.contract_version import version
+from lakehouse.tables.contract import list_columns
 from lakehouse.tables.table_types import DerivedTable
 from lakehouse.transform.accounting import Account
 from lakehouse.transform.inputs import Inputs, read_inputs
@@ -100,7 +99,7 @@ def _publish(
     held: Mapping[date, str] | None = None,
 ) -> Audit:
     """Judge and publish the periods of some inputs; `held` are those that an earlier verdict held back."""
-    table, contract = making.table, version(making.table.contract)
+    table, contract = making.table, making.table.contract_version
     provenance = Provenance(
         making.run_id, table.code_version, contract, inputs.versions, table_ids=inputs.ids
     )
@@ -152,7 +151,7 @@ def _standing(lake: Lake, name: str) -> int:
 
 def _untouched(lake: Lake, table: DerivedTable, inputs: Inputs) -> tuple[date, ...]:
     """Periods that the table holds and the input does not: an empty read erases nothing."""
-    window = facts(table.contract).window
+    window = table.properties.date_column
     handle = lake.open_shared(table.name)
     if (
         handle is None
@@ -183,14 +182,14 @@ def _days(table: DerivedTable, keys: tuple[date, ...] | None) -> tuple[date, ...
 def _sheet(
     table: DerivedTable, judged: JudgedRows, keys: tuple[date, ...] | None, based_on: int
 ) -> Sheet:
-    known, described = facts(table.contract), columns(table.contract)
+    known, described = table.properties, list_columns(table.contract)
     return Sheet(
         table.name,
         judged.valid,
         "replace",
-        window=known.window if keys is not None else None,
+        window=known.date_column if keys is not None else None,
         days=_days(table, keys),
-        physical=known.physical if known.window else None,
+        physical=known.physical if known.date_column else None,
         based_on=based_on,
         description=table.description,
         comments={c.name: c.meaning for c in described},

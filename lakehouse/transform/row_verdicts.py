@@ -13,8 +13,7 @@ from lakehouse.errors import SetupError, list_problems
 from lakehouse.publish.audit import Provenance
 from lakehouse.quarantine.states import Attempt
 from lakehouse.system_columns import LINEAGE, RECEIVED, WINDOW
-from lakehouse.tables.contract import facts
-from lakehouse.tables.rules import Rule, broken, keeps_all, settled
+from lakehouse.tables.rules import Rule, keeps_all_rules, list_broken_rules, precompute_interpreted
 from lakehouse.tables.table_types import DerivedTable
 
 PERIOD = "period"
@@ -62,8 +61,8 @@ def judge(
         SetupError: the rows are not of the contract's types.
     """
     _prove_types(table, rows.collect_schema())
-    rules, verdicts = settled(rules)
-    judged = rows.with_columns(verdicts).with_columns(keeps_all(rules).alias(_OK))
+    rules, verdicts = precompute_interpreted(rules)
+    judged = rows.with_columns(verdicts).with_columns(keeps_all_rules(rules).alias(_OK))
     kept, broke = judged.filter(pl.col(_OK)), judged.filter(~pl.col(_OK))
     latest = _latest(table, kept)
     rejected = broke.select(_rejected_columns(table, rules, rows.collect_schema(), provenance))
@@ -143,7 +142,7 @@ def fingerprint_rows(
 
 def compile_table_rules(table: DerivedTable) -> dict[str, pl.Expr]:
     """The aggregates that must be true of the rows to be published."""
-    known = facts(table.contract)
+    known = table.properties
     rules = dict(known.rules)
     if known.key and table.mode == "replace" and not keeps_latest_version(table):
         rules[f"{', '.join(known.key)} is a key"] = pl.struct(known.key).n_unique() == pl.len()
@@ -152,7 +151,7 @@ def compile_table_rules(table: DerivedTable) -> dict[str, pl.Expr]:
 
 def _stand_for(table: DerivedTable, which: pl.Expr) -> pl.Expr:
     """How many rows of the first input some rows stand for."""
-    counts = facts(table.contract).counts
+    counts = table.properties.counts
     if counts:
         return pl.col(counts).cast(pl.Int64).filter(which).sum()
     return pl.len().cast(pl.Int64) if which.meta.is_literal() else which.sum().cast(pl.Int64)
@@ -161,9 +160,7 @@ def _stand_for(table: DerivedTable, which: pl.Expr) -> pl.Expr:
 def keeps_latest_version(table: DerivedTable) -> bool:
     """Whether older versions of a key are superseded in the pass, as in every staged table that is made again."""
     return (
-        bool(facts(table.contract).key)
-        and table.name.startswith("staged/")
-        and table.mode == "replace"
+        bool(table.properties.key) and table.name.startswith("staged/") and table.mode == "replace"
     )
 
 
@@ -171,8 +168,8 @@ def _latest(table: DerivedTable, rows: pl.LazyFrame) -> pl.LazyFrame:
     """The latest version of each key in a period: by declared sequence, then the delivery's time, then its origin."""
     if not keeps_latest_version(table):
         return rows
-    order = [*facts(table.contract).sequence, "_modified_at", *LINEAGE]
-    return rows.sort(order).unique([*facts(table.contract).key, *period_of_row(table)], keep="last")
+    order = [*table.properties.sequence, "_modified_at", *LINEAGE]
+    return rows.sort(order).unique([*table.properties.key, *period_of_row(table)], keep="last")
 
 
 def period_of_row(table: DerivedTable) -> list[pl.Expr]:
@@ -181,12 +178,12 @@ def period_of_row(table: DerivedTable) -> list[pl.Expr]:
 
 
 def _day_column(table: DerivedTable) -> str:
-    return str(facts(table.contract).window) if table.is_aggregate else WINDOW
+    return str(table.properties.date_column) if table.is_aggregate else WINDOW
 
 
 def _is_moved(table: DerivedTable) -> pl.Expr:
     """Whether a row carries another day than the one that the first input gave it."""
-    window = facts(table.contract).window
+    window = table.properties.date_column
     if table.is_aggregate or table.partitions is None or window is None:
         return pl.lit(False)
     return (pl.col(window) != pl.col(WINDOW)).fill_null(True)
@@ -196,7 +193,7 @@ def _rejected_columns(
     table: DerivedTable, rules: tuple[Rule, ...], schema: pl.Schema, provenance: Provenance
 ) -> list[pl.Expr]:
     if table.is_aggregate:
-        window = facts(table.contract).window
+        window = table.properties.date_column
         row = [pl.col(name) for name in table.schema if name in schema]
         place = [pl.col(window).alias(WINDOW)] if window else []
     else:
@@ -208,6 +205,6 @@ def _rejected_columns(
     return [
         *row,
         *place,
-        broken(rules),
+        list_broken_rules(rules),
         *Attempt(provenance.run_id, provenance.code_version, provenance.contract_version).seen(),
     ]

@@ -8,7 +8,7 @@ import pytest
 from assets.retail import marts, staged
 from assets.retail.raw import invoice_lines as raw_lines
 from lakehouse.system_columns import BROKEN
-from lakehouse.tables.rules import broken, compile_rules, unread_rules
+from lakehouse.tables.rules import compile_rules, list_broken_rules, list_unread_rules
 
 LINE = {
     "InvoiceNo": "536365",
@@ -35,8 +35,11 @@ def line(**change: str | None) -> dict:
 def reasons(**change: str | None) -> list[str]:
     """The rules that a line breaks."""
     rows = staged.invoice_lines.transform(lines(change))
-    rules = (*unread_rules(rows.collect_schema()), *compile_rules(staged.invoice_lines.contract))
-    return rows.select(broken(rules)).collect()[BROKEN].to_list()[0]
+    rules = (
+        *list_unread_rules(rows.collect_schema()),
+        *compile_rules(staged.invoice_lines.contract),
+    )
+    return rows.select(list_broken_rules(rules)).collect()[BROKEN].to_list()[0]
 
 
 def test_a_line_is_typed():

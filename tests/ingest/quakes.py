@@ -21,7 +21,7 @@ from lakehouse.environment import Environment
 from lakehouse.tables.catalog import Catalog
 from lakehouse.tables.contract import Contract, Field, Instant
 from lakehouse.tables.rules import cast
-from lakehouse.tables.table_types import Snapshot, mart, raw, staged
+from lakehouse.tables.table_types import FullDumps, mart, raw, staged
 
 POLLS = tuple(
     SHARED / "usgs_earthquakes" / f"all_week_{at}.geojson.gz"
@@ -170,31 +170,31 @@ def typed(events: LazyFrame) -> LazyFrame:
     )
 
 
-@staged(Quake, mode="upsert", unpack=features)
+@staged(Quake, mode="upsert", explode=features)
 def quakes(raw_polls: LazyFrame) -> LazyFrame:
     """Every event, as it was described last."""
     return typed(raw_polls)
 
 
-@staged(FeltQuake, mode="upsert", unpack=features)
+@staged(FeltQuake, mode="upsert", explode=features)
 def felt_quakes(raw_polls: LazyFrame) -> LazyFrame:
     """Every event that was not too small for a contract, as it was described last."""
     return typed(raw_polls)
 
 
-@staged(Quake, mode="history", unpack=features)
+@staged(Quake, mode="history", explode=features)
 def descriptions(raw_polls: LazyFrame) -> LazyFrame:
     """Every event, as it was described from when until when."""
     return typed(raw_polls)
 
 
-@staged(Sighting, mode="upsert", unpack=features)
+@staged(Sighting, mode="upsert", explode=features)
 def sightings(raw_polls: LazyFrame) -> LazyFrame:
     """Every event, as it was shown last."""
     return typed(raw_polls)
 
 
-@staged(Sighting, mode="history", unpack=features, snapshot=Snapshot())
+@staged(Sighting, mode="history", explode=features, full_dumps=FullDumps())
 def showings(raw_dumps: LazyFrame) -> LazyFrame:
     """Every event, as it was shown from when until when: what a poll lacks is shown no more."""
     return typed(raw_dumps)
@@ -235,7 +235,7 @@ def feed() -> Catalog:
     told = "The earthquakes of the last seven days, polled now and then."
     return catalog_of(
         raw_polls=raw("polls", told, columns=COLUMNS),
-        raw_dumps=raw("dumps", told, columns=COLUMNS, dumps=True),
+        raw_dumps=raw("dumps", told, columns=COLUMNS, full_dumps=True),
         quakes=quakes,
         felt_quakes=felt_quakes,
         descriptions=descriptions,

@@ -39,12 +39,12 @@ def contract(
 
 def valued(sales: LazyFrame, prices: LazyFrame) -> LazyFrame:
     """Sales at the price of their moment."""
-    return join_as_of(sales, prices, on="sku", at="at", take={"price": "price"})
+    return join_as_of(sales, prices, on="sku", at="at", columns={"price": "price"})
 
 
 def in_spans(sales: LazyFrame, prices: LazyFrame) -> LazyFrame:
     """The same, without a word of how prices are looked up."""
-    return join_as_of(sales, prices, on="sku", at="at", take={"price": "price"})
+    return join_as_of(sales, prices, on="sku", at="at", columns={"price": "price"})
 
 
 def three_days(sales: LazyFrame, prices: LazyFrame) -> LazyFrame:
@@ -83,7 +83,7 @@ def prices(
     june = replace(JUNE, timezone=zone)
     price = {"sku": str, "at": moment, "price": pl.Int64}
     sale = {"sku": str, "at": moment, "sold_on": date}
-    by_day = {"window": "sold_on", "max_quarantined": 1.0}
+    by_day = {"date_column": "sold_on", "max_quarantined": 1.0}
     instant = col("at").str.to_datetime(
         "%Y-%m-%d %H:%M", strict=False, time_unit="us", time_zone="UTC"
     )

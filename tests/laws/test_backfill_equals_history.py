@@ -16,7 +16,7 @@ from lakehouse.transform.make import make
 
 def backfill(here):
     """Make every derived table for all its days."""
-    for table in here.catalog.derived:
+    for table in here.catalog.derived_tables:
         make(here.lake, here.catalog, table.name, now=NOW)
 
 
@@ -75,7 +75,7 @@ class Account(Contract):
 
     class Table:
         key = ("id",)
-        window = "sold_on"
+        date_column = "sold_on"
 
 
 def changed_accounts(tmp_path, declared):

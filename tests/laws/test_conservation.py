@@ -223,7 +223,7 @@ def test_a_mart_by_month_accounts_for_every_row_of_its_days(sold):
 
         class Table:
             key = ("sold_on",)
-            window = "sold_on"
+            date_column = "sold_on"
             counts = "sales"
 
     def months(sales: LazyFrame) -> LazyFrame:

@@ -26,7 +26,7 @@ class Note(Contract):
     day: date
 
     class Table:
-        window = "day"
+        date_column = "day"
         max_quarantined = 1.0
 
 

@@ -306,7 +306,7 @@ class TripDay(Contract):
     day: date
 
     class Table:
-        window = "day"
+        date_column = "day"
         max_quarantined = 0.5
 
 

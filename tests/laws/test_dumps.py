@@ -20,7 +20,7 @@ from lakehouse.observe.overview import list_audits
 from lakehouse.tables.catalog import Catalog
 from lakehouse.tables.contract import Contract, Field, Instant
 from lakehouse.tables.rules import cast
-from lakehouse.tables.table_types import Snapshot, raw, staged
+from lakehouse.tables.table_types import FullDumps, raw, staged
 from lakehouse.transform.make import make
 
 DUMPS = ("2023-07-01", "2023-07-02", "2024-01-01", "2025-01-01")
@@ -65,7 +65,7 @@ def airports(table: str, mode: str) -> object:
     contract = type("Place", (Contract,), {"__doc__": "A place.", "__module__": __name__, **fields})
     optional = tuple(c for c in columns if c != "id")
     raw_places = raw(
-        "places", "Nightly dumps.", columns=tuple(columns), optional=optional, dumps=True
+        "places", "Nightly dumps.", columns=tuple(columns), optional=optional, full_dumps=True
     )
 
     def places(raw_places: LazyFrame) -> LazyFrame:
@@ -73,7 +73,7 @@ def airports(table: str, mode: str) -> object:
         return typed(raw_places)
 
     return catalog_of(
-        raw_places=raw_places, places=staged(contract, mode=mode, snapshot=Snapshot())(places)
+        raw_places=raw_places, places=staged(contract, mode=mode, full_dumps=FullDumps())(places)
     )
 
 
@@ -151,13 +151,13 @@ def small(max_quarantined: float = 0.5, **declared: object) -> Catalog:
             sequence = ("taken_on",)
 
     Place.__facts__ = replace(Place.__facts__, max_quarantined=max_quarantined)
-    raw_places = raw("places", "Dumps.", columns=("id", "name"), dumps=True)
+    raw_places = raw("places", "Dumps.", columns=("id", "name"), full_dumps=True)
 
     def places(raw_places: LazyFrame) -> LazyFrame:
         """Places."""
         return typed(raw_places)
 
-    declared = {"mode": "upsert", "snapshot": Snapshot(may_shrink=0.25), **declared}
+    declared = {"mode": "upsert", "full_dumps": FullDumps(may_shrink=0.25), **declared}
     table = staged(Place, **declared)(places)
     return catalog_of(raw_places=raw_places, places=table)
 
@@ -240,11 +240,11 @@ def test_an_empty_dump_says_how_it_is_accepted_and_is_accepted_so(tmp_path, cont
     write(here, "places", "2024-06-02.csv", content)
     (refused,) = land(here.lake, here.landing, here.catalog["raw/places"], now=NOW).refused
     assert "an empty dump deletes nothing" in refused
-    assert "Snapshot(emptied=(...,))" in refused
+    assert "FullDumps(emptied=(...,))" in refused
     bring(here)
     assert standing() == [(1, "a"), (2, "b")]
     here = world(
-        tmp_path, small(mode=mode, snapshot=Snapshot(may_shrink=0.25, emptied=("2024-06-02",)))
+        tmp_path, small(mode=mode, full_dumps=FullDumps(may_shrink=0.25, emptied=("2024-06-02",)))
     )
     bring(here)
     assert standing() == []
@@ -255,7 +255,7 @@ def test_an_empty_dump_says_how_it_is_accepted_and_is_accepted_so(tmp_path, cont
 
 @pytest.mark.parametrize("mode", ["upsert", "history"])
 def test_a_source_that_was_empty_gives_the_same_whenever_its_dumps_come(tmp_path, mode):
-    told = small(mode=mode, snapshot=Snapshot(emptied=("2024-05-01", "2024-06-03")))
+    told = small(mode=mode, full_dumps=FullDumps(emptied=("2024-05-01", "2024-06-03")))
     days = {1: ["1,a", "2,b"], 2: ["1,a", "2,b", "3,c"], 4: ["2,b"]}
     found = []
     for order in ((1, 2, 4), (1, 4, 2), (4, 2, 1), (2, 1, 4)):
@@ -274,7 +274,7 @@ def test_a_source_that_was_empty_gives_the_same_whenever_its_dumps_come(tmp_path
 
 
 def test_a_dump_with_rows_counts_though_its_moment_was_said_to_be_empty(tmp_path):
-    here = world(tmp_path, small(snapshot=Snapshot(may_shrink=0.25, emptied=("2024-06-02",))))
+    here = world(tmp_path, small(full_dumps=FullDumps(may_shrink=0.25, emptied=("2024-06-02",))))
     dump(here, 1, "1,a", "2,b")
     assert names(here) == []
     dump(here, 2, "1,A", "2,b")
@@ -282,7 +282,7 @@ def test_a_dump_with_rows_counts_though_its_moment_was_said_to_be_empty(tmp_path
 
 
 def test_a_moment_that_is_none_is_named(tmp_path):
-    here = world(tmp_path, small(snapshot=Snapshot(emptied=("June",))))
+    here = world(tmp_path, small(full_dumps=FullDumps(emptied=("June",))))
     with pytest.raises(SetupError, match=r"emptied=.*is not of taken_on"):
         dump(here, 1, "1,a")
 
@@ -358,12 +358,12 @@ def test_dumps_may_be_numbered_or_dated_in_any_way(tmp_path, kind, taken, kept, 
         return cast(raw_places, taken=taken)
 
     def told(**more):
-        snapshot, kept_for = Snapshot(may_shrink=1.0, **more), kept if forgets else None
-        table = staged(contract, mode="upsert", snapshot=snapshot, tombstone_retention=kept_for)(
-            places
-        )
+        full_dumps, kept_for = FullDumps(may_shrink=1.0, **more), kept if forgets else None
+        table = staged(
+            contract, mode="upsert", full_dumps=full_dumps, tombstone_retention=kept_for
+        )(places)
         return catalog_of(
-            raw_places=raw("places", "Places.", columns=("id",), dumps=True), places=table
+            raw_places=raw("places", "Places.", columns=("id",), full_dumps=True), places=table
         )
 
     here = world(tmp_path, told())

@@ -33,7 +33,7 @@ from lakehouse.errors import DataError, SetupError
 from lakehouse.observe.overview import list_audits
 from lakehouse.publish.audit import RefusedCommitError
 from lakehouse.storage.lake import list_data_files
-from lakehouse.tables.contract import Field, facts
+from lakehouse.tables.contract import Field
 from lakehouse.tables.table_types import DerivedTable, staged
 
 
@@ -197,7 +197,7 @@ class Weighed(ShopDay):
 
     class Table:
         key = ("sold_on", "shop")
-        window = "sold_on"
+        date_column = "sold_on"
         counts = "sales"
         max_quarantined = 0.0
 
@@ -209,7 +209,7 @@ class Noted(ShopDay):
 
     class Table:
         key = ("sold_on", "shop")
-        window = "sold_on"
+        date_column = "sold_on"
         counts = "sales"
         max_quarantined = 0.0
 
@@ -286,7 +286,7 @@ def test_a_column_of_another_type_is_taken_with_all_days_in_one_version(three_da
 
         class Table:
             key = ("sold_on", "shop")
-            window = "sold_on"
+            date_column = "sold_on"
             counts = "sales"
             max_quarantined = 0.0
 
@@ -308,7 +308,7 @@ def test_a_refused_change_of_columns_leaves_quarantine_as_it_was(open_shop):
         till: str
 
         class Table:
-            window = "sold_on"
+            date_column = "sold_on"
             max_quarantined = 0.5
 
     def sales(raw_sales):
@@ -438,7 +438,7 @@ def test_a_staged_transform_that_fails_half_way_leaves_no_file(tmp_path):
 
 def breaches(here):
     """What Pandera itself says of every version that a reader can see."""
-    for table in here.catalog.derived:
+    for table in here.catalog.derived_tables:
         for commit in here.lake.read_log(table.name):
             yield from _breaches(here, table, commit.version)
 
@@ -447,7 +447,7 @@ def _breaches(here, table: DerivedTable, version):
     rows = here.lake.scan(table.name, version).select(*table.schema).collect()
     schema = table.contract.to_schema()
     schema.validate(rows.select(*schema.columns))
-    key = (*facts(table.contract).key, *(["valid_from"] if table.mode == "history" else []))
+    key = (*table.properties.key, *(["valid_from"] if table.mode == "history" else []))
     if key and rows.select(key).is_duplicated().any():
         yield table.name, version
 

@@ -39,7 +39,7 @@ def held_to(limit, **declared):
         amount: float = Field(ge=limit)
 
         class Table:
-            window = "sold_on"
+            date_column = "sold_on"
             max_quarantined = 1.0
 
     @staged(Sale, **{"partitions": JUNE, **declared})

@@ -122,7 +122,7 @@ def prices(most):
     def apart(rows):
         return rows.with_columns(price=col("prices").str.split(";")).explode("price")
 
-    @staged(Price, unpack=apart)
+    @staged(Price, explode=apart)
     def each(raw_lists):
         """A row for each price."""
         return cast(raw_lists, price=col("price").cast(pl.Float64, strict=False))
@@ -151,7 +151,7 @@ def totals(most):
 
         class Table:
             key = ("sold_on",)
-            window = "sold_on"
+            date_column = "sold_on"
             counts = "sales"
             max_quarantined = 1.0
 

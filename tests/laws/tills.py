@@ -34,7 +34,7 @@ class Sale(Contract):
     amount: float = Field(ge=0)
 
     class Table:
-        window = "sold_on"
+        date_column = "sold_on"
         max_quarantined = 0.5
 
 
@@ -48,7 +48,7 @@ class ShopDay(Contract):
 
     class Table:
         key = ("sold_on", "shop")
-        window = "sold_on"
+        date_column = "sold_on"
         counts = "sales"
         max_quarantined = 0.0
         rules = {"amounts are finite": pl.col("amount").is_finite().all()}  # noqa: RUF012

@@ -41,7 +41,7 @@ class Visit(Contract):
     visited_on: date
 
     class Table:
-        window = "visited_on"
+        date_column = "visited_on"
         max_quarantined = 1.0
 
 
@@ -53,7 +53,7 @@ class Count(Contract):
     lines: Int64
 
     class Table:
-        window = "visited_on"
+        date_column = "visited_on"
         counts = "lines"
 
 

@@ -30,7 +30,7 @@ class Note(Contract):
     text: str
 
     class Table:
-        window = "note_date"
+        date_column = "note_date"
 
 
 class Count(Contract):
@@ -40,7 +40,7 @@ class Count(Contract):
     notes: pl.Int64
 
     class Table:
-        window = "note_date"
+        date_column = "note_date"
         counts = "notes"
 
 

@@ -35,7 +35,7 @@ class Event(Contract):
     n: int
 
     class Table:
-        window = "event_date"
+        date_column = "event_date"
 
 
 class Rate(Contract):
@@ -57,7 +57,7 @@ class Total(Contract):
     lines: pl.Int64 = Field()
 
     class Table:
-        window = "period"
+        date_column = "period"
         counts = "lines"
 
 
@@ -167,7 +167,7 @@ def made(tmp_path_factory):
     write(here, "rates", "a.csv", quotes(d0=1, d3=2, d6=3))
     write(here, "marks", "a.csv", f"day,mark\n{day(2)},x\n")
     land_all(here)
-    for table in CATALOG.derived:
+    for table in CATALOG.derived_tables:
         make(here.lake, CATALOG, table.name, now=NOW)
     return folder
 
@@ -446,7 +446,7 @@ def test_days_of_the_future_wait_with_the_first_day(here):
 
 def test_a_compaction_makes_nothing_stale(here):
     deliver(here, [2])
-    for table in CATALOG.derived:
+    for table in CATALOG.derived_tables:
         remake(here, table.name)
     for table in ("raw/events", "staged/events", "staged/rates"):
         here.lake.open(table).optimize.compact()
@@ -520,7 +520,7 @@ def test_a_whole_table_is_stale_only_when_no_commit_of_its_own_is_left_that_made
 
 def make_all_once(here: Environment) -> None:
     """One round: every stale part is made again, inputs before their readers."""
-    for table in CATALOG.derived:
+    for table in CATALOG.derived_tables:
         part = stale(here, table.name)
         for days in (part.spans or (None,)) if part else ():
             make(here.lake, CATALOG, table.name, days, now=NOW)
@@ -593,7 +593,7 @@ def test_a_table_that_was_built_again_beyond_what_was_consumed_makes_its_readers
 
 
 def test_an_audit_that_does_not_say_which_table_was_read_is_believed(here):
-    for table in CATALOG.derived:
+    for table in CATALOG.derived_tables:
         without(here, table.name, "provenance", "table_ids")
     assert here.planner().find_stale_tables() == []
 

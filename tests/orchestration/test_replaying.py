@@ -27,7 +27,7 @@ def declared(most):
         day: pl.Date
 
         class Table:
-            window = "day"
+            date_column = "day"
             max_quarantined = 0.7
 
     @staged(Note, partitions=Daily(date(2024, 6, 1)))

@@ -15,7 +15,7 @@ from lakehouse.ingest.files.landing_zone import Landing
 from lakehouse.ingest.land import Report, land
 from lakehouse.quarantine.states import State, is_in
 from lakehouse.storage.lake import Lake
-from lakehouse.tables.catalog import Catalog, collect
+from lakehouse.tables.catalog import Catalog, collect_tables
 from lakehouse.transform.make import make
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
@@ -25,7 +25,7 @@ NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
 def retail() -> Catalog:
     """The tables of the retail domain."""
-    return collect([raw, staged, marts])
+    return collect_tables([raw, staged, marts])
 
 
 def world(folder: Path, catalog: Catalog | None = None) -> Environment:
@@ -42,7 +42,7 @@ def catalog_of(**tables: object) -> Catalog:
     for table in tables.values():
         if hasattr(table, "transform"):
             table.transform.__module__ = "declared"
-    return collect([module])
+    return collect_tables([module])
 
 
 def deliver(here: Environment, table: str, *files: Path, at: datetime | None = None) -> None:
@@ -69,7 +69,7 @@ def land_all(here: Environment) -> dict[str, Report]:
     """Land everything that lies in landing."""
     return {
         table.name: land(here.lake, here.landing, table, now=NOW + timedelta(days=1))
-        for table in here.catalog.raw()
+        for table in here.catalog.raw_tables
     }
 
 

@@ -35,7 +35,7 @@ def test_a_key_of_several_columns_is_joined_by_all_of_them():
         {"shop": [*"aabbb"], "sku": "x", "day": [on(day) for day in days], "n": range(5)}
     )
     found = (
-        join_as_of(sales, PRICES, on=("shop", "sku"), at="day", take={"price": "paid"})
+        join_as_of(sales, PRICES, on=("shop", "sku"), at="day", columns={"price": "paid"})
         .sort("n")
         .collect()
     )

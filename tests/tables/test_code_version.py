@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 from support.worlds import retail
 
-from lakehouse.tables.code_version import version
+from lakehouse.tables.code_version import compute_code_version
 
 PRICE = pl.col("price") * 2
 MARKS = {"a", "b", "c"}
@@ -31,7 +31,7 @@ def long_list(last: int) -> pl.Expr:
 
 
 def now() -> str:
-    return version([doubled], ())
+    return compute_code_version([doubled], ())
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,9 @@ def longer() -> int:
     "pair", [(2, 3), (pl.col("a"), pl.col("b")), ((1, 2), (1, 3)), (long_list, longer)]
 )
 def test_what_it_names_of_the_function_around_it_is_part_of_it(pair):
-    one, same, other = (version([scaled(by)], ()) for by in (pair[0], pair[0], pair[1]))
+    one, same, other = (
+        compute_code_version([scaled(by)], ()) for by in (pair[0], pair[0], pair[1])
+    )
     assert one == same != other
 
 
@@ -81,7 +83,7 @@ def test_a_value_in_the_middle_of_a_long_list_counts(monkeypatch):
 
 @pytest.mark.parametrize("seed", ["1", "2"])
 def test_versions_are_the_same_in_every_process(seed):
-    script = "from support.worlds import retail; print(*(table.code_version for table in retail().derived))"
+    script = "from support.worlds import retail; print(*(table.code_version for table in retail().derived_tables))"
     root = Path(__file__).parents[2]
     environment = {
         **os.environ,
@@ -91,4 +93,4 @@ def test_versions_are_the_same_in_every_process(seed):
     told = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True, env=environment
     )
-    assert told.stdout.split() == [table.code_version for table in retail().derived]
+    assert told.stdout.split() == [table.code_version for table in retail().derived_tables]

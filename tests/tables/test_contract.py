@@ -14,15 +14,15 @@ import pytest
 from lakehouse.errors import SetupError
 from lakehouse.tables.contract import (
     Contract,
-    Facts,
     Field,
     Instant,
-    columns,
-    facts,
-    polars_schema,
-    prove,
+    TableProperties,
+    check_contract,
+    get_properties,
+    list_columns,
+    to_polars_schema,
 )
-from lakehouse.tables.contract_version import version
+from lakehouse.tables.contract_version import compute_contract_version
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -39,7 +39,7 @@ BODY = """
     d: date = Field()
     class Table:
         key = ("a",)
-        window = "d"
+        date_column = "d"
         rules = {
             "a is one": pl.col("a").is_in([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]).all(),
             "n": pl.col("a").map_batches(len).sum() > 0,
@@ -53,7 +53,7 @@ BODY = """
 def version_of(tmp_path: Path, body: str, *, seed: str = "0") -> str:
     """The version of a contract as a process of its own sees it."""
     (tmp_path / "promised.py").write_text(HEADER + body)
-    code = "from lakehouse.tables.contract_version import version; from promised import T; print(version(T))"
+    code = "from lakehouse.tables.contract_version import compute_contract_version; from promised import T; print(compute_contract_version(T))"
     known = {
         **os.environ,
         "PYTHONHASHSEED": seed,
@@ -70,7 +70,7 @@ def here(body: str, module: Path) -> str:
     module.write_text(HEADER + body)
     names: dict[str, object] = {"__name__": module.stem}
     exec(compile(module.read_text(), str(module), "exec"), names)
-    return version(names["T"])
+    return compute_contract_version(names["T"])
 
 
 class Orders(Contract):
@@ -82,31 +82,33 @@ class Orders(Contract):
 
     class Table:
         key = ("order",)
-        window = "day"
+        date_column = "day"
         fresh_within = timedelta(days=1)
 
 
 def test_the_facts_of_a_table_are_read_from_its_inner_class():
-    assert facts(Orders) == Facts(key=("order",), window="day", fresh_within=timedelta(days=1))
+    assert get_properties(Orders) == TableProperties(
+        key=("order",), date_column="day", fresh_within=timedelta(days=1)
+    )
 
 
 def test_a_contract_without_an_inner_class_has_no_facts():
     class Bare(Contract):
         a: int
 
-    assert facts(Bare) == Facts()
+    assert get_properties(Bare) == TableProperties()
 
 
 def test_facts_are_inherited():
     class Special(Orders):
         extra: str
 
-    assert facts(Special).key == ("order",)
-    assert list(polars_schema(Special)) == ["order", "placed_at", "day", "extra"]
+    assert get_properties(Special).key == ("order",)
+    assert list(to_polars_schema(Special)) == ["order", "placed_at", "day", "extra"]
 
 
 def test_columns_tell_what_the_catalogue_shows():
-    order, placed, day = columns(Orders)
+    order, placed, day = list_columns(Orders)
     assert (order.dtype, order.nullable, order.unit, order.pii, order.description) == (
         pl.Int64(),
         False,
@@ -119,7 +121,9 @@ def test_columns_tell_what_the_catalogue_shows():
 
 
 def test_an_unknown_fact_is_refused_with_the_known_ones():
-    with pytest.raises(SetupError, match=r"primary_key[\s\S]*use one of counts, event_time"):
+    with pytest.raises(
+        SetupError, match=r"primary_key[\s\S]*use one of counts, date_column, event_time"
+    ):
         type("Wrong", (Contract,), {"Table": type("Table", (), {"primary_key": ("a",)})})
 
 
@@ -133,7 +137,7 @@ CHANGES = {
     "a type": ("a: int", "a: pl.Int32"),
     "a name": ("d: date", "day: date"),
     "the key": ('("a",)', '("a", "b")'),
-    "the window": ('window = "d"', "window = None"),
+    "the date column": ('date_column = "d"', "date_column = None"),
     "the partitioning": ("class Table:", 'class Table:\n        physical = "day"'),
     "the share of rejects": ("class Table:", "class Table:\n        max_quarantined = 0.1"),
     "a table rule's name": ("a is one", "a is any"),
@@ -163,7 +167,7 @@ def test_the_version_is_the_same_in_every_process(tmp_path):
 
 
 def test_the_version_is_short():
-    assert re.fullmatch(r"[0-9a-f]{12}", version(Orders))
+    assert re.fullmatch(r"[0-9a-f]{12}", compute_contract_version(Orders))
 
 
 def test_a_proof_lists_every_problem_at_once():
@@ -176,15 +180,15 @@ def test_a_proof_lists_every_problem_at_once():
         class Table:
             key = ("a", "b")
             sequence = ("c",)
-            window = "day"
+            date_column = "day"
             max_quarantined = 5
 
     with pytest.raises(SetupError) as refusal:
-        prove(Wrong)
+        check_contract(Wrong)
     assert [line for line in str(refusal.value).splitlines() if line.startswith("  - ")] == [
         "  - key names the column 'b', which the contract does not have",
         "  - sequence names the column 'c', which the contract does not have",
-        "  - window 'day' is Int64, it has to be Date",
+        "  - date_column 'day' is Int64, it has to be Date",
         "  - max_quarantined is 5, it is a share between 0 and 1",
         "  - key column 'a' is nullable",
         "  - column 'when' is Datetime(time_unit='ns', time_zone=None): declare times as Instant (microseconds, UTC)",
@@ -198,16 +202,16 @@ def test_a_window_that_may_be_missing_is_refused():
         day: date = Field(nullable=True)
 
         class Table:
-            window = "day"
+            date_column = "day"
 
-    with pytest.raises(SetupError, match="window column 'day' is nullable"):
-        prove(Wrong)
+    with pytest.raises(SetupError, match="date_column 'day' is nullable"):
+        check_contract(Wrong)
 
 
 def test_a_name_of_the_engine_is_refused():
     wrong = type("Wrong", (Contract,), {"__annotations__": {"x": int}, "x": Field(alias="_source")})
     with pytest.raises(SetupError, match="'_source': names beginning with _ belong to the engine"):
-        prove(wrong)
+        check_contract(wrong)
 
 
 def test_a_model_that_coerces_is_refused_because_the_transform_does_that():
@@ -218,11 +222,11 @@ def test_a_model_that_coerces_is_refused_because_the_transform_does_that():
             coerce = True
 
     with pytest.raises(SetupError, match="let the transform do that"):
-        prove(Wrong)
+        check_contract(Wrong)
 
 
 @pytest.mark.parametrize(
     "kind", [pl.Int8, pl.Float32, pl.Binary, bool, date, Instant, Annotated[pl.List, pl.Int64()]]
 )
 def test_every_type_of_delta_lake_is_allowed(kind):
-    prove(type("Fine", (Contract,), {"__annotations__": {"x": kind}, "x": Field()}))
+    check_contract(type("Fine", (Contract,), {"__annotations__": {"x": kind}, "x": Field()}))

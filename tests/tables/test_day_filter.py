@@ -12,7 +12,7 @@ from support.worlds import NOW, catalog_of, land_all, world, write
 from lakehouse.calendar import Daily, Days, Monthly
 from lakehouse.errors import SetupError
 from lakehouse.tables.contract import Contract
-from lakehouse.tables.day_filter import Cut
+from lakehouse.tables.day_filter import DayFilter
 from lakehouse.tables.rules import cast
 from lakehouse.tables.table_types import mart, raw, sql_mart, staged
 from lakehouse.transform.make import make
@@ -33,7 +33,7 @@ class Line(Contract):
     n: int
 
     class Table:
-        window = "on_day"
+        date_column = "on_day"
 
 
 class Budget(Contract):
@@ -44,7 +44,7 @@ class Budget(Contract):
     lines: int
 
     class Table:
-        window = "month"
+        date_column = "month"
         counts = "lines"
 
 
@@ -57,7 +57,7 @@ class DayTotal(Contract):
     lines: int
 
     class Table:
-        window = "on_day"
+        date_column = "on_day"
         counts = "lines"
 
 
@@ -158,7 +158,7 @@ def test_a_month_that_changes_makes_each_of_its_days_stale(here):
 
 @given(days=st.lists(st.none() | DAYS), seen=SPANS, known=st.none() | SPANS)
 def test_a_cut_takes_the_same_rows_in_polars_and_in_sql(days, seen, known):
-    cut = Cut("day", seen, known)
+    cut = DayFilter("day", seen, known)
     frame = pl.DataFrame({"n": range(len(days)), "day": pl.Series(days, dtype=pl.Date)})
     with duckdb.connect() as connection:
         connection.execute("CREATE TABLE rows (n BIGINT, day DATE)")

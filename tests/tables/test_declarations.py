@@ -10,7 +10,7 @@ from support.worlds import catalog_of
 
 from lakehouse.calendar import Daily
 from lakehouse.errors import SetupError
-from lakehouse.tables.contract import Contract, Field, Instant, prove
+from lakehouse.tables.contract import Contract, Field, Instant, check_contract
 from lakehouse.tables.rules import cast, compile_rules
 from lakehouse.tables.table_types import mart, raw, sql_mart, staged
 
@@ -87,7 +87,7 @@ def test_a_fact_that_names_an_unknown_column_is_refused(fact):
     assert f"{fact} names the column 'idd', which the contract does not have" in told
 
 
-@pytest.mark.parametrize("fact", ["event_time", "window", "counts"])
+@pytest.mark.parametrize("fact", ["event_time", "date_column", "counts"])
 def test_a_fact_that_names_an_unknown_single_column_is_refused(fact):
     assert f"{fact} names the column 'idd', which" in refused(contract({"id": str}, {fact: "idd"}))
 
@@ -99,8 +99,8 @@ def test_a_key_that_is_not_a_tuple_is_refused():
 
 
 def test_a_window_that_is_no_date_is_refused():
-    told = refused(contract({"at": Instant}, {"window": "at"}))
-    assert re.search(r"window 'at' is Datetime\(.*\), it has to be Date", told)
+    told = refused(contract({"at": Instant}, {"date_column": "at"}))
+    assert re.search(r"date_column 'at' is Datetime\(.*\), it has to be Date", told)
 
 
 def test_counts_that_are_no_whole_number_are_refused():
@@ -129,7 +129,7 @@ def test_a_nullable_key_is_refused():
 def test_a_fact_that_does_not_exist_is_refused_where_it_is_written():
     with pytest.raises(
         SetupError,
-        match=r"Contract Broken: .*\n  - primary_key\nNext: use one of counts, event_time",
+        match=r"Contract Broken: .*\n  - primary_key\nNext: use one of counts, date_column, event_time",
     ):
         contract({"id": str}, {"primary_key": ("id",)})
 
@@ -206,7 +206,7 @@ def test_a_table_rule_over_an_unknown_column_is_refused():
 def test_every_problem_of_a_contract_is_named_at_once():
     told = refused(
         contract(
-            {"id": str, "t": pl.Time}, {"key": ("idd",), "window": "day", "max_quarantined": 2}
+            {"id": str, "t": pl.Time}, {"key": ("idd",), "date_column": "day", "max_quarantined": 2}
         )
     )
     assert told.count("\n  - ") == 4
@@ -218,7 +218,7 @@ def test_the_contract_of_a_table_is_proved_with_the_catalogue():
 
 
 def test_a_good_contract_is_proved():
-    prove(Line)
+    check_contract(Line)
 
 
 # Transforms

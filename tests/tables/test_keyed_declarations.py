@@ -13,7 +13,7 @@ from lakehouse.tables.as_of_join import join_as_of
 from lakehouse.tables.contract import Contract, Field
 from lakehouse.tables.lookup import AsOf
 from lakehouse.tables.rules import cast
-from lakehouse.tables.table_types import Snapshot, mart, raw, staged
+from lakehouse.tables.table_types import FullDumps, mart, raw, staged
 
 raw_things = raw("things", "Things.", columns=("id", "on", "name"))
 DAILY = Daily(date(2024, 1, 1))
@@ -115,7 +115,10 @@ def forgetful(contract: type[Contract] = Thing, **declared: object) -> object:
             "a table that is folded has no partitions",
         ),
         (lambda: things(mode="upsert", distinct=("id",)), "`distinct` is of no use here"),
-        (lambda: things(mode="upsert", snapshot=Snapshot()), "has to be declared with dumps=True"),
+        (
+            lambda: things(mode="upsert", full_dumps=FullDumps()),
+            "has to be declared with full_dumps=True",
+        ),
         (
             lambda: things(tombstone_retention=DAY),
             "tombstone_retention is for tables that are folded",
@@ -180,7 +183,7 @@ class Visit(Contract):
     on: date
 
     class Table:
-        window = "on"
+        date_column = "on"
 
 
 def visits(raw_visits: LazyFrame) -> LazyFrame:
@@ -247,7 +250,7 @@ def test_a_lookup_by_what_is_no_key_is_refused(as_of, mode, told):
 def test_when_a_version_began_and_where_it_came_from_are_not_taken_over(name):
     rows = pl.LazyFrame(schema={"id": pl.String, "on": pl.Date})
     with pytest.raises(SetupError, match=f"cannot take over {name}:"):
-        join_as_of(rows, rows, on="id", at="on", take={name: "since"})
+        join_as_of(rows, rows, on="id", at="on", columns={name: "since"})
 
 
 class Since(Contract):
@@ -258,12 +261,12 @@ class Since(Contract):
     since: date = Field(nullable=True)
 
     class Table:
-        window = "on"
+        date_column = "on"
 
 
 def since(visits: LazyFrame, things: LazyFrame) -> LazyFrame:
     """Visits to things, and since when these were as they were then."""
-    return join_as_of(visits, things, on="id", at="on", take={"on": "since"})
+    return join_as_of(visits, things, on="id", at="on", columns={"on": "since"})
 
 
 @pytest.mark.parametrize("as_of", ["valid_from", AsOf("valid_from", by="id")])

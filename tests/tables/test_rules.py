@@ -13,15 +13,15 @@ from pandera.errors import SchemaErrors
 from lakehouse.errors import SetupError
 from lakehouse.publish.audit import Provenance
 from lakehouse.system_columns import BROKEN
-from lakehouse.tables.contract import Contract, Field, polars_schema, prove
+from lakehouse.tables.contract import Contract, Field, check_contract, to_polars_schema
 from lakehouse.tables.rules import (
     Rule,
-    broken,
     cast,
     compile_rules,
-    keeps_all,
-    settled,
-    unread_rules,
+    keeps_all_rules,
+    list_broken_rules,
+    list_unread_rules,
+    precompute_interpreted,
 )
 from lakehouse.tables.table_types import staged
 from lakehouse.transform.row_verdicts import judge
@@ -97,7 +97,7 @@ def broken_by_pandera(contract: type[Contract], df: pl.DataFrame) -> set[int]:
 
 def broken_by_engine(rules: tuple[Rule, ...], df: pl.DataFrame) -> set[int]:
     """The rows that break a compiled rule."""
-    return set(df.with_row_index().filter(~keeps_all(rules))["index"].to_list())
+    return set(df.with_row_index().filter(~keeps_all_rules(rules))["index"].to_list())
 
 
 @pytest.mark.parametrize("nullable", [True, False])
@@ -115,7 +115,7 @@ def test_a_compiled_rule_agrees_with_pandera_on_every_row(dtype, check, nullable
     @settings(max_examples=12, deadline=None)
     @given(st.lists(VALUES[dtype] | st.none(), min_size=1, max_size=8))
     def agrees(values):
-        df = pl.DataFrame({"x": values}, schema=polars_schema(contract))
+        df = pl.DataFrame({"x": values}, schema=to_polars_schema(contract))
         assert broken_by_engine(rules, df) == broken_by_pandera(contract, df)
 
     agrees()
@@ -134,7 +134,7 @@ def test_a_contract_of_many_rules_agrees_with_pandera_on_every_row(rows):
         b: str = Field(nullable=True, str_length={"min_value": 1}, notin=["Ä"])
         c: int = Field(nullable=True, in_range={"min_value": -3, "max_value": 3})
 
-    df = pl.DataFrame(rows, schema=polars_schema(Many), orient="row")
+    df = pl.DataFrame(rows, schema=to_polars_schema(Many), orient="row")
     assert broken_by_engine(compile_rules(Many), df) == broken_by_pandera(Many, df)
 
 
@@ -164,7 +164,7 @@ class Custom(Contract):
 @settings(max_examples=40, deadline=None)
 @given(st.lists(st.tuples(INTS | st.none(), INTS | st.none()), min_size=1, max_size=10))
 def test_custom_checks_run_as_pandera_runs_them(rows):
-    df = pl.DataFrame(rows, schema=polars_schema(Custom), orient="row")
+    df = pl.DataFrame(rows, schema=to_polars_schema(Custom), orient="row")
     rules = compile_rules(Custom)
     assert broken_by_engine(rules, df) == broken_by_pandera(Custom, df)
     assert [rule.name for rule in rules if not rule.compiled] == [
@@ -177,7 +177,8 @@ def test_custom_checks_run_as_pandera_runs_them(rows):
 
 def test_custom_checks_hold_on_no_rows():
     assert (
-        broken_by_engine(compile_rules(Custom), pl.DataFrame(schema=polars_schema(Custom))) == set()
+        broken_by_engine(compile_rules(Custom), pl.DataFrame(schema=to_polars_schema(Custom)))
+        == set()
     )
 
 
@@ -239,25 +240,25 @@ def test_a_check_of_the_users_own_may_carry_the_name_of_a_known_one():
 def test_a_missing_value_keeps_every_rule_but_presence():
     rules = compile_rules(contract_of(str, str_length={"min_value": 1}, isin=["a"]))
     df = pl.DataFrame({"x": [None]}, schema={"x": pl.String})
-    assert df.select(broken(rules))[BROKEN].to_list() == [["x is present"]]
+    assert df.select(list_broken_rules(rules))[BROKEN].to_list() == [["x is present"]]
 
 
 def test_with_ignore_na_off_a_missing_value_breaks_the_check():
     rules = compile_rules(contract_of(float, nullable=True, gt=0, ignore_na=False))
     df = pl.DataFrame({"x": [None, 1.0, -1.0]}, schema={"x": pl.Float64})
-    assert df.select(broken(rules))[BROKEN].to_list() == [["x > 0"], [], ["x > 0"]]
+    assert df.select(list_broken_rules(rules))[BROKEN].to_list() == [["x > 0"], [], ["x > 0"]]
 
 
 def test_not_a_number_is_no_value():
     rules = compile_rules(contract_of(float, ge=0))
     df = pl.DataFrame({"x": [float("nan"), float("inf")]})
-    assert df.select(broken(rules))[BROKEN].to_list() == [["x is present"], []]
+    assert df.select(list_broken_rules(rules))[BROKEN].to_list() == [["x is present"], []]
 
 
 def test_a_broken_row_names_every_rule_that_it_broke():
     rules = compile_rules(contract_of(int, gt=0, ne=-2, isin=[1, 2]))
     df = pl.DataFrame({"x": [-2, 1, 7, None]}, schema={"x": pl.Int64})
-    assert df.select(broken(rules))[BROKEN].to_list() == [
+    assert df.select(list_broken_rules(rules))[BROKEN].to_list() == [
         ["x != -2", "x > 0", "x is a known value"],
         [],
         ["x is a known value"],
@@ -268,7 +269,9 @@ def test_a_broken_row_names_every_rule_that_it_broke():
 def test_a_contract_without_rules_breaks_nothing():
     df = pl.DataFrame({"x": [1, None]})
     assert (
-        df.with_columns(keeps_all(()).alias("ok"), broken(())).select("ok", BROKEN).rows()
+        df.with_columns(keeps_all_rules(()).alias("ok"), list_broken_rules(()))
+        .select("ok", BROKEN)
+        .rows()
         == [(True, [])] * 2
     )
 
@@ -277,10 +280,10 @@ def test_a_contract_without_rules_breaks_nothing():
 def test_settled_rules_give_the_same_verdicts(order):
     rules = compile_rules(Custom)[::order]
     df = pl.DataFrame({"a": [2, 3, 200, None], "b": [1, 5, 900, 0]})
-    read, verdicts = settled(rules)
+    read, verdicts = precompute_interpreted(rules)
     assert (
-        df.with_columns(verdicts).select(broken(read))[BROKEN].to_list()
-        == df.select(broken(rules))[BROKEN].to_list()
+        df.with_columns(verdicts).select(list_broken_rules(read))[BROKEN].to_list()
+        == df.select(list_broken_rules(rules))[BROKEN].to_list()
     )
 
 
@@ -326,7 +329,7 @@ def test_a_table_rule_that_gives_no_verdict_is_refused_before_any_data(rule):
 )
 def test_a_promise_that_the_row_pass_cannot_hold_is_refused(field, said):
     with pytest.raises(SetupError, match=re.escape(said)):
-        prove(contract_of(int, **field))
+        check_contract(contract_of(int, **field))
 
 
 def test_a_model_that_is_unique_as_a_whole_is_refused():
@@ -337,7 +340,7 @@ def test_a_model_that_is_unique_as_a_whole_is_refused():
             unique = ["a"]  # noqa: RUF012
 
     with pytest.raises(SetupError, match="'a' is declared unique"):
-        prove(Whole)
+        check_contract(Whole)
 
 
 def number(name: str = "text") -> pl.Expr:
@@ -357,21 +360,34 @@ def number(name: str = "text") -> pl.Expr:
 )
 def test_a_cast_remembers_what_it_could_not_read(text, value, rules):
     lf = cast(pl.LazyFrame({"text": [text]}, schema={"text": pl.String}), n=number())
-    df = lf.select("n", broken(unread_rules(lf.collect_schema()))).collect()
+    df = lf.select("n", list_broken_rules(list_unread_rules(lf.collect_schema()))).collect()
     assert df.rows() == [(value, rules)]
 
 
 def test_an_unreadable_value_breaks_its_rule_in_a_nullable_column_too():
     lf = cast(pl.LazyFrame({"text": ["x", None]}), x=number())
-    rules = (*unread_rules(lf.collect_schema()), *compile_rules(contract_of(int, nullable=True)))
-    assert lf.select(broken(rules)).collect()[BROKEN].to_list() == [["x can be read"], []]
+    rules = (
+        *list_unread_rules(lf.collect_schema()),
+        *compile_rules(contract_of(int, nullable=True)),
+    )
+    assert lf.select(list_broken_rules(rules)).collect()[BROKEN].to_list() == [
+        ["x can be read"],
+        [],
+    ]
 
 
 def test_a_mark_for_a_missing_value_that_is_null_before_the_cast_breaks_no_rule():
     lf = pl.LazyFrame({"text": ["NA", "x", "3"]}).with_columns(pl.col("text").replace("NA", None))
     lf = cast(lf, x=pl.col("text").cast(pl.Int64, strict=False))
-    rules = (*unread_rules(lf.collect_schema()), *compile_rules(contract_of(int, nullable=True)))
-    assert lf.select(broken(rules)).collect()[BROKEN].to_list() == [[], ["x can be read"], []]
+    rules = (
+        *list_unread_rules(lf.collect_schema()),
+        *compile_rules(contract_of(int, nullable=True)),
+    )
+    assert lf.select(list_broken_rules(rules)).collect()[BROKEN].to_list() == [
+        [],
+        ["x can be read"],
+        [],
+    ]
 
 
 def test_a_cast_reads_columns_that_are_not_text():
@@ -395,8 +411,11 @@ def test_a_cast_of_a_constant_is_always_read():
 
 def test_a_cast_upon_a_cast_forgets_nothing():
     lf = cast(cast(pl.LazyFrame({"text": ["x", "3"]}), n=number()), n=pl.col("n") * 2)
-    rules = unread_rules(lf.collect_schema())
-    assert lf.select("n", broken(rules)).collect().rows() == [(None, ["n can be read"]), (6, [])]
+    rules = list_unread_rules(lf.collect_schema())
+    assert lf.select("n", list_broken_rules(rules)).collect().rows() == [
+        (None, ["n can be read"]),
+        (6, []),
+    ]
 
 
 def test_a_cast_over_two_columns_is_unread_only_where_both_were_given():

@@ -23,7 +23,7 @@ class Order(Contract):
     count: pl.Int64 = Field(nullable=True)
 
     class Table:
-        window = "on_day"
+        date_column = "on_day"
 
 
 class DayTotal(Contract):
@@ -34,7 +34,7 @@ class DayTotal(Contract):
     lines: pl.Int64
 
     class Table:
-        window = "on_day"
+        date_column = "on_day"
         counts = "lines"
 
 

@@ -29,7 +29,7 @@ class Order(Contract):
     class Table:
         key = ("id",)
         sequence = ("rev",)
-        window = "on_day"
+        date_column = "on_day"
         max_quarantined = 0.5
         rules = {"fewer than 5000 pieces": pl.col("n").sum() < 5000}  # noqa: RUF012
 
@@ -43,7 +43,7 @@ class DayTotal(Contract):
 
     class Table:
         key = ("on_day",)
-        window = "on_day"
+        date_column = "on_day"
         counts = "lines"
         max_quarantined = 0.0
 

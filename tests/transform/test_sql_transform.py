@@ -14,7 +14,7 @@ from lakehouse.storage.duckdb_connection import quote_literal
 from lakehouse.storage.lake import Lake
 from lakehouse.tables.contract import Contract, Field
 from lakehouse.tables.rules import cast
-from lakehouse.tables.sql_types import columns_of
+from lakehouse.tables.sql_types import infer_query_schema
 from lakehouse.tables.table_types import raw, sql_mart, staged
 from lakehouse.transform.inputs import read_inputs
 from lakehouse.transform.make import make
@@ -32,7 +32,7 @@ class Order(Contract):
     n: int
 
     class Table:
-        window = "day"
+        date_column = "day"
 
 
 class Note(Contract):
@@ -51,7 +51,7 @@ class DayTotal(Contract):
     lines: int
 
     class Table:
-        window = "on_day"
+        date_column = "on_day"
         counts = "lines"
 
 
@@ -133,7 +133,7 @@ def totals(here) -> list[tuple]:
 
 
 def test_the_columns_of_a_query_are_known_without_rows():
-    found = columns_of(
+    found = infer_query_schema(
         "SELECT a, count(*) AS n FROM t GROUP BY a", {"t": pl.Schema({"a": pl.String()})}
     )
     assert found == {"a": pl.String(), "n": pl.Int64()}
@@ -144,7 +144,7 @@ def test_every_type_goes_through_a_query_as_it_is(tmp_path):
     pl.DataFrame([VALUES], schema=EVERY).pipe(lambda df: write_deltalake(lake.uri("staged/t"), df))
     view = f"SELECT * FROM delta_scan({quote_literal(lake.uri('staged/t'))})"
     df = run_query(lake, "SELECT * FROM t", {"t": view}, tmp_path).collect()
-    assert df.schema == EVERY == columns_of("SELECT * FROM t", {"t": pl.Schema(EVERY)})
+    assert df.schema == EVERY == infer_query_schema("SELECT * FROM t", {"t": pl.Schema(EVERY)})
     assert df.row(0, named=True) == VALUES
 
 
@@ -153,7 +153,7 @@ def test_every_type_goes_through_a_query_as_it_is(tmp_path):
 )
 def test_a_type_that_no_contract_can_name_is_refused_by_its_column(expression):
     with pytest.raises(SetupError, match=r"without a Polars equal: odd is"):
-        columns_of(
+        infer_query_schema(
             f"SELECT {expression} AS odd FROM t GROUP BY ALL", {"t": pl.Schema({"i": pl.Int64()})}
         )
 
@@ -161,7 +161,7 @@ def test_a_type_that_no_contract_can_name_is_refused_by_its_column(expression):
 @pytest.mark.parametrize("sql", ["SELEC 1", "SELECT x FROM t", "SELECT * FROM nowhere", ""])
 def test_a_broken_query_is_refused_before_any_data(sql):
     with pytest.raises(SetupError, match="the query does not run"):
-        columns_of(sql, {"t": pl.Schema({"a": pl.String()})})
+        infer_query_schema(sql, {"t": pl.Schema({"a": pl.String()})})
 
 
 def test_a_query_that_fails_on_the_rows_is_an_error_of_the_data(tmp_path):

@@ -22,7 +22,7 @@ _ENGINE = {*ORIGIN, EVENT_DATE, RESCUED}
 _ROWS = "_rows"
 _EMPTY_DUMP = (
     "an empty dump deletes nothing. If the source is empty indeed, say so on purpose, with the moment of this dump: "
-    "Snapshot(emptied=(...,)); then discard this dead letter"
+    "FullDumps(emptied=(...,)); then discard this dead letter"
 )
 
 
@@ -42,7 +42,7 @@ class Columns:
         known = {name.casefold(): name for name in own}
         declared = {known.get(name.casefold(), name): dtype for name, dtype in raw.columns.items()}
         wider = {
-            name: type_widening.wider(own[name], dtype)
+            name: type_widening.find_common_type(own[name], dtype)
             for name, dtype in declared.items()
             if name in own
         }
@@ -82,9 +82,9 @@ class Columns:
     def fit(self, delivery: Delivery) -> tuple[Delivery, Fit]:
         """A delivery, refused whole if it does not go into the table; and how it does."""
         names = {name: self._spelled.get(name.casefold(), name) for name in delivery.columns}
-        if self.raw.dumps and delivery.is_empty:
+        if self.raw.full_dumps and delivery.is_empty:
             return delivery.refuse(f"{delivery.refused}; {_EMPTY_DUMP}"), Fit(names)
-        if self.raw.dumps and delivery.dead_count and delivery.refused is None:
+        if self.raw.full_dumps and delivery.dead_count and delivery.refused is None:
             lost = f"{delivery.dead_count:,} of {delivery.records:,} records cannot be read"
             return delivery.refuse(f"{lost}, and a full dump would delete what it lacks"), Fit(
                 names
@@ -140,7 +140,9 @@ class Columns:
         grown: dict[str, pl.DataType] = {}
         for name, dtype in chosen.items():
             if (column := names[name]) in self.standing:
-                wider = type_widening.wider(grown.get(column, self.standing[column]), dtype)
+                wider = type_widening.find_common_type(
+                    grown.get(column, self.standing[column]), dtype
+                )
                 grown |= {} if wider is None else {column: wider}
                 wrong += [self._differs(name, types[name], column)] if wider is None else []
         problems = [f"types differ: {'; '.join(wrong)}"] if wrong else []
@@ -173,7 +175,9 @@ class Columns:
         if self._is_free(column):
             return (pl.String(),) if is_told_in_text(dtype) else ()
         if self.raw.drift == "evolve":
-            return type_widening.asked(self._declared[column], dtype, is_read=not delivery.is_typed)
+            return type_widening.list_allowed_types(
+                self._declared[column], dtype, is_read=not delivery.is_typed
+            )
         wanted = self.standing[column]
         is_readable = (
             dtype == pl.String and not delivery.is_typed and not type_widening.loses_as_text(wanted)
@@ -219,12 +223,12 @@ class Columns:
         """True for a value that does not go in whole, or would not in the widest type of the column."""
         if not self._is_limited(column, one):
             return one.is_left
-        exact = type_widening.whole(one.value, one.wanted, pl.Float64())
+        exact = type_widening.cast_losslessly(one.value, one.wanted, pl.Float64())
         return pl.col(one.name).is_not_null() & exact.is_null()
 
     def _is_limited(self, column: str, one: Taken) -> bool:
         """Whether a column may become one of doubles, so that a number has to be exact as such."""
-        return self.raw.drift == "evolve" and type_widening.may_be_real(
+        return self.raw.drift == "evolve" and type_widening.may_become_double(
             self._declared[column], one.wanted
         )
 

@@ -38,7 +38,7 @@ class Taken:
             return as_text(pl.col(self.name), self.dtype)
         if self.dtype == pl.String != self.wanted and not self.is_read:
             return pl.lit(None, dtype=self.wanted)
-        return type_widening.whole(pl.col(self.name), self.dtype, self.wanted)
+        return type_widening.cast_losslessly(pl.col(self.name), self.dtype, self.wanted)
 
     @property
     def is_left(self) -> pl.Expr:

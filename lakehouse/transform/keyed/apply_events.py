@@ -14,7 +14,7 @@ import polars as pl
 
 from lakehouse.expressions import differs_from_next, differs_from_previous
 from lakehouse.system_columns import DELETED, LAST, LINEAGE, VALID
-from lakehouse.tables.contract import facts, polars_schema
+from lakehouse.tables.contract import to_polars_schema
 from lakehouse.tables.table_types import DerivedTable, Mode
 
 _TIE_BREAK = ("_modified_at", *LINEAGE)
@@ -45,13 +45,13 @@ class EventSemantics:
     @classmethod
     def of(cls, table: DerivedTable) -> "EventSemantics":
         """The shape of a table with keys."""
-        known = facts(table.contract)
+        known = table.properties
         values = (
             name
-            for name in polars_schema(table.contract)
+            for name in to_polars_schema(table.contract)
             if name not in {*known.key, *known.sequence}
         )
-        kind = (table.partial, table.snapshot is not None, table.unpack is not None)
+        kind = (table.partial, table.full_dumps is not None, table.explode is not None)
         return cls(table.mode, known.key, known.sequence, tuple(values), *kind)
 
     @property

@@ -19,8 +19,7 @@ from lakehouse.lineage.key_changes import find_affected_days
 from lakehouse.publish.audit import Audit, Provenance
 from lakehouse.publish.publish import PassResult
 from lakehouse.system_columns import DELETED, LAST, LINEAGE, VALID
-from lakehouse.tables.contract import polars_schema
-from lakehouse.tables.contract_version import version
+from lakehouse.tables.contract import to_polars_schema
 from lakehouse.tables.table_types import DerivedTable
 from lakehouse.transform.accounting import Account
 from lakehouse.transform.inputs import Inputs
@@ -109,7 +108,7 @@ class Folding:
         return Provenance(
             self.making.run_id,
             table.code_version,
-            version(table.contract),
+            table.contract_version,
             read.versions,
             table_ids=read.ids,
         )
@@ -126,7 +125,7 @@ class Folding:
         judged = judge_rows(self.making, inputs, self.provenance, self.spool)
         findings = self._spooled(judged)
         audit = Account(judged, None, None, (), self.provenance)(findings)
-        dumps = self._dumps() if self.table.snapshot else None
+        dumps = self._dumps() if self.table.full_dumps else None
         if dumps is not None and not dumps["is_next"].all():
             return None
         counts = _Counts()
@@ -162,7 +161,7 @@ class Folding:
     def _spooled(self, judged: JudgedRows) -> PassResult:
         """The judged rows in files, and what their account needs to know."""
         frames = {"valid": judged.valid, "rejected": judged.rejected}
-        if self.table.snapshot:
+        if self.table.full_dumps:
             frames["broke"] = judged.broke.select(
                 *self.shape.key, self._moment, "_source", "_modified_at"
             )
@@ -193,11 +192,11 @@ class Folding:
         Raises:
             DataError: one is too small to be believed.
         """
-        assert self.table.snapshot is not None  # noqa: S101
+        assert self.table.full_dumps is not None  # noqa: S101
         named = [*self.shape.key, self._moment, "_source", "_modified_at"]
         valid, broke = (self._spool(name).select(named) for name in ("valid", "broke"))
         emptied = (
-            self.table.snapshot.emptied if self.standing is None else ()
+            self.table.full_dumps.emptied if self.standing is None else ()
         )  # what stands has been emptied
         dumps = list_dumps(valid, broke, self.shape.key, self._moment)
         dumps = add_empty_dumps(self.table.name, dumps, self._moment, emptied).with_columns(
@@ -213,7 +212,7 @@ class Folding:
                 dumps = pl.concat(
                     [last.cast({"rows": dumps.schema["rows"]}), dumps], how="diagonal"
                 )
-        check_dump_sizes(self.table.name, dumps, self._moment, self.table.snapshot)
+        check_dump_sizes(self.table.name, dumps, self._moment, self.table.full_dumps)
         return dumps
 
     @property
@@ -247,18 +246,18 @@ class Folding:
             "older": events.clear(),
             "matched": pl.LazyFrame(schema=self.table.stored_schema),
         }
-        if self.table.snapshot:
+        if self.table.full_dumps:
             frames["broke"] = self._spool("broke").select(*key, self._moment).drop_nulls()
         if self.standing is None:
             return frames
         matched = self.standing  # a dump speaks of all keys
-        if not self.table.snapshot:
+        if not self.table.full_dumps:
             is_asked = has_key(_keys(events, key))
             matched = matched.filter(
                 is_asked | self._watermark.is_old_tombstone if self._watermark else is_asked
             )
         frames["matched"] = self._into_spool("matched", matched)
-        late = None if self.table.snapshot else self._late(events, frames["matched"])
+        late = None if self.table.full_dumps else self._late(events, frames["matched"])
         if late is not None and not late.is_empty():
             everything = judge_rows(self.making, self.everything, self.provenance, self.spool).valid
             frames["older"] = self._into_spool("older", everything.filter(has_key(late)))
@@ -349,7 +348,7 @@ class Folding:
                 old, new, shape.sequence[0], shape.key, shape.values
             )
             return {column: spans.collect() for column in columns if column == VALID[0]}
-        names = [*polars_schema(self.table.contract), DELETED]
+        names = [*to_polars_schema(self.table.contract), DELETED]
         old, new = old.select(names), new.select(names)
         return {
             column: dated_changes.compare_rows(old, new, old.clear(), column, shape.key).collect()

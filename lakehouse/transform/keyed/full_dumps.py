@@ -12,7 +12,7 @@ import polars as pl
 
 from lakehouse.errors import DataError, SetupError
 from lakehouse.system_columns import DELETED, LINEAGE, ORIGIN
-from lakehouse.tables.table_types import Snapshot
+from lakehouse.tables.table_types import FullDumps
 
 _NEXT = "_next"
 NO_RECORD = -1
@@ -69,7 +69,7 @@ def add_empty_dumps(
         )
     except pl.exceptions.PolarsError as error:
         raise SetupError(
-            f"{table}: Snapshot(emptied={emptied!r}) is not of {moment}, which is {dtype}: {error}\n"
+            f"{table}: FullDumps(emptied={emptied!r}) is not of {moment}, which is {dtype}: {error}\n"
             "Next: write the value as this column has it."
         ) from None
     told = {
@@ -115,7 +115,7 @@ def find_deletes(
     )
 
 
-def check_dump_sizes(table: str, dumps: pl.DataFrame, moment: str, promised: Snapshot) -> None:
+def check_dump_sizes(table: str, dumps: pl.DataFrame, moment: str, promised: FullDumps) -> None:
     """Refuse a dump that is much smaller than the one before: it would delete what it merely lacks.
 
     Raises:
@@ -133,5 +133,5 @@ def check_dump_sizes(table: str, dumps: pl.DataFrame, moment: str, promised: Sna
             raise DataError(
                 f"{table}: the dump of {when} ({source}) has {rows:,} rows, the one before {before:,}: "
                 f"{1 - rows / before:.1%} fewer, {promised.may_shrink:.1%} are allowed. Nothing was published.\n"
-                f"Next: deliver it whole; or accept it on purpose: Snapshot(accepted=({str(when)!r},))."
+                f"Next: deliver it whole; or accept it on purpose: FullDumps(accepted=({str(when)!r},))."
             )

@@ -24,8 +24,8 @@ from lakehouse.storage.disk_full import report_full_disk
 from lakehouse.storage.lake import scan_all_rows
 from lakehouse.storage.scratch import create_scratch_folder
 from lakehouse.system_columns import DELETED, VALID, hide_tombstones
-from lakehouse.tables.contract import columns, facts
-from lakehouse.tables.reading import widened
+from lakehouse.tables.contract import list_columns
+from lakehouse.tables.reading import add_missing_columns
 from lakehouse.tables.table_types import RawTable
 from lakehouse.transform.inputs import Inputs, read_inputs
 from lakehouse.transform.keyed.folding import Folded, Folding
@@ -87,7 +87,11 @@ def _fresh(making: MakeContext, everything: Inputs) -> Inputs | None:
     assert current is not None  # noqa: S101
     assert isinstance(source, RawTable)  # noqa: S101
     rows = find_new_rows(making.lake, making.table, name, current)
-    return None if rows is None else replace(everything, frames={parameter: widened(rows, source)})
+    return (
+        None
+        if rows is None
+        else replace(everything, frames={parameter: add_missing_columns(rows, source)})
+    )
 
 
 def _standing(making: MakeContext, version: int) -> pl.LazyFrame:
@@ -98,8 +102,8 @@ def _standing(making: MakeContext, version: int) -> pl.LazyFrame:
 
 
 def _sheet(making: MakeContext, folded: Folded, standing: int) -> Sheet:
-    table, described = making.table, columns(making.table.contract)
-    known = facts(table.contract)
+    table, described = making.table, list_columns(making.table.contract)
+    known = table.properties
     has_tombstones = DELETED in table.stored_schema
     hidden = {c.name for c in described if c.pii}
     always = {*known.key, *known.sequence}
@@ -133,7 +137,7 @@ def _rejects(making: MakeContext, folded: Folded, standing: int) -> Sheet:
 
 def _table_rules(making: MakeContext, folded: Folded, standing: int) -> Mapping[str, pl.LazyFrame]:
     """The aggregates that must be true of all rows that a reader will see."""
-    rules = facts(making.table.contract).rules
+    rules = making.table.properties.rules
     if not rules:
         return {}
     rows = folded.stands

@@ -40,7 +40,7 @@ def find_new_rows(
     audit = _folded(lake, table)
     if audit is None or audit.provenance.table_ids.get(source) != str(current.metadata().id):
         return None
-    if table.snapshot is not None and audit.quarantined:
+    if table.full_dumps is not None and audit.quarantined:
         return None  # what stands does not tell all that the last dump held
     since = audit.provenance.inputs.get(source, -1)
     log = lake.read_log_tail(source, after=since)
