@@ -57,7 +57,7 @@ def bring(at: Environment, since: dict[str, str] | None = None) -> int:
     """Land what is there and make what is stale; gives how many days were made."""
     made = 0
     assert land(at.lake, at.landing, decade.raw_readings).audits
-    for stale in at.planner(since).find_stale_tables():
+    for stale in at.create_planner(since).find_stale_tables():
         for span in stale.spans:
             make(at.lake, at.catalog, stale.table, span)
         made += len(stale.keys)

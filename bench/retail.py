@@ -40,14 +40,14 @@ def bring(at: Environment) -> None:
     for table in at.catalog.raw_tables:
         land(at.lake, at.landing, table)
     for _ in range(_MOST_LOOKS):
-        parts = at.planner().find_stale_tables()
+        parts = at.create_planner().find_stale_tables()
         if not parts:
             return
         for part in parts:
             for days in part.spans or (None,):
                 make(at.lake, at.catalog, part.table, days)
     raise RuntimeError(
-        f"still stale: {', '.join(part.table for part in at.planner().find_stale_tables())}"
+        f"still stale: {', '.join(part.table for part in at.create_planner().find_stale_tables())}"
     )
 
 
@@ -79,13 +79,13 @@ def bring_by_dagster(at: Environment, home: Path) -> None:
 
         run(PlannedRun(tuple(table.name for table in at.catalog.raw_tables)))
         for _ in range(_MOST_LOOKS):
-            runs = plan_runs(at.catalog, at.planner().find_stale_tables())
+            runs = plan_runs(at.catalog, at.create_planner().find_stale_tables())
             if not runs:
                 return
             for one in runs:
                 run(one)
     raise RuntimeError(
-        f"still stale: {', '.join(part.table for part in at.planner().find_stale_tables())}"
+        f"still stale: {', '.join(part.table for part in at.create_planner().find_stale_tables())}"
     )
 
 

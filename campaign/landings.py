@@ -34,7 +34,7 @@ def land_all(folder: Path) -> None:
         except LakehouseError as error:
             problems.append(f"{table.name}: {error}")
             continue
-        problems += [f"{table.name}: {name} rests" for name in report.resting]
+        problems += [f"{table.name}: {name} rests" for name in report.unfinished]
         problems += (
             [f"{table.name}: landed something twice"]
             if any(audit.written for audit in again.audits)

@@ -189,7 +189,7 @@ def opened(folder: Path) -> Environment:
 
 def planner(here: Environment) -> Planner:
     """What is stale, by the campaign's clock."""
-    return replace(here.planner(), now=NOW)
+    return replace(here.create_planner(), now=NOW)
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from lakehouse.ingest.files.landing_zone import Landing
-from lakehouse.ingest.land import Progress, no_progress
+from lakehouse.ingest.land import Progress, ignore_progress
 from lakehouse.lineage.staleness import Planner
 from lakehouse.storage.lake import Glance, Lake
 from lakehouse.tables.catalog import Catalog
@@ -32,17 +32,17 @@ class Environment:
     lake: Lake
     landing: Landing
     catalog: Catalog
-    progress: Progress = field(default=no_progress, compare=False)
+    progress: Progress = field(default=ignore_progress, compare=False)
     undated_domains: Callable[[Lake, Catalog], Mapping[str, str]] = field(
         default=no_undated_domains, compare=False
     )
 
-    def standing(self) -> dict[str, str]:
+    def list_revisions(self) -> dict[str, str]:
         """How the tables that there are stand, as `Lake.standing` tells it."""
         standing = {name: self.lake.standing(name) for name in self.catalog.tables}
         return {name: found for name, found in standing.items() if found is not None}
 
-    def planner(self, since: Mapping[str, str] | None = None) -> Planner:
+    def create_planner(self, since: Mapping[str, str] | None = None) -> Planner:
         """Finds what is stale now; `since` spares old log entries, see `Planner`."""
         lake = self.lake
         glance = Glance(lake.root, lake.options, lake.single_writer, handles=lake.handles)

@@ -211,7 +211,7 @@ def public_names(name: str) -> set[str]:
     return {word for word in found if not word.startswith("_")}
 
 
-TWICE = {"SCHEMA", "State", "T", "run_query"}
+TWICE: set[str] = {"State", "T", "run_query"}
 """Public names that two rooms define today."""
 
 

@@ -383,7 +383,11 @@ def run_replay(app: App, table: str) -> None:
     )
     for note in done.notes:
         click.echo(note)
-    if behind := [part.table for part in here.planner().find_stale_tables()] if done.audits else []:
+    if (
+        behind := [part.table for part in here.create_planner().find_stale_tables()]
+        if done.audits
+        else []
+    ):
         click.echo(
             f"Next: behind now are {', '.join(behind)}; `make ui` makes them by itself, `make demo` at once."
         )

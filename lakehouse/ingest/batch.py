@@ -12,12 +12,12 @@ from uuid import uuid4
 
 import polars as pl
 
-from lakehouse.ingest.drift.columns import Columns
-from lakehouse.ingest.drift.projection import Fit, rows_of
+from lakehouse.ingest.drift.columns import TableColumns
+from lakehouse.ingest.drift.projection import Projection, scan_rows
 from lakehouse.ingest.files.delivery import Delivery
 from lakehouse.ingest.files.listing import Entry
-from lakehouse.ingest.landed_files import Origin
-from lakehouse.ingest.small_deliveries import Bundles
+from lakehouse.ingest.landed_files import Occurrence
+from lakehouse.ingest.small_deliveries import SmallDeliveries
 from lakehouse.publish.auto_compaction import group_deliveries
 from lakehouse.publish.request import Sheet
 from lakehouse.quarantine.dead_letters import COMMENTS, COUNTED_DEAD_LETTERS, DEAD_LETTERS, SCHEMA
@@ -38,13 +38,13 @@ _ORIGIN_COMMENTS = {
 
 
 @dataclass(frozen=True)
-class Read:
+class FittedDelivery:
     """A delivery that was read, with where it was found."""
 
     entry: Entry
     delivery: Delivery
     source: str
-    fit: Fit
+    fit: Projection
 
 
 @dataclass
@@ -73,15 +73,15 @@ class Batch:
     """
 
     raw: RawTable
-    columns: Columns
+    columns: TableColumns
     id: str = field(default_factory=lambda: f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{uuid4().hex[:8]}")
     started: datetime = field(default_factory=lambda: datetime.now(UTC))
-    reads: list[Read] = field(default_factory=list)
-    bundles: Bundles = field(default_factory=Bundles)
-    digests: dict[str, Origin] = field(default_factory=dict)
+    reads: list[FittedDelivery] = field(default_factory=list)
+    bundles: SmallDeliveries = field(default_factory=SmallDeliveries)
+    digests: dict[str, Occurrence] = field(default_factory=dict)
     rowless: set[str] = field(default_factory=set)
     repeated: dict[str, str] = field(default_factory=dict)
-    returned: list[Read] = field(default_factory=list)
+    returned: list[FittedDelivery] = field(default_factory=list)
     recorded: list[dict[str, object]] = field(default_factory=list)
     corrections: dict[str, dict[str, object]] = field(default_factory=dict)
     refused: dict[str, str] = field(default_factory=dict)
@@ -92,12 +92,12 @@ class Batch:
     uncounted_dead: int = 0
     dead_version: int = -1
 
-    def take(self, read: Read, spool: Path) -> None:
+    def take(self, read: FittedDelivery, spool: Path) -> None:
         """A delivery that is new; rows that it holds in memory join those of others."""
-        rows = read.delivery.held
+        rows = read.delivery.in_memory
         if rows is not None:
             self.bundles.add(rows, read.fit, read.source, read.entry.modified_at, spool)
-            read = replace(read, delivery=replace(read.delivery, held=None))
+            read = replace(read, delivery=replace(read.delivery, in_memory=None))
         self.reads.append(read)
 
     def record(
@@ -159,7 +159,8 @@ class Batch:
         if self.columns.added:
             yield f"new columns: {', '.join(self.columns.added)}"
         if wider := [
-            f"{n} ({self.columns.stood[n]} to {dtype})" for n, dtype in self.columns.retyped.items()
+            f"{n} ({self.columns.stored[n]} to {dtype})"
+            for n, dtype in self.columns.retyped.items()
         ]:
             yield f"wider columns: {', '.join(wider)}; the rows that stood in the table were written again"
         for read in self.reads:
@@ -180,7 +181,7 @@ class Batch:
 
     def sheets(self, based_on: int) -> tuple[Sheet, Sheet]:
         """The rows for the raw table, and the dead letters."""
-        new, retyped = align_types(self._rows(), self.columns.stood)
+        new, retyped = align_types(self._rows(), self.columns.stored)
         rows = Sheet(
             self.raw.name,
             new,
@@ -241,15 +242,15 @@ class Batch:
         )
         return rows if self.raw.day is None else rows.with_columns(self.raw.day.alias(EVENT_DATE))
 
-    def _brought(self, read: Read) -> pl.LazyFrame:
-        return rows_of(read.delivery).select(*self.columns.brought(read.fit), *self._origin(read))
+    def _brought(self, read: FittedDelivery) -> pl.LazyFrame:
+        return scan_rows(read.delivery).select(*self.columns.project(read.fit), *self._origin(read))
 
-    def _bundled(self, fit: Fit, rows: pl.LazyFrame) -> pl.LazyFrame:
+    def _bundled(self, fit: Projection, rows: pl.LazyFrame) -> pl.LazyFrame:
         return rows.select(
-            *self.columns.brought(fit), "_source", "_offset", "_modified_at", *self._landing()
+            *self.columns.project(fit), "_source", "_offset", "_modified_at", *self._landing()
         )
 
-    def _origin(self, read: Read) -> list[pl.Expr]:
+    def _origin(self, read: FittedDelivery) -> list[pl.Expr]:
         return [
             pl.lit(read.source).alias("_source"),
             pl.col("_offset"),
@@ -280,7 +281,7 @@ class Batch:
     def _opened(self) -> list[pl.Expr]:
         return Attempt("", now=self.started).opened()
 
-    def _dead_of(self, read: Read) -> pl.LazyFrame:
+    def _dead_of(self, read: FittedDelivery) -> pl.LazyFrame:
         """The dead letters of a delivery."""
         return (
             pl.scan_parquet(str(read.delivery.dead), hive_partitioning=False)
@@ -294,11 +295,11 @@ class Batch:
             .select(SCHEMA.names())
         )
 
-    def _kept_at(self, read: Read) -> str | None:
-        return kept_path(self.raw, read.source) if read.delivery.is_cut else None
+    def _kept_at(self, read: FittedDelivery) -> str | None:
+        return locate_kept_file(self.raw, read.source) if read.delivery.is_cut else None
 
 
-def kept_path(raw: RawTable, source: str) -> str:
+def locate_kept_file(raw: RawTable, source: str) -> str:
     """Where in the lake a file is kept that does not fit into a dead letter."""
     return f"quarantine/_files/{raw.landing}/{source}"
 

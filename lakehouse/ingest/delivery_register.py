@@ -27,7 +27,7 @@ from lakehouse.system_columns import ORIGIN
 DELIVERIES = "quarantine/deliveries"
 DIGITS = 16
 """How much of the hash of its bytes stands in the `_source` of a delivery, behind its name and a `#`. Lakes hold it."""
-SCHEMA = pl.Schema(
+REGISTER_SCHEMA = pl.Schema(
     {
         "table": pl.String(),
         "outcome": pl.String(),
@@ -80,7 +80,7 @@ class Register:
         )  # plain ones are equal to it
         return dict(zip(entries, self.files["digest"], strict=True))
 
-    def knows(self, name: str) -> bool:
+    def has_name(self, name: str) -> bool:
         """Whether any file of a name was read."""
         return name in self._names
 
@@ -89,7 +89,7 @@ class Register:
         return frozenset(self.files["name"].to_list())
 
 
-def registered(lake: Lake, table: str) -> Register:
+def read_register(lake: Lake, table: str) -> Register:
     """What is known of each file that was read for a raw table."""
     handle, source = lake.open_shared(DELIVERIES), pl.col("_source")
     if handle is None:
@@ -121,20 +121,22 @@ def _widened(rows: pl.LazyFrame) -> pl.LazyFrame:
     """The rows of a register, null in columns that an earlier version of this software did not write."""
     standing = rows.collect_schema()
     return rows.select(
-        pl.col(n) if n in standing else pl.lit(None, t).alias(n) for n, t in SCHEMA.items()
+        pl.col(n) if n in standing else pl.lit(None, t).alias(n) for n, t in REGISTER_SCHEMA.items()
     )
 
 
-def open_letters(lake: Lake) -> dict[str, int]:
+def count_open_dead_letters(lake: Lake) -> dict[str, int]:
     """How many dead letters of each raw table still ask for something to be done."""
     if lake.open_shared(DEAD_LETTERS) is None:
         return {}
     letters = fill_states(lake.scan(DEAD_LETTERS)).filter(is_in(OPEN)).select(*_LETTER)
-    letters = letters.join(overtaken(lake, letters), on=_LETTER, how="anti", nulls_equal=True)
+    letters = letters.join(
+        select_settled_letters(lake, letters), on=_LETTER, how="anti", nulls_equal=True
+    )
     return dict(letters.group_by("table").len().collect().iter_rows())
 
 
-def overtaken(lake: Lake, letters: pl.LazyFrame) -> pl.LazyFrame:
+def select_settled_letters(lake: Lake, letters: pl.LazyFrame) -> pl.LazyFrame:
     """Those of some dead letters that a later delivery has settled.
 
     That of a whole file is settled by a later delivery of the same name, which has its own if it is no better.
@@ -156,7 +158,7 @@ def overtaken(lake: Lake, letters: pl.LazyFrame) -> pl.LazyFrame:
     )
 
 
-def register(
+def register_deliveries(
     lake: Lake, deliveries: Sequence[Mapping[str, object]], provenance: Provenance
 ) -> None:
     """Add deliveries, as rows of `SCHEMA`, each once; when other writers keep being faster, the next run does it."""
@@ -169,12 +171,16 @@ def _published(
     lake: Lake, deliveries: Sequence[Mapping[str, object]], provenance: Provenance
 ) -> Audit | None:
     with lake.translate_errors():
-        return _appended(lake, pl.DataFrame(deliveries, schema=SCHEMA), provenance)
+        return _appended(lake, pl.DataFrame(deliveries, schema=REGISTER_SCHEMA), provenance)
 
 
 def _appended(lake: Lake, read: pl.DataFrame, provenance: Provenance) -> Audit | None:
     handle = lake.open_shared(DELIVERIES)
-    known = pl.LazyFrame(schema=SCHEMA) if handle is None else _widened(scan_visible_rows(handle))
+    known = (
+        pl.LazyFrame(schema=REGISTER_SCHEMA)
+        if handle is None
+        else _widened(scan_visible_rows(handle))
+    )
     of_these = known.filter(pl.col("_source").is_in(read["_source"].to_list())).collect()
     fresh = read.join(
         of_these, on=_KNOWN_BY, how="anti"

@@ -15,11 +15,11 @@ import polars as pl
 from lakehouse.errors import DataError, LawError, SetupError
 from lakehouse.failpoints import failpoint
 from lakehouse.ingest.batch import Batch
-from lakehouse.ingest.delivery_register import register
+from lakehouse.ingest.delivery_register import register_deliveries
 from lakehouse.ingest.files.landing_zone import Landing
-from lakehouse.ingest.files.listing import Entry, entered
-from lakehouse.ingest.landed_files import landed, origin_of
-from lakehouse.ingest.read_batch import collect
+from lakehouse.ingest.files.listing import Entry, list_new_entries
+from lakehouse.ingest.landed_files import occurrence_of, read_landed_files
+from lakehouse.ingest.read_batch import read_batch
 from lakehouse.publish.audit import Audit, Provenance
 from lakehouse.publish.publish import PassResult, publish
 from lakehouse.publish.retry import retry_if_busy
@@ -37,7 +37,7 @@ Progress = Callable[[str, int, int], None]
 """Told after each file: the raw table, bytes read so far, bytes to read."""
 
 
-def no_progress(table: str, done: int, whole: int) -> None:
+def ignore_progress(table: str, done: int, whole: int) -> None:
     """Tell nobody."""
 
 
@@ -52,12 +52,12 @@ class News:
     """
 
     ready: tuple[Entry, ...]
-    resting: tuple[str, ...]
+    unfinished: tuple[str, ...]
     unreadable: tuple[Entry, ...]
 
 
 @dataclass(frozen=True)
-class Report:
+class LandResult:
     """What one call of `land` did.
 
     Attributes:
@@ -69,28 +69,28 @@ class Report:
 
     audits: tuple[Audit, ...] = ()
     repeated: tuple[str, ...] = ()
-    resting: tuple[str, ...] = ()
+    unfinished: tuple[str, ...] = ()
     refused: tuple[str, ...] = ()
 
 
-def news(lake: Lake, landing: Landing, raw: RawTable, now: datetime | None = None) -> News:
+def read_news(lake: Lake, landing: Landing, raw: RawTable, now: datetime | None = None) -> News:
     """What lies in landing and is not landed, told without reading a file."""
     began = now or datetime.now(UTC)
     pool = ThreadPoolExecutor(1)
     listing = pool.submit(
-        landing.listed, raw.landing
+        landing.list_files, raw.landing
     )  # many files take as long as reading what is known of them
     pool.shutdown(wait=False)
     with lake.translate_errors():
-        known = landed(lake, raw.name)
+        known = read_landed_files(lake, raw.name)
         seen = listing.result()
-    unknown = known.unsettled(entered(seen, known.stamps))
-    tried = [landing.tried(raw.landing, entry) for entry in unknown]
+    unknown = known.select_unsettled(list_new_entries(seen, known.stamps))
+    tried = [landing.try_open(raw.landing, entry) for entry in unknown]
     readable = [entry for entry in tried if entry.problem is None]
     ended = now or datetime.now(UTC)
-    complete = {entry for entry in readable if landing.is_resting(entry, began, ended)}
+    complete = {entry for entry in readable if landing.is_complete(entry, began, ended)}
     return News(
-        tuple(sorted(complete, key=origin_of)),
+        tuple(sorted(complete, key=occurrence_of)),
         tuple(entry.name for entry in readable if entry not in complete),
         tuple(entry for entry in tried if entry.problem is not None),
     )
@@ -103,9 +103,9 @@ def land(  # noqa: PLR0913
     *,
     run_id: str = "local",
     now: datetime | None = None,
-    progress: Progress = no_progress,
+    progress: Progress = ignore_progress,
     batch_bytes: int = _BATCH_BYTES,
-) -> Report:
+) -> LandResult:
     """Land every file that is not landed yet.
 
     Args:
@@ -127,7 +127,7 @@ def land(  # noqa: PLR0913
         raise SetupError(
             f"{raw.name} is made, not landed.\nNext: land the raw tables that it is made from."
         )
-    seen = news(lake, landing, raw, now)
+    seen = read_news(lake, landing, raw, now)
     advance = _counter(raw, seen, progress)
     audits: list[Audit] = []
     batches: list[Batch] = []
@@ -147,10 +147,10 @@ def land(  # noqa: PLR0913
         batches.append(batch)
     repeated = {name: twin for batch in batches for name, twin in batch.repeated.items()}
     refused = {name: reason for batch in batches for name, reason in batch.refused.items()}
-    return Report(
+    return LandResult(
         tuple(audits),
         tuple(f"{name}: same bytes as {twin}" for name, twin in repeated.items()),
-        (*seen.resting, *(name for batch in batches for name in batch.changed)),
+        (*seen.unfinished, *(name for batch in batches for name in batch.changed)),
         tuple(f"{name}: {reason}" for name, reason in refused.items()),
     )
 
@@ -189,10 +189,10 @@ def _attempt(
 ) -> tuple[Batch, Audit | None]:
     """Read the position, read the files, publish on that position."""
     with create_scratch_folder() as spool, lake.translate_errors():
-        known = landed(lake, raw.name)
-        fresh = known.unsettled(entries)
+        known = read_landed_files(lake, raw.name)
+        fresh = known.select_unsettled(entries)
         with report_full_disk(lake.root):
-            batch = collect(lake, landing, raw, fresh, known, spool, advance)
+            batch = read_batch(lake, landing, raw, fresh, known, spool, advance)
         failpoint("land: files read")
         _put_back(lake, batch, Provenance(run_id=run_id, batch_id=batch.id))
         return batch, publish_batch(lake, batch, known.version, run_id)
@@ -214,7 +214,7 @@ def publish_batch(lake: Lake, batch: Batch, based_on: int, run_id: str) -> Audit
     """
     raw, provenance = batch.raw, Provenance(run_id=run_id, batch_id=batch.id)
     if not batch.has_news:
-        register(lake, batch.recorded, provenance)
+        register_deliveries(lake, batch.recorded, provenance)
         return None
     sheet, rejects = batch.sheets(based_on)
 
@@ -241,7 +241,7 @@ def publish_batch(lake: Lake, batch: Batch, based_on: int, run_id: str) -> Audit
             "Next: let it give null where the day cannot be told (strict=False). Nothing was published."
         ) from None  # the error itself quotes values
     failpoint("land: published")
-    register(lake, batch.recorded, provenance)
+    register_deliveries(lake, batch.recorded, provenance)
     return audit
 
 

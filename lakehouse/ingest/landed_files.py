@@ -24,7 +24,7 @@ from lakehouse.ingest.delivery_register import (
     Register,
     digest_of,
     name_of,
-    registered,
+    read_register,
 )
 from lakehouse.ingest.files.listing import Entry, Stamp
 from lakehouse.quarantine.dead_letters import DEAD_LETTERS, UNREADABLE, DeadLetters
@@ -43,7 +43,7 @@ def source_of(name: str, digest: str) -> str:
     return f"{name}#{digest[:DIGITS]}"
 
 
-class Origin(NamedTuple):
+class Occurrence(NamedTuple):
     """When and under which name bytes were delivered; of several deliveries of the same bytes the least one counts."""
 
     modified_at: datetime
@@ -51,7 +51,7 @@ class Origin(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Landed:
+class LandedFiles:
     """The deliveries of one raw table.
 
     Attributes:
@@ -83,11 +83,11 @@ class Landed:
         )
 
     @cached_property
-    def by_digest(self) -> dict[str, Origin]:
+    def by_digest(self) -> dict[str, Occurrence]:
         """The origin of each delivery, by the start of its hash."""
         return _origins(self.first)
 
-    def unsettled(self, entries: Sequence[Entry]) -> list[Entry]:
+    def select_unsettled(self, entries: Sequence[Entry]) -> list[Entry]:
         """Those of some entries that may change something, as far as can be told by their names, times and sizes."""
         if len(entries) < _FEW:
             names = pl.Series([entry.name for entry in entries], dtype=pl.String).implode()
@@ -99,10 +99,11 @@ class Landed:
     def is_registered(self, entry: Entry, digest: str) -> bool:
         """Whether the register says so already."""
         return (
-            self.register.knows(entry.name) and self.register.digests.get(entry) == digest[:DIGITS]
+            self.register.has_name(entry.name)
+            and self.register.digests.get(entry) == digest[:DIGITS]
         )
 
-    def twin(self, digest: str) -> Origin | None:
+    def twin(self, digest: str) -> Occurrence | None:
         """The delivery with the same bytes, if there is one."""
         return self.by_digest.get(digest[:DIGITS]) if digest[:DIGITS] in self._digests else None
 
@@ -123,12 +124,12 @@ class Landed:
         return digest[:DIGITS] in self.rowless
 
 
-def origin_of(entry: Entry) -> Origin:
+def occurrence_of(entry: Entry) -> Occurrence:
     """When and under which name an entry was delivered."""
-    return Origin(entry.modified_at, entry.name)
+    return Occurrence(entry.modified_at, entry.name)
 
 
-def landed(lake: Lake, table: str) -> Landed:
+def read_landed_files(lake: Lake, table: str) -> LandedFiles:
     """The deliveries that a raw table and its dead letters hold."""
     handle = lake.open_shared(table)
     with ThreadPoolExecutor(1) as beside:
@@ -141,8 +142,8 @@ def landed(lake: Lake, table: str) -> Landed:
 
 def _landed(
     lake: Lake, table: str, handle: DeltaTable | None, of_rows: Future[pl.DataFrame]
-) -> Landed:
-    letters, register = DeadLetters(lake, table).files(), registered(lake, table)
+) -> LandedFiles:
+    letters, register = DeadLetters(lake, table).files(), read_register(lake, table)
     rows = of_rows.result()
     of_dead = [(source, moment) for source, moment, is_dead, _ in letters if is_dead]
     dead = _first(pl.DataFrame(of_dead, schema=_SAID, orient="row"))
@@ -158,7 +159,7 @@ def _landed(
     rowless = dead.join(rows, on="digest", how="anti") if dead.height else dead
     version, first = -1 if handle is None else handle.version(), pl.concat([rowless, rows])
     settled = _settled(known, rows, rowless)
-    return Landed(
+    return LandedFiles(
         version, first, frozenset(rowless["digest"]), register, settled, frozenset(lacking)
     )
 
@@ -175,7 +176,7 @@ def _settled(known: pl.DataFrame, rows: pl.DataFrame, rowless: pl.DataFrame) -> 
     )
 
 
-def delivered(lake: Lake, table: str, handle: DeltaTable) -> dict[str, Origin]:
+def read_occurrences(lake: Lake, table: str, handle: DeltaTable) -> dict[str, Occurrence]:
     """The origin of each delivery of which a raw table holds rows, at the handle's version, by its hash's start."""
     return _origins(_of_rows(lake, table, handle))
 
@@ -201,8 +202,8 @@ def _first(said: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _origins(first: pl.DataFrame) -> dict[str, Origin]:
-    return {digest: Origin(moment, name) for digest, moment, name in first.iter_rows()}
+def _origins(first: pl.DataFrame) -> dict[str, Occurrence]:
+    return {digest: Occurrence(moment, name) for digest, moment, name in first.iter_rows()}
 
 
 def _of_table(lake: Lake, table: str, handle: DeltaTable) -> pl.DataFrame:

@@ -19,14 +19,14 @@ import polars as pl
 from deltalake import DeltaTable
 
 from lakehouse.failpoints import failpoint
-from lakehouse.ingest.batch import Batch, Read, kept_path
-from lakehouse.ingest.drift.columns import Columns
-from lakehouse.ingest.drift.projection import Fit
+from lakehouse.ingest.batch import Batch, FittedDelivery, locate_kept_file
+from lakehouse.ingest.drift.columns import TableColumns
+from lakehouse.ingest.drift.projection import Projection
 from lakehouse.ingest.files.delivery import Delivery, read_delivery
 from lakehouse.ingest.files.landing_zone import Landing, UnreadableError
 from lakehouse.ingest.files.listing import Entry
-from lakehouse.ingest.landed_files import Landed, Origin, origin_of, source_of
-from lakehouse.ingest.small_deliveries import SMALL
+from lakehouse.ingest.landed_files import LandedFiles, Occurrence, occurrence_of, source_of
+from lakehouse.ingest.small_deliveries import SMALL_DELIVERY
 from lakehouse.quarantine.dead_letters import (
     COUNTED_DEAD_LETTERS,
     DEAD_LETTERS,
@@ -41,12 +41,12 @@ _SMALL_FILE = 1 << 20
 """Bytes as delivered; what a larger file needs in memory is needed by one at a time."""
 
 
-def collect(  # noqa: PLR0913
+def read_batch(  # noqa: PLR0913
     lake: Lake,
     landing: Landing,
     raw: RawTable,
     entries: Sequence[Entry],
-    known: Landed,
+    known: LandedFiles,
     spool: Path,
     advance: Callable[[Entry], None],
 ) -> Batch:
@@ -61,7 +61,7 @@ def collect(  # noqa: PLR0913
         spool: a private folder.
         advance: told of each entry that was looked at.
     """
-    batch = begun(lake, raw, known)
+    batch = begin_batch(lake, raw, known)
     read = partial(_read, landing, raw.landing, spool=spool, required=batch.columns.own_names)
     with closing(_ahead(entries, read)) as deliveries:
         for entry, delivery in deliveries:
@@ -71,20 +71,20 @@ def collect(  # noqa: PLR0913
     sources = [read.source for read in batch.reads] + [
         str(row["_source"]) for row in batch.unreadable
     ]
-    count_letters(batch, lake, known)
+    count_dead_letters(batch, lake, known)
     batch.known_dead = DeadLetters(lake, raw.name).find_known(sources)
     return batch
 
 
-def begun(lake: Lake, raw: RawTable, known: Landed) -> Batch:
+def begin_batch(lake: Lake, raw: RawTable, known: LandedFiles) -> Batch:
     """A batch without deliveries, for the columns that the table has by now."""
     handle = _handle(lake, raw, known)
     return Batch(
-        raw, Columns(raw, {} if handle is None else pl.scan_delta(handle).collect_schema())
+        raw, TableColumns(raw, {} if handle is None else pl.scan_delta(handle).collect_schema())
     )
 
 
-def count_letters(batch: Batch, lake: Lake, known: Landed) -> None:
+def count_dead_letters(batch: Batch, lake: Lake, known: LandedFiles) -> None:
     """Note how many dead letters stand, and how many of them no audit has counted."""
     version, handle = lake.version(DEAD_LETTERS), _handle(lake, batch.raw, known)
     batch.dead_version = -1 if version is None else version
@@ -95,7 +95,7 @@ def count_letters(batch: Batch, lake: Lake, known: Landed) -> None:
     batch.uncounted_dead = 0 if counted is None else max(0, batch.standing_dead - counted)
 
 
-def _handle(lake: Lake, raw: RawTable, known: Landed) -> DeltaTable | None:
+def _handle(lake: Lake, raw: RawTable, known: LandedFiles) -> DeltaTable | None:
     return lake.open_shared(raw.name, None if known.version < 0 else known.version)
 
 
@@ -106,8 +106,10 @@ def _read(
     if entry.problem is not None:
         return entry.problem
     try:
-        chunks = landing.chunks(table, entry)
-        return read_delivery(chunks, name=entry.name, spool=spool, required=required, keep=SMALL)
+        chunks = landing.read_chunks(table, entry)
+        return read_delivery(
+            chunks, name=entry.name, spool=spool, required=required, keep=SMALL_DELIVERY
+        )
     except UnreadableError as error:
         return str(error)
 
@@ -137,7 +139,7 @@ def _take_in(  # noqa: PLR0913
     landing: Landing,
     entry: Entry,
     read: Callable[[], Delivery | str],
-    known: Landed,
+    known: LandedFiles,
     spool: Path,
 ) -> None:
     try:
@@ -159,7 +161,7 @@ def _take_in(  # noqa: PLR0913
 
 
 def _take(
-    batch: Batch, lake: Lake, entry: Entry, delivery: Delivery, known: Landed, spool: Path
+    batch: Batch, lake: Lake, entry: Entry, delivery: Delivery, known: LandedFiles, spool: Path
 ) -> None:
     """A delivery becomes part of the batch, unless its bytes are landed."""
     source = source_of(entry.name, delivery.digest)
@@ -174,27 +176,29 @@ def _take(
             _return(batch, lake, entry, delivery, twin)
         return
     fitted, fit = batch.columns.fit(delivery)
-    batch.take(Read(entry, fitted, source, fit), spool)
-    batch.digests[delivery.digest] = origin_of(entry)
+    batch.take(FittedDelivery(entry, fitted, source, fit), spool)
+    batch.digests[delivery.digest] = occurrence_of(entry)
     (batch.rowless.discard if fitted.rows_count else batch.rowless.add)(delivery.digest)
     if not known.is_registered(entry, delivery.digest):
         batch.record(entry, source, "landed" if fitted.rows_count else "dead", fitted.dead_count)
     if fitted.refused is not None:
         batch.refused[entry.name] = fitted.refused
     if fitted.is_cut:
-        obstore.put(lake.store, kept_path(batch.raw, source), delivery.received)
+        obstore.put(lake.store, locate_kept_file(batch.raw, source), delivery.received)
 
 
-def _is_better_named(batch: Batch, delivery: Delivery, known: Landed) -> bool:
+def _is_better_named(batch: Batch, delivery: Delivery, known: LandedFiles) -> bool:
     """Whether bytes that gave nothing but dead letters are rows, all of them, under a name that tells their format."""
     digest = delivery.digest
     is_rowless = digest in batch.rowless if digest in batch.digests else known.is_rowless(digest)
     return is_rowless and bool(delivery.rows_count) and not delivery.dead_count
 
 
-def _repeat(batch: Batch, entry: Entry, delivery: Delivery, twin: Origin, known: Landed) -> None:
+def _repeat(
+    batch: Batch, entry: Entry, delivery: Delivery, twin: Occurrence, known: LandedFiles
+) -> None:
     """The bytes are there already; if this file was written before the one that they came with, they are its."""
-    landed, is_itself = source_of(twin.name, delivery.digest), origin_of(entry) == twin
+    landed, is_itself = source_of(twin.name, delivery.digest), occurrence_of(entry) == twin
     if not known.is_registered(entry, delivery.digest) or known.lacks_letters(delivery.digest):
         itself = "dead" if known.is_rowless(delivery.digest) else "landed"
         source = source_of(entry.name, delivery.digest)
@@ -204,22 +208,24 @@ def _repeat(batch: Batch, entry: Entry, delivery: Delivery, twin: Origin, known:
     if is_itself:
         return
     batch.repeated[entry.name] = landed
-    if origin_of(entry) < twin and not known.is_rowless(delivery.digest):
+    if occurrence_of(entry) < twin and not known.is_rowless(delivery.digest):
         batch.corrections[landed] = {
             "_source": source_of(entry.name, delivery.digest),
             "_modified_at": entry.modified_at,
         }
-        batch.digests[delivery.digest] = origin_of(entry)
+        batch.digests[delivery.digest] = occurrence_of(entry)
 
 
-def _return(batch: Batch, lake: Lake, entry: Entry, delivery: Delivery, twin: Origin) -> None:
+def _return(batch: Batch, lake: Lake, entry: Entry, delivery: Delivery, twin: Occurrence) -> None:
     """The rows of these bytes are landed, and dead letters of them were lost: they come back under the same origin."""
     source = source_of(twin.name, delivery.digest)
     batch.digests[delivery.digest] = twin
     as_landed = entry._replace(name=twin.name, modified_at=twin.modified_at)
-    batch.returned.append(Read(as_landed, replace(delivery, held=None), source, Fit({})))
+    batch.returned.append(
+        FittedDelivery(as_landed, replace(delivery, in_memory=None), source, Projection({}))
+    )
     if delivery.is_cut:
-        obstore.put(lake.store, kept_path(batch.raw, source), delivery.received)
+        obstore.put(lake.store, locate_kept_file(batch.raw, source), delivery.received)
 
 
 def _unreadable(batch: Batch, entry: Entry, problem: str) -> None:

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import polars as pl
 
-from lakehouse.ingest.drift.projection import Fit
+from lakehouse.ingest.drift.projection import Projection
 from lakehouse.system_columns import ORIGIN
 
-SMALL = 4 << 20
+SMALL_DELIVERY = 4 << 20
 """Bytes of rows in memory, as Polars estimates them; rows of a larger delivery are spooled by themselves."""
 
 _HELD = 16 << 20
@@ -23,16 +23,16 @@ _HELD = 16 << 20
 _Kind = tuple[object, ...]
 
 
-class Bundles:
+class SmallDeliveries:
     """The rows of small deliveries, with their origin, in a frame for each kind of delivery."""
 
     def __init__(self) -> None:
-        self._held: dict[_Kind, tuple[Fit, list[tuple[pl.DataFrame, str, datetime]]]] = {}
-        self._spooled: list[tuple[Fit, pl.LazyFrame]] = []
+        self._held: dict[_Kind, tuple[Projection, list[tuple[pl.DataFrame, str, datetime]]]] = {}
+        self._spooled: list[tuple[Projection, pl.LazyFrame]] = []
         self._bytes = 0
 
     def add(
-        self, rows: pl.DataFrame, fit: Fit, source: str, modified_at: datetime, spool: Path
+        self, rows: pl.DataFrame, fit: Projection, source: str, modified_at: datetime, spool: Path
     ) -> None:
         """Take the rows of a delivery: its columns, and `_offset`.
 
@@ -43,13 +43,13 @@ class Bundles:
             modified_at: when the file was written.
             spool: a private folder for what becomes too much.
         """
-        kind = (*fit.types.items(), *fit.taken.items(), *fit.rescued)
+        kind = (*fit.types.items(), *fit.projected.items(), *fit.rescued)
         self._held.setdefault(kind, (fit, []))[1].append((rows, source, modified_at))
         self._bytes += int(rows.estimated_size())
         if self._bytes >= _HELD:
             self._write(spool)
 
-    def frames(self) -> Iterator[tuple[Fit, pl.LazyFrame]]:
+    def frames(self) -> Iterator[tuple[Projection, pl.LazyFrame]]:
         """The rows of each kind with `_source` and `_modified_at`, and how they go into the table."""
         yield from self._spooled
         for fit, parts in self._held.values():

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from lakehouse.environment import Environment
-from lakehouse.ingest.landed_files import landed
+from lakehouse.ingest.landed_files import read_landed_files
 from lakehouse.storage.lake import Lake
 from lakehouse.tables.catalog import Catalog
 
@@ -49,7 +49,7 @@ def list_landed_files(lake: Lake, catalog: Catalog) -> dict[str, set[str]]:
     """Returns the files of each domain whose rows are in the lake."""
     known: dict[str, set[str]] = {}
     for raw in catalog.raw_tables:
-        origins = landed(lake, raw.name).by_digest.values()
+        origins = read_landed_files(lake, raw.name).by_digest.values()
         names = {f"{raw.landing}/{origin.name}" for origin in origins}
         known.setdefault(raw.domain, set()).update(names)
     return known

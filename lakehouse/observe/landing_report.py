@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from lakehouse.environment import Environment
 from lakehouse.errors import BusyError, SetupError
-from lakehouse.ingest.land import News, news
+from lakehouse.ingest.land import News, read_news
 from lakehouse.wording import escape_control_characters, format_count
 
 _NAMED = 10
@@ -28,7 +28,7 @@ class LandingReport:
         found = self.news.get(table)
         if found is None:
             return []
-        waiting, unreadable = len(found.ready) + len(found.resting), len(found.unreadable)
+        waiting, unreadable = len(found.ready) + len(found.unfinished), len(found.unreadable)
         words = (
             [f"{format_count(waiting, 'file')} {'waits' if waiting == 1 else 'wait'} in landing"]
             if waiting
@@ -46,7 +46,7 @@ def report_landing(here: Environment) -> LandingReport:
     notes: list[str] = []
     for raw in here.catalog.raw_tables:
         try:
-            found[raw.name] = news(here.lake, here.landing, raw)
+            found[raw.name] = read_news(here.lake, here.landing, raw)
         except (SetupError, BusyError) as error:
             notes.append(str(error))
     if not notes and (note := describe_unclaimed(here)):
@@ -62,7 +62,7 @@ def describe_unclaimed(here: Environment) -> str | None:
         BusyError: it cannot be listed right now.
     """
     folders = [raw.landing for raw in here.catalog.raw_tables]
-    strays = here.landing.strays(folders)
+    strays = here.landing.list_unclaimed(folders)
     if not strays:
         return None
     more = [f"and {len(strays) - _NAMED:,} more"] if len(strays) > _NAMED else []

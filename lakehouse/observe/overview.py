@@ -10,7 +10,7 @@ from deltalake import DeltaTable
 
 from lakehouse.environment import Environment
 from lakehouse.errors import SetupError
-from lakehouse.ingest.delivery_register import DELIVERIES, open_letters
+from lakehouse.ingest.delivery_register import DELIVERIES, count_open_dead_letters
 from lakehouse.lineage.touched_days import read_audit
 from lakehouse.observe.landing_report import LandingReport, report_landing
 from lakehouse.observe.remarks import read_notes
@@ -57,8 +57,8 @@ def list_tables(
     """Every table of the lake, layer by layer, and those that are not there yet and will be with the next run."""
     with here.lake.translate_errors():
         moment = now or datetime.now(UTC)
-        stale = {part.table: part for part in here.planner().find_stale_tables()}
-        dead = open_letters(here.lake)
+        stale = {part.table: part for part in here.create_planner().find_stale_tables()}
+        dead = count_open_dead_letters(here.lake)
         waiting = arrived or report_landing(here)
         known = here.lake.tables()
         new = [

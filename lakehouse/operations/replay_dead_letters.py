@@ -14,14 +14,14 @@ from pathlib import Path
 import obstore
 import polars as pl
 
-from lakehouse.ingest.batch import Batch, Read
-from lakehouse.ingest.delivery_register import overtaken
+from lakehouse.ingest.batch import Batch, FittedDelivery
+from lakehouse.ingest.delivery_register import select_settled_letters
 from lakehouse.ingest.files.delivery import Delivery, read_delivery
 from lakehouse.ingest.files.landing_zone import Landing, UnreadableError
 from lakehouse.ingest.files.listing import Entry
 from lakehouse.ingest.land import land, publish_batch
-from lakehouse.ingest.landed_files import Landed, landed, source_of
-from lakehouse.ingest.read_batch import begun, count_letters
+from lakehouse.ingest.landed_files import LandedFiles, read_landed_files, source_of
+from lakehouse.ingest.read_batch import begin_batch, count_dead_letters
 from lakehouse.publish.audit import Audit
 from lakehouse.publish.retry import retry_if_busy
 from lakehouse.quarantine.dead_letters import DEAD_LETTERS, UNREADABLE, DeadLetters
@@ -89,7 +89,7 @@ def replay_dead_letters(
         for name in missing
     ]
     resting = [
-        f"{name} may still be written; replay again when it rests" for name in report.resting
+        f"{name} may still be written; replay again when it rests" for name in report.unfinished
     ]
     return DeadLetterReplay(
         (*report.audits, *([audit] if audit else [])), (*report.refused, *resting, *gone)
@@ -101,15 +101,15 @@ def _attempt(
 ) -> tuple[Audit | None, list[str]]:
     if lake.open_shared(DEAD_LETTERS) is None:
         return None, []
-    known, found = landed(lake, raw.name), _Found()
+    known, found = read_landed_files(lake, raw.name), _Found()
     letters = _wanted(lake, raw, known)
-    batch = begun(lake, raw, known)
-    count_letters(batch, lake, known)
+    batch = begin_batch(lake, raw, known)
+    count_dead_letters(batch, lake, known)
     with create_scratch_folder() as spool:
         for (source,), of_file in letters.group_by("_source", maintain_order=True):
             _read_again(batch, lake, landing, str(source), of_file, known, spool, found)
         audit = publish_batch(lake, batch, known.version, run_id)
-    settled = overtaken(lake, DeadLetters(lake, raw.name).rows().filter(is_in(OPEN)))
+    settled = select_settled_letters(lake, DeadLetters(lake, raw.name).rows().filter(is_in(OPEN)))
     found.outcomes += [
         (source, offset, OPEN, RELEASED, None)
         for _, source, _, offset in settled.collect().iter_rows()
@@ -118,14 +118,14 @@ def _attempt(
     return audit, found.missing
 
 
-def _wanted(lake: Lake, raw: RawTable, known: Landed) -> pl.DataFrame:
+def _wanted(lake: Lake, raw: RawTable, known: LandedFiles) -> pl.DataFrame:
     """The dead letters to read again, without their bytes: the open ones, and released files whose rows are gone."""
     letters = DeadLetters(lake, raw.name).rows()
     digest = pl.col("_source").str.split("#").list.last()
     rows = pl.Series(sorted(known.by_digest.keys() - known.rowless), dtype=pl.String).implode()
     is_gone = is_in(RELEASED) & pl.col("_offset").is_null() & ~digest.is_in(rows)
     wanted = letters.filter((is_in(OPEN) | is_gone) & ~pl.col("_source").str.ends_with(UNREADABLE))
-    settled = overtaken(lake, wanted)
+    settled = select_settled_letters(lake, wanted)
     wanted = wanted.join(
         settled, on=["_source", "_ingested_at", "_offset"], how="anti", nulls_equal=True
     )
@@ -144,7 +144,7 @@ def _read_again(  # noqa: PLR0913
     landing: Landing,
     source: str,
     letters: pl.DataFrame,
-    known: Landed,
+    known: LandedFiles,
     spool: Path,
     found: _Found,
 ) -> None:
@@ -168,7 +168,7 @@ def _read_again(  # noqa: PLR0913
         own = source_of(entry.name, digest)
         fresh = _fresh(batch, lake, fitted, own, letters, known, spool)
         if fresh.rows_count or fresh.dead_count:
-            batch.reads.append(Read(entry, fresh, own, renamed))
+            batch.reads.append(FittedDelivery(entry, fresh, own, renamed))
             batch.record(entry, own, "landed", fitted.dead_count)
     delivery.received.unlink(missing_ok=True)
 
@@ -179,7 +179,7 @@ def _delivery(  # noqa: PLR0913
     landing: Landing,
     source: str,
     letters: pl.DataFrame,
-    known: Landed,
+    known: LandedFiles,
     spool: Path,
 ) -> Delivery | None:
     """The file of some dead letters, read; None when these bytes are nowhere any more."""
@@ -196,7 +196,12 @@ def _delivery(  # noqa: PLR0913
 
 
 def _places(
-    raw: RawTable, lake: Lake, landing: Landing, source: str, letters: pl.DataFrame, known: Landed
+    raw: RawTable,
+    lake: Lake,
+    landing: Landing,
+    source: str,
+    letters: pl.DataFrame,
+    known: LandedFiles,
 ) -> Iterator[Iterable[bytes]]:
     """Where the bytes of a delivery may be: beside its dead letters, in one, or in landing under some name."""
     name, _, digest = source.rpartition("#")
@@ -208,7 +213,7 @@ def _places(
             DeadLetters(lake, raw.name).rows().filter(is_it).select("payload").drop_nulls().head(1)
         )
         yield from ([payload] for payload in rows.collect().to_series())
-    entries = [entry for entry in landing.entries(raw.landing) if entry.problem is None]
+    entries = [entry for entry in landing.list_entries(raw.landing) if entry.problem is None]
     likely = sorted(
         entries, key=lambda entry: (known.register.digests.get(entry) != digest, entry.name != name)
     )
@@ -216,7 +221,7 @@ def _places(
         if known.register.digests.get(entry, digest) == digest and (
             entry in known.register.digests or entry.name == name
         ):
-            yield landing.chunks(raw.landing, entry)
+            yield landing.read_chunks(raw.landing, entry)
 
 
 def _kept(lake: Lake, path: str) -> Iterator[bytes]:
@@ -255,7 +260,7 @@ def _fresh(  # noqa: PLR0913
     delivery: Delivery,
     source: str,
     letters: pl.DataFrame,
-    known: Landed,
+    known: LandedFiles,
     spool: Path,
 ) -> Delivery:
     """A delivery without the rows and the dead letters of it that stand already."""

@@ -15,8 +15,8 @@ from deltalake.exceptions import DeltaError
 
 from lakehouse.environment import Environment
 from lakehouse.errors import BusyError, SetupError
-from lakehouse.ingest.delivery_register import registered
-from lakehouse.ingest.landed_files import delivered
+from lakehouse.ingest.delivery_register import read_register
+from lakehouse.ingest.landed_files import read_occurrences
 from lakehouse.lineage.period_history import list_effective_commits
 from lakehouse.lineage.touched_days import read_audit
 from lakehouse.publish.audit import Audit
@@ -261,11 +261,16 @@ def _files(
     here: Environment, table: RawTable, now: DeltaTable, then: DeltaTable
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The files whose rows go: those that lie in landing, and those that do not."""
-    gone, kept = delivered(here.lake, table.name, now), delivered(here.lake, table.name, then)
+    gone, kept = (
+        read_occurrences(here.lake, table.name, now),
+        read_occurrences(here.lake, table.name, then),
+    )
     names = {digest: origin.name for digest, origin in gone.items() if digest not in kept}
-    known = registered(here.lake, table.name).digests
+    known = read_register(here.lake, table.name).digests
     try:
-        lying = {known[entry] for entry in here.landing.entries(table.landing) if entry in known}
+        lying = {
+            known[entry] for entry in here.landing.list_entries(table.landing) if entry in known
+        }
     except (SetupError, BusyError):
         lying = set()
     again = sorted(name for digest, name in names.items() if digest in lying)

@@ -8,7 +8,7 @@ import dagster as dg
 from lakehouse.calendar import Days
 from lakehouse.environment import Environment
 from lakehouse.errors import BusyError, DataError, LakehouseError, list_problems
-from lakehouse.ingest.land import Report, land
+from lakehouse.ingest.land import LandResult, land
 from lakehouse.observe.landing_report import describe_unclaimed
 from lakehouse.orchestration import metadata, partitions
 from lakehouse.publish.audit import Audit, RefusedCommitError
@@ -87,11 +87,11 @@ def _raw(environment: Environment, table: RawTable) -> dg.AssetsDefinition:
     return cast("dg.AssetsDefinition", asset(landed))
 
 
-def log_landing(context: Any, table: RawTable, report: Report) -> None:  # noqa: ANN401
+def log_landing(context: Any, table: RawTable, report: LandResult) -> None:  # noqa: ANN401
     """What the log of a run says after files were landed."""
     for line in (*report.repeated, *report.refused):
         context.log.warning(f"{table.name}: {line}")
-    for name in report.resting:
+    for name in report.unfinished:
         context.log.info(f"{table.name}: {name} may still be written; the next run takes it")
     if not report.audits:
         context.log.info(f"{table.name}: nothing new in landing")
@@ -99,7 +99,7 @@ def log_landing(context: Any, table: RawTable, report: Report) -> None:  # noqa:
         context.log.info(_sentence(audit))
 
 
-def describe_landing(report: Report) -> dict[str, Any]:
+def describe_landing(report: LandResult) -> dict[str, Any]:
     """What was landed: the last commit, with the rows of all of them."""
     if not report.audits:
         return {"notes": "nothing new in landing", "dagster/row_count": 0, "read": 0}

@@ -16,7 +16,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeE
 from lakehouse.cli.output import format_table
 from lakehouse.environment import Environment
 from lakehouse.errors import DataError, LakehouseError, SetupError, indent_problem, list_problems
-from lakehouse.ingest.land import news
+from lakehouse.ingest.land import read_news
 from lakehouse.lineage.staleness import StaleTable
 from lakehouse.observe import overview, sql
 from lakehouse.observe.domain_files import list_domain_files
@@ -131,7 +131,7 @@ def _bring_up_to_date(
 def _stale(here: Environment, apart: Collection[str]) -> list[StaleTable]:
     return [
         part
-        for part in here.planner().find_stale_tables()
+        for part in here.create_planner().find_stale_tables()
         if here.catalog[part.table].domain not in apart
     ]
 
@@ -140,13 +140,13 @@ def _let_rest(here: Environment) -> None:
     """Wait for files that were written just now, such as the samples; whoever writes for longer has to call again."""
     deadline = time.monotonic() + 3 * here.landing.rest_seconds
     while time.monotonic() < deadline and any(
-        news(here.lake, here.landing, raw).resting for raw in here.catalog.raw_tables
+        read_news(here.lake, here.landing, raw).unfinished for raw in here.catalog.raw_tables
     ):
         time.sleep(0.2)
 
 
 def _has_news(here: Environment, raw: RawTable) -> bool:
-    found = news(here.lake, here.landing, raw)
+    found = read_news(here.lake, here.landing, raw)
     return bool(found.ready or found.unreadable)
 
 

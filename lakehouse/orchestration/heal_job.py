@@ -34,7 +34,9 @@ def define_heal_job() -> dg.JobDefinition:
             yield from _land(context, here, raw, problems)
         tried: set[tuple[object, ...]] = set()
         while parts := [
-            part for part in here.planner().find_stale_tables() if _state(here, part) not in tried
+            part
+            for part in here.create_planner().find_stale_tables()
+            if _state(here, part) not in tried
         ]:
             tried.add(_state(here, parts[0]))
             yield from _make_again(context, here, parts[0], problems)

@@ -148,7 +148,7 @@ def _making(table: DerivedTable) -> dg.OpDefinition:
 
 
 def _stale(here: Environment, table: DerivedTable, since: Mapping[str, str]) -> StaleTable | None:
-    planner = here.planner(since)
+    planner = here.create_planner(since)
     with planner.lake.translate_errors():
         return planner.find_stale_part(table)
 

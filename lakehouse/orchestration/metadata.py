@@ -5,7 +5,7 @@ from typing import Any
 
 import dagster as dg
 
-from lakehouse.ingest.land import Report
+from lakehouse.ingest.land import LandResult
 from lakehouse.publish.audit import Audit
 from lakehouse.storage.lake import Lake
 from lakehouse.system_columns import VALID
@@ -138,7 +138,7 @@ def build_contract_result(
     )
 
 
-def build_readable_result(table: RawTable, report: Report) -> dg.AssetCheckResult:
+def build_readable_result(table: RawTable, report: LandResult) -> dg.AssetCheckResult:
     """Whether every delivered record could be read; names the files that could not."""
     dead = sum(audit.dead_letters for audit in report.audits)
     return dg.AssetCheckResult(

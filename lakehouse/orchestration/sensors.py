@@ -18,7 +18,7 @@ import dagster as dg
 from lakehouse.environment import Environment
 from lakehouse.errors import BusyError
 from lakehouse.failpoints import failpoint
-from lakehouse.ingest.land import News, news
+from lakehouse.ingest.land import News, read_news
 from lakehouse.orchestration.ingest_job import INGEST_JOB, build_run_config
 from lakehouse.orchestration.run_requests import TRIGGER, plan_runs
 
@@ -50,7 +50,9 @@ def define_landing_sensor(environment: Environment) -> dg.SensorDefinition:
     def look(instance: dg.DagsterInstance, cursor: str | None) -> Answer:
         if _is_running(instance, "landing"):
             return dg.SkipReason("an ingest run is under way")
-        found = {table.name: news(environment.lake, environment.landing, table) for table in raw}
+        found = {
+            table.name: read_news(environment.lake, environment.landing, table) for table in raw
+        }
         entries = _entries(found)
         stored = _asked(cursor)
         asked = {entry: mark for entry, mark in stored.items() if entry in entries}
@@ -65,7 +67,7 @@ def define_landing_sensor(environment: Environment) -> dg.SensorDefinition:
             )
         mark = hashlib.sha256("".join(fresh).encode()).hexdigest()[:16]
         tables = sorted({entries[entry] for entry in fresh})
-        config = build_run_config(environment.catalog, tables, environment.standing())
+        config = build_run_config(environment.catalog, tables, environment.list_revisions())
         request = dg.RunRequest(run_config=config, tags={TRIGGER: "landing", _NEWS: mark})
         return dg.SensorResult(
             run_requests=[request], cursor=_write(asked | dict.fromkeys(fresh, mark))
@@ -108,10 +110,10 @@ def define_commit_sensor(environment: Environment, jobs: Sequence[Any]) -> dg.Se
             return dg.SkipReason("a run that an earlier commit asked for is under way")
         if _is_ingesting(instance):
             return dg.SkipReason("an ingest run makes what it lands")
-        since, seen = _read_cursor(cursor), environment.standing()
+        since, seen = _read_cursor(cursor), environment.list_revisions()
         if since == seen:
             return dg.SkipReason("no new commits")
-        runs = plan_runs(environment.catalog, environment.planner(since).find_stale_tables())
+        runs = plan_runs(environment.catalog, environment.create_planner(since).find_stale_tables())
         if not runs:
             return dg.SensorResult(
                 skip_reason="new commits made nothing stale", cursor=_write_cursor(seen)

@@ -116,7 +116,7 @@ def test_a_dropped_file_is_in_the_mart_within_15_s_and_only_its_days_were_made_a
 
     taken = wait_for(lambda: lines_of(here, DAY) == before + 9, 60)
     assert taken <= LIMIT
-    wait_for(lambda: not here.planner().find_stale_tables(), 60)
+    wait_for(lambda: not here.create_planner().find_stale_tables(), 60)
 
     def made(name: str) -> set[date]:
         fresh = [

@@ -89,7 +89,7 @@ def test_the_books_of_every_commit_close(here, table):
 
 
 def test_nothing_is_stale(here):
-    assert here.planner().find_stale_tables() == []
+    assert here.create_planner().find_stale_tables() == []
 
 
 def test_daily_sales_equal_the_second_opinion(here, real, kept):

@@ -9,7 +9,7 @@ from lakehouse.environment import Environment
 from lakehouse.errors import BusyError, DataError, LakehouseError, LawError, SetupError
 from lakehouse.ingest.delivery_register import DELIVERIES
 from lakehouse.ingest.files.landing_zone import Landing
-from lakehouse.ingest.land import land, news
+from lakehouse.ingest.land import land, read_news
 from lakehouse.observe import overview
 from lakehouse.quarantine.dead_letters import DEAD_LETTERS
 from lakehouse.storage.lake import Lake
@@ -85,18 +85,18 @@ def test_a_landing_folder_that_does_not_exist_is_refused_before_anything_is_made
 def test_a_landing_folder_that_is_a_file_is_refused(here, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(SetupError, match="file is no folder"):
-        news(here.lake, Landing(str(tmp_path / "file")), here.catalog["raw/fx_rates"])
+        read_news(here.lake, Landing(str(tmp_path / "file")), here.catalog["raw/fx_rates"])
 
 
 def test_a_missing_folder_of_one_table_is_only_empty(here):
-    found = news(here.lake, here.landing, here.catalog["raw/fx_rates"])
-    assert (found.ready, found.resting, found.unreadable) == ((), (), ())
+    found = read_news(here.lake, here.landing, here.catalog["raw/fx_rates"])
+    assert (found.ready, found.unfinished, found.unreadable) == ((), (), ())
 
 
 def test_a_file_in_the_place_of_a_table_folder_is_said(here):
     (Path(here.landing.root) / "fx_rates").write_text("")
     with pytest.raises(SetupError, match=r"fx_rates is no folder.\nNext: "):
-        news(here.lake, here.landing, here.catalog["raw/fx_rates"])
+        read_news(here.lake, here.landing, here.catalog["raw/fx_rates"])
 
 
 def test_audits_of_an_unknown_table_are_refused(here):
@@ -147,8 +147,8 @@ def unreachable() -> tuple[str, dict[str, str]]:
     [
         lambda root, options: Lake(root, options).tables(),
         lambda root, options: Lake(root, options).open("raw/orders"),
-        lambda root, options: Landing(root, options).entries("orders"),
-        lambda root, options: Landing(root, options).strays([]),
+        lambda root, options: Landing(root, options).list_entries("orders"),
+        lambda root, options: Landing(root, options).list_unclaimed([]),
     ],
     ids=["tables", "open", "entries", "strays"],
 )

@@ -47,7 +47,7 @@ def test_a_store_tells_of_strays_too(here):
     write(here, "invoice_line", "x.csv", "")
     write(here, "fx_rates", "fx.csv", RATES)
     (Path(here.landing.root) / "stray.csv").write_text("")
-    assert Landing(f"file://{here.landing.root}").strays(["fx_rates"]) == [
+    assert Landing(f"file://{here.landing.root}").list_unclaimed(["fx_rates"]) == [
         "invoice_line/",
         "stray.csv",
     ]

@@ -28,7 +28,7 @@ from support.worlds import bring_up_to_date, contents, land_all, world, write
 
 from lakehouse.definitions import definitions
 from lakehouse.environment import Environment
-from lakehouse.ingest.land import News, Report, news
+from lakehouse.ingest.land import LandResult, News, read_news
 from lakehouse.observe import overview
 from lakehouse.orchestration.metadata import build_readable_result
 from lakehouse.quarantine.dead_letters import DEAD_LETTERS
@@ -45,7 +45,7 @@ class Tried:
     bad: Bad
     good: int
     here: Environment
-    report: Report
+    report: LandResult
 
 
 def put(here: Environment, *bad: Bad) -> Path:
@@ -56,14 +56,14 @@ def put(here: Environment, *bad: Bad) -> Path:
     return folder
 
 
-def land_now(here: Environment) -> Report:
+def land_now(here: Environment) -> LandResult:
     with permissions_count():
         return land_all(here)[RAW]
 
 
 def news_now(here: Environment) -> News:
     with permissions_count():
-        return news(here.lake, here.landing, here.catalog[RAW])
+        return read_news(here.lake, here.landing, here.catalog[RAW])
 
 
 def rows(here: Environment, name: str) -> int:
@@ -86,7 +86,7 @@ def states(here: Environment) -> dict[str, str]:
     return {state.table: state.state for state in overview.list_tables(here)}
 
 
-def said(report: Report) -> list[str]:
+def said(report: LandResult) -> list[str]:
     return [*report.refused, *(note for audit in report.audits for note in audit.notes)]
 
 
@@ -342,7 +342,7 @@ def test_a_file_that_vanishes_before_it_is_read_is_no_delivery(here: Environment
     assert here.lake.version(DEAD_LETTERS) is None
 
 
-def land_while(here: Environment, happens) -> Report:
+def land_while(here: Environment, happens) -> LandResult:
     """Land; after each file something happens."""
     from lakehouse.ingest.land import land  # noqa: PLC0415
 

@@ -11,7 +11,7 @@ from lakehouse.environment import Environment
 from lakehouse.errors import LawError
 from lakehouse.ingest import read_batch, small_deliveries
 from lakehouse.ingest.files.landing_zone import Landing
-from lakehouse.ingest.land import Report, land
+from lakehouse.ingest.land import LandResult, land
 from lakehouse.publish import auto_compaction
 from lakehouse.storage.lake import list_data_files
 from lakehouse.tables.table_types import raw
@@ -38,7 +38,7 @@ def deliver(here: Environment, count: int = MANY) -> None:
         os.utime(write(here, "events", f"{number:03}.csv", text), (0, NOW.timestamp() + number))
 
 
-def land_now(here: Environment) -> Report:
+def land_now(here: Environment) -> LandResult:
     return land(here.lake, here.landing, here.catalog[EVENTS], now=NOW.replace(year=NOW.year + 1))
 
 
@@ -90,7 +90,7 @@ def test_the_time_of_each_delivery_stays_with_its_rows(events):
     found = (
         events.lake.scan(EVENTS).group_by("_source").agg(pl.col("_modified_at").unique()).collect()
     )
-    entries = {entry.name: entry.modified_at for entry in events.landing.entries("events")}
+    entries = {entry.name: entry.modified_at for entry in events.landing.list_entries("events")}
     assert {name.split("#")[0]: moments for name, moments in found.rows()} == {
         n: [at] for n, at in entries.items()
     }
@@ -132,7 +132,7 @@ def test_rows_that_do_not_fit_in_memory_together_are_spooled_and_all_there(event
 
 
 def test_rows_that_are_too_many_to_be_held_are_spooled_by_themselves(events, monkeypatch):
-    monkeypatch.setattr(read_batch, "SMALL", 0)
+    monkeypatch.setattr(read_batch, "SMALL_DELIVERY", 0)
     deliver(events)
     land_now(events)
     assert rows(events) == delivered()
@@ -156,14 +156,14 @@ def test_of_files_with_the_same_bytes_the_first_lands_however_many_are_read_at_o
 
 def test_a_file_that_goes_while_others_are_read_ahead_takes_nothing_with_it(events, monkeypatch):
     deliver(events)
-    whole = Landing.chunks
+    whole = Landing.read_chunks
 
     def gone(landing, table, entry):
         if entry.name == "003.csv":
             raise FileNotFoundError(entry.name)
         return whole(landing, table, entry)
 
-    monkeypatch.setattr(Landing, "chunks", gone)
+    monkeypatch.setattr(Landing, "read_chunks", gone)
     land_now(events)
     assert rows(events) == [row for row in delivered() if row[0] != "003.csv"]
 

@@ -12,7 +12,7 @@ import pytest
 from support.worlds import NOW, catalog_of, world, write
 
 from lakehouse.environment import Environment
-from lakehouse.ingest.land import Report, land
+from lakehouse.ingest.land import LandResult, land
 from lakehouse.quarantine.dead_letters import DEAD_LETTERS
 from lakehouse.system_columns import RESCUED
 from lakehouse.tables.table_types import raw
@@ -41,11 +41,11 @@ def parquet(here: Environment, name: str, **columns: object) -> None:
     pl.DataFrame(columns).write_parquet(write(here, "trips", name, b""))
 
 
-def land_now(here: Environment) -> Report:
+def land_now(here: Environment) -> LandResult:
     return land(here.lake, here.landing, here.catalog[TRIPS], now=NOW)
 
 
-def notes(report: Report) -> list[str]:
+def notes(report: LandResult) -> list[str]:
     return [note for audit in report.audits for note in audit.notes]
 
 

@@ -15,7 +15,7 @@ from support.worlds import NOW, catalog_of, world, write
 from lakehouse.environment import Environment
 from lakehouse.ingest.delivery_register import DELIVERIES
 from lakehouse.ingest.files.landing_zone import Landing
-from lakehouse.ingest.land import Report, land, news
+from lakehouse.ingest.land import LandResult, land, read_news
 from lakehouse.quarantine.dead_letters import DEAD_LETTERS
 from lakehouse.storage.lake import list_data_files
 from lakehouse.system_columns import ORIGIN
@@ -42,7 +42,7 @@ def typed(tmp_path: Path) -> Environment:
     return world(tmp_path, catalog_of(events=raw("events", "Typed events.", columns=columns)))
 
 
-def land_now(here: Environment, table: str = EVENTS, **options: object) -> Report:
+def land_now(here: Environment, table: str = EVENTS, **options: object) -> LandResult:
     return land(here.lake, here.landing, here.catalog[table], **{"now": TOMORROW, **options})
 
 
@@ -58,7 +58,7 @@ def sources(here: Environment, table: str = EVENTS) -> list[str]:
     return found.collect().to_series().to_list()
 
 
-def notes(report: Report) -> tuple[str, ...]:
+def notes(report: LandResult) -> tuple[str, ...]:
     return tuple(note for audit in report.audits for note in audit.notes)
 
 
@@ -152,7 +152,7 @@ def test_rows_that_were_refused_under_a_name_of_another_format_land_under_their_
     assert rows(events).height == 1
     assert sources(events) == [name]
     assert ready(events) == []
-    assert land_now(events) == Report()
+    assert land_now(events) == LandResult()
 
 
 @pytest.mark.parametrize("name", ["b.csv.gz", "b.json", "b.parquet"])
@@ -182,8 +182,8 @@ def test_files_in_subfolders_land_under_their_path(events):
 def test_hidden_files_and_files_in_flight_are_ignored(events, scheme, name):
     write(events, "events", name, "id\n1\n")
     landing = Landing(scheme + events.landing.root, rest_seconds=0)
-    found = news(events.lake, landing, events.catalog[EVENTS], TOMORROW)
-    assert (found.ready, found.resting, found.unreadable) == ((), (), ())
+    found = read_news(events.lake, landing, events.catalog[EVENTS], TOMORROW)
+    assert (found.ready, found.unfinished, found.unreadable) == ((), (), ())
 
 
 def test_files_land_from_an_object_store(events):
@@ -197,9 +197,9 @@ def test_a_file_that_does_not_rest_is_left_alone_and_named(events):
     landing = Landing(events.landing.root, rest_seconds=60)
     written = datetime.fromtimestamp(path.stat().st_mtime, UTC)
     early = land(events.lake, landing, events.catalog[EVENTS], now=written + timedelta(seconds=59))
-    assert (early.resting, early.audits) == (("a.csv",), ())
+    assert (early.unfinished, early.audits) == (("a.csv",), ())
     late = land(events.lake, landing, events.catalog[EVENTS], now=written + timedelta(seconds=61))
-    assert (late.resting, late.audits[0].written) == ((), 1)
+    assert (late.unfinished, late.audits[0].written) == ((), 1)
 
 
 def test_a_file_that_changes_while_it_is_read_is_not_landed_then_but_next_time(events):
@@ -207,7 +207,7 @@ def test_a_file_that_changes_while_it_is_read_is_not_landed_then_but_next_time(e
     path = write(events, "events", "b.csv", "id\n2\n")
     report = land_now(events, progress=lambda *_: path.write_text("id\n2\n3\n"))
     assert sources(events) == ["a.csv"]
-    assert report.resting == ("b.csv",)
+    assert report.unfinished == ("b.csv",)
     land_now(events)
     assert sorted(rows(events)["id"]) == ["1", "2", "3"]
 
@@ -219,7 +219,7 @@ def test_a_file_may_have_an_odd_name(events, name):
     write(events, "events", name, "id\n1\n")
     land_now(events)
     assert events.lake.scan(EVENTS).collect()["_source"].to_list()[0].rpartition("#")[0] == name
-    assert news(events.lake, events.landing, events.catalog[EVENTS]).ready == ()
+    assert read_news(events.lake, events.landing, events.catalog[EVENTS]).ready == ()
 
 
 def test_a_large_bad_record_is_kept_whole_whatever_its_file_is_called(events):
@@ -288,7 +288,8 @@ def registered(here: Environment, *columns: str) -> list[tuple[object, ...]]:
 
 def ready(here: Environment) -> list[str]:
     return [
-        entry.name for entry in news(here.lake, here.landing, here.catalog[EVENTS], TOMORROW).ready
+        entry.name
+        for entry in read_news(here.lake, here.landing, here.catalog[EVENTS], TOMORROW).ready
     ]
 
 
@@ -315,7 +316,7 @@ def test_a_file_with_landed_bytes_is_no_news_once_it_was_read(events):
     assert ready(events) == ["b.csv"]
     land_now(events)
     assert ready(events) == []
-    assert land_now(events) == Report()
+    assert land_now(events) == LandResult()
 
 
 def test_a_file_with_landed_bytes_that_was_read_before_a_roll_back_is_news_after_it(events):

@@ -15,7 +15,7 @@ from lakehouse.errors import OutageError
 from lakehouse.ingest import land
 from lakehouse.ingest.files.landing_zone import Landing
 from lakehouse.ingest.files.listing import walk
-from lakehouse.ingest.landed_files import landed
+from lakehouse.ingest.landed_files import read_landed_files
 
 NAMES = ["a.csv", "2024/b.csv", "2024/ü.csv"]
 WRITTEN_AT = 1_700_000_000_123
@@ -38,7 +38,9 @@ def put(file: Path, content: str = "id\n1\n", at: int = WRITTEN_AT) -> None:
 def listed(folder: Path, root: str = "{}") -> list[str]:
     """What is told of a folder where all is known that `NAMES` names."""
     known = {name: (WRITTEN_AT, len("id\n1\n")) for name in NAMES}
-    return [entry.name for entry in Landing(root.format(folder.parent)).entries(folder.name, known)]
+    return [
+        entry.name for entry in Landing(root.format(folder.parent)).list_entries(folder.name, known)
+    ]
 
 
 @pytest.mark.parametrize("root", ["{}", "file://{}"])
@@ -46,7 +48,7 @@ def test_files_that_lie_as_they_are_known_are_left_out(folder, root):
     put(folder / "c.csv")
     put(folder / "2024" / "a.csv")
     assert listed(folder, root) == ["2024/a.csv", "c.csv"]
-    assert len(Landing(root.format(folder.parent)).entries("events")) == len(NAMES) + 2
+    assert len(Landing(root.format(folder.parent)).list_entries("events")) == len(NAMES) + 2
 
 
 @pytest.mark.parametrize("root", ["{}", "file://{}"])
@@ -63,7 +65,7 @@ def test_what_is_no_file_is_told_though_its_time_and_size_are_known(folder):
     (folder / "a.csv").mkdir()
     os.utime(folder / "a.csv", ns=(WRITTEN_AT * 1_000_000,) * 2)
     stamp = (WRITTEN_AT, (folder / "a.csv").stat().st_size)
-    [entry] = Landing(str(folder.parent)).entries("events", dict.fromkeys(NAMES, stamp))[-1:]
+    [entry] = Landing(str(folder.parent)).list_entries("events", dict.fromkeys(NAMES, stamp))[-1:]
     assert (entry.name, entry.problem) == ("a.csv", "a folder that is named like a file")
 
 
@@ -103,7 +105,7 @@ def test_what_becomes_a_link_while_its_folder_is_listed_is_a_file_yet(tmp_path):
 
 def test_a_bucket_tells_names_whatever_the_machine_takes_for_text(folder):
     told = (
-        f"print(ascii([e.name for e in Landing({f'file://{folder.parent}'!r}).entries('events')]))"
+        f"print(ascii([e.name for e in Landing({f'file://{folder.parent}'!r}).list_entries('events')]))"
     )
     command = [
         sys.executable,
@@ -125,11 +127,11 @@ def test_a_file_rests_by_the_time_at_which_it_was_looked_at(here, monkeypatch):
 
     def slowly(lake, table):
         time.sleep(0.6)
-        return landed(lake, table)
+        return read_landed_files(lake, table)
 
-    monkeypatch.setattr(land, "landed", slowly)
-    seen = land.news(here.lake, landing, here.catalog["raw/fx_rates"])
-    assert (seen.ready, seen.resting) == ((), ("fx.csv",))
+    monkeypatch.setattr(land, "read_landed_files", slowly)
+    seen = land.read_news(here.lake, landing, here.catalog["raw/fx_rates"])
+    assert (seen.ready, seen.unfinished) == ((), ("fx.csv",))
 
 
 def test_a_lake_that_is_out_is_told_without_waiting_for_the_listing(here, monkeypatch):
@@ -143,9 +145,9 @@ def test_a_lake_that_is_out_is_told_without_waiting_for_the_listing(here, monkey
     def refused(*_):
         raise OutageError("the lake does not answer")
 
-    monkeypatch.setattr(land, "landed", refused)
-    monkeypatch.setattr(Landing, "listed", listed)
+    monkeypatch.setattr(land, "read_landed_files", refused)
+    monkeypatch.setattr(Landing, "list_files", listed)
     with pytest.raises(OutageError):
-        land.news(here.lake, here.landing, here.catalog["raw/fx_rates"])
+        land.read_news(here.lake, here.landing, here.catalog["raw/fx_rates"])
     assert not has_ended.is_set()
     may_end.set()

@@ -10,7 +10,7 @@ from polars.testing import assert_frame_equal
 from support.worlds import catalog_of, deliver, land_all, world
 
 from lakehouse.environment import Environment
-from lakehouse.ingest.land import Report
+from lakehouse.ingest.land import LandResult
 from lakehouse.observe.overview import list_audits
 from lakehouse.quarantine.dead_letters import DEAD_LETTERS
 from lakehouse.system_columns import RESCUED
@@ -64,7 +64,9 @@ def taxi(folder: Path, **declared: object) -> Environment:
     )
 
 
-def land_months(here: Environment, real: Path, *months: str, at_once: bool = False) -> list[Report]:
+def land_months(
+    here: Environment, real: Path, *months: str, at_once: bool = False
+) -> list[LandResult]:
     """Deliver some months, each landed before the next one comes."""
     reports = []
     for number, month in enumerate(months, 1):

@@ -282,7 +282,9 @@ def make_some(here: Environment, random: Random, share: float = 1.0) -> None:
     land_all(here)
     made: set[tuple[object, ...]] = set()
     while parts := [
-        part for part in here.planner().find_stale_tables() if (part, *versions(here)) not in made
+        part
+        for part in here.create_planner().find_stale_tables()
+        if (part, *versions(here)) not in made
     ]:
         if random.random() > share:
             return

@@ -94,7 +94,7 @@ def test_the_log_is_short_and_every_entry_is_told(grown):
 
 
 def test_what_is_archived_is_as_current_as_what_is_not(grown):
-    assert grown.planner().find_stale_tables() == []
+    assert grown.create_planner().find_stale_tables() == []
     before = contents(grown)
     bring_up_to_date(grown)
     assert (contents(grown), grown.lake.version(RAW)) == (before, DELIVERIES - 1)
@@ -149,7 +149,7 @@ def test_without_its_archive_a_log_is_one_that_was_cleaned_up(grown):
         rmtree(Path(grown.lake.uri(table)) / "_delta_log" / "_archive", ignore_errors=True)
     assert grown.lake.read_log(RAW) is None
     bring_up_to_date(grown)
-    assert (contents(grown), grown.planner().find_stale_tables()) == (before, [])
+    assert (contents(grown), grown.create_planner().find_stale_tables()) == (before, [])
 
 
 def test_a_log_without_the_checkpoint_to_begin_with_stays_as_it_is(shop):
@@ -208,7 +208,7 @@ def damaged(here) -> Path:
 def test_a_damaged_archive_is_told_with_what_to_do(grown):
     file = damaged(grown)
     for asked in (
-        grown.planner().find_stale_tables,
+        grown.create_planner().find_stale_tables,
         lambda: grown.lake.read_log(RAW),
         lambda: grown.lake.open(RAW, 3),
     ):
@@ -284,7 +284,7 @@ def test_a_kill_in_between_is_made_good_by_the_next_ones(shop, tmp_path, point):
     assert in_log(shop) == list(range(20, 30))
     assert [commit.version for commit in shop.lake.read_log(RAW)] == list(range(30))
     assert [row[0] for row in rows(shop, RAW)] == sorted(str(n) for n in range(30))
-    assert Planner(shop.lake, shop.catalog, shop.planner().now).find_stale_tables() == []
+    assert Planner(shop.lake, shop.catalog, shop.create_planner().now).find_stale_tables() == []
 
 
 def test_a_writer_whom_others_left_far_behind_starts_again(shop, tmp_path, monkeypatch):

@@ -41,7 +41,7 @@ def test_a_backfill_over_all_days_changes_no_content(grown):
 
 def test_after_a_backfill_nothing_is_stale(grown):
     backfill(grown)
-    assert grown.planner().find_stale_tables() == []
+    assert grown.create_planner().find_stale_tables() == []
 
 
 def test_a_backfill_day_by_day_equals_one_over_all_days(shop):

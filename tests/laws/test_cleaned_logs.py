@@ -41,7 +41,7 @@ def test_after_one_round_there_is_nothing_left_to_do(grown, which, again):
         clean_up(grown, *(table for table in grown.lake.tables() if table.startswith(which)))
         bring_up_to_date(grown)
     after = versions(grown)
-    assert (grown.planner().find_stale_tables(), contents(grown)) == ([], before)
+    assert (grown.create_planner().find_stale_tables(), contents(grown)) == ([], before)
     bring_up_to_date(grown)
     assert versions(grown) == after
 
@@ -59,12 +59,12 @@ def test_a_table_that_went_back_to_before_what_is_left_of_its_log_comes_back(gro
     grown.lake.open(table).restore(0)
     clean_up(grown, table)
     bring_up_to_date(grown)
-    assert (contents(grown), grown.planner().find_stale_tables()) == (before, [])
+    assert (contents(grown), grown.create_planner().find_stale_tables()) == (before, [])
 
 
 def test_a_delivery_after_a_clean_up_is_made_as_ever(grown):
     clean_up(grown, *grown.lake.tables())
     sell(grown, "d", lines(6, 4, 5, first=20))
     bring_up_to_date(grown)
-    assert [part.table for part in grown.planner().find_stale_tables()] == []
+    assert [part.table for part in grown.create_planner().find_stale_tables()] == []
     assert grown.lake.scan("staged/sales").collect().height == 8

@@ -39,7 +39,7 @@ def test_deliveries_in_any_order_between_restores_and_compactions_end_in_the_sam
             disturb(shop, random)
     bring_up_to_date(shop)
     assert contents(shop) == contents(undisturbed)
-    assert shop.planner().find_stale_tables() == []
+    assert shop.create_planner().find_stale_tables() == []
     offsets = shop.lake.scan("raw/sales").select("_source", "_offset").collect()
     assert (offsets.height, offsets.is_duplicated().any()) == (
         len(rows(undisturbed, "raw/sales")),

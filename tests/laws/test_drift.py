@@ -21,7 +21,7 @@ from lakehouse.calendar import Daily, Days
 from lakehouse.environment import Environment
 from lakehouse.errors import SetupError
 from lakehouse.failpoints import KILL_AT
-from lakehouse.ingest.land import Report, land
+from lakehouse.ingest.land import LandResult, land
 from lakehouse.quarantine.dead_letters import DEAD_LETTERS
 from lakehouse.system_columns import RESCUED
 from lakehouse.tables.contract import Contract, Field
@@ -94,7 +94,7 @@ def some_file(dice: Random, number: int) -> tuple[str, bytes]:
     ).encode()
 
 
-def land_now(here: Environment) -> Report:
+def land_now(here: Environment) -> LandResult:
     return land(here.lake, here.landing, here.catalog["raw/trips"], now=NOW)
 
 
@@ -342,7 +342,7 @@ def test_a_table_that_is_made_from_a_drifting_one_is_made_again_and_stays_so(tmp
     assert made.select("id", "count").rows() == (
         [(1, 5.0), (2, 1.5)] if drift == "evolve" else [(1, 5.0)]
     )
-    assert here.planner().find_stale_tables() == []
+    assert here.create_planner().find_stale_tables() == []
 
 
 def test_a_rolled_back_widening_is_made_again(tmp_path):
@@ -380,7 +380,7 @@ def test_rejected_rows_of_other_days_go_on_beside_those_of_a_wider_type(tmp_path
     assert rejected.select("id", "count").rows() == [(2, -5.0), (4, -6.0), (6, -1.5)]
     bring_up_to_date(here)
     assert here.lake.scan("quarantine/staged_trip_days").collect().height == 3
-    assert here.planner().find_stale_tables() == []
+    assert here.create_planner().find_stale_tables() == []
 
 
 def test_a_wider_column_that_a_transform_passes_on_is_refused_and_the_table_stays_as_it_was(

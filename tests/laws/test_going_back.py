@@ -69,7 +69,7 @@ def test_a_table_goes_back_and_the_next_run_makes_the_present_again(grown, table
     go_back(grown, table, version)
     assert held_then(grown, table, None) == then
     bring_up_to_date(grown)
-    assert (state(grown), grown.planner().find_stale_tables()) == (before, [])
+    assert (state(grown), grown.create_planner().find_stale_tables()) == (before, [])
 
 
 def test_rejected_rows_go_back_with_their_table(grown):
@@ -219,8 +219,8 @@ def test_rows_of_other_code_are_made_again_when_it_is_not_put_back(tmp_path):
     bring_up_to_date(then)
     redo(now, "staged/sales")
     go_back(now, "staged/sales", 0)
-    assert [part.keys for part in now.planner().find_stale_tables()] == [(june(3),)]
-    assert then.planner().find_stale_tables() == []
+    assert [part.keys for part in now.create_planner().find_stale_tables()] == [(june(3),)]
+    assert then.create_planner().find_stale_tables() == []
     bring_up_to_date(now)
     assert [row[3] for row in rows(now, "staged/sales")] == [1.0, 2.0]
 
@@ -257,4 +257,4 @@ def test_a_restore_that_is_killed_is_healed_or_ended(grown, tmp_path, table, poi
             restore(grown, found, ME)
         assert held_then(grown, table, None) == then
     bring_up_to_date(grown)
-    assert (state(grown), grown.planner().find_stale_tables()) == (before, [])
+    assert (state(grown), grown.create_planner().find_stale_tables()) == (before, [])

@@ -107,7 +107,7 @@ def test_any_order_of_deliveries_makings_restores_and_compactions_ends_in_what_h
             disturb(here, random)
     make_some(here, random)
     assert found(here) == told.expected()
-    assert here.planner().find_stale_tables() == []
+    assert here.create_planner().find_stale_tables() == []
 
 
 @pytest.mark.parametrize("table", ["raw/prices", "staged/prices", "staged/sales", "marts/valued"])
@@ -138,7 +138,7 @@ def shop(tmp_path: Path) -> tuple[Environment, Told]:
 
 def stale(here: Environment, name: str = "valued") -> list[int]:
     """The days of June that are stale."""
-    part = here.planner().find_stale_part(here.catalog[f"marts/{name}"])
+    part = here.create_planner().find_stale_part(here.catalog[f"marts/{name}"])
     return [] if part is None else [key.day for key in part.keys]
 
 
@@ -225,7 +225,7 @@ def test_no_commit_names_a_key(shop):
 def make_stale(here: Environment, *tables: str) -> None:
     """Make what is stale of some tables."""
     for table in tables:
-        part = here.planner().find_stale_part(here.catalog[table])
+        part = here.create_planner().find_stale_part(here.catalog[table])
         for days in part.spans if part else ():
             make(here.lake, here.catalog, table, days, now=NOW)
 

@@ -186,7 +186,7 @@ def test_a_restored_table_catches_up(delivered: Delivered, data: st.DataObject):
             if (back_to := data.draw(st.integers(0, handle.version()))) < handle.version():
                 handle.restore(back_to)
         land(here.lake, here.landing, here.catalog["raw/items"], now=NOW)
-        bring(here, *(part.table for part in here.planner().find_stale_tables()))
+        bring(here, *(part.table for part in here.create_planner().find_stale_tables()))
         assert found(here) == expected(delivered)
 
 
@@ -206,11 +206,11 @@ def test_restores_and_compactions_between_deliveries_change_nothing(
                 disturb(here, random)
         catch_up(here)
         assert found(here) == expected(delivered)
-        assert here.planner().find_stale_tables() == []
+        assert here.create_planner().find_stale_tables() == []
 
 
 def catch_up(here: Environment) -> None:
     """Land what lies there and is not in raw, and make what is stale."""
     land(here.lake, here.landing, here.catalog["raw/items"], now=NOW)
-    while names := [part.table for part in here.planner().find_stale_tables()]:
+    while names := [part.table for part in here.create_planner().find_stale_tables()]:
         bring(here, *names)

@@ -26,7 +26,7 @@ def said(here, name):
 
 
 def test_a_day_held_back_is_not_tried_again_from_the_same_rows_and_its_readers_go_on(poisoned):
-    assert poisoned.planner().find_stale_tables() == []
+    assert poisoned.create_planner().find_stale_tables() == []
     assert [row[0] for row in rows(poisoned, "marts/shop_days")] == [june(3), june(5)]
     found = read_notes(poisoned.lake, poisoned.catalog["staged/sales"])
     assert found.held == {june(4): "2 of 3 rows break the contract (66.7%; 50.0% are allowed)"}
@@ -38,7 +38,7 @@ def test_a_day_held_back_is_not_tried_again_from_the_same_rows_and_its_readers_g
 def test_a_day_held_back_is_tried_again_when_it_gets_more_rows(poisoned):
     sell(poisoned, "b", lines(4, 5, 6, first=40))
     take(poisoned)
-    assert [(part.table, part.keys) for part in poisoned.planner().find_stale_tables()] == [
+    assert [(part.table, part.keys) for part in poisoned.create_planner().find_stale_tables()] == [
         ("staged/sales", (june(4),))
     ]
     bring_up_to_date(poisoned)
@@ -51,11 +51,11 @@ def test_a_day_held_back_is_tried_again_by_mended_code(poisoned):
         return typed(raw_sales).with_columns(col("amount").abs())
 
     here = replace(poisoned, catalog=with_sales(mended))
-    assert [(part.table, part.keys) for part in here.planner().find_stale_tables()] == [
+    assert [(part.table, part.keys) for part in here.create_planner().find_stale_tables()] == [
         ("staged/sales", (june(4),))
     ]
     redo(here, "staged/sales", only(4))
-    assert here.planner().find_stale_tables() == []
+    assert here.create_planner().find_stale_tables() == []
     assert read_notes(here.lake, here.catalog["staged/sales"]).held == {}
 
 

@@ -19,7 +19,7 @@ from tills import HEADER, JUNE, lines, only, raw_sales, redo, rows, sell, take, 
 
 from lakehouse.errors import SetupError
 from lakehouse.ingest import read_batch
-from lakehouse.ingest.files.record_ledger import Limits
+from lakehouse.ingest.files.record_ledger import FileLimits
 from lakehouse.observe.overview import list_audits
 from lakehouse.operations.replay import replay
 from lakehouse.quarantine.discard import Choice, discard
@@ -176,7 +176,7 @@ def test_a_discarded_row_says_who_gave_it_up_and_why_and_stays_so(strict):
 
 def test_discarding_makes_nothing_stale(strict):
     give_up(strict)
-    assert strict.planner().find_stale_tables() == []
+    assert strict.create_planner().find_stale_tables() == []
 
 
 def test_a_discarded_row_that_passes_lands_and_is_released(strict):
@@ -314,7 +314,9 @@ def test_a_replay_that_is_killed_and_run_again_lands_each_row_once(strict, point
     replay(here, STAGED, now=NOW)
     assert states(here) == {"released": 3}
     assert origins(here) == origins(here, "raw/sales")
-    assert [part for part in here.planner().find_stale_tables() if part.table == STAGED] == []
+    assert [
+        part for part in here.create_planner().find_stale_tables() if part.table == STAGED
+    ] == []
 
 
 # Dead letters
@@ -403,7 +405,7 @@ def narrow(tmp_path, monkeypatch):
         patch.setattr(
             read_batch,
             "read_delivery",
-            partial(read_batch.read_delivery, limits=Limits(record_bytes=60)),
+            partial(read_batch.read_delivery, limits=FileLimits(record_bytes=60)),
         )
         take(here)
     assert states(here, LETTERS) == {"open": 2}

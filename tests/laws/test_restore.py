@@ -117,7 +117,7 @@ def test_rejected_rows_that_are_rolled_back_or_deleted_come_back(shop, table, ro
         shop.lake.open(table).delete()
     bring_up_to_date(shop)
     assert rows(shop, table) == before
-    assert shop.planner().find_stale_tables() == []
+    assert shop.create_planner().find_stale_tables() == []
 
 
 def test_a_quarantine_that_was_deleted_comes_back(shop):
@@ -129,7 +129,7 @@ def test_a_quarantine_that_was_deleted_comes_back(shop):
     redo(shop, "staged/sales", only(4))
     bring_up_to_date(shop)
     assert rows(shop, "quarantine/staged_sales") == before
-    assert shop.planner().find_stale_tables() == []
+    assert shop.create_planner().find_stale_tables() == []
 
 
 def test_rows_that_somebody_puts_into_quarantine_are_taken_out(shop):
@@ -143,7 +143,7 @@ def test_rows_that_somebody_puts_into_quarantine_are_taken_out(shop):
     )
     bring_up_to_date(shop)
     assert rows(shop, table) == before
-    assert shop.planner().find_stale_tables() == []
+    assert shop.create_planner().find_stale_tables() == []
 
 
 def test_a_compaction_of_the_quarantine_disturbs_nothing(shop):
@@ -151,7 +151,7 @@ def test_a_compaction_of_the_quarantine_disturbs_nothing(shop):
         sell(shop, str(day), lines(day, 1, 2, -1, first=10 * day))
         bring_up_to_date(shop)
     shop.lake.open("quarantine/staged_sales").optimize.compact()
-    assert shop.planner().find_stale_tables() == []
+    assert shop.create_planner().find_stale_tables() == []
 
 
 def test_a_register_that_does_not_know_of_dead_letters_goes_on_as_it_is(shop):

@@ -89,7 +89,7 @@ def test_a_table_rolled_back_to_any_version_ends_as_if_nothing_had_happened(grow
     before = state(grown)
     roll_back(grown, table, version, plainly=plainly)
     bring_up_to_date(grown)
-    assert (state(grown), grown.planner().find_stale_tables()) == (before, [])
+    assert (state(grown), grown.create_planner().find_stale_tables()) == (before, [])
 
 
 @pytest.mark.parametrize("plainly", [True, False], ids=["plainly", "by lakehouse restore"])
@@ -99,7 +99,7 @@ def test_everything_rolled_back_heals_though_dagsters_storage_and_the_logs_are_l
         roll_back(grown, table, 0, plainly=plainly)
     clean_up(grown, *grown.lake.tables())
     heal(grown)
-    assert (state(grown), grown.planner().find_stale_tables()) == (before, [])
+    assert (state(grown), grown.create_planner().find_stale_tables()) == (before, [])
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,7 @@ def test_a_compaction_and_a_vacuum_around_a_roll_back_change_nothing(grown, tabl
         grown.lake.open(table).optimize.compact()
     grown.lake.open(table).vacuum(0, enforce_retention_duration=False, dry_run=False)
     heal(grown)
-    assert (state(grown), grown.planner().find_stale_tables()) == (before, [])
+    assert (state(grown), grown.create_planner().find_stale_tables()) == (before, [])
 
 
 def test_delta_rs_own_clean_up_of_a_log_changes_nothing(grown):
@@ -131,13 +131,13 @@ def test_delta_rs_own_clean_up_of_a_log_changes_nothing(grown):
         handle.create_checkpoint()
         handle.cleanup_metadata()
     heal(grown)
-    assert (state(grown), grown.planner().find_stale_tables()) == (before, [])
+    assert (state(grown), grown.create_planner().find_stale_tables()) == (before, [])
 
 
 @pytest.mark.parametrize("table", ["raw/invoice_lines", "staged/invoice_lines"])
 def test_the_commit_sensor_with_its_old_cursor_sees_a_roll_back(grown, monkeypatch, table):
     monkeypatch.setattr(sensors, "_WATCH_SECONDS", 0)
-    cursor = sensors._write_cursor(grown.standing())
+    cursor = sensors._write_cursor(grown.list_revisions())
     restore(grown, plan_restore(grown, table, 0), RestoreRequest("somebody"))
     defs = definitions(grown)
     sensor = next(sensor for sensor in defs.sensors if sensor.name == "commit_sensor")

@@ -14,7 +14,7 @@ from tills import lines, live_files, only, redo, rows, same_tables, sell, take, 
 
 from lakehouse.errors import LawError
 from lakehouse.failpoints import KILL_AT, trail
-from lakehouse.ingest.landed_files import landed
+from lakehouse.ingest.landed_files import read_landed_files
 from lakehouse.lineage.staleness import Planner
 from lakehouse.observe.overview import list_audits
 from lakehouse.publish import auto_compaction
@@ -72,7 +72,7 @@ def test_days_one_by_one_give_what_all_at_once_give(shop, tmp_path):
 def test_what_is_landed_is_known_by_the_rows_wherever_they_stand(shop):
     day_by_day(shop, range(1, 9), then=lambda _: None)
     assert len(live_files(shop, RAW)) < 5
-    version, known = shop.lake.version(RAW), landed(shop.lake, RAW)
+    version, known = shop.lake.version(RAW), read_landed_files(shop.lake, RAW)
     take(shop)
     assert shop.lake.version(RAW) == version
     assert {f"{one.name}#{digest}" for digest, one in known.by_digest.items()} == sources(shop)

@@ -127,7 +127,7 @@ def test_no_reader_by_key_keeps_what_a_fold_of_all_events_deletes(tmp_path):
     make(here.lake, here.catalog, "staged/latest", now=NOW, is_replay=True)
     assert [
         part.table
-        for part in here.planner().find_stale_tables()
+        for part in here.create_planner().find_stale_tables()
         if part.table == "marts/latest_valued"
     ]
 

@@ -137,20 +137,20 @@ def test_a_key_of_two_parts_reaches_the_days_that_hold_both_in_one_row(here, rea
     learn(here, event)
     reach = read_audit(here.lake.read_log("staged/places")[-1]).affected[reader]
     assert [one for span in reach.days for one in span] == list(map(day, days))
-    part = here.planner().find_stale_part(here.catalog[reader])
+    part = here.create_planner().find_stale_part(here.catalog[reader])
     assert list(part.keys if part else ()) == list(map(day, days))
 
 
 @pytest.mark.parametrize(("event", "days"), [("a,z,0,new", [0]), ("a,z,1,new", [])])
 def test_a_raw_row_without_a_day_counts_with_the_first_one(here, event, days):
     learn(here, event)
-    part = here.planner().find_stale_part(here.catalog["staged/visits"])
+    part = here.create_planner().find_stale_part(here.catalog["staged/visits"])
     assert list(part.keys if part else ()) == list(map(day, days))
 
 
 def test_a_day_before_the_first_one_counts_for_those_that_look_back_on_it(here):
     learn(here, "a,x,1,new", "a,x,2,old")
-    part = here.planner().find_stale_part(here.catalog["marts/later_counts"])
+    part = here.create_planner().find_stale_part(here.catalog["marts/later_counts"])
     assert list(part.keys) == [day(2)]
 
 

@@ -93,7 +93,7 @@ def test_a_day_that_was_emptied_on_purpose_is_emptied_in_readers(tmp_path):
     here = change(filled(tmp_path, tables()), tables(4))
     bring_up_to_date(here)
     assert counted(here) == [(june(3), 2)]
-    assert here.planner().find_stale_tables() == []
+    assert here.create_planner().find_stale_tables() == []
 
 
 def test_an_emptied_day_is_made_as_such_and_noted(tmp_path):
@@ -117,7 +117,7 @@ def test_a_month_is_emptied_with_the_last_of_its_days(tmp_path):
         here = change(here, tables(*left_out, counts=MONTHLY))
         bring_up_to_date(here)
         assert counted(here) == found
-        assert here.planner().find_stale_tables() == []
+        assert here.create_planner().find_stale_tables() == []
 
 
 @pytest.mark.parametrize(
@@ -136,7 +136,7 @@ def test_tables_without_periods_are_emptied_and_empty_others_too(
     here = change(here, tables(*left_out, notes=notes, counts=counts))
     bring_up_to_date(here)
     assert counted(here) == found
-    assert here.planner().find_stale_tables() == []
+    assert here.create_planner().find_stale_tables() == []
 
 
 @pytest.mark.parametrize("counts", [DAILY, None])

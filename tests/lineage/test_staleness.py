@@ -230,11 +230,11 @@ def drop_old_files(here: Environment, table: str) -> None:
 
 
 def test_nothing_is_stale_when_everything_is_made(here):
-    assert here.planner().find_stale_tables() == []
+    assert here.create_planner().find_stale_tables() == []
 
 
 def test_an_empty_lake_has_nothing_stale(tmp_path):
-    assert world(tmp_path, CATALOG).planner().find_stale_tables() == []
+    assert world(tmp_path, CATALOG).create_planner().find_stale_tables() == []
 
 
 def test_a_new_commit_makes_exactly_its_days_stale(here):
@@ -251,7 +251,7 @@ def test_days_that_the_input_does_not_hold_do_not_part_neighbours(here):
 
 def test_readers_are_stale_only_when_what_they_read_is_made(here):
     deliver(here, [2])
-    assert [part.table for part in here.planner().find_stale_tables()] == ["staged/events"]
+    assert [part.table for part in here.create_planner().find_stale_tables()] == ["staged/events"]
 
 
 @pytest.fixture
@@ -450,7 +450,7 @@ def test_a_compaction_makes_nothing_stale(here):
         remake(here, table.name)
     for table in ("raw/events", "staged/events", "staged/rates"):
         here.lake.open(table).optimize.compact()
-    assert here.planner().find_stale_tables() == []
+    assert here.create_planner().find_stale_tables() == []
 
 
 def test_a_restored_input_makes_stale_what_was_undone(here):
@@ -536,7 +536,7 @@ def test_after_one_round_nothing_is_stale_though_logs_were_cleaned_up(here, when
     for table in here.lake.tables():
         forget(here, table)
     make_all_once(here)
-    assert here.planner().find_stale_tables() == []
+    assert here.create_planner().find_stale_tables() == []
 
 
 def restored_beyond_its_log(here: Environment) -> None:
@@ -555,7 +555,7 @@ def test_a_table_that_was_restored_to_before_what_is_left_of_its_log_is_stale_un
     make(here.lake, CATALOG, "staged/events", Days(day(2), day(40)), now=NOW)
     assert numbers(stale(here, "staged/events")) == [0, 1]
     make_all_once(here)
-    assert here.planner().find_stale_tables() == []
+    assert here.create_planner().find_stale_tables() == []
 
 
 def test_a_table_that_was_restored_to_a_time_is_stale_until_it_is_made(here):
@@ -564,7 +564,7 @@ def test_a_table_that_was_restored_to_a_time_is_stale_until_it_is_made(here):
     here.lake.open("staged/events").restore(at)
     assert numbers(stale(here, "staged/events")) == [*range(10), 40]
     make_all_once(here)
-    assert here.planner().find_stale_tables() == []
+    assert here.create_planner().find_stale_tables() == []
 
 
 def rebuild(here: Environment, table: str, times: int = 1) -> None:
@@ -580,7 +580,7 @@ def test_a_table_that_was_built_again_below_what_was_consumed_makes_its_readers_
     rebuild(here, "staged/events")
     assert numbers(stale(here, "marts/days")) == [*range(10), 40]
     make_all_once(here)
-    assert here.planner().find_stale_tables() == []
+    assert here.create_planner().find_stale_tables() == []
 
 
 def test_a_table_that_was_built_again_beyond_what_was_consumed_makes_its_readers_stale(here):
@@ -589,13 +589,13 @@ def test_a_table_that_was_built_again_beyond_what_was_consumed_makes_its_readers
     assert numbers(stale(here, "marts/days")) == [*range(10), 40]
     assert stale(here, "marts/whole") == StaleTable("marts/whole")
     make_all_once(here)
-    assert here.planner().find_stale_tables() == []
+    assert here.create_planner().find_stale_tables() == []
 
 
 def test_an_audit_that_does_not_say_which_table_was_read_is_believed(here):
     for table in CATALOG.derived_tables:
         without(here, table.name, "provenance", "table_ids")
-    assert here.planner().find_stale_tables() == []
+    assert here.create_planner().find_stale_tables() == []
 
 
 @pytest.mark.parametrize("rebuilt", ["staged/events", "marts/days"])

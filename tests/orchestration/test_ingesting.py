@@ -80,7 +80,7 @@ def test_one_run_lands_a_late_file_and_makes_its_days_in_every_table(grown, inst
     before = versions(grown)
     write(grown, "invoice_lines", "late.csv", lines("2010-12-01", first=10))
     assert ingest(grown, instance, LINES).success
-    assert grown.planner().find_stale_tables() == []
+    assert grown.create_planner().find_stale_tables() == []
     assert made_since(grown, "staged/invoice_lines", before) == {date(2010, 12, 1)}
     held = {date(2010, 12, 1), date(2010, 12, 3), date(2010, 12, 9)}
     assert made_since(grown, "marts/daily_sales", before) & held == {
@@ -137,7 +137,7 @@ def test_what_others_made_stale_before_is_left_to_the_commit_sensor(grown, insta
     write(grown, "invoice_lines", "late.csv", lines("2010-12-03", first=20))
     assert ingest(grown, instance, LINES).success
     assert made_since(grown, "staged/invoice_lines", before) == {date(2010, 12, 3)}
-    assert {part.table: part.keys for part in grown.planner().find_stale_tables()}[
+    assert {part.table: part.keys for part in grown.create_planner().find_stale_tables()}[
         "staged/invoice_lines"
     ] == (date(2010, 12, 9),)
 
@@ -147,7 +147,7 @@ def test_a_run_by_hand_lands_everything_and_makes_whatever_is_stale(here, instan
     write(here, "fx_rates", "b.csv", "Date,USD\n2010-12-01,1.3\n")
     job = definitions(here).resolve_job_def("ingest_job")
     assert job.execute_in_process(instance=instance, run_config=QUIET).success
-    assert here.planner().find_stale_tables() == []
+    assert here.create_planner().find_stale_tables() == []
 
 
 def test_a_poisoned_day_fails_its_step_and_its_check_while_the_other_days_are_published(
@@ -181,7 +181,7 @@ def test_what_is_much_is_left_to_runs_of_its_own(grown, instance, monkeypatch):
     monkeypatch.setattr(ingest_job, "_AT_ONCE", 1)
     write(grown, "invoice_lines", "late.csv", lines("2010-12-01", "2010-12-03", first=10))
     assert ingest(grown, instance, LINES).success
-    left = {part.table: part.keys for part in grown.planner().find_stale_tables()}
+    left = {part.table: part.keys for part in grown.create_planner().find_stale_tables()}
     assert left["staged/invoice_lines"] == (date(2010, 12, 1), date(2010, 12, 3))
 
 

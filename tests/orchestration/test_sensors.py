@@ -156,7 +156,7 @@ def test_the_nightly_job_lands_and_makes_whatever_no_sensor_saw(here, instance, 
     job = definitions(here).resolve_job_def("heal_job")
     quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
     assert job.execute_in_process(instance=instance, run_config=quiet).success
-    assert here.planner().find_stale_tables() == []
+    assert here.create_planner().find_stale_tables() == []
     found = instance.get_materialized_partitions(dg.AssetKey(["marts", "daily_sales"]))
     assert len(found) == len(samples[1].invoice_lines.rows_by_day)
 
@@ -214,7 +214,7 @@ def test_the_nightly_job_names_refused_files_although_everything_else_went_well(
     result = heal(here, instance)
     assert not result.success
     assert "bad.csv" in str(result.failure_data_for_node("heal").user_failure_data.description)
-    assert here.planner().find_stale_tables() == []
+    assert here.create_planner().find_stale_tables() == []
 
 
 def test_the_nightly_job_heals_although_landing_is_away(here, instance):
@@ -223,7 +223,7 @@ def test_the_nightly_job_heals_although_landing_is_away(here, instance):
     Path(here.landing.root).rename(Path(here.landing.root).with_name("away"))
     result = heal(here, instance)
     assert not result.success
-    assert here.planner().find_stale_tables() == []
+    assert here.create_planner().find_stale_tables() == []
 
 
 def run_asked(here: Environment, instance: dg.DagsterInstance, result) -> list[bool]:
@@ -249,7 +249,7 @@ def test_the_run_that_news_in_landing_asks_for_leaves_the_commit_sensor_nothing_
     done = tick(here, instance, "commit_sensor").cursor
     write(here, "invoice_lines", "b.csv", lines("2010-12-01", 6))
     assert run_asked(here, instance, tick(here, instance, "landing_sensor")) == [True]
-    assert here.planner().find_stale_tables() == []
+    assert here.create_planner().find_stale_tables() == []
     assert not requests(tick(here, instance, "commit_sensor", cursor=done))
 
 

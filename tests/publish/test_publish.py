@@ -9,7 +9,7 @@ import pytest
 from deltalake import write_deltalake
 
 from lakehouse.errors import BusyError, DataError, LawError, SetupError
-from lakehouse.ingest.landed_files import landed
+from lakehouse.ingest.landed_files import read_landed_files
 from lakehouse.lineage.touched_days import read_audit
 from lakehouse.publish.audit import AUDIT_KEY, Audit, Provenance
 from lakehouse.publish.file_writer import Draft
@@ -336,9 +336,9 @@ def test_a_compacted_raw_table_still_knows_every_delivery(lake):
             pl.lit(f"{name}#{digest:016x}").alias("_source"), **origin
         )
         publish(lake, Sheet("raw/orders", rows, "append", split_by="_source"), accepted)
-    before = landed(lake, "raw/orders")
+    before = read_landed_files(lake, "raw/orders")
     lake.open("raw/orders").optimize.compact()
-    after = landed(lake, "raw/orders")
+    after = read_landed_files(lake, "raw/orders")
     assert list_data_files(lake.open("raw/orders")).height == 1
     assert after.by_digest == before.by_digest
     assert {name for _, name in after.by_digest.values()} == {"a.csv", "b" * 80 + ".csv"}

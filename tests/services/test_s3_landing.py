@@ -39,9 +39,9 @@ def test_the_markers_of_folders_are_no_files(here):
     put(here, "fx_rates", "2024/x.csv", "Date,USD\n2010-12-01,1\n")
     put(here, "fx_rates", "2024/", "")
     put(here, "fx_rates", "", "")
-    assert [entry.name for entry in here.landing.entries("fx_rates")] == ["2024/x.csv"]
+    assert [entry.name for entry in here.landing.list_entries("fx_rates")] == ["2024/x.csv"]
 
 
 def test_what_belongs_to_no_table_is_told(here):
     put(here, "prices", "x.csv", "a\n")
-    assert here.landing.strays(["fx_rates"]) == ["prices/"]
+    assert here.landing.list_unclaimed(["fx_rates"]) == ["prices/"]

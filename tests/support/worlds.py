@@ -12,7 +12,7 @@ import polars as pl
 from assets.retail import marts, raw, staged
 from lakehouse.environment import Environment
 from lakehouse.ingest.files.landing_zone import Landing
-from lakehouse.ingest.land import Report, land
+from lakehouse.ingest.land import LandResult, land
 from lakehouse.quarantine.states import State, is_in
 from lakehouse.storage.lake import Lake
 from lakehouse.tables.catalog import Catalog, collect_tables
@@ -65,7 +65,7 @@ def write(here: Environment, table: str, name: str, content: bytes | str) -> Pat
     return path
 
 
-def land_all(here: Environment) -> dict[str, Report]:
+def land_all(here: Environment) -> dict[str, LandResult]:
     """Land everything that lies in landing."""
     return {
         table.name: land(here.lake, here.landing, table, now=NOW + timedelta(days=1))
@@ -79,7 +79,7 @@ def bring_up_to_date(here: Environment) -> None:
     tried: set[tuple[object, ...]] = set()
     while stale := [
         part
-        for part in here.planner().find_stale_tables()
+        for part in here.create_planner().find_stale_tables()
         if (part.table, part.keys, _versions(here)) not in tried
     ]:
         part = stale[0]

@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
-from lakehouse.ingest.drift.rescued import as_object, as_text
+from lakehouse.ingest.drift.rescued import format_object, format_text
 from lakehouse.ingest.files.delivery import Delivery
 from lakehouse.tables import type_widening
 
 
 @dataclass(frozen=True)
-class Taken:
+class ProjectedColumn:
     """A delivered column that goes into one of the table.
 
     Attributes:
@@ -35,7 +35,7 @@ class Taken:
     def value(self) -> pl.Expr:
         """What goes into the column; null where it does not go in whole."""
         if self.wanted == pl.String and self.is_free:
-            return as_text(pl.col(self.name), self.dtype)
+            return format_text(pl.col(self.name), self.dtype)
         if self.dtype == pl.String != self.wanted and not self.is_read:
             return pl.lit(None, dtype=self.wanted)
         return type_widening.cast_losslessly(pl.col(self.name), self.dtype, self.wanted)
@@ -47,7 +47,7 @@ class Taken:
 
 
 @dataclass(frozen=True)
-class Fit:
+class Projection:
     """How one delivery goes into the columns.
 
     Attributes:
@@ -59,7 +59,7 @@ class Fit:
     """
 
     names: Mapping[str, str]
-    taken: Mapping[str, tuple[Taken, ...]] = field(default_factory=dict)
+    projected: Mapping[str, tuple[ProjectedColumn, ...]] = field(default_factory=dict)
     rescued: Mapping[str, int] = field(default_factory=dict)
     types: Mapping[str, pl.DataType] = field(default_factory=dict)
     rescued_rows: int = 0
@@ -67,7 +67,7 @@ class Fit:
     def is_left(self) -> dict[str, pl.Expr]:
         """What of each delivered column does not go into the table, true row by row."""
         left = {name: pl.col(name).is_not_null() for name in self.types}
-        for several in self.taken.values():
+        for several in self.projected.values():
             is_filled = pl.lit(False)
             for one in several:
                 left[one.name] = one.is_left | (is_filled & pl.col(one.name).is_not_null())
@@ -77,20 +77,22 @@ class Fit:
     def rest(self) -> pl.Expr:
         """What does not go into the table, as JSON; null when everything does."""
         left = self.is_left()
-        texts = {name: as_text(pl.col(name), self.types[name]) for name in self.rescued}
-        return as_object((name, pl.when(left[name]).then(text)) for name, text in texts.items())
+        texts = {name: format_text(pl.col(name), self.types[name]) for name in self.rescued}
+        return format_object((name, pl.when(left[name]).then(text)) for name, text in texts.items())
 
 
-def rows_of(delivery: Delivery) -> pl.LazyFrame:
+def scan_rows(delivery: Delivery) -> pl.LazyFrame:
     """The rows of a delivery, as it has them."""
-    if delivery.held is not None:
-        return delivery.held.lazy()
+    if delivery.in_memory is not None:
+        return delivery.in_memory.lazy()
     return pl.scan_parquet(str(delivery.rows), hive_partitioning=False)
 
 
-def by_column(taken: Iterable[tuple[str, Taken]]) -> dict[str, tuple[Taken, ...]]:
+def group_by_column(
+    taken: Iterable[tuple[str, ProjectedColumn]],
+) -> dict[str, tuple[ProjectedColumn, ...]]:
     """What goes into each column, under the column's own name first."""
-    found: dict[str, tuple[Taken, ...]] = {}
+    found: dict[str, tuple[ProjectedColumn, ...]] = {}
     for column, one in taken:
         is_own = one.name.casefold() == column.casefold()
         others = found.get(column, ())
@@ -98,9 +100,9 @@ def by_column(taken: Iterable[tuple[str, Taken]]) -> dict[str, tuple[Taken, ...]
     return found
 
 
-def counted(delivery: Delivery, conditions: Mapping[str, pl.Expr]) -> dict[str, int]:
+def count_rows_where(delivery: Delivery, conditions: Mapping[str, pl.Expr]) -> dict[str, int]:
     """In how many rows each condition is true, in one pass."""
     if not conditions:
         return {}
     sums = [condition.sum().alias(name) for name, condition in conditions.items()]
-    return rows_of(delivery).select(sums).collect(engine="streaming").row(0, named=True)
+    return scan_rows(delivery).select(sums).collect(engine="streaming").row(0, named=True)

@@ -10,12 +10,12 @@ from collections.abc import Iterable
 import polars as pl
 
 
-def is_told_in_text(dtype: pl.DataType) -> bool:
+def has_text_form(dtype: pl.DataType) -> bool:
     """Whether text can hold values of a type, nested ones as JSON; JSON has no bytes."""
     return not dtype.is_nested() or not _has_bytes(dtype)
 
 
-def as_text(value: pl.Expr, dtype: pl.DataType) -> pl.Expr:
+def format_text(value: pl.Expr, dtype: pl.DataType) -> pl.Expr:
     """A value as text that loses nothing of it; null stays null."""
     if dtype == pl.Binary:
         return value.bin.encode("base64")
@@ -25,7 +25,7 @@ def as_text(value: pl.Expr, dtype: pl.DataType) -> pl.Expr:
     return pl.when(value.is_not_null()).then(_json(value.cast(_with_texts(dtype))))
 
 
-def as_object(pieces: Iterable[tuple[str, pl.Expr]]) -> pl.Expr:
+def format_object(pieces: Iterable[tuple[str, pl.Expr]]) -> pl.Expr:
     """Named texts as one JSON object: without those that are null, and null when all of them are."""
     members = [
         pl.when(text.is_not_null()).then(

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import polars as pl
 
 from lakehouse.ingest.files.lines import BYTE_ORDER_MARK
-from lakehouse.ingest.files.record_ledger import Limits
+from lakehouse.ingest.files.record_ledger import FileLimits
 
 _MARKER = b"\x01"
 """Stands for a quoted field while fields are counted; a block that holds it is not plain."""
@@ -22,7 +22,7 @@ _MARKER = b"\x01"
 _QUOTED = re.compile(rb'"[^"\n]*(?:""[^"\n]*)*"')
 
 
-class Plain(NamedTuple):
+class PlainRows(NamedTuple):
     """The rows of a plain block, all text, empty as null; how its lines end, and how many there are."""
 
     rows: pl.DataFrame
@@ -30,9 +30,9 @@ class Plain(NamedTuple):
     lines: int
 
 
-def plain_rows(
-    block: bytes, separator: str, columns: Sequence[str], limits: Limits
-) -> Plain | None:
+def parse_plain_block(
+    block: bytes, separator: str, columns: Sequence[str], limits: FileLimits
+) -> PlainRows | None:
     """The rows of a block; None if it is not plain."""
     end = _line_end(block)
     if end is None or _MARKER in block or block.startswith(BYTE_ORDER_MARK):
@@ -42,7 +42,7 @@ def plain_rows(
         return None
     rows = _parsed(body, separator, columns)
     is_whole = rows is not None and rows.height == body.count(b"\n") + (not body.endswith(b"\n"))
-    return Plain(rows, end, rows.height) if rows is not None and is_whole else None
+    return PlainRows(rows, end, rows.height) if rows is not None and is_whole else None
 
 
 def _line_end(block: bytes) -> bytes | None:
@@ -61,7 +61,7 @@ def _is_utf_8(body: bytes) -> bool:
     return True
 
 
-def _is_plain(body: bytes, separator: bytes, width: int, limits: Limits) -> bool:
+def _is_plain(body: bytes, separator: bytes, width: int, limits: FileLimits) -> bool:
     if len(body) > limits.record_bytes and max(map(len, body.split(b"\n"))) > limits.record_bytes:
         return False
     skeleton = _QUOTED.sub(_MARKER, body) if b'"' in body else body

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from lakehouse.ingest.files.lines import Line
-from lakehouse.ingest.files.record_ledger import Limits
+from lakehouse.ingest.files.record_ledger import FileLimits
 
 _LONE_SURROGATE = re.compile("[\udc80-\udcff]")
 
@@ -33,17 +33,17 @@ Peek = Callable[[int], Line | None]
 """The n-th line from here; None if it is not known yet."""
 
 
-def text_of(content: bytes) -> str:
+def decode_line(content: bytes) -> str:
     """A line as text; bytes that are not UTF-8 become lone surrogates."""
     return content.decode("utf-8", "surrogateescape")
 
 
-def is_utf_8(text: str) -> bool:
+def is_utf8(text: str) -> bool:
     """Whether a text came from bytes that are valid UTF-8."""
     return not _LONE_SURROGATE.search(text)
 
 
-def split(peek: Peek, separator: str, limits: Limits) -> Fields:
+def split_record(peek: Peek, separator: str, limits: FileLimits) -> Fields:
     """The record that begins with line 0.
 
     Raises:
@@ -53,7 +53,7 @@ def split(peek: Peek, separator: str, limits: Limits) -> Fields:
     first = peek(0)
     if first is None:
         raise MoreLinesError
-    text = text_of(first.content)
+    text = decode_line(first.content)
     if '"' not in text:
         return Fields(text.split(separator), 1)
     scanner = _Scanner(peek, text, first, limits)
@@ -67,7 +67,7 @@ def split(peek: Peek, separator: str, limits: Limits) -> Fields:
 class _Scanner:
     """A place in the text of a record; `position` is behind the last field that was read."""
 
-    def __init__(self, peek: Peek, text: str, first: Line, limits: Limits) -> None:
+    def __init__(self, peek: Peek, text: str, first: Line, limits: FileLimits) -> None:
         self.text = text
         self.line = 0
         self.position = 0
@@ -117,4 +117,4 @@ class _Scanner:
             raise BrokenError(
                 f"a quote is not closed within {self._limits.record_lines:,} lines or {self._limits.span_bytes:,} bytes"
             )
-        self._current, self.text, self.position = following, text_of(following.content), 0
+        self._current, self.text, self.position = following, decode_line(following.content), 0

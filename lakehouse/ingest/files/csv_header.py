@@ -3,35 +3,48 @@
 from collections.abc import Collection, Iterator
 from itertools import islice
 
-from lakehouse.ingest.files.csv_fields import BrokenError, Fields, MoreLinesError, is_utf_8, split
-from lakehouse.ingest.files.header_names import header_names, shown, spelled, spelling
-from lakehouse.ingest.files.lines import BYTE_ORDER_MARK, Block, Line, LongLine, line_count, lines
-from lakehouse.ingest.files.record_ledger import Books, EmptyFileError, RefusedError
+from lakehouse.ingest.files.csv_fields import (
+    BrokenError,
+    Fields,
+    MoreLinesError,
+    is_utf8,
+    split_record,
+)
+from lakehouse.ingest.files.header_names import fold_names, list_names, name_columns, spell_names
+from lakehouse.ingest.files.lines import (
+    BYTE_ORDER_MARK,
+    Block,
+    Line,
+    LongLine,
+    count_lines,
+    split_lines,
+)
+from lakehouse.ingest.files.record_ledger import EmptyFileError, RecordLedger, RefusedError
 
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 
 
 def read_header(
-    source: Iterator[Block], books: Books, separator: str, required: Collection[str]
+    source: Iterator[Block], books: RecordLedger, separator: str, required: Collection[str]
 ) -> tuple[bytes, int]:
     """Find the columns; what is left of the header's block, and the number of the line that begins it."""
     block, number = _first_block(source, books)
-    following = islice(lines(block, number, books.limits), books.limits.record_lines)
+    following = islice(split_lines(block, number, books.limits), books.limits.record_lines)
     first = [next(following)]
     header = _header(first, following, books, separator)
-    names = header_names(header.values)
-    if required and not {name.casefold() for name in names} & set(spelling(required)):
+    names = name_columns(header.values)
+    if required and not {name.casefold() for name in names} & set(fold_names(required)):
         # What stands there may be a record, so it is not repeated in a message.
         raise RefusedError(
-            f"columns missing: {shown(list(required))}; the first line names none of them"
+            f"columns missing: {list_names(list(required))}; the first line names none of them"
         )
-    books.columns = spelled(names, required, books.limits.columns)
+    books.columns = spell_names(names, required, books.limits.columns)
     used = first[: header.lines]
     books.ends[used[-1].end] += bool(used[-1].end)
     return block[sum(len(line.content) + len(line.end) for line in used) :], number + header.lines
 
 
-def _first_block(source: Iterator[Block], books: Books) -> tuple[bytes, int]:
+def _first_block(source: Iterator[Block], books: RecordLedger) -> tuple[bytes, int]:
     """The first block with something in it, from its first line that is not blank; and that line's number."""
     number, is_start = 1, True
     for block in source:
@@ -42,7 +55,7 @@ def _first_block(source: Iterator[Block], books: Books) -> tuple[bytes, int]:
         content = _without_mark(block, books) if is_start else block
         is_start = False
         filled = content.lstrip(b"\r\n")
-        blank = line_count(content[: len(content) - len(filled)])
+        blank = count_lines(content[: len(content) - len(filled)])
         books.blank_lines += blank
         number += blank
         if filled:
@@ -50,7 +63,7 @@ def _first_block(source: Iterator[Block], books: Books) -> tuple[bytes, int]:
     raise EmptyFileError("no header: the file holds nothing but blank lines")
 
 
-def _without_mark(block: bytes, books: Books) -> bytes:
+def _without_mark(block: bytes, books: RecordLedger) -> bytes:
     if block.startswith(_UTF_16):
         raise RefusedError(
             "the file is UTF-16 (it begins with its byte order mark); UTF-8 is expected"
@@ -60,7 +73,9 @@ def _without_mark(block: bytes, books: Books) -> bytes:
     return block.removeprefix(BYTE_ORDER_MARK)
 
 
-def _header(first: list[Line], following: Iterator[Line], books: Books, separator: str) -> Fields:
+def _header(
+    first: list[Line], following: Iterator[Line], books: RecordLedger, separator: str
+) -> Fields:
     """The fields of the header; `first` grows by the lines that they take."""
 
     def line(number: int) -> Line | None:
@@ -76,11 +91,11 @@ def _header(first: list[Line], following: Iterator[Line], books: Books, separato
             "NUL bytes in the header: the file is UTF-16 or no text; UTF-8 is expected"
         )
     try:
-        header = split(line, separator, books.limits)
+        header = split_record(line, separator, books.limits)
     except BrokenError as error:
         raise RefusedError(f"the header cannot be read: {error}") from error
     except MoreLinesError as error:
         raise RefusedError("the header cannot be read: a quote is never closed") from error
-    if not all(is_utf_8(cell) for cell in header.values):
+    if not all(is_utf8(cell) for cell in header.values):
         raise RefusedError("the header is not valid UTF-8")
     return header

@@ -9,29 +9,39 @@ from collections import deque
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
-from lakehouse.ingest.files.csv_fast_path import plain_rows
+from lakehouse.ingest.files.csv_fast_path import parse_plain_block
 from lakehouse.ingest.files.csv_fields import (
     BrokenError,
     Fields,
     MoreLinesError,
-    is_utf_8,
-    split,
-    text_of,
+    decode_line,
+    is_utf8,
+    split_record,
 )
 from lakehouse.ingest.files.csv_header import read_header
-from lakehouse.ingest.files.lines import Block, Line, LongLine, blocks, line_count, lines, pieces
-from lakehouse.ingest.files.record_ledger import Books, EmptyFileError
+from lakehouse.ingest.files.lines import (
+    Block,
+    Line,
+    LongLine,
+    count_lines,
+    read_blocks,
+    split_block,
+    split_lines,
+)
+from lakehouse.ingest.files.record_ledger import EmptyFileError, RecordLedger
 
 _PIECE_BYTES = 1 << 16
 
 
-def read_csv(path: Path, books: Books, *, required: Collection[str], separator: str = ",") -> None:
+def read_csv(
+    path: Path, books: RecordLedger, *, required: Collection[str], separator: str = ","
+) -> None:
     """Read a plain CSV file into the books.
 
     Raises:
         RefusedError: the header cannot be understood, or nothing follows it.
     """
-    source = blocks(path, books.limits)
+    source = read_blocks(path, books.limits)
     rest, first_line = read_header(source, books, separator, required)
     reader = CsvReader(books, separator, first_line)
     if rest:
@@ -46,7 +56,7 @@ def read_csv(path: Path, books: Books, *, required: Collection[str], separator: 
 class CsvReader:
     """Reads the records below the header, block after block."""
 
-    def __init__(self, books: Books, separator: str, first_line: int) -> None:
+    def __init__(self, books: RecordLedger, separator: str, first_line: int) -> None:
         self._books = books
         self._separator = separator
         self._number = first_line
@@ -58,7 +68,7 @@ class CsvReader:
         if isinstance(block, LongLine):
             self._read_lines(block)
         elif self._waiting or not self._read_plain(block):
-            for piece in pieces(block, _PIECE_BYTES):
+            for piece in split_block(block, _PIECE_BYTES):
                 if self._waiting or len(piece) == len(block) or not self._read_plain(piece):
                     self._read_lines(piece)
 
@@ -68,16 +78,16 @@ class CsvReader:
             pass
 
     def _read_lines(self, block: Block) -> None:
-        self._lines = lines(block, self._number, self._books.limits)
-        self._number += line_count(block) if isinstance(block, bytes) else 1
+        self._lines = split_lines(block, self._number, self._books.limits)
+        self._number += count_lines(block) if isinstance(block, bytes) else 1
         while self._take(is_last=False):
             pass
 
     def _read_plain(self, block: bytes) -> bool:
-        plain = plain_rows(block, self._separator, self._books.columns, self._books.limits)
+        plain = parse_plain_block(block, self._separator, self._books.columns, self._books.limits)
         if plain is None:
             return False
-        self._books.frame(plain.rows)
+        self._books.add_frame(plain.rows)
         self._books.ends[plain.end] += plain.lines - (not block.endswith(plain.end))
         self._number += plain.lines
         return True
@@ -108,7 +118,7 @@ class CsvReader:
 
     def _take_record(self, *, is_last: bool) -> bool:
         try:
-            record = split(self._peek, self._separator, self._books.limits)
+            record = split_record(self._peek, self._separator, self._books.limits)
         except BrokenError as error:
             self._reject(1, f"broken quoting: {error}")
         except MoreLinesError:
@@ -126,10 +136,12 @@ class CsvReader:
             self._reject(1, _miscounted(record, width))
             return
         content = [self._waiting[index].content for index in range(record.lines)]
-        if not all(part.isascii() or is_utf_8(text_of(part)) for part in content):
+        if not all(part.isascii() or is_utf8(decode_line(part)) for part in content):
             self._reject(record.lines, "not valid UTF-8")
             return
-        self._books.row([value or None for value in record.values[:width]], sum(map(len, content)))
+        self._books.add_row(
+            [value or None for value in record.values[:width]], sum(map(len, content))
+        )
         self._drop(record.lines)
 
     def _reject(self, count: int, reason: str) -> None:
@@ -139,7 +151,7 @@ class CsvReader:
         payload = b"".join(line.content + line.end for line in taken[:-1]) + last.content
         size = len(payload) - len(last.content) + last.size
         place = taken[0].place if count == 1 else f"lines {taken[0].number} to {last.number}"
-        self._books.letter(reason, place, payload, size)
+        self._books.add_letter(reason, place, payload, size)
         self._drop(count)
 
     def _drop(self, count: int) -> None:

@@ -15,19 +15,17 @@ import polars as pl
 
 from lakehouse.errors import LawError
 from lakehouse.ingest.files.csv_records import read_csv
-from lakehouse.ingest.files.json_lines import read_json
+from lakehouse.ingest.files.json_lines import read_json_lines
 from lakehouse.ingest.files.parquet import read_parquet
 from lakehouse.ingest.files.record_ledger import (
     DEFAULT_LIMITS,
-    Books,
     EmptyFileError,
-    Limits,
+    FileLimits,
+    RecordLedger,
     RefusedError,
-    letters,
+    frame_letters,
 )
 from lakehouse.ingest.files.unpack import Received, receive, unpack
-
-__all__ = ["Delivery", "Limits", "read_delivery"]
 
 _WHOLE_FILE = "whole file"
 
@@ -76,7 +74,7 @@ class Delivery:
     received: Path
     payload_bytes: int
     is_typed: bool = False
-    held: pl.DataFrame | None = None
+    in_memory: pl.DataFrame | None = None
     is_empty: bool = False
 
     def refuse(self, reason: str) -> "Delivery":
@@ -84,7 +82,7 @@ class Delivery:
         with self.received.open("rb") as file:
             payload = file.read(self.payload_bytes)
         folder = Path(tempfile.mkdtemp(prefix="refused-", dir=self.received.parent))
-        letters([(None, reason, _WHOLE_FILE, payload, self.size)]).write_parquet(
+        frame_letters([(None, reason, _WHOLE_FILE, payload, self.size)]).write_parquet(
             folder / "000000.parquet"
         )
         return replace(
@@ -92,7 +90,7 @@ class Delivery:
             records=0,
             columns=(),
             rows=None,
-            held=None,
+            in_memory=None,
             rows_count=0,
             dead=folder,
             dead_count=1,
@@ -107,7 +105,7 @@ def read_delivery(
     name: str,
     spool: Path,
     required: Collection[str] = (),
-    limits: Limits = DEFAULT_LIMITS,
+    limits: FileLimits = DEFAULT_LIMITS,
     keep: int = 0,
 ) -> Delivery:
     """Read a delivered file; memory is bounded by `limits`, not by the file.
@@ -131,13 +129,13 @@ def read_delivery(
     except OSError:
         shutil.rmtree(work)
         raise
-    books, refused = Books(work, limits, keep=keep), None
+    books, refused = RecordLedger(work, limits, keep=keep), None
     try:
         _read(received, name, books, required, work / "plain")
     except RefusedError as refusal:
         for parts in (books.rows, books.dead):
             shutil.rmtree(parts.folder, ignore_errors=True)
-        books, refused = Books(work, limits), refusal
+        books, refused = RecordLedger(work, limits), refusal
     finally:
         (work / "plain").unlink(missing_ok=True)
     delivery = _delivery(received, name, books)
@@ -147,7 +145,7 @@ def read_delivery(
 
 
 def _read(
-    received: Received, name: str, books: Books, required: Collection[str], plain: Path
+    received: Received, name: str, books: RecordLedger, required: Collection[str], plain: Path
 ) -> None:
     path, suffix = unpack(received, name, plain)
     if not path.stat().st_size:
@@ -157,10 +155,10 @@ def _read(
     elif suffix in (".csv", ".tsv"):
         read_csv(path, books, required=required, separator="\t" if suffix == ".tsv" else ",")
     else:
-        read_json(path, books, required=required)
+        read_json_lines(path, books, required=required)
 
 
-def _delivery(received: Received, name: str, books: Books) -> Delivery:
+def _delivery(received: Received, name: str, books: RecordLedger) -> Delivery:
     rows, dead = books.finish()
     return Delivery(
         name=name,
@@ -173,12 +171,12 @@ def _delivery(received: Received, name: str, books: Books) -> Delivery:
         dead=dead,
         dead_count=books.dead.count,
         refused=None,
-        notes=books.told(),
+        notes=books.describe(),
         is_cut=books.is_cut,
         received=received.path,
         payload_bytes=books.limits.payload_bytes,
         is_typed=books.is_typed,
-        held=books.rows.kept,
+        in_memory=books.rows.in_memory,
     )
 
 

@@ -10,7 +10,7 @@ _SHOWN = 60
 _SHOWN_CHARACTERS = 80
 
 
-def shown(names: Collection[str]) -> str:
+def list_names(names: Collection[str]) -> str:
     """Names in a message: cut where they are too long or too many."""
     short = [
         n if len(n) <= _SHOWN_CHARACTERS else f"{n[:_SHOWN_CHARACTERS]}…"
@@ -20,7 +20,7 @@ def shown(names: Collection[str]) -> str:
     return ", ".join(short + more)
 
 
-def header_names(cells: Sequence[str]) -> list[str]:
+def name_columns(cells: Sequence[str]) -> list[str]:
     """The names in a header: stripped of blanks, without blank cells at its end; other blank cells are numbered."""
     names = [cell.strip() for cell in cells]
     while names and not names[-1]:
@@ -28,7 +28,7 @@ def header_names(cells: Sequence[str]) -> list[str]:
     return [name or f"column_{number}" for number, name in enumerate(names, 1)]
 
 
-def spelled(names: Sequence[str], required: Collection[str], most: int) -> list[str]:
+def spell_names(names: Sequence[str], required: Collection[str], most: int) -> list[str]:
     """Column names as the table knows them: required ones in the required spelling.
 
     Raises:
@@ -41,30 +41,30 @@ def spelled(names: Sequence[str], required: Collection[str], most: int) -> list[
         raise RefusedError(f"{len(names):,} columns; the limit is {most:,}")
     counts = Counter(name.casefold() for name in names)
     if repeated := [name for name in names if counts[name.casefold()] > 1]:
-        raise RefusedError(f"duplicate column names: {shown(repeated)}")
+        raise RefusedError(f"duplicate column names: {list_names(repeated)}")
     if reserved := [name for name in names if name.startswith("_")]:
         raise RefusedError(
-            f"column names beginning with _ are reserved for the engine: {shown(reserved)}"
+            f"column names beginning with _ are reserved for the engine: {list_names(reserved)}"
         )
     if patterns := [name for name in names if is_pattern(name)]:
         raise RefusedError(
-            f"column names that stand for other columns in queries: {shown(patterns)}"
+            f"column names that stand for other columns in queries: {list_names(patterns)}"
         )
-    if unheld := [name for name in names if is_unheld(name)]:
+    if unheld := [name for name in names if has_nul(name)]:
         raise RefusedError(
-            f"column names with a NUL byte, which a table cannot have: {shown(unheld)}"
+            f"column names with a NUL byte, which a table cannot have: {list_names(unheld)}"
         )
     refuse_missing(names, required)
-    wanted = spelling(required)
+    wanted = fold_names(required)
     return [wanted.get(name.casefold(), name) for name in names]
 
 
-def is_unheld(name: str) -> bool:
+def has_nul(name: str) -> bool:
     """Whether no table can have the name: Arrow hands names on as C strings; a NUL in one shuts the table."""
     return "\0" in name
 
 
-def spelling(required: Collection[str]) -> dict[str, str]:
+def fold_names(required: Collection[str]) -> dict[str, str]:
     """The required spelling by the name as it is compared."""
     return {name.strip().casefold(): name for name in required}
 
@@ -76,5 +76,7 @@ def refuse_missing(names: Collection[str], required: Collection[str]) -> None:
         RefusedError: which are missing, and which are there.
     """
     found = {name.casefold() for name in names}
-    if missing := [name for key, name in spelling(required).items() if key not in found]:
-        raise RefusedError(f"columns missing: {shown(missing)}; the file has: {shown(names)}")
+    if missing := [name for key, name in fold_names(required).items() if key not in found]:
+        raise RefusedError(
+            f"columns missing: {list_names(missing)}; the file has: {list_names(names)}"
+        )

@@ -10,9 +10,16 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any, NoReturn
 
-from lakehouse.ingest.files.header_names import is_unheld, refuse_missing, shown, spelling
-from lakehouse.ingest.files.lines import BYTE_ORDER_MARK, Line, LongLine, blocks, line_count, lines
-from lakehouse.ingest.files.record_ledger import Books, EmptyFileError, Limits
+from lakehouse.ingest.files.header_names import fold_names, has_nul, list_names, refuse_missing
+from lakehouse.ingest.files.lines import (
+    BYTE_ORDER_MARK,
+    Line,
+    LongLine,
+    count_lines,
+    read_blocks,
+    split_lines,
+)
+from lakehouse.ingest.files.record_ledger import EmptyFileError, FileLimits, RecordLedger
 from lakehouse.tables.column_names import is_pattern
 
 _quoted = json.JSONEncoder(ensure_ascii=False).encode
@@ -28,22 +35,22 @@ class _NotARecordError(ValueError):
     """Why a line is no record; never leaves this module."""
 
 
-def read_json(path: Path, books: Books, *, required: Collection[str]) -> None:
+def read_json_lines(path: Path, books: RecordLedger, *, required: Collection[str]) -> None:
     """Read a plain file of JSON lines into the books.
 
     Raises:
         RefusedError: there is no record, or there are objects and none has a required key.
     """
-    reader = _JsonReader(books, spelling(required))
+    reader = _JsonReader(books, fold_names(required))
     number = 1
-    for block in blocks(path, books.limits):
+    for block in read_blocks(path, books.limits):
         content = block
         if number == 1 and isinstance(block, bytes) and block.startswith(BYTE_ORDER_MARK):
             books.notes.append("byte order mark removed")
             content = block.removeprefix(BYTE_ORDER_MARK)
-        for line in lines(content, number, books.limits):
+        for line in split_lines(content, number, books.limits):
             reader.read(line)
-        number += 1 if isinstance(block, LongLine) else line_count(block)
+        number += 1 if isinstance(block, LongLine) else count_lines(block)
     if not books.records:
         raise EmptyFileError("no records: the file holds nothing but blank lines")
     if reader.has_objects:
@@ -53,7 +60,7 @@ def read_json(path: Path, books: Books, *, required: Collection[str]) -> None:
 class _JsonReader:
     """Reads line after line; knows the columns so far by their folded names."""
 
-    def __init__(self, books: Books, required: dict[str, str]) -> None:
+    def __init__(self, books: RecordLedger, required: dict[str, str]) -> None:
         self._books = books
         self._required = required
         self._places: dict[str, int] = {}
@@ -68,13 +75,13 @@ class _JsonReader:
             record = _parsed(line, self._books.limits)
             places = self._placed(record)
         except _NotARecordError as error:
-            self._books.letter(str(error), line.place, line.content, line.size)
+            self._books.add_letter(str(error), line.place, line.content, line.size)
             return
         self.has_objects = True
         values: list[str | None] = [None] * len(self._books.columns)
         for place, value in zip(places, record.values(), strict=True):
             values[place] = value
-        self._books.row(values, line.size)
+        self._books.add_row(values, line.size)
 
     def _placed(self, record: dict[str, str | None]) -> list[int]:
         """The column of each key; new keys become columns."""
@@ -87,7 +94,7 @@ class _JsonReader:
         _check_keys(folded, record)
         if len(self._places) + len(new) > self._books.limits.columns:
             raise _NotARecordError(
-                f"more than {self._books.limits.columns:,} columns, with: {shown(new.values())}"
+                f"more than {self._books.limits.columns:,} columns, with: {list_names(new.values())}"
             )
         for fold, name in new.items():
             self._places[fold] = len(self._books.columns)
@@ -98,20 +105,24 @@ class _JsonReader:
 def _check_keys(folded: list[str], record: Collection[str]) -> None:
     counts = Counter(folded)
     if same := [key for key, fold in zip(record, folded, strict=True) if counts[fold] > 1]:
-        raise _NotARecordError(f"keys are equal but for case: {shown(same)}")
+        raise _NotARecordError(f"keys are equal but for case: {list_names(same)}")
     if reserved := [
         key for key, fold in zip(record, folded, strict=True) if fold.startswith("_") or not fold
     ]:
         raise _NotARecordError(
-            f"keys are blank or begin with _, reserved for the engine: {shown(reserved)}"
+            f"keys are blank or begin with _, reserved for the engine: {list_names(reserved)}"
         )
     if patterns := [key for key in record if is_pattern(key.strip())]:
-        raise _NotARecordError(f"keys that stand for other columns in queries: {shown(patterns)}")
-    if unheld := [key for key in record if is_unheld(key)]:
-        raise _NotARecordError(f"keys with a NUL byte, which no column can have: {shown(unheld)}")
+        raise _NotARecordError(
+            f"keys that stand for other columns in queries: {list_names(patterns)}"
+        )
+    if unheld := [key for key in record if has_nul(key)]:
+        raise _NotARecordError(
+            f"keys with a NUL byte, which no column can have: {list_names(unheld)}"
+        )
 
 
-def _parsed(line: Line, limits: Limits) -> dict[str, str | None]:
+def _parsed(line: Line, limits: FileLimits) -> dict[str, str | None]:
     """The values of an object as text, by key."""
     if line.is_cut:
         raise _NotARecordError(f"line too long: {line.size:,} bytes; limit {limits.record_bytes:,}")
@@ -154,7 +165,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(record) < len(pairs):
         counts = Counter(key for key, _ in pairs)
         raise _NotARecordError(
-            f"duplicate keys: {shown([key for key in record if counts[key] > 1])}"
+            f"duplicate keys: {list_names([key for key in record if counts[key] > 1])}"
         )
     return record
 

@@ -13,17 +13,17 @@ import obstore
 
 from lakehouse.errors import BusyError, OutageError, SetupError
 from lakehouse.ingest.files.listing import (
-    NONE,
+    NOTHING_KNOWN,
     Entry,
-    Seen,
+    ListedFile,
     Stamp,
-    entered,
-    entries,
-    entry_at,
+    describe_failure,
     is_hidden,
-    reason,
-    seen_object,
-    shown,
+    list_new_entries,
+    list_object,
+    look_at,
+    make_entries,
+    spell_out,
     walk,
     walk_below,
 )
@@ -56,7 +56,7 @@ class Landing:
     options: Mapping[str, str] = field(default_factory=dict, repr=False)
     rest_seconds: float = 2.0
 
-    def entries(self, table: str, known: Mapping[str, Stamp] = NONE) -> list[Entry]:
+    def list_entries(self, table: str, known: Mapping[str, Stamp] = NOTHING_KNOWN) -> list[Entry]:
         """What lies in a raw table's folder, in the order of names; files still being written are included.
 
         Args:
@@ -67,9 +67,9 @@ class Landing:
             SetupError: the landing zone does not exist.
             BusyError: it cannot be listed right now; that is not the same as empty.
         """
-        return entered(self.listed(table), known)
+        return list_new_entries(self.list_files(table), known)
 
-    def listed(self, table: str) -> list[Seen]:
+    def list_files(self, table: str) -> list[ListedFile]:
         """What is seen in a raw table's folder; raises what `entries` does."""
         if "://" in self.root:
             return list(self._objects(table))
@@ -94,7 +94,7 @@ class Landing:
             )
         return root
 
-    def strays(self, folders: Collection[str]) -> list[str]:
+    def list_unclaimed(self, folders: Collection[str]) -> list[str]:
         """What lies at the root beside the folders of the raw tables; empty folders and hidden names do not count.
 
         Raises:
@@ -117,17 +117,17 @@ class Landing:
         folders = [f"{str(prefix).rstrip('/')}/" for prefix in found["common_prefixes"]]
         return [*folders, *(str(meta["path"]) for meta in found["objects"])]
 
-    def _objects(self, table: str) -> Iterator[Seen]:
+    def _objects(self, table: str) -> Iterator[ListedFile]:
         with translate_store_errors(self.root, self.options):
             for page in obstore.list(open_store(self.root, self.options), prefix=table):
                 for meta in page:
                     name = str(meta["path"]).removeprefix(f"{table}/")
                     if (
-                        seen := seen_object(name, meta["last_modified"], int(meta["size"]))
+                        seen := list_object(name, meta["last_modified"], int(meta["size"]))
                     ) is not None:
                         yield seen
 
-    def is_resting(self, entry: Entry, began: datetime, ended: datetime) -> bool:
+    def is_complete(self, entry: Entry, began: datetime, ended: datetime) -> bool:
         """Whether an entry is complete: nobody wrote to it for a while before it was looked at.
 
         Args:
@@ -138,7 +138,7 @@ class Landing:
         rest = timedelta(seconds=self.rest_seconds)
         return "://" in self.root or not began - rest < entry.modified_at <= ended
 
-    def chunks(self, table: str, entry: Entry) -> Iterator[bytes]:
+    def read_chunks(self, table: str, entry: Entry) -> Iterator[bytes]:
         """The bytes of an entry, in order.
 
         Raises:
@@ -151,10 +151,10 @@ class Landing:
         except FileNotFoundError:
             raise
         except (PermissionError, obstore.exceptions.PermissionDeniedError) as error:
-            raise UnreadableError(reason(error)) from error
+            raise UnreadableError(describe_failure(error)) from error
         except (OSError, obstore.exceptions.BaseError) as error:
             if "://" not in self.root:
-                raise UnreadableError(reason(error)) from error
+                raise UnreadableError(describe_failure(error)) from error
             raise OutageError(
                 f"{self.root}/{table}/{entry.name} cannot be read: {describe_store_error(error, self.options)}\n{suggest_next_step(self.root)}"
             ) from None
@@ -170,7 +170,7 @@ class Landing:
             while chunk := file.read(_CHUNK):
                 yield chunk
 
-    def tried(self, table: str, entry: Entry) -> Entry:
+    def try_open(self, table: str, entry: Entry) -> Entry:
         """An entry as it is, or with its problem if it is a local file that may not be opened; nothing is read."""
         if entry.problem is not None or "://" in self.root:
             return entry
@@ -179,7 +179,7 @@ class Landing:
         except FileNotFoundError:
             return entry
         except OSError as error:
-            return entry._replace(problem=reason(error))
+            return entry._replace(problem=describe_failure(error))
         return entry
 
     def is_unchanged(self, table: str, entry: Entry) -> bool:
@@ -187,7 +187,7 @@ class Landing:
         if "://" in self.root:
             return True
         try:
-            return entry_at(Path(self.root) / table / entry.name, entry.name) == entry
+            return look_at(Path(self.root) / table / entry.name, entry.name) == entry
         except OSError:
             return False
 
@@ -196,6 +196,6 @@ def _top(root: Path) -> Iterator[str]:
     """The files at the root of a landing folder, and the folders in it that hold anything."""
     for path in root.iterdir():
         if not path.is_dir():
-            yield shown(path.name)
-        elif any(entries(walk_below(path, path.name))):
-            yield f"{shown(path.name)}/"
+            yield spell_out(path.name)
+        elif any(make_entries(walk_below(path, path.name))):
+            yield f"{spell_out(path.name)}/"

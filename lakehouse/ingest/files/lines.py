@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from lakehouse.ingest.files.record_ledger import Limits
+from lakehouse.ingest.files.record_ledger import FileLimits
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _LINE = re.compile(rb"([^\r\n]*)(\r\n|\n|\r|\Z)")
@@ -45,7 +45,7 @@ class LongLine(NamedTuple):
 Block = bytes | LongLine
 
 
-def blocks(path: Path, limits: Limits) -> Iterator[Block]:
+def read_blocks(path: Path, limits: FileLimits) -> Iterator[Block]:
     """The file as blocks of whole lines, or single lines that are too long."""
     held, long = b"", None
     with path.open("rb") as file:
@@ -91,7 +91,7 @@ def _chunks(file: BinaryIO, size: int) -> Iterator[bytes]:
         yield chunk
 
 
-def lines(block: Block, first: int, limits: Limits) -> Iterator[Line]:
+def split_lines(block: Block, first: int, limits: FileLimits) -> Iterator[Line]:
     """The lines of a block, numbered from `first`."""
     if isinstance(block, LongLine):
         yield Line(first, *block)
@@ -104,7 +104,7 @@ def lines(block: Block, first: int, limits: Limits) -> Iterator[Line]:
             yield Line(number, content, end, len(content))
 
 
-def pieces(block: bytes, size: int) -> Iterator[bytes]:
+def split_block(block: bytes, size: int) -> Iterator[bytes]:
     """A block in pieces of whole lines, about so many bytes each."""
     start = 0
     while start < len(block):
@@ -114,7 +114,7 @@ def pieces(block: bytes, size: int) -> Iterator[bytes]:
         start = end
 
 
-def line_count(block: bytes) -> int:
+def count_lines(block: bytes) -> int:
     """How many lines a block has."""
     ends = block.count(b"\n")
     if b"\r" in block:

@@ -22,10 +22,10 @@ _IS_FOLDER = "a folder that is named like a file"
 Stamp = tuple[int, int]
 """When a file was last written, in milliseconds since 1970 UTC, and its bytes."""
 
-Seen = tuple[str, Stamp, str | None]
+ListedFile = tuple[str, Stamp, str | None]
 """A name below the folder, what was seen of it, and why it is no file to read; plain, for there are many."""
 
-NONE: Mapping[str, Stamp] = {}
+NOTHING_KNOWN: Mapping[str, Stamp] = {}
 """Nothing is known."""
 
 _UNSEEN: Stamp = (0, 0)
@@ -47,7 +47,9 @@ class Entry(NamedTuple):
     problem: str | None = None
 
 
-def entries(seen: Iterable[Seen], known: Mapping[str, Stamp] = NONE) -> Iterator[Entry]:
+def make_entries(
+    seen: Iterable[ListedFile], known: Mapping[str, Stamp] = NOTHING_KNOWN
+) -> Iterator[Entry]:
     """The entries of what was seen, without names that do not count.
 
     Args:
@@ -59,13 +61,13 @@ def entries(seen: Iterable[Seen], known: Mapping[str, Stamp] = NONE) -> Iterator
             yield _entry(name, stamp, problem)
 
 
-def entered(seen: Iterable[Seen], known: Mapping[str, Stamp]) -> list[Entry]:
+def list_new_entries(seen: Iterable[ListedFile], known: Mapping[str, Stamp]) -> list[Entry]:
     """The entries of what was seen and is not known, in the order of names."""
-    return sorted(entries(seen, known), key=lambda entry: entry.name)
+    return sorted(make_entries(seen, known), key=lambda entry: entry.name)
 
 
 def _entry(name: str, stamp: Stamp, problem: str | None) -> Entry:
-    text, modified = shown(name), _EPOCH + stamp[0] * _MILLISECOND
+    text, modified = spell_out(name), _EPOCH + stamp[0] * _MILLISECOND
     return Entry(
         text,
         modified,
@@ -74,7 +76,9 @@ def _entry(name: str, stamp: Stamp, problem: str | None) -> Entry:
     )
 
 
-def walk(folder: Path, below: str = "", above: tuple[tuple[int, int], ...] = ()) -> Iterator[Seen]:
+def walk(
+    folder: Path, below: str = "", above: tuple[tuple[int, int], ...] = ()
+) -> Iterator[ListedFile]:
     """What lies in a folder and in those below it.
 
     Args:
@@ -108,7 +112,9 @@ def _opened(folder: Path) -> Iterator[int]:
         os.close(number)
 
 
-def walk_below(folder: Path, name: str, above: tuple[tuple[int, int], ...] = ()) -> Iterator[Seen]:
+def walk_below(
+    folder: Path, name: str, above: tuple[tuple[int, int], ...] = ()
+) -> Iterator[ListedFile]:
     """What lies in a folder of that name within another; the folder itself if that cannot be told."""
     try:
         found = folder.stat()
@@ -119,17 +125,17 @@ def walk_below(folder: Path, name: str, above: tuple[tuple[int, int], ...] = ())
     except FileNotFoundError:
         return  # taken away while it was listed
     except OSError as error:
-        yield name, _UNSEEN, reason(error)
+        yield name, _UNSEEN, describe_failure(error)
 
 
-def _look(place: str | Path, name: str, folder: int | None = None) -> Seen | None:
+def _look(place: str | Path, name: str, folder: int | None = None) -> ListedFile | None:
     """What lies at a place, by its path or by its name in an open folder; None if it was taken away by now."""
     try:
         # Not what the listing says of its kind: a file may have become a link since then.
         found = os.stat(place, dir_fd=folder)
     except OSError as error:
         is_gone = isinstance(error, FileNotFoundError) and not _is_there(place, folder)
-        return None if is_gone else (name, _UNSEEN, reason(error))
+        return None if is_gone else (name, _UNSEEN, describe_failure(error))
     modified = found.st_mtime_ns // 1_000_000
     if stat.S_ISREG(found.st_mode):
         return name, (modified, found.st_size), None
@@ -149,13 +155,13 @@ def _is_there(place: str | Path, folder: int | None) -> bool:
     return True
 
 
-def entry_at(place: Path, name: str) -> Entry | None:
+def look_at(place: Path, name: str) -> Entry | None:
     """The entry of what lies at a place; None if nothing does."""
     seen = _look(place, name)
     return None if seen is None else _entry(*seen)
 
 
-def seen_object(name: str, modified_at: datetime, size: int) -> Seen | None:
+def list_object(name: str, modified_at: datetime, size: int) -> ListedFile | None:
     """An object of a bucket; None for what consoles put for an empty folder."""
     is_marker = size == 0 and not name.lower().endswith(_FORMATS)
     return None if is_marker else (name, ((modified_at - _EPOCH) // _MILLISECOND, size), None)
@@ -167,7 +173,7 @@ def is_hidden(name: str) -> bool:
     return any(part.startswith(_HIDDEN) or part.lower().endswith(_IN_FLIGHT) for part in parts)
 
 
-def shown(name: str) -> str:
+def spell_out(name: str) -> str:
     """A name that text can hold: bytes that are not UTF-8 are spelled out."""
     try:
         name.encode()
@@ -176,6 +182,6 @@ def shown(name: str) -> str:
     return name
 
 
-def reason(error: Exception) -> str:
+def describe_failure(error: Exception) -> str:
     """Why something cannot be read."""
     return f"cannot be read: {getattr(error, 'strerror', None) or error}"

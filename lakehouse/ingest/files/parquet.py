@@ -16,8 +16,8 @@ import polars as pl
 from polars.datatypes import DataTypeClass
 
 from lakehouse.errors import SetupError
-from lakehouse.ingest.files.header_names import is_unheld, spelled
-from lakehouse.ingest.files.record_ledger import Books, EmptyFileError, RefusedError
+from lakehouse.ingest.files.header_names import has_nul, spell_names
+from lakehouse.ingest.files.record_ledger import EmptyFileError, RecordLedger, RefusedError
 from lakehouse.redaction import redact
 from lakehouse.storage.delta_types import to_delta_type
 
@@ -32,7 +32,7 @@ _WIDER: dict[type[pl.DataType], pl.DataType] = {
 }
 
 
-def read_parquet(path: Path, books: Books, *, required: Collection[str]) -> None:
+def read_parquet(path: Path, books: RecordLedger, *, required: Collection[str]) -> None:
     """Read a Parquet file into the books.
 
     Raises:
@@ -47,16 +47,16 @@ def read_parquet(path: Path, books: Books, *, required: Collection[str]) -> None
         ) from error
 
 
-def _read(path: Path, books: Books, required: Collection[str]) -> None:
+def _read(path: Path, books: RecordLedger, required: Collection[str]) -> None:
     lf = pl.scan_parquet(path, hive_partitioning=False, glob=False)
     schema = lf.collect_schema()
-    names = spelled([name.strip() for name in schema], required, books.limits.columns)
+    names = spell_names([name.strip() for name in schema], required, books.limits.columns)
     lossy = _lossy(lf, schema)
     columns = [
         _fitting(name, dtype, is_lossy=name in lossy).alias(new)
         for (name, dtype), new in zip(schema.items(), names, strict=True)
     ]
-    books.typed(lf.select(columns), names)
+    books.add_typed(lf.select(columns), names)
     if not books.records:
         raise EmptyFileError(f"no rows: a Parquet file with {len(names)} columns")
 
@@ -130,7 +130,7 @@ def _is_held(dtype: pl.DataType | DataTypeClass) -> bool:
         return False
     if isinstance(dtype, pl.Struct):
         names = {field.name.casefold() for field in dtype.fields}
-        is_named_well = 0 < len(names) == len(dtype.fields) and not any(map(is_unheld, names))
+        is_named_well = 0 < len(names) == len(dtype.fields) and not any(map(has_nul, names))
         return is_named_well and all(_is_held(field.dtype) for field in dtype.fields)
     if isinstance(dtype, pl.List):
         return _is_held(dtype.inner)

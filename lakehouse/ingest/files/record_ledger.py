@@ -12,9 +12,9 @@ from pathlib import Path
 import polars as pl
 
 from lakehouse.errors import DataError
-from lakehouse.ingest.files.spool import Parts
+from lakehouse.ingest.files.spool import Spool
 
-LETTER = pl.Schema(
+LETTER_SCHEMA = pl.Schema(
     {
         "_offset": pl.Int64(),
         "reason": pl.String(),
@@ -38,7 +38,7 @@ class EmptyFileError(RefusedError):
 
 
 @dataclass(frozen=True)
-class Limits:
+class FileLimits:
     """What one file may ask for; beyond it, a record is a dead letter.
 
     Attributes:
@@ -63,10 +63,10 @@ class Limits:
         return min(self.payload_bytes, self.record_bytes)
 
 
-DEFAULT_LIMITS = Limits()
+DEFAULT_LIMITS = FileLimits()
 
 
-class Books:
+class RecordLedger:
     """What became of each record so far.
 
     Attributes:
@@ -80,7 +80,7 @@ class Books:
         is_typed: whether the format has types of its own; otherwise all values are text.
     """
 
-    def __init__(self, folder: Path, limits: Limits, *, keep: int = 0) -> None:
+    def __init__(self, folder: Path, limits: FileLimits, *, keep: int = 0) -> None:
         """Begin; of the rows so many bytes at most are kept in memory, rather than spooled into the folder."""
         self.limits = limits
         self.columns: list[str] = []
@@ -90,15 +90,15 @@ class Books:
         self.ends: Counter[bytes] = Counter()
         self.blank_lines = 0
         self.notes: list[str] = []
-        self.rows = Parts(folder / "rows", keep=keep)
-        self.dead = Parts(folder / "dead")
+        self.rows = Spool(folder / "rows", keep=keep)
+        self.dead = Spool(folder / "dead")
         self._values: list[Sequence[str | None]] = []
         self._offsets: list[int] = []
         self._letters: list[tuple[int | None, str, str, bytes, int]] = []
         self._row_bytes = 0
         self._letter_bytes = 0
 
-    def row(self, values: Sequence[str | None], size: int) -> None:
+    def add_row(self, values: Sequence[str | None], size: int) -> None:
         """The next record is a row: text for each column known so far."""
         self.records += 1
         self._values.append(values)
@@ -108,7 +108,7 @@ class Books:
         if len(self._values) >= _PENDING_RECORDS or self._row_bytes + cells >= _PENDING_BYTES:
             self._flush_rows()
 
-    def frame(self, frame: pl.DataFrame) -> None:
+    def add_frame(self, frame: pl.DataFrame) -> None:
         """The next records are the rows of a frame with exactly the source columns."""
         self._flush_rows()
         start = self.records + 1
@@ -119,7 +119,7 @@ class Books:
             )
         )
 
-    def letter(self, reason: str, place: str, payload: bytes, size: int | None = None) -> None:
+    def add_letter(self, reason: str, place: str, payload: bytes, size: int | None = None) -> None:
         """The next record is a dead letter of so many bytes; `payload` may be its beginning only."""
         self.records += 1
         kept = payload[: self.limits.payload_bytes]
@@ -130,7 +130,7 @@ class Books:
         if len(self._letters) >= _PENDING_RECORDS or self._letter_bytes >= _PENDING_BYTES:
             self._flush_letters()
 
-    def typed(self, lf: pl.LazyFrame, columns: Sequence[str]) -> None:
+    def add_typed(self, lf: pl.LazyFrame, columns: Sequence[str]) -> None:
         """All records are rows of a frame that has its types already."""
         self.columns, self.is_typed = list(columns), True
         numbered = lf.with_row_index("_offset", offset=1)
@@ -143,7 +143,7 @@ class Books:
         self._flush_letters()
         return self.rows.finish(), self.dead.finish()
 
-    def told(self) -> tuple[str, ...]:
+    def describe(self) -> tuple[str, ...]:
         """What was tolerated, in words."""
         names = [
             {b"\n": "LF", b"\r\n": "CRLF", b"\r": "CR"}[end]
@@ -170,10 +170,10 @@ class Books:
 
     def _flush_letters(self) -> None:
         if self._letters:
-            self.dead.add(letters(self._letters))
+            self.dead.add(frame_letters(self._letters))
         self._letters, self._letter_bytes = [], 0
 
 
-def letters(rows: Sequence[tuple[int | None, str, str, bytes, int]]) -> pl.DataFrame:
+def frame_letters(rows: Sequence[tuple[int | None, str, str, bytes, int]]) -> pl.DataFrame:
     """Dead letters as a frame of the schema `LETTER`."""
-    return pl.DataFrame(rows, schema=LETTER, orient="row")
+    return pl.DataFrame(rows, schema=LETTER_SCHEMA, orient="row")

@@ -7,13 +7,13 @@ import polars as pl
 _PART_BYTES = 32 << 20
 
 
-class Parts:
+class Spool:
     """Frames that are written one after another into one folder of Parquet files."""
 
     def __init__(self, folder: Path, *, keep: int = 0) -> None:
         """Begin without a frame; so many bytes at most are kept in memory in the end, rather than written."""
         self.folder = folder
-        self.kept: pl.DataFrame | None = None
+        self.in_memory: pl.DataFrame | None = None
         self._keep = keep
         self.count = 0
         self._frames: list[pl.DataFrame] = []
@@ -37,7 +37,7 @@ class Parts:
     def finish(self) -> Path | None:
         """The folder, each part with all columns; None if there is no row, or all of them are `kept`."""
         if self._frames and not self._files and self._bytes <= self._keep:
-            self.kept = pl.concat(self._frames, how="diagonal")
+            self.in_memory = pl.concat(self._frames, how="diagonal")
             return None
         if self._frames:
             self._write()

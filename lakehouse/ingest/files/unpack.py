@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 from lakehouse.ingest.files.record_ledger import EmptyFileError, RefusedError
 
-FORMATS = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet")
+FILE_SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet")
 _CHUNK = 1 << 20
 _ENCRYPTED = 0x1
 _BROKEN_ZIP = (
@@ -66,10 +66,10 @@ def unpack(received: Received, name: str, plain: Path) -> tuple[Path, str]:
 
 
 def _suffix(name: str) -> str:
-    suffix = next((suffix for suffix in FORMATS if name.lower().endswith(suffix)), None)
+    suffix = next((suffix for suffix in FILE_SUFFIXES if name.lower().endswith(suffix)), None)
     if suffix is None:
         raise RefusedError(
-            f"unknown format: {name!r} ends with none of {', '.join(FORMATS)}, plain, .gz or .zip"
+            f"unknown format: {name!r} ends with none of {', '.join(FILE_SUFFIXES)}, plain, .gz or .zip"
         )
     return suffix
 

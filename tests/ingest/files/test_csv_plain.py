@@ -5,7 +5,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from lakehouse.ingest.files import csv_records
-from lakehouse.ingest.files.csv_fast_path import plain_rows
+from lakehouse.ingest.files.csv_fast_path import parse_plain_block
 from lakehouse.ingest.files.record_ledger import DEFAULT_LIMITS
 
 FIELDS = st.sampled_from(
@@ -41,7 +41,7 @@ FILES = st.builds(
 
 
 def plain(block: bytes, columns=("a", "b")):
-    found = plain_rows(block, ",", columns, DEFAULT_LIMITS)
+    found = parse_plain_block(block, ",", columns, DEFAULT_LIMITS)
     return None if found is None else found.rows.rows()
 
 
@@ -55,7 +55,7 @@ def test_both_paths_read_the_same(read, body, separator):
     name = "a.csv" if separator == "," else "a.tsv"
     fast = read(content, name)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(csv_records, "plain_rows", lambda *_: None)
+        patch.setattr(csv_records, "parse_plain_block", lambda *_: None)
         exact = read(content, name)
     assert (fast.rows, fast.offsets, fast.letters) == (exact.rows, exact.offsets, exact.letters)
     assert (fast.delivery.notes, fast.delivery.refused) == (

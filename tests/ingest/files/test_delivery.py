@@ -7,9 +7,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from lakehouse.ingest.files.delivery import Limits, read_delivery
+from lakehouse.ingest.files.delivery import read_delivery
+from lakehouse.ingest.files.record_ledger import FileLimits
 
-SMALL = Limits(
+SMALL = FileLimits(
     payload_bytes=16, record_bytes=40, record_lines=3, span_bytes=60, columns=6, block_bytes=7
 )
 CSV_BYTES = st.lists(

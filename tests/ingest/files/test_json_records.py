@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lakehouse.ingest.files import record_ledger, spool
-from lakehouse.ingest.files.delivery import Limits
+from lakehouse.ingest.files.record_ledger import FileLimits
 
 NAME = "a.jsonl"
 JSON = st.recursive(
@@ -90,7 +90,7 @@ def test_a_line_over_the_limit_is_a_dead_letter(read):
     seen = read(
         b'{"a":1}\n{"a":"' + b"x" * 99 + b'"}\n',
         NAME,
-        limits=Limits(record_bytes=50, payload_bytes=5),
+        limits=FileLimits(record_bytes=50, payload_bytes=5),
     )
     assert (seen.rows, seen.payloads, seen.letters[0]["payload_bytes"]) == (
         [("1",)],
@@ -100,7 +100,7 @@ def test_a_line_over_the_limit_is_a_dead_letter(read):
 
 
 def test_keys_beyond_the_limit_are_dead_letters(read):
-    seen = read(b'{"a":1}\n{"b":1}\n{"c":1}\n', NAME, limits=Limits(columns=2))
+    seen = read(b'{"a":1}\n{"b":1}\n{"c":1}\n', NAME, limits=FileLimits(columns=2))
     assert (len(seen.rows), seen.reasons) == (2, ["more than 2 columns, with: c"])
 
 

@@ -2,21 +2,21 @@
 
 import pytest
 
-from lakehouse.ingest.files.lines import LongLine, blocks
-from lakehouse.ingest.files.record_ledger import Limits
+from lakehouse.ingest.files.lines import LongLine, read_blocks
+from lakehouse.ingest.files.record_ledger import FileLimits
 
-LIMITS = Limits(record_bytes=10, payload_bytes=4, block_bytes=4)
+LIMITS = FileLimits(record_bytes=10, payload_bytes=4, block_bytes=4)
 
 
 @pytest.mark.parametrize("end", [b"\n", b"\r", b"\r\n"])
 @pytest.mark.parametrize("size", range(15, 22))
 def test_a_long_line_ends_where_it_ends(tmp_path, end, size):
     (tmp_path / "a").write_bytes(b"x" * size + end + b"y" + end + b"z")
-    first, *others = blocks(tmp_path / "a", LIMITS)
+    first, *others = read_blocks(tmp_path / "a", LIMITS)
     assert first == LongLine(b"xxxx", end, size)
     assert b"".join(others) == b"y" + end + b"z"
 
 
 def test_a_long_line_may_end_with_the_file(tmp_path):
     (tmp_path / "a").write_bytes(b"x" * 50)
-    assert list(blocks(tmp_path / "a", LIMITS)) == [LongLine(b"xxxx", b"", 50)]
+    assert list(read_blocks(tmp_path / "a", LIMITS)) == [LongLine(b"xxxx", b"", 50)]
