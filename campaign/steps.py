@@ -22,7 +22,6 @@ from lakehouse.environment import Environment
 from lakehouse.errors import BusyError, DataError
 from lakehouse.failpoints import failpoint
 from lakehouse.ingest.land import land
-from lakehouse.lineage.staleness import StaleTable
 from lakehouse.operations.restore import RestoreRequest, restore
 from lakehouse.operations.restore_plan import plan_restore
 from lakehouse.orchestration import sensors
@@ -144,21 +143,24 @@ def bring_up_to_date(here: Environment) -> None:
     """The healing run: land what lies in landing, and make again what is stale, until nothing is."""
     append(here)
     tried: set[tuple[object, ...]] = set()
-    while fresh := _untried(here, tried):
-        part = fresh[0]
+    while _make_each(here, tried):
+        pass
+
+
+def _make_each(here: Environment, tried: set[tuple[object, ...]]) -> bool:
+    """Makes each stale table once, inputs first; returns whether one was not tried before at these versions."""
+    is_made = False
+    for table in here.catalog.derived_tables:
+        look = planner(here)
+        part = look.find_stale_part(table)
+        versions = tuple(look.lake.version(name) for name in here.catalog.tables)
+        if part is None or (attempt := (part.table, part.keys, versions)) in tried:
+            continue
+        is_made = True
+        tried.add(attempt)
         for days in part.spans or (None,):
             make(here.lake, here.catalog, part.table, days, now=NOW)
-
-
-def _untried(here: Environment, tried: set[tuple[object, ...]]) -> list[StaleTable]:
-    """What is stale and was not tried at these versions of the tables; the first of it counts as tried from now on."""
-    look = planner(here)
-    versions = tuple(look.lake.version(name) for name in here.catalog.tables)
-    fresh = [
-        part for part in look.find_stale_tables() if (part.table, part.keys, versions) not in tried
-    ]
-    tried.update((part.table, part.keys, versions) for part in fresh[:1])
-    return fresh
+    return is_made
 
 
 def make_days(here: Environment, table: str, days: Days | None) -> None:

@@ -74,18 +74,28 @@ def land_all(here: Environment) -> dict[str, LandResult]:
 
 
 def bring_up_to_date(here: Environment) -> None:
-    """Land what lies in landing and make again what is stale, until nothing is."""
+    """Lands what is in landing and makes stale tables again until none is left.
+
+    Each table is looked at once a round: to ask for all of them after each one took most of the time.
+    """
     land_all(here)
     tried: set[tuple[object, ...]] = set()
-    while stale := [
-        part
-        for part in here.create_planner().find_stale_tables()
-        if (part.table, part.keys, _versions(here)) not in tried
-    ]:
-        part = stale[0]
-        tried.add((part.table, part.keys, _versions(here)))
+    while _make_each(here, tried):
+        pass
+
+
+def _make_each(here: Environment, tried: set[tuple[object, ...]]) -> bool:
+    """Makes each stale table once, inputs first; returns whether there was one that was not tried before."""
+    is_made = False
+    for table in here.catalog.derived_tables:
+        part = here.create_planner().find_stale_part(table)
+        if part is None or (attempt := (part.table, part.keys, _versions(here))) in tried:
+            continue
+        is_made = True
+        tried.add(attempt)
         for days in part.spans or (None,):
             make(here.lake, here.catalog, part.table, days, now=NOW)
+    return is_made
 
 
 def _versions(here: Environment) -> tuple[int | None, ...]:
