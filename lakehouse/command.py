@@ -16,7 +16,7 @@ from samples import retail as retail_samples
 def run_demo() -> None:
     """Runs `lakehouse demo`."""
     from lakehouse.definitions import definitions  # noqa: PLC0415, Dagster takes a second to import
-    from lakehouse.orchestration import demo  # noqa: PLC0415
+    from lakehouse.orchestration.catch_up import catch_up  # noqa: PLC0415
 
     known, here = settings.load(), load_environment()
     is_usual = known.landing_uri == str(known.data / "landing")

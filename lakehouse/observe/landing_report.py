@@ -1,14 +1,15 @@
-"""What lies in landing and is in no table, as a person is told of it: files that wait, and things that nobody takes."""
+"""What lies in landing and is in no table: files that wait, and entries that no table claims."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from lakehouse.environment import Environment
 from lakehouse.errors import BusyError, SetupError
-from lakehouse.ingest.land import News, read_news
+from lakehouse.ingest.land import News, news
 from lakehouse.wording import escape_control_characters, format_count
 
 _NAMED = 10
+"""How many entries are named; the others are counted."""
 
 
 @dataclass(frozen=True)
@@ -16,37 +17,38 @@ class LandingReport:
     """What lies in landing and is not landed.
 
     Attributes:
-        news: it, by raw table; without those whose folder cannot be listed.
+        news: the files that are not landed, by raw table; without tables whose folder cannot be
+            listed.
         notes: what is wrong with landing as a whole, each with the next step.
     """
 
     news: Mapping[str, News] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
-    def words(self, table: str) -> list[str]:
-        """What a raw table still has to expect, in a few words each."""
+    def describe(self, table: str) -> list[str]:
+        """Returns what waits for a raw table, in a few words each."""
         found = self.news.get(table)
         if found is None:
             return []
-        waiting, unreadable = len(found.ready) + len(found.unfinished), len(found.unreadable)
-        words = (
-            [f"{format_count(waiting, 'file')} {'waits' if waiting == 1 else 'wait'} in landing"]
-            if waiting
-            else []
-        )
-        return [
-            *words,
-            *([f"{format_count(unreadable, 'file')} cannot be read"] if unreadable else []),
-        ]
+        words = []
+        if waiting := len(found.ready) + len(found.resting):
+            verb = "waits" if waiting == 1 else "wait"
+            words.append(f"{format_count(waiting, 'file')} {verb} in landing")
+        if found.unreadable:
+            words.append(f"{format_count(len(found.unreadable), 'file')} cannot be read")
+        return words
 
 
 def report_landing(here: Environment) -> LandingReport:
-    """What lies in landing and is not landed; a landing zone that cannot be listed is a note, not an error."""
+    """Returns what lies in landing and is not landed.
+
+    A landing zone that cannot be listed is a note, not an error: other tables are reported.
+    """
     found: dict[str, News] = {}
     notes: list[str] = []
-    for raw in here.catalog.raw_tables:
+    for raw in here.catalog.raw():
         try:
-            found[raw.name] = read_news(here.lake, here.landing, raw)
+            found[raw.name] = news(here.lake, here.landing, raw)
         except (SetupError, BusyError) as error:
             notes.append(str(error))
     if not notes and (note := describe_unclaimed(here)):
@@ -55,19 +57,21 @@ def report_landing(here: Environment) -> LandingReport:
 
 
 def describe_unclaimed(here: Environment) -> str | None:
-    """What lies in landing and belongs to no raw table, with the next step; None if there is no such thing.
+    """Returns what lies in landing and belongs to no raw table, with the next step; None for nothing.
 
     Raises:
         SetupError: the landing zone does not exist.
         BusyError: it cannot be listed right now.
     """
-    folders = [raw.landing for raw in here.catalog.raw_tables]
-    strays = here.landing.list_unclaimed(folders)
-    if not strays:
+    folders = [raw.landing for raw in here.catalog.raw()]
+    unclaimed = here.landing.strays(folders)
+    if not unclaimed:
         return None
-    more = [f"and {len(strays) - _NAMED:,} more"] if len(strays) > _NAMED else []
+    names = [str(escape_control_characters(name)) for name in unclaimed[:_NAMED]]
+    if len(unclaimed) > _NAMED:
+        names.append(f"and {len(unclaimed) - _NAMED:,} more")
     return (
-        f"In {here.landing.root} these belong to no raw table and are ignored: "
-        f"{', '.join([*(str(escape_control_characters(stray)) for stray in strays[:_NAMED]), *more])}.\n"
-        f"Next: put files into the folder of their table ({', '.join(folders)}), or declare a raw table of that name."
+        f"In {here.landing.root} these belong to no raw table and are ignored: {', '.join(names)}.\n"
+        f"Next: put files into the folder of their table ({', '.join(folders)}), "
+        "or declare a raw table of that name."
     )

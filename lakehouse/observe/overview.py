@@ -1,27 +1,32 @@
-"""What a person asks of a lake: its tables, their commits and their rejected rows, as plain rows of values."""
+"""What people ask of a lake: its tables with their state, and the commits of a table."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
 
 import polars as pl
 from deltalake import DeltaTable
 
 from lakehouse.environment import Environment
 from lakehouse.errors import SetupError
-from lakehouse.ingest.delivery_register import DELIVERIES, count_open_dead_letters
+from lakehouse.ingest.delivery_register import DELIVERIES, open_letters
+from lakehouse.lineage.period_history import read_period_history
+from lakehouse.lineage.staleness import StaleTable
 from lakehouse.lineage.touched_days import read_audit
 from lakehouse.observe.landing_report import LandingReport, report_landing
-from lakehouse.observe.remarks import read_notes
 from lakehouse.publish.audit import Audit
 from lakehouse.quarantine.dead_letters import DEAD_LETTERS
-from lakehouse.quarantine.states import State, count_by_state, fill_states, is_in
+from lakehouse.quarantine.states import count_by_state, fill_states
 from lakehouse.storage.lake import Lake, list_data_files, scan_all_rows, scan_visible_rows
 from lakehouse.system_columns import BROKEN, DELETED, EVENT_DATE
 from lakehouse.tables.catalog import Catalog
-from lakehouse.tables.table_types import DerivedTable, RawTable
+from lakehouse.tables.contract import facts
+from lakehouse.tables.table_types import DerivedTable, RawTable, Table
 from lakehouse.wording import format_count
+
+_UP_TO_DATE = "up to date"
+_HOURS_SHOWN = 48
+"""An age below this is shown in hours, above it in days."""
 
 
 @dataclass(frozen=True)
@@ -30,15 +35,16 @@ class TableState:
 
     Attributes:
         table: its name.
-        rows: its rows.
-        bytes: bytes of its files.
-        files: how many files hold them.
-        version: its Delta version; None when there is no such table yet, only files for it.
-        newest: its newest event, or when rows were added last where rows carry no event time.
-        freshness: how old that is, and whether that is later than promised; or the word for a
-            domain whose dates do not follow the present.
-        state: `up to date`, or what is behind its inputs; for raw tables what waits in landing, and how many dead
-            letters are open.
+        rows: its rows, without tombstones.
+        bytes: the bytes of its data files.
+        files: how many data files it has.
+        version: its Delta version; None for a table that does not exist yet and that files or
+            inputs wait for.
+        newest: its newest event, or when rows were added last if they carry no event time.
+        freshness: the age of the newest event, and whether that is later than promised; or the word
+            for a domain whose dates do not follow the present.
+        state: `up to date`, or what is stale; for raw tables what waits in landing, and how many
+            dead letters are open.
     """
 
     table: str
@@ -51,142 +57,73 @@ class TableState:
     state: str
 
 
+@dataclass(frozen=True)
+class TableNotes:
+    """What the log of a table says of its periods.
+
+    Attributes:
+        held_back: the periods that were held back, with the reason; their rows are from before.
+        outdated: the periods that were made by another transform or contract than are declared now;
+            None is the whole table.
+    """
+
+    held_back: Mapping[date, str]
+    outdated: tuple[date | None, ...]
+
+    def __str__(self) -> str:
+        """Returns a few words; empty if there is nothing to say."""
+        notes = []
+        if self.held_back:
+            notes.append(f"{format_count(len(self.held_back), 'period')} held back")
+        if None in self.outdated:
+            notes.append("made by other code or contract")
+        elif self.outdated:
+            notes.append(
+                f"{format_count(len(self.outdated), 'period')} made by other code or contract"
+            )
+        return "; ".join(notes)
+
+
+def read_notes(lake: Lake, table: Table | None) -> TableNotes:
+    """Returns what the log of a derived table says of its periods; nothing for other tables."""
+    if not isinstance(table, DerivedTable):
+        return TableNotes({}, ())
+    history = read_period_history(lake, table)
+    held_back = {key: audit.held[key] for key, audit in history.held.items() if key is not None}
+    return TableNotes(held_back, tuple(history.list_outdated_periods(table)))
+
+
 def list_tables(
-    here: Environment, now: datetime | None = None, arrived: LandingReport | None = None
+    here: Environment, now: datetime | None = None, landing: LandingReport | None = None
 ) -> list[TableState]:
-    """Every table of the lake, layer by layer, and those that are not there yet and will be with the next run."""
+    """Returns every table of the lake, layer by layer, and those that the next run will create.
+
+    Args:
+        here: the environment.
+        now: the time from which ages are counted.
+        landing: what waits in landing, if the caller has looked already.
+    """
     with here.lake.translate_errors():
         moment = now or datetime.now(UTC)
-        stale = {part.table: part for part in here.create_planner().find_stale_tables()}
-        dead = count_open_dead_letters(here.lake)
-        waiting = arrived or report_landing(here)
-        known = here.lake.tables()
-        new = [
-            name
-            for name in here.catalog.tables
-            if name not in known and (name in stale or waiting.words(name))
-        ]
+        stale = {part.table: part for part in here.planner().find_stale_tables()}
+        dead = open_letters(here.lake)
+        waiting = landing or report_landing(here)
         undated = here.undated_domains(here.lake, here.catalog)
+        existing = here.lake.tables()
         states = [
-            _aged(here.catalog, _state(here, name, stale, dead), moment, undated) for name in known
+            _add_freshness(here.catalog, _read_state(here, name, stale, dead), moment, undated)
+            for name in existing
         ]
-        states += [
-            TableState(name, 0, 0, 0, None, None, "", "never made" if name in stale else "")
-            for name in new
-        ]
-        return sorted(
-            (_expecting(state, waiting) for state in states),
-            key=lambda state: not state.table.startswith("raw/"),
-        )
-
-
-def _expecting(state: TableState, waiting: LandingReport) -> TableState:
-    """A state that begins with what waits in landing."""
-    if not (words := waiting.words(state.table)):
-        return state
-    return replace(
-        state,
-        state="; ".join([*words, *([] if state.state in ("", "up to date") else [state.state])]),
-    )
-
-
-def _state(
-    here: Environment, name: str, stale: Mapping[str, Any], dead: Mapping[str, int]
-) -> TableState:
-    handle = here.lake.open_shared(name)
-    assert handle is not None  # noqa: S101
-    live = list_data_files(handle)
-    newest = _newest(here.catalog, name, handle)
-    said = _settled(handle) if name.startswith("quarantine/") else _behind(name, stale, dead)
-    return TableState(
-        name,
-        (int(live["num_records"].sum()) if live.height else 0) - _tombstones(handle),
-        int(live["size_bytes"].sum()) if live.height else 0,
-        live.height,
-        handle.version(),
-        newest,
-        "",
-        "; ".join(filter(None, (str(read_notes(here.lake, here.catalog.tables.get(name))), said))),
-    )
-
-
-def _tombstones(handle: DeltaTable) -> int:
-    """How many rows stand for deleted keys and are not seen."""
-    rows = scan_all_rows(handle)
-    return (
-        rows.select(pl.col(DELETED).sum()).collect().item()
-        if DELETED in rows.collect_schema()
-        else 0
-    )
-
-
-def _settled(handle: DeltaTable) -> str:
-    """What stands in a quarantine, by state; empty for a table that has none."""
-    rows = scan_visible_rows(handle)
-    if not {"_state", BROKEN} & set(rows.collect_schema()):
-        return ""
-    return ", ".join(
-        f"{count:,} {state}" for state, count in count_by_state(fill_states(rows)).items()
-    )
-
-
-def _behind(name: str, stale: Mapping[str, Any], dead: Mapping[str, int]) -> str:
-    if name in stale:
-        return (
-            f"behind: {format_count(len(stale[name].keys), 'period')} to make again"
-            if stale[name].keys
-            else "behind its inputs"
-        )
-    if name in dead:
-        return format_count(dead[name], "dead letter")
-    return "up to date"
-
-
-def _newest(catalog: Catalog, name: str, handle: DeltaTable) -> date | datetime | None:
-    table = catalog.tables.get(name)
-    column = table.properties.event_time if isinstance(table, DerivedTable) else None
-    if isinstance(table, RawTable):
-        column = EVENT_DATE if table.day is not None else "_ingested_at"
-    if table is None:
-        column = "_ingested_at" if name in (DEAD_LETTERS, DELIVERIES) else "_last_seen_at"
-    if column is None:
-        return None
-    rows = (
-        scan_visible_rows(handle)
-        if column != "_last_seen_at"
-        else fill_states(scan_visible_rows(handle))
-    )
-    return rows.select(pl.col(column).max()).collect().item()  # type: ignore[no-any-return]
-
-
-def _aged(
-    catalog: Catalog, state: TableState, now: datetime, undated: Mapping[str, str]
-) -> TableState:
-    """A state with its freshness; no promise is held against a domain whose dates do not follow the present."""
-    table, newest = catalog.tables.get(state.table), state.newest
-    if newest is None or not isinstance(table, DerivedTable):
-        return state
-    moment = (
-        newest
-        if isinstance(newest, datetime)
-        else datetime(newest.year, newest.month, newest.day, tzinfo=UTC)
-    )
-    age, promised = now - moment, table.properties.fresh_within
-    if table.domain in undated:
-        return replace(state, freshness=undated[table.domain])
-    if promised is None:
-        return replace(state, freshness=_words(age))
-    late = f"LATE (promised {_words(promised)})"
-    return replace(state, freshness=f"{_words(age)}, {'fresh' if age <= promised else late}")
-
-
-def _words(age: timedelta) -> str:
-    hours = age.total_seconds() / 3600
-    return f"{hours:.0f} h" if hours < 48 else f"{hours / 24:,.0f} d"  # noqa: PLR2004
+        for name in here.catalog.tables:
+            if name not in existing and (name in stale or waiting.describe(name)):
+                state = "never made" if name in stale else ""
+                states.append(TableState(name, 0, 0, 0, None, None, "", state))
+        states = [_add_waiting(state, waiting) for state in states]
+        return sorted(states, key=lambda state: not state.table.startswith("raw/"))
 
 
 def list_audits(here: Environment, table: str) -> list[Audit]:
-    """The audits that the log of a table still holds, oldest first.
+    """Returns the audits that the log of a table still holds, oldest first.
 
     Raises:
         SetupError: there is no such table.
@@ -197,66 +134,110 @@ def list_audits(here: Environment, table: str) -> list[Audit]:
             raise SetupError(
                 f"There is no table {table!r} in the lake.\nNext: name one of {known}."
             )
-        return [
-            audit
-            for commit in here.lake.read_remaining_log(table)
-            if (audit := read_audit(commit)) is not None
-        ]
+        audits = map(read_audit, here.lake.read_remaining_log(table))
+        return [audit for audit in audits if audit is not None]
 
 
-@dataclass(frozen=True)
-class RejectedRows:
-    """Rejected rows of a table.
-
-    Attributes:
-        table: the quarantine table that holds them.
-        total: how many there are in the state that was asked for.
-        reasons: these rows by reason; a row may have several.
-        rows: the first of them, whole.
-        states: all rows that were ever rejected, by state.
-    """
-
-    table: str
-    total: int
-    reasons: Mapping[str, int]
-    rows: pl.DataFrame
-    states: Mapping[str, int] = field(default_factory=dict)
+def _add_waiting(state: TableState, landing: LandingReport) -> TableState:
+    """Returns a state that begins with what waits in landing."""
+    waiting = landing.describe(state.table)
+    if not waiting:
+        return state
+    rest = [] if state.state in ("", _UP_TO_DATE) else [state.state]
+    return replace(state, state="; ".join([*waiting, *rest]))
 
 
-def read_rejects(
-    here: Environment, table: str, limit: int, state: State | None = "open"
-) -> RejectedRows:
-    """The rejected rows of a derived table, or the dead letters of a raw one, in a state; None asks for all.
-
-    Raises:
-        SetupError: no such table is declared.
-    """
-    with here.lake.translate_errors():
-        declared = here.catalog[table]
-        if isinstance(declared, RawTable):
-            return _rejects(
-                here.lake, DEAD_LETTERS, pl.col("table") == table, pl.col("reason"), limit, state
-            )
-        return _rejects(
-            here.lake, declared.quarantine, pl.lit(True), pl.col("_rules").explode(), limit, state
-        )
-
-
-def _rejects(
-    lake: Lake, name: str, which: pl.Expr, reason: pl.Expr, limit: int, state: State | None
-) -> RejectedRows:
-    if lake.open_shared(name) is None:
-        return RejectedRows(name, 0, {}, pl.DataFrame())
-    every = fill_states(lake.scan(name)).filter(which)
-    rows = every if state is None else every.filter(is_in(state))
-    reasons = (
-        rows.select(reason.alias("reason"))
-        .group_by("reason")
-        .len()
-        .sort("len", descending=True)
-        .collect()
+def _read_state(
+    here: Environment, name: str, stale: Mapping[str, StaleTable], dead: Mapping[str, int]
+) -> TableState:
+    handle = here.lake.open_shared(name)
+    assert handle is not None  # noqa: S101
+    files = list_data_files(handle)
+    notes = str(read_notes(here.lake, here.catalog.tables.get(name)))
+    is_quarantine = name.startswith("quarantine/")
+    state = _describe_rejects(handle) if is_quarantine else _describe_staleness(name, stale, dead)
+    rows = int(files["num_records"].sum()) if files.height else 0
+    return TableState(
+        table=name,
+        rows=rows - _count_tombstones(handle),
+        bytes=int(files["size_bytes"].sum()) if files.height else 0,
+        files=files.height,
+        version=handle.version(),
+        newest=_read_newest(here.catalog, name, handle),
+        freshness="",
+        state="; ".join(filter(None, (notes, state))),
     )
-    total = rows.select(pl.len()).collect().item()
-    return RejectedRows(
-        name, total, dict(reasons.iter_rows()), rows.head(limit).collect(), count_by_state(every)
-    )
+
+
+def _count_tombstones(handle: DeltaTable) -> int:
+    """Returns how many rows stand for deleted keys; readers do not see them."""
+    rows = scan_all_rows(handle)
+    if DELETED not in rows.collect_schema():
+        return 0
+    return int(rows.select(pl.col(DELETED).sum()).collect().item())
+
+
+def _describe_rejects(handle: DeltaTable) -> str:
+    """Returns how many rows of a quarantine are in each state; empty for a table without states."""
+    rows = scan_visible_rows(handle)
+    if not {"_state", BROKEN} & set(rows.collect_schema()):
+        return ""
+    counts = count_by_state(fill_states(rows))
+    return ", ".join(f"{count:,} {state}" for state, count in counts.items())
+
+
+def _describe_staleness(
+    name: str, stale: Mapping[str, StaleTable], dead: Mapping[str, int]
+) -> str:
+    if name in stale:
+        keys = stale[name].keys
+        return f"stale: {format_count(len(keys), 'period')} to make again" if keys else "stale"
+    if name in dead:
+        return format_count(dead[name], "dead letter")
+    return _UP_TO_DATE
+
+
+def _read_newest(catalog: Catalog, name: str, handle: DeltaTable) -> date | datetime | None:
+    column = _find_time_column(catalog, name)
+    if column is None:
+        return None
+    rows = scan_visible_rows(handle)
+    if column == "_last_seen_at":
+        rows = fill_states(rows)
+    return rows.select(pl.col(column).max()).collect().item()  # type: ignore[no-any-return]
+
+
+def _find_time_column(catalog: Catalog, name: str) -> str | None:
+    """Returns the column that dates the rows of a table; None if none does."""
+    table = catalog.tables.get(name)
+    if isinstance(table, DerivedTable):
+        return facts(table.contract).event_time
+    if isinstance(table, RawTable):
+        return "_ingested_at" if table.day is None else EVENT_DATE
+    return "_ingested_at" if name in (DEAD_LETTERS, DELIVERIES) else "_last_seen_at"
+
+
+def _add_freshness(
+    catalog: Catalog, state: TableState, now: datetime, undated: Mapping[str, str]
+) -> TableState:
+    """Returns a state with its freshness.
+
+    No promise is held against a domain whose dates do not follow the present, such as samples.
+    """
+    table, newest = catalog.tables.get(state.table), state.newest
+    if newest is None or not isinstance(table, DerivedTable):
+        return state
+    if table.domain in undated:
+        return replace(state, freshness=undated[table.domain])
+    is_instant = isinstance(newest, datetime)
+    moment = newest if is_instant else datetime(newest.year, newest.month, newest.day, tzinfo=UTC)
+    age, promised = now - moment, facts(table.contract).fresh_within
+    if promised is None:
+        return replace(state, freshness=_format_age(age))
+    verdict = "fresh" if age <= promised else f"LATE (promised {_format_age(promised)})"
+    return replace(state, freshness=f"{_format_age(age)}, {verdict}")
+
+
+def _format_age(age: timedelta) -> str:
+    hours = age.total_seconds() / 3600
+    return f"{hours:.0f} h" if hours < _HOURS_SHOWN else f"{hours / 24:,.0f} d"

@@ -1,0 +1,100 @@
+"""The `lakehouse` command: its group, what the commands work with, and how errors look.
+
+Belongs here: what all commands share. The commands themselves are in `read_commands.py`,
+`change_commands.py` and `sample_commands.py`; what they answer is computed in `observe/` and
+`operations/`, and `output.py` prints it.
+"""
+
+import getpass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import click
+from deltalake.exceptions import DeltaError
+from rich.console import Console
+from rich.markup import escape
+
+from lakehouse.cli.output import OUTPUT_FORMATS
+from lakehouse.environment import Environment
+from lakehouse.errors import LakehouseError, summarize_error
+
+NOT_NEGATIVE = click.IntRange(min=0)
+
+_DAMAGED = "Next: run again; if it fails again, see docs/runbook.md, A damaged table."
+
+
+@dataclass(frozen=True)
+class App:
+    """What the commands work with.
+
+    Attributes:
+        environment: returns the environment; called only by commands that need it.
+        demo: runs the demonstration.
+        samples: writes the sample files of that many more days into landing; returns their paths.
+    """
+
+    environment: Callable[[], Environment]
+    demo: Callable[[], None]
+    samples: Callable[[int], Sequence[str]]
+
+
+class _Group(click.Group):
+    """A group that shows the engine's errors as a message without a traceback."""
+
+    def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401
+        """Runs a command; an error of the engine or of a damaged table ends it with exit code 1."""
+        try:
+            return super().invoke(ctx)
+        except LakehouseError as error:
+            raise _end_with(str(error)) from error
+        except (FileNotFoundError, DeltaError) as error:
+            # An error number comes from this machine's file system, say a full disk. The readers of
+            # tables raise the same class with a text alone.
+            if isinstance(error, FileNotFoundError) and error.errno is not None:
+                raise
+            reason = summarize_error(error)
+            message = f"A file of a table is missing or cannot be read: {reason}\n{_DAMAGED}"
+            raise _end_with(message) from error
+
+
+def _end_with(message: str) -> click.exceptions.Exit:
+    """Prints an error in red; returns the exit to raise."""
+    console = Console(stderr=True, soft_wrap=True)
+    console.print(f"[red]{escape(message)}[/red]", highlight=False)
+    return click.exceptions.Exit(1)
+
+
+@click.group(cls=_Group, help="Look into the lake: SQL, tables, audits and quarantine.")
+def cli() -> None:
+    """The commands."""
+
+
+def format_option(rows: str) -> Any:  # noqa: ANN401
+    """Returns the option `--format` for a command that prints rows; `rows` names them in the help."""
+    return click.option(
+        "--format",
+        "form",
+        type=click.Choice(OUTPUT_FORMATS),
+        default="table",
+        show_default=True,
+        help=f"How to print the {rows}.",
+    )
+
+
+def user_option() -> Any:  # noqa: ANN401
+    """Returns the option `--by`, which names the person who asks; the system's user by default."""
+    return click.option("--by", "who", default=_find_user, show_default="you", help="Who asks.")
+
+
+def _find_user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        # A container may run under a user id that has no name.
+        raise click.UsageError("Your user has no name here. Name yourself with --by.") from None
+
+
+def count_rejects(count: int, table: str) -> tuple[int, str]:
+    """Returns a count of rejected rows with its noun: raw tables have dead letters instead."""
+    return count, "dead letter" if table.startswith("raw/") else "row"

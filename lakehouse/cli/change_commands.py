@@ -1,0 +1,148 @@
+"""Commands that change tables: `restore`, `replay` and `discard`."""
+
+import sys
+from datetime import UTC, datetime
+from typing import Any
+
+import click
+
+from lakehouse.cli import restore_text
+from lakehouse.cli.app import NOT_NEGATIVE, App, cli, count_rejects, user_option
+from lakehouse.cli.output import print_rows
+from lakehouse.errors import DataError, SetupError
+from lakehouse.operations.replay import ReplayReport, replay
+from lakehouse.operations.restore import RestoreRequest, restore
+from lakehouse.operations.restore_plan import find_version_at, plan_restore
+from lakehouse.quarantine.discard import Choice, discard
+from lakehouse.wording import escape_control_characters, format_count
+
+_TIMES = [
+    "%Y-%m-%dT%H:%M:%S%z",
+    "%Y-%m-%d",
+    "%Y-%m-%dT%H:%M:%S",
+    "%Y-%m-%d %H:%M:%S",
+    "%Y-%m-%dT%H:%M",
+    "%Y-%m-%d %H:%M",
+]
+
+
+@cli.command("restore", short_help="Restore an earlier version of a table.")
+@click.argument("table")
+@click.option("--version", type=NOT_NEGATIVE, help="The version; `lakehouse audit` lists them.")
+@click.option("--time", "moment", type=click.DateTime(_TIMES), help="Or a time, in UTC.")
+@click.option("--reason", default="", help="Why; kept in the commit.")
+@user_option()
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.pass_obj
+def run_restore(  # noqa: PLR0913, one parameter an option of the command
+    app: App,
+    /,
+    table: str,
+    version: int | None,
+    moment: datetime | None,
+    reason: str,
+    who: str,
+    yes: bool,  # noqa: FBT001
+) -> None:
+    """Restore an earlier version of TABLE (`<layer>/<table>`), with the rows that it rejected.
+
+    Shows what that undoes, and asks. The next run makes again what is stale: see docs/runbook.md.
+    """
+    here = app.environment()
+    if (version is None) == (moment is None):
+        raise SetupError(
+            "A restore needs a version or a time.\n"
+            "Next: add --version <number>, or --time <UTC time>."
+        )
+    if moment is not None:
+        in_utc = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        version = find_version_at(here.lake, table, in_utc)
+    plan = plan_restore(here, table, version or 0)
+    for line in restore_text.describe_plan(plan):
+        click.echo(line)
+    if plan.is_noop:
+        return
+    if not yes and not sys.stdin.isatty():
+        raise SetupError(
+            "Nothing was restored: there is no terminal to ask for consent.\nNext: add --yes."
+        )
+    if not yes:
+        click.confirm("Restore it?", abort=True)
+    made = restore(here, plan, RestoreRequest(who, reason))
+    click.echo(f"{table} is now at version {made}, and holds what version {version} held.")
+    click.echo(
+        "Next: `lakehouse tables` shows what is stale; the next run makes it again "
+        "(`make demo`, or the UI)."
+    )
+
+
+@cli.command("replay", short_help="Give rejected rows another try.")
+@click.argument("table")
+@click.pass_obj
+def run_replay(app: App, table: str) -> None:
+    """Give the open rows in quarantine of TABLE another try, after its contract or transform was fixed.
+
+    Makes again exactly the periods that hold open rows. Of a raw table, reads the files with open
+    dead letters again.
+    """
+    here = app.environment()
+    report = replay(here, table)
+    released = format_count(*count_rejects(report.released.rows, table))
+    click.echo(f"{table}: {released} released, {report.remaining.rows:,} still open")
+    _print_by_rule(table, report)
+    for note in report.notes:
+        click.echo(note)
+    stale = here.planner().find_stale_tables() if report.audits else []
+    if stale:
+        names = ", ".join(part.table for part in stale)
+        click.echo(
+            f"Next: now stale are {names}; a running `make ui` makes them again by itself, "
+            "`make demo` at once."
+        )
+    if report.problems:
+        raise DataError("\n".join(report.problems))
+
+
+def _print_by_rule(table: str, report: ReplayReport) -> None:
+    released, remaining = report.released.rules, report.remaining.rules
+    rules = sorted({*released, *remaining})
+    if not rules:
+        return
+    name = "reason" if table.startswith("raw/") else "rule"
+    rows = (
+        (escape_control_characters(rule), released.get(rule, 0), remaining.get(rule, 0))
+        for rule in rules
+    )
+    print_rows([name, "released", "open"], rows, "table")
+
+
+@cli.command("discard", short_help="Give up rejected rows.")
+@click.argument("table")
+@click.option("--reason", required=True, help="Why; stored beside each row.")
+@click.option("--where", help="A condition in SQL over the columns that the quarantine shows.")
+@click.option(
+    "--rule",
+    "rules",
+    multiple=True,
+    help="Rows that broke this rule; dead letters with this reason.",
+)
+@click.option("--source", "sources", multiple=True, help="Rows of this file.")
+@click.option("--all", "is_all", is_flag=True, help="Every open row.")
+@user_option()
+@click.pass_obj
+def run_discard(
+    app: App,
+    /,
+    table: str,
+    reason: str,
+    who: str,
+    **chosen: Any,  # noqa: ANN401
+) -> None:
+    """Give up open rows in quarantine of TABLE, or dead letters of a raw one.
+
+    Takes the rows that meet every condition given. They stay in quarantine as discarded. A row that
+    passes later is published nevertheless.
+    """
+    here = app.environment()
+    count = discard(here.lake, here.catalog, table, Choice(**chosen), reason=reason, who=who)
+    click.echo(f"{table}: {format_count(*count_rejects(count, table))} discarded by {who}")

@@ -1,0 +1,242 @@
+"""What `make demo` prints: what happened to every row, the rejected rows, a first answer, and what to try next."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+)
+
+from lakehouse.calendar import Days
+from lakehouse.cli.output import format_table
+from lakehouse.environment import Environment
+from lakehouse.errors import DataError, LakehouseError, SetupError, list_problems
+from lakehouse.observe import overview, sql
+from lakehouse.observe.domain_files import list_domain_files
+from lakehouse.observe.landing_report import describe_unclaimed
+from lakehouse.publish.audit import Audit
+from lakehouse.wording import escape_control_characters, format_count
+
+_EXAMPLES = 3
+"""How many rejected rows of a table are shown."""
+
+_COLUMNS = (
+    *("table", "days", "read", "written", "quarantined", "superseded"),
+    *("filtered", "dead", "rows", "version", "s"),
+)
+
+
+def refuse_idle(here: Environment, refused: Mapping[str, LakehouseError]) -> None:
+    """Raises if there is nothing to work on.
+
+    Args:
+        here: where the demonstration runs.
+        refused: the domains to leave alone, each with the refusal to show.
+
+    Raises:
+        SetupError: there is nothing to land, or every domain with files is refused.
+    """
+    busy = [domain for domain, files in list_domain_files(here).items() if files.all]
+    if not busy:
+        folders = ", ".join(raw.landing for raw in here.catalog.raw())
+        next_step = describe_unclaimed(here) or f"Next: put them into its folders {folders}."
+        raise SetupError(f"There are no files for a table in {here.landing.root}.\n{next_step}")
+    if len(refused) == len(busy):
+        raise refused[busy[0]]
+
+
+def read_versions(here: Environment) -> dict[str, int | None]:
+    """Returns the version of each declared table; None for one that does not exist yet."""
+    return {name: here.lake.version(name) for name in here.catalog.tables}
+
+
+@contextmanager
+def show_landing_progress() -> Iterator[Callable[[str, int, int], None]]:
+    """Shows a progress bar for each table that lands files; gives the callback to report to."""
+    columns = (
+        TextColumn("  landing {task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        tasks: dict[str, TaskID] = {}
+
+        def report(table: str, done: int, whole: int) -> None:
+            if table not in tasks:
+                tasks[table] = progress.add_task(table, total=whole)
+            progress.update(tasks[table], completed=done)
+
+        yield report
+
+
+def announce_run(tables: Sequence[str], days: Days | None) -> None:
+    """Prints which tables a run is about to make."""
+    click.echo(f"  making {', '.join(tables)}{f'  {days}' if days else ''}")
+
+
+def print_report(
+    here: Environment,
+    before: Mapping[str, int | None],
+    problems: Sequence[str],
+    refused: Mapping[str, LakehouseError],
+    first_question: str,
+) -> None:
+    """Prints what the runs did to every row, and what to try next.
+
+    Args:
+        here: where they ran.
+        before: the version of each table before them.
+        problems: why runs failed.
+        refused: the domains that were left alone, each with the refusal.
+        first_question: the query whose rows are shown.
+
+    Raises:
+        DataError: a run failed.
+        LakehouseError: a domain was refused.
+    """
+    audits = _list_audits_since(here, before)
+    if audits:
+        _print_audits(audits)
+        _print_rejects(here)
+    elif not problems:
+        click.echo(
+            "Nothing new: every file in landing is landed, and no table is older than its inputs. "
+            "Nothing was written."
+        )
+    _print_notes(here)
+    if note := describe_unclaimed(here):
+        click.echo(f"\n{note}")
+    _print_answer(here, first_question)
+    if problems:
+        reasons = [str(error).splitlines()[0] for error in refused.values()]
+        raise DataError(
+            list_problems(
+                "Not every table could be made.",
+                [*problems, *reasons],
+                "fix what is named and run again; everything else is up to date.",
+            )
+        )
+    for error in refused.values():
+        raise error
+    _print_next_steps(here)
+
+
+def _list_audits(here: Environment, name: str) -> list[Audit]:
+    return overview.list_audits(here, name) if here.lake.look(name) is not None else []
+
+
+def _list_audits_since(here: Environment, before: Mapping[str, int | None]) -> list[Audit]:
+    """Returns the audits of the commits that followed some versions."""
+    return [
+        audit
+        for name in here.catalog.tables
+        for audit in _list_audits(here, name)
+        if before[name] is None or (audit.version or 0) > before[name]
+    ]
+
+
+def _print_audits(audits: Sequence[Audit]) -> None:
+    rows = [_to_row(audit) for audit in audits]
+    click.echo(f"\nWhat happened to every row\n{format_table(_COLUMNS, rows)}")
+    for audit in audits:
+        for note in audit.notes:
+            click.echo(f"  {audit.table}: {note}")
+
+
+def _to_row(audit: Audit) -> Sequence[Any]:
+    filtered = ", ".join(f"{count:,} {name}" for name, count in audit.filtered.items()) or 0
+    return (
+        audit.table,
+        str(audit.days or "all"),
+        audit.read,
+        audit.written,
+        audit.quarantined,
+        audit.superseded,
+        filtered,
+        audit.dead,
+        audit.rows,
+        audit.version,
+        audit.seconds,
+    )
+
+
+def _print_rejects(here: Environment) -> None:
+    """Prints the open rejected rows of each table by reason, with the place of some."""
+    for name in here.catalog.tables:
+        found = overview.read_rejects(here, name, _EXAMPLES)
+        if found.total:
+            place = found.table.replace("/", ".")
+            click.echo(
+                f"\n{format_count(found.total, 'rejected row')} of {name}, kept whole in {place}:"
+            )
+        for reason, count in found.reasons.items():
+            click.echo(f"  {count:>6,}  {escape_control_characters(reason)}")
+        for row in found.rows.iter_rows(named=True):
+            source = escape_control_characters(row["_source"])
+            click.echo(f"          e.g. {source}, {_describe_place(row)}")
+
+
+def _describe_place(row: Mapping[str, Any]) -> str:
+    return "the whole file" if row["_offset"] is None else f"record {row['_offset']}"
+
+
+def _print_notes(here: Environment) -> None:
+    """Prints periods that were held back or made by other code, with the command that makes them again."""
+    for table in here.catalog.derived:
+        notes = overview.read_notes(here.lake, table)
+        for period, reason in notes.held_back.items():
+            click.echo(f"  {table.name} [{period}]: held back, unchanged since before: {reason}")
+        if notes.outdated:
+            periods = [period for period in notes.outdated if period is not None]
+            span = f" --partition-range {min(periods)}...{max(periods)}" if periods else ""
+            click.echo(
+                f"  {table.name}: {notes}. To make it again: "
+                f"dagster asset materialize -m lakehouse.definitions --select {table.name}{span}"
+            )
+
+
+def _print_answer(here: Environment, query: str) -> None:
+    try:
+        columns, rows = sql.run_query(here.lake, query)
+    except LakehouseError:
+        return  # the mart does not exist yet: nothing was landed that reaches it
+    text = format_table(columns, list(rows))
+    click.echo(f'\nA first answer:  lakehouse sql "{" ".join(query.split())}"\n{text}')
+
+
+def _print_next_steps(here: Environment) -> None:
+    example, span = _find_example(here)
+    click.echo(
+        "Try next\n"
+        "  make ui                      Dagster's UI on http://127.0.0.1:3000, sensors on\n"
+        "  . .venv/bin/activate         then\n"
+        "  lakehouse tables             rows, bytes, freshness, and what is stale\n"
+        f"  lakehouse audit {example}\n"
+        "                               what became of every row, commit by commit\n"
+        f"  lakehouse quarantine {example}\n"
+        "                               rejected rows, and why\n"
+        f"  dagster asset materialize -m lakehouse.definitions --select {example} "
+        f"--partition-range {span}\n"
+        "                               a backfill in one run"
+    )
+
+
+def _find_example(here: Environment) -> tuple[str, str]:
+    """Returns a table with partitions that was made, and the range of days that it was made for."""
+    for table in here.catalog.derived:
+        spans = [span for audit in _list_audits(here, table.name) for span in audit.made]
+        if table.partitions and spans:
+            return (
+                table.name,
+                f"{min(span.first for span in spans)}...{max(span.last for span in spans)}",
+            )
+    return here.catalog.derived[0].name, "A...B"

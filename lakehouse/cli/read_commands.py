@@ -1,0 +1,163 @@
+"""Commands that only read: `sql`, `tables`, `audit` and `quarantine`."""
+
+import json
+import sys
+from collections.abc import Iterable
+from dataclasses import asdict
+from typing import Any
+
+import click
+
+from lakehouse.cli import restore_text
+from lakehouse.cli.app import NOT_NEGATIVE, App, cli, count_rejects, format_option
+from lakehouse.cli.output import print_rows
+from lakehouse.observe import overview, sql
+from lakehouse.observe.landing_report import report_landing
+from lakehouse.observe.rejects import RejectedRows, read_rejects
+from lakehouse.publish.audit import Audit
+from lakehouse.quarantine.states import DISCARDED, OPEN, RELEASED, State
+from lakehouse.wording import escape_control_characters, format_count
+
+_STATES: tuple[State, ...] = (OPEN, RELEASED, DISCARDED)
+_HIDDEN = ("_contract_version", "_code_version", "_run_id", "_batch_id", "_ingested_at")
+"""Columns of a quarantine that a table on a screen leaves out; CSV and JSON have all."""
+
+_SETTLED = ("_settled_at", "_settled_by", "_discard_reason")
+_TABLE_COLUMNS = ("table", "rows", "bytes", "files", "version", "newest", "freshness", "state")
+_AUDIT_COLUMNS = (
+    *("version", "made_at", "mode", "days", "read", "written", "quarantined", "superseded"),
+    *("filtered", "dead", "sum", "rows", "seconds", "run"),
+)
+
+
+@cli.command("sql", short_help="Run a query that reads.")
+@click.argument("query")
+@format_option("rows")
+@click.pass_obj
+def run_sql(app: App, query: str, form: str) -> None:
+    """Run a query that reads, such as "select * from marts.daily_sales limit 5".
+
+    `-` reads the query from standard input.
+    """
+    text = sys.stdin.read() if query == "-" else query
+    columns, rows = sql.run_query(app.environment().lake, text)
+    print_rows(columns, rows, form)
+
+
+@cli.command(short_help="List the tables, and what is stale.")
+@format_option("tables")
+@click.pass_obj
+def tables(app: App, form: str) -> None:
+    """List the tables with their size, version, newest event, freshness, and what is stale or dead."""
+    here = app.environment()
+    report = report_landing(here)
+    states = overview.list_tables(here, landing=report)
+    rows = ([getattr(state, column) for column in _TABLE_COLUMNS] for state in states)
+    print_rows(_TABLE_COLUMNS, rows, form)
+    if not states and form == "table":
+        click.echo("The lake is empty. Next: `make demo`.")
+    for note in report.notes:
+        click.echo(note, err=form != "table")
+
+
+@cli.command(short_help="Show what became of every row, by commit.")
+@click.argument("table")
+@format_option("commits")
+@click.option(
+    "--limit",
+    type=NOT_NEGATIVE,
+    default=20,
+    show_default=True,
+    help="How many commits, latest last; 0 for all.",
+)
+@click.pass_obj
+def audit(app: App, table: str, form: str, limit: int) -> None:
+    """Show what became of every row that each commit of TABLE (`<layer>/<table>`) read."""
+    here = app.environment()
+    audits = overview.list_audits(here, table)[-limit:]
+    if form == "json":
+        click.echo(json.dumps([_to_json(one) for one in audits], indent=2, default=str))
+        return
+    print_rows(_AUDIT_COLUMNS, ([*_to_row(one)] for one in audits), form)
+    if form != "table":
+        return
+    for one in audits:
+        for line in _describe_details(one):
+            click.echo(f"version {one.version}{line}")
+    for line in restore_text.describe_restores(here.lake, table):
+        click.echo(line)
+
+
+def _describe_details(one: Audit) -> Iterable[str]:
+    """Yields what a commit has beside its counts."""
+    if one.ties:
+        events = format_count(one.ties, "event")
+        yield f": {events} lost to another of the same key and time"
+    for period, reason in one.held.items():
+        yield f" held back {period}: {reason}"
+
+
+def _to_json(one: Audit) -> dict[str, Any]:
+    return {
+        **asdict(one),
+        "days": str(one.days) if one.days else None,
+        "materialized": list(map(str, one.materialized)),
+        "held": {str(period): reason for period, reason in one.held.items()},
+    }
+
+
+def _to_row(one: Audit) -> Iterable[Any]:
+    filtered = ", ".join(f"{count:,} {name}" for name, count in one.filtered.items()) or 0
+    closes = "=" if one.accounted == one.read else "IS NOT"
+    yield one.version
+    yield f"{one.made_at:%Y-%m-%d %H:%M:%S}"
+    yield one.mode
+    yield str(one.days or "all")
+    yield from (one.read, one.written, one.quarantined, one.superseded, filtered, one.dead)
+    yield f"{one.accounted:,} {closes} read"
+    yield from (one.rows, one.seconds, one.provenance.run_id[:8])
+
+
+@cli.command(short_help="Show rejected rows, and why.")
+@click.argument("table")
+@click.option(
+    "--state",
+    type=click.Choice([*_STATES, "all"]),
+    default=OPEN,
+    show_default=True,
+    help="Which rows.",
+)
+@format_option("rows")
+@click.option(
+    "--limit", type=NOT_NEGATIVE, default=20, show_default=True, help="How many rows to show."
+)
+@click.pass_obj
+def quarantine(app: App, table: str, state: str, form: str, limit: int) -> None:
+    """Show the rejected rows of TABLE with every rule that they broke; of a raw table, its dead letters."""
+    wanted = next((one for one in _STATES if one == state), None)
+    found = read_rejects(app.environment(), table, limit, wanted)
+    if form != "table":
+        print_rows(found.rows.columns, found.rows.iter_rows(), form)
+        return
+    _print_counts(table, found, wanted)
+    without = (*_HIDDEN, "_state", *_SETTLED) if wanted == OPEN else _HIDDEN
+    rows = found.rows.drop(*without, strict=False)
+    texts = (list(map(escape_control_characters, row)) for row in rows.iter_rows())
+    print_rows(rows.columns if found.total else [], texts, form)
+
+
+def _print_counts(table: str, found: RejectedRows, wanted: State | None) -> None:
+    """Prints how many rejected rows there are, and why."""
+    count, noun = count_rejects(found.total, table)
+    if found.total:
+        place = found.table.replace("/", ".")
+        click.echo(f"{format_count(count, f'{wanted} {noun}' if wanted else noun)} in {place}")
+    elif found.states and wanted:
+        click.echo(f"{table}: nothing is {wanted}")
+    else:
+        click.echo(f"{table}: nothing was rejected")
+    others = [f"{n:,} {state}" for state, n in found.states.items() if wanted not in (None, state)]
+    if others:
+        click.echo(f"also {', '.join(others)}; --state all shows them")
+    for reason, rows in found.reasons.items():
+        click.echo(f"  {rows:>8,}  {escape_control_characters(reason)}")

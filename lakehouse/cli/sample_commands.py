@@ -1,0 +1,29 @@
+"""Commands for a first look: `demo` and `samples`."""
+
+import click
+
+from lakehouse.cli.app import App, cli
+
+
+@cli.command(short_help="Bring everything up to date.")
+@click.pass_obj
+def demo(app: App) -> None:
+    """Bring everything up to date through Dagster, and show what happened to every row.
+
+    Writes sample files first if landing is empty.
+    """
+    app.demo()
+
+
+@cli.command(short_help="Deliver one more day of samples.")
+@click.option(
+    "--days", type=click.IntRange(min=1), default=1, show_default=True, help="How many days' files."
+)
+@click.pass_obj
+def samples(app: App, days: int) -> None:
+    """Deliver the sample files of one more day into landing."""
+    for path in app.samples(days):
+        click.echo(path)
+    click.echo(
+        "Next: with `make ui` running, look at `lakehouse tables`; without it, `make demo` lands them."
+    )

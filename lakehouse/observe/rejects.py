@@ -1,0 +1,74 @@
+"""The rejected rows of a table as people ask for them: how many, why, and some of them whole."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import polars as pl
+
+from lakehouse.environment import Environment
+from lakehouse.quarantine.dead_letters import DEAD_LETTERS
+from lakehouse.quarantine.states import State, count_by_state, fill_states, is_in
+from lakehouse.system_columns import BROKEN
+from lakehouse.tables.table_types import RawTable
+
+
+@dataclass(frozen=True)
+class RejectedRows:
+    """Rejected rows of a table.
+
+    Attributes:
+        table: the quarantine table that holds them.
+        total: how many are in the state that was asked for.
+        reasons: these rows by reason; a row may have several.
+        rows: the first of them, whole.
+        states: all rows that were ever rejected, by state.
+    """
+
+    table: str
+    total: int
+    reasons: Mapping[str, int]
+    rows: pl.DataFrame
+    states: Mapping[str, int] = field(default_factory=dict)
+
+
+def read_rejects(
+    here: Environment, table: str, limit: int, state: State | None = "open"
+) -> RejectedRows:
+    """Returns the rejected rows of a derived table, or the dead letters of a raw one.
+
+    Args:
+        here: where the table is.
+        table: its name.
+        limit: how many rows to read whole.
+        state: only rows in this state; None for all.
+
+    Raises:
+        SetupError: no such table is declared.
+    """
+    with here.lake.translate_errors():
+        declared = here.catalog[table]
+        is_raw = isinstance(declared, RawTable)
+        name = DEAD_LETTERS if isinstance(declared, RawTable) else declared.quarantine
+        if here.lake.open_shared(name) is None:
+            return RejectedRows(name, 0, {}, pl.DataFrame())
+        rejected = fill_states(here.lake.scan(name))
+        if is_raw:  # raw tables share one table of dead letters
+            rejected = rejected.filter(pl.col("table") == table)
+        reason = pl.col("reason") if is_raw else pl.col(BROKEN).explode()
+        wanted = rejected if state is None else rejected.filter(is_in(state))
+        reasons, total = pl.collect_all(
+            [
+                wanted.select(reason.alias("reason"))
+                .group_by("reason")
+                .len()
+                .sort("len", "reason", descending=[True, False]),
+                wanted.select(pl.len()),
+            ]
+        )
+        return RejectedRows(
+            name,
+            total.item(),
+            dict(reasons.iter_rows()),
+            wanted.head(limit).collect(),
+            count_by_state(rejected),
+        )

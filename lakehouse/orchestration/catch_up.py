@@ -1,0 +1,127 @@
+"""Brings every table up to date in this process: the runs that the sensors would ask for, one after another.
+
+`make demo` and a person without a daemon use it. It prints nothing; the caller is told of each run before it starts.
+"""
+
+import os
+import time
+from collections.abc import Callable, Collection
+from pathlib import Path
+
+import dagster as dg
+
+from lakehouse.environment import Environment
+from lakehouse.errors import indent_problem
+from lakehouse.ingest.land import news
+from lakehouse.lineage.staleness import StaleTable
+from lakehouse.orchestration.assets import to_asset_key
+from lakehouse.orchestration.run_requests import TRIGGER, PlannedRun, plan_runs
+from lakehouse.tables.table_types import RawTable
+
+_QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+_POLL_SECONDS = 0.2
+
+
+def catch_up(
+    here: Environment,
+    define: Callable[[Environment], dg.Definitions],
+    dagster_home: Path,
+    announce: Callable[[PlannedRun], None],
+    *,
+    skipped_domains: Collection[str] = (),
+) -> list[str]:
+    """Lands what waits in landing, then makes whatever is stale until nothing is.
+
+    Args:
+        here: where to run.
+        define: returns Dagster's definitions for an environment.
+        dagster_home: Dagster's folder, used unless `DAGSTER_HOME` is set.
+        announce: called with each run that makes tables, before it starts.
+        skipped_domains: domains whose tables are left alone.
+
+    Returns:
+        Why runs failed, one text for each failed step; empty if all succeeded.
+    """
+    os.environ.setdefault("DAGSTER_HOME", str(dagster_home))
+    Path(os.environ["DAGSTER_HOME"]).mkdir(parents=True, exist_ok=True)
+    with dg.DagsterInstance.get() as instance:
+        job = define(here).resolve_implicit_global_asset_job_def()
+        _wait_for_fresh_files(here)
+        problems = _land(here, job, instance, skipped_domains)
+        done: list[PlannedRun] = []
+        # A run that failed leaves its tables stale; it is not tried again, or this would never end.
+        while runs := [
+            run
+            for run in plan_runs(here.catalog, _find_stale(here, skipped_domains))
+            if run not in done
+        ]:
+            for run in runs:
+                announce(run)
+                problems += _execute(job, run, instance)
+            done += runs
+    return problems
+
+
+def _land(
+    here: Environment,
+    job: dg.JobDefinition,
+    instance: dg.DagsterInstance,
+    skipped_domains: Collection[str],
+) -> list[str]:
+    """Runs the raw tables that have something to land; returns why that failed."""
+    tables = tuple(
+        raw.name
+        for raw in here.catalog.raw()
+        if raw.domain not in skipped_domains and _has_news(here, raw)
+    )
+    return _execute(job, PlannedRun(tables), instance) if tables else []
+
+
+def _find_stale(here: Environment, skipped_domains: Collection[str]) -> list[StaleTable]:
+    return [
+        part
+        for part in here.planner().find_stale_tables()
+        if here.catalog[part.table].domain not in skipped_domains
+    ]
+
+
+def _wait_for_fresh_files(here: Environment) -> None:
+    """Waits until files that were written just now, such as the samples, may be read.
+
+    A file that is written for longer than three rest periods is left to the next call.
+    """
+    deadline = time.monotonic() + 3 * here.landing.rest_seconds
+    while time.monotonic() < deadline and any(
+        news(here.lake, here.landing, raw).resting for raw in here.catalog.raw()
+    ):
+        time.sleep(_POLL_SECONDS)
+
+
+def _has_news(here: Environment, raw: RawTable) -> bool:
+    found = news(here.lake, here.landing, raw)
+    return bool(found.ready or found.unreadable)
+
+
+def _execute(job: dg.JobDefinition, run: PlannedRun, instance: dg.DagsterInstance) -> list[str]:
+    """Executes one run in this process; returns why its steps failed."""
+    result = job.execute_in_process(
+        asset_selection=[to_asset_key(table) for table in run.tables],
+        tags={TRIGGER: "demo", **run.partition},
+        instance=instance,
+        run_config=_QUIET,
+        raise_on_error=False,
+    )
+    return [
+        f"{indent_problem(_read_reason(event))}\n    run {result.run_id}"
+        for event in result.all_events
+        if event.is_step_failure
+    ]
+
+
+def _read_reason(event: dg.DagsterEvent) -> str:
+    """Returns the message of a failed step: the engine's own where it has one."""
+    failure = event.step_failure_data
+    error = failure.user_failure_data
+    if error and error.description:
+        return str(error.description)
+    return str(failure.error_display_string)
