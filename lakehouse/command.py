@@ -4,10 +4,10 @@ from lakehouse import process_settings
 
 process_settings.configure_polars()
 
-from functools import partial
+from dataclasses import replace
 
 from assets import retail
-from lakehouse.cli import commands
+from lakehouse.cli import commands, demo_report
 from lakehouse.composition import load_environment
 from resources import occupied, sample_files, settings
 from samples import retail as retail_samples
@@ -21,9 +21,19 @@ def run_demo() -> None:
     known, here = settings.load(), load_environment()
     is_usual = known.landing_uri == str(known.data / "landing")
     make_samples = (lambda: retail_samples.generate(here.landing.root)) if is_usual else None
-    prepare = partial(sample_files.prepare, make_samples=make_samples)
     with occupied.by_demo(known.data):
-        demo.run(here, definitions, prepare, settings.dagster_home(known), retail.FIRST_QUESTION)
+        refused = sample_files.prepare(here, make_samples=make_samples)
+        demo_report.refuse_idle(here, refused)
+        before = demo_report.read_versions(here)
+        with demo_report.show_landing_progress() as progress:
+            problems = catch_up(
+                replace(here, progress=progress),
+                definitions,
+                settings.dagster_home(known),
+                lambda run: demo_report.announce_run(run.tables, run.days),
+                skipped_domains=refused,
+            )
+        demo_report.print_report(here, before, problems, refused, retail.FIRST_QUESTION)
 
 
 def add_samples(days: int) -> list[str]:

@@ -19,6 +19,9 @@ from lakehouse.cli.output import OUTPUT_FORMATS
 from lakehouse.environment import Environment
 from lakehouse.errors import LakehouseError, summarize_error
 
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+"""What adds an option to a command."""
+
 NOT_NEGATIVE = click.IntRange(min=0)
 
 _DAMAGED = "Next: run again; if it fails again, see docs/runbook.md, A damaged table."
@@ -70,7 +73,7 @@ def cli() -> None:
     """The commands."""
 
 
-def format_option(rows: str) -> Any:  # noqa: ANN401
+def format_option(rows: str) -> Decorator:
     """Returns the option `--format` for a command that prints rows; `rows` names them in the help."""
     return click.option(
         "--format",
@@ -82,7 +85,7 @@ def format_option(rows: str) -> Any:  # noqa: ANN401
     )
 
 
-def user_option() -> Any:  # noqa: ANN401
+def user_option() -> Decorator:
     """Returns the option `--by`, which names the person who asks; the system's user by default."""
     return click.option("--by", "who", default=_find_user, show_default="you", help="Who asks.")
 

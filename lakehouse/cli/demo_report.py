@@ -22,6 +22,7 @@ from lakehouse.errors import DataError, LakehouseError, SetupError, list_problem
 from lakehouse.observe import overview, sql
 from lakehouse.observe.domain_files import list_domain_files
 from lakehouse.observe.landing_report import describe_unclaimed
+from lakehouse.observe.rejects import read_rejects
 from lakehouse.publish.audit import Audit
 from lakehouse.wording import escape_control_characters, format_count
 
@@ -131,16 +132,17 @@ def print_report(
 
 
 def _list_audits(here: Environment, name: str) -> list[Audit]:
-    return overview.list_audits(here, name) if here.lake.look(name) is not None else []
+    return overview.list_audits(here, name) if here.lake.open_shared(name) is not None else []
 
 
 def _list_audits_since(here: Environment, before: Mapping[str, int | None]) -> list[Audit]:
     """Returns the audits of the commits that followed some versions."""
+    known = {name: -1 if version is None else version for name, version in before.items()}
     return [
         audit
         for name in here.catalog.tables
         for audit in _list_audits(here, name)
-        if before[name] is None or (audit.version or 0) > before[name]
+        if (audit.version or 0) > known[name]
     ]
 
 
@@ -162,7 +164,7 @@ def _to_row(audit: Audit) -> Sequence[Any]:
         audit.quarantined,
         audit.superseded,
         filtered,
-        audit.dead,
+        audit.dead_letters,
         audit.rows,
         audit.version,
         audit.seconds,
@@ -172,7 +174,7 @@ def _to_row(audit: Audit) -> Sequence[Any]:
 def _print_rejects(here: Environment) -> None:
     """Prints the open rejected rows of each table by reason, with the place of some."""
     for name in here.catalog.tables:
-        found = overview.read_rejects(here, name, _EXAMPLES)
+        found = read_rejects(here, name, _EXAMPLES)
         if found.total:
             place = found.table.replace("/", ".")
             click.echo(
@@ -233,7 +235,7 @@ def _print_next_steps(here: Environment) -> None:
 def _find_example(here: Environment) -> tuple[str, str]:
     """Returns a table with partitions that was made, and the range of days that it was made for."""
     for table in here.catalog.derived:
-        spans = [span for audit in _list_audits(here, table.name) for span in audit.made]
+        spans = [span for audit in _list_audits(here, table.name) for span in audit.materialized]
         if table.partitions and spans:
             return (
                 table.name,

@@ -25,8 +25,8 @@ _HIDDEN = ("_contract_version", "_code_version", "_run_id", "_batch_id", "_inges
 _SETTLED = ("_settled_at", "_settled_by", "_discard_reason")
 _TABLE_COLUMNS = ("table", "rows", "bytes", "files", "version", "newest", "freshness", "state")
 _AUDIT_COLUMNS = (
-    *("version", "made_at", "mode", "days", "read", "written", "quarantined", "superseded"),
-    *("filtered", "dead", "sum", "rows", "seconds", "run"),
+    *("version", "audited_at", "mode", "days", "read", "written", "quarantined", "superseded"),
+    *("filtered", "dead_letters", "sum", "rows", "seconds", "run"),
 )
 
 
@@ -90,10 +90,10 @@ def audit(app: App, table: str, form: str, limit: int) -> None:
 
 def _describe_details(one: Audit) -> Iterable[str]:
     """Yields what a commit has beside its counts."""
-    if one.ties:
-        events = format_count(one.ties, "event")
+    if one.conflicting_events:
+        events = format_count(one.conflicting_events, "event")
         yield f": {events} lost to another of the same key and time"
-    for period, reason in one.held.items():
+    for period, reason in one.held_back.items():
         yield f" held back {period}: {reason}"
 
 
@@ -102,19 +102,19 @@ def _to_json(one: Audit) -> dict[str, Any]:
         **asdict(one),
         "days": str(one.days) if one.days else None,
         "materialized": list(map(str, one.materialized)),
-        "held": {str(period): reason for period, reason in one.held.items()},
+        "held_back": {str(period): reason for period, reason in one.held_back.items()},
     }
 
 
 def _to_row(one: Audit) -> Iterable[Any]:
     filtered = ", ".join(f"{count:,} {name}" for name, count in one.filtered.items()) or 0
-    closes = "=" if one.accounted == one.read else "IS NOT"
+    closes = "=" if one.accounted_rows == one.read else "IS NOT"
     yield one.version
-    yield f"{one.made_at:%Y-%m-%d %H:%M:%S}"
+    yield f"{one.audited_at:%Y-%m-%d %H:%M:%S}"
     yield one.mode
     yield str(one.days or "all")
-    yield from (one.read, one.written, one.quarantined, one.superseded, filtered, one.dead)
-    yield f"{one.accounted:,} {closes} read"
+    yield from (one.read, one.written, one.quarantined, one.superseded, filtered, one.dead_letters)
+    yield f"{one.accounted_rows:,} {closes} read"
     yield from (one.rows, one.seconds, one.provenance.run_id[:8])
 
 

@@ -15,7 +15,7 @@ _NAMED = 10
 
 def describe_plan(found: RestorePlan) -> Iterator[str]:
     """What it undoes, line by line."""
-    if found.is_nothing:
+    if found.is_noop:
         yield f"{found.table} holds what it held at version {found.version}: nothing to go back to."
         return
     yield f"Going back from version {found.standing} of {found.table} to version {found.version}:"

@@ -89,7 +89,9 @@ def read_notes(lake: Lake, table: Table | None) -> TableNotes:
     if not isinstance(table, DerivedTable):
         return TableNotes({}, ())
     history = read_period_history(lake, table)
-    held_back = {key: audit.held[key] for key, audit in history.held.items() if key is not None}
+    held_back = {
+        key: audit.held_back[key] for key, audit in history.held.items() if key is not None
+    }
     return TableNotes(held_back, tuple(history.list_outdated_periods(table)))
 
 
@@ -186,9 +188,7 @@ def _describe_rejects(handle: DeltaTable) -> str:
     return ", ".join(f"{count:,} {state}" for state, count in counts.items())
 
 
-def _describe_staleness(
-    name: str, stale: Mapping[str, StaleTable], dead: Mapping[str, int]
-) -> str:
+def _describe_staleness(name: str, stale: Mapping[str, StaleTable], dead: Mapping[str, int]) -> str:
     if name in stale:
         keys = stale[name].keys
         return f"stale: {format_count(len(keys), 'period')} to make again" if keys else "stale"
@@ -229,9 +229,9 @@ def _add_freshness(
         return state
     if table.domain in undated:
         return replace(state, freshness=undated[table.domain])
-    is_instant = isinstance(newest, datetime)
-    moment = newest if is_instant else datetime(newest.year, newest.month, newest.day, tzinfo=UTC)
-    age, promised = now - moment, facts(table.contract).fresh_within
+    if not isinstance(newest, datetime):
+        newest = datetime(newest.year, newest.month, newest.day, tzinfo=UTC)
+    age, promised = now - newest, facts(table.contract).fresh_within
     if promised is None:
         return replace(state, freshness=_format_age(age))
     verdict = "fresh" if age <= promised else f"LATE (promised {_format_age(promised)})"

@@ -59,7 +59,7 @@ class ReplayReport:
 
     table: str
     released: ReplayCounts
-    stays: ReplayCounts
+    remaining: ReplayCounts
     audits: tuple[Audit, ...] = ()
     problems: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()

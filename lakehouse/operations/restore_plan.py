@@ -67,7 +67,7 @@ class RestorePlan:
         return [audit for commit in self.undone if (audit := read_audit(commit)) is not None]
 
     @property
-    def is_nothing(self) -> bool:
+    def is_noop(self) -> bool:
         """Whether the table stands as it stood then; what goes back with it did so before."""
         return self.is_whole and not self.undone and not self.redone
 

@@ -85,7 +85,7 @@ def _events(here: Environment, done: ReplayReport) -> Iterator[Any]:
 
 def _figures(done: ReplayReport) -> dict[str, Any]:
     """What was released and what stays, by rule."""
-    rules = sorted({*done.released.rules, *done.stays.rules})
+    rules = sorted({*done.released.rules, *done.remaining.rules})
     columns = [
         dg.TableColumn("rule"),
         dg.TableColumn("released", "int"),
@@ -93,13 +93,13 @@ def _figures(done: ReplayReport) -> dict[str, Any]:
     ]
     records = [
         dg.TableRecord(
-            {"rule": rule, "released": _of(done.released, rule), "open": _of(done.stays, rule)}
+            {"rule": rule, "released": _of(done.released, rule), "open": _of(done.remaining, rule)}
         )
         for rule in rules
     ]
     return {
         "released": done.released.rows,
-        "open": done.stays.rows,
+        "open": done.remaining.rows,
         "rules": dg.MetadataValue.table(records, schema=dg.TableSchema(columns)),
     }
 
@@ -109,4 +109,4 @@ def _of(settled: ReplayCounts, rule: str) -> int:
 
 
 def _sentence(done: ReplayReport) -> str:
-    return f"{format_count(done.released.rows, 'row')} released, {done.stays.rows:,} still open"
+    return f"{format_count(done.released.rows, 'row')} released, {done.remaining.rows:,} still open"

@@ -513,7 +513,7 @@ def test_a_discard_names_who_and_takes_the_rows_from_those_that_are_open(dirty):
     )
     out = printed(dirty, "quarantine", "staged/invoice_lines")
     assert (
-        out == "staged/invoice_lines: nothing is open\nbeside 1 discarded; --state all shows them\n"
+        out == "staged/invoice_lines: nothing is open\nalso 1 discarded; --state all shows them\n"
     )
     assert "a test" in printed(dirty, "quarantine", "staged/invoice_lines", "--state", "discarded")
 

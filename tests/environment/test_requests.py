@@ -11,6 +11,7 @@ from lakehouse.ingest.delivery_register import DELIVERIES
 from lakehouse.ingest.files.landing_zone import Landing
 from lakehouse.ingest.land import land, read_news
 from lakehouse.observe import overview
+from lakehouse.observe.rejects import read_rejects
 from lakehouse.quarantine.dead_letters import DEAD_LETTERS
 from lakehouse.storage.lake import Lake
 from lakehouse.storage.object_store import describe_store_error
@@ -109,7 +110,7 @@ def test_audits_of_an_unknown_table_are_refused(here):
 
 def test_rejects_of_an_unknown_table_are_refused(here):
     with pytest.raises(SetupError, match=r"There is no table 'staged/nothing'.\nNext: use one of "):
-        overview.read_rejects(here, "staged/nothing", 1)
+        read_rejects(here, "staged/nothing", 1)
 
 
 def test_a_wrong_declaration_leaves_the_lake_alone(tmp_path):

@@ -20,5 +20,5 @@ def disturb(here: Environment, random: Random) -> None:
         return
     elif kind == "plainly" or table.startswith(REJECTED):
         handle.restore(version)
-    elif not (found := plan_restore(here, table, version)).is_nothing:
+    elif not (found := plan_restore(here, table, version)).is_noop:
         restore(here, found, RestoreRequest("somebody"))

@@ -90,7 +90,7 @@ def test_every_dead_letter_is_counted_once_by_the_commits_in_effect_after_going_
     take(grown)
     letters = grown.lake.scan(LETTERS).collect().height
     effective, _ = list_effective_commits(grown.lake, "raw/sales")
-    assert sum(read_audit(commit).dead for commit in effective) == letters == 3
+    assert sum(read_audit(commit).dead_letters for commit in effective) == letters == 3
 
 
 def test_a_bad_file_is_gone_for_good_when_it_is_taken_out_of_landing_first(grown, tmp_path):
@@ -148,7 +148,7 @@ def test_going_back_can_be_undone_in_the_same_way(grown):
 
 def test_there_is_nothing_to_go_back_to_twice(grown):
     go_back(grown, "staged/sales", 0)
-    assert plan_restore(grown, "staged/sales", 0).is_nothing
+    assert plan_restore(grown, "staged/sales", 0).is_noop
 
 
 def test_a_version_is_found_by_its_time(grown):
@@ -228,12 +228,12 @@ def test_rows_of_other_code_are_made_again_when_it_is_not_put_back(tmp_path):
 KILLED = """
 import sys
 from pathlib import Path
-from lakehouse.operations.restore import Wish, restore
-from lakehouse.operations.restore_plan import undoing
+from lakehouse.operations.restore import RestoreRequest, restore
+from lakehouse.operations.restore_plan import plan_restore
 from support.worlds import world
 from tills import till
 here = world(Path(sys.argv[1]), till())
-restore(here, undoing(here, sys.argv[2], 0), Wish("somebody"))
+restore(here, plan_restore(here, sys.argv[2], 0), RestoreRequest("somebody"))
 """
 
 
@@ -252,8 +252,8 @@ def test_a_restore_that_is_killed_is_healed_or_ended(grown, tmp_path, table, poi
     assert killed(tmp_path / "grown", table, point) == -9
     if is_asked_again:
         found = plan_restore(grown, table, 0)
-        assert found.is_nothing == (point == RESTORE[1])
-        if not found.is_nothing:
+        assert found.is_noop == (point == RESTORE[1])
+        if not found.is_noop:
             restore(grown, found, ME)
         assert held_then(grown, table, None) == then
     bring_up_to_date(grown)

@@ -76,7 +76,7 @@ def strict(tmp_path):
 def test_a_replay_lands_what_passes_now_and_keeps_what_does_not(strict):
     here = again(strict, held_to(1))
     done = replay(here, STAGED, run_id="mended", now=NOW)
-    assert (done.released.rules, done.stays.rules) == ({"amount >= 2": 2}, {"amount >= 1": 1})
+    assert (done.released.rules, done.remaining.rules) == ({"amount >= 2": 2}, {"amount >= 1": 1})
     assert [row[0] for row in rows(here, STAGED)] == [1, 2, 3, 4, 5, 7]
     assert states(here) == {"released": 2, "open": 1}
 
@@ -99,7 +99,7 @@ def test_a_replay_without_open_rows_makes_nothing(strict):
 def test_what_is_open_of_rows_that_are_gone_stays_and_that_is_said(strict):
     strict.lake.open("raw/sales").delete("sold_on = '2024-06-03'")
     done = replay(strict, STAGED, now=NOW)
-    assert (done.released.rows, done.stays.rows) == (0, 3)
+    assert (done.released.rows, done.remaining.rows) == (0, 3)
     assert done.notes == (
         f"{STAGED} [2024-06-03]: its input holds no rows for it any more, so what is open there stays",
     )
@@ -358,7 +358,7 @@ def test_a_refused_file_lands_when_its_declaration_is_mended(refused, is_gone):
     for _ in range(2):
         done = replay(here, "raw/sales", now=NOW)
         take(here)
-    assert (done.released.rows, done.stays.rows, done.audits) == (0, 1, ())
+    assert (done.released.rows, done.remaining.rows, done.audits) == (0, 1, ())
     assert states(here, LETTERS) == {"released": 1, "open": 1}
     assert closes(here, 3)
 
@@ -366,7 +366,7 @@ def test_a_refused_file_lands_when_its_declaration_is_mended(refused, is_gone):
 def test_a_refused_file_stays_when_nothing_was_mended_and_that_was_a_try(refused):
     done = replay(refused, "raw/sales", now=NOW)
     letter = in_state(refused, LETTERS).row(0, named=True)
-    assert (done.stays.rows, done.released.rows, letter["_tries"]) == (1, 0, 2)
+    assert (done.remaining.rows, done.released.rows, letter["_tries"]) == (1, 0, 2)
     assert letter["_first_seen_at"] < letter["_last_seen_at"]
     assert refused.lake.open("raw/sales") is None or closes(refused, 0)
 
@@ -374,7 +374,7 @@ def test_a_refused_file_stays_when_nothing_was_mended_and_that_was_a_try(refused
 def test_a_mended_file_of_the_same_name_releases_the_letter_of_the_refused_one(refused):
     write(refused, "sales", "a.csv", f"{HEADER},till\n1,2024-06-03,north,1,7\n")
     done = replay(refused, "raw/sales", now=NOW)
-    assert (done.released.rows, done.stays.rows) == (1, 0)
+    assert (done.released.rows, done.remaining.rows) == (1, 0)
     assert closes(refused, 1)
 
 
@@ -414,7 +414,7 @@ def narrow(tmp_path, monkeypatch):
 
 def test_a_record_that_can_be_read_now_lands_with_the_origin_that_it_has_in_its_file(narrow):
     done = replay(narrow, "raw/sales", now=NOW)
-    assert (done.released.rows, done.stays.rows) == (1, 1)
+    assert (done.released.rows, done.remaining.rows) == (1, 1)
     assert [offset for _, offset in origins(narrow, "raw/sales")] == [1, 2, 3]
     assert len({source for source, _ in origins(narrow, "raw/sales")}) == 1
     assert closes(narrow, 4)
@@ -424,7 +424,7 @@ def test_a_record_whose_file_is_gone_stays_and_that_is_said(narrow):
     (Path(narrow.landing.root) / "sales" / "a.csv").unlink()
     rmtree(Path(narrow.lake.root) / "quarantine" / "_files")
     done = replay(narrow, "raw/sales", now=NOW)
-    assert (done.released.rows, done.stays.rows) == (0, 2)
+    assert (done.released.rows, done.remaining.rows) == (0, 2)
     assert done.notes == (
         "a.csv is not in landing any more, so its dead letters cannot be read again",
     )
@@ -465,7 +465,7 @@ def test_rows_of_a_replayed_file_that_lie_nowhere_else_come_back_by_another_repl
 def test_a_discarded_dead_letter_is_not_read_again_and_not_told_as_open(refused):
     give_up(refused, Choice(sources=["a.csv"]), table="raw/sales")
     here = again(refused, with_till_number(optional=("till",)))
-    assert replay(here, "raw/sales", now=NOW).stays.rows == 0
+    assert replay(here, "raw/sales", now=NOW).remaining.rows == 0
     take(here)
     assert states(here, LETTERS) == {"discarded": 1}
     assert here.lake.open("raw/sales") is None or closes(here, 0)

@@ -137,7 +137,7 @@ def test_each_of_several_rows_of_a_record_has_a_state_of_its_own(tmp_path):
     assert states(here, "quarantine/staged_each") == {"open": 4}
     here = world(tmp_path, prices(4))
     done = replay(here, "staged/each", now=NOW)
-    assert (done.released.rows, done.stays.rows) == (2, 2)
+    assert (done.released.rows, done.remaining.rows) == (2, 2)
     assert rows(here, "staged/each") == [("north", 1.0), ("north", 3.0), ("south", 4.0)]
 
 
@@ -233,7 +233,7 @@ def test_dead_letters_without_states_are_open(tmp_path):
     )
     sell(here, "b", lines(3, 2, first=3), "4,too,short\n")
     done = replay(here, "raw/sales", now=NOW)
-    assert (done.released.rows, done.stays.rows) == (0, 2)
+    assert (done.released.rows, done.remaining.rows) == (0, 2)
     assert in_state(here, table)["_tries"].to_list() == [2, 2]
 
 
@@ -257,7 +257,7 @@ def test_real_bad_debt_lands_once_the_contract_knows_of_it(real, tmp_path):
     here = replace(here, catalog=replace(here.catalog, tables=tables))
     before = here.lake.scan("staged/invoice_lines").select(pl.len()).collect().item()
     done = replay(here, "staged/invoice_lines", now=NOW)
-    assert (done.released.rules, done.stays.rows) == ({"unit_price >= 0": 2}, 0)
+    assert (done.released.rules, done.remaining.rows) == ({"unit_price >= 0": 2}, 0)
     landed = (
         here.lake.scan("staged/invoice_lines").filter(col("unit_price") == -11_062.06).collect()
     )

@@ -40,7 +40,7 @@ def test_it_tells_what_it_undoes_and_does_it_with_yes(here):
         "made from it, and so from what it holds then: staged/sales, marts/shop_days, marts/shops"
         in done.stdout
     )
-    assert "raw/sales is at version 2 now, and holds what version 0 held." in done.stdout
+    assert "raw/sales is now at version 2, and holds what version 0 held." in done.stdout
     assert len(rows(here, "raw/sales")) == 2
 
 

@@ -66,7 +66,7 @@ def state(here):
 def roll_back(here, table, version, *, plainly):
     if plainly:
         here.lake.open(table).restore(version)
-    elif not (found := plan_restore(here, table, version)).is_nothing:
+    elif not (found := plan_restore(here, table, version)).is_noop:
         restore(here, found, RestoreRequest("somebody"))
 
 

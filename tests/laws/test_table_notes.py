@@ -8,8 +8,7 @@ from polars import col
 from support.worlds import bring_up_to_date, world
 from tills import by_day, june, lines, only, redo, rows, sell, take, typed, with_days, with_sales
 
-from lakehouse.observe.overview import list_tables
-from lakehouse.observe.remarks import read_notes
+from lakehouse.observe.overview import list_tables, read_notes
 
 
 @pytest.fixture
@@ -29,7 +28,7 @@ def test_a_day_held_back_is_not_tried_again_from_the_same_rows_and_its_readers_g
     assert poisoned.create_planner().find_stale_tables() == []
     assert [row[0] for row in rows(poisoned, "marts/shop_days")] == [june(3), june(5)]
     found = read_notes(poisoned.lake, poisoned.catalog["staged/sales"])
-    assert found.held == {june(4): "2 of 3 rows break the contract (66.7%; 50.0% are allowed)"}
+    assert found.held_back == {june(4): "2 of 3 rows break the contract (66.7%; 50.0% are allowed)"}
     assert "1 period held back" in next(
         t.state for t in list_tables(poisoned) if t.table == "staged/sales"
     )
@@ -56,7 +55,7 @@ def test_a_day_held_back_is_tried_again_by_mended_code(poisoned):
     ]
     redo(here, "staged/sales", only(4))
     assert here.create_planner().find_stale_tables() == []
-    assert read_notes(here.lake, here.catalog["staged/sales"]).held == {}
+    assert read_notes(here.lake, here.catalog["staged/sales"]).held_back == {}
 
 
 def test_periods_that_other_code_made_are_told_until_they_are_made_again(poisoned):
