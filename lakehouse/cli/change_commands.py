@@ -92,7 +92,7 @@ def run_replay(app: App, table: str) -> None:
     _print_by_rule(table, report)
     for note in report.notes:
         click.echo(note)
-    stale = here.planner().find_stale_tables() if report.audits else []
+    stale = here.create_planner().find_stale_tables() if report.audits else []
     if stale:
         names = ", ".join(part.table for part in stale)
         click.echo(

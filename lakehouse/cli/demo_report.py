@@ -47,7 +47,7 @@ def refuse_idle(here: Environment, refused: Mapping[str, LakehouseError]) -> Non
     """
     busy = [domain for domain, files in list_domain_files(here).items() if files.all]
     if not busy:
-        folders = ", ".join(raw.landing for raw in here.catalog.raw())
+        folders = ", ".join(raw.landing for raw in here.catalog.raw_tables)
         next_step = describe_unclaimed(here) or f"Next: put them into its folders {folders}."
         raise SetupError(f"There are no files for a table in {here.landing.root}.\n{next_step}")
     if len(refused) == len(busy):
@@ -193,7 +193,7 @@ def _describe_place(row: Mapping[str, Any]) -> str:
 
 def _print_notes(here: Environment) -> None:
     """Prints periods that were held back or made by other code, with the command that makes them again."""
-    for table in here.catalog.derived:
+    for table in here.catalog.derived_tables:
         notes = overview.read_notes(here.lake, table)
         for period, reason in notes.held_back.items():
             click.echo(f"  {table.name} [{period}]: held back, unchanged since before: {reason}")
@@ -234,11 +234,11 @@ def _print_next_steps(here: Environment) -> None:
 
 def _find_example(here: Environment) -> tuple[str, str]:
     """Returns a table with partitions that was made, and the range of days that it was made for."""
-    for table in here.catalog.derived:
+    for table in here.catalog.derived_tables:
         spans = [span for audit in _list_audits(here, table.name) for span in audit.materialized]
         if table.partitions and spans:
             return (
                 table.name,
                 f"{min(span.first for span in spans)}...{max(span.last for span in spans)}",
             )
-    return here.catalog.derived[0].name, "A...B"
+    return here.catalog.derived_tables[0].name, "A...B"

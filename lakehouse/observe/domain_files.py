@@ -35,7 +35,7 @@ def list_domain_files(here: Environment) -> dict[str, DomainFiles]:
     """
     waiting: dict[str, set[str]] = {}
     for raw in here.catalog.raw_tables:
-        entries = here.landing.entries(raw.landing)
+        entries = here.landing.list_entries(raw.landing)
         names = {f"{raw.landing}/{entry.name}" for entry in entries if entry.problem is None}
         waiting.setdefault(raw.domain, set()).update(names)
     in_lake = list_landed_files(here.lake, here.catalog)

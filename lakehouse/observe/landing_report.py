@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from lakehouse.environment import Environment
 from lakehouse.errors import BusyError, SetupError
-from lakehouse.ingest.land import News, news
+from lakehouse.ingest.land import News, read_news
 from lakehouse.wording import escape_control_characters, format_count
 
 _NAMED = 10
@@ -31,7 +31,7 @@ class LandingReport:
         if found is None:
             return []
         words = []
-        if waiting := len(found.ready) + len(found.resting):
+        if waiting := len(found.ready) + len(found.unfinished):
             verb = "waits" if waiting == 1 else "wait"
             words.append(f"{format_count(waiting, 'file')} {verb} in landing")
         if found.unreadable:
@@ -46,9 +46,9 @@ def report_landing(here: Environment) -> LandingReport:
     """
     found: dict[str, News] = {}
     notes: list[str] = []
-    for raw in here.catalog.raw():
+    for raw in here.catalog.raw_tables:
         try:
-            found[raw.name] = news(here.lake, here.landing, raw)
+            found[raw.name] = read_news(here.lake, here.landing, raw)
         except (SetupError, BusyError) as error:
             notes.append(str(error))
     if not notes and (note := describe_unclaimed(here)):
@@ -63,8 +63,8 @@ def describe_unclaimed(here: Environment) -> str | None:
         SetupError: the landing zone does not exist.
         BusyError: it cannot be listed right now.
     """
-    folders = [raw.landing for raw in here.catalog.raw()]
-    unclaimed = here.landing.strays(folders)
+    folders = [raw.landing for raw in here.catalog.raw_tables]
+    unclaimed = here.landing.list_unclaimed(folders)
     if not unclaimed:
         return None
     names = [str(escape_control_characters(name)) for name in unclaimed[:_NAMED]]

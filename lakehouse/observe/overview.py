@@ -9,7 +9,7 @@ from deltalake import DeltaTable
 
 from lakehouse.environment import Environment
 from lakehouse.errors import SetupError
-from lakehouse.ingest.delivery_register import DELIVERIES, open_letters
+from lakehouse.ingest.delivery_register import DELIVERIES, count_open_dead_letters
 from lakehouse.lineage.period_history import read_period_history
 from lakehouse.lineage.staleness import StaleTable
 from lakehouse.lineage.touched_days import read_audit
@@ -20,7 +20,6 @@ from lakehouse.quarantine.states import count_by_state, fill_states
 from lakehouse.storage.lake import Lake, list_data_files, scan_all_rows, scan_visible_rows
 from lakehouse.system_columns import BROKEN, DELETED, EVENT_DATE
 from lakehouse.tables.catalog import Catalog
-from lakehouse.tables.contract import facts
 from lakehouse.tables.table_types import DerivedTable, RawTable, Table
 from lakehouse.wording import format_count
 
@@ -107,8 +106,8 @@ def list_tables(
     """
     with here.lake.translate_errors():
         moment = now or datetime.now(UTC)
-        stale = {part.table: part for part in here.planner().find_stale_tables()}
-        dead = open_letters(here.lake)
+        stale = {part.table: part for part in here.create_planner().find_stale_tables()}
+        dead = count_open_dead_letters(here.lake)
         waiting = landing or report_landing(here)
         undated = here.undated_domains(here.lake, here.catalog)
         existing = here.lake.tables()
@@ -211,7 +210,7 @@ def _find_time_column(catalog: Catalog, name: str) -> str | None:
     """Returns the column that dates the rows of a table; None if none does."""
     table = catalog.tables.get(name)
     if isinstance(table, DerivedTable):
-        return facts(table.contract).event_time
+        return table.properties.event_time
     if isinstance(table, RawTable):
         return "_ingested_at" if table.day is None else EVENT_DATE
     return "_ingested_at" if name in (DEAD_LETTERS, DELIVERIES) else "_last_seen_at"
@@ -231,7 +230,7 @@ def _add_freshness(
         return replace(state, freshness=undated[table.domain])
     if not isinstance(newest, datetime):
         newest = datetime(newest.year, newest.month, newest.day, tzinfo=UTC)
-    age, promised = now - newest, facts(table.contract).fresh_within
+    age, promised = now - newest, table.properties.fresh_within
     if promised is None:
         return replace(state, freshness=_format_age(age))
     verdict = "fresh" if age <= promised else f"LATE (promised {_format_age(promised)})"

@@ -12,7 +12,7 @@ import dagster as dg
 
 from lakehouse.environment import Environment
 from lakehouse.errors import indent_problem
-from lakehouse.ingest.land import news
+from lakehouse.ingest.land import read_news
 from lakehouse.lineage.staleness import StaleTable
 from lakehouse.orchestration.assets import to_asset_key
 from lakehouse.orchestration.run_requests import TRIGGER, PlannedRun, plan_runs
@@ -71,7 +71,7 @@ def _land(
     """Runs the raw tables that have something to land; returns why that failed."""
     tables = tuple(
         raw.name
-        for raw in here.catalog.raw()
+        for raw in here.catalog.raw_tables
         if raw.domain not in skipped_domains and _has_news(here, raw)
     )
     return _execute(job, PlannedRun(tables), instance) if tables else []
@@ -80,7 +80,7 @@ def _land(
 def _find_stale(here: Environment, skipped_domains: Collection[str]) -> list[StaleTable]:
     return [
         part
-        for part in here.planner().find_stale_tables()
+        for part in here.create_planner().find_stale_tables()
         if here.catalog[part.table].domain not in skipped_domains
     ]
 
@@ -92,13 +92,13 @@ def _wait_for_fresh_files(here: Environment) -> None:
     """
     deadline = time.monotonic() + 3 * here.landing.rest_seconds
     while time.monotonic() < deadline and any(
-        news(here.lake, here.landing, raw).resting for raw in here.catalog.raw()
+        read_news(here.lake, here.landing, raw).unfinished for raw in here.catalog.raw_tables
     ):
         time.sleep(_POLL_SECONDS)
 
 
 def _has_news(here: Environment, raw: RawTable) -> bool:
-    found = news(here.lake, here.landing, raw)
+    found = read_news(here.lake, here.landing, raw)
     return bool(found.ready or found.unreadable)
 
 

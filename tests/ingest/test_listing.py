@@ -104,9 +104,7 @@ def test_what_becomes_a_link_while_its_folder_is_listed_is_a_file_yet(tmp_path):
 
 
 def test_a_bucket_tells_names_whatever_the_machine_takes_for_text(folder):
-    told = (
-        f"print(ascii([e.name for e in Landing({f'file://{folder.parent}'!r}).list_entries('events')]))"
-    )
+    told = f"print(ascii([e.name for e in Landing({f'file://{folder.parent}'!r}).list_entries('events')]))"
     command = [
         sys.executable,
         "-X",
