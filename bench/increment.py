@@ -78,7 +78,7 @@ def fill(home: Path, commits: int) -> None:
     at = here(home)
     for number, days in enumerate(deliveries(commits)):
         deliver(home / "landing", number, days)
-        bring(at, at.standing() if number else None)
+        bring(at, at.list_revisions() if number else None)
     assert at.lake.version("raw/readings") == commits - 1
 
 
@@ -92,7 +92,7 @@ def fill_dlt(home: Path, commits: int) -> None:
 def one(home: Path, *, has_cursor: bool) -> None:
     """One increment, once; prints its figures."""
     at = here(home)
-    since = at.standing() if has_cursor else None
+    since = at.list_revisions() if has_cursor else None
     started = time.monotonic()
     assert bring(at, since) == 1
     print(json.dumps({"seconds": time.monotonic() - started}))

@@ -8,6 +8,7 @@ from lakehouse.ingest.files.landing_zone import Landing
 from lakehouse.ingest.land import Progress, ignore_progress
 from lakehouse.lineage.staleness import Planner
 from lakehouse.storage.lake import Glance, Lake
+from lakehouse.storage.revision import Revision
 from lakehouse.tables.catalog import Catalog
 
 
@@ -37,12 +38,12 @@ class Environment:
         default=no_undated_domains, compare=False
     )
 
-    def list_revisions(self) -> dict[str, str]:
-        """How the tables that there are stand, as `Lake.standing` tells it."""
-        standing = {name: self.lake.standing(name) for name in self.catalog.tables}
-        return {name: found for name, found in standing.items() if found is not None}
+    def list_revisions(self) -> dict[str, Revision]:
+        """Returns the latest revision of every declared table that exists."""
+        revisions = {name: self.lake.revision(name) for name in self.catalog.tables}
+        return {name: found for name, found in revisions.items() if found is not None}
 
-    def create_planner(self, since: Mapping[str, str] | None = None) -> Planner:
+    def create_planner(self, since: Mapping[str, Revision] | None = None) -> Planner:
         """Finds what is stale now; `since` spares old log entries, see `Planner`."""
         lake = self.lake
         glance = Glance(lake.root, lake.options, lake.single_writer, handles=lake.handles)

@@ -103,6 +103,7 @@ def _to_json(one: Audit) -> dict[str, Any]:
         "days": str(one.days) if one.days else None,
         "materialized": list(map(str, one.materialized)),
         "held_back": {str(period): reason for period, reason in one.held_back.items()},
+        "provenance": one.provenance.to_metadata(),
     }
 
 

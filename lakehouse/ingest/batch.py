@@ -22,6 +22,7 @@ from lakehouse.publish.auto_compaction import group_deliveries
 from lakehouse.publish.request import Sheet
 from lakehouse.quarantine.dead_letters import COMMENTS, COUNTED_DEAD_LETTERS, DEAD_LETTERS, SCHEMA
 from lakehouse.quarantine.states import Attempt
+from lakehouse.storage.revision import Revision
 from lakehouse.system_columns import EVENT_DATE, ORIGIN, RESCUED
 from lakehouse.tables.table_types import RawTable
 from lakehouse.tables.type_widening import align_types
@@ -69,7 +70,7 @@ class Batch:
         known_dead: sources whose dead letters are there already.
         standing_dead: how many dead letters there are of this table.
         uncounted_dead: those of them that no audit has counted, because an attempt was cut short.
-        dead_version: the version of the dead letters that says so, or an earlier one; -1 when there are none.
+        dead_revision: the revision of the dead letters that says so, or an earlier one; None when there are none.
     """
 
     raw: RawTable
@@ -90,7 +91,7 @@ class Batch:
     known_dead: frozenset[str] = frozenset()
     standing_dead: int = 0
     uncounted_dead: int = 0
-    dead_version: int = -1
+    dead_revision: Revision | None = None
 
     def take(self, read: FittedDelivery, spool: Path) -> None:
         """A delivery that is new; rows that it holds in memory join those of others."""
@@ -179,7 +180,7 @@ class Batch:
     def _new_unreadable(self) -> list[dict[str, object]]:
         return [row for row in self.unreadable if row["_source"] not in self.known_dead]
 
-    def sheets(self, based_on: int) -> tuple[Sheet, Sheet]:
+    def sheets(self, base: Revision | None) -> tuple[Sheet, Sheet]:
         """The rows for the raw table, and the dead letters."""
         new, retyped = align_types(self._rows(), self.columns.stored)
         rows = Sheet(
@@ -187,7 +188,7 @@ class Batch:
             new,
             "append",
             split_by=self._file(),
-            based_on=based_on,
+            base=base,
             marks={COUNTED_DEAD_LETTERS: self.standing_dead + self.new_dead},
             corrections=self.corrections,
             hidden=frozenset({*self.columns.all, RESCUED}),
@@ -225,7 +226,7 @@ class Batch:
             DEAD_LETTERS,
             rows,
             "append",
-            based_on=self.dead_version,
+            base=self.dead_revision,
             description="Records that could not be parsed, byte for byte.",
             comments=COMMENTS,
             hidden=frozenset({"payload", "reason", "place"}),

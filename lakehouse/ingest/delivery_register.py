@@ -22,6 +22,7 @@ from lakehouse.publish.retry import retry_if_busy
 from lakehouse.quarantine.dead_letters import DEAD_LETTERS
 from lakehouse.quarantine.states import OPEN, fill_states, is_in
 from lakehouse.storage.lake import Lake, scan_visible_rows
+from lakehouse.storage.revision import read_revision
 from lakehouse.system_columns import ORIGIN
 
 DELIVERIES = "quarantine/deliveries"
@@ -191,7 +192,7 @@ def _appended(lake: Lake, read: pl.DataFrame, provenance: Provenance) -> Audit |
         DELIVERIES,
         fresh.lazy(),
         "append",
-        based_on=-1 if handle is None else handle.version(),
+        base=None if handle is None else read_revision(handle),
         description="Every delivered file that was read to its end, and what came of it.",
         comments=_COMMENTS,
     )

@@ -27,6 +27,7 @@ from lakehouse.quarantine.dead_letters import DEAD_LETTERS, DeadLetters
 from lakehouse.redaction import redact
 from lakehouse.storage.disk_full import report_full_disk
 from lakehouse.storage.lake import Lake
+from lakehouse.storage.revision import Revision, read_revision
 from lakehouse.storage.scratch import create_scratch_folder
 from lakehouse.tables.table_types import RawTable
 
@@ -195,16 +196,16 @@ def _attempt(
             batch = read_batch(lake, landing, raw, fresh, known, spool, advance)
         failpoint("land: files read")
         _put_back(lake, batch, Provenance(run_id=run_id, batch_id=batch.id))
-        return batch, publish_batch(lake, batch, known.version, run_id)
+        return batch, publish_batch(lake, batch, known.revision, run_id)
 
 
-def publish_batch(lake: Lake, batch: Batch, based_on: int, run_id: str) -> Audit | None:
+def publish_batch(lake: Lake, batch: Batch, base: Revision | None, run_id: str) -> Audit | None:
     """Publish what some files brought, and register them; None when there is nothing to publish.
 
     Args:
         lake: where the tables are.
         batch: the files, read.
-        based_on: the version of the raw table that was read before them.
+        base: the revision of the raw table that was read before them.
         run_id: who asks; stored in the commits.
 
     Raises:
@@ -216,7 +217,7 @@ def publish_batch(lake: Lake, batch: Batch, based_on: int, run_id: str) -> Audit
     if not batch.has_news:
         register_deliveries(lake, batch.recorded, provenance)
         return None
-    sheet, rejects = batch.sheets(based_on)
+    sheet, rejects = batch.sheets(base)
 
     def account(findings: PassResult) -> Audit:
         if findings.rejected != batch.new_dead:
@@ -263,5 +264,7 @@ def _put_back(lake: Lake, batch: Batch, provenance: Provenance) -> None:
         )
 
     audit = publish(lake, sheet, account)
-    batch.dead_version = batch.dead_version if audit.version is None else audit.version
+    if audit.version is not None:
+        handle = lake.open_shared(DEAD_LETTERS, audit.version)
+        batch.dead_revision = None if handle is None else read_revision(handle)
     batch.standing_dead += audit.rows

@@ -29,6 +29,7 @@ from lakehouse.ingest.delivery_register import (
 from lakehouse.ingest.files.listing import Entry, Stamp
 from lakehouse.quarantine.dead_letters import DEAD_LETTERS, UNREADABLE, DeadLetters
 from lakehouse.storage.lake import Lake, list_data_files
+from lakehouse.storage.revision import Revision, read_revision
 from lakehouse.system_columns import ORIGIN
 
 _FEW = 100
@@ -55,7 +56,7 @@ class LandedFiles:
     """The deliveries of one raw table.
 
     Attributes:
-        version: the version of the raw table that says so; -1 when there is none.
+        revision: the revision of the raw table that says so; None when there is none.
         first: the first origin of each delivery: the start of its hash as `digest`, `_modified_at` and `name`.
         rowless: those of them of which nothing but dead letters is left.
         register: what the register knows of each file that was read, landed or not.
@@ -63,7 +64,7 @@ class LandedFiles:
         lacking: those of the deliveries with rows whose dead letters are not all there, though they had been.
     """
 
-    version: int
+    revision: Revision | None
     first: pl.DataFrame
     rowless: frozenset[str]
     register: Register
@@ -157,10 +158,11 @@ def _landed(
         else register.files
     )
     rowless = dead.join(rows, on="digest", how="anti") if dead.height else dead
-    version, first = -1 if handle is None else handle.version(), pl.concat([rowless, rows])
+    revision = None if handle is None else read_revision(handle)
+    first = pl.concat([rowless, rows])
     settled = _settled(known, rows, rowless)
     return LandedFiles(
-        version, first, frozenset(rowless["digest"]), register, settled, frozenset(lacking)
+        revision, first, frozenset(rowless["digest"]), register, settled, frozenset(lacking)
     )
 
 

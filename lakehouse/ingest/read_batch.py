@@ -86,8 +86,8 @@ def begin_batch(lake: Lake, raw: RawTable, known: LandedFiles) -> Batch:
 
 def count_dead_letters(batch: Batch, lake: Lake, known: LandedFiles) -> None:
     """Note how many dead letters stand, and how many of them no audit has counted."""
-    version, handle = lake.version(DEAD_LETTERS), _handle(lake, batch.raw, known)
-    batch.dead_version = -1 if version is None else version
+    handle = _handle(lake, batch.raw, known)
+    batch.dead_revision = lake.revision(DEAD_LETTERS)
     batch.standing_dead = DeadLetters(lake, batch.raw.name).count()
     counted = (
         0 if handle is None else read_transaction_id(handle, batch.raw.name, COUNTED_DEAD_LETTERS)
@@ -96,7 +96,7 @@ def count_dead_letters(batch: Batch, lake: Lake, known: LandedFiles) -> None:
 
 
 def _handle(lake: Lake, raw: RawTable, known: LandedFiles) -> DeltaTable | None:
-    return lake.open_shared(raw.name, None if known.version < 0 else known.version)
+    return lake.open_shared(raw.name, None if known.revision is None else known.revision.version)
 
 
 def _read(

@@ -17,6 +17,7 @@ from lakehouse.lineage.touched_days import read_audit
 from lakehouse.publish.audit import Audit
 from lakehouse.storage.lake import Lake
 from lakehouse.storage.log import Commit
+from lakehouse.storage.revision import Revision
 from lakehouse.system_columns import DELETED
 from lakehouse.tables.catalog import Catalog
 from lakehouse.tables.key_checks import list_identity_columns
@@ -178,11 +179,11 @@ def compare_versions(
 
 
 def build_questions(
-    lake: Lake, catalog: Catalog, table: DerivedTable, standing: int, rows: pl.LazyFrame
+    lake: Lake, catalog: Catalog, table: DerivedTable, base: Revision | None, rows: pl.LazyFrame
 ) -> dict[str, pl.LazyFrame]:
     """What to ask of new rows of a table, so that its audit can note what they change for those who read it by date."""
     names, schema = _names(table), rows.collect_schema()
-    before = pl.LazyFrame(schema=schema) if standing < 0 else lake.scan(table.name, standing)
+    before = pl.LazyFrame(schema=schema) if base is None else lake.scan(table.name, base.version)
     stood = before.collect_schema()
     if table.partitions is not None or any(stood.get(name) != schema[name] for name in names):
         return {}  # a column that is new, or of another type, changes every row

@@ -31,6 +31,7 @@ from lakehouse.lineage.touched_days import ALL, find_touched_days, list_undone_c
 from lakehouse.publish.audit import AffectedDays
 from lakehouse.storage.lake import Lake
 from lakehouse.storage.log import Commit
+from lakehouse.storage.revision import Revision, log_position, read_revision
 from lakehouse.system_columns import WINDOW
 from lakehouse.tables.catalog import Catalog
 from lakehouse.tables.day_filter import find_day_filter
@@ -105,8 +106,7 @@ def _reach(
     return AffectedDays(
         by,
         join_spans(pl.concat(several)) if several else (),
-        handle.version(),
-        str(handle.metadata().id),
+        read_revision(handle),
     )
 
 
@@ -171,20 +171,18 @@ class LookedUpInput:
         if not spans or reach is None:
             return spans
         blind, touched = self._came
-        if reach.version < blind:
+        noted = log_position(reach.revision)
+        if noted < blind:
             return spans
         since = (
-            day
-            for day, version in touched.items()
-            if version > reach.version and _is_within(day, spans)
+            day for day, version in touched.items() if version > noted and _is_within(day, spans)
         )
         return (*reach.days, *(Days(day, day) for day in since))
 
     @cached_property
     def _notes(self) -> Mapping[int, AffectedDays]:
         """What commits have noted for this reader, by their version, where it is about the first input as it stands."""
-        handle = self.dated.lake.open_shared(self.first.name)
-        standing = (-1, None) if handle is None else (handle.version(), str(handle.metadata().id))
+        standing = self.dated.lake.revision(self.first.name)
         audits = {
             part.version: read_audit(part)
             for commit in self.commits
@@ -198,19 +196,21 @@ class LookedUpInput:
             and self.reader.name in audit.affected
         }
         return {
-            version: reach for version, reach in reaches.items() if self._is_about(reach, *standing)
+            version: reach for version, reach in reaches.items() if self._is_about(reach, standing)
         }
 
-    def _is_about(self, reach: AffectedDays, version: int, identity: str | None) -> bool:
+    def _is_about(self, reach: AffectedDays, current: Revision | None) -> bool:
         """Whether a note is about the first input that stands; where there was none, all of it came since."""
-        return reach.by == self.by and reach.version <= version and reach.id in (None, identity)
+        is_known = reach.revision is None or reach.revision.is_in(current)
+        return reach.by == self.by and is_known
 
     @cached_property
     def _came(self) -> tuple[int, Mapping[date, int]]:
         """The version of the first input before which nobody knows what came, and the last that touched each day."""
         lake, touched = self.dated.lake, dict[date, int]()
         log = lake.read_log_tail(
-            self.first.name, after=min(reach.version for reach in self._notes.values())
+            self.first.name,
+            after=min(log_position(reach.revision) for reach in self._notes.values()),
         )
         blind = log.after
         for commit in log.commits:

@@ -24,6 +24,7 @@ from lakehouse.lineage.touched_days import (
 from lakehouse.publish.audit import Audit
 from lakehouse.storage.lake import Lake, read_transaction_id, scan_visible_rows
 from lakehouse.storage.log import Commit
+from lakehouse.storage.revision import read_revision
 from lakehouse.system_columns import WINDOW
 from lakehouse.tables.table_types import DerivedTable, RawTable, Table
 
@@ -51,14 +52,12 @@ class PeriodHistory:
 
         It is -1 where another table stood there, which was deleted since and built again.
         """
-        latest, identity = current.version(), str(current.metadata().id)
+        latest = read_revision(current)
         told = {**self.audits, **self.held}
-        consumed = dict.fromkeys(keys, floor if floor <= latest else -1)
+        consumed = dict.fromkeys(keys, floor if floor <= latest.version else -1)
         for key in consumed.keys() & told.keys():
-            provenance = told[key].provenance
-            version = provenance.inputs.get(name, -1)
-            is_same = version <= latest and provenance.table_ids.get(name, identity) == identity
-            consumed[key] = version if is_same else -1
+            read = told[key].provenance.inputs.get(name)
+            consumed[key] = read.version if read is not None and read.is_in(latest) else -1
         return consumed
 
     def list_undone_periods(self, table: DerivedTable) -> set[date | None]:

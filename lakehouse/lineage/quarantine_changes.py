@@ -13,6 +13,7 @@ from lakehouse.publish.audit import Audit
 from lakehouse.publish.publish import PUBLISHED_WITH
 from lakehouse.storage.lake import Lake
 from lakehouse.storage.log import Commit
+from lakehouse.storage.revision import log_position, read_revision
 from lakehouse.system_columns import WINDOW
 from lakehouse.tables.table_types import DerivedTable
 
@@ -31,26 +32,20 @@ def find_disturbed_periods(
     handle = lake.open_shared(table.quarantine)
     if handle is None or not audits:
         return {key for key, audit in audits.items() if audit.quarantined}
-    latest, identity = handle.version(), str(handle.metadata().id)
-    stood = {key: audit.provenance for key, audit in audits.items()}
+    latest = read_revision(handle)
+    stood = {key: audit.provenance.quarantine for key, audit in audits.items()}
     found = {
         key
         for key, then in stood.items()
-        if audits[key].quarantined
-        and (
-            then.quarantine_version > latest
-            or then.table_ids.get(table.quarantine, identity) != identity
-        )
+        if audits[key].quarantined and then is not None and not then.is_in(latest)
     }
-    log = lake.read_log_tail(
-        table.quarantine, after=min(then.quarantine_version for then in stood.values())
-    )
+    log = lake.read_log_tail(table.quarantine, after=min(map(log_position, stood.values())))
     # A quarantine commit of ours that no audit names was left alone by a run that was broken off.
-    named = {then.quarantine_version for then in stood.values()}
+    named = set(map(log_position, stood.values()))
     for commit in (one for one in log.commits if _is_strange(one, named) and changes_rows(one)):
         touched = _touched(lake, table, commit, known)
         reached = stood.keys() if touched is None else stood.keys() & touched
-        found |= {key for key in reached if stood[key].quarantine_version < commit.version}
+        found |= {key for key in reached if log_position(stood[key]) < commit.version}
     return found
 
 

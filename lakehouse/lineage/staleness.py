@@ -24,6 +24,7 @@ from lakehouse.lineage.touched_days import ALL, changes_rows, find_touched_days
 from lakehouse.quarantine.rejected_rows import find_arrived_periods
 from lakehouse.storage.lake import Lake
 from lakehouse.storage.log import Commit
+from lakehouse.storage.revision import Revision
 from lakehouse.system_columns import EVENT_DATE
 from lakehouse.tables.catalog import Catalog
 from lakehouse.tables.table_types import DerivedTable, RawTable, Table
@@ -52,14 +53,14 @@ class Planner:
         lake: where the tables are.
         catalog: the declared tables.
         now: the time that counts as the present.
-        since: how the tables stood when everything was known to be in order, as `Lake.standing` tells it; a hint that
-            saves reading old log entries. Without it every entry is looked at.
+        since: the revisions of the tables when everything was known to be in order; a hint that saves reading old log
+            entries. Without it every entry is looked at.
     """
 
     lake: Lake
     catalog: Catalog
     now: datetime
-    since: Mapping[str, str] = field(default_factory=dict)
+    since: Mapping[str, Revision] = field(default_factory=dict)
 
     def find_stale_tables(self) -> list[StaleTable]:
         """Every stale table, inputs before their readers.
@@ -146,16 +147,8 @@ class Planner:
 
     def _version(self, name: str) -> int | None:
         """The version of a table in the hint; None where this is no version of the table that stands there."""
-        version, _, identity = self.since[name].partition("@")
-        current = self.lake.open_shared(name)
-        is_same = (
-            current is not None and identity == str(current.metadata().id) and version.isdecimal()
-        )
-        return (
-            int(version)
-            if current is not None and is_same and int(version) <= current.version()
-            else None
-        )
+        hint = self.since[name]
+        return hint.version if hint.is_in(self.lake.revision(name)) else None
 
     def _changed_since(
         self, table: DerivedTable, parameter: str, consumed: Mapping[date | None, int]

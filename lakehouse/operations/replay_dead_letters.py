@@ -28,6 +28,7 @@ from lakehouse.quarantine.dead_letters import DEAD_LETTERS, UNREADABLE, DeadLett
 from lakehouse.quarantine.states import OPEN, RELEASED, STATES, fill_states, is_in
 from lakehouse.quarantine.update_states import update_states
 from lakehouse.storage.lake import Lake, scan_visible_rows
+from lakehouse.storage.revision import read_revision
 from lakehouse.storage.scratch import create_scratch_folder
 from lakehouse.tables.table_types import RawTable
 
@@ -108,7 +109,7 @@ def _attempt(
     with create_scratch_folder() as spool:
         for (source,), of_file in letters.group_by("_source", maintain_order=True):
             _read_again(batch, lake, landing, str(source), of_file, known, spool, found)
-        audit = publish_batch(lake, batch, known.version, run_id)
+        audit = publish_batch(lake, batch, known.revision, run_id)
     settled = select_settled_letters(lake, DeadLetters(lake, raw.name).rows().filter(is_in(OPEN)))
     found.outcomes += [
         (source, offset, OPEN, RELEASED, None)
@@ -268,7 +269,9 @@ def _fresh(  # noqa: PLR0913
         DeadLetters(lake, batch.raw.name).rows().filter(pl.col("_source") == letters["_source"][0])
     )
     dead = standing.filter(~is_in(RELEASED)).select("_offset").drop_nulls()
-    table = lake.open_shared(batch.raw.name, known.version) if known.version >= 0 else None
+    table = (
+        None if known.revision is None else lake.open_shared(batch.raw.name, known.revision.version)
+    )
     rows = pl.LazyFrame(schema={"_offset": pl.Int64})
     if table is not None:
         rows = scan_visible_rows(table).filter(pl.col("_source") == source).select("_offset")
@@ -320,4 +323,4 @@ def _note(lake: Lake, raw: RawTable, found: _Found, run_id: str) -> None:
         pl.when(is_new).then(value).otherwise(pl.col(name)).alias(name)
         for name, value in values.items()
     ).select(names)
-    update_states(lake, DEAD_LETTERS, handle.version(), joined, is_new, changed, run_id)
+    update_states(lake, DEAD_LETTERS, read_revision(handle), joined, is_new, changed, run_id)

@@ -25,6 +25,7 @@ from lakehouse.publish.request import Sheet, name_partitions
 from lakehouse.publish.retry import retry_if_busy
 from lakehouse.quarantine.dead_letters import COUNTED_DEAD_LETTERS
 from lakehouse.storage.lake import Lake, list_data_files, name_transaction
+from lakehouse.storage.revision import read_revision
 from lakehouse.system_columns import LINEAGE, WINDOW
 from lakehouse.tables.table_types import DerivedTable, RawTable, Table
 
@@ -96,7 +97,7 @@ def _restore(
 ) -> None:
     """One commit; it is not tried again on top of somebody else's."""
     try:
-        with lake.translate_errors(), lake.lock_for_commit(table, handle.version()):
+        with lake.translate_errors(), lake.lock_for_commit(table, read_revision(handle)):
             handle.restore(
                 version, commit_properties=CommitProperties(dict(metadata), 0, fences or [])
             )
@@ -130,7 +131,7 @@ def _restore_rejects(
     own = scan_own_rejects(here.lake, table, rejects, version) if version >= 0 else rows.clear()
     kept = pl.concat([others, own], how="diagonal_relaxed")
     hidden = frozenset(kept.collect_schema().names()) - {WINDOW, *LINEAGE}
-    sheet = Sheet(rejects, kept, "replace", based_on=handle.version(), hidden=hidden)
+    sheet = Sheet(rejects, kept, "replace", base=read_revision(handle), hidden=hidden)
     read = int(kept.select(pl.len()).collect().item())
     note = f"gone back with {table.name} to its version {found.version}, by {told['by']}"
     publish(

@@ -23,6 +23,7 @@ from lakehouse.publish.audit import Audit
 from lakehouse.quarantine.dead_letters import DEAD_LETTERS
 from lakehouse.storage.lake import Lake, list_data_files
 from lakehouse.storage.log import Commit
+from lakehouse.storage.revision import read_revision
 from lakehouse.tables.table_types import RawTable, Table
 
 
@@ -220,14 +221,11 @@ def _rejects_version(lake: Lake, rejects: str, commits: Sequence[Commit]) -> int
     told = [audit.provenance for commit in commits if (audit := read_audit(commit)) is not None]
     if handle is None or not told:
         return None
-    then = told[-1].quarantine_version
-    if then < 0:
-        return then
-    is_same = (
-        told[-1].table_ids.get(rejects, "") == str(handle.metadata().id)
-        and then <= handle.version()
-    )
-    return then if is_same and _is_whole(lake, rejects, then) else None
+    then = told[-1].quarantine
+    if then is None:
+        return -1
+    is_there = then.is_in(read_revision(handle))
+    return then.version if is_there and _is_whole(lake, rejects, then.version) else None
 
 
 def _is_whole(lake: Lake, name: str, version: int) -> bool:

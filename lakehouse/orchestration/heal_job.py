@@ -62,7 +62,7 @@ def _state(here: Environment, part: StaleTable) -> tuple[object, ...]:
     """What is stale, with the versions of what it would be made from: the same is not tried twice."""
     table = here.catalog[part.table]
     inputs = here.catalog.find_inputs(table).values() if isinstance(table, DerivedTable) else ()
-    return part.table, part.keys, tuple(here.lake.standing(name) for name in inputs)
+    return part.table, part.keys, tuple(here.lake.revision(name) for name in inputs)
 
 
 def _land(

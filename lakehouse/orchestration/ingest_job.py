@@ -28,6 +28,7 @@ from lakehouse.orchestration.assets import (
     run_with_clear_failures,
     to_asset_key,
 )
+from lakehouse.storage.revision import Revision, parse_revisions
 from lakehouse.tables.catalog import Catalog
 from lakehouse.tables.table_types import DerivedTable, RawTable
 
@@ -73,7 +74,7 @@ def define_ingest_job(catalog: Catalog) -> dg.JobDefinition:
 
 
 def build_run_config(
-    catalog: Catalog, tables: list[str], since: Mapping[str, str]
+    catalog: Catalog, tables: list[str], since: Mapping[str, Revision]
 ) -> dict[str, Any]:
     """The run config of an ingest run that lands in some tables, and makes what commits after `since` made stale."""
     ops: dict[str, Any] = {
@@ -82,7 +83,7 @@ def build_run_config(
     for table in catalog.derived_tables:
         known = (table.name, *dict.fromkeys(catalog.find_inputs(table).values()))
         ops[_step(table.name)] = {
-            "config": {"since": {name: since[name] for name in known if name in since}}
+            "config": {"since": {name: str(since[name]) for name in known if name in since}}
         }
     return {"ops": ops}
 
@@ -148,7 +149,7 @@ def _making(table: DerivedTable) -> dg.OpDefinition:
 
 
 def _stale(here: Environment, table: DerivedTable, since: Mapping[str, str]) -> StaleTable | None:
-    planner = here.create_planner(since)
+    planner = here.create_planner(parse_revisions(since))
     with planner.lake.translate_errors():
         return planner.find_stale_part(table)
 

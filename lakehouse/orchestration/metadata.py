@@ -71,7 +71,10 @@ def describe_audit(audit: Audit) -> dict[str, Any]:
         "files": audit.files,
         "bytes": audit.bytes,
     }
-    inputs = [f"{name} at version {number}" for name, number in audit.provenance.inputs.items()]
+    inputs = [
+        f"{name} at version {revision.version}" if revision else f"{name}, which does not exist yet"
+        for name, revision in audit.provenance.inputs.items()
+    ]
     return {
         **counts,
         "seconds": audit.seconds,

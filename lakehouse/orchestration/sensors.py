@@ -21,6 +21,7 @@ from lakehouse.failpoints import failpoint
 from lakehouse.ingest.land import News, read_news
 from lakehouse.orchestration.ingest_job import INGEST_JOB, build_run_config
 from lakehouse.orchestration.run_requests import TRIGGER, plan_runs
+from lakehouse.storage.revision import Revision, parse_revisions
 
 _RUNNING = [
     dg.DagsterRunStatus.QUEUED,
@@ -119,7 +120,7 @@ def define_commit_sensor(environment: Environment, jobs: Sequence[Any]) -> dg.Se
                 skip_reason="new commits made nothing stale", cursor=_write_cursor(seen)
             )
         # The cursor moves when everything is made: until then the tables say what is left.
-        if cursor and json.loads(cursor).get("asked") == seen:
+        if _read_cursor(cursor, "asked") == seen:
             return dg.SensorResult(
                 skip_reason="the last runs left tables stale; the nightly schedule tries them again",
                 cursor=_write_cursor(seen),
@@ -188,13 +189,21 @@ def _reason(found: Answer) -> dg.SkipReason | None:
     return found if isinstance(found, dg.SkipReason) else found.skip_reason
 
 
-def _read_cursor(cursor: str | None) -> dict[str, str]:
+def _read_cursor(cursor: str | None, part: str = "done") -> dict[str, Revision]:
+    """Reads the revisions in one part of a cursor; none from a cursor of another version."""
     stored = json.loads(cursor) if cursor else {}
-    return stored.get("done", {}) if stored.get("cursor_version") == _CURSOR_VERSION else {}
+    is_current = stored.get("cursor_version") == _CURSOR_VERSION
+    return parse_revisions(stored.get(part) or {}) if is_current else {}
 
 
-def _write_cursor(done: dict[str, str], *, asked: dict[str, str] | None = None) -> str:
-    return json.dumps({"cursor_version": _CURSOR_VERSION, "done": done, "asked": asked})
+def _write_cursor(
+    done: Mapping[str, Revision], *, asked: Mapping[str, Revision] | None = None
+) -> str:
+    parts = {
+        part: {name: str(revision) for name, revision in revisions.items()}
+        for part, revisions in {"done": done, "asked": asked or {}}.items()
+    }
+    return json.dumps({"cursor_version": _CURSOR_VERSION, **parts})
 
 
 def _is_running(instance: dg.DagsterInstance, trigger: str) -> bool:

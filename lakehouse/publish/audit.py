@@ -12,6 +12,7 @@ from pydantic import TypeAdapter
 
 from lakehouse.calendar import Days
 from lakehouse.errors import DataError, LawError, list_problems
+from lakehouse.storage.revision import Revision, parse_revision
 
 AUDIT_KEY = "audit"
 """The key of a commit's custom metadata under which its audit stands."""
@@ -25,20 +26,25 @@ class Provenance:
         run_id: the orchestrator's run, or the caller's own name for it.
         code_version: hash of the transform that made the rows.
         contract_version: hash of the contract that judged them.
-        inputs: the version of every input table that was read.
-        table_ids: Delta's own name of each of these tables, and of the quarantine; another one stands there after a table
-            was deleted and built again.
+        inputs: the revision of every input table that was read; None for one that did not exist yet.
         batch_id: the batch that was appended, for raw tables.
-        quarantine_version: the version of the table with the rows that the commit rejected; -1 where there was none yet.
+        quarantine: the revision of the table with the rows that the commit rejected; None where there was none yet.
     """
 
     run_id: str = "local"
     code_version: str = ""
     contract_version: str = ""
-    inputs: Mapping[str, int] = field(default_factory=dict)
-    table_ids: Mapping[str, str] = field(default_factory=dict, kw_only=True)
-    quarantine_version: int = field(default=-1, kw_only=True)
+    inputs: Mapping[str, Revision | None] = field(default_factory=dict)
+    quarantine: Revision | None = field(default=None, kw_only=True)
     batch_id: str | None = None
+
+    def to_metadata(self) -> dict[str, Any]:
+        """Returns JSON-able values, revisions as text."""
+        return {
+            **asdict(self),
+            "inputs": {name: _text(revision) for name, revision in self.inputs.items()},
+            "quarantine": _text(self.quarantine),
+        }
 
 
 @dataclass(frozen=True)
@@ -48,14 +54,12 @@ class AffectedDays:
     Attributes:
         by: the columns by which the reader looks them up in its first input.
         days: the days on which that input holds one of the keys while it says something else than it did.
-        version: the version of that input that was looked at, -1 where there was none.
-        id: Delta's own name of it.
+        revision: the revision of that input that was looked at; None where there was none.
     """
 
     by: tuple[str, ...]
     days: tuple[Days, ...]
-    version: int = -1
-    id: str | None = None
+    revision: Revision | None = None
 
 
 @dataclass(frozen=True)
@@ -171,9 +175,14 @@ class Audit:
         stored["materialized"] = _ends(self.materialized)
         stored["changed"] = {column: _ends(spans) for column, spans in self.changed.items()}
         stored["affected"] = {
-            name: {**stored["affected"][name], "days": _ends(affected.days)}
+            name: {
+                "by": affected.by,
+                "days": _ends(affected.days),
+                "revision": _text(affected.revision),
+            }
             for name, affected in self.affected.items()
         }
+        stored["provenance"] = self.provenance.to_metadata()
         stored["untouched"] = [str(day) for day in self.untouched]
         stored["held_back"] = {str(day): reason for day, reason in self.held_back.items()}
         stored["audited_at"] = self.audited_at.isoformat()
@@ -197,6 +206,8 @@ class Audit:
         if isinstance(affected, dict):
             affected = {reader: _affected_days(one) for reader, one in affected.items()}
         values["affected"] = affected
+        if isinstance(values.get("provenance"), dict):
+            values["provenance"] = _provenance(values["provenance"])
         return replace(_STORED.validate_python(values), version=version)
 
 
@@ -212,7 +223,26 @@ def _spans(stored: Any) -> Any:  # noqa: ANN401
 
 
 def _affected_days(stored: Any) -> Any:  # noqa: ANN401
-    return {**stored, "days": _spans(stored.get("days"))} if isinstance(stored, dict) else stored
+    if not isinstance(stored, dict):
+        return stored
+    revision = _revision(stored.get("revision"))
+    return {**stored, "days": _spans(stored.get("days")), "revision": revision}
+
+
+def _provenance(stored: Mapping[str, Any]) -> Mapping[str, Any]:
+    inputs = stored.get("inputs", {})
+    if isinstance(inputs, dict):
+        inputs = {name: _revision(text) for name, text in inputs.items()}
+    return {**stored, "inputs": inputs, "quarantine": _revision(stored.get("quarantine"))}
+
+
+def _text(revision: Revision | None) -> str | None:
+    return None if revision is None else str(revision)
+
+
+def _revision(stored: Any) -> Any:  # noqa: ANN401
+    """A revision from its text; what is none stays what it is, and is found out after."""
+    return parse_revision(stored) or stored
 
 
 def _span(ends: Any) -> Any:  # noqa: ANN401

@@ -18,6 +18,7 @@ from lakehouse.storage import log_archive
 from lakehouse.storage.handle_cache import report_stale_handle
 from lakehouse.storage.lake import Lake
 from lakehouse.storage.object_store import describe_store_error
+from lakehouse.storage.revision import Revision, log_position
 
 # What each period was made from is told by the audits in the log: delta-rs cleans up none, `archive.py` keeps it short.
 # Opening a table reads all entries after the last checkpoint, 0.3 ms each on a local disk.
@@ -34,7 +35,7 @@ COMMIT_ID = "commit_id"
 def commit_once(
     lake: Lake,
     table: str,
-    based_on: int,
+    base: Revision | None,
     properties: CommitProperties,
     attempt: Callable[[], object],
 ) -> int:
@@ -43,7 +44,7 @@ def commit_once(
     Args:
         lake: where the table is.
         table: its name.
-        based_on: the version that was read; -1 when there was none.
+        base: the revision that was read; None when there was no table.
         properties: those of the commit, with a mark of its own.
         attempt: makes the commit.
 
@@ -55,12 +56,12 @@ def commit_once(
         with (
             lake.translate_errors(),
             report_stale_handle(table),
-            lake.lock_for_commit(table, based_on),
+            lake.lock_for_commit(table, base),
         ):
             attempt()
     except (DeltaError, BusyError) as error:
         # The answer may have been lost, and a client that asks again then meets its own commit as that of another.
-        version = _own(lake, table, based_on, properties)
+        version = _own(lake, table, base, properties)
         if version is not None:
             return version
         if isinstance(error, CommitFailedError):
@@ -72,7 +73,7 @@ def commit_once(
                 f"{table}: another writer made the table first.\nNext: run again."
             ) from error
         raise
-    own = _own(lake, table, based_on, properties)
+    own = _own(lake, table, base, properties)
     return (lake.version(table) or 0) if own is None else own
 
 
@@ -108,10 +109,10 @@ def create_table(
     )
 
 
-def _own(lake: Lake, table: str, based_on: int, properties: CommitProperties) -> int | None:
+def _own(lake: Lake, table: str, base: Revision | None, properties: CommitProperties) -> int | None:
     """The version that carries the mark of a commit; None if none does."""
     told: Mapping[str, Any] = properties.custom_metadata or {}
-    since = lake.follow_log(table, after=based_on)
+    since = lake.follow_log(table, after=log_position(base))
     return next(
         (commit.version for commit in since if commit.info.get(COMMIT_ID) == told.get(COMMIT_ID)),
         None,

@@ -47,6 +47,7 @@ from lakehouse.storage.delta_types import to_delta_schema
 from lakehouse.storage.lake import Lake, name_transaction
 from lakehouse.storage.log import MOVED
 from lakehouse.storage.object_store import describe_store_error
+from lakehouse.storage.revision import Revision, read_revision
 
 _ROWS_PER_FILE = 5_000_000
 _log = logging.getLogger(__name__)
@@ -75,13 +76,11 @@ class Draft:
         self.is_doubtful = False
 
     def _opened(self) -> DeltaTable | None:
-        if self.sheet.based_on is None:
-            return self.lake.open_shared(self.sheet.table)
-        return (
-            self.lake.open_shared(self.sheet.table, self.sheet.based_on)
-            if self.sheet.based_on >= 0
-            else None
-        )
+        base = self.sheet.base
+        if base is None:
+            return None
+        version = base.version if isinstance(base, Revision) else None
+        return self.lake.open_shared(self.sheet.table, version)
 
     def _replaced(self, handle: DeltaTable) -> replacement.Replacement | None:
         sheet = self.sheet
@@ -248,10 +247,10 @@ class Draft:
             {**metadata, **self._moved(), COMMIT_ID: mark}, tries, self._fences()
         )
         failpoint("draft: before commit")
-        based_on = -1 if handle is None else handle.version()
+        base = None if handle is None else read_revision(handle)
         try:
             version = commit_once(
-                self.lake, self.sheet.table, based_on, properties, lambda: self._commit(properties)
+                self.lake, self.sheet.table, base, properties, lambda: self._commit(properties)
             )
         except BusyError as error:
             self.is_doubtful = self.is_doubtful and isinstance(error, OutageError)

@@ -19,6 +19,7 @@ from lakehouse.publish.file_writer import Draft
 from lakehouse.publish.request import Sheet
 from lakehouse.storage.disk_full import report_full_disk
 from lakehouse.storage.lake import Lake
+from lakehouse.storage.revision import read_revision
 
 PUBLISHED_WITH = "published_with"
 """The key of a quarantine commit's metadata that names the table whose rejected rows it holds."""
@@ -106,8 +107,7 @@ def _quarantined(draft: Draft, table: str, provenance: Provenance) -> Provenance
     handle = draft.lake.open_shared(draft.sheet.table)
     if handle is None:
         return provenance
-    ids = {**provenance.table_ids, draft.sheet.table: str(handle.metadata().id)}
-    return replace(provenance, table_ids=ids, quarantine_version=handle.version())
+    return replace(provenance, quarantine=read_revision(handle))
 
 
 def _write(drafts: Sequence[Draft], questions: Mapping[str, pl.LazyFrame]) -> PassResult:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import polars as pl
 
 from lakehouse.calendar import Physical
+from lakehouse.storage.revision import Base
 
 # Each open file buffers one row group, so that all of them together bound the memory of a write to many partitions.
 _ROWS_BUFFERED = 1_200_000
@@ -28,7 +29,8 @@ class Sheet:
         keys: the keys whose rows are replaced, one row each; the rows of all other keys stay.
         physical: the partitioning of the files, from `window`.
         split_by: rows that differ in it share no new file; an expression has a name that is no column's.
-        based_on: the version that the caller has read, -1 for none; a later commit to the same place makes this fail.
+        base: the revision that the caller has read, None for a table that did not exist; a later commit to the same
+            place makes this fail.
         description: what the table is, for the catalogue.
         comments: what each column is, for the catalogue.
         hidden: columns without statistics, because they hold personal data.
@@ -47,7 +49,7 @@ class Sheet:
     keys: pl.DataFrame | None = None
     physical: Physical | None = None
     split_by: str | pl.Expr | None = None
-    based_on: int | None = None
+    base: Base = "latest"
     description: str = ""
     comments: Mapping[str, str] = field(default_factory=dict)
     hidden: frozenset[str] = frozenset()

@@ -17,6 +17,7 @@ from lakehouse.quarantine.states import DISCARDED, OPEN, STATES, fill_states, is
 from lakehouse.quarantine.update_states import update_states
 from lakehouse.redaction import redact
 from lakehouse.storage.lake import Lake, scan_visible_rows
+from lakehouse.storage.revision import read_revision
 from lakehouse.system_columns import BROKEN
 from lakehouse.tables.catalog import Catalog
 from lakehouse.tables.table_types import RawTable
@@ -145,7 +146,7 @@ def _attempt(
         for name, value in values.items()
     )
     try:
-        return update_states(lake, place, handle.version(), rows, chosen, changed, who)
+        return update_states(lake, place, read_revision(handle), rows, chosen, changed, who)
     except pl.exceptions.PolarsError as error:
         raise SetupError(
             f"The condition fails on the rows: {redact(error)}\nNext: write TRY_CAST where a value may be no number."

@@ -24,6 +24,7 @@ from lakehouse.quarantine.states import (
     merge_some_judged,
 )
 from lakehouse.storage.lake import Lake, scan_visible_rows
+from lakehouse.storage.revision import Revision
 from lakehouse.system_columns import EVENT_DATE, LINEAGE, WINDOW
 from lakehouse.tables.table_types import DerivedTable
 from lakehouse.tables.type_widening import align_types
@@ -33,7 +34,7 @@ def request_rejected_rows(  # noqa: PLR0913
     lake: Lake,
     table: DerivedTable,
     rows: pl.LazyFrame,
-    based_on: int,
+    base: Revision | None,
     attempt: Attempt,
     *,
     days: Sequence[date] | None = None,
@@ -45,12 +46,12 @@ def request_rejected_rows(  # noqa: PLR0913
         lake: where the tables are.
         table: what rejected them.
         rows: the rows that are rejected now.
-        based_on: the version of the quarantine that was read, -1 for none.
+        base: the revision of the quarantine that was read; None for none.
         attempt: who judges.
         days: all days of the periods that are made; None for a table without periods.
         is_all: whether all rows of these days were judged; otherwise what is not rejected now stays as it stands.
     """
-    handle = lake.open_shared(table.quarantine, based_on) if based_on >= 0 else None
+    handle = None if base is None else lake.open_shared(table.quarantine, base.version)
     rows, retyped = align_types(
         rows, {} if handle is None else scan_visible_rows(handle).collect_schema()
     )
@@ -68,7 +69,7 @@ def request_rejected_rows(  # noqa: PLR0913
         "replace",
         window=WINDOW if days is not None else None,
         days=days,
-        based_on=based_on,
+        base=base,
         description=f"Rows that {table.name} rejected, as received, with every rule that they broke and their state.",
         hidden=frozenset(rows.collect_schema().names()) - {WINDOW, *LINEAGE},
         retyped=retyped if days is not None else {},

@@ -10,13 +10,14 @@ from lakehouse.publish.publish import publish
 from lakehouse.publish.request import Sheet
 from lakehouse.quarantine.dead_letters import COMMENTS, DEAD_LETTERS
 from lakehouse.storage.lake import Lake
+from lakehouse.storage.revision import Revision
 from lakehouse.system_columns import LINEAGE, WINDOW
 
 
 def update_states(  # noqa: PLR0913
     lake: Lake,
     place: str,
-    version: int,
+    base: Revision,
     rows: pl.LazyFrame,
     chosen: pl.Expr,
     changed: pl.LazyFrame,
@@ -27,8 +28,8 @@ def update_states(  # noqa: PLR0913
     Args:
         lake: where the tables are.
         place: a table of the layer `quarantine`.
-        version: the version of it that was read.
-        rows: its rows at that version.
+        base: the revision of it that was read.
+        rows: its rows at that revision.
         chosen: true for a row of which something changes.
         changed: all rows, as they are to be.
         run_id: who asks; stored in the commit.
@@ -59,7 +60,7 @@ def update_states(  # noqa: PLR0913
         "replace",
         window=WINDOW if is_part else None,
         days=days.sort().to_list() if days is not None and is_part else None,
-        based_on=version,
+        base=base,
         comments=COMMENTS if place == DEAD_LETTERS else {},
         hidden=frozenset(changed.collect_schema().names()) - {WINDOW, "table", *LINEAGE},
     )

@@ -34,6 +34,7 @@ from lakehouse.storage.log import Commit, LogTail
 from lakehouse.storage.log_archive import restore_entries
 from lakehouse.storage.log_reader import LogReader
 from lakehouse.storage.object_store import open_store, translate_store_errors
+from lakehouse.storage.revision import Revision, read_revision
 from lakehouse.system_columns import hide_tombstones
 
 LAYERS = ("raw", "staged", "marts", "quarantine")
@@ -96,15 +97,15 @@ class Lake:
             put_if_absent.prove_put_if_absent(self.root, self.options)
 
     @contextmanager
-    def lock_for_commit(self, table: str, based_on: int) -> Iterator[None]:
+    def lock_for_commit(self, table: str, base: Revision | None) -> Iterator[None]:
         """A writer's turn to commit: with a single writer the processes of this machine wait for each other.
 
         Args:
             table: the table to commit to.
-            based_on: the version that the commit stands on; -1 for a table that is not there yet.
+            base: the revision that the commit stands on; None for a table that does not exist yet.
 
         Raises:
-            BusyError: the table has a later version.
+            BusyError: the table has another revision by now.
         """
         if self.is_local or not self.single_writer:
             yield
@@ -113,8 +114,7 @@ class Lake:
             Path(tempfile.gettempdir())
             / f"lakehouse-{hashlib.sha256(self.root.encode()).hexdigest()[:16]}.lock"
         ):
-            found = self.version(table)
-            if (-1 if found is None else found) != based_on:
+            if self.revision(table) != base:
                 raise BusyError(f"{table}: another writer committed first.\nNext: run again.")
             yield
 
@@ -172,13 +172,10 @@ class Lake:
         handle = self.open_shared(table)
         return None if handle is None else handle.version()
 
-    def standing(self, table: str) -> str | None:
-        """The latest version of a table with its id, as `12@<id>`; None when it does not exist yet.
-
-        A table that was deleted and made again has other ids than before, whatever its versions are.
-        """
+    def revision(self, table: str) -> Revision | None:
+        """The latest revision of a table; None when it does not exist yet."""
         handle = self.open_shared(table)
-        return None if handle is None else f"{handle.version()}@{handle.metadata().id}"
+        return None if handle is None else read_revision(handle)
 
     def scan(self, table: str, version: int | None = None) -> pl.LazyFrame:
         """The rows of a table at a version, lazily.

@@ -13,6 +13,7 @@ from lakehouse.expressions import differs_from_previous
 from lakehouse.lineage.period_history import find_intentionally_empty, is_unmodified
 from lakehouse.storage.duckdb_connection import quote_identifier, quote_literal
 from lakehouse.storage.lake import Lake, list_data_files, scan_all_rows, scan_visible_rows
+from lakehouse.storage.revision import Revision, log_position, read_revision
 from lakehouse.system_columns import DELETED, EVENT_DATE, WINDOW
 from lakehouse.tables.catalog import Catalog
 from lakehouse.tables.day_filter import DayFilter, find_day_column, find_day_filter
@@ -29,8 +30,7 @@ class Inputs:
     Attributes:
         table: the table that reads.
         names: the input tables, by parameter.
-        versions: the version of each, by table; -1 where it does not exist yet.
-        ids: Delta's own name of each that exists, by table.
+        revisions: the revision of each, by table; None where it does not exist yet.
         frames: the rows of each, by parameter; the first with its day as `_window`.
         days: the span of whole periods that is made; None for a table without partitions.
         keys: the periods of that span that are replaced: the first input holds rows of them, or was made without any.
@@ -43,8 +43,7 @@ class Inputs:
 
     table: DerivedTable
     names: Mapping[str, str]
-    versions: Mapping[str, int]
-    ids: Mapping[str, str]
+    revisions: Mapping[str, Revision | None]
     frames: Mapping[str, pl.LazyFrame]
     days: Days | None = None
     keys: tuple[date, ...] | None = None
@@ -123,14 +122,15 @@ class Inputs:
 
     def _view(self, lake: Lake, parameter: str, name: str) -> str:
         schema = {c: t for c, t in self.frames[parameter].collect_schema().items() if c != WINDOW}
-        if self.versions[name] < 0:
+        revision = self.revisions[name]
+        if revision is None:
             nulls = ", ".join(
                 f"NULL::{to_sql_type(dtype)} AS {quote_identifier(column)}"
                 for column, dtype in schema.items()
             )
             return f"SELECT {nulls} WHERE false"
-        source = f"delta_scan({quote_literal(lake.uri(name))}, version => {self.versions[name]})"
-        handle = lake.open_shared(name, self.versions[name])
+        source = f"delta_scan({quote_literal(lake.uri(name))}, version => {revision.version})"
+        handle = lake.open_shared(name, revision.version)
         standing = {} if handle is None else scan_all_rows(handle).collect_schema()
         columns = [
             quote_identifier(c)
@@ -166,8 +166,8 @@ def read_inputs(
     """
     known = table.partitions.days_until(now) if table.partitions else None
     wanted = _wanted(table, days, known)
-    versions, frames, names, whole = {}, {}, catalog.find_inputs(table), None
-    ids: dict[str, str] = {}
+    frames, names, whole = {}, catalog.find_inputs(table), None
+    revisions: dict[str, Revision | None] = {}
     cuts: dict[str, DayFilter] = {}
     lookups = {
         parameter: dict(
@@ -182,9 +182,7 @@ def read_inputs(
     }
     for parameter, name in names.items():
         source, handle = catalog[name], lake.open_shared(name)
-        versions[name] = -1 if handle is None else handle.version()
-        if handle is not None:
-            ids[name] = str(handle.metadata().id)
+        revisions[name] = None if handle is None else read_revision(handle)
         rows = (
             pl.LazyFrame(schema=source.schema) if handle is None else scan_declared(handle, source)
         )
@@ -208,11 +206,11 @@ def read_inputs(
             rows = rows.with_columns(cut.window.alias(WINDOW)) if first else rows
         frames[parameter] = rows
     first_rows, first_table = frames[table.parameters[0]], catalog[names[table.parameters[0]]]
-    until = versions[first_table.name]
+    until = log_position(revisions[first_table.name])
     if table.partitions is None or wanted is None:
         has_rows = not first_rows.head(1).collect().is_empty()
         has_say = has_rows or is_unmodified(lake, first_table, until=until)
-        return Inputs(table, names, versions, ids, frames, lookups=lookups) if has_say else None
+        return Inputs(table, names, revisions, frames, lookups=lookups) if has_say else None
     period = table.partitions.period_start_expr(pl.col(WINDOW))
     periods = (
         first_rows.select(period=period)
@@ -224,7 +222,7 @@ def read_inputs(
         held |= find_intentionally_empty(lake, table, first_table, wanted, held=held, until=until)
     keys = tuple(sorted(key for key in held if key in wanted))
     pinned = Inputs(
-        table, names, versions, ids, frames, wanted, keys, known, cuts, whole, lookups=lookups
+        table, names, revisions, frames, wanted, keys, known, cuts, whole, lookups=lookups
     )
     return pinned if keys else None
 

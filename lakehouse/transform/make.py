@@ -19,6 +19,7 @@ from lakehouse.publish.retry import retry_if_busy
 from lakehouse.quarantine import rejected_rows
 from lakehouse.storage.disk_full import report_full_disk
 from lakehouse.storage.lake import Lake
+from lakehouse.storage.revision import Revision
 from lakehouse.storage.scratch import create_scratch_folder
 from lakehouse.tables.catalog import Catalog
 from lakehouse.tables.contract import list_columns
@@ -75,7 +76,8 @@ def _attempt(making: MakeContext) -> Audit | None:
 
 def _made(making: MakeContext) -> Audit | None:
     table = making.table
-    standing, rejects = (_standing(making.lake, name) for name in (table.name, table.quarantine))
+    # Before anything is read: a commit on top of a later revision is refused.
+    standing, rejects = (making.lake.revision(name) for name in (table.name, table.quarantine))
     if table.mode != "replace":
         return make_keyed(making, standing, rejects)
     inputs = read_inputs(making.lake, making.catalog, table, making.days, making.now)
@@ -94,15 +96,13 @@ def _made(making: MakeContext) -> Audit | None:
 def _publish(
     making: MakeContext,
     inputs: Inputs,
-    standing: int,
-    rejects: int,
+    standing: Revision | None,
+    rejects: Revision | None,
     held: Mapping[date, str] | None = None,
 ) -> Audit:
     """Judge and publish the periods of some inputs; `held` are those that an earlier verdict held back."""
     table, contract = making.table, making.table.contract_version
-    provenance = Provenance(
-        making.run_id, table.code_version, contract, inputs.versions, table_ids=inputs.ids
-    )
+    provenance = Provenance(making.run_id, table.code_version, contract, inputs.revisions)
     with (
         create_scratch_folder() as spool,
         explain_transform_errors(table, inputs),
@@ -143,12 +143,6 @@ def _publish(
         )
 
 
-def _standing(lake: Lake, name: str) -> int:
-    """The version of a table before anything is read; a commit on top of a later one is refused."""
-    found = lake.version(name)
-    return -1 if found is None else found
-
-
 def _untouched(lake: Lake, table: DerivedTable, inputs: Inputs) -> tuple[date, ...]:
     """Periods that the table holds and the input does not: an empty read erases nothing."""
     window = table.properties.date_column
@@ -180,7 +174,7 @@ def _days(table: DerivedTable, keys: tuple[date, ...] | None) -> tuple[date, ...
 
 
 def _sheet(
-    table: DerivedTable, judged: JudgedRows, keys: tuple[date, ...] | None, based_on: int
+    table: DerivedTable, judged: JudgedRows, keys: tuple[date, ...] | None, base: Revision | None
 ) -> Sheet:
     known, described = table.properties, list_columns(table.contract)
     return Sheet(
@@ -190,7 +184,7 @@ def _sheet(
         window=known.date_column if keys is not None else None,
         days=_days(table, keys),
         physical=known.physical if known.date_column else None,
-        based_on=based_on,
+        base=base,
         description=table.description,
         comments={c.name: c.meaning for c in described},
         hidden=frozenset(c.name for c in described if c.pii),

@@ -40,7 +40,7 @@ def ingest(
 ):
     job = definitions(here).resolve_job_def("ingest_job")
     config = build_run_config(
-        here.catalog, list(tables), here.standing() if since is None else since
+        here.catalog, list(tables), here.list_revisions() if since is None else since
     )
     return job.execute_in_process(
         instance=instance, run_config={**QUIET, **config}, raise_on_error=False

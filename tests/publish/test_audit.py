@@ -11,17 +11,18 @@ from hypothesis import strategies as st
 from lakehouse.calendar import Days
 from lakehouse.errors import LawError
 from lakehouse.publish.audit import AffectedDays, Audit, Provenance, sum_fates
+from lakehouse.storage.revision import Revision
 
 COUNTS = st.integers(0, 10**12)
 DAYS = st.tuples(st.dates(), st.dates()).map(lambda ends: Days(min(ends), max(ends)))
 NAMES = st.text(max_size=8)
 
+REVISIONS = st.builds(Revision, st.integers(0, 99), st.uuids().map(str))
 REACHES = st.builds(
     AffectedDays,
     by=st.lists(NAMES, max_size=2).map(tuple),
     days=st.lists(DAYS, max_size=2).map(tuple),
-    version=st.integers(-1, 99),
-    id=st.none() | NAMES,
+    revision=st.none() | REVISIONS,
 )
 
 AUDITS = st.builds(
@@ -47,9 +48,9 @@ AUDITS = st.builds(
     provenance=st.builds(
         Provenance,
         run_id=NAMES,
-        inputs=st.dictionaries(NAMES, st.integers(-1, 99)),
+        inputs=st.dictionaries(NAMES, st.none() | REVISIONS),
+        quarantine=st.none() | REVISIONS,
         batch_id=st.none() | NAMES,
-        table_ids=st.dictionaries(NAMES, NAMES),
     ),
     version=st.integers(0, 99),
 )

@@ -254,6 +254,7 @@ def test_other_columns_are_not_put_under_the_rows_of_a_writer_that_was_faster(la
     march = pl.LazyFrame({"day": [date(2020, 3, 1)], "text": ["c"]})
     month = {"window": "day", "physical": "month"}
     publish(lake, sheet(**month), accepted)
+    first = lake.revision(TABLE)
 
     def meanwhile(found):
         publish(lake, sheet(march, "append", **month), accepted)
@@ -263,7 +264,7 @@ def test_other_columns_are_not_put_under_the_rows_of_a_writer_that_was_faster(la
     with pytest.raises(BusyError):
         publish(
             lake,
-            sheet(ROWS.with_columns(text=pl.lit(1, pl.Int64)), days=days, based_on=0, **month),
+            sheet(ROWS.with_columns(text=pl.lit(1, pl.Int64)), days=days, base=first, **month),
             meanwhile,
         )
     assert lake.scan(TABLE).collect().height == 3
@@ -280,42 +281,46 @@ def test_a_changed_partitioning_is_refused(lake, physical):
 @pytest.mark.parametrize("mode", ["append", "replace"])
 def test_a_commit_since_the_version_that_was_read_makes_a_writer_wait(lake, mode):
     publish(lake, sheet(mode=mode), accepted)
-    publish(lake, sheet(mode=mode, based_on=0), accepted)
+    first = lake.revision(TABLE)
+    publish(lake, sheet(mode=mode, base=first), accepted)
     before = parquet(lake)
     with pytest.raises(BusyError, match="another writer committed first"):
-        publish(lake, sheet(mode=mode, based_on=0), accepted)
+        publish(lake, sheet(mode=mode, base=first), accepted)
     assert (lake.version(TABLE), parquet(lake)) == (1, before)
 
 
 def test_rows_of_another_writer_are_not_left_beside_a_replacement_of_everything(lake):
     publish(lake, sheet(), accepted)
+    first = lake.revision(TABLE)
     write_deltalake(lake.uri(TABLE), ROWS.collect(), mode="append")
     with pytest.raises(BusyError):
-        publish(lake, sheet(based_on=0), accepted)
+        publish(lake, sheet(base=first), accepted)
 
 
 def test_a_table_that_somebody_made_meanwhile_makes_a_writer_wait(lake):
     publish(lake, sheet(), accepted)
     with pytest.raises(BusyError, match="another writer made the table first"):
-        publish(lake, sheet(based_on=-1), accepted)
+        publish(lake, sheet(base=None), accepted)
     assert (lake.version(TABLE), len(parquet(lake))) == (0, 1)
 
 
 def test_two_writers_of_the_same_empty_month_collide(lake):
     month = {"window": "day", "physical": "month"}
     publish(lake, sheet(ROWS.head(1), **month), accepted)
+    first = lake.revision(TABLE)
     late = ROWS.tail(1)
-    publish(lake, sheet(late, days=[date(2024, 2, 1)], based_on=0, **month), accepted)
+    publish(lake, sheet(late, days=[date(2024, 2, 1)], base=first, **month), accepted)
     with pytest.raises(BusyError):
-        publish(lake, sheet(late, days=[date(2024, 2, 9)], based_on=0, **month), accepted)
+        publish(lake, sheet(late, days=[date(2024, 2, 9)], base=first, **month), accepted)
 
 
 def test_two_writers_that_fill_different_empty_months_do_not_disturb_each_other(lake):
     month = {"window": "day", "physical": "month"}
     publish(lake, sheet(ROWS.head(0), **month), accepted)
-    publish(lake, sheet(ROWS.head(1), days=[date(2024, 1, 1)], based_on=0, **month), accepted)
+    first = lake.revision(TABLE)
+    publish(lake, sheet(ROWS.head(1), days=[date(2024, 1, 1)], base=first, **month), accepted)
     audit = publish(
-        lake, sheet(ROWS.tail(1), days=[date(2024, 2, 1)], based_on=0, **month), accepted
+        lake, sheet(ROWS.tail(1), days=[date(2024, 2, 1)], base=first, **month), accepted
     )
     assert lake.scan(TABLE).collect().height == 2
     assert audit.version == 2
@@ -323,8 +328,9 @@ def test_two_writers_that_fill_different_empty_months_do_not_disturb_each_other(
 
 def test_the_version_is_our_own_though_somebody_committed_since(lake):
     publish(lake, sheet(mode="append"), accepted)
+    first = lake.revision(TABLE)
     write_deltalake(lake.uri(TABLE), ROWS.collect(), mode="append")
-    audit = publish(lake, sheet(mode="append", based_on=0), accepted)
+    audit = publish(lake, sheet(mode="append", base=first), accepted)
     assert AUDIT_KEY not in lake.read_log(TABLE)[1].info
     assert read_audit(lake.read_log(TABLE)[audit.version]) == audit
 

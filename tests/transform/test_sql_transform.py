@@ -192,7 +192,8 @@ def test_a_mart_in_sql_is_made_from_its_inputs(here):
 
 def test_an_input_that_does_not_exist_yet_is_empty(here):
     audit = make(here.lake, CATALOG, "marts/day_totals", now=NOW)
-    assert audit.provenance.inputs == {"staged/orders": 0, "staged/notes": -1}
+    orders = here.lake.revision("staged/orders")
+    assert audit.provenance.inputs == {"staged/orders": orders, "staged/notes": None}
 
 
 def test_a_query_sees_the_days_that_are_made_and_those_that_it_looks_back_on(here):

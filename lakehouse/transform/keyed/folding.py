@@ -109,8 +109,7 @@ class Folding:
             self.making.run_id,
             table.code_version,
             table.contract_version,
-            read.versions,
-            table_ids=read.ids,
+            read.revisions,
         )
 
     def of(self, inputs: Inputs) -> Folded | None:

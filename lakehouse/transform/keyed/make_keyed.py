@@ -22,6 +22,7 @@ from lakehouse.publish.request import Sheet
 from lakehouse.quarantine.rejected_rows import request_rejected_rows as rejects_of
 from lakehouse.storage.disk_full import report_full_disk
 from lakehouse.storage.lake import scan_all_rows
+from lakehouse.storage.revision import Revision
 from lakehouse.storage.scratch import create_scratch_folder
 from lakehouse.system_columns import DELETED, VALID, hide_tombstones
 from lakehouse.tables.contract import list_columns
@@ -33,13 +34,15 @@ from lakehouse.transform.keyed.new_rows import find_new_rows
 from lakehouse.transform.lazy_pass import MakeContext, explain_transform_errors
 
 
-def make_keyed(making: MakeContext, standing: int, rejects: int) -> Audit | None:
+def make_keyed(
+    making: MakeContext, standing: Revision | None, rejects: Revision | None
+) -> Audit | None:
     """Bring a table with keys up to date, in one commit.
 
     Args:
         making: what to make.
-        standing: the version of the table that stands, -1 for none.
-        rejects: the version of its quarantine, -1 for none.
+        standing: the revision of the table that stands; None for none.
+        rejects: the revision of its quarantine; None for none.
 
     Returns:
         The audit of the commit; None when the raw table holds no row.
@@ -69,11 +72,13 @@ def make_keyed(making: MakeContext, standing: int, rejects: int) -> Audit | None
         )
 
 
-def _folded(making: MakeContext, everything: Inputs, standing: int, spool: Path) -> Folded:
+def _folded(
+    making: MakeContext, everything: Inputs, standing: Revision | None, spool: Path
+) -> Folded:
     """What new rows make of what stands; what all rows make, where that is not enough, or to replay those rejected."""
-    fresh = _fresh(making, everything) if standing >= 0 and not making.is_replay else None
+    fresh = _fresh(making, everything) if standing is not None and not making.is_replay else None
     folded = None
-    if fresh is not None:
+    if fresh is not None and standing is not None:
         folded = Folding(making, everything, spool, _standing(making, standing)).of(fresh)
     folded = Folding(making, everything, spool).of(everything) if folded is None else folded
     assert folded is not None  # noqa: S101
@@ -83,7 +88,9 @@ def _folded(making: MakeContext, everything: Inputs, standing: int, spool: Path)
 def _fresh(making: MakeContext, everything: Inputs) -> Inputs | None:
     """The inputs with the new rows alone; None when the table has to be folded anew."""
     parameter, name = next(iter(everything.names.items()))
-    source, current = making.catalog[name], making.lake.open_shared(name, everything.versions[name])
+    source, revision = making.catalog[name], everything.revisions[name]
+    assert revision is not None  # noqa: S101
+    current = making.lake.open_shared(name, revision.version)
     assert current is not None  # noqa: S101
     assert isinstance(source, RawTable)  # noqa: S101
     rows = find_new_rows(making.lake, making.table, name, current)
@@ -94,14 +101,14 @@ def _fresh(making: MakeContext, everything: Inputs) -> Inputs | None:
     )
 
 
-def _standing(making: MakeContext, version: int) -> pl.LazyFrame:
+def _standing(making: MakeContext, revision: Revision) -> pl.LazyFrame:
     """The rows that stand, tombstones among them."""
-    handle = making.lake.open_shared(making.table.name, version)
+    handle = making.lake.open_shared(making.table.name, revision.version)
     assert handle is not None  # noqa: S101
     return scan_all_rows(handle)
 
 
-def _sheet(making: MakeContext, folded: Folded, standing: int) -> Sheet:
+def _sheet(making: MakeContext, folded: Folded, standing: Revision | None) -> Sheet:
     table, described = making.table, list_columns(making.table.contract)
     known = table.properties
     has_tombstones = DELETED in table.stored_schema
@@ -112,7 +119,7 @@ def _sheet(making: MakeContext, folded: Folded, standing: int) -> Sheet:
         folded.stands,
         "replace",
         keys=folded.keys,
-        based_on=standing,
+        base=standing,
         description=table.description,
         comments={c.name: c.meaning for c in described},
         hidden=frozenset((*hidden, *(VALID[:2] if known.sequence[0] in hidden else ()))),
@@ -122,7 +129,7 @@ def _sheet(making: MakeContext, folded: Folded, standing: int) -> Sheet:
     )
 
 
-def _rejects(making: MakeContext, folded: Folded, standing: int) -> Sheet:
+def _rejects(making: MakeContext, folded: Folded, standing: Revision | None) -> Sheet:
     """The rejected rows beside those that stand; a folding of all rows has judged those too."""
     is_all = folded.keys is None
     sheet = rejects_of(
@@ -135,13 +142,15 @@ def _rejects(making: MakeContext, folded: Folded, standing: int) -> Sheet:
     )
 
 
-def _table_rules(making: MakeContext, folded: Folded, standing: int) -> Mapping[str, pl.LazyFrame]:
+def _table_rules(
+    making: MakeContext, folded: Folded, standing: Revision | None
+) -> Mapping[str, pl.LazyFrame]:
     """The aggregates that must be true of all rows that a reader will see."""
     rules = making.table.properties.rules
     if not rules:
         return {}
     rows = folded.stands
-    if folded.keys is not None:
+    if folded.keys is not None and standing is not None:
         others = _standing(making, standing).filter(~has_key(folded.keys))
         rows = pl.concat([others.select(rows.collect_schema().names()), rows])
     return {"table": hide_tombstones(rows).select(**rules)}

@@ -17,6 +17,7 @@ from lakehouse.publish.audit import Audit
 from lakehouse.publish.replacement import scan_files
 from lakehouse.storage.lake import Lake, list_data_files
 from lakehouse.storage.log import Commit
+from lakehouse.storage.revision import read_revision
 from lakehouse.tables.table_types import DerivedTable
 
 _LATEST = 20
@@ -38,18 +39,16 @@ def find_new_rows(
         changed it, or because rows of the raw table went; and when there are none.
     """
     audit = _folded(lake, table)
-    if audit is None or audit.provenance.table_ids.get(source) != str(current.metadata().id):
+    if audit is None:
+        return None
+    read = audit.provenance.inputs.get(source)
+    if read is None or not read.is_in(read_revision(current)):
         return None
     if table.full_dumps is not None and audit.quarantined:
         return None  # what stands does not tell all that the last dump held
-    since = audit.provenance.inputs.get(source, -1)
-    log = lake.read_log_tail(source, after=since)
+    log = lake.read_log_tail(source, after=read.version)
     commits = [commit for commit in log.commits if commit.version <= current.version()]
-    if (
-        since > current.version()
-        or log.after > since
-        or any(commit.data_removed for commit in commits)
-    ):
+    if log.after > read.version or any(commit.data_removed for commit in commits):
         return None
     added = [action for commit in commits for action in commit.added]
     new = [action for commit in commits for action in commit.data_added]
