@@ -82,7 +82,7 @@ def test_what_another_version_of_this_software_stored_besides_is_ignored():
 
 
 @pytest.mark.parametrize(
-    "lost", ["days", "materialized", "untouched", "affected", "made_at", "notes", "provenance"]
+    "lost", ["days", "materialized", "untouched", "affected", "audited_at", "notes", "provenance"]
 )
 def test_what_another_version_of_this_software_did_not_store_is_as_if_nothing_were_said(lost):
     values = stored()
