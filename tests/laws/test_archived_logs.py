@@ -297,7 +297,7 @@ def test_a_writer_whom_others_left_far_behind_starts_again(shop, tmp_path, monke
         for _ in passed:
             redo(others, STAGED, only(1))
 
-    monkeypatch.setattr(publish, "reached", overtaken)
+    monkeypatch.setattr(publish, "failpoint", overtaken)
     redo(shop, STAGED, only(2))
     assert in_log(shop, STAGED)[0] >= 10
     assert (contents(shop), next(passed, None)) == (before, None)

@@ -81,7 +81,7 @@ def test_the_campaign_comes_by_every_fault_point_of_the_engine(tmp_path):
     named = {
         point
         for path in sources
-        for point in re.findall(r"reached\(\"([^\"]+)\"\)", path.read_text())
+        for point in re.findall(r"failpoint\(\"([^\"]+)\"\)", path.read_text())
     }
     for one in shop.deliveries("0", 3):
         one.put(tmp_path)
@@ -92,6 +92,7 @@ def test_the_campaign_comes_by_every_fault_point_of_the_engine(tmp_path):
         shop.Delivery(
             "remark.csv", f"{shop.HEADER},remark\n1,2024-06-01,north,1,new\n".encode(), 1
         ).put(tmp_path)
+    assert named
     assert named <= reached
 
 

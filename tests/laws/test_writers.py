@@ -39,7 +39,7 @@ def meet(monkeypatch):
             if name == point and next(places, None):
                 barrier.wait(60)
 
-        monkeypatch.setattr(f"lakehouse.{module}.reached", reached)
+        monkeypatch.setattr(f"lakehouse.{module}.failpoint", reached)
 
     return at
 
@@ -55,7 +55,7 @@ def between(monkeypatch):
             if name == point and waiting:
                 waiting.pop()()
 
-        monkeypatch.setattr(f"lakehouse.{module}.reached", reached)
+        monkeypatch.setattr(f"lakehouse.{module}.failpoint", reached)
 
     return at
 

@@ -16,6 +16,7 @@ from lakehouse.publish.file_writer import Draft
 from lakehouse.publish.publish import publish
 from lakehouse.publish.request import Sheet
 from lakehouse.storage.lake import Lake, list_data_files
+from lakehouse.storage.revision import Revision
 
 TABLE = "staged/orders"
 ROWS = pl.LazyFrame({"day": [date(2024, 1, 1), date(2024, 2, 1)], "text": ["a", "b"]})
@@ -84,7 +85,7 @@ def test_the_published_rows_are_the_rows(lake):
 
 
 def test_the_audit_comes_back_from_the_log_as_it_was_given(lake):
-    provenance = Provenance("run 1", "code", "contract", {"raw/orders": 4})
+    provenance = Provenance("run 1", "code", "contract", {"raw/orders": Revision(4, "id")})
     given = publish(
         lake,
         sheet(),
