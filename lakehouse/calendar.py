@@ -6,6 +6,7 @@ Belongs here: spans of days, and which periods a table has. Dagster's partitions
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from enum import Enum
 from typing import Literal
 from zoneinfo import ZoneInfo
 
@@ -132,5 +133,16 @@ class Monthly(Daily):
         months = range(first, last + 1) if days.first <= days.last else ()
         return [date(month // 12, month % 12 + 1, 1) for month in months]
 
+
+class WholeTable(Enum):
+    """The one period of a table without partitions."""
+
+    WHOLE_TABLE = "the whole table"
+
+
+WHOLE_TABLE = WholeTable.WHOLE_TABLE
+
+PeriodKey = date | WholeTable
+"""A period by its first day; `WHOLE_TABLE` for a table without partitions."""
 
 Physical = Literal["day", "month", "year"]

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import date
 from typing import Any
 
 import click
@@ -198,7 +199,7 @@ def _print_notes(here: Environment) -> None:
         for period, reason in notes.held_back.items():
             click.echo(f"  {table.name} [{period}]: held back, unchanged since before: {reason}")
         if notes.outdated:
-            periods = [period for period in notes.outdated if period is not None]
+            periods = [period for period in notes.outdated if isinstance(period, date)]
             span = f" --partition-range {min(periods)}...{max(periods)}" if periods else ""
             click.echo(
                 f"  {table.name}: {notes}. To make it again: "

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
-from lakehouse.lineage.touched_days import RESTORED, read_audit
+from lakehouse.lineage.commit_history import RESTORED, read_audit
 from lakehouse.operations.restore_plan import RestorePlan, list_days, read_commit_time
 from lakehouse.publish.audit import sum_fates
 from lakehouse.storage.lake import Lake

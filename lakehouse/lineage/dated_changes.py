@@ -1,7 +1,10 @@
-"""Dated inputs, whose rows hold until the next one of their series: the days that a commit of one changes.
+"""Inputs that are read by date, whose rows hold until the next one of their series: the days that a commit changes.
 
-A table that is made whole notes these days in its audit, from one comparison when it is made; so nobody has to read old
-versions again, however many there are. Of other commits they are told from the files that were added and removed.
+Belongs here: from when until when the rows hold that differ before and after a commit.
+Does not belong here: on which of these days a reader looks up a changed key (`key_changes.py`).
+
+A table that is made whole notes these days in its audit, from one comparison when it is made, so that nobody has to read
+old versions. For other commits they are found in the files that were added and removed.
 """
 
 from collections.abc import Iterable, Mapping
@@ -13,7 +16,7 @@ from typing import Any
 import polars as pl
 
 from lakehouse.calendar import Daily, Days
-from lakehouse.lineage.touched_days import read_audit
+from lakehouse.lineage.commit_history import read_audit
 from lakehouse.publish.audit import Audit
 from lakehouse.storage.lake import Lake
 from lakehouse.storage.log import Commit
@@ -25,20 +28,23 @@ from lakehouse.tables.table_types import DerivedTable, Table
 
 _QUESTION = "changed by "
 FIRST, UNTIL = "_first", "_until"
-"""Columns of spans: from when until when, without an end where that is null."""
+"""Columns of spans: the first day or instant, and the one before which the span ends; null for a span without end."""
+
+ALWAYS = (Days(date.min, date.max),)
+"""The days of a change of which nothing tells when it matters."""
 
 _DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True)
 class DatedInput:
-    """A dated input.
+    """An input that a table reads by date.
 
     Attributes:
         lake: where it is.
-        source: the table.
-        column: the day from which a row holds.
-        slack: by how many days a day of the reader may be another than in UTC; see `slack`.
+        source: the input.
+        column: the column from whose day on a row holds.
+        slack: how many days a day of the reader may lie beside the day in UTC; see `count_slack_days`.
     """
 
     lake: Lake
@@ -46,65 +52,56 @@ class DatedInput:
     column: str
     slack: int = 0
 
-    def changed(self, commit: Commit) -> tuple[Days, ...] | None:
-        """The days in which a row holds that a commit added, changed or took away; None where it cannot be told."""
-        spans = self._changed(commit)
-        return spans if spans is None else tuple(_wider(span, self.slack) for span in spans)
+    def find_changed_days(self, commit: Commit) -> tuple[Days, ...]:
+        """Returns the days on which a row holds that a commit added, changed or removed."""
+        return tuple(_widen(span, self.slack) for span in self._find_spans(commit))
 
-    def _changed(self, commit: Commit) -> tuple[Days, ...] | None:
+    def _find_spans(self, commit: Commit) -> tuple[Days, ...]:
         audit = read_audit(commit)
         if audit is not None and self.column in audit.changed:
             return audit.changed[self.column]
         try:
-            before, after = (
-                self._rows(actions) for actions in (commit.data_removed, commit.data_added)
-            )
+            before = self._scan_files(commit.data_removed)
+            after = self._scan_files(commit.data_added)
+            dates = self._current_dates.lazy()
             spans = compare_rows(
-                before, after, self._dates.lazy(), self.column, list_identity_columns(self.source)
+                before, after, dates, self.column, list_identity_columns(self.source)
             )
             return join_spans(spans.select(FIRST, UNTIL).unique().collect())
         except (OSError, pl.exceptions.PolarsError):
-            return None  # files are gone, or of another form than they have now
+            return ALWAYS  # vacuum has removed the files, or their columns are others than now
 
     @cached_property
-    def _dates(self) -> pl.DataFrame:
-        """The days of each series as they stand now."""
-        return (
-            self.lake.scan(self.source.name)
-            .select({self.column, *list_identity_columns(self.source)})
-            .collect()
-        )
+    def _current_dates(self) -> pl.DataFrame:
+        """The dates of each series now."""
+        columns = {self.column, *list_identity_columns(self.source)}
+        return self.lake.scan(self.source.name).select(columns).collect()
 
-    def _rows(self, actions: Iterable[Mapping[str, Any]]) -> pl.LazyFrame:
-        stored = (
-            self.source.stored_schema
-            if isinstance(self.source, DerivedTable)
-            else self.source.schema
-        )
-        names, root = (
-            [*_names(self.source), *([DELETED] if DELETED in stored else [])],
-            self.lake.uri(self.source.name),
-        )
-        paths = [f"{root}/{action['path']}" for action in actions]
+    def _scan_files(self, actions: Iterable[Mapping[str, Any]]) -> pl.LazyFrame:
+        """Returns the rows of some files, tombstones among them."""
+        source = self.source
+        stored = source.stored_schema if isinstance(source, DerivedTable) else source.schema
+        names = [*_list_columns(source), *([DELETED] if DELETED in stored else [])]
+        paths = [f"{self.lake.uri(source.name)}/{action['path']}" for action in actions]
         if not paths:
             return pl.LazyFrame(schema={name: stored[name] for name in names})
-        options = dict(self.lake.options) or None
         rows = pl.scan_parquet(
             paths,
             hive_partitioning=False,
-            glob=False,
+            glob=False,  # a folder may be named like a pattern
             extra_columns="ignore",
-            storage_options=options,
+            storage_options=dict(self.lake.options) or None,
         )
         return rows.select(names)
 
 
 def count_slack_days(source: Table, column: str, calendar: Daily) -> int:
-    """By how many days an instant may lie beside its day in UTC, where a calendar has midnights of its own."""
+    """Returns how many days an instant may lie beside its day in UTC: 1 where the calendar has another time zone."""
     return int(source.schema.get(column) != pl.Date and calendar.timezone != "UTC")
 
 
-def _wider(span: Days, days: int) -> Days:
+def _widen(span: Days, days: int) -> Days:
+    """Returns a span with some days more at both ends, within the years that Python has."""
     first, last = max(span.first, date.min + days * _DAY), min(span.last, date.max - days * _DAY)
     return Days(first, last).widen(back=days, ahead=days)
 
@@ -116,13 +113,13 @@ def compare_rows(
     column: str,
     key: tuple[str, ...],
 ) -> pl.LazyFrame:
-    """From when until when rows of a series hold that stand on one side only; without an end where none follows.
+    """Returns the spans in which rows hold that are on one side only, under their series.
 
     Args:
         before: the rows before a change.
         after: the rows after it, in the same columns.
-        dates: the date and key of rows that neither of them holds.
-        column: the day from which a row holds.
+        dates: the date and key of rows that neither of them contains.
+        column: the column from whose day on a row holds.
         key: the key of the table; without `column` it names the series.
     """
     names = after.collect_schema().names()
@@ -131,16 +128,13 @@ def compare_rows(
     changed = pl.concat(
         [one.join(other, on=names, how="anti", nulls_equal=True) for one, other in sides]
     )
-    dated = (
-        pl.concat([rows.select(column, *series) for rows in (dates, before, after)])
-        .unique()
-        .sort(column)
-    )
-    # A row holds until the next one of the same series; without a key nobody knows the series.
+    dated = pl.concat([rows.select(column, *series) for rows in (dates, before, after)])
+    dated = dated.unique().sort(column)
+    # A row holds until the next one of its series. Without a key there is no series, so it holds without end.
     following = pl.col(column).shift(-1) if column in key else pl.lit(None, dtype=pl.Date)
     ends = dated.with_columns((following.over(series) if series else following).alias(UNTIL))
-    held = changed.select(column, *series).drop_nulls(column).unique()
-    spans = held.join(ends, on=[column, *series], nulls_equal=True)
+    begins = changed.select(column, *series).drop_nulls(column).unique()
+    spans = begins.join(ends, on=[column, *series], nulls_equal=True)
     return spans.select(*series, pl.col(column).alias(FIRST), UNTIL).unique()
 
 
@@ -151,42 +145,48 @@ def compare_versions(
     key: tuple[str, ...],
     values: tuple[str, ...],
 ) -> pl.LazyFrame:
-    """From when until when a key says something else than it did; without an end where that is still so.
+    """Returns the spans in which a key has other values than before, under the key.
 
     Args:
         before: the versions of some keys before a change, tombstones among them.
         after: the same after it.
-        moment: the day from which a version holds.
+        moment: the column from whose day on a version holds.
         key: the key of the table.
-        values: what it says; when a version began is not part of that. A deleted key says nothing, like one never seen.
+        values: the columns that are compared; when a version began is not one of them. A deleted key counts as one that
+            never existed.
     """
-    said, nothing = pl.struct(DELETED, *values), pl.lit(None)
-    old = before.select(*key, moment, _before=said, _after=nothing)
-    new = after.select(*key, moment, _before=nothing, _after=said)
-    told = (
-        pl.concat([old, new], how="vertical_relaxed")
-        .sort(*key, moment)
-        .with_columns(pl.col("_before", "_after").forward_fill().over(key))
-    )
-    points = told.unique([*key, moment], keep="last", maintain_order=True)
+    version, nothing = pl.struct(DELETED, *values), pl.lit(None)
+    old = before.select(*key, moment, _before=version, _after=nothing)
+    new = after.select(*key, moment, _before=nothing, _after=version)
+    both = pl.concat([old, new], how="vertical_relaxed").sort(*key, moment)
+    both = both.with_columns(pl.col("_before", "_after").forward_fill().over(key))
+    points = both.unique([*key, moment], keep="last", maintain_order=True)
     ends = points.with_columns(pl.col(moment).shift(-1).over(key).alias(UNTIL))
-    seen = (
+    was, is_now = (
         pl.when(~pl.col(side).struct.field(DELETED)).then(pl.col(side))
         for side in ("_before", "_after")
     )
-    other = ends.filter(next(seen).ne_missing(next(seen)))
-    return other.select(*key, pl.col(moment).alias(FIRST), UNTIL).unique()
+    changed = ends.filter(was.ne_missing(is_now))
+    return changed.select(*key, pl.col(moment).alias(FIRST), UNTIL).unique()
 
 
 def build_questions(
     lake: Lake, catalog: Catalog, table: DerivedTable, base: Revision | None, rows: pl.LazyFrame
 ) -> dict[str, pl.LazyFrame]:
-    """What to ask of new rows of a table, so that its audit can note what they change for those who read it by date."""
-    names, schema = _names(table), rows.collect_schema()
+    """Returns what to ask of the new rows of a table, so that its audit can note the days that they change.
+
+    Args:
+        lake: where the tables are.
+        catalog: all of them.
+        table: the table that is made; only one that is made whole is asked.
+        base: the revision of the table that is replaced; None where there is no table yet.
+        rows: the new rows.
+    """
+    names, schema = _list_columns(table), rows.collect_schema()
     before = pl.LazyFrame(schema=schema) if base is None else lake.scan(table.name, base.version)
-    stood = before.collect_schema()
-    if table.partitions is not None or any(stood.get(name) != schema[name] for name in names):
-        return {}  # a column that is new, or of another type, changes every row
+    columns = before.collect_schema()
+    if table.partitions is not None or any(columns.get(name) != schema[name] for name in names):
+        return {}  # a column that is new, or has another type, changes every row
     old, new = before.select(names), rows.select(names)
     return {
         f"{_QUESTION}{column}": compare_rows(
@@ -199,7 +199,7 @@ def build_questions(
 
 
 def list_date_columns(catalog: Catalog, table: DerivedTable) -> list[str]:
-    """The columns by which readers look up the rows of a table that hold on a day."""
+    """Returns the columns by whose date readers look up rows of a table."""
     return sorted(
         {
             reader.as_of[parameter].column
@@ -211,25 +211,25 @@ def list_date_columns(catalog: Catalog, table: DerivedTable) -> list[str]:
 
 
 def note_changed_days(audit: Audit, answers: Mapping[str, pl.DataFrame]) -> Audit:
-    """The audit with the answers to these questions."""
-    asked = {
-        name.removeprefix(_QUESTION): rows
+    """Returns the audit with the answers to `build_questions`."""
+    changed = {
+        name.removeprefix(_QUESTION): join_spans(rows)
         for name, rows in answers.items()
         if name.startswith(_QUESTION)
     }
-    return replace(audit, changed={column: join_spans(rows) for column, rows in asked.items()})
+    return replace(audit, changed=changed)
 
 
-def _names(source: Table) -> list[str]:
+def _list_columns(source: Table) -> list[str]:
     return [name for name in source.schema if not name.startswith("_")]
 
 
-def round_to_days(spans: pl.DataFrame, wider: int = 0) -> pl.DataFrame:
-    """Spans as the days that they enter, from `FIRST` to before `UNTIL`; what no calendar of ours has is cut off.
+def round_to_days(spans: pl.DataFrame, slack: int = 0) -> pl.DataFrame:
+    """Returns spans as the days that they enter, from `FIRST` to before `UNTIL`, within the years that Python has.
 
-    The day in which a span ends counts, unless it ends as that begins. `wider` are so many days more at both ends.
+    The day on which a span ends counts, unless the span ends at its midnight. `slack` adds days at both ends.
     """
-    first, until, more = pl.col(FIRST), pl.col(UNTIL), pl.duration(days=wider)
+    first, until, more = pl.col(FIRST), pl.col(UNTIL), pl.duration(days=slack)
     if spans.schema[FIRST] != pl.Date:
         first, day = first.dt.date(), until.dt.date()
         until = day + pl.duration(days=(until != until.dt.truncate("1d")).cast(pl.Int64))
@@ -243,12 +243,12 @@ def round_to_days(spans: pl.DataFrame, wider: int = 0) -> pl.DataFrame:
 
 
 def join_spans(spans: pl.DataFrame) -> tuple[Days, ...]:
-    """Spans of days in order, those that meet joined; days that no calendar of ours has are cut off."""
-    together: list[Days] = []
+    """Returns the days that some spans enter, in order, with spans that meet joined."""
+    joined: list[Days] = []
     for begins, ends in round_to_days(spans).select(FIRST, UNTIL).sort(FIRST).iter_rows():
         last = ends - _DAY if ends else date.max
-        if together and max(begins, date.min + _DAY) - _DAY <= together[-1].last:
-            together[-1] = Days(together[-1].first, max(together[-1].last, last))
+        if joined and max(begins, date.min + _DAY) - _DAY <= joined[-1].last:
+            joined[-1] = Days(joined[-1].first, max(joined[-1].last, last))
         else:
-            together.append(Days(begins, last))
-    return tuple(together)
+            joined.append(Days(begins, last))
+    return tuple(joined)

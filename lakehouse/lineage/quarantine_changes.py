@@ -1,70 +1,72 @@
-"""Whether rejected rows still stand in quarantine as the audits of their table left them.
+"""Whether the rejected rows of a table are still in quarantine as its audits left them.
 
-Rejected rows are committed just before the table, so they have a log of their own, which another program may change or
-restore; then the periods that it touched are made again.
+Rejected rows are committed just before their table, to a log of their own. Another program may change or restore that
+table; the periods whose rejected rows it touched are then made again.
 """
 
 from collections.abc import Mapping
-from datetime import date
 
-from lakehouse.calendar import Days
-from lakehouse.lineage.touched_days import ALL, changes_rows, read_audit, read_days_of_files
+from lakehouse.calendar import WHOLE_TABLE, Days, PeriodKey
+from lakehouse.lineage.commit_history import changes_rows, read_audit
+from lakehouse.lineage.touched_days import read_days_of_files
 from lakehouse.publish.audit import Audit
 from lakehouse.publish.publish import PUBLISHED_WITH
 from lakehouse.storage.lake import Lake
 from lakehouse.storage.log import Commit
-from lakehouse.storage.revision import log_position, read_revision
+from lakehouse.storage.revision import Revision, log_position, read_revision
 from lakehouse.system_columns import WINDOW
 from lakehouse.tables.table_types import DerivedTable
 
 
 def find_disturbed_periods(
-    lake: Lake, table: DerivedTable, audits: Mapping[date | None, Audit], known: Days | None
-) -> set[date | None]:
-    """The periods whose rejected rows somebody else touched after they were made; None is the whole table.
+    lake: Lake, table: DerivedTable, audits: Mapping[PeriodKey, Audit], known: Days | None
+) -> set[PeriodKey]:
+    """Returns the periods whose rejected rows another program touched after they were made.
 
     Args:
         lake: where the tables are.
-        table: whose rejected rows.
+        table: the table whose rejected rows are looked at.
         audits: the latest audit of each period.
-        known: all days that the table has; rows of other days are rejected with the first.
+        known: all days that the table has; None for a table without periods.
     """
     handle = lake.open_shared(table.quarantine)
     if handle is None or not audits:
         return {key for key, audit in audits.items() if audit.quarantined}
     latest = read_revision(handle)
-    stood = {key: audit.provenance.quarantine for key, audit in audits.items()}
-    found = {
+    made = {key: audit.provenance.quarantine for key, audit in audits.items()}
+    disturbed = {
         key
-        for key, then in stood.items()
-        if audits[key].quarantined and then is not None and not then.is_in(latest)
+        for key, revision in made.items()
+        if audits[key].quarantined and revision is not None and not revision.is_in(latest)
     }
-    log = lake.read_log_tail(table.quarantine, after=min(map(log_position, stood.values())))
-    # A quarantine commit of ours that no audit names was left alone by a run that was broken off.
-    named = set(map(log_position, stood.values()))
-    for commit in (one for one in log.commits if _is_strange(one, named) and changes_rows(one)):
-        touched = _touched(lake, table, commit, known)
-        reached = stood.keys() if touched is None else stood.keys() & touched
-        found |= {key for key in reached if log_position(stood[key]) < commit.version}
-    return found
+    named = set(map(log_position, made.values()))
+    for commit in lake.read_log_tail(table.quarantine, after=min(named)).commits:
+        if changes_rows(commit) and not _is_expected(commit, named):
+            touched = made.keys() & _find_touched_periods(lake, table, commit, made, known)
+            disturbed |= {key for key in touched if log_position(made[key]) < commit.version}
+    return disturbed
 
 
-def _is_strange(commit: Commit, named: set[int]) -> bool:
-    """Whether it is not known what a commit did to rejected rows; one with an audit only changed their states."""
+def _is_expected(commit: Commit, named: set[int]) -> bool:
+    """Whether a commit is known to leave rejected rows as the audits say.
+
+    A commit with an audit changes only the states of rows. A commit beside a table counts if an audit names it; if none
+    does, a run ended before it committed the table.
+    """
     if read_audit(commit) is not None:
-        return False
-    return PUBLISHED_WITH not in commit.info or commit.version not in named
+        return True
+    return PUBLISHED_WITH in commit.info and commit.version in named
 
 
-def _touched(
-    lake: Lake, table: DerivedTable, commit: Commit, known: Days | None
-) -> set[date] | None:
-    """The periods whose rejected rows a commit touched; None where it may be each of them."""
+def _find_touched_periods(
+    lake: Lake,
+    table: DerivedTable,
+    commit: Commit,
+    made: Mapping[PeriodKey, Revision | None],
+    known: Days | None,
+) -> set[PeriodKey]:
+    """Returns the periods whose rejected rows a commit touched."""
     if table.partitions is None or known is None:
-        return None
-    days = read_days_of_files(lake, table.quarantine, commit, WINDOW)
-    return (
-        None
-        if days is ALL
-        else set(table.partitions.period_keys(day or known.first for day in days))
-    )
+        return {WHOLE_TABLE}
+    touched = read_days_of_files(lake, table.quarantine, commit, WINDOW)
+    return {*made} if touched.every else {*table.partitions.period_keys(touched.assign(known))}

@@ -1,119 +1,115 @@
-"""Which days a commit touched, as the Delta log tells it; it does not matter who wrote the commit."""
+"""Which days a commit touched, by the Delta log: those of the rows that it added, changed or removed.
+
+Belongs here: one commit of one table. Does not belong here: which periods of a reader see these days (`staleness.py`).
+"""
 
 import json
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
 import polars as pl
 
-from lakehouse.publish.audit import AUDIT_KEY, Audit
+from lakehouse.calendar import Days
+from lakehouse.lineage.commit_history import list_undone_commits, read_audit
 from lakehouse.storage.lake import Lake
 from lakehouse.storage.log import Commit
 from lakehouse.system_columns import EVENT_DATE
 from lakehouse.tables.table_types import DerivedTable, RawTable, Table
 
-RESTORED = "restored"
-"""The key of a commit's metadata under which `lakehouse restore` says who went back, where to, and why."""
 
-ALL = None
-"""Stands for every day, where it cannot be told which."""
+@dataclass(frozen=True)
+class TouchedDays:
+    """The days of the rows that a commit added, changed or removed.
 
-Touched = frozenset[date | None] | None
-"""The days that a commit touched, None among them for rows without a day; or ALL."""
+    Attributes:
+        days: these days.
+        undated: whether rows without a day are among the rows.
+        every: whether the rows may be of any day, because nothing tells their days.
+    """
+
+    days: frozenset[date] = frozenset()
+    undated: bool = False
+    every: bool = False
+
+    def assign(self, known: Days) -> frozenset[date]:
+        """Returns the days of a table that the rows belong to.
+
+        Rows without a day, or with a day that the table does not have, belong to its first day.
+        """
+        if self.every:
+            return frozenset(known)
+        inside = frozenset(day for day in self.days if day in known)
+        is_outside = self.undated or len(inside) < len(self.days)
+        return inside | {known.first} if is_outside else inside
 
 
-def read_audit(commit: Commit) -> Audit | None:
-    """The audit that a commit carries, if it is one of ours."""
-    stored = commit.info.get(AUDIT_KEY)
-    if not isinstance(stored, Mapping):
-        return None
-    with suppress(ValueError):
-        return Audit.from_metadata(stored, commit.version)
-    return None
+EVERY_DAY = TouchedDays(every=True)
 
 
-def changes_rows(commit: Commit) -> bool:
-    """Whether a commit added or took away rows, rather than moved them."""
-    return bool(commit.data_added or commit.data_removed)
+def unite_days(several: Iterable[TouchedDays]) -> TouchedDays:
+    """Returns the days of several commits or files together."""
+    parts = list(several)
+    return TouchedDays(
+        frozenset().union(*(part.days for part in parts)),
+        undated=any(part.undated for part in parts),
+        every=any(part.every for part in parts),
+    )
 
 
-def find_touched_days(lake: Lake, source: Table, commit: Commit) -> Touched:
-    """The days of the rows that a commit added or took away."""
+def find_touched_days(lake: Lake, source: Table, commit: Commit) -> TouchedDays:
+    """Returns the days of a table that a commit touched.
+
+    A RESTORE touched the days of the commits that it undid. A commit of ours names its periods. The days of any other
+    commit are those of the files that it added and removed.
+    """
     undone = list_undone_commits(lake, source.name, commit)
     if undone is not None:
-        several = [find_touched_days(lake, source, one) for one in undone]
-        return (
-            ALL
-            if ALL in several
-            else frozenset().union(*(days for days in several if days is not ALL))
-        )
+        return unite_days(find_touched_days(lake, source, one) for one in undone)
     audit = read_audit(commit)
-    if isinstance(source, DerivedTable) and source.partitions and audit is not None:
-        return frozenset(day for span in audit.materialized for day in span)
+    if audit is not None and isinstance(source, DerivedTable) and source.partitions:
+        return TouchedDays(frozenset(day for span in audit.materialized for day in span))
     column = EVENT_DATE if isinstance(source, RawTable) else source.properties.date_column
     return read_days_of_files(lake, source.name, commit, column)
 
 
-def list_undone_commits(lake: Lake, table: str, commit: Commit) -> list[Commit] | None:
-    """The commits that a RESTORE undid or brought back, which tell its days better than its files do; None if lost."""
-    if not _is_restore(commit) or (low := parse_restored_version(commit.info)) is None:
-        return None
-    while True:
-        tail = lake.read_log_tail(table, after=low)
-        between = [one for one in tail.commits if one.version < commit.version]
-        reached = [parse_restored_version(one.info) for one in between if _is_restore(one)]
-        if tail.after > low or None in reached:
-            return None
-        lowest = min([low, *(version for version in reached if version is not None)])
-        if lowest == low:
-            return [one for one in between if not _is_restore(one)]
-        low = lowest
+def read_days_of_files(lake: Lake, table: str, commit: Commit, column: str | None) -> TouchedDays:
+    """Returns the days in the files that a commit added or removed.
+
+    Args:
+        lake: where the table is.
+        table: its name.
+        commit: the commit.
+        column: the column that holds the day of a row; None where no column does.
+    """
+    actions = (*commit.data_added, *commit.data_removed)
+    if actions and column is None:
+        return EVERY_DAY
+    return unite_days(_read_days_of_file(lake, table, action, str(column)) for action in actions)
 
 
-def _is_restore(commit: Commit) -> bool:
-    return bool(commit.info.get("operation") == "RESTORE")
-
-
-def parse_restored_version(info: Mapping[str, Any]) -> int | None:
-    """The version that a RESTORE went back to; None where it is named by its time."""
-    parameters = info.get("operationParameters")
-    version = parameters.get("version") if isinstance(parameters, Mapping) else None
-    return int(str(version)) if str(version).isdigit() else None
-
-
-def read_days_of_files(lake: Lake, table: str, commit: Commit, column: str | None) -> Touched:
-    """The days in the files that a commit added or took away, by the column that holds them."""
-    days: set[date | None] = set()
-    for action in (*commit.data_added, *commit.data_removed):
-        found = _days_of_file(lake, table, action, column)
-        if found is ALL:
-            return ALL
-        days |= found
-    return frozenset(days)
-
-
-def _days_of_file(
-    lake: Lake, table: str, action: Mapping[str, Any], column: str | None
-) -> set[date | None] | None:
-    """The days in a data file: from its statistics when they name one day, from its rows otherwise."""
-    if column is None:
-        return ALL
+def _read_days_of_file(
+    lake: Lake, table: str, action: Mapping[str, Any], column: str
+) -> TouchedDays:
+    """Returns the days in one file: from its statistics where they name a single day, else from its rows."""
     stats = json.loads(action.get("stats") or "{}")
     low, high = (stats.get(bound, {}).get(column) for bound in ("minValues", "maxValues"))
     if low is not None and low == high and stats.get("nullCount", {}).get(column) == 0:
-        return {date.fromisoformat(low)}
+        return TouchedDays(frozenset({date.fromisoformat(low)}))
+    rows = pl.scan_parquet(
+        f"{lake.uri(table)}/{action['path']}",
+        hive_partitioning=False,
+        glob=False,  # a folder may be named like a pattern
+        storage_options=dict(lake.options) or None,
+    )
     try:
-        uri = f"{lake.uri(table)}/{action['path']}"
-        rows = pl.scan_parquet(
-            uri, hive_partitioning=False, glob=False, storage_options=dict(lake.options) or None
-        )
-        return set(rows.select(_python_date(pl.col(column)).unique()).collect().to_series())
+        days = set(rows.select(_python_date(pl.col(column)).unique()).collect().to_series())
     except (FileNotFoundError, pl.exceptions.ColumnNotFoundError):
-        return ALL
+        return EVERY_DAY  # vacuum has removed the file, or it is older than the column
+    return TouchedDays(frozenset(days - {None}), undated=None in days)
 
 
 def _python_date(day: pl.Expr) -> pl.Expr:
-    """Null for a day that no calendar of ours has; Python cannot hold it either."""
+    """Null for a day before year 1 or after year 9999: Python has no such date."""
     return pl.when(day.dt.year().is_between(1, 9999)).then(day)

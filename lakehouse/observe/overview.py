@@ -7,12 +7,13 @@ from datetime import UTC, date, datetime, timedelta
 import polars as pl
 from deltalake import DeltaTable
 
+from lakehouse.calendar import WHOLE_TABLE, PeriodKey
 from lakehouse.environment import Environment
 from lakehouse.errors import SetupError
 from lakehouse.ingest.delivery_register import DELIVERIES, count_open_dead_letters
+from lakehouse.lineage.commit_history import read_audit
 from lakehouse.lineage.period_history import read_period_history
 from lakehouse.lineage.staleness import StaleTable
-from lakehouse.lineage.touched_days import read_audit
 from lakehouse.observe.landing_report import LandingReport, report_landing
 from lakehouse.publish.audit import Audit
 from lakehouse.quarantine.dead_letters import DEAD_LETTERS
@@ -62,19 +63,18 @@ class TableNotes:
 
     Attributes:
         held_back: the periods that were held back, with the reason; their rows are from before.
-        outdated: the periods that were made by another transform or contract than are declared now;
-            None is the whole table.
+        outdated: the periods that another transform or contract made than the ones declared now.
     """
 
     held_back: Mapping[date, str]
-    outdated: tuple[date | None, ...]
+    outdated: tuple[PeriodKey, ...]
 
     def __str__(self) -> str:
         """Returns a few words; empty if there is nothing to say."""
         notes = []
         if self.held_back:
             notes.append(f"{format_count(len(self.held_back), 'period')} held back")
-        if None in self.outdated:
+        if WHOLE_TABLE in self.outdated:
             notes.append("made by other code or contract")
         elif self.outdated:
             notes.append(
@@ -89,7 +89,7 @@ def read_notes(lake: Lake, table: Table | None) -> TableNotes:
         return TableNotes({}, ())
     history = read_period_history(lake, table)
     held_back = {
-        key: audit.held_back[key] for key, audit in history.held.items() if key is not None
+        key: audit.held_back[key] for key, audit in history.held.items() if isinstance(key, date)
     }
     return TableNotes(held_back, tuple(history.list_outdated_periods(table)))
 

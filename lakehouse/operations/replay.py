@@ -12,7 +12,7 @@ from uuid import uuid4
 
 import polars as pl
 
-from lakehouse.calendar import Days
+from lakehouse.calendar import Days, PeriodKey
 from lakehouse.environment import Environment
 from lakehouse.errors import DataError
 from lakehouse.lineage.period_history import read_period_history
@@ -120,13 +120,13 @@ def _spans(here: Environment, table: DerivedTable, now: datetime) -> list[Days |
     """The periods to make again, neighbours joined."""
     known = None if table.partitions is None else table.partitions.days_until(now)
     audits = read_period_history(here.lake, table).audits
-    keys: set[date | None] = find_open_periods(here.lake, table) | find_disturbed_periods(
+    keys: set[PeriodKey] = find_open_periods(here.lake, table) | find_disturbed_periods(
         here.lake, table, audits, known
     )
     if table.partitions is None or known is None:
         return [None] if keys else []
     keys |= find_arrived_periods(here.lake, table, audits, known)
-    return [*table.partitions.join_to_spans(key for key in keys if key is not None)]
+    return [*table.partitions.join_to_spans(key for key in keys if isinstance(key, date))]
 
 
 def _counted(rows: pl.LazyFrame, which: pl.Expr, rule: str = BROKEN) -> ReplayCounts:

@@ -17,7 +17,7 @@ from deltalake.exceptions import CommitFailedError
 from lakehouse.environment import Environment
 from lakehouse.errors import BusyError
 from lakehouse.failpoints import failpoint
-from lakehouse.lineage.touched_days import RESTORED
+from lakehouse.lineage.commit_history import RESTORED
 from lakehouse.operations.restore_plan import RestorePlan, scan_own_rejects
 from lakehouse.publish.audit import Audit, Provenance
 from lakehouse.publish.publish import PUBLISHED_WITH, publish

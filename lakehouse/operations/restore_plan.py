@@ -17,8 +17,7 @@ from lakehouse.environment import Environment
 from lakehouse.errors import BusyError, SetupError
 from lakehouse.ingest.delivery_register import read_register
 from lakehouse.ingest.landed_files import read_occurrences
-from lakehouse.lineage.period_history import list_effective_commits
-from lakehouse.lineage.touched_days import read_audit
+from lakehouse.lineage.commit_history import read_audit, read_commit_history
 from lakehouse.publish.audit import Audit
 from lakehouse.quarantine.dead_letters import DEAD_LETTERS
 from lakehouse.storage.lake import Lake, list_data_files
@@ -87,19 +86,18 @@ def plan_restore(here: Environment, name: str, version: int) -> RestorePlan:
     table, lake = here.catalog[name], here.lake
     handle = _open(lake, name)
     then = _open_then(lake, name, version, handle.version())
-    now_in_effect, is_whole = list_effective_commits(lake, name, after=-1)
-    then_in_effect, was_whole = list_effective_commits(lake, name, until=version)
-    versions = [{commit.version for commit in found} for found in (now_in_effect, then_in_effect)]
+    now, before = (read_commit_history(lake, name, until=until) for until in (None, version))
+    versions = [{commit.version for commit in found} for found in (now.effective, before.effective)]
     rejects = DEAD_LETTERS if isinstance(table, RawTable) else table.quarantine
-    rejects_version = _rejects_version(lake, rejects, then_in_effect)
+    rejects_version = _rejects_version(lake, rejects, before.effective)
     again, lost = _files(here, table, handle, then) if isinstance(table, RawTable) else ((), ())
     return RestorePlan(
         name,
         handle.version(),
         version,
-        tuple(commit for commit in now_in_effect if commit.version not in versions[1]),
-        tuple(commit for commit in then_in_effect if commit.version not in versions[0]),
-        is_whole and was_whole,
+        tuple(commit for commit in now.effective if commit.version not in versions[1]),
+        tuple(commit for commit in before.effective if commit.version not in versions[0]),
+        now.is_complete and before.is_complete,
         (_height(handle), _height(then)),
         rejects if lake.version(rejects) not in (None, rejects_version) else None,
         rejects_version,

@@ -10,7 +10,7 @@ from datetime import date
 import polars as pl
 from deltalake import DeltaTable
 
-from lakehouse.calendar import Days
+from lakehouse.calendar import WHOLE_TABLE, Days, PeriodKey
 from lakehouse.publish.audit import Audit
 from lakehouse.publish.request import Sheet
 from lakehouse.quarantine.states import (
@@ -107,20 +107,20 @@ def scan_quarantine(lake: Lake, table: DerivedTable) -> pl.LazyFrame | None:
     return None if handle is None else fill_states(scan_visible_rows(handle))
 
 
-def find_open_periods(lake: Lake, table: DerivedTable) -> set[date | None]:
+def find_open_periods(lake: Lake, table: DerivedTable) -> set[PeriodKey]:
     """The periods that hold open rows; None stands for a table without periods."""
     rows = scan_quarantine(lake, table)
     if rows is None:
         return set()
     of_open = rows.filter(is_in(OPEN))
     if table.partitions is None:
-        return set() if of_open.head(1).collect().is_empty() else {None}
+        return set() if of_open.head(1).collect().is_empty() else {WHOLE_TABLE}
     period = table.partitions.period_start_expr(pl.col(WINDOW))
     return set(of_open.select(period.unique()).collect(engine="streaming").to_series().drop_nulls())
 
 
 def find_arrived_periods(
-    lake: Lake, table: DerivedTable, audits: Mapping[date | None, Audit], known: Days
+    lake: Lake, table: DerivedTable, audits: Mapping[PeriodKey, Audit], known: Days
 ) -> set[date]:
     """The periods of rejected rows that were dated ahead, of days that exist by now, and the first, which has them.
 

@@ -10,7 +10,7 @@ from deltalake import DeltaTable
 from lakehouse.calendar import Days
 from lakehouse.errors import DataError
 from lakehouse.expressions import differs_from_previous
-from lakehouse.lineage.period_history import find_intentionally_empty, is_unmodified
+from lakehouse.lineage.empty_periods import find_intentionally_empty, is_unmodified
 from lakehouse.storage.duckdb_connection import quote_identifier, quote_literal
 from lakehouse.storage.lake import Lake, list_data_files, scan_all_rows, scan_visible_rows
 from lakehouse.storage.revision import Revision, log_position, read_revision
@@ -219,7 +219,7 @@ def read_inputs(
     )
     held = set(periods.collect(engine="streaming").to_series())
     if not held.issuperset(table.partitions.period_keys(wanted)):
-        held |= find_intentionally_empty(lake, table, first_table, wanted, held=held, until=until)
+        held |= find_intentionally_empty(lake, table, first_table, wanted, filled=held, until=until)
     keys = tuple(sorted(key for key in held if key in wanted))
     pinned = Inputs(
         table, names, revisions, frames, wanted, keys, known, cuts, whole, lookups=lookups

@@ -15,8 +15,7 @@ from tills import june, lines, redo, rows, sell, take, till, typed, with_sales
 
 from lakehouse.errors import BusyError, SetupError
 from lakehouse.failpoints import KILL_AT
-from lakehouse.lineage.period_history import list_effective_commits
-from lakehouse.lineage.touched_days import read_audit
+from lakehouse.lineage.commit_history import read_audit, read_commit_history
 from lakehouse.operations.restore import RestoreRequest, restore
 from lakehouse.operations.restore_plan import find_version_at, plan_restore
 from lakehouse.publish.publish import publish
@@ -89,7 +88,7 @@ def test_every_dead_letter_is_counted_once_by_the_commits_in_effect_after_going_
     go_back(grown, "raw/sales", 0)
     take(grown)
     letters = grown.lake.scan(LETTERS).collect().height
-    effective, _ = list_effective_commits(grown.lake, "raw/sales")
+    effective = read_commit_history(grown.lake, "raw/sales").effective
     assert sum(read_audit(commit).dead_letters for commit in effective) == letters == 3
 
 

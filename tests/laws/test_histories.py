@@ -16,7 +16,7 @@ from price_lists import HOURS, READERS, SKUS, Told, deliver_something, found, ma
 from support.worlds import NOW, bring_up_to_date, land_all, world
 
 from lakehouse.environment import Environment
-from lakehouse.lineage.touched_days import read_audit
+from lakehouse.lineage.commit_history import read_audit
 from lakehouse.observe.overview import list_audits
 from lakehouse.tables.catalog import Catalog
 from lakehouse.tables.contract import Instant

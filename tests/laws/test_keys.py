@@ -20,7 +20,7 @@ from support.worlds import NOW
 
 from lakehouse.environment import Environment
 from lakehouse.ingest.land import land
-from lakehouse.lineage.touched_days import read_audit
+from lakehouse.lineage.commit_history import read_audit
 
 events = st.builds(
     Event,

@@ -14,7 +14,7 @@ from stock import Event, bring, empty, stands, tell
 from support.worlds import NOW, bring_up_to_date, catalog_of, land_all, world, write
 
 from lakehouse.environment import Environment
-from lakehouse.lineage.touched_days import read_audit
+from lakehouse.lineage.commit_history import read_audit
 from lakehouse.observe.overview import list_audits
 from lakehouse.observe.sql import open_sql
 from lakehouse.storage.lake import scan_all_rows

@@ -8,7 +8,7 @@ from support.worlds import NOW, catalog_of, land_all, world, write
 
 from lakehouse.calendar import Daily, Days
 from lakehouse.environment import Environment
-from lakehouse.lineage.touched_days import read_audit
+from lakehouse.lineage.commit_history import read_audit
 from lakehouse.tables.contract import Contract
 from lakehouse.tables.lookup import AsOf
 from lakehouse.tables.rules import cast

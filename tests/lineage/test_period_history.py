@@ -9,7 +9,7 @@ from support.worlds import NOW, bring_up_to_date, catalog_of, world, write
 
 from lakehouse.calendar import Daily, Days, Monthly
 from lakehouse.environment import Environment
-from lakehouse.lineage.period_history import find_intentionally_empty
+from lakehouse.lineage.empty_periods import find_intentionally_empty
 from lakehouse.publish.audit import Audit
 from lakehouse.tables.contract import Contract
 from lakehouse.tables.rules import cast

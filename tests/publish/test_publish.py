@@ -10,7 +10,7 @@ from deltalake import write_deltalake
 
 from lakehouse.errors import BusyError, DataError, LawError, SetupError
 from lakehouse.ingest.landed_files import read_landed_files
-from lakehouse.lineage.touched_days import read_audit
+from lakehouse.lineage.commit_history import read_audit
 from lakehouse.publish.audit import AUDIT_KEY, Audit, Provenance
 from lakehouse.publish.file_writer import Draft
 from lakehouse.publish.publish import publish

@@ -11,8 +11,8 @@ from typing import Any
 import polars as pl
 from deltalake import DeltaTable
 
-from lakehouse.lineage.period_history import has_current_code, list_effective_commits
-from lakehouse.lineage.touched_days import changes_rows, read_audit
+from lakehouse.lineage.commit_history import changes_rows, read_audit, read_commit_history
+from lakehouse.lineage.period_history import has_current_code
 from lakehouse.publish.audit import Audit
 from lakehouse.publish.replacement import scan_files
 from lakehouse.storage.lake import Lake, list_data_files
@@ -86,7 +86,7 @@ def _folded(lake: Lake, table: DerivedTable) -> Audit | None:
     if version is None:
         return None
     for after in (version - _LATEST, -1):
-        commits, _ = list_effective_commits(lake, table.name, after=max(after, -1))
+        commits = read_commit_history(lake, table.name, after=max(after, -1)).effective
         telling = [commit for commit in commits if read_audit(commit) or changes_rows(commit)]
         audit = read_audit(telling[-1]) if telling else None
         if telling:

@@ -1,0 +1,104 @@
+"""Which commits of a table are in effect: the entries of its Delta log, minus those that a RESTORE has undone.
+
+Belongs here: the audit of a commit, RESTOREs, and the order of what is in effect. It does not matter who wrote a commit.
+Does not belong here: what a commit changed (`touched_days.py`), what a period was made from (`period_history.py`).
+"""
+
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from lakehouse.publish.audit import AUDIT_KEY, Audit
+from lakehouse.storage.lake import Lake
+from lakehouse.storage.log import Commit
+
+RESTORED = "restored"
+"""The key of a commit's metadata under which `lakehouse restore` notes who went back, where to, and why."""
+
+_BEFORE_EVERY_LOG = -2
+
+
+@dataclass(frozen=True)
+class CommitHistory:
+    """The commits of a table after a version.
+
+    Attributes:
+        effective: the commits in effect, oldest first.
+        undone: the commits that a RESTORE has undone, oldest first.
+        is_complete: whether no commit is missing: none was cleaned up, and no RESTORE goes back before the version.
+    """
+
+    effective: tuple[Commit, ...]
+    undone: tuple[Commit, ...]
+    is_complete: bool
+
+
+def read_audit(commit: Commit) -> Audit | None:
+    """Returns the audit that a commit carries; None for a commit of another program."""
+    stored = commit.info.get(AUDIT_KEY)
+    if not isinstance(stored, Mapping):
+        return None
+    with suppress(ValueError):
+        return Audit.from_metadata(stored, commit.version)
+    return None
+
+
+def changes_rows(commit: Commit) -> bool:
+    """Whether a commit added or removed rows, rather than moved them to other files."""
+    return bool(commit.data_added or commit.data_removed)
+
+
+def read_commit_history(
+    lake: Lake, table: str, *, after: int = -1, until: int | None = None
+) -> CommitHistory:
+    """Returns the commits of a table after one version and up to another, the latest by default."""
+    log = lake.read_log_tail(table, after=after)
+    found = {commit.version: commit for commit in log.commits}
+    latest = max(found, default=log.after)
+    version = latest if until is None else min(until, latest)
+    effective: list[Commit] = []
+    while version > log.after:
+        commit = found[version]
+        if not _is_restore(commit):
+            effective.append(commit)
+            version -= 1
+            continue
+        restored = parse_restored_version(commit.info)
+        version = _BEFORE_EVERY_LOG if restored is None else min(restored, version - 1)
+    undone = sorted(found.keys() - {commit.version for commit in effective})
+    return CommitHistory(
+        tuple(reversed(effective)),
+        tuple(found[one] for one in undone),
+        is_complete=version == log.after == after,
+    )
+
+
+def list_undone_commits(lake: Lake, table: str, commit: Commit) -> list[Commit] | None:
+    """Returns the commits that a RESTORE undid or brought back; None for other commits, and where the log is too short.
+
+    These tell the days that a RESTORE touched better than its own files do.
+    """
+    if not _is_restore(commit) or (lowest := parse_restored_version(commit.info)) is None:
+        return None
+    while True:
+        tail = lake.read_log_tail(table, after=lowest)
+        between = [one for one in tail.commits if one.version < commit.version]
+        targets = [parse_restored_version(one.info) for one in between if _is_restore(one)]
+        if tail.after > lowest or None in targets:
+            return None
+        lower = min([lowest, *(version for version in targets if version is not None)])
+        if lower == lowest:
+            return [one for one in between if not _is_restore(one)]
+        lowest = lower  # an earlier RESTORE went back further, so its commits count as well
+
+
+def parse_restored_version(info: Mapping[str, Any]) -> int | None:
+    """Returns the version that a RESTORE went back to; None where the commit names a time instead."""
+    parameters = info.get("operationParameters")
+    version = parameters.get("version") if isinstance(parameters, Mapping) else None
+    return int(str(version)) if str(version).isdigit() else None
+
+
+def _is_restore(commit: Commit) -> bool:
+    return bool(commit.info.get("operation") == "RESTORE")
