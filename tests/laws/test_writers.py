@@ -98,7 +98,7 @@ def test_two_processes_make_days_of_one_month(open_shop, tmp_path):
 def test_days_of_one_month_made_at_the_same_time_are_both_made(open_shop, meet, first):
     if not first:
         redo(open_shop, "staged/sales", only(3))
-    meet("publish", "publish: files written")
+    meet("publish.publish", "publish: files written")
     together(
         lambda: redo(open_shop, "staged/sales", only(4)),
         lambda: redo(open_shop, "staged/sales", only(5)),
@@ -109,7 +109,7 @@ def test_days_of_one_month_made_at_the_same_time_are_both_made(open_shop, meet, 
 
 def test_the_same_day_made_at_the_same_time_is_made_once(open_shop, meet, tmp_path):
     redo(open_shop, "staged/sales")
-    meet("publish", "publish: files written")
+    meet("publish.publish", "publish: files written")
     together(*[lambda: redo(open_shop, "staged/sales", only(3, 4))] * 2)
     bring_up_to_date(open_shop)
     assert contents(open_shop) == alone(open_shop, tmp_path / "alone")
@@ -121,7 +121,7 @@ def test_months_made_at_the_same_time_each_name_their_own_version(shop, meet):
     take(shop)
     redo(shop, "staged/sales")
     july = type(only(3))(june(3).replace(month=7), june(3).replace(month=7))
-    meet("publish", "publish: files written")
+    meet("publish.publish", "publish: files written")
     made = together(
         lambda: redo(shop, "staged/sales", only(3)), lambda: redo(shop, "staged/sales", july)
     )
@@ -136,7 +136,7 @@ def test_two_landings_at_the_same_time_land_every_file_once(shop, meet, first):
         take(shop)
     for name, day in (("a", 3), ("b", 4)):
         sell(shop, name, lines(day, 1, 2, first=day * 10), f"9,{name},short\n")
-    meet("land", "land: files read")
+    meet("ingest.land", "land: files read")
     together(lambda: take(shop), lambda: take(shop))
     origins = raw_rows(shop)
     assert (origins.height, origins.is_duplicated().any()) == (4 if first else 5, False)
@@ -160,7 +160,7 @@ def test_a_table_that_two_writers_make_first_is_made_once(shop, monkeypatch, _at
 
 def test_a_landing_in_the_middle_of_another_doubles_no_dead_letter(shop, between):
     sell(shop, "a", lines(3, 1, 2), "9,too,short\n")
-    between("land", "land: files read", lambda: take(shop))
+    between("ingest.land", "land: files read", lambda: take(shop))
     take(shop)
     assert (raw_rows(shop).height, len(rows(shop, "quarantine/dead_letters"))) == (2, 1)
 
@@ -168,7 +168,7 @@ def test_a_landing_in_the_middle_of_another_doubles_no_dead_letter(shop, between
 @pytest.mark.parametrize("point", ["land: files read", "land: published"])
 def test_a_file_that_two_landings_read_is_registered_once(shop, between, point):
     sell(shop, "a", lines(3, 1, 2), "9,too,short\n")
-    between("land", point, lambda: take(shop))
+    between("ingest.land", point, lambda: take(shop))
     take(shop)
     assert shop.lake.scan("quarantine/deliveries").collect()["outcome"].to_list() == ["landed"]
 
@@ -179,7 +179,7 @@ def test_a_landing_in_the_middle_of_another_keeps_the_files_of_both(shop, betwee
         take(shop)
 
     sell(shop, "a", lines(3, 1, 2))
-    between("publish", "publish: files written", another)
+    between("publish.publish", "publish: files written", another)
     take(shop)
     take(shop)
     assert [row[0] for row in rows(shop, "raw/sales")] == ["1", "2", "3"]
@@ -195,7 +195,7 @@ def test_a_slow_writer_never_undoes_newer_rows(open_shop, between, point):
         redo(open_shop, "staged/sales", only(4))
 
     redo(open_shop, "staged/sales", only(3))
-    between("publish", point, newer)
+    between("publish.publish", point, newer)
     redo(open_shop, "staged/sales", only(4))
     assert {row[0] for row in rows(open_shop, "staged/sales")} == {1, 2, 3, 20}
     assert len(rows(open_shop, "quarantine/staged_sales")) == 2
@@ -215,7 +215,9 @@ def test_a_compaction_in_the_middle_of_a_replacement_doubles_nothing(
         redo(open_shop, "staged/sales", only(day))
     compacted = []
     between(
-        "publish", point, lambda: compacted.append(open_shop.lake.open(table).optimize.compact())
+        "publish.publish",
+        point,
+        lambda: compacted.append(open_shop.lake.open(table).optimize.compact()),
     )
     redo(open_shop, "staged/sales", only(4))
     assert compacted[0]["numFilesRemoved"] > 1
@@ -230,7 +232,9 @@ def test_a_compaction_in_the_middle_of_a_corrected_landing_doubles_nothing(shop,
         os.utime(sell(shop, name, lines(day, 1, 2, first=day * 10)), (1_700_000_000, 1_700_000_000))
         take(shop)
     os.utime(sell(shop, "a", lines(3, 1, 2, first=30)), (1_600_000_000, 1_600_000_000))
-    between("publish", "publish: files written", shop.lake.open("raw/sales").optimize.compact)
+    between(
+        "publish.publish", "publish: files written", shop.lake.open("raw/sales").optimize.compact
+    )
     take(shop)
     assert [row[0] for row in rows(shop, "raw/sales")] == ["30", "31", "40", "41"]
     assert set(shop.lake.scan("raw/sales").collect()["_source"].str.split("#").list.first()) == {
@@ -272,7 +276,7 @@ def test_rows_that_land_while_a_day_is_made_are_made_next(open_shop, between, tm
         sell(open_shop, "b", lines(4, 7, first=20))
         take(open_shop)
 
-    between("publish", "publish: before files", newer)
+    between("publish.publish", "publish: before files", newer)
     redo(open_shop, "staged/sales")
     bring_up_to_date(open_shop)
     assert contents(open_shop) == alone(open_shop, tmp_path / "alone")
@@ -280,7 +284,7 @@ def test_rows_that_land_while_a_day_is_made_are_made_next(open_shop, between, tm
 
 def test_a_writer_that_came_second_leaves_no_file_behind(open_shop, meet):
     redo(open_shop, "staged/sales", only(3))
-    meet("publish", "publish: files written")
+    meet("publish.publish", "publish: files written")
     together(
         lambda: redo(open_shop, "staged/sales", only(4)),
         lambda: redo(open_shop, "staged/sales", only(5)),
