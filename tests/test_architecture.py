@@ -33,6 +33,7 @@ GROUND = {
         "failpoints",
         "wording",
         "process_settings",
+        "origin",
     ),
 }
 ROOMS = {
@@ -315,7 +316,6 @@ def test_a_module_opens_with_its_charter(name):
 
 
 TO_SPLIT = {
-    "lakehouse.ingest.batch",
     "lakehouse.operations.replay_dead_letters",
     "lakehouse.publish.file_writer",
     "lakehouse.tables.catalog",
@@ -334,7 +334,6 @@ def test_a_module_is_one_thing(name):
 
 
 TO_SHORTEN = {
-    "lakehouse.ingest.land",
     "lakehouse.publish.publish",
     "lakehouse.quarantine.update_states",
     "lakehouse.transform.inputs",

@@ -1,33 +1,31 @@
-"""The register of deliveries, `quarantine/deliveries`: what came of each file that was read to its end. Grain: a file.
+"""The register of deliveries, `quarantine/deliveries`: the outcome of each file that was read to its end.
 
-A file in the register need not be read to be known: name, time and size stand for its bytes, and never become wrong.
-Whether these bytes are landed is for the raw table to say, so nothing here has to be rolled back with it. And the
+Grain: a file. A registered file is recognised by name, time and size, so it need not be read again; this never becomes
+wrong. Whether its bytes are landed is for the raw table to say, so a RESTORE of that table needs no change here. The
 register is safe to lose: its files are read once more.
 """
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
-from typing import cast
+from typing import Literal, cast
 
 import polars as pl
 
 from lakehouse.errors import BusyError
 from lakehouse.ingest.files.listing import Entry
+from lakehouse.origin import Origin, select_digest, select_name
 from lakehouse.publish.audit import Audit, Provenance
 from lakehouse.publish.publish import publish
 from lakehouse.publish.request import Sheet
 from lakehouse.publish.retry import retry_if_busy
-from lakehouse.quarantine.dead_letters import DEAD_LETTERS
-from lakehouse.quarantine.states import OPEN, fill_states, is_in
 from lakehouse.storage.lake import Lake, scan_visible_rows
 from lakehouse.storage.revision import read_revision
 from lakehouse.system_columns import ORIGIN
 
 DELIVERIES = "quarantine/deliveries"
-DIGITS = 16
-"""How much of the hash of its bytes stands in the `_source` of a delivery, behind its name and a `#`. Lakes hold it."""
 REGISTER_SCHEMA = pl.Schema(
     {
         "table": pl.String(),
@@ -40,14 +38,14 @@ REGISTER_SCHEMA = pl.Schema(
 )
 _COMMENTS = {
     "table": "The raw table for which the file was delivered",
-    "outcome": "landed; dead, when it holds nothing but dead letters; repeated, when its bytes had been landed already",
+    "outcome": "landed; dead, when all its records are dead letters; repeated, when its bytes had landed before",
     "same_bytes_as": "The origin of the rows with the same bytes, when this file was read",
     "size": "Bytes of the file",
     "dead": "How many dead letters it has",
     "_source": "The delivered file and the start of the hash of its bytes",
     "_modified_at": "When the file was written",
     "_batch_id": "The batch in which it was read",
-    "_ingested_at": "When that was",
+    "_ingested_at": "When it was read",
 }
 _FILES = {
     "name": pl.String(),
@@ -57,18 +55,40 @@ _FILES = {
     "digest": pl.String(),
     "dead": pl.Int64(),
 }
-_KNOWN_BY = ["table", "_source", "_modified_at", "size", "dead"]
-_LETTER = ("table", "_source", "_ingested_at", "_offset")
+_KEY = ["table", "_source", "_modified_at", "size", "dead"]
+
+Outcome = Literal["landed", "dead", "repeated"]
+"""What became of a file as a whole: `dead` when all its records are dead letters."""
+
+
+@dataclass(frozen=True)
+class FileOutcome:
+    """What became of one file that was read to its end; a row of the register.
+
+    Attributes:
+        origin: its name and the start of the hash of its bytes.
+        modified_at: when it was written.
+        size: its bytes.
+        outcome: what became of it.
+        dead: how many dead letters it has.
+        same_bytes_as: the origin of the rows with the same bytes, if it is `repeated`.
+    """
+
+    origin: Origin
+    modified_at: datetime
+    size: int
+    outcome: Outcome
+    dead: int
+    same_bytes_as: Origin | None = None
 
 
 @dataclass(frozen=True)
 class Register:
-    """What the register says of the files of a raw table.
+    """The registered files of one raw table.
 
     Attributes:
-        files: the files that were read, those that were read first at the front, in the columns of `_FILES`: what tells
-            an entry of landing, the start of the hash of its bytes, and how many dead letters these have, null where
-            the register does not know.
+        files: the files in the order in which they were read. Columns: those of an `Entry`, the start of the hash of
+            the bytes, and how many dead letters these have.
     """
 
     files: pl.DataFrame
@@ -76,13 +96,12 @@ class Register:
     @cached_property
     def digests(self) -> Mapping[Entry, str]:
         """The start of the hash of each file that was read."""
-        entries = cast(
-            "list[Entry]", self.files.select(Entry._fields).rows()
-        )  # plain ones are equal to it
+        # Plain tuples are equal to entries and cheaper to make.
+        entries = cast("list[Entry]", self.files.select(Entry._fields).rows())
         return dict(zip(entries, self.files["digest"], strict=True))
 
     def has_name(self, name: str) -> bool:
-        """Whether any file of a name was read."""
+        """Returns whether any file of this name was read."""
         return name in self._names
 
     @cached_property
@@ -91,115 +110,86 @@ class Register:
 
 
 def read_register(lake: Lake, table: str) -> Register:
-    """What is known of each file that was read for a raw table."""
+    """Reads the registered files of a raw table."""
     handle, source = lake.open_shared(DELIVERIES), pl.col("_source")
     if handle is None:
         return Register(pl.DataFrame(schema=_FILES))
-    rows = _widened(scan_visible_rows(handle)).filter(pl.col("table") == table).sort("_ingested_at")
+    rows = scan_visible_rows(handle).filter(pl.col("table") == table).sort("_ingested_at")
     files = rows.select(
-        name_of(source),
+        select_name(source),
         pl.col("_modified_at").alias("modified_at"),
         "size",
         pl.lit(None, dtype=pl.String).alias("problem"),
-        digest_of(source),
+        select_digest(source),
         "dead",
     )
-    # Of two readings of the same name, time and size the later one tells what lies there.
+    # Of two readings of the same name, time and size, the later one describes the file in landing.
     return Register(files.collect().unique(Entry._fields, keep="last", maintain_order=True))
 
 
-def name_of(source: pl.Expr) -> pl.Expr:
-    """The name of the delivered file that a `_source` tells, as `name`."""
-    return source.str.head(-DIGITS - 1).alias("name")
-
-
-def digest_of(source: pl.Expr) -> pl.Expr:
-    """The start of the hash of its bytes that a `_source` tells, as `digest`."""
-    return source.str.tail(DIGITS).alias("digest")
-
-
-def _widened(rows: pl.LazyFrame) -> pl.LazyFrame:
-    """The rows of a register, null in columns that an earlier version of this software did not write."""
-    standing = rows.collect_schema()
-    return rows.select(
-        pl.col(n) if n in standing else pl.lit(None, t).alias(n) for n, t in REGISTER_SCHEMA.items()
-    )
-
-
-def count_open_dead_letters(lake: Lake) -> dict[str, int]:
-    """How many dead letters of each raw table still ask for something to be done."""
-    if lake.open_shared(DEAD_LETTERS) is None:
-        return {}
-    letters = fill_states(lake.scan(DEAD_LETTERS)).filter(is_in(OPEN)).select(*_LETTER)
-    letters = letters.join(
-        select_settled_letters(lake, letters), on=_LETTER, how="anti", nulls_equal=True
-    )
-    return dict(letters.group_by("table").len().collect().iter_rows())
-
-
-def select_settled_letters(lake: Lake, letters: pl.LazyFrame) -> pl.LazyFrame:
-    """Those of some dead letters that a later delivery has settled.
-
-    That of a whole file is settled by a later delivery of the same name, which has its own if it is no better.
-    """
-    if lake.open_shared(DELIVERIES) is None:
-        return letters.select(*_LETTER).clear()
-    file = pl.col("_source").str.replace("#[^#]*$", "")
-    others = lake.scan(DELIVERIES).select("table", "_source", "_ingested_at", file=file)
-    pairs = (
-        letters.filter(pl.col("_offset").is_null())
-        .select(*_LETTER, file=file)
-        .join(others, on=["table", "file"])
-    )
-    is_later = pl.col("_ingested_at_right") > pl.col("_ingested_at")
-    return (
-        pairs.filter(is_later & (pl.col("_source_right") != pl.col("_source")))
-        .select(*_LETTER)
-        .unique()
-    )
-
-
 def register_deliveries(
-    lake: Lake, deliveries: Sequence[Mapping[str, object]], provenance: Provenance
+    lake: Lake, table: str, outcomes: Sequence[FileOutcome], read_at: datetime, made_by: Provenance
 ) -> None:
-    """Add deliveries, as rows of `SCHEMA`, each once; when other writers keep being faster, the next run does it."""
-    if deliveries:
-        with suppress(BusyError):
-            retry_if_busy(lambda: _published(lake, deliveries, provenance))
+    """Adds files to the register, each once.
+
+    Gives up silently when other writers keep being faster: the next run reads the files and registers them.
+
+    Args:
+        lake: where the tables are.
+        table: the raw table for which the files were delivered.
+        outcomes: what became of each file.
+        read_at: when the batch began in which they were read.
+        made_by: the run and the batch; stored in the commit.
+    """
+    if not outcomes:
+        return
+    rows = [_make_row(table, outcome, read_at, made_by.batch_id) for outcome in outcomes]
+    read = pl.DataFrame(rows, schema=REGISTER_SCHEMA)
+    with suppress(BusyError):
+        retry_if_busy(lambda: _append(lake, read, made_by))
 
 
-def _published(
-    lake: Lake, deliveries: Sequence[Mapping[str, object]], provenance: Provenance
-) -> Audit | None:
+def _make_row(
+    table: str, found: FileOutcome, read_at: datetime, batch_id: str | None
+) -> dict[str, object]:
+    twin = found.same_bytes_as
+    return {
+        "table": table,
+        "outcome": found.outcome,
+        "same_bytes_as": None if twin is None else twin.source,
+        "size": found.size,
+        "dead": found.dead,
+        "_source": found.origin.source,
+        "_modified_at": found.modified_at,
+        "_batch_id": batch_id,
+        "_ingested_at": read_at,
+    }
+
+
+def _append(lake: Lake, read: pl.DataFrame, made_by: Provenance) -> Audit | None:
     with lake.translate_errors():
-        return _appended(lake, pl.DataFrame(deliveries, schema=REGISTER_SCHEMA), provenance)
+        handle = lake.open_shared(DELIVERIES)
+        new = read if handle is None else _drop_registered(scan_visible_rows(handle), read)
+        if new.is_empty():
+            return None
+        request = Sheet(
+            DELIVERIES,
+            new.lazy(),
+            "append",
+            base=None if handle is None else read_revision(handle),
+            description="Every delivered file that was read to its end, and what became of it.",
+            comments=_COMMENTS,
+        )
+        return publish(
+            lake,
+            request,
+            lambda found: Audit(
+                DELIVERIES, "append", read=new.height, written=found.rows, provenance=made_by
+            ),
+        )
 
 
-def _appended(lake: Lake, read: pl.DataFrame, provenance: Provenance) -> Audit | None:
-    handle = lake.open_shared(DELIVERIES)
-    known = (
-        pl.LazyFrame(schema=REGISTER_SCHEMA)
-        if handle is None
-        else _widened(scan_visible_rows(handle))
-    )
-    of_these = known.filter(pl.col("_source").is_in(read["_source"].to_list())).collect()
-    fresh = read.join(
-        of_these, on=_KNOWN_BY, how="anti"
-    )  # a landing at the same time may have read them too
-    if fresh.is_empty():
-        return None
-    sheet = Sheet(
-        DELIVERIES,
-        fresh.lazy(),
-        "append",
-        base=None if handle is None else read_revision(handle),
-        description="Every delivered file that was read to its end, and what came of it.",
-        comments=_COMMENTS,
-    )
-    return publish(
-        lake,
-        sheet,
-        lambda found: Audit(
-            DELIVERIES, sheet.mode, read=fresh.height, written=found.rows, provenance=provenance
-        ),
-    )
+def _drop_registered(register: pl.LazyFrame, read: pl.DataFrame) -> pl.DataFrame:
+    """Returns the files that are not registered: a landing at the same time may have read them too."""
+    of_these = register.filter(pl.col("_source").is_in(read["_source"].to_list())).collect()
+    return read.join(of_these, on=_KEY, how="anti")

@@ -1,96 +1,70 @@
-"""Which deliveries a lake holds already, as its own rows say.
+"""Which delivered files a lake holds already: what the raw rows, the dead letters and the register say together.
 
-A raw row names its delivery in `_source`: `<file name>#<start of the hash of its bytes>`. Where a file of a raw table
-holds one delivery, the statistics in the Delta log answer without reading data; where small ones share a file, its rows
-do.
-Bytes that are delivered several times are one delivery: the one that was written first, whichever was landed first.
-Which bytes a file in landing has is told by the register of deliveries.
+Belongs here: whether a file has to be read, and what is known of its bytes. Does not belong here: reading the origins of
+rows (`row_origins.py`), and which bytes a file in landing has (`delivery_register.py`). Bytes that are delivered several
+times are one delivery: the one that was written first, whichever landed first.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import datetime
 from functools import cached_property
-from typing import NamedTuple
 
 import polars as pl
 from deltalake import DeltaTable
 
-from lakehouse.expressions import differs_from_previous
-from lakehouse.ingest.delivery_register import (
-    DELIVERIES,
-    DIGITS,
-    Register,
-    digest_of,
-    name_of,
-    read_register,
+from lakehouse.ingest.delivery_register import DELIVERIES, Register, read_register
+from lakehouse.ingest.files.listing import Entry, Occurrence, Stamp
+from lakehouse.ingest.row_origins import (
+    ROW_ORIGIN,
+    index_occurrences,
+    read_first_occurrences,
+    select_first_occurrences,
 )
-from lakehouse.ingest.files.listing import Entry, Stamp
-from lakehouse.quarantine.dead_letters import DEAD_LETTERS, UNREADABLE, DeadLetters
-from lakehouse.storage.lake import Lake, list_data_files
+from lakehouse.origin import DIGEST_DIGITS, Origin
+from lakehouse.quarantine.dead_letters import DEAD_LETTERS, DeadLetters
+from lakehouse.storage.lake import Lake
 from lakehouse.storage.revision import Revision, read_revision
-from lakehouse.system_columns import ORIGIN
 
-_FEW = 100
-_SAID = pl.Schema({"_source": pl.String(), "_modified_at": ORIGIN["_modified_at"]})
-_NONE = pl.DataFrame(
-    schema={"digest": pl.String(), "_modified_at": ORIGIN["_modified_at"], "name": pl.String()}
-)
-
-
-def source_of(name: str, digest: str) -> str:
-    """The `_source` of a delivery."""
-    return f"{name}#{digest[:DIGITS]}"
-
-
-class Occurrence(NamedTuple):
-    """When and under which name bytes were delivered; of several deliveries of the same bytes the least one counts."""
-
-    modified_at: datetime
-    name: str
+_FEW_ENTRIES = 100
+"""Up to this many entries are looked up in the frame; for more, all settled files become a set first."""
 
 
 @dataclass(frozen=True)
 class LandedFiles:
-    """The deliveries of one raw table.
+    """The deliveries of one raw table. A digest may be given whole; only its start is compared.
 
     Attributes:
-        revision: the revision of the raw table that says so; None when there is none.
-        first: the first origin of each delivery: the start of its hash as `digest`, `_modified_at` and `name`.
-        rowless: those of them of which nothing but dead letters is left.
-        register: what the register knows of each file that was read, landed or not.
+        revision: the revision of the raw table that was read; None when there is no table.
+        deliveries: the first occurrence of each delivery: `digest`, `_modified_at` and `name`.
+        rowless: the digests of deliveries of which only dead letters are left.
+        register: what is known of each file that was read, landed or not.
         settled: the files that would change nothing, in the columns of an entry.
-        lacking: those of the deliveries with rows whose dead letters are not all there, though they had been.
+        incomplete: the digests of deliveries with rows that have lost dead letters.
     """
 
     revision: Revision | None
-    first: pl.DataFrame
+    deliveries: pl.DataFrame
     rowless: frozenset[str]
     register: Register
     settled: pl.DataFrame
-    lacking: frozenset[str] = frozenset()
+    incomplete: frozenset[str] = frozenset()
 
     @cached_property
     def stamps(self) -> Mapping[str, Stamp]:
-        """Of each settled file when it was written and how long it is; of several of a name the last one's."""
+        """When each settled file was written and how long it is, by name; the last one of a name counts."""
         times = self.settled["modified_at"].dt.epoch("ms").to_list()
-        return dict(
-            zip(
-                self.settled["name"].to_list(),
-                zip(times, self.settled["size"].to_list(), strict=True),
-                strict=True,
-            )
-        )
+        stamps = zip(times, self.settled["size"].to_list(), strict=True)
+        return dict(zip(self.settled["name"].to_list(), stamps, strict=True))
 
     @cached_property
     def by_digest(self) -> dict[str, Occurrence]:
-        """The origin of each delivery, by the start of its hash."""
-        return _origins(self.first)
+        """The first occurrence of each delivery, by the start of its hash."""
+        return index_occurrences(self.deliveries)
 
     def select_unsettled(self, entries: Sequence[Entry]) -> list[Entry]:
-        """Those of some entries that may change something, as far as can be told by their names, times and sizes."""
-        if len(entries) < _FEW:
+        """Selects the entries that may change something, judged by their names, times and sizes."""
+        if len(entries) < _FEW_ENTRIES:
             names = pl.Series([entry.name for entry in entries], dtype=pl.String).implode()
             settled = frozenset(self.settled.filter(pl.col("name").is_in(names)).rows())
         else:
@@ -98,148 +72,87 @@ class LandedFiles:
         return [entry for entry in entries if entry not in settled]
 
     def is_registered(self, entry: Entry, digest: str) -> bool:
-        """Whether the register says so already."""
-        return (
-            self.register.has_name(entry.name)
-            and self.register.digests.get(entry) == digest[:DIGITS]
-        )
+        """Returns whether the register has this file with these bytes."""
+        if not self.register.has_name(entry.name):
+            return False
+        return self.register.digests.get(entry) == digest[:DIGEST_DIGITS]
 
-    def twin(self, digest: str) -> Occurrence | None:
-        """The delivery with the same bytes, if there is one."""
-        return self.by_digest.get(digest[:DIGITS]) if digest[:DIGITS] in self._digests else None
+    def find_twin(self, digest: str) -> Occurrence | None:
+        """Returns the first occurrence of these bytes, if they are landed."""
+        if digest[:DIGEST_DIGITS] not in self._digests:
+            return None
+        return self.by_digest[digest[:DIGEST_DIGITS]]
+
+    def lacks_letters(self, digest: str) -> bool:
+        """Returns whether these bytes have rows and have lost dead letters."""
+        return digest[:DIGEST_DIGITS] in self.incomplete
+
+    def is_rowless(self, digest: str) -> bool:
+        """Returns whether only dead letters are left of these bytes."""
+        return digest[:DIGEST_DIGITS] in self.rowless
 
     @cached_property
     def _digests(self) -> frozenset[str]:
-        return frozenset(self.first["digest"].to_list())
+        # Cheaper to make than `by_digest`, and enough for the usual case: bytes that are new.
+        return frozenset(self.deliveries["digest"].to_list())
 
     @cached_property
     def _all_settled(self) -> frozenset[tuple[object, ...]]:
         return frozenset(self.settled.rows())
 
-    def lacks_letters(self, digest: str) -> bool:
-        """Whether dead letters of these bytes were there and are not any more."""
-        return digest[:DIGITS] in self.lacking
-
-    def is_rowless(self, digest: str) -> bool:
-        """Whether of these bytes nothing but dead letters is left."""
-        return digest[:DIGITS] in self.rowless
-
-
-def occurrence_of(entry: Entry) -> Occurrence:
-    """When and under which name an entry was delivered."""
-    return Occurrence(entry.modified_at, entry.name)
-
 
 def read_landed_files(lake: Lake, table: str) -> LandedFiles:
-    """The deliveries that a raw table and its dead letters hold."""
+    """Reads which deliveries a raw table and its dead letters hold."""
     handle = lake.open_shared(table)
     with ThreadPoolExecutor(1) as beside:
-        rows = beside.submit(
-            _of_rows, lake, table, handle
-        )  # of that version, whenever they are read
-        by = (handle, lake.open_shared(DEAD_LETTERS), lake.open_shared(DELIVERIES))
-        return lake.handles.told(f"landed: {table}", by, lambda: _landed(lake, table, handle, rows))
+        rows = beside.submit(read_first_occurrences, lake, table, handle)
+        versions = (handle, lake.open_shared(DEAD_LETTERS), lake.open_shared(DELIVERIES))
+        return lake.handles.told(
+            f"landed: {table}", versions, lambda: _combine(lake, table, handle, rows)
+        )
 
 
-def _landed(
+def _combine(
     lake: Lake, table: str, handle: DeltaTable | None, of_rows: Future[pl.DataFrame]
 ) -> LandedFiles:
     letters, register = DeadLetters(lake, table).files(), read_register(lake, table)
     rows = of_rows.result()
-    of_dead = [(source, moment) for source, moment, is_dead, _ in letters if is_dead]
-    dead = _first(pl.DataFrame(of_dead, schema=_SAID, orient="row"))
-    there = {source.rpartition("#")[2]: count for source, _, _, count in letters}
-    counted = register.files.filter(pl.col("dead") > 0).select("digest", "dead").iter_rows()
-    short = {digest for digest, count in counted if there.get(digest, 0) < count}
-    lacking = short.intersection(rows["digest"].to_list()) if short else set()
-    known = (
-        register.files.filter(~pl.col("digest").is_in(sorted(lacking)))
-        if lacking
-        else register.files
-    )
-    rowless = dead.join(rows, on="digest", how="anti") if dead.height else dead
-    revision = None if handle is None else read_revision(handle)
-    first = pl.concat([rowless, rows])
-    settled = _settled(known, rows, rowless)
+    dead = [(source, moment) for source, moment, is_dead, _ in letters if is_dead]
+    of_letters = select_first_occurrences(pl.DataFrame(dead, schema=ROW_ORIGIN, orient="row"))
+    rowless = of_letters.join(rows, on="digest", how="anti") if of_letters.height else of_letters
+    counts = {Origin.parse(source).digest: count for source, _, _, count in letters}
+    incomplete = _find_incomplete(register, rows, counts)
+    files = register.files
+    if incomplete:
+        files = files.filter(~pl.col("digest").is_in(sorted(incomplete)))
     return LandedFiles(
-        revision, first, frozenset(rowless["digest"]), register, settled, frozenset(lacking)
+        revision=None if handle is None else read_revision(handle),
+        deliveries=pl.concat([rowless, rows]),
+        rowless=frozenset(rowless["digest"]),
+        register=register,
+        settled=_select_settled(files, rows, rowless),
+        incomplete=incomplete,
     )
 
 
-def _settled(known: pl.DataFrame, rows: pl.DataFrame, rowless: pl.DataFrame) -> pl.DataFrame:
-    """The files whose bytes are landed, by them or by one that was written first."""
-    by_rows = known.join(rows.rename({"name": "first"}), on="digest")
-    is_earlier = (pl.col("_modified_at") < pl.col("modified_at")) | (
-        (pl.col("_modified_at") == pl.col("modified_at")) & (pl.col("first") <= pl.col("name"))
-    )
-    of_letters = known.join(rowless, on="digest", how="semi") if rowless.height else known.clear()
-    return pl.concat(
-        [found.select(Entry._fields) for found in (by_rows.filter(is_earlier), of_letters)]
-    )
+def _find_incomplete(
+    register: Register, rows: pl.DataFrame, letters: Mapping[str, int]
+) -> frozenset[str]:
+    """Returns the deliveries with rows that have fewer dead letters than the register counted."""
+    counted = register.files.filter(pl.col("dead") > 0).select("digest", "dead").iter_rows()
+    short = {digest for digest, count in counted if letters.get(digest, 0) < count}
+    return frozenset(short.intersection(rows["digest"].to_list()) if short else ())
 
 
-def read_occurrences(lake: Lake, table: str, handle: DeltaTable) -> dict[str, Occurrence]:
-    """The origin of each delivery of which a raw table holds rows, at the handle's version, by its hash's start."""
-    return _origins(_of_rows(lake, table, handle))
+def _select_settled(files: pl.DataFrame, rows: pl.DataFrame, rowless: pl.DataFrame) -> pl.DataFrame:
+    """Selects the registered files that would change nothing.
 
-
-def _of_rows(lake: Lake, table: str, handle: DeltaTable | None) -> pl.DataFrame:
-    """The first origin of each delivery of which a table holds rows."""
-    if handle is None:
-        return _NONE
-    return lake.handles.told(
-        f"rows: {table}", (handle,), lambda: _first(_of_table(lake, table, handle))
-    )
-
-
-def _first(said: pl.DataFrame) -> pl.DataFrame:
-    """The first origin of each delivery: its `digest`, `_modified_at` and `name`."""
-    source = pl.col("_source")
-    named = said.lazy().filter(~source.str.ends_with(UNREADABLE))
-    return (
-        named.select(digest_of(source), "_modified_at", name_of(source))
-        .sort("digest", "_modified_at", "name")
-        .unique("digest", keep="first", maintain_order=True)
-        .collect()
-    )
-
-
-def _origins(first: pl.DataFrame) -> dict[str, Occurrence]:
-    return {digest: Occurrence(moment, name) for digest, moment, name in first.iter_rows()}
-
-
-def _of_table(lake: Lake, table: str, handle: DeltaTable) -> pl.DataFrame:
-    """`_source` and `_modified_at` of the deliveries of which a table holds rows."""
-    live = list_data_files(handle)
-    bounds = [f"{end}.{column}" for column in _SAID for end in ("min", "max")]
-    if live.is_empty():
-        return pl.DataFrame(schema=_SAID)
-    if any(bound not in live.columns for bound in bounds):
-        return _read(lake, table, live["path"])
-    one = (pl.col(bounds[0]) == pl.col(bounds[1])) & (pl.col(bounds[2]) == pl.col(bounds[3]))
-    told = live.filter(one).select(_source=bounds[0], _modified_at=bounds[2])
-    return pl.concat(
-        [told.cast(_SAID), _read(lake, table, live.filter(~one.fill_null(False))["path"])]
-    )
-
-
-def _read(lake: Lake, table: str, paths: Iterable[str]) -> pl.DataFrame:
-    """What the rows of some files say; a process reads a file once, since it never changes, until others are asked."""
-    known, options = lake.handles.sources.get(table, {}), dict(lake.options) or None
-    found: dict[str, pl.DataFrame] = {}
-    for path in paths:
-        if (said := known.get(path)) is None:
-            uri = f"{lake.uri(table)}/{path}"
-            rows = pl.scan_parquet(
-                uri, hive_partitioning=False, glob=False, storage_options=options
-            )
-            # The rows of a delivery lie beside each other, so that few are left.
-            said = (
-                rows.select(_SAID.names())
-                .cast(_SAID)
-                .filter(differs_from_previous(_SAID))
-                .collect(engine="streaming")
-            )
-        found[path] = said
-    lake.handles.sources[table] = found  # those of files that are gone would become ever more
-    return pl.concat([pl.DataFrame(schema=_SAID), *found.values()])
+    That is so if their bytes are landed under their own origin or an earlier one, or gave only dead letters.
+    """
+    by_rows = files.join(rows.rename({"name": "first"}), on="digest")
+    is_older = pl.col("_modified_at") < pl.col("modified_at")
+    is_same_moment = pl.col("_modified_at") == pl.col("modified_at")
+    is_later_delivery = is_older | (is_same_moment & (pl.col("first") <= pl.col("name")))
+    by_letters = files.join(rowless, on="digest", how="semi") if rowless.height else files.clear()
+    settled = (by_rows.filter(is_later_delivery), by_letters)
+    return pl.concat([found.select(Entry._fields) for found in settled])

@@ -1,11 +1,12 @@
-"""Rows of small deliveries that are alike, bundled: what would be done for each file is done once for many.
+"""Rows of small deliveries, joined where they are alike: work that each file would cost is done once for many.
 
-Belongs here: keeping them in memory while they are few, with their origin. Does not belong here: what they become in
-the table (`fitting.py`), and files whose rows are spooled by themselves (`sources/parts.py`).
+Belongs here: keeping the rows in memory while they are few, with their origin. Does not belong here: how they go into
+the table (`drift/columns.py`), and deliveries whose rows are spooled by themselves (`files/spool.py`).
 """
 
 import tempfile
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
@@ -14,60 +15,74 @@ import polars as pl
 from lakehouse.ingest.drift.projection import Projection
 from lakehouse.system_columns import ORIGIN
 
-SMALL_DELIVERY = 4 << 20
-"""Bytes of rows in memory, as Polars estimates them; rows of a larger delivery are spooled by themselves."""
-
-_HELD = 16 << 20
-"""So many bytes are in memory at once; then they are spooled together."""
-
 _Kind = tuple[object, ...]
 
 
-class SmallDeliveries:
-    """The rows of small deliveries, with their origin, in a frame for each kind of delivery."""
+@dataclass(frozen=True)
+class _Part:
+    rows: pl.DataFrame
+    source: str
+    modified_at: datetime
 
-    def __init__(self) -> None:
-        self._held: dict[_Kind, tuple[Projection, list[tuple[pl.DataFrame, str, datetime]]]] = {}
+
+class SmallDeliveries:
+    """The rows of small deliveries with their origin, in one frame for each kind of delivery.
+
+    Deliveries are of one kind if their columns go into the table in the same way.
+    """
+
+    def __init__(self, spool: Path, joined_bytes: int) -> None:
+        """Begins without rows.
+
+        Args:
+            spool: a private folder for rows that are too many for memory.
+            joined_bytes: how many bytes of rows may be in memory.
+        """
+        self._spool = spool
+        self._joined_bytes = joined_bytes
+        self._in_memory: dict[_Kind, tuple[Projection, list[_Part]]] = {}
         self._spooled: list[tuple[Projection, pl.LazyFrame]] = []
         self._bytes = 0
 
     def add(
-        self, rows: pl.DataFrame, fit: Projection, source: str, modified_at: datetime, spool: Path
+        self, rows: pl.DataFrame, projection: Projection, source: str, modified_at: datetime
     ) -> None:
-        """Take the rows of a delivery: its columns, and `_offset`.
+        """Adds the rows of a delivery.
 
         Args:
-            rows: at least one.
-            fit: how they go into the table.
+            rows: at least one: the columns of the delivery, and `_offset`.
+            projection: how they go into the table.
             source: their `_source`.
             modified_at: when the file was written.
-            spool: a private folder for what becomes too much.
         """
-        kind = (*fit.types.items(), *fit.projected.items(), *fit.rescued)
-        self._held.setdefault(kind, (fit, []))[1].append((rows, source, modified_at))
+        kind = (*projection.types.items(), *projection.projected.items(), *projection.rescued)
+        _, parts = self._in_memory.setdefault(kind, (projection, []))
+        parts.append(_Part(rows, source, modified_at))
         self._bytes += int(rows.estimated_size())
-        if self._bytes >= _HELD:
-            self._write(spool)
+        if self._bytes >= self._joined_bytes:
+            self._write()
 
     def frames(self) -> Iterator[tuple[Projection, pl.LazyFrame]]:
-        """The rows of each kind with `_source` and `_modified_at`, and how they go into the table."""
+        """Yields the rows of each kind with `_source` and `_modified_at`, and how they go into the table."""
         yield from self._spooled
-        for fit, parts in self._held.values():
-            yield fit, _together(parts).lazy()
+        for projection, parts in self._in_memory.values():
+            yield projection, _join(parts).lazy()
 
-    def _write(self, spool: Path) -> None:
-        folder = Path(tempfile.mkdtemp(prefix="bundles-", dir=spool))
-        for number, (fit, parts) in enumerate(self._held.values()):
+    def _write(self) -> None:
+        folder = Path(tempfile.mkdtemp(prefix="joined-", dir=self._spool))
+        for number, (projection, parts) in enumerate(self._in_memory.values()):
             path = folder / f"{number:06}.parquet"
-            _together(parts).write_parquet(path, compression="lz4", statistics=False)
-            self._spooled.append((fit, pl.scan_parquet(path)))
-        self._held, self._bytes = {}, 0
+            _join(parts).write_parquet(path, compression="lz4", statistics=False)
+            self._spooled.append((projection, pl.scan_parquet(path)))
+        self._in_memory, self._bytes = {}, 0
 
 
-def _together(parts: list[tuple[pl.DataFrame, str, datetime]]) -> pl.DataFrame:
-    frames, sources, moments = zip(*parts, strict=True)
-    origin = {"_source": sources, "_modified_at": moments}
+def _join(parts: list[_Part]) -> pl.DataFrame:
+    origin = {
+        "_source": [part.source for part in parts],
+        "_modified_at": [part.modified_at for part in parts],
+    }
     each = pl.DataFrame(origin, schema={name: ORIGIN[name] for name in origin})
-    heights = pl.Series([frame.height for frame in frames])
-    rows: pl.DataFrame = pl.concat(frames, how="diagonal")
+    heights = pl.Series([part.rows.height for part in parts])
+    rows: pl.DataFrame = pl.concat([part.rows for part in parts], how="diagonal")
     return rows.hstack(each.select(pl.all().repeat_by(heights).explode()))

@@ -10,7 +10,8 @@ from deltalake import DeltaTable
 from lakehouse.calendar import WHOLE_TABLE, PeriodKey
 from lakehouse.environment import Environment
 from lakehouse.errors import SetupError
-from lakehouse.ingest.delivery_register import DELIVERIES, count_open_dead_letters
+from lakehouse.ingest.delivery_register import DELIVERIES
+from lakehouse.ingest.settled_letters import count_open_dead_letters
 from lakehouse.lineage.commit_history import read_audit
 from lakehouse.lineage.period_history import read_period_history
 from lakehouse.lineage.staleness import StaleTable

@@ -14,17 +14,20 @@ from pathlib import Path
 import obstore
 import polars as pl
 
-from lakehouse.ingest.batch import Batch, FittedDelivery
-from lakehouse.ingest.delivery_register import select_settled_letters
+from lakehouse.ingest.batch_builder import BatchBuilder
+from lakehouse.ingest.batch_frames import FittedDelivery
 from lakehouse.ingest.files.delivery import Delivery, read_delivery
 from lakehouse.ingest.files.landing_zone import Landing, UnreadableError
-from lakehouse.ingest.files.listing import Entry
-from lakehouse.ingest.land import land, publish_batch
-from lakehouse.ingest.landed_files import LandedFiles, read_landed_files, source_of
-from lakehouse.ingest.read_batch import begin_batch, count_dead_letters
+from lakehouse.ingest.files.listing import Entry, Occurrence
+from lakehouse.ingest.land import land
+from lakehouse.ingest.landed_files import LandedFiles, read_landed_files
+from lakehouse.ingest.publish_batch import publish_batch
+from lakehouse.ingest.read_batch import begin_batch, count_stored_letters
+from lakehouse.ingest.settled_letters import select_settled_letters
+from lakehouse.origin import Origin, is_readable, select_digest
 from lakehouse.publish.audit import Audit
 from lakehouse.publish.retry import retry_if_busy
-from lakehouse.quarantine.dead_letters import DEAD_LETTERS, UNREADABLE, DeadLetters
+from lakehouse.quarantine.dead_letters import DEAD_LETTERS, DeadLetters
 from lakehouse.quarantine.states import OPEN, RELEASED, STATES, fill_states, is_in
 from lakehouse.quarantine.update_states import update_states
 from lakehouse.storage.lake import Lake, scan_visible_rows
@@ -104,12 +107,13 @@ def _attempt(
         return None, []
     known, found = read_landed_files(lake, raw.name), _Found()
     letters = _wanted(lake, raw, known)
-    batch = begin_batch(lake, raw, known)
-    count_dead_letters(batch, lake, known)
+    # Counted before the files are read: what others add meanwhile makes this attempt fail, and it starts anew.
+    stored = count_stored_letters(lake, raw, known)
     with create_scratch_folder() as spool:
+        builder = begin_batch(lake, raw, known, spool, landing.limits)
         for (source,), of_file in letters.group_by("_source", maintain_order=True):
-            _read_again(batch, lake, landing, str(source), of_file, known, spool, found)
-        audit = publish_batch(lake, batch, known.revision, run_id)
+            _read_again(builder, lake, landing, str(source), of_file, known, spool, found)
+        audit = publish_batch(lake, builder.build(stored, skip_stored=False), run_id)
     settled = select_settled_letters(lake, DeadLetters(lake, raw.name).rows().filter(is_in(OPEN)))
     found.outcomes += [
         (source, offset, OPEN, RELEASED, None)
@@ -122,10 +126,10 @@ def _attempt(
 def _wanted(lake: Lake, raw: RawTable, known: LandedFiles) -> pl.DataFrame:
     """The dead letters to read again, without their bytes: the open ones, and released files whose rows are gone."""
     letters = DeadLetters(lake, raw.name).rows()
-    digest = pl.col("_source").str.split("#").list.last()
+    source = pl.col("_source")
     rows = pl.Series(sorted(known.by_digest.keys() - known.rowless), dtype=pl.String).implode()
-    is_gone = is_in(RELEASED) & pl.col("_offset").is_null() & ~digest.is_in(rows)
-    wanted = letters.filter((is_in(OPEN) | is_gone) & ~pl.col("_source").str.ends_with(UNREADABLE))
+    is_gone = is_in(RELEASED) & pl.col("_offset").is_null() & ~select_digest(source).is_in(rows)
+    wanted = letters.filter((is_in(OPEN) | is_gone) & is_readable(source))
     settled = select_settled_letters(lake, wanted)
     wanted = wanted.join(
         settled, on=["_source", "_ingested_at", "_offset"], how="anti", nulls_equal=True
@@ -140,7 +144,7 @@ def _wanted(lake: Lake, raw: RawTable, known: LandedFiles) -> pl.DataFrame:
 
 
 def _read_again(  # noqa: PLR0913
-    batch: Batch,
+    builder: BatchBuilder,
     lake: Lake,
     landing: Landing,
     source: str,
@@ -150,27 +154,22 @@ def _read_again(  # noqa: PLR0913
     found: _Found,
 ) -> None:
     """Read the file of some dead letters; what is new in it joins the batch."""
-    name, _, digest = source.rpartition("#")
-    delivery = _delivery(batch.raw, lake, landing, source, letters, known, spool)
+    origin = Origin.parse(source)
+    delivery = _delivery(builder.raw, lake, landing, source, letters, known, spool)
     if delivery is None:
-        found.missing.append(name)
+        found.missing.append(origin.name)
         return
-    fitted, renamed = batch.columns.fit(delivery)
+    fitted, renamed = builder.columns.fit(delivery)
     found.outcomes += _outcomes(source, letters, fitted)
     if fitted.refused is None:
-        origin = known.by_digest.get(digest)
         # Bytes that came several times have the origin of their first writing, in every row.
-        first = (
-            (name, letters["_modified_at"][0])
-            if origin is None
-            else (origin.name, origin.modified_at)
-        )
-        entry = Entry(first[0], first[1], delivery.size)
-        own = source_of(entry.name, digest)
-        fresh = _fresh(batch, lake, fitted, own, letters, known, spool)
+        first = known.by_digest.get(origin.digest)
+        first = first or Occurrence(letters["_modified_at"][0], origin.name)
+        entry = Entry(first.name, first.modified_at, delivery.size)
+        own = Origin.of(entry.name, origin.digest)
+        fresh = _fresh(builder, lake, fitted, own.source, letters, known, spool)
         if fresh.rows_count or fresh.dead_count:
-            batch.reads.append(FittedDelivery(entry, fresh, own, renamed))
-            batch.record(entry, own, "landed", fitted.dead_count)
+            builder.add_reread(FittedDelivery(entry, fresh, own, renamed), fitted.dead_count)
     delivery.received.unlink(missing_ok=True)
 
 
@@ -184,13 +183,15 @@ def _delivery(  # noqa: PLR0913
     spool: Path,
 ) -> Delivery | None:
     """The file of some dead letters, read; None when these bytes are nowhere any more."""
-    name, _, digest = source.rpartition("#")
+    origin = Origin.parse(source)
     for chunks in _places(raw, lake, landing, source, letters, known):
         try:
-            delivery = read_delivery(chunks, name=name, spool=spool, required=raw.required)
+            delivery = read_delivery(
+                chunks, name=origin.name, spool=spool, required=raw.required, limits=landing.limits
+            )
         except (FileNotFoundError, UnreadableError):
             continue
-        if delivery.digest.startswith(digest):
+        if delivery.digest.startswith(origin.digest):
             return delivery
         delivery.received.unlink()
     return None
@@ -205,7 +206,7 @@ def _places(
     known: LandedFiles,
 ) -> Iterator[Iterable[bytes]]:
     """Where the bytes of a delivery may be: beside its dead letters, in one, or in landing under some name."""
-    name, _, digest = source.rpartition("#")
+    origin = Origin.parse(source)
     for kept in letters["kept_at"].drop_nulls().unique():
         yield _kept(lake, kept)
     if letters["_offset"].null_count():
@@ -215,13 +216,13 @@ def _places(
         )
         yield from ([payload] for payload in rows.collect().to_series())
     entries = [entry for entry in landing.list_entries(raw.landing) if entry.problem is None]
+    digests = known.register.digests
     likely = sorted(
-        entries, key=lambda entry: (known.register.digests.get(entry) != digest, entry.name != name)
+        entries, key=lambda entry: (digests.get(entry) != origin.digest, entry.name != origin.name)
     )
     for entry in likely:
-        if known.register.digests.get(entry, digest) == digest and (
-            entry in known.register.digests or entry.name == name
-        ):
+        is_known = entry in digests or entry.name == origin.name
+        if is_known and digests.get(entry, origin.digest) == origin.digest:
             yield landing.read_chunks(raw.landing, entry)
 
 
@@ -256,7 +257,7 @@ def _outcomes(source: str, letters: pl.DataFrame, delivery: Delivery) -> Iterato
 
 
 def _fresh(  # noqa: PLR0913
-    batch: Batch,
+    builder: BatchBuilder,
     lake: Lake,
     delivery: Delivery,
     source: str,
@@ -266,11 +267,15 @@ def _fresh(  # noqa: PLR0913
 ) -> Delivery:
     """A delivery without the rows and the dead letters of it that stand already."""
     standing = (
-        DeadLetters(lake, batch.raw.name).rows().filter(pl.col("_source") == letters["_source"][0])
+        DeadLetters(lake, builder.raw.name)
+        .rows()
+        .filter(pl.col("_source") == letters["_source"][0])
     )
     dead = standing.filter(~is_in(RELEASED)).select("_offset").drop_nulls()
     table = (
-        None if known.revision is None else lake.open_shared(batch.raw.name, known.revision.version)
+        None
+        if known.revision is None
+        else lake.open_shared(builder.raw.name, known.revision.version)
     )
     rows = pl.LazyFrame(schema={"_offset": pl.Int64})
     if table is not None:

@@ -16,7 +16,7 @@ from deltalake.exceptions import DeltaError
 from lakehouse.environment import Environment
 from lakehouse.errors import BusyError, SetupError
 from lakehouse.ingest.delivery_register import read_register
-from lakehouse.ingest.landed_files import read_occurrences
+from lakehouse.ingest.row_origins import read_occurrences
 from lakehouse.lineage.commit_history import read_audit, read_commit_history
 from lakehouse.publish.audit import Audit
 from lakehouse.quarantine.dead_letters import DEAD_LETTERS

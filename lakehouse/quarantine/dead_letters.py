@@ -9,15 +9,13 @@ from datetime import datetime
 
 import polars as pl
 
+from lakehouse.origin import Origin, select_identity
 from lakehouse.quarantine import states
 from lakehouse.quarantine.states import RELEASED, fill_states, is_in
 from lakehouse.storage.lake import Lake
 from lakehouse.system_columns import ORIGIN
 
 DEAD_LETTERS = "quarantine/dead_letters"
-UNREADABLE = "#unreadable"
-"""Ends the `_source` of a file whose bytes could not be read at all; it is tried again each time."""
-
 COUNTED_DEAD_LETTERS = "dead letters"
 """Names the mark in a raw table that tells how many of its dead letters its audits have counted."""
 
@@ -75,24 +73,18 @@ class DeadLetters:
 
     def offsets(self, source: str) -> pl.Series:
         """The records of a file whose dead letters are there; null stands for the file as a whole."""
-        same = pl.col("_source").str.split("#").list.last() == _identity(source)
+        same = select_identity(pl.col("_source")) == Origin.parse(source).identity
         return self.rows().filter(same).select("_offset").collect().to_series()
 
     def find_known(self, sources: Iterable[str]) -> frozenset[str]:
         """Those of some files whose dead letters are there already: the same bytes, or the same unreadable file."""
-        asked = {source: _identity(source) for source in sources}
-        source = pl.col("_source")
-        identity = (
-            pl.when(source.str.ends_with(UNREADABLE))
-            .then(source)
-            .otherwise(source.str.split("#").list.last())
-        )
+        asked = {source: Origin.parse(source).identity for source in sources}
         wanted = pl.Series(list(asked.values()), dtype=pl.String).implode()
         found = set(
             self.rows()
             .filter(~is_in(RELEASED))
-            .select(identity.unique())
-            .filter(source.is_in(wanted))
+            .select(select_identity(pl.col("_source")).unique())
+            .filter(pl.col("identity").is_in(wanted))
             .collect()
             .to_series()
         )
@@ -101,8 +93,3 @@ class DeadLetters:
     def count(self) -> int:
         """How many there are."""
         return int(self.rows().select(pl.len()).collect().item())
-
-
-def _identity(source: str) -> str:
-    """What tells a file from others: its bytes, or its name where they cannot be read."""
-    return source if source.endswith(UNREADABLE) else source.rpartition("#")[2]

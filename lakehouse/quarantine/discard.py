@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 import polars as pl
 
 from lakehouse.errors import SetupError
+from lakehouse.origin import select_name
 from lakehouse.publish.retry import retry_if_busy
 from lakehouse.quarantine.dead_letters import DEAD_LETTERS
 from lakehouse.quarantine.states import DISCARDED, OPEN, STATES, fill_states, is_in
@@ -60,7 +61,7 @@ class Choice:
                     "Rows of a table of aggregates have no source.\nNext: use --where or --rule."
                 )
             names = pl.Series(self.sources, dtype=pl.String).implode()
-            file = pl.col("_source").str.replace("#[^#]*$", "")
+            file = select_name(pl.col("_source"))
             chosen.append(pl.col("_source").is_in(names) | file.is_in(names))
         if not chosen and not self.is_all:
             raise SetupError(

@@ -12,6 +12,8 @@ from typing import Literal
 
 import polars as pl
 
+from lakehouse.origin import select_digest
+
 State = Literal["open", "released", "discarded"]
 OPEN: State = "open"
 RELEASED: State = "released"
@@ -126,7 +128,7 @@ def count_by_state(rows: pl.LazyFrame) -> dict[str, int]:
 
 def identify_by_origin() -> list[pl.Expr]:
     """What names a row that keeps its origin: the bytes that it came with, whatever they are called, and its place."""
-    return [pl.col("_source").str.split("#").list.last(), pl.col("_offset")]
+    return [select_digest(pl.col("_source")), pl.col("_offset")]
 
 
 def merge_all_judged(

@@ -1,6 +1,7 @@
 """Deliveries that are landed together: many small ones take one way, and it shows in nothing but the files."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -9,9 +10,10 @@ from support.worlds import NOW, catalog_of, world, write
 
 from lakehouse.environment import Environment
 from lakehouse.errors import LawError
-from lakehouse.ingest import read_batch, small_deliveries
+from lakehouse.ingest import read_batch
 from lakehouse.ingest.files.landing_zone import Landing
 from lakehouse.ingest.land import LandResult, land
+from lakehouse.ingest.limits import IngestLimits
 from lakehouse.publish import auto_compaction
 from lakehouse.storage.lake import list_data_files
 from lakehouse.tables.table_types import raw
@@ -38,8 +40,9 @@ def deliver(here: Environment, count: int = MANY) -> None:
         os.utime(write(here, "events", f"{number:03}.csv", text), (0, NOW.timestamp() + number))
 
 
-def land_now(here: Environment) -> LandResult:
-    return land(here.lake, here.landing, here.catalog[EVENTS], now=NOW.replace(year=NOW.year + 1))
+def land_now(here: Environment, **limits: int) -> LandResult:
+    landing = replace(here.landing, limits=IngestLimits(**limits))
+    return land(here.lake, landing, here.catalog[EVENTS], now=NOW.replace(year=NOW.year + 1))
 
 
 def rows(here: Environment) -> list[tuple[object, ...]]:
@@ -124,30 +127,27 @@ def test_what_shares_a_file_is_bounded_in_rows(monkeypatch):
     ]
 
 
-def test_rows_that_do_not_fit_in_memory_together_are_spooled_and_all_there(events, monkeypatch):
-    monkeypatch.setattr(small_deliveries, "_HELD", 1)
+def test_rows_that_do_not_fit_in_memory_together_are_spooled_and_all_there(events):
     deliver(events)
-    land_now(events)
+    land_now(events, joined_bytes=1)
     assert rows(events) == delivered()
 
 
-def test_rows_that_are_too_many_to_be_held_are_spooled_by_themselves(events, monkeypatch):
-    monkeypatch.setattr(read_batch, "SMALL_DELIVERY", 0)
+def test_rows_of_a_delivery_that_is_too_large_for_memory_are_spooled_by_themselves(events):
     deliver(events)
-    land_now(events)
+    land_now(events, small_delivery_bytes=0)
     assert rows(events) == delivered()
 
 
 @pytest.mark.parametrize("at_once", [1, 4])
 def test_of_files_with_the_same_bytes_the_first_lands_however_many_are_read_at_once(
-    events, monkeypatch, at_once
+    events, at_once
 ):
-    monkeypatch.setattr(read_batch, "_AT_ONCE", at_once)
     for number in range(MANY):
         os.utime(
             write(events, "events", f"{number:03}.csv", "id\nsame\n"), (0, NOW.timestamp() + number)
         )
-    report = land_now(events)
+    report = land_now(events, files_at_once=at_once)
     assert rows(events) == [("000.csv", 1, "same", None)]
     assert [text.split(":")[0] for text in report.repeated] == [
         f"{number:03}.csv" for number in range(1, MANY)

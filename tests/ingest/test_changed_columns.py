@@ -207,7 +207,7 @@ def test_the_audit_of_a_widening_names_it_and_the_rows_that_were_written_again(l
     parquet(here, "b.parquet", id=[3], fare=[2**40])
     [audit] = land_now(here).audits
     assert audit.notes == (
-        "wider columns: fare (Int32 to Int64); the rows that stood in the table were written again",
+        "wider columns: fare (Int32 to Int64); the existing rows of the table were rewritten",
     )
     assert (audit.read, audit.written, audit.carried, audit.files) == (1, 1, 2, 2)
 

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from lakehouse.environment import Environment
 from lakehouse.ingest.delivery_register import DELIVERIES
 from lakehouse.ingest.files.landing_zone import Landing
 from lakehouse.ingest.land import LandResult, land, read_news
+from lakehouse.ingest.limits import IngestLimits
 from lakehouse.quarantine.dead_letters import DEAD_LETTERS
 from lakehouse.storage.lake import list_data_files
 from lakehouse.system_columns import ORIGIN
@@ -44,6 +46,11 @@ def typed(tmp_path: Path) -> Environment:
 
 def land_now(here: Environment, table: str = EVENTS, **options: object) -> LandResult:
     return land(here.lake, here.landing, here.catalog[table], **{"now": TOMORROW, **options})
+
+
+def land_in_batches(here: Environment, batch_bytes: int) -> LandResult:
+    landing = replace(here.landing, limits=IngestLimits(batch_bytes=batch_bytes))
+    return land(here.lake, landing, here.catalog[EVENTS], now=TOMORROW)
 
 
 def rows(here: Environment, table: str = EVENTS) -> pl.DataFrame:
@@ -372,7 +379,7 @@ def test_the_register_stays_a_few_files_and_keeps_every_row(events):
 def test_files_in_several_batches_land_once_each_with_a_commit_a_batch(events):
     for number in range(7):
         write(events, "events", f"{number}.csv", f"id\n{number}\n")
-    report = land_now(events, batch_bytes=10)
+    report = land_in_batches(events, 10)
     assert [audit.read for audit in report.audits] == [2, 2, 2, 1]
     assert sorted(rows(events)["id"]) == list("0123456")
     assert events.lake.version(EVENTS) == 3
@@ -381,14 +388,14 @@ def test_files_in_several_batches_land_once_each_with_a_commit_a_batch(events):
 def test_a_file_larger_than_a_batch_is_a_batch_of_its_own(events):
     write(events, "events", "a.csv", "id\n1\n2\n3\n4\n5\n")
     write(events, "events", "b.csv", "id\n6\n")
-    assert [audit.read for audit in land_now(events, batch_bytes=1).audits] == [5, 1]
+    assert [audit.read for audit in land_in_batches(events, 1).audits] == [5, 1]
 
 
 def test_a_bad_thing_in_landing_is_counted_in_one_batch_only(events):
     (Path(events.landing.root) / "events" / "folder.csv").mkdir(parents=True)
     for number in range(3):
         write(events, "events", f"{number}.csv", f"id\n{number}\n")
-    report = land_now(events, batch_bytes=1)
+    report = land_in_batches(events, 1)
     assert [audit.dead_letters for audit in report.audits] == [1, 0, 0]
     assert report.refused == ("folder.csv: a folder that is named like a file",)
 
@@ -396,7 +403,7 @@ def test_a_bad_thing_in_landing_is_counted_in_one_batch_only(events):
 def test_the_same_bytes_in_a_later_batch_land_once(events):
     write(events, "events", "a.csv", "id\n1\n")
     write(events, "events", "b.csv", "id\n1\n")
-    report = land_now(events, batch_bytes=1)
+    report = land_in_batches(events, 1)
     assert (sources(events), len(report.audits), len(report.repeated)) == (["a.csv"], 1, 1)
 
 

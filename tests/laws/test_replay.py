@@ -2,8 +2,8 @@
 
 import json
 import os
+from dataclasses import replace
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from shutil import rmtree
 from tempfile import TemporaryDirectory
@@ -18,8 +18,7 @@ from test_kills import run
 from tills import HEADER, JUNE, lines, only, raw_sales, redo, rows, sell, take, till, typed
 
 from lakehouse.errors import SetupError
-from lakehouse.ingest import read_batch
-from lakehouse.ingest.files.record_ledger import FileLimits
+from lakehouse.ingest.limits import IngestLimits
 from lakehouse.observe.overview import list_audits
 from lakehouse.operations.replay import replay
 from lakehouse.quarantine.discard import Choice, discard
@@ -390,7 +389,7 @@ def test_a_file_that_could_not_be_opened_is_released_when_it_lands(tmp_path):
 
 
 @pytest.fixture
-def narrow(tmp_path, monkeypatch):
+def narrow(tmp_path):
     """A file of which a record was too long for the reader."""
     here = world(tmp_path, till())
     sell(
@@ -401,13 +400,8 @@ def narrow(tmp_path, monkeypatch):
         lines(3, 3, first=3),
         "4,too,short\n",
     )
-    with monkeypatch.context() as patch:
-        patch.setattr(
-            read_batch,
-            "read_delivery",
-            partial(read_batch.read_delivery, limits=FileLimits(record_bytes=60)),
-        )
-        take(here)
+    strict = replace(here.landing, limits=IngestLimits(record_bytes=60))
+    take(replace(here, landing=strict))
     assert states(here, LETTERS) == {"open": 2}
     return here
 

@@ -85,6 +85,13 @@ class TableColumns:
         """The columns that stand in the table with a narrower type."""
         return {name: t for name, t in self.current.items() if self.stored.get(name, t) != t}
 
+    def describe_changes(self) -> Iterator[str]:
+        """Yields what a person should know of columns that are new or become wider."""
+        if self.added:
+            yield f"new columns: {', '.join(self.added)}"
+        if wider := [f"{name} ({self.stored[name]} to {t})" for name, t in self.retyped.items()]:
+            yield f"wider columns: {', '.join(wider)}; the existing rows of the table were rewritten"
+
     def fit(self, delivery: Delivery) -> tuple[Delivery, Projection]:
         """A delivery, refused whole if it does not go into the table; and how it does."""
         names = {name: self._spelled.get(name.casefold(), name) for name in delivery.columns}

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import polars as pl
 
 from lakehouse.ingest.files.lines import BYTE_ORDER_MARK
-from lakehouse.ingest.files.record_ledger import FileLimits
+from lakehouse.ingest.limits import IngestLimits
 
 _MARKER = b"\x01"
 """Stands for a quoted field while fields are counted; a block that holds it is not plain."""
@@ -31,7 +31,7 @@ class PlainRows(NamedTuple):
 
 
 def parse_plain_block(
-    block: bytes, separator: str, columns: Sequence[str], limits: FileLimits
+    block: bytes, separator: str, columns: Sequence[str], limits: IngestLimits
 ) -> PlainRows | None:
     """The rows of a block; None if it is not plain."""
     end = _line_end(block)
@@ -61,7 +61,7 @@ def _is_utf_8(body: bytes) -> bool:
     return True
 
 
-def _is_plain(body: bytes, separator: bytes, width: int, limits: FileLimits) -> bool:
+def _is_plain(body: bytes, separator: bytes, width: int, limits: IngestLimits) -> bool:
     if len(body) > limits.record_bytes and max(map(len, body.split(b"\n"))) > limits.record_bytes:
         return False
     skeleton = _QUOTED.sub(_MARKER, body) if b'"' in body else body

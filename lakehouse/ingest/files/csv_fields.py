@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from lakehouse.ingest.files.lines import Line
-from lakehouse.ingest.files.record_ledger import FileLimits
+from lakehouse.ingest.limits import IngestLimits
 
 _LONE_SURROGATE = re.compile("[\udc80-\udcff]")
 
@@ -43,7 +43,7 @@ def is_utf8(text: str) -> bool:
     return not _LONE_SURROGATE.search(text)
 
 
-def split_record(peek: Peek, separator: str, limits: FileLimits) -> Fields:
+def split_record(peek: Peek, separator: str, limits: IngestLimits) -> Fields:
     """The record that begins with line 0.
 
     Raises:
@@ -67,7 +67,7 @@ def split_record(peek: Peek, separator: str, limits: FileLimits) -> Fields:
 class _Scanner:
     """A place in the text of a record; `position` is behind the last field that was read."""
 
-    def __init__(self, peek: Peek, text: str, first: Line, limits: FileLimits) -> None:
+    def __init__(self, peek: Peek, text: str, first: Line, limits: IngestLimits) -> None:
         self.text = text
         self.line = 0
         self.position = 0

@@ -25,56 +25,56 @@ _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 
 
 def read_header(
-    source: Iterator[Block], books: RecordLedger, separator: str, required: Collection[str]
+    source: Iterator[Block], ledger: RecordLedger, separator: str, required: Collection[str]
 ) -> tuple[bytes, int]:
     """Find the columns; what is left of the header's block, and the number of the line that begins it."""
-    block, number = _first_block(source, books)
-    following = islice(split_lines(block, number, books.limits), books.limits.record_lines)
+    block, number = _first_block(source, ledger)
+    following = islice(split_lines(block, number, ledger.limits), ledger.limits.record_lines)
     first = [next(following)]
-    header = _header(first, following, books, separator)
+    header = _header(first, following, ledger, separator)
     names = name_columns(header.values)
     if required and not {name.casefold() for name in names} & set(fold_names(required)):
         # What stands there may be a record, so it is not repeated in a message.
         raise RefusedError(
             f"columns missing: {list_names(list(required))}; the first line names none of them"
         )
-    books.columns = spell_names(names, required, books.limits.columns)
+    ledger.columns = spell_names(names, required, ledger.limits.columns)
     used = first[: header.lines]
-    books.ends[used[-1].end] += bool(used[-1].end)
+    ledger.ends[used[-1].end] += bool(used[-1].end)
     return block[sum(len(line.content) + len(line.end) for line in used) :], number + header.lines
 
 
-def _first_block(source: Iterator[Block], books: RecordLedger) -> tuple[bytes, int]:
+def _first_block(source: Iterator[Block], ledger: RecordLedger) -> tuple[bytes, int]:
     """The first block with something in it, from its first line that is not blank; and that line's number."""
     number, is_start = 1, True
     for block in source:
         if isinstance(block, LongLine):
             raise RefusedError(
-                f"header too long: {block.size:,} bytes; limit {books.limits.record_bytes:,}"
+                f"header too long: {block.size:,} bytes; limit {ledger.limits.record_bytes:,}"
             )
-        content = _without_mark(block, books) if is_start else block
+        content = _without_mark(block, ledger) if is_start else block
         is_start = False
         filled = content.lstrip(b"\r\n")
         blank = count_lines(content[: len(content) - len(filled)])
-        books.blank_lines += blank
+        ledger.blank_lines += blank
         number += blank
         if filled:
             return filled, number
     raise EmptyFileError("no header: the file holds nothing but blank lines")
 
 
-def _without_mark(block: bytes, books: RecordLedger) -> bytes:
+def _without_mark(block: bytes, ledger: RecordLedger) -> bytes:
     if block.startswith(_UTF_16):
         raise RefusedError(
             "the file is UTF-16 (it begins with its byte order mark); UTF-8 is expected"
         )
     if block.startswith(BYTE_ORDER_MARK):
-        books.notes.append("byte order mark removed")
+        ledger.notes.append("byte order mark removed")
     return block.removeprefix(BYTE_ORDER_MARK)
 
 
 def _header(
-    first: list[Line], following: Iterator[Line], books: RecordLedger, separator: str
+    first: list[Line], following: Iterator[Line], ledger: RecordLedger, separator: str
 ) -> Fields:
     """The fields of the header; `first` grows by the lines that they take."""
 
@@ -84,14 +84,14 @@ def _header(
 
     if first[0].is_cut:
         raise RefusedError(
-            f"header too long: {first[0].size:,} bytes; limit {books.limits.record_bytes:,}"
+            f"header too long: {first[0].size:,} bytes; limit {ledger.limits.record_bytes:,}"
         )
     if b"\0" in first[0].content:
         raise RefusedError(
             "NUL bytes in the header: the file is UTF-16 or no text; UTF-8 is expected"
         )
     try:
-        header = split_record(line, separator, books.limits)
+        header = split_record(line, separator, ledger.limits)
     except BrokenError as error:
         raise RefusedError(f"the header cannot be read: {error}") from error
     except MoreLinesError as error:

@@ -34,30 +34,30 @@ _PIECE_BYTES = 1 << 16
 
 
 def read_csv(
-    path: Path, books: RecordLedger, *, required: Collection[str], separator: str = ","
+    path: Path, ledger: RecordLedger, *, required: Collection[str], separator: str = ","
 ) -> None:
-    """Read a plain CSV file into the books.
+    """Read a plain CSV file into the ledger.
 
     Raises:
         RefusedError: the header cannot be understood, or nothing follows it.
     """
-    source = read_blocks(path, books.limits)
-    rest, first_line = read_header(source, books, separator, required)
-    reader = CsvReader(books, separator, first_line)
+    source = read_blocks(path, ledger.limits)
+    rest, first_line = read_header(source, ledger, separator, required)
+    reader = CsvReader(ledger, separator, first_line)
     if rest:
         reader.read(rest)
     for block in source:
         reader.read(block)
     reader.finish()
-    if not books.records:
+    if not ledger.records:
         raise EmptyFileError("header only: no records")
 
 
 class CsvReader:
     """Reads the records below the header, block after block."""
 
-    def __init__(self, books: RecordLedger, separator: str, first_line: int) -> None:
-        self._books = books
+    def __init__(self, ledger: RecordLedger, separator: str, first_line: int) -> None:
+        self._ledger = ledger
         self._separator = separator
         self._number = first_line
         self._lines: Iterator[Line] = iter(())
@@ -78,17 +78,17 @@ class CsvReader:
             pass
 
     def _read_lines(self, block: Block) -> None:
-        self._lines = split_lines(block, self._number, self._books.limits)
+        self._lines = split_lines(block, self._number, self._ledger.limits)
         self._number += count_lines(block) if isinstance(block, bytes) else 1
         while self._take(is_last=False):
             pass
 
     def _read_plain(self, block: bytes) -> bool:
-        plain = parse_plain_block(block, self._separator, self._books.columns, self._books.limits)
+        plain = parse_plain_block(block, self._separator, self._ledger.columns, self._ledger.limits)
         if plain is None:
             return False
-        self._books.add_frame(plain.rows)
-        self._books.ends[plain.end] += plain.lines - (not block.endswith(plain.end))
+        self._ledger.add_frame(plain.rows)
+        self._ledger.ends[plain.end] += plain.lines - (not block.endswith(plain.end))
         self._number += plain.lines
         return True
 
@@ -106,11 +106,12 @@ class CsvReader:
         if first is None:
             return False
         if not first.size:
-            self._books.blank_lines += 1
+            self._ledger.blank_lines += 1
             self._drop(1)
         elif first.is_cut:
             self._reject(
-                1, f"line too long: {first.size:,} bytes; limit {self._books.limits.record_bytes:,}"
+                1,
+                f"line too long: {first.size:,} bytes; limit {self._ledger.limits.record_bytes:,}",
             )
         else:
             return self._take_record(is_last=is_last)
@@ -118,7 +119,7 @@ class CsvReader:
 
     def _take_record(self, *, is_last: bool) -> bool:
         try:
-            record = split_record(self._peek, self._separator, self._books.limits)
+            record = split_record(self._peek, self._separator, self._ledger.limits)
         except BrokenError as error:
             self._reject(1, f"broken quoting: {error}")
         except MoreLinesError:
@@ -131,7 +132,7 @@ class CsvReader:
 
     def _enter(self, record: Fields) -> None:
         """A record whose quotes are sound: a row, unless its fields or its bytes are wrong."""
-        width = len(self._books.columns)
+        width = len(self._ledger.columns)
         if len(record.values) < width or any(record.values[width:]):
             self._reject(1, _miscounted(record, width))
             return
@@ -139,7 +140,7 @@ class CsvReader:
         if not all(part.isascii() or is_utf8(decode_line(part)) for part in content):
             self._reject(record.lines, "not valid UTF-8")
             return
-        self._books.add_row(
+        self._ledger.add_row(
             [value or None for value in record.values[:width]], sum(map(len, content))
         )
         self._drop(record.lines)
@@ -151,13 +152,13 @@ class CsvReader:
         payload = b"".join(line.content + line.end for line in taken[:-1]) + last.content
         size = len(payload) - len(last.content) + last.size
         place = taken[0].place if count == 1 else f"lines {taken[0].number} to {last.number}"
-        self._books.add_letter(reason, place, payload, size)
+        self._ledger.add_letter(reason, place, payload, size)
         self._drop(count)
 
     def _drop(self, count: int) -> None:
         for _ in range(count):
             end = self._waiting.popleft().end
-        self._books.ends[end] += bool(end)
+        self._ledger.ends[end] += bool(end)
 
 
 def _miscounted(record: Fields, width: int) -> str:

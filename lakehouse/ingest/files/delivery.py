@@ -1,8 +1,8 @@
-"""A delivered file, read: every record is a row or a dead letter, and nothing that was delivered vanishes.
+"""A delivered file after reading: every record is a row or a dead letter, and no record vanishes.
 
-Belongs here: what a delivery is, and the way from its bytes to its books. Does not belong here: where files lie
-(`landing.py`), how they are unpacked (`unpack.py`), what a format means (`csv_records.py`, `json_records.py`,
-`parquet_records.py`), and how rows get into a table (`batch.py`).
+Belongs here: what a delivery is, and the way from its bytes to its ledger. Does not belong here: where files lie
+(`landing_zone.py`), how they are unpacked (`unpack.py`), what a format means (`csv_records.py`, `json_lines.py`,
+`parquet.py`), and how rows go into a table (`drift/`).
 """
 
 import shutil
@@ -18,14 +18,13 @@ from lakehouse.ingest.files.csv_records import read_csv
 from lakehouse.ingest.files.json_lines import read_json_lines
 from lakehouse.ingest.files.parquet import read_parquet
 from lakehouse.ingest.files.record_ledger import (
-    DEFAULT_LIMITS,
     EmptyFileError,
-    FileLimits,
     RecordLedger,
     RefusedError,
-    frame_letters,
+    frame_letter_rows,
 )
 from lakehouse.ingest.files.unpack import Received, receive, unpack
+from lakehouse.ingest.limits import DEFAULT_LIMITS, IngestLimits
 
 _WHOLE_FILE = "whole file"
 
@@ -34,8 +33,8 @@ _WHOLE_FILE = "whole file"
 class Delivery:
     """What a delivered file holds.
 
-    `records == rows_count + dead_count` unless the file was refused, and `_offset` over rows and dead letters together
-    is 1 to `records`, each once.
+    `records == rows_count + dead_count` unless the file was refused. `_offset` over rows and dead letters together is 1
+    to `records`, each once.
 
     Attributes:
         name: its name in landing.
@@ -44,14 +43,14 @@ class Delivery:
         records: data records in it; 0 if refused.
         columns: the source columns, in order.
         rows: a folder of Parquet files for `pl.scan_parquet`: the source columns and `_offset`, the number of the
-            record in the file from 1; None if there is no row, or they are `held`.
-        held: the same rows in memory, where they are few.
+            record in the file from 1; None if there is no row, or they are `in_memory`.
+        in_memory: the same rows in memory, if they are few.
         rows_count: how many rows.
         dead: a folder of Parquet files: `_offset` (null for the whole file), `reason`, `place`, `payload`,
             `payload_bytes`; None if there is no dead letter.
         dead_count: how many dead letters.
         refused: why the file as a whole was refused; it is then one dead letter and no row.
-        is_empty: whether that is because it holds no record.
+        is_empty: whether it was refused because it holds no record.
         notes: what was tolerated.
         is_cut: whether a dead letter holds less than the whole of its record or file.
         received: the file as delivered, spooled.
@@ -78,13 +77,12 @@ class Delivery:
     is_empty: bool = False
 
     def refuse(self, reason: str) -> "Delivery":
-        """The same delivery, refused as a whole: one dead letter, no row."""
+        """Returns the same delivery, refused as a whole: one dead letter, no row."""
         with self.received.open("rb") as file:
             payload = file.read(self.payload_bytes)
         folder = Path(tempfile.mkdtemp(prefix="refused-", dir=self.received.parent))
-        frame_letters([(None, reason, _WHOLE_FILE, payload, self.size)]).write_parquet(
-            folder / "000000.parquet"
-        )
+        letter = frame_letter_rows([(None, reason, _WHOLE_FILE, payload, self.size)])
+        letter.write_parquet(folder / "000000.parquet")
         return replace(
             self,
             records=0,
@@ -105,22 +103,22 @@ def read_delivery(
     name: str,
     spool: Path,
     required: Collection[str] = (),
-    limits: FileLimits = DEFAULT_LIMITS,
+    limits: IngestLimits = DEFAULT_LIMITS,
     keep: int = 0,
 ) -> Delivery:
-    """Read a delivered file; memory is bounded by `limits`, not by the file.
+    """Reads a delivered file; memory is bounded by `limits`, not by the file.
 
     Args:
         chunks: its bytes in order.
         name: its name, whose suffix tells the format: CSV, TSV, JSON lines or Parquet; plain, `.gz`, or alone in a
             `.zip`.
         spool: a private folder; what the delivery points to stays in it.
-        required: columns without which the file is refused; equal but for case and outer blanks counts as found.
-        limits: what the file may ask for.
-        keep: rows of so many bytes at most are held in memory, rather than spooled.
+        required: columns without which the file is refused; case and outer blanks do not count.
+        limits: the limits of the file.
+        keep: rows of up to so many bytes stay in memory and are not spooled.
 
     Raises:
-        OSError: the bytes cannot be read, or the spool cannot be written; that says nothing about the file.
+        OSError: the bytes cannot be read, or the spool cannot be written; neither says anything about the file.
         LawError: a record is unaccounted for.
     """
     work = Path(tempfile.mkdtemp(prefix="delivery-", dir=spool))
@@ -129,62 +127,65 @@ def read_delivery(
     except OSError:
         shutil.rmtree(work)
         raise
-    books, refused = RecordLedger(work, limits, keep=keep), None
+    ledger, refusal = RecordLedger(work, limits, keep=keep), None
     try:
-        _read(received, name, books, required, work / "plain")
-    except RefusedError as refusal:
-        for parts in (books.rows, books.dead):
+        _read(received, name, ledger, required, work / "plain")
+    except RefusedError as error:
+        # Nothing of a refused file counts: it is one dead letter, so what was read so far goes.
+        for parts in (ledger.rows, ledger.dead):
             shutil.rmtree(parts.folder, ignore_errors=True)
-        books, refused = RecordLedger(work, limits), refusal
+        ledger, refusal = RecordLedger(work, limits), error
     finally:
         (work / "plain").unlink(missing_ok=True)
-    delivery = _delivery(received, name, books)
-    if refused is None:
-        return _balanced(delivery)
-    return replace(delivery.refuse(str(refused)), is_empty=isinstance(refused, EmptyFileError))
+    delivery = _close(ledger, received, name)
+    if refusal is None:
+        _check_balance(delivery)
+        return delivery
+    return replace(delivery.refuse(str(refusal)), is_empty=isinstance(refusal, EmptyFileError))
 
 
 def _read(
-    received: Received, name: str, books: RecordLedger, required: Collection[str], plain: Path
+    received: Received, name: str, ledger: RecordLedger, required: Collection[str], plain: Path
 ) -> None:
     path, suffix = unpack(received, name, plain)
     if not path.stat().st_size:
         raise EmptyFileError("empty file: 0 bytes")
     if suffix == ".parquet":
-        read_parquet(path, books, required=required)
+        read_parquet(path, ledger, required=required)
     elif suffix in (".csv", ".tsv"):
-        read_csv(path, books, required=required, separator="\t" if suffix == ".tsv" else ",")
+        separator = "\t" if suffix == ".tsv" else ","
+        read_csv(path, ledger, required=required, separator=separator)
     else:
-        read_json_lines(path, books, required=required)
+        read_json_lines(path, ledger, required=required)
 
 
-def _delivery(received: Received, name: str, books: RecordLedger) -> Delivery:
-    rows, dead = books.finish()
+def _close(ledger: RecordLedger, received: Received, name: str) -> Delivery:
+    rows, dead = ledger.finish()
     return Delivery(
         name=name,
         digest=received.digest,
         size=received.size,
-        records=books.records,
-        columns=tuple(books.columns),
+        records=ledger.records,
+        columns=tuple(ledger.columns),
         rows=rows,
-        rows_count=books.rows.count,
+        rows_count=ledger.rows.count,
         dead=dead,
-        dead_count=books.dead.count,
+        dead_count=ledger.dead.count,
         refused=None,
-        notes=books.describe(),
-        is_cut=books.is_cut,
+        notes=ledger.describe(),
+        is_cut=ledger.is_cut,
         received=received.path,
-        payload_bytes=books.limits.payload_bytes,
-        is_typed=books.is_typed,
-        in_memory=books.rows.in_memory,
+        payload_bytes=ledger.limits.payload_bytes,
+        is_typed=ledger.is_typed,
+        in_memory=ledger.rows.in_memory,
     )
 
 
-def _balanced(delivery: Delivery) -> Delivery:
-    """Raise unless each record is a row or a dead letter."""
+def _check_balance(delivery: Delivery) -> None:
+    """Raises LawError unless each record is a row or a dead letter."""
     if delivery.records != delivery.rows_count + delivery.dead_count:
         raise LawError(
             f"{delivery.name}: {delivery.records:,} records, but {delivery.rows_count:,} rows and "
-            f"{delivery.dead_count:,} dead letters.\nNext: keep the file and report it; it was not landed."
+            f"{delivery.dead_count:,} dead letters.\n"
+            "Next: keep the file and report it; it was not landed."
         )
-    return delivery

@@ -19,7 +19,8 @@ from lakehouse.ingest.files.lines import (
     read_blocks,
     split_lines,
 )
-from lakehouse.ingest.files.record_ledger import EmptyFileError, FileLimits, RecordLedger
+from lakehouse.ingest.files.record_ledger import EmptyFileError, RecordLedger
+from lakehouse.ingest.limits import IngestLimits
 from lakehouse.tables.column_names import is_pattern
 
 _quoted = json.JSONEncoder(ensure_ascii=False).encode
@@ -35,53 +36,53 @@ class _NotARecordError(ValueError):
     """Why a line is no record; never leaves this module."""
 
 
-def read_json_lines(path: Path, books: RecordLedger, *, required: Collection[str]) -> None:
-    """Read a plain file of JSON lines into the books.
+def read_json_lines(path: Path, ledger: RecordLedger, *, required: Collection[str]) -> None:
+    """Read a plain file of JSON lines into the ledger.
 
     Raises:
         RefusedError: there is no record, or there are objects and none has a required key.
     """
-    reader = _JsonReader(books, fold_names(required))
+    reader = _JsonReader(ledger, fold_names(required))
     number = 1
-    for block in read_blocks(path, books.limits):
+    for block in read_blocks(path, ledger.limits):
         content = block
         if number == 1 and isinstance(block, bytes) and block.startswith(BYTE_ORDER_MARK):
-            books.notes.append("byte order mark removed")
+            ledger.notes.append("byte order mark removed")
             content = block.removeprefix(BYTE_ORDER_MARK)
-        for line in split_lines(content, number, books.limits):
+        for line in split_lines(content, number, ledger.limits):
             reader.read(line)
         number += 1 if isinstance(block, LongLine) else count_lines(block)
-    if not books.records:
+    if not ledger.records:
         raise EmptyFileError("no records: the file holds nothing but blank lines")
     if reader.has_objects:
-        refuse_missing(books.columns, required)
+        refuse_missing(ledger.columns, required)
 
 
 class _JsonReader:
     """Reads line after line; knows the columns so far by their folded names."""
 
-    def __init__(self, books: RecordLedger, required: dict[str, str]) -> None:
-        self._books = books
+    def __init__(self, ledger: RecordLedger, required: dict[str, str]) -> None:
+        self._ledger = ledger
         self._required = required
         self._places: dict[str, int] = {}
         self.has_objects = False
 
     def read(self, line: Line) -> None:
-        self._books.ends[line.end] += bool(line.end)
+        self._ledger.ends[line.end] += bool(line.end)
         if not line.content.strip():
-            self._books.blank_lines += 1
+            self._ledger.blank_lines += 1
             return
         try:
-            record = _parsed(line, self._books.limits)
+            record = _parsed(line, self._ledger.limits)
             places = self._placed(record)
         except _NotARecordError as error:
-            self._books.add_letter(str(error), line.place, line.content, line.size)
+            self._ledger.add_letter(str(error), line.place, line.content, line.size)
             return
         self.has_objects = True
-        values: list[str | None] = [None] * len(self._books.columns)
+        values: list[str | None] = [None] * len(self._ledger.columns)
         for place, value in zip(places, record.values(), strict=True):
             values[place] = value
-        self._books.add_row(values, line.size)
+        self._ledger.add_row(values, line.size)
 
     def _placed(self, record: dict[str, str | None]) -> list[int]:
         """The column of each key; new keys become columns."""
@@ -92,13 +93,13 @@ class _JsonReader:
             if fold not in self._places
         }
         _check_keys(folded, record)
-        if len(self._places) + len(new) > self._books.limits.columns:
+        if len(self._places) + len(new) > self._ledger.limits.columns:
             raise _NotARecordError(
-                f"more than {self._books.limits.columns:,} columns, with: {list_names(new.values())}"
+                f"more than {self._ledger.limits.columns:,} columns, with: {list_names(new.values())}"
             )
         for fold, name in new.items():
-            self._places[fold] = len(self._books.columns)
-            self._books.columns.append(self._required.get(fold, name))
+            self._places[fold] = len(self._ledger.columns)
+            self._ledger.columns.append(self._required.get(fold, name))
         return [self._places[fold] for fold in folded]
 
 
@@ -122,7 +123,7 @@ def _check_keys(folded: list[str], record: Collection[str]) -> None:
         )
 
 
-def _parsed(line: Line, limits: FileLimits) -> dict[str, str | None]:
+def _parsed(line: Line, limits: IngestLimits) -> dict[str, str | None]:
     """The values of an object as text, by key."""
     if line.is_cut:
         raise _NotARecordError(f"line too long: {line.size:,} bytes; limit {limits.record_bytes:,}")

@@ -27,6 +27,7 @@ from lakehouse.ingest.files.listing import (
     walk,
     walk_below,
 )
+from lakehouse.ingest.limits import DEFAULT_LIMITS, IngestLimits
 from lakehouse.storage.object_store import (
     describe_store_error,
     open_store,
@@ -50,11 +51,13 @@ class Landing:
         options: object store options; never logged.
         rest_seconds: how long a local file has to lie unchanged before it counts as complete. Objects in a bucket
             appear whole and need no rest.
+        limits: how much of the files is taken at once.
     """
 
     root: str
     options: Mapping[str, str] = field(default_factory=dict, repr=False)
     rest_seconds: float = 2.0
+    limits: IngestLimits = DEFAULT_LIMITS
 
     def list_entries(self, table: str, known: Mapping[str, Stamp] = NOTHING_KNOWN) -> list[Entry]:
         """What lies in a raw table's folder, in the order of names; files still being written are included.

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from lakehouse.ingest.files.record_ledger import FileLimits
+from lakehouse.ingest.limits import IngestLimits
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _LINE = re.compile(rb"([^\r\n]*)(\r\n|\n|\r|\Z)")
@@ -45,7 +45,7 @@ class LongLine(NamedTuple):
 Block = bytes | LongLine
 
 
-def read_blocks(path: Path, limits: FileLimits) -> Iterator[Block]:
+def read_blocks(path: Path, limits: IngestLimits) -> Iterator[Block]:
     """The file as blocks of whole lines, or single lines that are too long."""
     held, long = b"", None
     with path.open("rb") as file:
@@ -91,7 +91,7 @@ def _chunks(file: BinaryIO, size: int) -> Iterator[bytes]:
         yield chunk
 
 
-def split_lines(block: Block, first: int, limits: FileLimits) -> Iterator[Line]:
+def split_lines(block: Block, first: int, limits: IngestLimits) -> Iterator[Line]:
     """The lines of a block, numbered from `first`."""
     if isinstance(block, LongLine):
         yield Line(first, *block)

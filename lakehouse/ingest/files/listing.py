@@ -31,6 +31,16 @@ NOTHING_KNOWN: Mapping[str, Stamp] = {}
 _UNSEEN: Stamp = (0, 0)
 
 
+class Occurrence(NamedTuple):
+    """One delivery of some bytes: when they were written, and under which name.
+
+    Occurrences of the same bytes are ordered; the least one gives the rows their origin.
+    """
+
+    modified_at: datetime
+    name: str
+
+
 class Entry(NamedTuple):
     """Something that lies in a landing folder.
 
@@ -45,6 +55,11 @@ class Entry(NamedTuple):
     modified_at: datetime
     size: int
     problem: str | None = None
+
+    @property
+    def occurrence(self) -> Occurrence:
+        """When and under which name the entry was delivered."""
+        return Occurrence(self.modified_at, self.name)
 
 
 def make_entries(

@@ -32,32 +32,32 @@ _WIDER: dict[type[pl.DataType], pl.DataType] = {
 }
 
 
-def read_parquet(path: Path, books: RecordLedger, *, required: Collection[str]) -> None:
-    """Read a Parquet file into the books.
+def read_parquet(path: Path, ledger: RecordLedger, *, required: Collection[str]) -> None:
+    """Read a Parquet file into the ledger.
 
     Raises:
         RefusedError: not Parquet, cut off, damaged, without a row, or with columns that cannot be named so.
     """
     _check_magic(path)
     try:
-        _read(path, books, required)
+        _read(path, ledger, required)
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         raise RefusedError(
             f"Parquet file is damaged, or Polars cannot read it: {_message(error)}"
         ) from error
 
 
-def _read(path: Path, books: RecordLedger, required: Collection[str]) -> None:
+def _read(path: Path, ledger: RecordLedger, required: Collection[str]) -> None:
     lf = pl.scan_parquet(path, hive_partitioning=False, glob=False)
     schema = lf.collect_schema()
-    names = spell_names([name.strip() for name in schema], required, books.limits.columns)
+    names = spell_names([name.strip() for name in schema], required, ledger.limits.columns)
     lossy = _lossy(lf, schema)
     columns = [
         _fitting(name, dtype, is_lossy=name in lossy).alias(new)
         for (name, dtype), new in zip(schema.items(), names, strict=True)
     ]
-    books.add_typed(lf.select(columns), names)
-    if not books.records:
+    ledger.add_typed(lf.select(columns), names)
+    if not ledger.records:
         raise EmptyFileError(f"no rows: a Parquet file with {len(names)} columns")
 
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from lakehouse.ingest.files import csv_records
 from lakehouse.ingest.files.csv_fast_path import parse_plain_block
-from lakehouse.ingest.files.record_ledger import DEFAULT_LIMITS
+from lakehouse.ingest.limits import DEFAULT_LIMITS
 
 FIELDS = st.sampled_from(
     [

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lakehouse.ingest.files.record_ledger import FileLimits
+from lakehouse.ingest.limits import IngestLimits
 
 TEXT = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\x00"), max_size=8)
 
@@ -184,7 +184,7 @@ def test_a_bad_record_over_several_lines_is_kept_whole(read):
 
 @pytest.mark.parametrize("block", [5, 64, 1 << 20])
 def test_a_line_over_the_limit_is_a_dead_letter_of_its_beginning(read, block):
-    limits = FileLimits(payload_bytes=4, record_bytes=50, block_bytes=block)
+    limits = IngestLimits(payload_bytes=4, record_bytes=50, block_bytes=block)
     seen = read(b"a,b\n1,2\n" + b"x" * 999 + b"\r\n3,4\n", limits=limits)
     assert (seen.rows, seen.payloads) == ([("1", "2"), ("3", "4")], [b"xxxx"])
     assert (seen.letters[0]["payload_bytes"], seen.letters[0]["place"]) == (999, "line 3")
@@ -193,7 +193,7 @@ def test_a_line_over_the_limit_is_a_dead_letter_of_its_beginning(read, block):
 
 @pytest.mark.parametrize("block", [5, 1 << 20])
 def test_a_header_over_the_limit_is_refused(read, block):
-    limits = FileLimits(record_bytes=50, block_bytes=block)
+    limits = IngestLimits(record_bytes=50, block_bytes=block)
     assert (
         refusal(read(b"x" * 999 + b"\n1\n", limits=limits))
         == "header too long: 999 bytes; limit 50"
@@ -202,7 +202,7 @@ def test_a_header_over_the_limit_is_refused(read, block):
 
 def test_too_many_columns_are_refused(read):
     assert (
-        refusal(read(b"a,b,c\n1,2,3\n", limits=FileLimits(columns=2)))
+        refusal(read(b"a,b,c\n1,2,3\n", limits=IngestLimits(columns=2)))
         == "3 columns; the limit is 2"
     )
 
@@ -227,6 +227,6 @@ def test_what_the_csv_module_writes_is_read_back(read, rows):
 @settings(max_examples=100, deadline=None)
 def test_the_size_of_blocks_does_not_change_what_is_read(read, parts):
     content = b"a,b\n" + b"".join(parts)
-    small, large = read(content, limits=FileLimits(block_bytes=3)), read(content)
+    small, large = read(content, limits=IngestLimits(block_bytes=3)), read(content)
     assert (small.rows, small.letters, small.offsets) == (large.rows, large.letters, large.offsets)
     assert small.delivery.notes == large.delivery.notes

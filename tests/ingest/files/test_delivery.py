@@ -8,9 +8,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from lakehouse.ingest.files.delivery import read_delivery
-from lakehouse.ingest.files.record_ledger import FileLimits
+from lakehouse.ingest.limits import IngestLimits
 
-SMALL = FileLimits(
+SMALL = IngestLimits(
     payload_bytes=16, record_bytes=40, record_lines=3, span_bytes=60, columns=6, block_bytes=7
 )
 CSV_BYTES = st.lists(

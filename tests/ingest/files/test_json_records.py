@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lakehouse.ingest.files import record_ledger, spool
-from lakehouse.ingest.files.record_ledger import FileLimits
+from lakehouse.ingest.limits import IngestLimits
 
 NAME = "a.jsonl"
 JSON = st.recursive(
@@ -48,10 +47,9 @@ def test_the_columns_are_the_union_over_the_file(read):
     assert seen.rows == [("1", None, None), (None, "2", None), ("4", None, "3")]
 
 
-def test_parts_written_before_a_column_was_seen_hold_null_in_it(read, monkeypatch):
-    monkeypatch.setattr(record_ledger, "_PENDING_RECORDS", 1)
-    monkeypatch.setattr(spool, "_PART_BYTES", 1)
-    seen = read(b'{"a":1}\n{"b":2}\n{"c":3}\n', NAME)
+def test_parts_written_before_a_column_was_seen_hold_null_in_it(read):
+    limits = IngestLimits(pending_records=1, part_bytes=1)
+    seen = read(b'{"a":1}\n{"b":2}\n{"c":3}\n', NAME, limits=limits)
     assert seen.rows == [("1", None, None), (None, "2", None), (None, None, "3")]
     assert len(list(seen.delivery.rows.iterdir())) == 3
 
@@ -90,7 +88,7 @@ def test_a_line_over_the_limit_is_a_dead_letter(read):
     seen = read(
         b'{"a":1}\n{"a":"' + b"x" * 99 + b'"}\n',
         NAME,
-        limits=FileLimits(record_bytes=50, payload_bytes=5),
+        limits=IngestLimits(record_bytes=50, payload_bytes=5),
     )
     assert (seen.rows, seen.payloads, seen.letters[0]["payload_bytes"]) == (
         [("1",)],
@@ -100,7 +98,7 @@ def test_a_line_over_the_limit_is_a_dead_letter(read):
 
 
 def test_keys_beyond_the_limit_are_dead_letters(read):
-    seen = read(b'{"a":1}\n{"b":1}\n{"c":1}\n', NAME, limits=FileLimits(columns=2))
+    seen = read(b'{"a":1}\n{"b":1}\n{"c":1}\n', NAME, limits=IngestLimits(columns=2))
     assert (len(seen.rows), seen.reasons) == (2, ["more than 2 columns, with: c"])
 
 

@@ -3,9 +3,9 @@
 import pytest
 
 from lakehouse.ingest.files.lines import LongLine, read_blocks
-from lakehouse.ingest.files.record_ledger import FileLimits
+from lakehouse.ingest.limits import IngestLimits
 
-LIMITS = FileLimits(record_bytes=10, payload_bytes=4, block_bytes=4)
+LIMITS = IngestLimits(record_bytes=10, payload_bytes=4, block_bytes=4)
 
 
 @pytest.mark.parametrize("end", [b"\n", b"\r", b"\r\n"])

@@ -1,0 +1,251 @@
+"""Building a batch: each delivery is new, repeats bytes that are known, or cannot be read.
+
+Belongs here: what becomes of a delivery in view of what is landed and of the deliveries before it. Does not belong here:
+reading the files (`read_batch.py`), and the frames of the batch (`batch_frames.py`).
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+
+import obstore
+import polars as pl
+
+from lakehouse.ingest.batch import Batch, BatchStamp, StoredLetters
+from lakehouse.ingest.batch_frames import (
+    FittedDelivery,
+    describe_deliveries,
+    drop_stored,
+    frame_letters,
+    frame_rows,
+    frame_unreadable,
+    locate_kept_file,
+    number_files,
+)
+from lakehouse.ingest.delivery_register import FileOutcome, Outcome
+from lakehouse.ingest.drift.columns import TableColumns
+from lakehouse.ingest.drift.projection import Projection
+from lakehouse.ingest.files.delivery import Delivery
+from lakehouse.ingest.files.listing import Entry, Occurrence
+from lakehouse.ingest.landed_files import LandedFiles
+from lakehouse.ingest.small_deliveries import SmallDeliveries
+from lakehouse.origin import Origin
+from lakehouse.quarantine.dead_letters import DeadLetters
+from lakehouse.storage.lake import Lake
+from lakehouse.system_columns import RESCUED
+from lakehouse.tables.table_types import RawTable
+from lakehouse.tables.type_widening import align_types
+
+
+@dataclass
+class BatchBuilder:
+    """Deliveries that are landed together, one after another.
+
+    Attributes:
+        lake: where the tables are.
+        known: the deliveries that are landed already.
+        columns: the columns of the table; deliveries may add some or widen them.
+        small: the rows of new deliveries that are small.
+        stamp: name and moment of the batch.
+    """
+
+    lake: Lake
+    known: LandedFiles
+    columns: TableColumns
+    small: SmallDeliveries
+    stamp: BatchStamp = field(default_factory=BatchStamp.create)
+    _new: list[FittedDelivery] = field(default_factory=list, init=False)
+    _incomplete: list[FittedDelivery] = field(default_factory=list, init=False)
+    _occurrences: dict[str, Occurrence] = field(default_factory=dict, init=False)
+    _rowless: set[str] = field(default_factory=set, init=False)
+    _outcomes: list[FileOutcome] = field(default_factory=list, init=False)
+    _corrections: dict[str, dict[str, object]] = field(default_factory=dict, init=False)
+    _repeated: dict[str, Origin] = field(default_factory=dict, init=False)
+    _refused: dict[str, str] = field(default_factory=dict, init=False)
+    _unreadable: dict[Entry, str] = field(default_factory=dict, init=False)
+    _changed: list[str] = field(default_factory=list, init=False)
+
+    @property
+    def raw(self) -> RawTable:
+        """The table that the batch is for."""
+        return self.columns.raw
+
+    def add_unreadable(self, entry: Entry, problem: str) -> None:
+        """Adds a file whose bytes could not be read."""
+        self._refused[entry.name] = problem
+        self._unreadable[entry] = problem
+
+    def add_changed(self, entry: Entry) -> None:
+        """Adds a file that was written to while it was read; it is left for the next run."""
+        self._changed.append(entry.name)
+
+    def add(self, entry: Entry, delivery: Delivery) -> None:
+        """Adds a delivery; it brings nothing if its bytes are known."""
+        digest = delivery.digest
+        twin = self._occurrences.get(digest) or self.known.find_twin(digest)
+        if twin is None or self._is_better_named(delivery):
+            self._add_new(entry, delivery)
+            return
+        self._add_repeated(entry, delivery, twin)
+        is_incomplete = self.known.lacks_letters(digest) and digest not in self._occurrences
+        if is_incomplete and delivery.dead_count:
+            self._add_incomplete(entry, delivery, twin)
+
+    def add_reread(self, one: FittedDelivery, dead_count: int) -> None:
+        """Adds what a delivery brings that was read again: only records that the lake does not hold.
+
+        Args:
+            one: the delivery with these records.
+            dead_count: how many dead letters the whole file has.
+        """
+        self._new.append(one)
+        self._register(one.entry, one.origin, "landed", dead_count)
+
+    def build(self, stored: StoredLetters, *, skip_stored: bool = True) -> Batch:
+        """Returns the batch.
+
+        Args:
+            stored: the dead letters that the lake holds, counted after the files were read.
+            skip_stored: leave out the dead letters of a delivery that has some in the lake already.
+        """
+        with_letters = [one for one in self._new if one.delivery.dead_count]
+        unreadable = self._unreadable
+        if skip_stored:
+            known = self._find_stored()
+            with_letters = [one for one in with_letters if one.origin.source not in known]
+            unreadable = {
+                entry: problem
+                for entry, problem in unreadable.items()
+                if Origin.of_unreadable(entry.name).source not in known
+            }
+        spooled = [one for one in self._new if one.delivery.rows is not None]
+        rows = frame_rows(self.columns, spooled, self.small, self.stamp)
+        aligned, retyped = align_types(rows, self.columns.stored)
+        letters = [frame_letters(self.raw, one, self.stamp) for one in with_letters]
+        return Batch(
+            raw=self.raw,
+            base=self.known.revision,
+            stamp=self.stamp,
+            has_new_deliveries=bool(self._new),
+            rows=aligned,
+            row_count=sum(one.delivery.rows_count for one in self._new),
+            file_of_row=number_files(self._new),
+            retyped=retyped,
+            private=frozenset({*self.columns.all, RESCUED}),
+            corrections=self._corrections,
+            dead_letters=pl.concat([*letters, frame_unreadable(self.raw, unreadable, self.stamp)]),
+            dead_count=sum(one.delivery.dead_count for one in with_letters) + len(unreadable),
+            lost_letters=self._frame_lost_letters(),
+            stored_letters=stored,
+            outcomes=tuple(self._outcomes),
+            repeated=self._repeated,
+            refused=self._refused,
+            changed=tuple(self._changed),
+            notes=tuple(self._describe(stored)),
+        )
+
+    def _add_new(self, entry: Entry, delivery: Delivery) -> None:
+        fitted, projection = self.columns.fit(delivery)
+        origin = Origin.of(entry.name, delivery.digest)
+        if fitted.in_memory is not None:
+            self.small.add(fitted.in_memory, projection, origin.source, entry.modified_at)
+        self._new.append(FittedDelivery(entry, replace(fitted, in_memory=None), origin, projection))
+        self._occurrences[delivery.digest] = entry.occurrence
+        if fitted.rows_count:
+            self._rowless.discard(delivery.digest)
+        else:
+            self._rowless.add(delivery.digest)
+        if not self.known.is_registered(entry, delivery.digest):
+            outcome: Outcome = "landed" if fitted.rows_count else "dead"
+            self._register(entry, origin, outcome, fitted.dead_count)
+        if fitted.refused is not None:
+            self._refused[entry.name] = fitted.refused
+        if fitted.is_cut:
+            self._keep_file(origin, delivery)
+
+    def _is_better_named(self, delivery: Delivery) -> bool:
+        """Returns whether these bytes gave only dead letters, and only rows under this name.
+
+        The name tells the format, so a file that was delivered again with the right suffix is read anew.
+        """
+        digest = delivery.digest
+        is_of_batch = digest in self._occurrences
+        is_rowless = digest in self._rowless if is_of_batch else self.known.is_rowless(digest)
+        return is_rowless and bool(delivery.rows_count) and not delivery.dead_count
+
+    def _add_repeated(self, entry: Entry, delivery: Delivery, twin: Occurrence) -> None:
+        """Adds a file whose bytes are known; if it was written before the known one, the rows get its origin."""
+        digest = delivery.digest
+        origin, first = Origin.of(entry.name, digest), Origin.of(twin.name, digest)
+        is_itself = entry.occurrence == twin
+        if not self.known.is_registered(entry, digest) or self.known.lacks_letters(digest):
+            if is_itself:
+                outcome: Outcome = "dead" if self.known.is_rowless(digest) else "landed"
+                self._register(entry, origin, outcome, delivery.dead_count)
+            else:
+                # Another name may tell another format: the dead letters of these bytes are those of their first reading.
+                self._register(entry, origin, "repeated", 0, first)
+        if is_itself:
+            return
+        self._repeated[entry.name] = first
+        if entry.occurrence < twin and not self.known.is_rowless(digest):
+            self._corrections[first.source] = {
+                "_source": origin.source,
+                "_modified_at": entry.modified_at,
+            }
+            self._occurrences[digest] = entry.occurrence
+
+    def _add_incomplete(self, entry: Entry, delivery: Delivery, twin: Occurrence) -> None:
+        """Adds a landed delivery that has lost dead letters: they come back under the origin that its rows have."""
+        origin = Origin.of(twin.name, delivery.digest)
+        self._occurrences[delivery.digest] = twin
+        as_landed = entry._replace(name=twin.name, modified_at=twin.modified_at)
+        without_rows = replace(delivery, in_memory=None)
+        self._incomplete.append(FittedDelivery(as_landed, without_rows, origin, Projection({})))
+        if delivery.is_cut:
+            self._keep_file(origin, delivery)
+
+    def _keep_file(self, origin: Origin, delivery: Delivery) -> None:
+        obstore.put(self.lake.store, locate_kept_file(self.raw, origin), delivery.received)
+
+    def _register(
+        self,
+        entry: Entry,
+        origin: Origin,
+        outcome: Outcome,
+        dead: int,
+        same_bytes_as: Origin | None = None,
+    ) -> None:
+        self._outcomes.append(
+            FileOutcome(origin, entry.modified_at, entry.size, outcome, dead, same_bytes_as)
+        )
+
+    def _find_stored(self) -> frozenset[str]:
+        """Returns the sources of which the lake holds dead letters, as an attempt that was killed leaves them."""
+        sources = [one.origin.source for one in self._new]
+        sources += [Origin.of_unreadable(entry.name).source for entry in self._unreadable]
+        return DeadLetters(self.lake, self.raw.name).find_known(sources)
+
+    def _frame_lost_letters(self) -> pl.LazyFrame | None:
+        if not self._incomplete:
+            return None
+        stored = DeadLetters(self.lake, self.raw.name)
+        return pl.concat(
+            drop_stored(frame_letters(self.raw, one, self.stamp), stored.offsets(one.origin.source))
+            for one in self._incomplete
+        )
+
+    def _describe(self, stored: StoredLetters) -> Iterator[str]:
+        earlier = {Origin.parse(str(new["_source"])).name for new in self._corrections.values()}
+        for name, twin in self._repeated.items():
+            is_earlier = name in earlier
+            what = (
+                "written earlier: the rows get its origin"
+                if is_earlier
+                else "superseded as a whole"
+            )
+            yield f"{name}: same bytes as {twin.source}, {what}"
+        yield from (f"{name}: {reason}" for name, reason in self._refused.items())
+        if stored.uncounted:
+            yield f"dead letters of an attempt that was killed, counted here: {stored.uncounted:,}"
+        yield from self.columns.describe_changes()
+        yield from describe_deliveries(self.raw, self._new)

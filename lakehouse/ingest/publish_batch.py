@@ -1,0 +1,133 @@
+"""Publishing a batch: dead letters first, then the raw rows in one commit, then the register of deliveries.
+
+Killed between two of these steps, the next attempt continues: dead letters that are stored are not stored again, and
+files that are landed but not registered are read once more.
+"""
+
+from dataclasses import replace
+
+import polars as pl
+
+from lakehouse.errors import DataError, LawError
+from lakehouse.failpoints import failpoint
+from lakehouse.ingest.batch import Batch
+from lakehouse.ingest.delivery_register import register_deliveries
+from lakehouse.publish.audit import Audit, Provenance
+from lakehouse.publish.publish import PassResult, publish
+from lakehouse.publish.request import Sheet
+from lakehouse.quarantine.dead_letters import COMMENTS, COUNTED_DEAD_LETTERS, DEAD_LETTERS
+from lakehouse.redaction import redact
+from lakehouse.storage.lake import Lake
+from lakehouse.storage.revision import read_revision
+from lakehouse.system_columns import EVENT_DATE, RESCUED
+
+_ORIGIN_COMMENTS = {
+    "_source": "The delivered file and the start of the hash of its bytes",
+    "_offset": "The number of the record in the file, from 1",
+    "_modified_at": "When the file was written",
+    "_batch_id": "The batch in which the file was landed",
+    "_ingested_at": "When the batch began",
+    EVENT_DATE: "The day that the row belongs to, by its own values",
+    RESCUED: "Delivered values that do not fit into the columns: a JSON object of texts, by the names in the file",
+}
+
+
+def publish_batch(lake: Lake, batch: Batch, run_id: str) -> Audit | None:
+    """Publishes a batch and registers its files.
+
+    Args:
+        lake: where the tables are.
+        batch: what the files bring.
+        run_id: who asks; stored in the commits.
+
+    Returns:
+        The audit of the raw commit; None when there was nothing to commit.
+
+    Raises:
+        BusyError: another writer was faster; nothing was published.
+        DataError: the expression for the day fails; nothing was published.
+        LawError: a record is unaccounted for; nothing was published.
+    """
+    made_by = Provenance(run_id=run_id, batch_id=batch.stamp.id)
+    batch = _restore_letters(lake, batch, made_by)
+    audit = None if batch.is_empty else _publish_rows(lake, batch, made_by)
+    register_deliveries(lake, batch.raw.name, batch.outcomes, batch.stamp.started_at, made_by)
+    return audit
+
+
+def _restore_letters(lake: Lake, batch: Batch, made_by: Provenance) -> Batch:
+    """Publishes the dead letters that the lake has lost; an earlier raw commit has counted them."""
+    if batch.lost_letters is None:
+        return batch
+
+    def account(found: PassResult) -> Audit:
+        note = f"dead letters of {batch.raw.name} that were there before: {found.rows:,}"
+        rows = found.rows
+        return Audit(DEAD_LETTERS, "append", rows, rows, notes=(note,), provenance=made_by)
+
+    audit = publish(lake, _request_letters(batch, batch.lost_letters), account)
+    stored = batch.stored_letters
+    if audit.version is not None:
+        handle = lake.open_shared(DEAD_LETTERS, audit.version)
+        stored = replace(stored, revision=None if handle is None else read_revision(handle))
+    stored = replace(stored, count=stored.count + audit.rows)
+    return replace(batch, stored_letters=stored)
+
+
+def _publish_rows(lake: Lake, batch: Batch, made_by: Provenance) -> Audit:
+    """Publishes the rows and the new dead letters of a batch."""
+    raw = batch.raw
+
+    def account(found: PassResult) -> Audit:
+        if found.rejected != batch.dead_count:
+            raise LawError(
+                f"{raw.name}: {batch.dead_count:,} dead letters were found, {found.rejected:,} written."
+            )
+        return Audit(
+            table=raw.name,
+            mode="append",
+            read=batch.records,
+            written=found.rows,
+            dead_letters=batch.dead,
+            notes=batch.notes,
+            provenance=made_by,
+        )
+
+    letters = _request_letters(batch, batch.dead_letters)
+    try:
+        audit = publish(lake, _request_rows(batch), account, rejects=letters)
+    except pl.exceptions.PolarsError as error:
+        raise DataError(
+            f"{raw.name}: `day` fails on the data: {redact(error)}\n"
+            "Next: let it give null where the day cannot be told (strict=False). Nothing was published."
+        ) from None  # the error itself quotes values
+    failpoint("land: published")
+    return audit
+
+
+def _request_rows(batch: Batch) -> Sheet:
+    return Sheet(
+        batch.raw.name,
+        batch.rows,
+        "append",
+        split_by=batch.file_of_row,
+        base=batch.base,
+        marks={COUNTED_DEAD_LETTERS: batch.stored_letters.count + batch.dead_count},
+        corrections=batch.corrections,
+        hidden=batch.private,
+        retyped=batch.retyped,
+        description=batch.raw.description,
+        comments=_ORIGIN_COMMENTS,
+    )
+
+
+def _request_letters(batch: Batch, letters: pl.LazyFrame) -> Sheet:
+    return Sheet(
+        DEAD_LETTERS,
+        letters,
+        "append",
+        base=batch.stored_letters.revision,
+        description="Records that could not be parsed, byte for byte.",
+        comments=COMMENTS,
+        hidden=frozenset({"payload", "reason", "place"}),
+    )

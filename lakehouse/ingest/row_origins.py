@@ -1,0 +1,104 @@
+"""The deliveries of which a raw table holds rows, read from the rows' `_source` and `_modified_at`.
+
+Where a data file holds one delivery, the statistics in the Delta log answer without reading it. Where small deliveries
+share a file, its rows are read, once per process.
+"""
+
+from collections.abc import Iterable
+
+import polars as pl
+from deltalake import DeltaTable
+
+from lakehouse.expressions import differs_from_previous
+from lakehouse.ingest.files.listing import Occurrence
+from lakehouse.origin import is_readable, select_digest, select_name
+from lakehouse.storage.lake import Lake, list_data_files
+from lakehouse.system_columns import ORIGIN
+
+ROW_ORIGIN = pl.Schema({"_source": pl.String(), "_modified_at": ORIGIN["_modified_at"]})
+"""The columns that tell the delivery of a row."""
+
+_FIRST = pl.Schema(
+    {"digest": pl.String(), "_modified_at": ORIGIN["_modified_at"], "name": pl.String()}
+)
+
+
+def read_occurrences(lake: Lake, table: str, handle: DeltaTable) -> dict[str, Occurrence]:
+    """Reads the deliveries of which a raw table holds rows at the handle's version.
+
+    Returns:
+        The first occurrence of each delivery, by the start of the hash of its bytes.
+    """
+    return index_occurrences(read_first_occurrences(lake, table, handle))
+
+
+def index_occurrences(first: pl.DataFrame) -> dict[str, Occurrence]:
+    """Returns the rows of `read_first_occurrences` as a mapping from digest to occurrence."""
+    return {digest: Occurrence(moment, name) for digest, moment, name in first.iter_rows()}
+
+
+def read_first_occurrences(lake: Lake, table: str, handle: DeltaTable | None) -> pl.DataFrame:
+    """Reads the deliveries of which a table holds rows; see `select_first_occurrences` for the columns."""
+    if handle is None:
+        return pl.DataFrame(schema=_FIRST)
+    return lake.handles.told(
+        f"rows: {table}",
+        (handle,),
+        lambda: select_first_occurrences(_read_origins(lake, table, handle)),
+    )
+
+
+def select_first_occurrences(origins: pl.DataFrame) -> pl.DataFrame:
+    """Selects the first occurrence of each delivery: the one that was written first, whichever landed first.
+
+    Args:
+        origins: rows of `ROW_ORIGIN`; those of unreadable files are left out.
+
+    Returns:
+        One row for each delivery: `digest`, `_modified_at` and `name`.
+    """
+    source = pl.col("_source")
+    readable = origins.lazy().filter(is_readable(source))
+    return (
+        readable.select(select_digest(source), "_modified_at", select_name(source))
+        .sort("digest", "_modified_at", "name")
+        .unique("digest", keep="first", maintain_order=True)
+        .collect()
+    )
+
+
+def _read_origins(lake: Lake, table: str, handle: DeltaTable) -> pl.DataFrame:
+    """Reads the origins of the rows of a table: at least one row for each delivery."""
+    files = list_data_files(handle)
+    if files.is_empty():
+        return pl.DataFrame(schema=ROW_ORIGIN)
+    bounds = [f"{end}.{column}" for column in ROW_ORIGIN for end in ("min", "max")]
+    if any(bound not in files.columns for bound in bounds):
+        return _read_files(lake, table, files["path"])
+    is_one_source = pl.col(bounds[0]) == pl.col(bounds[1])
+    is_one_moment = pl.col(bounds[2]) == pl.col(bounds[3])
+    is_one = (is_one_source & is_one_moment).fill_null(False)
+    by_statistics = files.filter(is_one).select(_source=bounds[0], _modified_at=bounds[2])
+    by_rows = _read_files(lake, table, files.filter(~is_one)["path"])
+    return pl.concat([by_statistics.cast(ROW_ORIGIN), by_rows])
+
+
+def _read_files(lake: Lake, table: str, paths: Iterable[str]) -> pl.DataFrame:
+    """Reads the origins from the rows of some data files; each file is read once, since it never changes."""
+    cached = lake.handles.sources.get(table, {})
+    found = {
+        path: cached[path] if path in cached else _read_file(lake, f"{lake.uri(table)}/{path}")
+        for path in paths
+    }
+    # The cache is replaced, not extended: otherwise it would keep files that are long gone.
+    lake.handles.sources[table] = found
+    return pl.concat([pl.DataFrame(schema=ROW_ORIGIN), *found.values()])
+
+
+def _read_file(lake: Lake, uri: str) -> pl.DataFrame:
+    rows = pl.scan_parquet(
+        uri, hive_partitioning=False, glob=False, storage_options=dict(lake.options) or None
+    )
+    origins = rows.select(ROW_ORIGIN.names()).cast(ROW_ORIGIN)
+    # The rows of a delivery are neighbours, so this leaves about one row for each.
+    return origins.filter(differs_from_previous(ROW_ORIGIN)).collect(engine="streaming")
