@@ -1,7 +1,6 @@
-"""What going back to an earlier version undoes, as a person is told of it before it is done."""
+"""The text that describes a restore before it is done, and the restores in a log."""
 
-from collections.abc import Iterator, Sequence
-from datetime import datetime
+from collections.abc import Iterator, Mapping, Sequence
 
 from lakehouse.lineage.commit_history import RESTORED, read_audit
 from lakehouse.operations.restore_plan import RestorePlan, list_days, read_commit_time
@@ -11,95 +10,100 @@ from lakehouse.storage.log import Commit
 from lakehouse.wording import escape_control_characters, format_count
 
 _NAMED = 10
+"""How many commits or files are named; the others are counted."""
 
 
-def describe_plan(found: RestorePlan) -> Iterator[str]:
-    """What it undoes, line by line."""
-    if found.is_noop:
-        yield f"{found.table} holds what it held at version {found.version}: nothing to go back to."
+def describe_plan(plan: RestorePlan) -> Iterator[str]:
+    """Yields what a restore undoes, line by line."""
+    target, current = plan.target_version, plan.current_version
+    if plan.is_noop:
+        yield f"{plan.table} holds what it held at version {target}: there is nothing to restore."
         return
-    yield f"Going back from version {found.standing} of {found.table} to version {found.version}:"
-    if not found.is_whole:
-        yield "  the log has been cleaned up in between, so this is not all:"
-    if found.undone:
-        yield f"  undoes {format_count(len(found.undone), 'commit')}:"
-        yield from _commits(found.undone)
-    if found.redone:
-        yield f"  brings back {format_count(len(found.redone), 'commit')} that an earlier restore undid:"
-        yield from _commits(found.redone)
-    if days := list_days(found.audits):
-        yield f"  periods that were made in these: {format_count(len(days), 'day')}, {days[0]} to {days[-1]}"
-    if fates := {name: count for name, count in sum_fates(found.audits).items() if count}:
-        yield f"  rows by what had become of them: {', '.join(f'{name} {count:,}' for name, count in fates.items())}"
-    yield f"  rows of the table: {found.rows[0]:,}, then {found.rows[1]:,}"
-    yield from _rejects(found)
-    yield from _files(found)
-    if found.readers:
-        yield f"  made from it, and so from what it holds then: {', '.join(found.readers)}"
-    yield "The next run makes again what is stale then. An old state stays only if its cause is taken away first:"
-    yield "the bad file out of landing, or the code put back (docs/runbook.md, Restore)."
+    yield f"Restoring version {target} of {plan.table}, which is at version {current}:"
+    if not plan.is_log_complete:
+        yield "  the log between the two has been cleaned up, so this list is incomplete:"
+    if plan.undone:
+        yield f"  undoes {format_count(len(plan.undone), 'commit')}:"
+        yield from _describe_commits(plan.undone)
+    if plan.reapplied:
+        commits = format_count(len(plan.reapplied), "commit")
+        yield f"  brings back {commits} that an earlier restore undid:"
+        yield from _describe_commits(plan.reapplied)
+    if days := list_days(plan.audits):
+        yield f"  periods of these commits: {format_count(len(days), 'day')}, {days[0]} to {days[-1]}"
+    if fates := {name: count for name, count in sum_fates(plan.audits).items() if count}:
+        yield f"  rows by what became of them: {_format_counts(fates)}"
+    yield f"  rows of the table: {plan.rows[0]:,}, then {plan.rows[1]:,}"
+    yield from _describe_quarantine(plan)
+    yield from _describe_files(plan)
+    if plan.readers:
+        yield f"  made from it, and so affected: {', '.join(plan.readers)}"
+    yield "The next run makes again what is stale. The old state stays only if its cause is removed:"
+    yield "take the bad file out of landing, or put the code back (docs/runbook.md, Restore)."
 
 
 def describe_restores(lake: Lake, name: str) -> Iterator[str]:
-    """Each restore that the log of a table holds, in a line: what it went back to, who asked, and why."""
+    """Yields a line for each restore in the log of a table: the version, who asked, and why."""
     for commit in lake.read_remaining_log(name):
-        if commit.info.get("operation") == "RESTORE":
-            told = commit.info.get(RESTORED)
-            where = (told or commit.info.get("operationParameters") or {}).get(
-                "version", "an earlier version"
-            )
-            who = f"by {told['by']}" if told else "by another program"
-            why = f": {told['reason']}" if told and told["reason"] else ""
-            yield f"version {commit.version} went back to version {where}, {who}{why}"
+        if commit.info.get("operation") != "RESTORE":
+            continue
+        note = commit.info.get(RESTORED)
+        parameters = note or commit.info.get("operationParameters") or {}
+        version = parameters.get("version", "an earlier version")
+        who = f"by {note['by']}" if note else "by another program"
+        why = f": {note['reason']}" if note and note["reason"] else ""
+        yield f"version {commit.version} restored version {version}, {who}{why}"
 
 
-def _commits(commits: Sequence[Commit]) -> Iterator[str]:
+def _describe_commits(commits: Sequence[Commit]) -> Iterator[str]:
     for commit in commits[-_NAMED:]:
-        audit = read_audit(commit)
-        run = f", run {audit.provenance.run_id[:8]}" if audit else ""
-        days = f", {audit.days}" if audit and audit.days else ""
-        fates = (
-            f": {', '.join(f'{n} {c:,}' for n, c in {'read': audit.read, **audit.count_fates()}.items())}"
-            if audit
-            else ""
-        )
-        yield f"    {commit.version}  {_at(read_commit_time(commit))}{_kind(commit)}{run}{days}{fates}"
+        moment = read_commit_time(commit)
+        time = "at an unknown time" if moment is None else f"{moment:%Y-%m-%d %H:%M:%S}"
+        yield f"    {commit.version}  {time}{_describe_commit(commit)}"
     if len(commits) > _NAMED:
         yield f"    and {len(commits) - _NAMED:,} before them"
 
 
-def _kind(commit: Commit) -> str:
-    return (
-        ""
-        if read_audit(commit)
-        else f", {commit.info.get('operation', 'a commit')} by another program"
-    )
+def _describe_commit(commit: Commit) -> str:
+    """Returns the run, the days and the counts of a commit."""
+    audit = read_audit(commit)
+    if audit is None:
+        return f", {commit.info.get('operation', 'a commit')} by another program"
+    days = f", {audit.days}" if audit.days else ""
+    counts = _format_counts({"read": audit.read, **audit.count_fates()})
+    return f", run {audit.provenance.run_id[:8]}{days}: {counts}"
 
 
-def _at(moment: datetime | None) -> str:
-    return "at an unknown time" if moment is None else f"{moment:%Y-%m-%d %H:%M:%S}"
+def _format_counts(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} {count:,}" for name, count in counts.items())
 
 
-def _rejects(found: RestorePlan) -> Iterator[str]:
-    now, then = found.rejected
-    if found.rejects is None:
+def _describe_quarantine(plan: RestorePlan) -> Iterator[str]:
+    now, then = plan.quarantined
+    if plan.quarantine is None:
         return
-    if found.rejects_version is None:
-        yield f"  {found.rejects} stays as it is: nobody can tell what it held then; the next run brings it into order"
-    else:
-        yield f"  {found.rejects} goes back with it: {format_count(now, 'row')} of this table, then {then:,}"
-
-
-def _files(found: RestorePlan) -> Iterator[str]:
-    if found.again:
-        yield f"  files whose rows go, and which the next run lands again from landing: {_named(found.again)}"
-    if found.lost:
+    if plan.quarantine_version is None:
         yield (
-            f"  files whose rows go, and which are NOT in landing, so that only going forward again, or delivering "
-            f"them again, brings the rows back: {_named(found.lost)}"
+            f"  {plan.quarantine} stays as it is, because what it held then is not known; "
+            "the next run brings it up to date"
+        )
+    else:
+        rows = format_count(now, "row")
+        yield f"  {plan.quarantine} is restored with it: {rows} of this table, then {then:,}"
+
+
+def _describe_files(plan: RestorePlan) -> Iterator[str]:
+    if plan.landed_again:
+        names = _name_files(plan.landed_again)
+        yield f"  files whose rows go, and which the next run lands again from landing: {names}"
+    if plan.lost_files:
+        yield (
+            "  files whose rows go, and which are NOT in landing; only restoring a later version or "
+            f"delivering them again brings the rows back: {_name_files(plan.lost_files)}"
         )
 
 
-def _named(names: Sequence[str]) -> str:
+def _name_files(names: Sequence[str]) -> str:
+    shown = [str(escape_control_characters(name)) for name in names[:_NAMED]]
     more = f", and {len(names) - _NAMED:,} more" if len(names) > _NAMED else ""
-    return f"{len(names):,} ({', '.join(str(escape_control_characters(name)) for name in names[:_NAMED])}{more})"
+    return f"{len(names):,} ({', '.join(shown)}{more})"

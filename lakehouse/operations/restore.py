@@ -1,12 +1,12 @@
-"""Go back to an earlier version of a table, together with the rows that it rejected.
+"""Restores an earlier version of a table, together with the rows that it rejected.
 
-A restore is a commit on top of the others, so it can be undone like any other. Rejected rows go first and the table
-last, as in a publish: whatever is killed in between is healed by the next run, and the same call may be made again.
-The table's own commit says who went back, and why. Nothing is kept from being made again: what the tables say is stale
-after a restore is what is stale (`staleness.py`).
+A restore is a commit on top of the others, so it can be undone like any other. Rejected rows are
+restored first and the table last, as in a publish: a process killed in between is healed by the
+next run, and the same call may be made again. The table's own commit says who asked, and why.
+A restore does not stop anything from being made again: `staleness.py` decides what is stale.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,139 +25,170 @@ from lakehouse.publish.request import Sheet, name_partitions
 from lakehouse.publish.retry import retry_if_busy
 from lakehouse.quarantine.dead_letters import COUNTED_DEAD_LETTERS
 from lakehouse.storage.lake import Lake, list_data_files, name_transaction
-from lakehouse.storage.revision import read_revision
+from lakehouse.storage.revision import Revision, read_revision
 from lakehouse.system_columns import LINEAGE, WINDOW
 from lakehouse.tables.table_types import DerivedTable, RawTable, Table
 
 
 @dataclass(frozen=True)
 class RestoreRequest:
-    """Who goes back, and why; stored in the commits."""
+    """Who asks for a restore, and why; stored in the commits."""
 
     by: str
     reason: str = ""
 
 
-def restore(here: Environment, found: RestorePlan, wish: RestoreRequest) -> int:
-    """Do what was told of, on the version that it was told of; gives the version that the restore made.
+def restore(here: Environment, plan: RestorePlan, request: RestoreRequest) -> int:
+    """Carries out a plan on the version for which it was made.
 
     Args:
         here: where the tables are.
-        found: what it undoes.
-        wish: who asks.
+        plan: what to restore, and what that undoes.
+        request: who asks.
+
+    Returns:
+        The version that the restore made.
 
     Raises:
-        BusyError: the table has changed since; it was not restored.
+        BusyError: the table has changed since the plan was made; it was not restored.
         SetupError: the bucket lets writers lose commits.
     """
-    table, lake = here.catalog[found.table], here.lake
-    told = {"version": found.version, "by": wish.by, "reason": wish.reason}
+    table, lake = here.catalog[plan.table], here.lake
+    note = {"version": plan.target_version, "by": request.by, "reason": request.reason}
     lake.check_writable()
-    handle = lake.open(found.table, found.standing)
+    handle = lake.open(plan.table, plan.current_version)
     assert handle is not None  # noqa: S101
-    if lake.version(found.table) != found.standing:
-        raise _busy(found.table)
+    if lake.version(plan.table) != plan.current_version:
+        raise _busy(plan.table)
     if (
-        found.rejects is not None
-        and found.rejects_version is not None
-        and found.rejected[0] + found.rejected[1]
+        plan.quarantine is not None
+        and plan.quarantine_version is not None
+        and any(plan.quarantined)
     ):
-        name, version = found.rejects, found.rejects_version
-        retry_if_busy(lambda: _restore_rejects(here, table, found, name, version, told))
+        retry_if_busy(lambda: _restore_rejects(here, table, plan, note))
     failpoint("restore: rejects restored")
-    places = {""} | _places(here, table, found, handle)
-    fences = [
-        Transaction(name_transaction(found.table, place), found.standing + 1)
-        for place in sorted(places)
-    ]
-    if isinstance(table, RawTable):
-        fences.append(Transaction(name_transaction(found.table, RESTORED), found.standing + 1))
-    if isinstance(table, RawTable) and found.rejects_version is not None:
-        fences.append(
-            Transaction(name_transaction(found.table, COUNTED_DEAD_LETTERS), found.rejected[1])
-        )
-    _restore(lake, handle, found.table, found.version, {RESTORED: told}, fences)
+    _restore_version(
+        lake,
+        handle,
+        plan.table,
+        plan.target_version,
+        {RESTORED: note},
+        _list_fences(here, table, plan, handle),
+    )
     failpoint("restore: table restored")
-    return found.standing + 1
+    return plan.current_version + 1
 
 
 def _busy(table: str) -> BusyError:
     return BusyError(
-        f"{table}: another writer committed meanwhile.\nNext: look at what it would undo now, run again."
+        f"{table}: another writer committed meanwhile.\n"
+        "Next: look at what the restore would undo now, then run it again."
     )
 
 
-def _restore(
+def _list_fences(
+    here: Environment, table: Table, plan: RestorePlan, handle: DeltaTable
+) -> list[Transaction]:
+    """Returns the transactions that make a writer fail which began before the restore."""
+    version = plan.current_version + 1
+    places = {"", *_list_places(here, table, plan, handle)}
+    fences = [Transaction(name_transaction(plan.table, place), version) for place in sorted(places)]
+    if isinstance(table, RawTable):
+        fences.append(Transaction(name_transaction(plan.table, RESTORED), version))
+        if plan.quarantine_version is not None:
+            counted = name_transaction(plan.table, COUNTED_DEAD_LETTERS)
+            fences.append(Transaction(counted, plan.quarantined[1]))
+    return fences
+
+
+def _list_places(
+    here: Environment, table: Table, plan: RestorePlan, handle: DeltaTable
+) -> set[str]:
+    """Returns the partitions that writers may be filling: none of them may commit in between."""
+    physical = table.properties.physical if isinstance(table, DerivedTable) else None
+    target = here.lake.open_shared(plan.table, plan.target_version)
+    if physical is None or target is None:
+        return set()
+    column = f"partition._{physical}"
+    days = [
+        pl.Series(files[column])
+        for files in (list_data_files(handle), list_data_files(target))
+        if column in files.columns
+    ]
+    return name_partitions(physical, (day for series in days for day in series if day is not None))
+
+
+def _restore_version(
     lake: Lake,
     handle: DeltaTable,
     table: str,
     version: int,
     metadata: Mapping[str, Any],
-    fences: list[Transaction] | None = None,
+    fences: Sequence[Transaction] = (),
 ) -> None:
-    """One commit; it is not tried again on top of somebody else's."""
+    """Commits a restore once; it is never tried again on top of another writer's commit."""
+    properties = CommitProperties(dict(metadata), 0, list(fences))
     try:
         with lake.translate_errors(), lake.lock_for_commit(table, read_revision(handle)):
-            handle.restore(
-                version, commit_properties=CommitProperties(dict(metadata), 0, fences or [])
-            )
+            handle.restore(version, commit_properties=properties)
     except CommitFailedError as error:
         raise _busy(table) from error
 
 
 def _restore_rejects(
+    here: Environment, table: Table, plan: RestorePlan, note: Mapping[str, Any]
+) -> None:
+    """Restores the rejected rows of a table.
+
+    Raw tables share one table of dead letters, and a derived table may have had no quarantine then:
+    such rows are replaced instead, and those of other tables stay.
+    """
+    quarantine, version = plan.quarantine, plan.quarantine_version
+    assert quarantine is not None  # noqa: S101
+    assert version is not None  # noqa: S101
+    handle = here.lake.open(quarantine)
+    assert handle is not None  # noqa: S101
+    if isinstance(table, RawTable) or version < 0:
+        _replace_rejects(here, table, plan, read_revision(handle), note)
+        return
+    if handle.version() == version:
+        return
+    metadata = {
+        PUBLISHED_WITH: table.name,
+        RESTORED: {**note, "version": version, "with": table.name},
+    }
+    _restore_version(here.lake, handle, quarantine, version, metadata)
+
+
+def _replace_rejects(
     here: Environment,
     table: Table,
-    found: RestorePlan,
-    rejects: str,
-    version: int,
-    told: Mapping[str, Any],
+    plan: RestorePlan,
+    current: Revision,
+    note: Mapping[str, Any],
 ) -> None:
-    """Bring rejected rows to where they stood; of the dead letters, which tables share, only those of this table."""
-    handle = here.lake.open(rejects)
-    assert handle is not None  # noqa: S101
-    if isinstance(table, DerivedTable) and version >= 0:
-        metadata = {
-            PUBLISHED_WITH: table.name,
-            RESTORED: {**told, "version": version, "with": table.name},
-        }
-        if handle.version() != version:
-            _restore(here.lake, handle, rejects, version, metadata)
-        return
-    rows = here.lake.scan(rejects, handle.version())
-    others = (
-        rows.filter(pl.col("table") != table.name) if isinstance(table, RawTable) else rows.clear()
-    )
-    own = scan_own_rejects(here.lake, table, rejects, version) if version >= 0 else rows.clear()
+    """Replaces the rejected rows of a table by those of the target version, beside other tables'."""
+    quarantine, version = plan.quarantine, plan.quarantine_version
+    assert quarantine is not None  # noqa: S101
+    assert version is not None  # noqa: S101
+    rows = here.lake.scan(quarantine, current.version)
+    is_shared = isinstance(table, RawTable)
+    others = rows.filter(pl.col("table") != table.name) if is_shared else rows.clear()
+    own = scan_own_rejects(here.lake, table, quarantine, version) if version >= 0 else rows.clear()
     kept = pl.concat([others, own], how="diagonal_relaxed")
     hidden = frozenset(kept.collect_schema().names()) - {WINDOW, *LINEAGE}
-    sheet = Sheet(rejects, kept, "replace", base=read_revision(handle), hidden=hidden)
+    sheet = Sheet(quarantine, kept, "replace", base=current, hidden=hidden)
     read = int(kept.select(pl.len()).collect().item())
-    note = f"gone back with {table.name} to its version {found.version}, by {told['by']}"
+    message = f"restored with version {plan.target_version} of {table.name}, by {note['by']}"
     publish(
         here.lake,
         sheet,
         lambda done: Audit(
-            rejects,
+            quarantine,
             "replace",
             read,
             done.rows,
-            notes=(note,),
-            provenance=Provenance(run_id=f"restore by {told['by']}"),
+            notes=(message,),
+            provenance=Provenance(run_id=f"restore by {note['by']}"),
         ),
     )
-
-
-def _places(here: Environment, table: Table, found: RestorePlan, handle: DeltaTable) -> set[str]:
-    """The parts of the table that its writers may be filling: none of them may come in between."""
-    physical = table.properties.physical if isinstance(table, DerivedTable) else None
-    then = here.lake.open_shared(found.table, found.version)
-    if physical is None or then is None:
-        return set()
-    column = f"partition._{physical}"
-    days = [
-        pl.Series(live[column])
-        for live in (list_data_files(handle), list_data_files(then))
-        if column in live.columns
-    ]
-    return name_partitions(physical, (day for series in days for day in series if day is not None))

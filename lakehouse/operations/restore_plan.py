@@ -1,7 +1,8 @@
-"""What going back to an earlier version of a table would undo, told before anything is changed.
+"""What restoring an earlier version of a table would undo, found out before anything is changed.
 
-Belongs here: which versions can be restored, the commits that they undo, and what has to go back with a table: the rows
-that it rejected. Does not belong here: doing it (`restore.py`), and what the next run makes again (`staleness.py`).
+Belongs here: which versions can be restored, the commits that a restore undoes, and the rejected
+rows that have to be restored with the table. Does not belong here: doing it (`restore.py`), and
+what the next run makes again (`staleness.py`).
 """
 
 from collections.abc import Iterator, Sequence
@@ -28,37 +29,38 @@ from lakehouse.tables.table_types import RawTable, Table
 
 @dataclass(frozen=True)
 class RestorePlan:
-    """What going back to an earlier version of a table would undo.
+    """What restoring an earlier version of a table would undo.
 
     Attributes:
         table: its name.
-        standing: the version that stands, on which all this was found out.
-        version: the version to go back to.
+        current_version: the version on which all of this was found out.
+        target_version: the version to restore.
         undone: commits that are in effect now and will not be.
-        redone: commits that an earlier restore undid, and that will be in effect again.
-        is_whole: whether the log still tells of every commit between the two.
+        reapplied: commits that an earlier restore undid, and that will be in effect again.
+        is_log_complete: whether the log still holds every commit between the two versions.
         rows: the rows of the table, now and then.
-        rejects: the table that holds its rejected rows or dead letters; None if it has not changed since.
-        rejects_version: the version of it that belongs to the version of the table, -1 for none; None where that is
-            not known or gone: then it stays as it is.
-        rejected: the rows in it that are this table's, now and then.
-        again: files whose rows go, and which the next run lands again, because they lie in landing.
-        lost: files whose rows go and do not come back by themselves, because they do not.
-        readers: the tables that are made from it, at whatever distance.
+        quarantine: the table that holds its rejected rows or dead letters; None if that has not
+            changed since.
+        quarantine_version: the version of the quarantine that belongs to the target version, -1 if
+            there was none; None if it is not known or gone, so that the quarantine stays as it is.
+        quarantined: the rows of this table in quarantine, now and then.
+        landed_again: files whose rows go and which the next run lands again from landing.
+        lost_files: files whose rows go and which are not in landing.
+        readers: the tables that are made from it, directly or through others.
     """
 
     table: str
-    standing: int
-    version: int
+    current_version: int
+    target_version: int
     undone: tuple[Commit, ...]
-    redone: tuple[Commit, ...]
-    is_whole: bool
+    reapplied: tuple[Commit, ...]
+    is_log_complete: bool
     rows: tuple[int, int]
-    rejects: str | None
-    rejects_version: int | None
-    rejected: tuple[int, int]
-    again: tuple[str, ...]
-    lost: tuple[str, ...]
+    quarantine: str | None
+    quarantine_version: int | None
+    quarantined: tuple[int, int]
+    landed_again: tuple[str, ...]
+    lost_files: tuple[str, ...]
     readers: tuple[str, ...]
 
     @property
@@ -68,51 +70,58 @@ class RestorePlan:
 
     @property
     def is_noop(self) -> bool:
-        """Whether the table stands as it stood then; what goes back with it did so before."""
-        return self.is_whole and not self.undone and not self.redone
+        """Whether the table holds the same at both versions; then its quarantine does as well."""
+        return self.is_log_complete and not self.undone and not self.reapplied
 
 
 def plan_restore(here: Environment, name: str, version: int) -> RestorePlan:
-    """What going back to a version of a table would undo.
+    """Returns what restoring a version of a table would undo; changes nothing.
 
     Raises:
-        SetupError: the table or the version does not exist, or is no longer whole.
+        SetupError: the table or the version does not exist, or files of the version are gone.
     """
     if name.startswith("quarantine/"):
         raise SetupError(
-            f"{name} goes back with the table whose rows it holds.\n"
-            "Next: restore that one; or let the next run bring this one into order."
+            f"{name} is restored together with the table whose rows it holds.\n"
+            "Next: restore that table; or leave it, the next run brings its quarantine up to date."
         )
     table, lake = here.catalog[name], here.lake
-    handle = _open(lake, name)
-    then = _open_then(lake, name, version, handle.version())
-    now, before = (read_commit_history(lake, name, until=until) for until in (None, version))
-    versions = [{commit.version for commit in found} for found in (now.effective, before.effective)]
-    rejects = DEAD_LETTERS if isinstance(table, RawTable) else table.quarantine
-    rejects_version = _rejects_version(lake, rejects, before.effective)
-    again, lost = _files(here, table, handle, then) if isinstance(table, RawTable) else ((), ())
+    current = _open(lake, name)
+    target = _open_target(lake, name, version, current.version())
+    now, then = (read_commit_history(lake, name, until=until) for until in (None, version))
+    current_versions = {commit.version for commit in now.effective}
+    target_versions = {commit.version for commit in then.effective}
+    quarantine = DEAD_LETTERS if isinstance(table, RawTable) else table.quarantine
+    quarantine_version = _find_quarantine_version(lake, quarantine, then.effective)
+    is_quarantine_same = lake.version(quarantine) in (None, quarantine_version)
+    landed_again: tuple[str, ...] = ()
+    lost_files: tuple[str, ...] = ()
+    if isinstance(table, RawTable):
+        landed_again, lost_files = _list_undone_files(here, table, current, target)
     return RestorePlan(
-        name,
-        handle.version(),
-        version,
-        tuple(commit for commit in now.effective if commit.version not in versions[1]),
-        tuple(commit for commit in before.effective if commit.version not in versions[0]),
-        now.is_complete and before.is_complete,
-        (_height(handle), _height(then)),
-        rejects if lake.version(rejects) not in (None, rejects_version) else None,
-        rejects_version,
-        _rejected(lake, table, rejects, rejects_version),
-        again,
-        lost,
-        _readers(here, name),
+        table=name,
+        current_version=current.version(),
+        target_version=version,
+        undone=tuple(c for c in now.effective if c.version not in target_versions),
+        reapplied=tuple(c for c in then.effective if c.version not in current_versions),
+        is_log_complete=now.is_complete and then.is_complete,
+        rows=(_count_rows(current), _count_rows(target)),
+        quarantine=None if is_quarantine_same else quarantine,
+        quarantine_version=quarantine_version,
+        quarantined=_count_rejects(lake, table, quarantine, quarantine_version),
+        landed_again=landed_again,
+        lost_files=lost_files,
+        readers=tuple(_list_readers(here, name)),
     )
 
 
 def find_version_at(lake: Lake, name: str, moment: datetime) -> int:
-    """The version that stood at a moment; a commit of the same second counts, since people are shown seconds.
+    """Returns the latest version at a moment.
+
+    A commit of the same second counts, because people are shown seconds.
 
     Raises:
-        SetupError: the table did not exist then, or its log no longer tells.
+        SetupError: the table did not exist then, or its log no longer goes back that far.
     """
     _open(lake, name)
     times = {
@@ -123,25 +132,26 @@ def find_version_at(lake: Lake, name: str, moment: datetime) -> int:
     earlier = [version for version, time in times.items() if time.replace(microsecond=0) <= moment]
     if not earlier:
         first = min(times, default=None)
-        told = (
-            "its log tells no times"
-            if first is None
-            else f"the first that is told of is {first} of {times[first]}"
+        oldest = (
+            f"its log begins with version {first} of {times[first]}"
+            if first is not None
+            else "its log holds no times"
         )
         raise SetupError(
-            f"{name}: no version stood at {moment}; {told}.\nNext: ask for a later time, or a version."
+            f"{name}: there was no version at {moment}; {oldest}.\n"
+            "Next: ask for a later time, or for a version."
         )
     return max(earlier)
 
 
 def read_commit_time(commit: Commit) -> datetime | None:
-    """When a commit was made; None where its log entry does not say."""
+    """Returns when a commit was made; None if its log entry does not say."""
     stamp = commit.info.get("timestamp")
     return datetime.fromtimestamp(stamp / 1000, UTC) if isinstance(stamp, int) else None
 
 
 def list_days(audits: Sequence[Audit]) -> tuple[date, ...]:
-    """The days of the periods that some commits made."""
+    """Returns the days of the periods that some commits made, sorted."""
     return tuple(sorted({day for audit in audits for span in audit.materialized for day in span}))
 
 
@@ -154,27 +164,27 @@ def _open(lake: Lake, name: str) -> DeltaTable:
     return handle
 
 
-def _open_then(lake: Lake, name: str, version: int, latest: int) -> DeltaTable:
-    """A table at an earlier version, of which every file is still there.
+def _open_target(lake: Lake, name: str, version: int, latest: int) -> DeltaTable:
+    """Opens a table at an earlier version.
 
     Raises:
-        SetupError: there is no such version, or it is no longer whole.
+        SetupError: there is no such version, or some of its files are gone.
     """
     if not 0 <= version <= latest:
         raise SetupError(
-            f"{name} has no version {version}; the latest is {latest}. A table that was deleted and built again begins "
-            f"at 0 anew.\nNext: name one from `lakehouse audit {name} --limit 0`."
+            f"{name} has no version {version}; the latest is {latest}. A table that was deleted "
+            f"and created again starts at 0.\nNext: name one from `lakehouse audit {name} --limit 0`."
         )
-    handle = _opened(lake, name, version)
+    handle = _try_open(lake, name, version)
     if handle is None:
         raise SetupError(
             f"{name}: version {version} is gone, its log has been cleaned up.\n"
-            f"Next: name a later one; {_left(lake, name)} are left in the log."
+            f"Next: name a later one; the log still holds {_describe_log(lake, name)}."
         )
-    gone = sorted(_missing(lake, name, handle))
+    gone = sorted(_find_missing_files(lake, name, handle))
     if gone:
         raise SetupError(
-            f"{name}: version {version} is no longer whole, {len(gone):,} of its {len(handle.file_uris()):,} files "
+            f"{name}: version {version} is incomplete: {len(gone):,} of its {len(handle.file_uris()):,} files "
             f"have been vacuumed, the first is {gone[0]}.\n"
             "Next: name a later version; or make the table again from its inputs, which needs no old version "
             "(docs/runbook.md, Backfill)."
@@ -182,64 +192,68 @@ def _open_then(lake: Lake, name: str, version: int, latest: int) -> DeltaTable:
     return handle
 
 
-def _opened(lake: Lake, name: str, version: int) -> DeltaTable | None:
-    """A table at a version; None where its log no longer has it."""
+def _try_open(lake: Lake, name: str, version: int) -> DeltaTable | None:
+    """Opens a table at a version; returns None if its log no longer reaches it."""
     try:
         return lake.open_shared(name, version)
     except DeltaError:
         return None
 
 
-def _left(lake: Lake, name: str) -> str:
+def _describe_log(lake: Lake, name: str) -> str:
     left = [commit.version for commit in lake.read_remaining_log(name)]
     return f"versions {left[0]} to {left[-1]}" if left else "no versions"
 
 
-def _missing(lake: Lake, name: str, handle: DeltaTable) -> set[str]:
-    """The data files of a version that are not there any more."""
-    wanted = set(_paths(handle))
+def _find_missing_files(lake: Lake, name: str, handle: DeltaTable) -> set[str]:
+    """Returns the data files of a version that no longer exist."""
+    wanted = set(_list_paths(handle))
     pages = obstore.list(lake.store, prefix=name)
     there = {str(meta["path"]).removeprefix(f"{name}/") for page in pages for meta in page}
     return wanted - there
 
 
-def _paths(handle: DeltaTable) -> list[str]:
+def _list_paths(handle: DeltaTable) -> list[str]:
     live = list_data_files(handle)
     return list(live["path"]) if live.height else []
 
 
-def _height(handle: DeltaTable) -> int:
+def _count_rows(handle: DeltaTable) -> int:
     live = list_data_files(handle)
     return int(live["num_records"].sum()) if live.height else 0
 
 
-def _rejects_version(lake: Lake, rejects: str, commits: Sequence[Commit]) -> int | None:
-    """The version of the rejected rows to which some commits of their table had led; None where nobody can tell."""
-    handle = lake.open_shared(rejects)
-    told = [audit.provenance for commit in commits if (audit := read_audit(commit)) is not None]
-    if handle is None or not told:
+def _find_quarantine_version(lake: Lake, quarantine: str, commits: Sequence[Commit]) -> int | None:
+    """Returns the version of a quarantine that belongs to the last of some commits of its table.
+
+    Returns:
+        -1 if there was no quarantine yet; None if the commits do not say, or it is no longer whole.
+    """
+    handle = lake.open_shared(quarantine)
+    audits = [audit for commit in commits if (audit := read_audit(commit)) is not None]
+    if handle is None or not audits:
         return None
-    then = told[-1].quarantine
-    if then is None:
+    revision = audits[-1].provenance.quarantine
+    if revision is None:
         return -1
-    is_there = then.is_in(read_revision(handle))
-    return then.version if is_there and _is_whole(lake, rejects, then.version) else None
+    is_there = revision.is_in(read_revision(handle))
+    return revision.version if is_there and _is_intact(lake, quarantine, revision.version) else None
 
 
-def _is_whole(lake: Lake, name: str, version: int) -> bool:
-    handle = _opened(lake, name, version)
-    return handle is not None and not _missing(lake, name, handle)
+def _is_intact(lake: Lake, name: str, version: int) -> bool:
+    handle = _try_open(lake, name, version)
+    return handle is not None and not _find_missing_files(lake, name, handle)
 
 
 def scan_own_rejects(
     lake: Lake, table: Table, rejects: str, version: int | None = None
 ) -> pl.LazyFrame:
-    """The rejected rows of a table at a version of theirs; of a raw table only its own dead letters."""
+    """Scans the rejected rows of a table; raw tables share one table of dead letters."""
     rows = lake.scan(rejects, version)
     return rows.filter(pl.col("table") == table.name) if isinstance(table, RawTable) else rows
 
 
-def _rejected(lake: Lake, table: Table, rejects: str, version: int | None) -> tuple[int, int]:
+def _count_rejects(lake: Lake, table: Table, rejects: str, version: int | None) -> tuple[int, int]:
     if lake.open_shared(rejects) is None:
         return 0, 0
     now = int(scan_own_rejects(lake, table, rejects).select(pl.len()).collect().item())
@@ -253,34 +267,28 @@ def _rejected(lake: Lake, table: Table, rejects: str, version: int | None) -> tu
     return now, int(then)
 
 
-def _files(
-    here: Environment, table: RawTable, now: DeltaTable, then: DeltaTable
+def _list_undone_files(
+    here: Environment, table: RawTable, current: DeltaTable, target: DeltaTable
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The files whose rows go: those that lie in landing, and those that do not."""
-    gone, kept = (
-        read_occurrences(here.lake, table.name, now),
-        read_occurrences(here.lake, table.name, then),
-    )
-    names = {digest: origin.name for digest, origin in gone.items() if digest not in kept}
-    known = read_register(here.lake, table.name).digests
+    """Returns the files whose rows go: those that still lie in landing, and those that do not."""
+    now = read_occurrences(here.lake, table.name, current)
+    then = read_occurrences(here.lake, table.name, target)
+    names = {digest: origin.name for digest, origin in now.items() if digest not in then}
+    digests = read_register(here.lake, table.name).digests
     try:
-        lying = {
-            known[entry] for entry in here.landing.list_entries(table.landing) if entry in known
-        }
+        entries = here.landing.list_entries(table.landing)
     except (SetupError, BusyError):
-        lying = set()
-    again = sorted(name for digest, name in names.items() if digest in lying)
-    return tuple(again), tuple(
-        sorted(name for digest, name in names.items() if digest not in lying)
-    )
+        entries = []  # a landing zone that cannot be read brings nothing back
+    in_landing = {digests[entry] for entry in entries if entry in digests}
+    landed_again = sorted(name for digest, name in names.items() if digest in in_landing)
+    lost = sorted(name for digest, name in names.items() if digest not in in_landing)
+    return tuple(landed_again), tuple(lost)
 
 
-def _readers(here: Environment, name: str) -> tuple[str, ...]:
-    return tuple(_reading(here, {name}))
-
-
-def _reading(here: Environment, seen: set[str]) -> Iterator[str]:
+def _list_readers(here: Environment, name: str) -> Iterator[str]:
+    """Yields the tables that are made from a table, directly or through others, in their order."""
+    changed = {name}
     for reader in here.catalog.derived_tables:
-        if seen & set(here.catalog.find_inputs(reader).values()):
-            seen.add(reader.name)
+        if changed & set(here.catalog.find_inputs(reader).values()):
+            changed.add(reader.name)
             yield reader.name

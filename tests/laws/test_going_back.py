@@ -122,7 +122,7 @@ def test_the_commit_says_who_went_back_and_why(grown):
 def test_it_says_what_it_will_undo(grown):
     found = plan_restore(grown, "raw/sales", 0)
     assert [commit.version for commit in found.undone] == [1, 2]
-    assert (found.rows, found.rejected, found.again, found.lost) == (
+    assert (found.rows, found.quarantined, found.landed_again, found.lost_files) == (
         (14, 4),
         (3, 1),
         ("b.csv", "c.csv"),
@@ -133,14 +133,14 @@ def test_it_says_what_it_will_undo(grown):
 
 def test_files_that_are_not_in_landing_are_told_to_be_lost(grown):
     (Path(grown.landing.root) / "sales" / "b.csv").unlink()
-    assert plan_restore(grown, "raw/sales", 0).lost == ("b.csv",)
+    assert plan_restore(grown, "raw/sales", 0).lost_files == ("b.csv",)
 
 
 def test_going_back_can_be_undone_in_the_same_way(grown):
     before = state(grown)
     go_back(grown, "raw/sales", 0)
     found = plan_restore(grown, "raw/sales", 2)
-    assert ([c.version for c in found.undone], [c.version for c in found.redone]) == ([], [1, 2])
+    assert ([c.version for c in found.undone], [c.version for c in found.reapplied]) == ([], [1, 2])
     restore(grown, found, ME)
     assert state(grown) == before
 
@@ -155,7 +155,7 @@ def test_a_version_is_found_by_its_time(grown):
         commit.info["timestamp"] / 1000 for commit in grown.lake.read_log("raw/sales")[:2]
     )
     assert find_version_at(grown.lake, "raw/sales", datetime.fromtimestamp(second, UTC)) >= 1
-    with pytest.raises(SetupError, match="no version stood at"):
+    with pytest.raises(SetupError, match="there was no version at"):
         find_version_at(
             grown.lake, "raw/sales", datetime.fromtimestamp(first, UTC) - timedelta(seconds=2)
         )
@@ -169,7 +169,7 @@ def test_a_version_that_does_not_exist_is_refused(grown):
 def test_a_version_that_was_vacuumed_is_refused_and_nothing_changes(grown):
     grown.lake.open("staged/sales").vacuum(0, enforce_retention_duration=False, dry_run=False)
     before = grown.lake.version("staged/sales")
-    with pytest.raises(SetupError, match=r"no longer whole, \d of its \d files have been vacuumed"):
+    with pytest.raises(SetupError, match=r"is incomplete: \d of its \d files have been vacuumed"):
         plan_restore(grown, "staged/sales", 0)
     assert grown.lake.version("staged/sales") == before
 

@@ -34,11 +34,10 @@ def test_it_tells_what_it_undoes_and_does_it_with_yes(here):
     assert "undoes 1 commit:" in done.stdout
     assert "read 2, written 1, quarantined 0, superseded 0, dead letters 1" in done.stdout
     assert "rows of the table: 3, then 2" in done.stdout
-    assert "quarantine/dead_letters goes back with it: 1 row of this table, then 0" in done.stdout
+    assert "quarantine/dead_letters is restored with it: 1 row of this table, then 0" in done.stdout
     assert "the next run lands again from landing: 1 (b.csv)" in done.stdout
     assert (
-        "made from it, and so from what it holds then: staged/sales, marts/shop_days, marts/shops"
-        in done.stdout
+        "made from it, and so affected: staged/sales, marts/shop_days, marts/shops" in done.stdout
     )
     assert "raw/sales is now at version 2, and holds what version 0 held." in done.stdout
     assert len(rows(here, "raw/sales")) == 2
@@ -58,7 +57,7 @@ def test_a_time_is_as_good_as_a_version(here):
     (log / f"{1:020}.json").write_text(text.replace(str(stamp), str(stamp + 60_000)))
     moment = datetime.fromtimestamp(stamp / 1000, UTC)
     assert (
-        "to version 0:"
+        "Restoring version 0 of raw/sales"
         in run(here, "raw/sales", "--time", f"{moment:%Y-%m-%dT%H:%M:%S}", "--yes").stdout
     )
 
@@ -67,7 +66,7 @@ def test_a_version_that_holds_the_same_is_nothing_to_do(here):
     done = run(here, "raw/sales", "--version", "1")
     assert (done.exit_code, done.stdout) == (
         0,
-        "raw/sales holds what it held at version 1: nothing to go back to.\n",
+        "raw/sales holds what it held at version 1: there is nothing to restore.\n",
     )
 
 
@@ -84,7 +83,8 @@ def test_a_table_that_nobody_declares_is_refused(here):
 
 def test_a_table_of_quarantine_goes_back_with_its_own(here):
     assert (
-        "goes back with the table" in run(here, "quarantine/dead_letters", "--version", "0").stderr
+        "is restored together with the table"
+        in run(here, "quarantine/dead_letters", "--version", "0").stderr
     )
 
 
@@ -93,6 +93,6 @@ def test_the_audits_of_a_table_tell_of_its_restores(here):
     here.lake.open("raw/sales").restore(1)
     told = run(here, "raw/sales", command="audit").stdout.splitlines()[-2:]
     assert told[0].endswith(
-        "version 2 went back to version 0, by root: b was wrong".replace("root", getpass.getuser())
+        "version 2 restored version 0, by root: b was wrong".replace("root", getpass.getuser())
     )
-    assert told[1] == "version 3 went back to version 1, by another program"
+    assert told[1] == "version 3 restored version 1, by another program"
