@@ -8,14 +8,16 @@ import polars as pl
 from polars._typing import ParquetCompression
 
 from lakehouse.publish.audit import Audit, Provenance
-from lakehouse.publish.publish import publish
+from lakehouse.publish.publish import PassResult, publish
 from lakehouse.publish.request import Sheet
 from lakehouse.storage.lake import Lake
 from lakehouse.tables.contract import Contract, Field, get_properties
 from lakehouse.tables.rules import compile_rules
 from lakehouse.tables.table_types import DerivedTable
-from lakehouse.transform.accounting import Account
-from lakehouse.transform.row_verdicts import aggregate_by_period, fingerprint_rows, judge
+from lakehouse.transform.accounting import CountedPass, account_for_rows
+from lakehouse.transform.period_counts import aggregate_by_period, fingerprint_rows
+from lakehouse.transform.row_verdicts import judge
+from lakehouse.transform.scope import Scope
 
 SCHEMA = {
     "l_orderkey": pl.Int64,
@@ -101,7 +103,10 @@ def ours(csv: Path, target: Path) -> dict[str, int]:
         physical=get_properties(LineItem).physical,
     )
     rejects = Sheet(item.quarantine, judged.rejected, "replace")
-    account = Account(judged, None, None, (), provenance)
+
+    def account(findings: PassResult) -> Audit:
+        return account_for_rows(judged, Scope(item), provenance, CountedPass.of(judged, findings))
+
     audit: Audit = publish(Lake(str(target)), sheet, account, rejects=rejects, questions=questions)
     return {
         "read": audit.read,

@@ -215,7 +215,7 @@ def public_names(name: str) -> set[str]:
     return {word for word in found if not word.startswith("_")}
 
 
-TWICE: set[str] = {"State", "T", "run_query"}
+TWICE: set[str] = {"State", "T"}
 """Public names that two rooms define today."""
 
 
@@ -322,8 +322,6 @@ TO_SPLIT = {
     "lakehouse.tables.contract",
     "lakehouse.storage.lake",
     "lakehouse.tables.table_types",
-    "lakehouse.transform.accounting",
-    "lakehouse.transform.keyed.folding",
 }
 """Modules that are two things today."""
 
@@ -336,7 +334,6 @@ def test_a_module_is_one_thing(name):
 TO_SHORTEN = {
     "lakehouse.publish.publish",
     "lakehouse.quarantine.update_states",
-    "lakehouse.transform.inputs",
 }
 """Modules that hold a function of more than fifty lines today."""
 

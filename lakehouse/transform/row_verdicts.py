@@ -1,7 +1,7 @@
-"""Judge a transform's rows: split them by the contract, and ask what their account needs to know.
+"""Judges a transform's rows: splits them by the contract, and defines the aggregates that count them.
 
-Belongs here: the lazy split into rows to write and rows to reject, and the questions that the same pass answers.
-Does not belong here: the account made of the answers (`account.py`), reading (`make.py`) and writing (`publish.py`).
+Belongs here: the lazy split into rows to write and rows to reject, and the aggregates over both.
+Does not belong here: typed counts (`period_counts.py`), what they decide (`accounting.py`), reading and writing.
 """
 
 from collections.abc import Mapping
@@ -15,24 +15,29 @@ from lakehouse.quarantine.states import Attempt
 from lakehouse.system_columns import LINEAGE, RECEIVED, WINDOW
 from lakehouse.tables.rules import Rule, keeps_all_rules, list_broken_rules, precompute_interpreted
 from lakehouse.tables.table_types import DerivedTable
-
-PERIOD = "period"
-"""Column of an answer: the period that it is about; null for a table without periods."""
+from lakehouse.transform.period_counts import (
+    JUDGED,
+    LATEST,
+    TABLE_RULES,
+    aggregate_by_period,
+    count_represented,
+    fingerprint_rows,
+)
 
 _OK = "_ok"
 
 
 @dataclass(frozen=True)
 class JudgedRows:
-    """A transform's rows under their contract, lazily.
+    """A transform's rows, split by their contract, lazily.
 
     Attributes:
         table: the table that they are for.
-        rules: the rules that they are held to.
+        rules: the rules that they were judged by.
         valid: the rows to write; exactly the table's columns.
         rejected: the rows to quarantine: as received, with the rules that they broke and their origin.
-        broke: the same rows as the transform gave them.
-        questions: aggregates to be answered in the same pass as the writes.
+        broke: the same rows as the transform returned them.
+        questions: aggregates to compute in the pass that writes, by name; see `period_counts.py`.
     """
 
     table: DerivedTable
@@ -49,49 +54,46 @@ def judge(
     rows: pl.LazyFrame,
     provenance: Provenance,
 ) -> JudgedRows:
-    """Split a transform's rows, and ask what the account needs to know, period by period.
+    """Splits a transform's rows by the contract, and defines the aggregates that count them by period.
 
     Args:
         table: the table that they are for.
-        rules: the rules that they are held to.
-        rows: the transform's rows, inside the days that are made.
-        provenance: run and contract, noted beside each rejected row.
+        rules: the rules that they are judged by.
+        rows: the transform's rows of the days that are made.
+        provenance: run and contract, stored beside each rejected row.
 
     Raises:
         SetupError: the rows are not of the contract's types.
     """
-    _prove_types(table, rows.collect_schema())
+    schema = rows.collect_schema()
+    _check_types(table, schema)
     rules, verdicts = precompute_interpreted(rules)
     judged = rows.with_columns(verdicts).with_columns(keeps_all_rules(rules).alias(_OK))
     kept, broke = judged.filter(pl.col(_OK)), judged.filter(~pl.col(_OK))
-    latest = _latest(table, kept)
-    rejected = broke.select(_rejected_columns(table, rules, rows.collect_schema(), provenance))
-    # One question for all that is asked of these rows: each further reader of a stream holds more of it in memory.
-    asked = {
-        "rows": _stand_for(table, pl.lit(True)),
-        "broke": _stand_for(table, ~pl.col(_OK)),
-        "outside": (pl.col(_OK) & _is_moved(table)).sum(),
-    }
-    if (
-        table.is_aggregate
-    ):  # a row stands for several there, so those to be written are counted apart
-        asked |= {"kept": pl.col(_OK).sum(), "shut": (~pl.col(_OK)).sum()}
-    questions = {"judged": aggregate_by_period(table, judged, {**asked, **fingerprint_rows(table)})}
+    latest = _latest_versions(table, kept)
+    questions = {JUDGED: aggregate_by_period(table, judged, _verdict_counts(table))}
     if keeps_latest_version(table):
-        questions["latest"] = aggregate_by_period(table, latest, {"rows": pl.len()})
-    if compile_table_rules(table) and table.mode == "replace":
-        questions["table"] = aggregate_by_period(table, latest, compile_table_rules(table))
+        questions[LATEST] = aggregate_by_period(table, latest, {"rows": pl.len()})
+    # The rules of a table with keys are about all of its rows, which this pass does not see.
+    table_rules = compile_table_rules(table) if table.mode == "replace" else {}
+    if table_rules:
+        questions[TABLE_RULES] = aggregate_by_period(table, latest, table_rules)
     return JudgedRows(
-        table, rules, latest.select(table.event_schema.names()), rejected, broke, questions
+        table=table,
+        rules=rules,
+        valid=latest.select(table.event_schema.names()),
+        rejected=broke.select(_rejected_columns(table, rules, schema, provenance)),
+        broke=broke,
+        questions=questions,
     )
 
 
-def _prove_types(table: DerivedTable, schema: pl.Schema) -> None:
-    """Refuse rows of other types than the table's: an input may have grown wider since the declaration was proved."""
+def _check_types(table: DerivedTable, schema: pl.Schema) -> None:
+    """Refuses rows of other types than the table's: an input may have a wider column than when it was declared."""
     wrong = [
-        f"{n} is {schema[n]}, its contract says {t}"
-        for n, t in table.event_schema.items()
-        if n in schema and schema[n] != t
+        f"{name} is {schema[name]}, its contract says {dtype}"
+        for name, dtype in table.event_schema.items()
+        if name in schema and schema[name] != dtype
     ]
     if wrong:
         raise SetupError(
@@ -103,45 +105,25 @@ def _prove_types(table: DerivedTable, schema: pl.Schema) -> None:
         )
 
 
-def aggregate_by_period(
-    table: DerivedTable, rows: pl.LazyFrame, asked: Mapping[str, pl.Expr], *, is_input: bool = False
-) -> pl.LazyFrame:
-    """Aggregates for each period of a table, under `PERIOD`; of all rows where it has none.
+def _verdict_counts(table: DerivedTable) -> dict[str, pl.Expr]:
+    """Returns all aggregates over the judged rows.
 
-    Args:
-        table: whose periods.
-        rows: rows of the first input, or of the transform.
-        asked: the aggregates, by name.
-        is_input: whether they are rows of the input; of the transform by default.
+    They are one question, because each further reader of a stream makes it hold more of its rows in memory.
     """
-    if table.partitions is None:
-        return rows.select(pl.lit(None, dtype=pl.Date).alias(PERIOD), **asked)
-    day = WINDOW if is_input else _day_column(table)
-    return rows.group_by(table.partitions.period_start_expr(pl.col(day)).alias(PERIOD)).agg(**asked)
-
-
-def fingerprint_rows(
-    table: DerivedTable, which: pl.Expr | None = None, *, is_input: bool = False
-) -> dict[str, pl.Expr]:
-    """Which rows of the first input stand in a frame, as an aggregate without order: a transform leaves it as it is.
-
-    Rows that keep their origin are told by it. Of aggregates it is told how many rows stand behind each period.
-
-    Args:
-        table: the table that is made.
-        which: only some of the rows.
-        is_input: whether the frame holds rows of the input; of the transform by default.
-    """
-    if table.is_aggregate:
-        return {"arrived": pl.len().cast(pl.Int64) if is_input else _stand_for(table, pl.lit(True))}
-    identity = (
-        pl.col("_source").hash() * pl.col("_offset").hash()
-    )  # half the cost of the hash of a struct
-    return {"arrived": (identity if which is None else identity.filter(which)).sum()}
+    counts = {
+        "rows": count_represented(table),
+        "broke": count_represented(table, ~pl.col(_OK)),
+        "outside": (pl.col(_OK) & _is_moved(table)).sum(),
+        **fingerprint_rows(table),
+    }
+    if not table.is_aggregate:
+        return counts
+    # A row represents several rows of the input there, so the rows to be written are counted apart.
+    return {**counts, "table_rows": pl.col(_OK).sum(), "rejected_rows": (~pl.col(_OK)).sum()}
 
 
 def compile_table_rules(table: DerivedTable) -> dict[str, pl.Expr]:
-    """The aggregates that must be true of the rows to be published."""
+    """Returns the aggregates that must be true of the rows to be published, by the name of the rule."""
     known = table.properties
     rules = dict(known.rules)
     if known.key and table.mode == "replace" and not keeps_latest_version(table):
@@ -149,40 +131,28 @@ def compile_table_rules(table: DerivedTable) -> dict[str, pl.Expr]:
     return rules
 
 
-def _stand_for(table: DerivedTable, which: pl.Expr) -> pl.Expr:
-    """How many rows of the first input some rows stand for."""
-    counts = table.properties.counts
-    if counts:
-        return pl.col(counts).cast(pl.Int64).filter(which).sum()
-    return pl.len().cast(pl.Int64) if which.meta.is_literal() else which.sum().cast(pl.Int64)
-
-
 def keeps_latest_version(table: DerivedTable) -> bool:
-    """Whether older versions of a key are superseded in the pass, as in every staged table that is made again."""
-    return (
-        bool(table.properties.key) and table.name.startswith("staged/") and table.mode == "replace"
-    )
+    """Returns whether older versions of a key are superseded in the pass; true of staged tables made by period."""
+    is_remade = table.mode == "replace" and table.name.startswith("staged/")
+    return is_remade and bool(table.properties.key)
 
 
-def _latest(table: DerivedTable, rows: pl.LazyFrame) -> pl.LazyFrame:
-    """The latest version of each key in a period: by declared sequence, then the delivery's time, then its origin."""
+def _latest_versions(table: DerivedTable, rows: pl.LazyFrame) -> pl.LazyFrame:
+    """Returns the latest version of each key in a period: by sequence, then the delivery's time, then its origin."""
     if not keeps_latest_version(table):
         return rows
     order = [*table.properties.sequence, "_modified_at", *LINEAGE]
-    return rows.sort(order).unique([*table.properties.key, *period_of_row(table)], keep="last")
+    key = [*table.properties.key, *period_of_row(table)]
+    return rows.sort(order).unique(key, keep="last")
 
 
 def period_of_row(table: DerivedTable) -> list[pl.Expr]:
-    """The period of a row on its way: rows of two periods never meet, however many are made at once."""
+    """Returns the period of a row as part of a key, so that rows of two periods never meet; empty without periods."""
     return [table.partitions.period_start_expr(pl.col(WINDOW))] if table.partitions else []
 
 
-def _day_column(table: DerivedTable) -> str:
-    return str(table.properties.date_column) if table.is_aggregate else WINDOW
-
-
 def _is_moved(table: DerivedTable) -> pl.Expr:
-    """Whether a row carries another day than the one that the first input gave it."""
+    """Returns an expression that is true where a row carries another day than its row of the first input."""
     window = table.properties.date_column
     if table.is_aggregate or table.partitions is None or window is None:
         return pl.lit(False)
@@ -202,9 +172,5 @@ def _rejected_columns(
         row = [pl.col(RECEIVED).struct.field(name) for name in fields]
         row += [pl.col(name) for name in LINEAGE]
         place = [pl.col(WINDOW)] if WINDOW in schema else []
-    return [
-        *row,
-        *place,
-        list_broken_rules(rules),
-        *Attempt(provenance.run_id, provenance.code_version, provenance.contract_version).seen(),
-    ]
+    attempt = Attempt(provenance.run_id, provenance.code_version, provenance.contract_version)
+    return [*row, *place, list_broken_rules(rules), *attempt.seen()]

@@ -1,6 +1,6 @@
-"""Rows divided by key, so that as many keys are in memory at once as fit.
+"""Splits rows by key into parts of which each fits in memory.
 
-The same key falls into the same part in each of several frames. Few rows are one part, and are not written again.
+The same key falls into the same part in each of several frames. Few rows are one part, and are not written to files.
 """
 
 import math
@@ -10,35 +10,35 @@ from pathlib import Path
 
 import polars as pl
 
-_FILES_AT_ONCE = 16
-"""Each file that is open for writing takes some 5 MB, whatever is written; more parts are divided in several rounds."""
-
+# A reader holds one row group of each file that it reads.
 _ROWS_PER_GROUP = 16_384
 _PART, _GROUP, _FIRST, _SEVERAL, _ROUND = "_part", "_group", "_first", "_several", "_round"
 _PLACE = {_FIRST: pl.UInt64, _SEVERAL: pl.UInt64}
 
 
-def split_by_key(
+def split_by_key(  # rows, their key, and the two limits of memory that callers pass on
     spool: Path,
     key: Sequence[str | pl.Expr],
     frames: Mapping[str, pl.LazyFrame],
-    at_once: int,
+    rows_at_once: int,
+    open_files: int,
     *,
     group: pl.Expr | None = None,
 ) -> Iterator[Mapping[str, pl.DataFrame]]:
-    """The rows of some frames, part by part.
+    """Yields the rows of some frames, part by part.
 
     Args:
-        spool: a folder that is not there yet, for their files.
-        key: what all frames have; rows with the same values of it are in the same part.
+        spool: a folder that does not exist yet, for their files.
+        key: columns that all frames have; rows with the same values in them are in the same part.
         frames: rows, by name; they are read twice.
-        at_once: how many rows a part holds, more or less.
+        rows_at_once: how many rows a part holds, more or less.
+        open_files: how many files are written at once; more parts are split in several rounds.
         group: a part of the key by which the parts are in order, so that rows that go to the same place stay together.
     """
     groups = pl.lit(0) if group is None else group
     sizes = pl.concat([frame.group_by(groups.alias(_GROUP)).len() for frame in frames.values()])
     places = _places(
-        sizes.group_by(_GROUP).agg(pl.col("len").sum()).collect(engine="streaming"), at_once
+        sizes.group_by(_GROUP).agg(pl.col("len").sum()).collect(engine="streaming"), rows_at_once
     )
     count = int(places.select((pl.col(_FIRST) + pl.col(_SEVERAL)).max()).item() or 0)
     if count <= 1:
@@ -48,30 +48,30 @@ def split_by_key(
     if group is not None:
         # Looked up batch by batch: a join in the stream would hold all rows of a group, which may be all there are.
         place = group.map_batches(
-            partial(_found, places), return_dtype=pl.Struct(_PLACE), is_elementwise=True
+            partial(_look_up, places), return_dtype=pl.Struct(_PLACE), is_elementwise=True
         ).struct
         part = place.field(_FIRST) + pl.struct(key).hash() % place.field(_SEVERAL)
     numbered = {name: frame.with_columns(part.alias(_PART)) for name, frame in frames.items()}
-    yield from _divided(spool, numbered, 0, count)
+    yield from _split(spool, numbered, range(count), open_files)
 
 
-def _found(places: pl.DataFrame, groups: pl.Series) -> pl.Series:
-    """The place of each of some groups."""
-    asked = groups.to_frame(_GROUP)
+def _look_up(places: pl.DataFrame, groups: pl.Series) -> pl.Series:
+    """Returns the place of each of some groups."""
     return (
-        asked.join(places, on=_GROUP, how="left", nulls_equal=True, maintain_order="left")
+        groups.to_frame(_GROUP)
+        .join(places, on=_GROUP, how="left", nulls_equal=True, maintain_order="left")
         .select(*_PLACE)
         .to_struct()
     )
 
 
-def _places(sizes: pl.DataFrame, at_once: int) -> pl.DataFrame:
-    """The part in which each group begins, and into how many it is divided; small neighbours share one."""
+def _places(sizes: pl.DataFrame, rows_at_once: int) -> pl.DataFrame:
+    """Returns the part in which each group begins, and into how many it is split; small neighbours share one."""
     found, part, rows = [], -1, 0
     for group, size in sizes.sort(_GROUP).iter_rows():
-        if part < 0 or rows + size > at_once:
+        if part < 0 or rows + size > rows_at_once:
             part, rows = part + 1, 0
-        several = max(math.ceil(size / at_once), 1)
+        several = max(math.ceil(size / rows_at_once), 1)
         found.append((group, part, several))
         part, rows = part + several - 1, rows + size
     groups, first, pieces = zip(*found, strict=True) if found else ((), (), ())
@@ -84,35 +84,36 @@ def _places(sizes: pl.DataFrame, at_once: int) -> pl.DataFrame:
     )
 
 
-def _divided(
-    spool: Path, frames: Mapping[str, pl.LazyFrame], first: int, count: int
+def _split(
+    spool: Path, frames: Mapping[str, pl.LazyFrame], numbers: range, open_files: int
 ) -> Iterator[Mapping[str, pl.DataFrame]]:
-    """So many parts of rows that know the number of theirs; as many files at a time as may be open."""
-    if count == 1:
+    """Yields the parts of some numbers, of rows that carry the number of theirs; no more files are open than allowed."""
+    if len(numbers) == 1:
         yield {
             name: frame.drop(_PART).collect(engine="streaming") for name, frame in frames.items()
         }
         return
     spool.mkdir()
-    step = math.ceil(count / _FILES_AT_ONCE)
+    parts_per_file = math.ceil(len(numbers) / open_files)
     for name, frame in frames.items():
         place = pl.PartitionBy(
-            spool / name, key=_ROUND, include_key=False, file_path_provider=_place
+            spool / name, key=_ROUND, include_key=False, file_path_provider=_file_name
         )
-        rows = frame.with_columns(((pl.col(_PART) - first) // step).alias(_ROUND))
-        rows.sink_parquet(
+        round_of_part = (pl.col(_PART) - numbers.start) // parts_per_file
+        frame.with_columns(round_of_part.alias(_ROUND)).sink_parquet(
             place, compression="lz4", row_group_size=_ROWS_PER_GROUP, statistics=False, mkdir=True
         )
-    for number, begins in enumerate(range(first, first + count, step)):
+    for number, begin in enumerate(range(numbers.start, numbers.stop, parts_per_file)):
         files = {name: sorted((spool / name).glob(f"{number}-*.parquet")) for name in frames}
-        several = {
+        rows = {
             name: pl.scan_parquet(found) if found else frames[name].clear()
             for name, found in files.items()
         }
-        yield from _divided(spool / str(number), several, begins, min(step, first + count - begins))
-        for file in (one for found in files.values() for one in found):
+        inner = range(begin, min(begin + parts_per_file, numbers.stop))
+        yield from _split(spool / str(number), rows, inner, open_files)
+        for file in (file for found in files.values() for file in found):
             file.unlink()
 
 
-def _place(file: pl.FileProviderArgs) -> str:
+def _file_name(file: pl.FileProviderArgs) -> str:
     return f"{file.partition_keys[_ROUND][0]}-{file.index_in_partition}.parquet"

@@ -1,4 +1,4 @@
-"""Transforms written in SQL: DuckDB over views that are pinned to table versions.
+"""Runs transforms written in SQL: DuckDB over views that are pinned to table versions.
 
 The result leaves DuckDB as a Parquet file, so that a query of any size streams, and goes on like every other transform.
 """
@@ -15,13 +15,13 @@ from lakehouse.storage.duckdb_connection import connect, quote_identifier, quote
 from lakehouse.storage.lake import Lake
 
 
-def run_query(lake: Lake, sql: str, views: Mapping[str, str], spool: Path) -> pl.LazyFrame:
-    """The rows of a query, spooled to a file.
+def run_sql_transform(lake: Lake, sql: str, views: Mapping[str, str], spool: Path) -> pl.LazyFrame:
+    """Returns the rows of a query, written to a file.
 
     Args:
         lake: where the tables are.
         sql: the query.
-        views: for each view that it reads, the query that stands behind it.
+        views: for each view that it reads, the query behind it.
         spool: a private folder for the result.
 
     Raises:

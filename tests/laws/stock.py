@@ -15,6 +15,7 @@ from lakehouse.tables.catalog import Catalog
 from lakehouse.tables.contract import Contract, Field
 from lakehouse.tables.rules import cast
 from lakehouse.tables.table_types import raw, staged
+from lakehouse.transform.limits import MakeLimits
 from lakehouse.transform.make import make
 
 HEADER = "sku,at,name,price,op"
@@ -131,10 +132,10 @@ def tell(here: Environment, name: str, events: Iterable[Event], at: float | None
     land(here.lake, here.landing, here.catalog["raw/items"], now=NOW)
 
 
-def bring(here: Environment, *names: str) -> None:
-    """Fold what is new."""
+def bring(here: Environment, *names: str, limits: MakeLimits | None = None) -> None:
+    """Bring tables up to date with what is new."""
     for name in names or FOLDED:
-        make(here.lake, here.catalog, name, now=NOW)
+        make(here.lake, here.catalog, name, now=NOW, limits=limits)
 
 
 def empty(folder: object) -> Environment:

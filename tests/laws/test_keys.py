@@ -21,6 +21,7 @@ from support.worlds import NOW
 from lakehouse.environment import Environment
 from lakehouse.ingest.land import land
 from lakehouse.lineage.commit_history import read_audit
+from lakehouse.transform.limits import MakeLimits
 
 events = st.builds(
     Event,
@@ -130,17 +131,14 @@ def found(here: Environment) -> dict[str, list[tuple[object, ...]]]:
 
 
 @contextmanager
-def sizes(data: st.DataObject) -> Iterator[None]:
-    """With so few keys folded at once, and so small files left in place, as only large tables have."""
+def sizes(data: st.DataObject) -> Iterator[MakeLimits]:
+    """With so few keys merged at once, and so small files left in place, as only large tables have."""
     at_once, small = (
         data.draw(st.sampled_from([2, 65_536])),
         data.draw(st.sampled_from([1, 4, 1_000_000])),
     )
-    with (
-        patch("lakehouse.transform.keyed.folding._ROWS_AT_ONCE", at_once),
-        patch("lakehouse.publish.replacement._SMALL", small),
-    ):
-        yield
+    with patch("lakehouse.publish.replacement._SMALL", small):
+        yield MakeLimits(keyed_rows=at_once)
 
 
 @settings(max_examples=12, deadline=None)
@@ -149,13 +147,13 @@ def test_any_order_and_any_cut_ends_in_what_all_events_give(
     delivered: Delivered, data: st.DataObject
 ):
     order = data.draw(st.permutations(range(len(delivered))))
-    with TemporaryDirectory() as folder, sizes(data):
+    with TemporaryDirectory() as folder, sizes(data) as limits:
         here = empty(Path(folder))
         for number in order:
             deliver(here, delivered, number)
             if data.draw(st.booleans()):
-                bring(here)
-        bring(here)
+                bring(here, limits=limits)
+        bring(here, limits=limits)
         assert found(here) == expected(delivered)
 
 

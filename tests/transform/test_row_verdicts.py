@@ -12,6 +12,7 @@ from lakehouse.publish.audit import RefusedCommitError
 from lakehouse.tables.contract import Contract, Field
 from lakehouse.tables.rules import cast
 from lakehouse.tables.table_types import mart, raw, staged
+from lakehouse.transform.limits import MakeLimits
 from lakehouse.transform.make import make
 
 DAY = pl.col("day").str.to_date("%Y-%m-%d", strict=False)
@@ -86,13 +87,19 @@ def named(name: str):
     return transform
 
 
-def made(tmp_path, rows: list[str], catalog, table: str = "staged/orders"):
+def made(
+    tmp_path,
+    rows: list[str],
+    catalog,
+    table: str = "staged/orders",
+    limits: MakeLimits | None = None,
+):
     """The orders are delivered and a table is made from them."""
     here = world(tmp_path, catalog)
     write(here, "orders", "a.csv", "id,day,n,rev\n" + "\n".join(rows) + "\n")
     land_all(here)
     for name in dict.fromkeys(["staged/orders", table]):
-        audit = make(here.lake, catalog, name, now=NOW)
+        audit = make(here.lake, catalog, name, now=NOW, limits=limits)
     return here.lake, audit
 
 
@@ -190,26 +197,20 @@ def test_repeated_rows_are_superseded(tmp_path):
 
 
 @pytest.mark.parametrize("at_once", [1, 3, 1000])
-def test_repeats_are_found_a_few_periods_at_a_time(tmp_path, monkeypatch, at_once):
-    monkeypatch.setattr("lakehouse.transform.lazy_pass._ROWS_AT_ONCE", at_once)
+def test_repeats_are_found_a_few_periods_at_a_time(tmp_path, at_once):
     rows = [f"{n},2024-01-0{day},{n},1" for day in (1, 2, 3) for n in (1, 2, 1, 2, 1)]
-    lake, audit = made(
-        tmp_path, rows, orders_by(named("orders"), distinct=("id", "day", "n", "rev"))
-    )
+    catalog = orders_by(named("orders"), distinct=("id", "day", "n", "rev"))
+    lake, audit = made(tmp_path, rows, catalog, limits=MakeLimits(distinct_rows=at_once))
     assert (audit.read, audit.written, audit.superseded) == (15, 6, 9)
     assert standing(lake, "on_day", "id") == [
         (date(2024, 1, day), str(n)) for day in (1, 2, 3) for n in (1, 2)
     ]
 
 
-def test_a_day_that_is_held_back_leaves_nothing_behind_in_the_search_for_repeats(
-    tmp_path, monkeypatch
-):
-    monkeypatch.setattr("lakehouse.transform.lazy_pass._ROWS_AT_ONCE", 1)
+def test_a_day_that_is_held_back_leaves_nothing_behind_in_the_search_for_repeats(tmp_path):
     rows = ["a,2024-01-01,1,1", "a,2024-01-01,1,1", "b,2024-01-02,2,1", "c,2024-01-03,-1,1"]
-    lake, audit = made(
-        tmp_path, rows, orders_by(named("orders"), distinct=("id", "day", "n", "rev"))
-    )
+    catalog = orders_by(named("orders"), distinct=("id", "day", "n", "rev"))
+    lake, audit = made(tmp_path, rows, catalog, limits=MakeLimits(distinct_rows=1))
     assert (audit.read, audit.written, audit.superseded, list(audit.held_back)) == (
         3,
         2,

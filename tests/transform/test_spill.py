@@ -11,7 +11,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lakehouse.transform import spill as module
 from lakehouse.transform.spill import split_by_key
 
 SCHEMA = {"key": pl.Int64, "day": pl.Int64, "text": pl.String}
@@ -25,11 +24,8 @@ def frame(given_rows) -> pl.LazyFrame:
 
 
 @pytest.mark.parametrize("group", [None, pl.col("day")])
-@pytest.mark.parametrize("files_at_once", [2, 3, 16])
-def test_every_row_is_in_one_part_beside_those_of_its_key(
-    tmp_path_factory, monkeypatch, group, files_at_once
-):
-    monkeypatch.setattr(module, "_FILES_AT_ONCE", files_at_once)
+@pytest.mark.parametrize("open_files", [2, 3, 16])
+def test_every_row_is_in_one_part_beside_those_of_its_key(tmp_path_factory, group, open_files):
     key = ["key"] if group is None else ["key", "day"]
 
     @settings(max_examples=15, deadline=None)
@@ -37,7 +33,7 @@ def test_every_row_is_in_one_part_beside_those_of_its_key(
     def holds(left, right, at_once):
         spool = tmp_path_factory.mktemp("spool") / "parts"
         frames = {"left": frame(left), "right": frame(right)}
-        found = list(split_by_key(spool, key, frames, at_once, group=group))
+        found = list(split_by_key(spool, key, frames, at_once, open_files, group=group))
         assert all(part["left"].schema == part["right"].schema == SCHEMA for part in found)
         for name, own in (("left", left), ("right", right)):
             assert sorted(map(str, own)) == sorted(
@@ -57,7 +53,9 @@ def test_a_part_holds_about_as_many_rows_as_asked_for_though_one_day_has_most(tm
     many = pl.LazyFrame({"key": range(20_000), "day": [3] * 18_000 + list(range(2_000))})
     sizes = [
         part["rows"].height
-        for part in split_by_key(tmp_path / "p", ["key"], {"rows": many}, 500, group=pl.col("day"))
+        for part in split_by_key(
+            tmp_path / "p", ["key"], {"rows": many}, 500, 16, group=pl.col("day")
+        )
     ]
     assert sum(sizes) == 20_000
     assert max(sizes) < 750
@@ -65,7 +63,7 @@ def test_a_part_holds_about_as_many_rows_as_asked_for_though_one_day_has_most(tm
 
 
 def test_few_rows_are_not_written(tmp_path):
-    [one] = split_by_key(tmp_path / "parts", ["key"], {"rows": frame([(1, 1, "a")])}, 1)
+    [one] = split_by_key(tmp_path / "parts", ["key"], {"rows": frame([(1, 1, "a")])}, 1, 16)
     assert one["rows"].rows() == [(1, 1, "a")]
     assert not (tmp_path / "parts").exists()
 
@@ -87,7 +85,7 @@ def watch():
 folder, group = Path(sys.argv[1]), pl.col("day") if sys.argv[2] == "by day" else None
 most, found = [held()], 0
 threading.Thread(target=watch, daemon=True).start()
-for part in split_by_key(folder / "spool", ["n"], {"rows": pl.scan_parquet(folder / "rows.parquet")}, 50_000, group=group):
+for part in split_by_key(folder / "spool", ["n"], {"rows": pl.scan_parquet(folder / "rows.parquet")}, 50_000, 16, group=group):
     found += part["rows"].height
 print(found, most[0])
 """

@@ -16,9 +16,10 @@ from lakehouse.tables.contract import Contract, Field
 from lakehouse.tables.rules import cast
 from lakehouse.tables.sql_types import infer_query_schema
 from lakehouse.tables.table_types import raw, sql_mart, staged
-from lakehouse.transform.inputs import read_inputs
+from lakehouse.transform.inputs import define_views, open_inputs
 from lakehouse.transform.make import make
-from lakehouse.transform.sql_transform import run_query
+from lakehouse.transform.plan import MakeRequest, plan_make
+from lakehouse.transform.sql_transform import run_sql_transform
 
 FIRST = date(2024, 1, 1)
 DAY = pl.col("day").str.to_date("%Y-%m-%d", strict=False)
@@ -143,7 +144,7 @@ def test_every_type_goes_through_a_query_as_it_is(tmp_path):
     lake = Lake(str(tmp_path))
     pl.DataFrame([VALUES], schema=EVERY).pipe(lambda df: write_deltalake(lake.uri("staged/t"), df))
     view = f"SELECT * FROM delta_scan({quote_literal(lake.uri('staged/t'))})"
-    df = run_query(lake, "SELECT * FROM t", {"t": view}, tmp_path).collect()
+    df = run_sql_transform(lake, "SELECT * FROM t", {"t": view}, tmp_path).collect()
     assert df.schema == EVERY == infer_query_schema("SELECT * FROM t", {"t": pl.Schema(EVERY)})
     assert df.row(0, named=True) == VALUES
 
@@ -166,7 +167,7 @@ def test_a_broken_query_is_refused_before_any_data(sql):
 
 def test_a_query_that_fails_on_the_rows_is_an_error_of_the_data(tmp_path):
     with pytest.raises(DataError, match="the query fails on the data"):
-        run_query(
+        run_sql_transform(
             Lake(str(tmp_path)),
             "SELECT CAST(a AS INTEGER) FROM t",
             {"t": "SELECT 'x' AS a"},
@@ -176,7 +177,9 @@ def test_a_query_that_fails_on_the_rows_is_an_error_of_the_data(tmp_path):
 
 def test_views_and_columns_may_have_any_name(tmp_path):
     behind = {'a "table"': 'SELECT 1::BIGINT AS "the ""n"""'}
-    df = run_query(Lake(str(tmp_path)), 'SELECT * FROM "a ""table"""', behind, tmp_path).collect()
+    df = run_sql_transform(
+        Lake(str(tmp_path)), 'SELECT * FROM "a ""table"""', behind, tmp_path
+    ).collect()
     assert df.rows(named=True) == [{'the "n"': 1}]
 
 
@@ -196,23 +199,23 @@ def test_an_input_that_does_not_exist_yet_is_empty(here):
     assert audit.provenance.inputs == {"staged/orders": orders, "staged/notes": None}
 
 
+def views(here, days: Days | None = None) -> dict[str, str]:
+    """The queries behind the views of the mart, as they are planned now."""
+    plan = plan_make(here.lake, CATALOG, MakeRequest(CATALOG["marts/day_totals"], days, now=NOW))
+    return define_views(here.lake, open_inputs(here.lake, plan.inputs, plan.scope))
+
+
 def test_a_query_sees_the_days_that_are_made_and_those_that_it_looks_back_on(here):
-    inputs = read_inputs(
-        here.lake,
-        CATALOG,
-        CATALOG["marts/day_totals"],
-        Days(date(2024, 1, 3), date(2024, 1, 3)),
-        NOW,
-    )
-    assert "BETWEEN DATE '2024-01-02' AND DATE '2024-01-03'" in inputs.views(here.lake)["orders"]
-    audit = make(here.lake, CATALOG, "marts/day_totals", inputs.days, now=NOW)
+    day = Days(date(2024, 1, 3), date(2024, 1, 3))
+    assert "BETWEEN DATE '2024-01-02' AND DATE '2024-01-03'" in views(here, day)["orders"]
+    audit = make(here.lake, CATALOG, "marts/day_totals", day, now=NOW)
     assert (audit.read, totals(here)) == (1, [(date(2024, 1, 3), 4, 0)])
 
 
 def test_a_query_reads_the_versions_that_were_pinned(here, tmp_path):
-    inputs = read_inputs(here.lake, CATALOG, CATALOG["marts/day_totals"], None, NOW)
+    pinned = views(here)
     here.lake.open("staged/orders").delete()
-    df = run_query(here.lake, "SELECT n FROM orders", inputs.views(here.lake), tmp_path).collect()
+    df = run_sql_transform(here.lake, "SELECT n FROM orders", pinned, tmp_path).collect()
     assert sorted(df["n"]) == [1, 2, 3, 4]
 
 

@@ -1,11 +1,11 @@
-"""From the events of a key to what stands of it: the latest version, or all versions with the time in which each held.
+"""Applies the events of a key: from them to its latest version, or to all versions with the time in which each held.
 
-Belongs here: the order of events, ties, partial updates, deletes, and what the next event has to know. Pure functions.
-Does not belong here: which events there are (`keyed.py`), and storing anything.
+Belongs here: the order of events, conflicts, partial updates, deletes, and what the next event has to know. Pure
+functions over frames. Does not belong here: which events there are (`event_files.py`, `key_rows.py`), and storing.
 
-What stands of a key is always what folding all of its events gives. Where events only follow what stands, the same is
-had from less: the rows that stand are events themselves, and so `fold(standing rows + new events) = fold(all events)`.
-An event that does not follow, because it is late or equal in time, needs all events of its key.
+The stored rows of a key are always what all of its events give. Stored rows are events themselves, so where new events
+only follow them, `apply(stored rows + new events) = apply(all events)`. An event that is late, or at the same instant
+as one that was seen, needs all events of its key.
 """
 
 from dataclasses import dataclass
@@ -22,10 +22,10 @@ _TIE_BREAK = ("_modified_at", *LINEAGE)
 
 @dataclass(frozen=True)
 class EventSemantics:
-    """How the events of a table are folded.
+    """How the events of a table change its rows.
 
     Attributes:
-        mode: `upsert` keeps the latest version of a key, `history` all of them.
+        mode: `upsert` keeps the latest version of a key (SCD type 1), `history` all of them (SCD type 2).
         key: columns that name what the events are about.
         sequence: columns that order them; the delivery's time and the origin decide between equals.
         values: the other columns.
@@ -44,101 +44,116 @@ class EventSemantics:
 
     @classmethod
     def of(cls, table: DerivedTable) -> "EventSemantics":
-        """The shape of a table with keys."""
+        """The semantics of a table with keys."""
         known = table.properties
-        values = (
-            name
-            for name in to_polars_schema(table.contract)
-            if name not in {*known.key, *known.sequence}
-        )
+        others = {*known.key, *known.sequence}
+        values = (name for name in to_polars_schema(table.contract) if name not in others)
         kind = (table.partial, table.full_dumps is not None, table.explode is not None)
         return cls(table.mode, known.key, known.sequence, tuple(values), *kind)
 
     @property
+    def moment(self) -> str:
+        """The column by which events are ordered first; for a full dump, when it was taken."""
+        return self.sequence[0]
+
+    @property
     def order(self) -> tuple[str, ...]:
-        """The columns that order the events of a key, totally: a record that holds several is no order by itself."""
+        """The columns that order the events of a key totally; one record may hold several, so values count there."""
         return (*self.sequence, *_TIE_BREAK, *((DELETED, *self.values) if self.is_unpacked else ()))
 
     @property
-    def needs_all(self) -> bool:
-        """Whether an event that does not follow needs all events of its key; the latest of all needs only itself."""
+    def instant(self) -> tuple[str, ...]:
+        """The columns in which two events of one key are at the same instant; in a history only the time counts."""
+        return self.sequence[:1] if self.mode == "history" else self.sequence
+
+    @property
+    def needs_all_events(self) -> bool:
+        """Whether a late event needs all events of its key; where only the latest version counts, it needs none."""
         return self.mode == "history" or self.is_partial or self.is_dumped
 
     @property
-    def instant(self) -> tuple[str, ...]:
-        """The columns that two events of one key have to share to be a tie: of a history only the time counts."""
-        return self.sequence[:1] if self.mode == "history" else self.sequence
+    def is_visible(self) -> pl.Expr:
+        """True for a stored row of a key that is not deleted: the current version."""
+        return pl.col(VALID[2]) if self.mode == "history" else ~pl.col(DELETED)
+
+    @property
+    def is_latest(self) -> pl.Expr:
+        """True for the latest stored row of a key."""
+        return pl.col(VALID[1]).is_null() if self.mode == "history" else pl.lit(True)
 
 
-def apply_events(events: pl.DataFrame, shape: EventSemantics) -> pl.DataFrame:
-    """What stands of each key after all of its events.
+def apply_events(events: pl.DataFrame, semantics: EventSemantics) -> pl.DataFrame:
+    """Returns the rows of each key after all of its events.
 
     Args:
         events: one row for each event: key, sequence and values, `_source`, `_offset`, `_modified_at`, `_deleted`;
-            where the shape needs all also `_last`, null in events that are new.
-        shape: how they are folded.
+            where all events may be needed also `_last`, null in new events.
+        semantics: how they are applied.
 
     Returns:
         One row for each key (`upsert`) or version (`history`, with `valid_from`, `valid_to`, `is_current`), tombstones
         among them with `_deleted`. `_last` is the sequence of the newest event of the key that was seen.
     """
-    said = pl.when(~pl.col(DELETED)).then(pl.col(shape.values)) if shape.values else ()
-    rows = events.lazy().with_columns(said).sort(*shape.key, *shape.order)
-    if shape.needs_all:
-        rows = rows.with_columns(_newest(shape))
-    rows = _filled(rows, shape) if shape.is_partial else rows
-    if shape.mode == "upsert":
-        return rows.filter(differs_from_next(shape.key)).collect()
-    return _versions(rows.filter(differs_from_next((*shape.key, *shape.instant))), shape).collect()
+    values = pl.when(~pl.col(DELETED)).then(pl.col(semantics.values)) if semantics.values else ()
+    rows = events.lazy().with_columns(values).sort(*semantics.key, *semantics.order)
+    if semantics.needs_all_events:
+        rows = rows.with_columns(_newest_event(semantics))
+    if semantics.is_partial:
+        rows = _fill_from_before(rows, semantics)
+    if semantics.mode == "upsert":
+        return rows.filter(differs_from_next(semantics.key)).collect()
+    last_at_instant = rows.filter(differs_from_next((*semantics.key, *semantics.instant)))
+    return _versions(last_at_instant, semantics).collect()
 
 
-def count_conflicts(events: pl.DataFrame, shape: EventSemantics) -> int:
-    """How many events say something else than a later one of the same key and time, which is taken for the truth."""
-    said = [DELETED, *shape.values]
-    sayings = pl.struct(said).n_unique() - 1
-    groups = events.lazy().group_by(*shape.key, *shape.instant).agg(sayings)
-    return int(groups.select(pl.col(DELETED).sum()).collect().item() or 0)
+def count_conflicts(events: pl.DataFrame, semantics: EventSemantics) -> int:
+    """Returns how many events differ from a later one of the same key and instant, which wins."""
+    contents = pl.struct([DELETED, *semantics.values]).n_unique() - 1
+    groups = events.lazy().group_by(*semantics.key, *semantics.instant).agg(conflicts=contents)
+    return int(groups.select(pl.col("conflicts").sum()).collect().item() or 0)
 
 
-def is_after(first: tuple[str, ...], before: pl.Expr) -> pl.Expr:
-    """Whether an event comes truly after what was seen of its key.
+def is_after(columns: tuple[str, ...], last: pl.Expr) -> pl.Expr:
+    """Returns an expression that is true for an event after the newest one that was seen of its key.
 
     Args:
-        first: the columns of the event that order it.
-        before: the `_last` of its key.
+        columns: the columns of the event that order it.
+        last: the `_last` of its key.
     """
     later, equal = pl.lit(False), pl.lit(True)
-    for name in first:
-        seen = before.struct.field(name)
+    for name in columns:
+        seen = last.struct.field(name)
         later = later | (equal & (pl.col(name) > seen))
         equal = equal & (pl.col(name) == seen)
     return later
 
 
-def _newest(shape: EventSemantics) -> pl.Expr:
-    """The order of the newest event of a key, of sorted rows; what was seen before may be newer than what stands."""
-    last = pl.when(differs_from_next(shape.key)).then(pl.int_range(pl.len())).backward_fill()
-    return pl.coalesce(pl.col(LAST), pl.struct(shape.instant)).gather(last).alias(LAST)
+def _newest_event(semantics: EventSemantics) -> pl.Expr:
+    """Returns the sequence of the newest event of a key, of sorted rows; an event seen before may be newer than all."""
+    last = pl.when(differs_from_next(semantics.key)).then(pl.int_range(pl.len())).backward_fill()
+    return pl.coalesce(pl.col(LAST), pl.struct(semantics.instant)).gather(last).alias(LAST)
 
 
-def _filled(rows: pl.LazyFrame, shape: EventSemantics) -> pl.LazyFrame:
-    """Sorted rows with the values from before where an event has none; a delete forgets them."""
+def _fill_from_before(rows: pl.LazyFrame, semantics: EventSemantics) -> pl.LazyFrame:
+    """Returns sorted rows with the values from before where an event has none; a delete forgets them."""
     number = pl.int_range(pl.len())
-    begins = pl.when(differs_from_previous(shape.key) | pl.col(DELETED)).then(number).forward_fill()
+    is_start = differs_from_previous(semantics.key) | pl.col(DELETED)
+    start = pl.when(is_start).then(number).forward_fill()
     filled = [
-        pl.when(pl.when(pl.col(name).is_not_null()).then(number).forward_fill() >= begins)
+        pl.when(pl.when(pl.col(name).is_not_null()).then(number).forward_fill() >= start)
         .then(pl.col(name).forward_fill())
         .alias(name)
-        for name in shape.values
+        for name in semantics.values
     ]
     return rows.with_columns(filled)
 
 
-def _versions(rows: pl.LazyFrame, shape: EventSemantics) -> pl.LazyFrame:
-    """Of sorted rows those that change something, each with the time in which it held."""
-    begins, ends, is_current = VALID
-    since = pl.col(shape.sequence[0])
-    changed = rows.filter(differs_from_previous((*shape.key, DELETED, *shape.values)))
-    until = pl.when(~differs_from_next(shape.key)).then(since.shift(-1))
-    changed = changed.with_columns(since.alias(begins), until.alias(ends))
-    return changed.with_columns((pl.col(ends).is_null() & ~pl.col(DELETED)).alias(is_current))
+def _versions(rows: pl.LazyFrame, semantics: EventSemantics) -> pl.LazyFrame:
+    """Returns those of the sorted rows that change something, each with the time in which it held."""
+    valid_from, valid_to, is_current = VALID
+    since = pl.col(semantics.moment)
+    changed = rows.filter(differs_from_previous((*semantics.key, DELETED, *semantics.values)))
+    until = pl.when(~differs_from_next(semantics.key)).then(since.shift(-1))
+    dated = changed.with_columns(since.alias(valid_from), until.alias(valid_to))
+    is_open = pl.col(valid_to).is_null() & ~pl.col(DELETED)
+    return dated.with_columns(is_open.alias(is_current))

@@ -1,7 +1,6 @@
-"""Full dumps as a source: what is gone since the dump before, and whether a dump is too small to be believed.
+"""Full dumps as a source: what was deleted since the dump before, and whether a dump is too small to be believed.
 
-Belongs here: deletes that no row tells of. A dump is all rows of one moment, as the contract's first `sequence`
-column tells it.
+Belongs here: deletes that no row tells of. A dump is all rows of one moment, by the contract's first `sequence` column.
 """
 
 from collections.abc import Sequence
@@ -11,8 +10,9 @@ from itertools import pairwise
 import polars as pl
 
 from lakehouse.errors import DataError, SetupError
-from lakehouse.system_columns import DELETED, LINEAGE, ORIGIN
-from lakehouse.tables.table_types import FullDumps
+from lakehouse.system_columns import DELETED, LAST, LINEAGE, ORIGIN
+from lakehouse.tables.table_types import DerivedTable, FullDumps
+from lakehouse.transform.keyed.apply_events import EventSemantics
 
 _NEXT = "_next"
 NO_RECORD = -1
@@ -22,19 +22,64 @@ Moment = date | datetime | int
 
 
 def list_dumps(
+    table: DerivedTable, valid: pl.LazyFrame, broke: pl.LazyFrame, stored: pl.LazyFrame | None
+) -> pl.DataFrame:
+    """Returns the full dumps among some events, oldest first, and before them the last one that is stored.
+
+    Args:
+        table: the table.
+        valid: the events to apply.
+        broke: key, moment and origin of the events that broke the contract.
+        stored: the rows of the table; None when it is made from all events.
+
+    Returns:
+        One row for each dump: moment, `rows` (keys), `is_whole`, `is_declared`, `_source`, `_modified_at`, and
+        `is_next`: false where it was taken before what is stored.
+
+    Raises:
+        DataError: one is too small to be believed.
+        SetupError: a declared moment is no value of the moment's type.
+    """
+    assert table.full_dumps is not None  # noqa: S101
+    semantics = EventSemantics.of(table)
+    moment = semantics.moment
+    dumps = _find_dumps(valid, broke, semantics.key, moment)
+    # The stored rows have been emptied already where that was declared.
+    emptied = table.full_dumps.emptied if stored is None else ()
+    dumps = add_empty_dumps(table.name, dumps, moment, emptied)
+    dumps = dumps.with_columns(is_next=pl.lit(True))
+    if stored is not None:
+        newest = pl.col(LAST).struct.field(moment).max().alias(moment)
+        shown = {"rows": semantics.is_visible.sum(), "is_whole": pl.lit(True)}
+        last = stored.select(newest, **shown).collect()
+        before = last[moment][0]
+        if before is not None:  # a table without a row has seen no dump
+            dumps = dumps.with_columns(is_next=pl.col(moment) > before)
+            last = last.cast({"rows": dumps.schema["rows"]})
+            dumps = pl.concat([last, dumps], how="diagonal")
+    check_dump_sizes(table.name, dumps, moment, table.full_dumps)
+    return dumps
+
+
+def _find_dumps(
     valid: pl.LazyFrame, broke: pl.LazyFrame, key: tuple[str, ...], moment: str
 ) -> pl.DataFrame:
-    """The dumps among some rows, oldest first: moment, `rows` (keys), `is_whole`, `_source` and `_modified_at`.
+    """Returns the dumps among some rows, oldest first: moment, `rows` (keys), `is_whole`, `_source`, `_modified_at`.
 
     A dump is known by its valid rows: a broken one may not even know when it was taken.
     """
+    named = [*key, moment, "_source", "_modified_at"]
     present = pl.concat(
-        [valid.with_columns(_is_valid=True), broke.with_columns(_is_valid=False)], how="diagonal"
+        [
+            valid.select(named).with_columns(_is_valid=True),
+            broke.select(named).with_columns(_is_valid=False),
+        ],
+        how="diagonal",
     )
-    named = pl.all_horizontal(pl.col(key).is_not_null())
+    has_key = pl.all_horizontal(pl.col(key).is_not_null())
     dumps = present.group_by(moment).agg(
-        rows=pl.struct(key).filter(named).n_unique(),
-        is_whole=named.all(),
+        rows=pl.struct(key).filter(has_key).n_unique(),
+        is_whole=has_key.all(),
         _source=pl.col("_source").min(),
         _modified_at=pl.col("_modified_at").max(),
         _is_valid=pl.col("_is_valid").any(),
@@ -51,7 +96,7 @@ def list_dumps(
 def add_empty_dumps(
     table: str, dumps: pl.DataFrame, moment: str, emptied: Sequence[str]
 ) -> pl.DataFrame:
-    """All dumps of a source, with the moments at which it was empty in their places; `is_declared` tells these.
+    """Returns the dumps with the declared moments at which the source was empty; `is_declared` is true for these.
 
     Such a moment has the origin of the dump before it, and there has to be one: before the first there is no key.
     A dump of that moment counts for what it holds.
@@ -62,25 +107,24 @@ def add_empty_dumps(
     dtype = dumps.schema[moment]
     try:
         text = pl.Series(moment, list(emptied), dtype=pl.String)
-        at = (
-            text.str.strptime(dtype)
-            if isinstance(dtype, pl.Date | pl.Datetime)
-            else text.cast(dtype)
-        )
+        if isinstance(dtype, pl.Date | pl.Datetime):
+            at = text.str.strptime(dtype)
+        else:
+            at = text.cast(dtype)
     except pl.exceptions.PolarsError as error:
         raise SetupError(
             f"{table}: FullDumps(emptied={emptied!r}) is not of {moment}, which is {dtype}: {error}\n"
             "Next: write the value as this column has it."
         ) from None
-    told = {
+    declared = {
         "rows": pl.lit(0, dumps.schema["rows"]),
         "is_whole": pl.lit(True),
         "is_declared": pl.lit(True),
     }
     empty = pl.DataFrame({moment: at}).unique().join(dumps, on=moment, how="anti")
-    every = [dumps.with_columns(is_declared=pl.lit(False)), empty.with_columns(**told)]
+    delivered = dumps.with_columns(is_declared=pl.lit(False))
     return (
-        pl.concat(every, how="diagonal")
+        pl.concat([delivered, empty.with_columns(**declared)], how="diagonal")
         .sort(moment)
         .with_columns(pl.col("_source", "_modified_at").forward_fill())
         .drop_nulls("_source")
@@ -90,18 +134,18 @@ def add_empty_dumps(
 def find_deletes(
     present: pl.DataFrame, dumps: pl.DataFrame, key: tuple[str, ...], moment: str
 ) -> pl.DataFrame:
-    """A delete for each key that a dump has and the next one has not.
+    """Returns a delete for each key that a dump has and the next one has not.
 
     Args:
-        present: key and moment of each row of the dumps; of the keys that stand, with the moment of the last dump.
-        dumps: the dumps, as `with_emptied` gives them, the last one that was folded before among them.
+        present: key and moment of each row of the dumps; stored keys have the moment of the last stored dump.
+        dumps: the dumps, as `list_dumps` returns them.
         key: the columns of the key.
         moment: the column of the moment.
 
     Returns:
         Key, moment, `_source`, `_modified_at`, `_offset` (`NO_RECORD`) and `_deleted`.
     """
-    # A dump of which a row could not be told apart says what is there, not what is gone: the next whole one does.
+    # A dump with a row whose key cannot be read says what is there, not what is gone; the next whole one says that.
     whole = pl.when("is_whole").then(pl.col(moment))
     following = dumps.select(moment, whole.shift(-1).backward_fill().alias(_NEXT)).drop_nulls()
     expected = (
@@ -116,22 +160,19 @@ def find_deletes(
 
 
 def check_dump_sizes(table: str, dumps: pl.DataFrame, moment: str, promised: FullDumps) -> None:
-    """Refuse a dump that is much smaller than the one before: it would delete what it merely lacks.
+    """Refuses a dump that is much smaller than the one before: it would delete what it merely lacks.
 
     Raises:
         DataError: naming the dump, both sizes, and how to accept it.
     """
-    for (_, before, _), (when, rows, is_declared) in pairwise(
-        dumps.select(moment, "rows", "is_declared").iter_rows()
-    ):
-        if (
-            rows < before * (1 - promised.may_shrink)
-            and not is_declared
-            and str(when) not in promised.accepted
-        ):
-            source = dumps.filter(pl.col(moment) == when)["_source"][0]
-            raise DataError(
-                f"{table}: the dump of {when} ({source}) has {rows:,} rows, the one before {before:,}: "
-                f"{1 - rows / before:.1%} fewer, {promised.may_shrink:.1%} are allowed. Nothing was published.\n"
-                f"Next: deliver it whole; or accept it on purpose: FullDumps(accepted=({str(when)!r},))."
-            )
+    sizes = dumps.select(moment, "rows", "is_declared").iter_rows()
+    for (_, before, _), (when, rows, is_declared) in pairwise(sizes):
+        is_accepted = is_declared or str(when) in promised.accepted
+        if is_accepted or rows >= before * (1 - promised.may_shrink):
+            continue
+        source = dumps.filter(pl.col(moment) == when)["_source"][0]
+        raise DataError(
+            f"{table}: the dump of {when} ({source}) has {rows:,} rows, the one before {before:,}: "
+            f"{1 - rows / before:.1%} fewer, {promised.may_shrink:.1%} are allowed. Nothing was published.\n"
+            f"Next: deliver it whole; or accept it on purpose: FullDumps(accepted=({str(when)!r},))."
+        )

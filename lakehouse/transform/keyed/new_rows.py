@@ -1,11 +1,12 @@
-"""Which rows of a raw table a table with keys has not folded yet, as the logs of both tell it.
+"""Finds the rows of a raw table that a table with keys was not made from yet, as the logs of both show.
 
-Belongs here: the version that stands behind a table, and the rows that were appended after it.
-None is the answer to everything that is not certain: then the table is folded anew from all rows.
+Belongs here: the version from which a table was made, and the rows that were appended after it.
+None is the answer to everything that is not certain; then the table is made from all rows.
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
@@ -17,80 +18,117 @@ from lakehouse.publish.audit import Audit
 from lakehouse.publish.replacement import scan_files
 from lakehouse.storage.lake import Lake, list_data_files
 from lakehouse.storage.log import Commit
-from lakehouse.storage.revision import read_revision
-from lakehouse.tables.table_types import DerivedTable
+from lakehouse.tables.reading import add_missing_columns
+from lakehouse.tables.table_types import DerivedTable, RawTable
+from lakehouse.transform.inputs import PinnedInput
 
-_LATEST = 20
+
+@dataclass(frozen=True)
+class NewRows:
+    """The rows of a raw table that came after those from which a table was made.
+
+    Attributes:
+        paths: the data files that hold them.
+        batches: the batches that they came with; None where the files hold no other rows.
+    """
+
+    paths: tuple[str, ...]
+    batches: frozenset[str] | None = None
+
+    def scan(self, lake: Lake, source: PinnedInput) -> pl.LazyFrame:
+        """Returns these rows, in the columns by which the raw table is declared."""
+        handle = source.open(lake)
+        assert handle is not None  # noqa: S101
+        assert isinstance(source.source, RawTable)  # noqa: S101
+        return add_missing_columns(_scan_files(lake, source, handle, self), source.source)
 
 
 def find_new_rows(
-    lake: Lake, table: DerivedTable, source: str, current: DeltaTable
-) -> pl.LazyFrame | None:
-    """The rows of a raw table that came after those from which a table was folded.
+    lake: Lake, table: DerivedTable, source: PinnedInput, latest_commits: int
+) -> NewRows | None:
+    """Returns the rows of a raw table that came after those from which a table was made.
 
     Args:
         lake: where the tables are.
         table: the table with keys.
-        source: the raw table.
-        current: the raw table at the version that is read.
+        source: the raw table at the version that is read.
+        latest_commits: how many commits of the table are read for its last audit, before its whole log is.
 
     Returns:
-        None when they cannot be told, because the table is not there or was made by other code, because somebody else
-        changed it, or because rows of the raw table went; and when there are none.
+        None when they are not known, because the table does not exist or was made by other code, because somebody else
+        changed it, or because rows of the raw table were removed; and when there are none.
     """
-    audit = _folded(lake, table)
-    if audit is None:
-        return None
-    read = audit.provenance.inputs.get(source)
-    if read is None or not read.is_in(read_revision(current)):
-        return None
-    if table.full_dumps is not None and audit.quarantined:
-        return None  # what stands does not tell all that the last dump held
-    log = lake.read_log_tail(source, after=read.version)
-    commits = [commit for commit in log.commits if commit.version <= current.version()]
-    if log.after > read.version or any(commit.data_removed for commit in commits):
-        return None
-    added = [action for commit in commits for action in commit.added]
+    current, commits = source.open(lake), _commits_since_made(lake, table, source, latest_commits)
     new = [action for commit in commits for action in commit.data_added]
-    live = set(list_data_files(current)["path"])
+    if current is None or not new:
+        return None
     paths = [str(action["path"]) for action in new]
-    if not paths or live.issuperset(paths):
-        return scan_files(lake, source, current, paths) if paths else None
-    standing = sorted(live.intersection(str(action["path"]) for action in added))
-    return _gathered(scan_files(lake, source, current, standing), commits, new)
+    live = set(list_data_files(current)["path"])
+    if live.issuperset(paths):
+        return NewRows(tuple(paths))
+    batches = _batches_of(commits)
+    if batches is None:
+        return None
+    added = {str(action["path"]) for commit in commits for action in commit.added}
+    moved = NewRows(tuple(sorted(live & added)), batches)
+    return moved if _count(lake, source, current, moved) == _count_in_log(new) else None
 
 
-def _gathered(
-    rows: pl.LazyFrame, commits: Iterable[Commit], new: Iterable[Mapping[str, Any]]
-) -> pl.LazyFrame | None:
-    """The rows of some commits, where they were moved to files in which older ones stand; None where that is not sure.
+def _commits_since_made(
+    lake: Lake, table: DerivedTable, source: PinnedInput, latest_commits: int
+) -> list[Commit]:
+    """Returns the commits of a raw table after the version that a table was made from; none if it must be made anew."""
+    name, audit = source.source.name, _read_last_audit(lake, table, latest_commits)
+    read = None if audit is None else audit.provenance.inputs.get(name)
+    if audit is None or read is None or source.revision is None or not read.is_in(source.revision):
+        return []
+    if table.full_dumps is not None and audit.quarantined:
+        return []  # the stored rows do not show all keys that the last dump held
+    log = lake.read_log_tail(name, after=read.version)
+    commits = [commit for commit in log.commits if commit.version <= source.revision.version]
+    has_removals = any(commit.data_removed for commit in commits)
+    return [] if log.after > read.version or has_removals else commits
 
-    Args:
-        rows: those of all files that came since, new rows and moved ones.
-        commits: what came since.
-        new: the files in which the new rows came.
+
+def _scan_files(lake: Lake, source: PinnedInput, handle: DeltaTable, rows: NewRows) -> pl.LazyFrame:
+    found = scan_files(lake, source.source.name, handle, rows.paths)
+    if rows.batches is None:
+        return found
+    return found.filter(pl.col("_batch_id").is_in(sorted(rows.batches)))
+
+
+def _batches_of(commits: Iterable[Commit]) -> frozenset[str] | None:
+    """Returns the batches that some commits appended; None when one of the commits does not name its batch.
+
+    A later commit may have moved new rows into one file with older ones; the batch tells them apart.
     """
     audits = [read_audit(commit) for commit in commits if changes_rows(commit)]
-    batches = {audit.provenance.batch_id for audit in audits if audit is not None}
-    counts = [json.loads(action.get("stats") or "{}").get("numRecords") for action in new]
-    if None in audits or None in batches or None in counts:
-        return None
-    of_batches = rows.filter(pl.col("_batch_id").is_in(list(batches)))
-    count = of_batches.select(pl.len()).collect(engine="streaming").item()
-    return of_batches if count == sum(counts) else None
+    batches = [None if audit is None else audit.provenance.batch_id for audit in audits]
+    known = frozenset(batch for batch in batches if batch is not None)
+    return None if None in batches else known
 
 
-def _folded(lake: Lake, table: DerivedTable) -> Audit | None:
-    """The latest audit of a table that is as we left it, by the transform and contract that are declared now."""
+def _count(lake: Lake, source: PinnedInput, handle: DeltaTable, rows: NewRows) -> int:
+    counted = _scan_files(lake, source, handle, rows).select(pl.len())
+    return int(counted.collect(engine="streaming").item())
+
+
+def _count_in_log(files: Sequence[Mapping[str, Any]]) -> int | None:
+    """Returns how many rows some files held when they were added; None when one does not say."""
+    counts = [json.loads(action.get("stats") or "{}").get("numRecords") for action in files]
+    return None if None in counts else sum(counts)
+
+
+def _read_last_audit(lake: Lake, table: DerivedTable, latest_commits: int) -> Audit | None:
+    """Returns the audit of a table that nobody else has changed since, if it was made by the code declared now."""
     version = lake.version(table.name)
     if version is None:
         return None
-    for after in (version - _LATEST, -1):
-        commits = read_commit_history(lake, table.name, after=max(after, -1)).effective
-        telling = [commit for commit in commits if read_audit(commit) or changes_rows(commit)]
-        audit = read_audit(telling[-1]) if telling else None
-        if telling:
-            break
-    if audit is None:
-        return None
-    return audit if has_current_code(table, audit) else None
+    for after in (max(version - latest_commits, -1), -1):
+        commits = read_commit_history(lake, table.name, after=after).effective
+        relevant = [commit for commit in commits if read_audit(commit) or changes_rows(commit)]
+        if relevant:
+            audit = read_audit(relevant[-1])
+            is_current = audit is not None and has_current_code(table, audit)
+            return audit if is_current else None
+    return None

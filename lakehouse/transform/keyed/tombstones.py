@@ -1,4 +1,4 @@
-"""Tombstones: rows that stand for deleted keys, so that a late event does not bring a key back. No reader sees them."""
+"""Tombstones: rows that mark deleted keys, so that a late event does not bring a key back. No reader sees them."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -7,22 +7,20 @@ import polars as pl
 
 from lakehouse.system_columns import DELETED
 
-_UNITS = {"ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
-"""Of a second."""
-
-_LEAST = -(2**63)
+_UNITS_PER_SECOND = {"ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
+_SMALLEST = -(2**63)  # of a signed integer of 64 bits, in which moments are stored
 
 
 @dataclass(frozen=True)
 class Watermark:
-    """Behind what the tombstones of a table go.
+    """The moment behind which the tombstones of a table are removed.
 
-    The rows alone tell it, and it never falls where tombstones have gone: the latest event of all is the latest of its
-    key, and so it stands. Who changes the retention has the table folded anew, from all events.
+    It follows from the rows alone, and never falls once tombstones were removed: the latest event of all is the latest
+    of its key, and so it is stored. A change of the retention makes the table from all events.
 
     Attributes:
         column: the column by which events are ordered first.
-        value: what it has to reach, as it is stored: there are moments that no other calendar has.
+        value: the moment, as Polars stores it: it has moments that Python's calendar has not.
     """
 
     column: str
@@ -30,19 +28,19 @@ class Watermark:
 
     @classmethod
     def of(cls, rows: pl.LazyFrame, column: str, kept: timedelta | int) -> "Watermark | None":
-        """So far behind the latest of some rows; None where there is none."""
+        """The watermark that lies so far behind the latest of some rows; None when there are no rows."""
         latest = rows.select(_stored(column).max()).collect(engine="streaming").item()
         units = _in_units(kept, rows.collect_schema()[column])
-        return None if latest is None else cls(column, max(latest - units, _LEAST))
+        return None if latest is None else cls(column, max(latest - units, _SMALLEST))
 
     @property
     def is_behind(self) -> pl.Expr:
-        """True for an event that may be older than a tombstone that has gone."""
+        """True for an event that may be older than a tombstone that was removed."""
         return _stored(self.column) < pl.lit(self.value, pl.Int64)
 
     @property
     def is_old_tombstone(self) -> pl.Expr:
-        """True for a row that goes."""
+        """True for a tombstone that is removed."""
         return pl.col(DELETED) & self.is_behind
 
 
@@ -51,9 +49,9 @@ def _stored(column: str) -> pl.Expr:
 
 
 def _in_units(kept: timedelta | int, dtype: pl.DataType) -> int:
-    """How long tombstones are kept, in what a column is stored in: whole days, parts of a second, or itself."""
+    """Returns how long tombstones are kept, in the unit of a column: days, parts of a second, or its own numbers."""
     if isinstance(kept, int):
         return kept
     if not isinstance(dtype, pl.Datetime):
         return kept.days
-    return kept // timedelta(microseconds=1) * _UNITS[dtype.time_unit] // 1_000_000
+    return kept // timedelta(microseconds=1) * _UNITS_PER_SECOND[dtype.time_unit] // 1_000_000

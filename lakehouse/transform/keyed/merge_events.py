@@ -1,0 +1,158 @@
+"""Merges new events into a table with keys, or all events into a new one, a part of the keys at a time.
+
+Belongs here: the order of the steps, from opened inputs to the rows to publish and their account.
+Does not belong here: the order of events (`apply_events.py`), which rows are new (`new_rows.py`), publishing
+(`make_keyed.py`).
+"""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import polars as pl
+
+from lakehouse.lineage import dated_changes
+from lakehouse.lineage.key_changes import find_affected_days
+from lakehouse.publish.audit import Audit
+from lakehouse.storage.lake import Lake
+from lakehouse.tables.catalog import Catalog
+from lakehouse.transform.inputs import InputFrames, open_inputs
+from lakehouse.transform.keyed.apply_events import EventSemantics
+from lakehouse.transform.keyed.event_files import write_events
+from lakehouse.transform.keyed.full_dumps import list_dumps
+from lakehouse.transform.keyed.key_rows import KeyRows
+from lakehouse.transform.keyed.merge_part import PartCounts, PartMerger
+from lakehouse.transform.keyed.tombstones import Watermark
+from lakehouse.transform.lazy_pass import judge_rows
+from lakehouse.transform.plan import MakePlan
+from lakehouse.transform.spill import split_by_key
+
+
+@dataclass(frozen=True)
+class MergedTable:
+    """What became of the events.
+
+    Attributes:
+        rows: the rows of the touched keys now, in the columns of the table, tombstones among them.
+        height: how many these are.
+        keys: the touched keys, one row each; None when the whole table is made from all events.
+        rejected: the rows that broke the contract.
+        audit: the account of the rows that were read.
+    """
+
+    rows: pl.LazyFrame
+    height: int
+    keys: pl.DataFrame | None
+    rejected: pl.LazyFrame
+    audit: Audit
+
+
+@dataclass(frozen=True)
+class EventMerger:
+    """Merges new events into the stored rows of a table, or all events into a new table.
+
+    Attributes:
+        lake: where the tables are.
+        catalog: the declared tables.
+        plan: what is made.
+        folder: an empty folder for what does not fit in memory.
+        stored: the rows of the table, tombstones among them; None to make it from all events.
+    """
+
+    lake: Lake
+    catalog: Catalog
+    plan: MakePlan
+    folder: Path
+    stored: pl.LazyFrame | None = None
+
+    def merge(self, opened: InputFrames) -> MergedTable | None:
+        """Merges the events of some inputs.
+
+        Returns:
+            None when the stored rows are not enough, because a full dump arrived late.
+
+        Raises:
+            RefusedCommitError: too many rows broke the contract.
+            DataError: a full dump is too small to be believed.
+            LawError: a row is unaccounted for.
+        """
+        started = time.monotonic()
+        table, semantics = self.plan.table, EventSemantics.of(self.plan.table)
+        events = write_events(self.lake, self.plan, opened, self.folder)
+        dumps = None
+        if table.full_dumps is not None:
+            dumps = list_dumps(table, events.valid, events.broke, self.stored)
+            if not dumps["is_next"].all():
+                return None
+        watermark = None
+        if table.tombstone_retention is not None:
+            # The latest event of all is always stored, so that the stored rows alone tell the watermark.
+            seen = events.valid if self.stored is None else self.stored
+            watermark = Watermark.of(seen, semantics.moment, table.tombstone_retention)
+        rows = KeyRows(table, semantics, events, self.stored, watermark, self.folder)
+        merger = PartMerger(
+            table,
+            semantics,
+            dumps,
+            watermark,
+            is_increment=self.stored is not None,
+            dated_columns=tuple(dated_changes.list_date_columns(self.catalog, table)),
+        )
+        counts = self._merge_parts(merger, rows.collect_frames(self._read_all_events))
+        return MergedTable(
+            rows=pl.scan_parquet(self.folder / "merged-*.parquet", hive_partitioning=False),
+            height=sum(one.rows for one in counts),
+            keys=None
+            if self.stored is None
+            else pl.concat([one.keys for one in counts if one.keys is not None]),
+            rejected=events.rejected,
+            audit=self._account(events.audit, counts, started),
+        )
+
+    def _read_all_events(self) -> pl.LazyFrame:
+        """Returns every event of the inputs, judged."""
+        opened = open_inputs(self.lake, self.plan.inputs, self.plan.scope)
+        return judge_rows(self.lake, self.plan, opened, self.folder).valid
+
+    def _merge_parts(
+        self, merger: PartMerger, frames: Mapping[str, pl.LazyFrame]
+    ) -> list[PartCounts]:
+        """Merges a part of the keys at a time, and writes their rows to files."""
+        limits, counts = self.plan.limits, []
+        parts = split_by_key(
+            self.folder / "parts",
+            merger.semantics.key,
+            frames,
+            limits.keyed_rows,
+            limits.open_files,
+        )
+        for number, part in enumerate(parts):
+            rows, of_part = merger.merge(part)
+            rows.write_parquet(self.folder / f"merged-{number}.parquet", compression="lz4")
+            counts.append(of_part)
+        return counts
+
+    def _account(self, audit: Audit, counts: Sequence[PartCounts], started: float) -> Audit:
+        """Returns the account of the rows that were read, with what the merge made of them.
+
+        An event that the contract let pass and that gave no row is superseded by a later one.
+        """
+        table, written = self.plan.table, sum(one.written for one in counts)
+        columns = sorted({column for one in counts for column in one.changed})
+        spans = {column: pl.concat([one.changed[column] for one in counts]) for column in columns}
+        removed = sum(one.removed_tombstones for one in counts)
+        notes = [f"tombstones removed: {removed:,}"] if removed else []
+        return replace(
+            audit,
+            mode="replace" if self.stored is None else table.mode,
+            written=written,
+            superseded=audit.superseded + audit.written - written,
+            conflicting_events=sum(one.conflicts for one in counts),
+            notes=(*audit.notes, *notes),
+            changed={column: dated_changes.join_spans(days) for column, days in spans.items()},
+            affected=find_affected_days(
+                self.lake, self.catalog, table, spans, self.plan.request.now
+            ),
+            seconds=time.monotonic() - started,
+        )

@@ -1,0 +1,203 @@
+"""Row counts by period: the aggregates that the pass computes, and the typed counts that are read from them.
+
+Belongs here: aggregating rows by period, and what names and identifies the rows that are counted.
+Does not belong here: which rows break a rule (`row_verdicts.py`), what the counts decide (`accounting.py`,
+`refusals.py`).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any
+
+import polars as pl
+
+from lakehouse.system_columns import WINDOW
+from lakehouse.tables.table_types import DerivedTable
+
+Period = date | None
+"""The first day of a period; None for a table without periods."""
+
+PERIOD = "period"
+"""Column of an aggregate: the period that it is about."""
+
+FINGERPRINT = "fingerprint"
+FILTERED = "filtered: "
+"""Prefix of the columns that count the rows that a named rule leaves out."""
+
+READ = "read"
+DISTINCT = "distinct"
+PASSED = "passed"
+RETURNED = "returned"
+JUDGED = "judged"
+LATEST = "latest"
+TABLE_RULES = "table"
+"""The names of the aggregates, in the order of a row's way: read, without repeats, given to the transform, returned by
+it, judged by the contract, the latest version of each key, and what must be true of them together."""
+
+
+@dataclass(frozen=True)
+class PeriodCounts:
+    """What became of the rows of one period.
+
+    Counts are rows of the first input; in a table of aggregates a row counts as many as it represents.
+
+    Attributes:
+        read: rows read.
+        written: rows to write.
+        quarantined: rows that broke the contract.
+        superseded: repeated rows, and older versions of a key.
+        filtered: rows left out, by the name of the rule.
+        kept: rows that keep the contract, older versions of a key among them.
+        undated: rows without a day of the table; they come from all days, and are judged with the first period.
+        outside: rows that keep the contract and carry another day than the first input gave them.
+        table_rows: rows to write, counted in rows of the table.
+        rejected_rows: rows to reject, counted in rows of the quarantine.
+        failed_rules: the table rules that do not hold.
+    """
+
+    read: int
+    written: int
+    quarantined: int
+    superseded: int
+    filtered: Mapping[str, int]
+    kept: int
+    undated: int = 0
+    outside: int = 0
+    table_rows: int = 0
+    rejected_rows: int = 0
+    failed_rules: tuple[str, ...] = ()
+
+    def by_fate(self) -> dict[str, int]:
+        """Returns the rows by fate, `read` first."""
+        filtered = {f"{FILTERED}{name}": count for name, count in self.filtered.items()}
+        return {
+            "read": self.read,
+            "written": self.written,
+            "quarantined": self.quarantined,
+            "superseded": self.superseded,
+            **filtered,
+        }
+
+
+@dataclass(frozen=True)
+class PassCounts:
+    """The counts of one pass.
+
+    Attributes:
+        periods: what became of the rows, by period.
+        given: identifies the rows that the transform was given, by period.
+        returned: identifies the rows of the first input behind those that it returned, by period.
+    """
+
+    periods: Mapping[Period, PeriodCounts]
+    given: Mapping[Period, int] = field(default_factory=dict)
+    returned: Mapping[Period, int] = field(default_factory=dict)
+
+
+def aggregate_by_period(
+    table: DerivedTable,
+    rows: pl.LazyFrame,
+    aggregates: Mapping[str, pl.Expr],
+    *,
+    is_input: bool = False,
+) -> pl.LazyFrame:
+    """Returns aggregates for each period of a table, in column `PERIOD`; of all rows where it has no periods.
+
+    Args:
+        table: whose periods.
+        rows: rows of the first input, or of the transform.
+        aggregates: the expressions, by name.
+        is_input: whether they are rows of the first input.
+    """
+    if table.partitions is None:
+        return rows.select(pl.lit(None, dtype=pl.Date).alias(PERIOD), **aggregates)
+    is_dated_by_contract = table.is_aggregate and not is_input
+    day = str(table.properties.date_column) if is_dated_by_contract else WINDOW
+    return rows.group_by(table.partitions.period_start_expr(pl.col(day)).alias(PERIOD)).agg(
+        **aggregates
+    )
+
+
+def fingerprint_rows(
+    table: DerivedTable, which: pl.Expr | None = None, *, is_input: bool = False
+) -> dict[str, pl.Expr]:
+    """Returns an aggregate that identifies rows of the first input in any order, to compare before and after.
+
+    Rows that keep their origin are identified by it. Of aggregates only the number of rows behind each is known.
+
+    Args:
+        table: the table that is made.
+        which: only some of the rows.
+        is_input: whether the frame holds rows of the first input, rather than of the transform.
+    """
+    if table.is_aggregate:
+        number = pl.len().cast(pl.Int64) if is_input else count_represented(table)
+        return {FINGERPRINT: number}
+    # The product of two hashes costs half as much as the hash of a struct.
+    identity = pl.col("_source").hash() * pl.col("_offset").hash()
+    return {FINGERPRINT: (identity if which is None else identity.filter(which)).sum()}
+
+
+def count_represented(table: DerivedTable, which: pl.Expr | None = None) -> pl.Expr:
+    """Returns an aggregate: how many rows of the first input some rows of the transform represent."""
+    counts = table.properties.counts
+    if counts:
+        numbers = pl.col(counts).cast(pl.Int64)
+        return (numbers if which is None else numbers.filter(which)).sum()
+    return pl.len().cast(pl.Int64) if which is None else which.sum().cast(pl.Int64)
+
+
+def count_periods(table: DerivedTable, answers: Mapping[str, pl.DataFrame]) -> PassCounts:
+    """Reads the counts of each period from the aggregates of a pass, by the name of each."""
+    found = {name: _by_period(rows) for name, rows in answers.items() if PERIOD in rows.columns}
+    distinct, judged = found.get(DISTINCT, {}), found.get(JUDGED, {})
+    found.setdefault(READ, distinct)
+    given, returned = (PASSED, RETURNED) if table.is_aggregate else (DISTINCT, JUDGED)
+    return PassCounts(
+        {period: _count_period(table, period, found) for period in {*found[READ], *judged}},
+        _fingerprints(found.get(given, {})),
+        _fingerprints(found.get(returned, {})),
+    )
+
+
+_Answers = Mapping[Period, Mapping[str, Any]]
+
+
+def _count_period(
+    table: DerivedTable, period: Period, found: Mapping[str, _Answers]
+) -> PeriodCounts:
+    # A period without rows is missing from an aggregate.
+    distinct, judged = (found.get(name, {}).get(period, {}) for name in (DISTINCT, JUDGED))
+    rules = found.get(TABLE_RULES, {}).get(period, {})
+    read, first = _number(found[READ].get(period, {}), "rows"), _number(distinct, "rows")
+    quarantined = _number(judged, "broke")
+    kept = _number(judged, "rows") - quarantined
+    written = _number(found[LATEST].get(period, {}), "rows") if LATEST in found else kept
+    return PeriodCounts(
+        read=read,
+        written=written,
+        quarantined=quarantined,
+        superseded=read - first + kept - written,
+        filtered={name: _number(distinct, f"{FILTERED}{name}") for name in table.leave_out},
+        kept=kept,
+        undated=_number(distinct, "undated"),
+        outside=_number(judged, "outside"),
+        table_rows=_number(judged, "table_rows") if table.is_aggregate else written,
+        rejected_rows=_number(judged, "rejected_rows") if table.is_aggregate else quarantined,
+        failed_rules=tuple(name for name, holds in rules.items() if holds is not True),
+    )
+
+
+def _by_period(rows: pl.DataFrame) -> _Answers:
+    return {row.pop(PERIOD): row for row in rows.iter_rows(named=True)}
+
+
+def _number(answer: Mapping[str, Any], name: str) -> int:
+    return int(answer.get(name) or 0)
+
+
+def _fingerprints(answers: _Answers) -> dict[Period, int]:
+    """Returns what identifies the rows of each period; a period without rows has no fingerprint."""
+    found = {period: _number(answer, FINGERPRINT) for period, answer in answers.items()}
+    return {period: value for period, value in found.items() if value}

@@ -1,0 +1,50 @@
+"""Removes input rows that repeat each other, a part of the keys at a time."""
+
+import tempfile
+from pathlib import Path
+
+import polars as pl
+
+from lakehouse.system_columns import LINEAGE
+from lakehouse.tables.table_types import DerivedTable
+from lakehouse.transform.limits import MakeLimits
+from lakehouse.transform.row_verdicts import period_of_row
+from lakehouse.transform.spill import split_by_key
+
+# Each reader of the stream holds a row group of the file that it reads.
+_ROWS_PER_GROUP = 8_192
+
+
+def remove_repeats(
+    table: DerivedTable, rows: pl.LazyFrame, spool: Path, limits: MakeLimits
+) -> pl.LazyFrame:
+    """Returns the first by origin of the rows of a period that are equal in the table's `distinct` columns.
+
+    The rows are written to files, because the pass reads them several times.
+    """
+    group = next(iter(period_of_row(table)), None)
+    columns: list[str | pl.Expr] = [*table.distinct, *period_of_row(table)]
+    folder = Path(tempfile.mkdtemp(dir=spool))
+    parts = split_by_key(
+        folder / "parts",
+        columns,
+        {"rows": rows},
+        limits.distinct_rows,
+        limits.open_files,
+        group=group,
+    )
+    for number, part in enumerate(parts):
+        file = folder / f"distinct-{number:06}.parquet"
+        first = _first_of_equals(part["rows"], columns)
+        first.write_parquet(file, compression="lz4", row_group_size=_ROWS_PER_GROUP)
+    return pl.scan_parquet(folder / "distinct-*.parquet", hive_partitioning=False)
+
+
+def _first_of_equals(rows: pl.DataFrame, columns: list[str | pl.Expr]) -> pl.DataFrame:
+    """Returns the first by origin of rows that are equal in some columns.
+
+    Most rows have a hash of their own and so no equal; only the others are sorted.
+    """
+    is_alone = rows.select(~pl.struct(columns).hash().is_duplicated()).to_series()
+    others = rows.filter(~is_alone).sort(LINEAGE).unique(columns, keep="first")
+    return pl.concat([rows.filter(is_alone), others], rechunk=False)
