@@ -23,6 +23,7 @@ from lakehouse.ingest.batch_frames import (
 )
 from lakehouse.ingest.delivery_register import FileOutcome, Outcome
 from lakehouse.ingest.drift.columns import TableColumns
+from lakehouse.ingest.drift.fit import fit_delivery
 from lakehouse.ingest.drift.projection import Projection
 from lakehouse.ingest.files.delivery import Delivery
 from lakehouse.ingest.files.listing import Entry, Occurrence
@@ -144,7 +145,7 @@ class BatchBuilder:
         )
 
     def _add_new(self, entry: Entry, delivery: Delivery) -> None:
-        fitted, projection = self.columns.fit(delivery)
+        fitted, projection = fit_delivery(self.columns, delivery)
         origin = Origin.of(entry.name, delivery.digest)
         if fitted.in_memory is not None:
             self.small.add(fitted.in_memory, projection, origin.source, entry.modified_at)

@@ -16,6 +16,7 @@ import polars as pl
 
 from lakehouse.ingest.batch_builder import BatchBuilder
 from lakehouse.ingest.batch_frames import FittedDelivery
+from lakehouse.ingest.drift.fit import fit_delivery
 from lakehouse.ingest.files.delivery import Delivery, read_delivery
 from lakehouse.ingest.files.landing_zone import Landing, UnreadableError
 from lakehouse.ingest.files.listing import Entry, Occurrence
@@ -159,7 +160,7 @@ def _read_again(  # noqa: PLR0913
     if delivery is None:
         found.missing.append(origin.name)
         return
-    fitted, renamed = builder.columns.fit(delivery)
+    fitted, renamed = fit_delivery(builder.columns, delivery)
     found.outcomes += _outcomes(source, letters, fitted)
     if fitted.refused is None:
         # Bytes that came several times have the origin of their first writing, in every row.

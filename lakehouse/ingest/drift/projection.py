@@ -1,6 +1,6 @@
 """How the columns of one delivery go into those of a table, row by row: what goes in, and what is left over.
 
-Belongs here: the expressions. Does not belong here: which column goes where, and whether it may (`fitting.py`).
+Belongs here: the expressions. Does not belong here: which column goes where, and whether it may (`fit.py`).
 """
 
 from collections.abc import Iterable, Mapping
@@ -19,22 +19,22 @@ class ProjectedColumn:
 
     Attributes:
         name: the name that the file has for it.
-        dtype: its type there.
-        wanted: the type that it is brought to; the column may be wider by then.
+        dtype: its type in the file.
+        wanted: the type that it is brought to; the column of the table may be wider by then.
         is_read: whether its text may be read as another type.
-        is_free: whether the column is declared by nobody, so that it holds the text of anything.
+        is_undeclared: whether nothing declares the column, so that it holds the text of any value.
     """
 
     name: str
     dtype: pl.DataType
     wanted: pl.DataType
     is_read: bool
-    is_free: bool = False
+    is_undeclared: bool = False
 
     @property
     def value(self) -> pl.Expr:
-        """What goes into the column; null where it does not go in whole."""
-        if self.wanted == pl.String and self.is_free:
+        """What goes into the column; null where a value does not fit whole."""
+        if self.wanted == pl.String and self.is_undeclared:
             return format_text(pl.col(self.name), self.dtype)
         if self.dtype == pl.String != self.wanted and not self.is_read:
             return pl.lit(None, dtype=self.wanted)
@@ -42,17 +42,17 @@ class ProjectedColumn:
 
     @property
     def is_left(self) -> pl.Expr:
-        """True for a value that does not go in whole."""
+        """True for a value that does not fit whole."""
         return pl.col(self.name).is_not_null() & self.value.is_null()
 
 
 @dataclass(frozen=True)
 class Projection:
-    """How one delivery goes into the columns.
+    """How one delivery goes into the columns of a table.
 
     Attributes:
-        names: the column of the table, by the name that the file has for it; also for those that are rescued.
-        taken: what goes into each column; several where a file has a column under several names.
+        names: the column of the table, by the name that the file has for it; rescued columns included.
+        projected: what goes into each column of the table; several where a file has it under several names.
         rescued: how many values of delivered columns go into `_rescued`, by the name that the file has for them.
         types: the types of the delivered columns.
         rescued_rows: how many rows have such values.
@@ -64,8 +64,17 @@ class Projection:
     types: Mapping[str, pl.DataType] = field(default_factory=dict)
     rescued_rows: int = 0
 
-    def is_left(self) -> dict[str, pl.Expr]:
-        """What of each delivered column does not go into the table, true row by row."""
+    def fill(self, column: str, dtype: pl.DataType) -> pl.Expr:
+        """Returns the values of a column of the table; null where the delivery has none."""
+        if column not in self.projected:
+            return pl.lit(None, dtype=dtype)
+        return pl.coalesce([one.value.cast(dtype) for one in self.projected[column]])
+
+    def find_leftovers(self) -> dict[str, pl.Expr]:
+        """Returns for each delivered column what of it stays out of the table, as true row by row.
+
+        Of a column with several names, the first value of a row goes in; the others are left over.
+        """
         left = {name: pl.col(name).is_not_null() for name in self.types}
         for several in self.projected.values():
             is_filled = pl.lit(False)
@@ -74,26 +83,26 @@ class Projection:
                 is_filled = is_filled | one.value.is_not_null()
         return left
 
-    def rest(self) -> pl.Expr:
-        """What does not go into the table, as JSON; null when everything does."""
-        left = self.is_left()
+    def collect_rescued(self) -> pl.Expr:
+        """Returns what stays out of the table as a JSON object; null where nothing does."""
+        left = self.find_leftovers()
         texts = {name: format_text(pl.col(name), self.types[name]) for name in self.rescued}
         return format_object((name, pl.when(left[name]).then(text)) for name, text in texts.items())
 
 
 def scan_rows(delivery: Delivery) -> pl.LazyFrame:
-    """The rows of a delivery, as it has them."""
+    """Returns the rows of a delivery in its own columns."""
     if delivery.in_memory is not None:
         return delivery.in_memory.lazy()
     return pl.scan_parquet(str(delivery.rows), hive_partitioning=False)
 
 
 def group_by_column(
-    taken: Iterable[tuple[str, ProjectedColumn]],
+    columns: Iterable[tuple[str, ProjectedColumn]],
 ) -> dict[str, tuple[ProjectedColumn, ...]]:
-    """What goes into each column, under the column's own name first."""
+    """Groups delivered columns by the column of the table; the one with its own name comes first."""
     found: dict[str, tuple[ProjectedColumn, ...]] = {}
-    for column, one in taken:
+    for column, one in columns:
         is_own = one.name.casefold() == column.casefold()
         others = found.get(column, ())
         found[column] = (one, *others) if is_own else (*others, one)
@@ -101,7 +110,7 @@ def group_by_column(
 
 
 def count_rows_where(delivery: Delivery, conditions: Mapping[str, pl.Expr]) -> dict[str, int]:
-    """In how many rows each condition is true, in one pass."""
+    """Counts the rows in which each condition is true, in one pass."""
     if not conditions:
         return {}
     sums = [condition.sum().alias(name) for name, condition in conditions.items()]

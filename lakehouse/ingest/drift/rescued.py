@@ -1,7 +1,7 @@
-"""Delivered values as text, and what does not fit into a table as JSON: `_rescued` is an object of such texts.
+"""Delivered values as text, and the values that do not fit into a table as JSON: `_rescued` is an object of such texts.
 
-A value is the text that it would be in a column of text: of CSV and JSON lines what was delivered, of Parquet its own
-form. Nested values are JSON, bytes are base64. A key is the name that the file has for the column.
+A value is the text that it would be in a column of text: the delivered text of CSV and JSON lines, the canonical form of
+Parquet values. Nested values are JSON, bytes are base64. A key is the name that the file has for the column.
 """
 
 import json
@@ -11,22 +11,22 @@ import polars as pl
 
 
 def has_text_form(dtype: pl.DataType) -> bool:
-    """Whether text can hold values of a type, nested ones as JSON; JSON has no bytes."""
+    """Returns whether text can hold the values of a type; nested ones become JSON, which has no bytes."""
     return not dtype.is_nested() or not _has_bytes(dtype)
 
 
 def format_text(value: pl.Expr, dtype: pl.DataType) -> pl.Expr:
-    """A value as text that loses nothing of it; null stays null."""
+    """Returns a value as text that loses nothing; null stays null."""
     if dtype == pl.Binary:
         return value.bin.encode("base64")
     if not dtype.is_nested():
         return value.cast(pl.String)
-    # JSON has no NaN and no infinity, so real numbers within nested values are texts.
+    # JSON has no NaN and no infinity, so floating-point numbers within nested values become texts.
     return pl.when(value.is_not_null()).then(_json(value.cast(_with_texts(dtype))))
 
 
 def format_object(pieces: Iterable[tuple[str, pl.Expr]]) -> pl.Expr:
-    """Named texts as one JSON object: without those that are null, and null when all of them are."""
+    """Returns named texts as one JSON object, without those that are null; null when all of them are."""
     members = [
         pl.when(text.is_not_null()).then(
             pl.concat_str(pl.lit(f"{json.dumps(name, ensure_ascii=False)}:"), _json(text))
@@ -41,7 +41,7 @@ def format_object(pieces: Iterable[tuple[str, pl.Expr]]) -> pl.Expr:
 
 
 def _json(value: pl.Expr) -> pl.Expr:
-    """A value as JSON."""
+    """Returns a value as JSON."""
     return (
         pl.struct(value.alias("v"))
         .struct.json_encode()
@@ -55,14 +55,14 @@ def _has_bytes(dtype: pl.DataType) -> bool:
 
 
 def _within(dtype: pl.DataType) -> list[pl.DataType]:
-    """The types of which a nested type is made."""
+    """Returns the types inside a nested type."""
     if isinstance(dtype, pl.Struct):
         return [field.dtype for field in dtype.fields]  # type: ignore[misc]
     return [dtype.inner] if isinstance(dtype, pl.List) else []  # type: ignore[list-item]
 
 
 def _with_texts(dtype: pl.DataType) -> pl.DataType:
-    """A nested type with text in the place of real numbers."""
+    """Returns a nested type with text in the place of floating-point numbers."""
     if isinstance(dtype, pl.Struct):
         return pl.Struct({field.name: _with_texts(field.dtype) for field in dtype.fields})  # type: ignore[arg-type]
     if isinstance(dtype, pl.List):
