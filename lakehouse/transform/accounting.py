@@ -1,7 +1,7 @@
-"""The account of a commit: what became of every row that was read, checked against what was written.
+"""The account of a commit: what became of every row that was read, checked against the files.
 
-Belongs here: the audit made of the counts of a pass, and the laws that it must keep.
-Does not belong here: counting (`period_counts.py`), and whether too many rows are bad (`refusals.py`).
+Belongs here: the audit made of the counts of a pass, and the laws that it must keep. Does not
+belong here: counting (`period_counts.py`), and whether too many rows are bad (`refusals.py`).
 """
 
 from collections.abc import Mapping
@@ -31,7 +31,8 @@ class CountedPass:
     Attributes:
         counts: what became of the rows, by period.
         written: rows in the files of the table.
-        rejected: rows in the files of the quarantine that were rejected now; None when there are none.
+        rejected: rows in the files of the quarantine that were rejected now; None when there are
+            none.
     """
 
     counts: PassCounts
@@ -40,7 +41,7 @@ class CountedPass:
 
     @classmethod
     def of(cls, judged: JudgedRows, findings: PassResult) -> "CountedPass":
-        """The result of a pass that published; released rows stand in quarantine beside those rejected now."""
+        """Returns the result of a pass that published; released rows do not count as rejected."""
         rejected = findings.rejects.filter(~is_in(RELEASED)) if findings.rejected else None
         counts = count_periods(judged.table, findings.answers)
         return cls(counts, findings.rows, rejected)
@@ -58,8 +59,10 @@ def account_for_rows(
         result: what the pass counted and wrote.
 
     Raises:
-        LawError: a row has no fate, a row would land outside its days, or the files hold other rows than were judged.
-        RefusedCommitError: in some periods too many rows broke the contract, or a table rule does not hold.
+        LawError: a row has no fate, a row would land outside its days, or the files hold other rows
+            than were judged.
+        RefusedCommitError: in some periods too many rows broke the contract, or a table rule does
+            not hold.
     """
     periods, rejects = result.counts.periods, PassRejects(judged.table, result.rejected)
     broken = rejects.count_broken_rules()
@@ -107,13 +110,14 @@ def _audit(
 
 
 def _check_days(scope: Scope, periods: Mapping[Period, PeriodCounts]) -> None:
-    """Raises `LawError` when a row to be written carries a day outside the periods that are made."""
+    """Raises `LawError` when a row to be written carries a day of none of the periods."""
     outside = sum(one.outside for one in periods.values())
     if scope.periods is not None:
         outside += sum(one.kept for period, one in periods.items() if period not in scope.periods)
     if outside:
         raise LawError(
-            f"{_place(scope)}: {outside:,} rows carry a day outside the days that are made. Nothing was published.\n"
+            f"{_place(scope)}: {outside:,} rows carry a day outside the days that are made. "
+            "Nothing was published.\n"
             "Next: make the transform keep the day that its first input gives a row."
         )
 
@@ -122,9 +126,9 @@ def _check_fingerprints(scope: Scope, counts: PassCounts) -> None:
     """Raises `LawError` when the transform returned other rows than it was given."""
     if counts.given != counts.returned:
         raise LawError(
-            f"{_place(scope)}: the transform returned as many rows as it was given, but not the same ones. Nothing was "
-            "published.\nNext: look for rows that are dropped while others are repeated, or that are counted for "
-            "another day."
+            f"{_place(scope)}: the transform returned as many rows as it was given, but not "
+            "the same ones. Nothing was published.\nNext: look for rows that are dropped while others are "
+            "repeated, or that are counted for another day."
         )
 
 

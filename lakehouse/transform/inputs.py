@@ -1,6 +1,7 @@
-"""The inputs of a derived table: pinned to versions, cut to days, opened as frames or as views of a query.
+"""The inputs of a derived table: pinned to revisions, cut to days, opened as frames or SQL views.
 
-Belongs here: reading what a plan has pinned. Does not belong here: choosing versions and days (`plan.py`).
+Belongs here: reading what a plan has pinned. Does not belong here: choosing versions and days
+(`plan.py`).
 """
 
 from collections.abc import Mapping
@@ -30,7 +31,8 @@ class PinnedInput:
         source: the table.
         revision: the revision that is read; None where it does not exist yet.
         cut: the days of which rows are read; None when it is read whole.
-        lookup: for each column of the key by which its rows are looked up, the column of the first input.
+        lookup: for each column of the key by which its rows are looked up, the column of the first
+            input.
         is_first: whether each of its rows is accounted for; these carry their day as `_window`.
     """
 
@@ -88,7 +90,7 @@ class InputFrames:
 
     @property
     def others(self) -> list[pl.LazyFrame]:
-        """The frames beside the first; of those that are looked up by key, the rows of keys that the first has."""
+        """The other frames; where rows are looked up by key, only rows of keys in the first."""
         return [self._of_given_keys(one) for one in self.inputs[1:]]
 
     def _of_given_keys(self, one: PinnedInput) -> pl.LazyFrame:
@@ -112,7 +114,7 @@ def open_inputs(lake: Lake, inputs: tuple[PinnedInput, ...], scope: Scope) -> In
 
 
 def define_views(lake: Lake, opened: InputFrames) -> dict[str, str]:
-    """Returns the query behind each view of a SQL transform: a table at its version, cut as its frame is."""
+    """Returns the query behind each view of a SQL transform: a pinned table, cut as its frame."""
     first = opened.inputs[0].parameter
     return {
         one.parameter: _view(lake, one, opened.frames[one.parameter], first)

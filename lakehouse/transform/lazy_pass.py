@@ -1,7 +1,7 @@
-"""The lazy pass from opened inputs to judged rows: unpack, remove repeats, leave out, transform, judge, count.
+"""The lazy pass from inputs to judged rows: explode, deduplicate, filter, transform, judge.
 
-Belongs here: calling a transform, and the aggregates over the rows before and after it.
-Does not belong here: which inputs there are (`plan.py`), what is done with the rows (`make.py`, `keyed/`).
+Belongs here: calling a transform, and the aggregates over the rows before and after it. Does not
+belong here: which inputs there are (`plan.py`), what is done with the rows (`make.py`, `keyed/`).
 It reads no log: everything that it needs to know is in the plan.
 """
 
@@ -40,19 +40,20 @@ _FLAG = "_left_out_"
 
 @contextmanager
 def explain_transform_errors(scope: Scope) -> Iterator[None]:
-    """Raises what the transform cannot do with the rows as a `DataError` that names the place and quotes no value."""
+    """Raises errors of Polars as a `DataError` that names the place and quotes no value."""
     try:
         yield
     except pl.exceptions.PolarsError as error:
         where = f" [{scope.days}]" if scope.days else ""
         raise DataError(
             f"{scope.table.name}{where}: the transform fails on the data: {redact(error)}\n"
-            "Next: mend the transform, or cast with strict=False so that the row is quarantined. Nothing was published."
+            "Next: mend the transform, or cast with strict=False so that the row is quarantined. "
+            "Nothing was published."
         ) from None  # the error itself quotes values
 
 
 def judge_rows(lake: Lake, plan: MakePlan, opened: InputFrames, spool: Path) -> JudgedRows:
-    """Returns the judged rows of some inputs, lazily, with the aggregates over the rows on the way there.
+    """Returns the judged rows of some inputs, lazily, with the aggregates that count them.
 
     Args:
         lake: where the tables are; a query reads them by itself.
@@ -131,7 +132,7 @@ class _Filtered:
 
 
 def _first_matches(table: DerivedTable) -> dict[str, pl.Expr]:
-    """Returns for each rule that leaves rows out the rows that it is the first to match, so that none counts twice."""
+    """Returns for each rule the rows that it is the first to leave out: none counts twice."""
     matched: dict[str, pl.Expr] = {}
     before = pl.lit(False)
     for name, rule in table.leave_out.items():
@@ -143,7 +144,8 @@ def _first_matches(table: DerivedTable) -> dict[str, pl.Expr]:
 def _count_input(scope: Scope, filtered: _Filtered) -> pl.LazyFrame:
     """Returns all aggregates over the distinct rows of the first input.
 
-    They are one question, because each further reader of a stream makes it hold more of its rows in memory.
+    They are one question, because each further reader of a stream makes it hold more of its rows in
+    memory.
     """
     table, stays = scope.table, filtered.stays
     counts = {
@@ -160,7 +162,7 @@ def _count_input(scope: Scope, filtered: _Filtered) -> pl.LazyFrame:
 
 
 def _day_rules(scope: Scope) -> tuple[Rule, ...]:
-    """Returns the rule by which a row whose day is none of the table's is rejected rather than dropped."""
+    """Returns the rule that rejects a row whose day is none of the table's."""
     window = scope.table.properties.date_column
     if scope.known is None or window is None or scope.table.is_aggregate:
         return ()
@@ -171,7 +173,7 @@ def _day_rules(scope: Scope) -> tuple[Rule, ...]:
 def _with_deletes(
     table: DerivedTable, rows: pl.LazyFrame, rules: tuple[Rule, ...]
 ) -> tuple[pl.LazyFrame, tuple[Rule, ...]]:
-    """Returns rows flagged where they delete their key, and rules that ask only key and sequence of these."""
+    """Returns rows with a delete flag, and rules that ask only key and sequence of deletes."""
     if table.deletes is None:
         return rows.with_columns(pl.lit(False).alias(DELETED)), rules
     known = table.properties

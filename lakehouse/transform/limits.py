@@ -8,10 +8,14 @@ class MakeLimits:
     """MakeLimits of one make; the defaults suit a process of some 500 MB.
 
     Attributes:
-        distinct_rows: rows among which repeats are looked for at once; larger inputs are divided by key on disk.
-        keyed_rows: new events and stored rows of their keys that are merged at once; more are divided by key on disk.
-        open_files: files that are written at once while rows are divided; each takes some 5 MB, whatever is in it.
-        latest_commits: commits of a table's own log that are read for its last audit, before its whole log is.
+        distinct_rows: rows among which repeats are looked for at once; larger inputs are divided by
+            key on disk.
+        keyed_rows: new events and stored rows of their keys that are merged at once; more are
+            divided by key on disk.
+        open_files: files that are written at once while rows are divided; each takes some 5 MB,
+            whatever is in it.
+        latest_commits: commits of a table's own log that are read for its last audit, before its
+            whole log is.
     """
 
     distinct_rows: int = 131_072

@@ -1,7 +1,8 @@
 """Makes a derived table, or some periods of it, from its inputs: plan, judge, publish.
 
-Every row of the first input that falls into the periods is accounted for: superseded, left out by a named rule,
-quarantined with the rules that it broke, or written. Inputs are pinned to the version that the audit names.
+Every row of the first input that falls into the periods is accounted for: superseded, left out by a
+named rule, quarantined with the rules that it broke, or written. Inputs are pinned to the version
+that the audit names.
 """
 
 from datetime import UTC, datetime
@@ -46,20 +47,22 @@ def make(  # noqa: PLR0913  # where, what and which days; the other four only sa
         lake: where the tables are.
         catalog: the declared tables.
         name: `staged/<table>` or `marts/<table>`.
-        days: the days to make, add_missing_columns to whole periods; a table with partitions is made for all its days by default.
+        days: the days to make, add_missing_columns to whole periods; a table with partitions is
+            made for all its days by default.
         run_id: who asks; stored in the commit.
         now: the time that counts as the present; it decides which days exist.
         is_replay: whether quarantined rows are given another try on purpose, which is counted.
         limits: how much is held in memory.
 
     Returns:
-        The audit of the commit, which names the periods that were held back because too many of their rows broke the
-        contract or a table rule failed. None when the first input holds no row for the table and is not empty on
-        purpose; then the table is as it was.
+        The audit of the commit, which names the periods that were held back because too many of
+        their rows broke the contract or a table rule failed. None when the first input holds no row
+        for the table and is not empty on purpose; then the table is as it was.
 
     Raises:
         SetupError: the table is raw.
-        DataError: the table has none of these days, the transform fails on a value, or a full dump is too small.
+        DataError: the table has none of these days, the transform fails on a value, or a full dump
+            is too small.
         RefusedCommitError: every period was held back; nothing was published.
         LawError: a row is unaccounted for; nothing was published.
         BusyError: other writers kept being faster.

@@ -1,8 +1,8 @@
-"""Row counts by period: the aggregates that the pass computes, and the typed counts that are read from them.
+"""Row counts by period: the aggregates that the pass computes, and the typed counts from them.
 
 Belongs here: aggregating rows by period, and what names and identifies the rows that are counted.
-Does not belong here: which rows break a rule (`row_verdicts.py`), what the counts decide (`accounting.py`,
-`refusals.py`).
+Does not belong here: which rows break a rule (`row_verdicts.py`), what the counts decide
+(`accounting.py`, `refusals.py`).
 """
 
 from collections.abc import Mapping
@@ -32,15 +32,19 @@ RETURNED = "returned"
 JUDGED = "judged"
 LATEST = "latest"
 TABLE_RULES = "table"
-"""The names of the aggregates, in the order of a row's way: read, without repeats, given to the transform, returned by
-it, judged by the contract, the latest version of each key, and what must be true of them together."""
+"""The names of the aggregates, in the order of a row's way.
+
+Rows are read, freed of repeats, given to the transform, returned by it, judged by the contract and
+reduced to the latest version of each key; the table rules must be true of what is left.
+"""
 
 
 @dataclass(frozen=True)
 class PeriodCounts:
     """What became of the rows of one period.
 
-    Counts are rows of the first input; in a table of aggregates a row counts as many as it represents.
+    Counts are rows of the first input; in a table of aggregates a row counts as many as it
+    represents.
 
     Attributes:
         read: rows read.
@@ -49,7 +53,8 @@ class PeriodCounts:
         superseded: repeated rows, and older versions of a key.
         filtered: rows left out, by the name of the rule.
         kept: rows that keep the contract, older versions of a key among them.
-        undated: rows without a day of the table; they come from all days, and are judged with the first period.
+        undated: rows without a day of the table; they come from all days, and are judged with the
+            first period.
         outside: rows that keep the contract and carry another day than the first input gave them.
         table_rows: rows to write, counted in rows of the table.
         rejected_rows: rows to reject, counted in rows of the quarantine.
@@ -102,7 +107,7 @@ def aggregate_by_period(
     *,
     is_input: bool = False,
 ) -> pl.LazyFrame:
-    """Returns aggregates for each period of a table, in column `PERIOD`; of all rows where it has no periods.
+    """Returns aggregates for each period of a table; of all rows where it has no periods.
 
     Args:
         table: whose periods.
@@ -122,9 +127,10 @@ def aggregate_by_period(
 def fingerprint_rows(
     table: DerivedTable, which: pl.Expr | None = None, *, is_input: bool = False
 ) -> dict[str, pl.Expr]:
-    """Returns an aggregate that identifies rows of the first input in any order, to compare before and after.
+    """Returns an aggregate that identifies rows of the first input, in whatever order.
 
-    Rows that keep their origin are identified by it. Of aggregates only the number of rows behind each is known.
+    Rows that keep their origin are identified by it. Of aggregates only the number of rows behind
+    each is known.
 
     Args:
         table: the table that is made.
@@ -140,7 +146,7 @@ def fingerprint_rows(
 
 
 def count_represented(table: DerivedTable, which: pl.Expr | None = None) -> pl.Expr:
-    """Returns an aggregate: how many rows of the first input some rows of the transform represent."""
+    """Returns an aggregate: the rows of the first input that rows of the transform represent."""
     counts = table.properties.counts
     if counts:
         numbers = pl.col(counts).cast(pl.Int64)

@@ -1,8 +1,8 @@
-"""The plan of one make: which inputs are read at which versions, and what is replaced on top of which version.
+"""The plan of one make: which revisions are read, and what is replaced on top of which one.
 
-Belongs here: every look at a log or at a latest version that a make takes. A plan is a value: whatever runs it reads
-the same rows, however the tables change meanwhile.
-Does not belong here: opening the inputs (`inputs.py`), and doing what is planned (`make.py`, `keyed/`).
+Belongs here: every look at a log or at a latest version that a make takes. A plan is a value:
+whatever runs it reads the same rows, however the tables change meanwhile. Does not belong here:
+opening the inputs (`inputs.py`), and doing what is planned (`make.py`, `keyed/`).
 """
 
 from collections.abc import Mapping
@@ -60,10 +60,11 @@ class MakePlan:
         request: what was asked for.
         inputs: the inputs at the revisions that are read, the one that is accounted for first.
         scope: the periods that are replaced; the whole table where it has no periods.
-        base: the revision of the table on which the commit is based, None for none; a later one makes it fail.
+        base: the revision of the table on which the commit is based, None for none; a later one
+            makes it fail.
         quarantine_base: the same for its quarantine.
-        new_rows: the new rows of the first input, where a table with keys is brought up to date by these alone; None
-            where it is made from all rows.
+        new_rows: the new rows of the first input, where a table with keys is brought up to date by
+            these alone; None where it is made from all rows.
     """
 
     request: MakeRequest
@@ -121,7 +122,7 @@ def plan_make(lake: Lake, catalog: Catalog, request: MakeRequest) -> MakePlan | 
         DataError: the table has none of the days that are asked for.
     """
     table = request.table
-    # The bases are looked at first: a commit that lands while the inputs are read makes this one fail.
+    # The bases are read first: a commit that lands while the inputs are read makes this one fail.
     base, quarantine_base = (lake.revision(name) for name in (table.name, table.quarantine))
     known = table.partitions.days_until(request.now) if table.partitions else None
     wanted = None if known is None else _wanted_days(table, request.days, known)
@@ -186,7 +187,7 @@ def _scope_of_whole_table(lake: Lake, table: DerivedTable, first: PinnedInput) -
 def _scope_of_periods(
     lake: Lake, table: DerivedTable, first: PinnedInput, wanted: Days, known: Days
 ) -> Scope | None:
-    """Returns the periods of some days of which the first input holds rows, or is empty on purpose."""
+    """Returns the periods of which the first input holds rows, or is empty on purpose."""
     assert table.partitions is not None  # noqa: S101
     found = _find_periods(table, first.scan(lake))
     if not found.issuperset(table.partitions.period_keys(wanted)):
@@ -216,7 +217,8 @@ def _find_periods(table: DerivedTable, rows: pl.LazyFrame) -> set[date]:
     """Returns the periods of some rows of the first input."""
     assert table.partitions is not None  # noqa: S101
     period = table.partitions.period_start_expr(pl.col(WINDOW)).alias(WINDOW)
-    # Rows lie in the order of their delivery, so most are dropped by a look at the row before, without hashing.
+    # Rows lie in the order of delivery: a look at the row before drops most, at half the cost of
+    # hashing each.
     changes = pl.col(WINDOW).is_null() | differs_from_previous([WINDOW])
     found = rows.select(period).filter(changes).unique().collect(engine="streaming")
     return set(found.to_series())
@@ -236,7 +238,7 @@ def _count_rows(handle: DeltaTable | None) -> int:
 def _find_untouched(
     lake: Lake, table: DerivedTable, wanted: Days, periods: tuple[date, ...]
 ) -> tuple[date, ...]:
-    """Returns the periods that the table holds and its first input does not: an empty read erases nothing."""
+    """Returns the periods that only the table holds: an empty read erases nothing."""
     window, handle = table.properties.date_column, lake.open_shared(table.name)
     if handle is None or window is None or table.partitions is None:
         return ()

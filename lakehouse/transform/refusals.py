@@ -1,7 +1,7 @@
-"""The verdict on each period: it is held back when too many of its rows are bad, or when a table rule fails.
+"""The verdict on each period: too many bad rows or a failed table rule hold it back.
 
-Belongs here: the limits that a period must keep, and the error that names every reason and some bad rows.
-Does not belong here: the laws, whose breach stops the whole commit (`accounting.py`).
+Belongs here: the limits that a period must keep, and the error that names every reason and some bad
+rows. Does not belong here: the laws, whose breach stops the whole commit (`accounting.py`).
 """
 
 from collections.abc import Iterable, Mapping
@@ -60,7 +60,7 @@ class PassRejects:
         return counts
 
     def show_examples(self, periods: Iterable[Period]) -> list[str]:
-        """Returns where a few rows of some periods are from and why they were rejected; never a value of theirs."""
+        """Returns the origins of a few rows and the rules that they broke; never a value."""
         if self.rows is None:
             return []
         wanted = pl.Series(list(periods), dtype=pl.Date).implode()
@@ -127,9 +127,11 @@ def _refusal(
     place = next(iter(refused)) if len(refused) == 1 else audit.days
     where = f" [{place}]" if audit.days else ""
     message = list_problems(
-        f"{audit.table}{where}: refused, nothing of it was published; the table is as it was there.",
+        f"{audit.table}{where}: refused, nothing of it was published; "
+        "the table is as it was there.",
         lines,
-        "mend the source or the transform and run these days again; or change the contract on purpose.",
+        "mend the source or the transform and run these days again; "
+        "or change the contract on purpose.",
     )
     first_reasons = {period: problems[0] for period, problems in refused.items()}
     return RefusedCommitError(message, audit, first_reasons)

@@ -18,7 +18,7 @@ _ROWS_PER_GROUP = 8_192
 def remove_repeats(
     table: DerivedTable, rows: pl.LazyFrame, spool: Path, limits: MakeLimits
 ) -> pl.LazyFrame:
-    """Returns the first by origin of the rows of a period that are equal in the table's `distinct` columns.
+    """Returns the first by origin of the rows of a period that are equal in `distinct` columns.
 
     The rows are written to files, because the pass reads them several times.
     """

@@ -1,7 +1,8 @@
-"""Judges a transform's rows: splits them by the contract, and defines the aggregates that count them.
+"""Judges a transform's rows: splits them by the contract, and defines what counts them.
 
 Belongs here: the lazy split into rows to write and rows to reject, and the aggregates over both.
-Does not belong here: typed counts (`period_counts.py`), what they decide (`accounting.py`), reading and writing.
+Does not belong here: typed counts (`period_counts.py`), what they decide (`accounting.py`), reading
+and writing.
 """
 
 from collections.abc import Mapping
@@ -35,7 +36,8 @@ class JudgedRows:
         table: the table that they are for.
         rules: the rules that they were judged by.
         valid: the rows to write; exactly the table's columns.
-        rejected: the rows to quarantine: as received, with the rules that they broke and their origin.
+        rejected: the rows to quarantine: as received, with the rules that they broke and their
+            origin.
         broke: the same rows as the transform returned them.
         questions: aggregates to compute in the pass that writes, by name; see `period_counts.py`.
     """
@@ -54,7 +56,7 @@ def judge(
     rows: pl.LazyFrame,
     provenance: Provenance,
 ) -> JudgedRows:
-    """Splits a transform's rows by the contract, and defines the aggregates that count them by period.
+    """Splits a transform's rows by the contract, and defines what counts them by period.
 
     Args:
         table: the table that they are for.
@@ -89,7 +91,7 @@ def judge(
 
 
 def _check_types(table: DerivedTable, schema: pl.Schema) -> None:
-    """Refuses rows of other types than the table's: an input may have a wider column than when it was declared."""
+    """Refuses rows of other types than the table's: a column of an input may have grown wider."""
     wrong = [
         f"{name} is {schema[name]}, its contract says {dtype}"
         for name, dtype in table.event_schema.items()
@@ -98,9 +100,11 @@ def _check_types(table: DerivedTable, schema: pl.Schema) -> None:
     if wrong:
         raise SetupError(
             list_problems(
-                f"{table.name}: the transform returns other types than its contract. Nothing was published.",
+                f"{table.name}: the transform returns other types than its contract. "
+                "Nothing was published.",
                 wrong,
-                "a column of an input grew wider: cast it in the transform, or change the contract.",
+                "a column of an input grew wider: cast it in the transform, "
+                "or change the contract.",
             )
         )
 
@@ -108,7 +112,8 @@ def _check_types(table: DerivedTable, schema: pl.Schema) -> None:
 def _verdict_counts(table: DerivedTable) -> dict[str, pl.Expr]:
     """Returns all aggregates over the judged rows.
 
-    They are one question, because each further reader of a stream makes it hold more of its rows in memory.
+    They are one question, because each further reader of a stream makes it hold more of its rows in
+    memory.
     """
     counts = {
         "rows": count_represented(table),
@@ -123,7 +128,7 @@ def _verdict_counts(table: DerivedTable) -> dict[str, pl.Expr]:
 
 
 def compile_table_rules(table: DerivedTable) -> dict[str, pl.Expr]:
-    """Returns the aggregates that must be true of the rows to be published, by the name of the rule."""
+    """Returns the aggregates that must be true of the rows to publish, by the rule's name."""
     known = table.properties
     rules = dict(known.rules)
     if known.key and table.mode == "replace" and not keeps_latest_version(table):
@@ -132,13 +137,16 @@ def compile_table_rules(table: DerivedTable) -> dict[str, pl.Expr]:
 
 
 def keeps_latest_version(table: DerivedTable) -> bool:
-    """Returns whether older versions of a key are superseded in the pass; true of staged tables made by period."""
+    """Returns whether older versions of a key are superseded in the pass, as in staged tables."""
     is_remade = table.mode == "replace" and table.name.startswith("staged/")
     return is_remade and bool(table.properties.key)
 
 
 def _latest_versions(table: DerivedTable, rows: pl.LazyFrame) -> pl.LazyFrame:
-    """Returns the latest version of each key in a period: by sequence, then the delivery's time, then its origin."""
+    """Returns the latest version of each key in a period.
+
+    Versions are ordered by sequence, then by the delivery's time, then by origin.
+    """
     if not keeps_latest_version(table):
         return rows
     order = [*table.properties.sequence, "_modified_at", *LINEAGE]
@@ -147,12 +155,12 @@ def _latest_versions(table: DerivedTable, rows: pl.LazyFrame) -> pl.LazyFrame:
 
 
 def period_of_row(table: DerivedTable) -> list[pl.Expr]:
-    """Returns the period of a row as part of a key, so that rows of two periods never meet; empty without periods."""
+    """Returns the period as part of a key, so that rows of two periods never meet."""
     return [table.partitions.period_start_expr(pl.col(WINDOW))] if table.partitions else []
 
 
 def _is_moved(table: DerivedTable) -> pl.Expr:
-    """Returns an expression that is true where a row carries another day than its row of the first input."""
+    """Returns an expression that is true where the transform changed the day of a row."""
     window = table.properties.date_column
     if table.is_aggregate or table.partitions is None or window is None:
         return pl.lit(False)

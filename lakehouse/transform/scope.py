@@ -22,11 +22,13 @@ class Scope:
     Attributes:
         table: the table.
         days: the span of whole periods that is read; None for a table without periods.
-        periods: the first days of the periods that are replaced, in order; None for a table without periods. The first
-            input holds rows of each, or is empty there on purpose.
+        periods: the first days of the periods that are replaced, in order; None for a table without
+            periods. The first input holds rows of each, or is empty there on purpose.
         known: all days that the table has, by the clock of the run.
-        total_rows: the number of rows of the whole first input, where undated rows are judged with these periods.
-        untouched: periods of the span that the table holds and its first input does not; they stay as they are.
+        total_rows: the number of rows of the whole first input, where undated rows are judged with
+            these periods.
+        untouched: periods of the span that the table holds and its first input does not; they stay
+            as they are.
         held_back: periods of the span that an earlier verdict held back, with the reason.
         is_subset: whether rows of the other periods of the span are left out.
     """
@@ -69,7 +71,7 @@ class Scope:
         return ~pl.col(EVENT_DATE).is_between(self.known.first, self.known.last).fill_null(False)
 
     def subset(self, periods: Iterable[date], held_back: Mapping[date, str]) -> "Scope":
-        """Returns the same scope for some of its periods; the others are held back or left as they are."""
+        """Returns the scope for some of its periods, where the others are held back."""
         chosen = tuple(sorted(periods))
         return replace(
             self,
@@ -87,7 +89,7 @@ class Scope:
         return self.table.partitions.period_start_expr(pl.col(column)).is_in(periods)
 
     def own_rows(self, rows: pl.LazyFrame, *, is_input: bool = False) -> pl.LazyFrame:
-        """Returns the rows of these periods, without those of the days that the table only looks back on.
+        """Returns the rows of these periods, without the days that the table only looks back on.
 
         Args:
             rows: rows of the first input, or of the transform.
@@ -103,6 +105,9 @@ class Scope:
         return rows.filter(pl.col(column).is_between(self.days.first, self.days.last))
 
     def rows_of_given_days(self, rows: pl.LazyFrame) -> pl.LazyFrame:
-        """Returns the transform's rows of the days that its first frame holds; a query reads the whole span."""
+        """Returns the transform's rows of the days that its first frame holds.
+
+        A query reads the whole span, periods that are held back among them.
+        """
         is_cut = self.is_subset and not self.table.lookback
         return self.own_rows(rows) if is_cut else rows

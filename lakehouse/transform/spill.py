@@ -1,6 +1,7 @@
 """Splits rows by key into parts of which each fits in memory.
 
-The same key falls into the same part in each of several frames. Few rows are one part, and are not written to files.
+The same key falls into the same part in each of several frames. Few rows are one part, and are not
+written to files.
 """
 
 import math
@@ -33,7 +34,8 @@ def split_by_key(  # rows, their key, and the two limits of memory that callers 
         frames: rows, by name; they are read twice.
         rows_at_once: how many rows a part holds, more or less.
         open_files: how many files are written at once; more parts are split in several rounds.
-        group: a part of the key by which the parts are in order, so that rows that go to the same place stay together.
+        group: a part of the key by which the parts are in order, so that rows that go to the same
+            place stay together.
     """
     groups = pl.lit(0) if group is None else group
     sizes = pl.concat([frame.group_by(groups.alias(_GROUP)).len() for frame in frames.values()])
@@ -46,7 +48,7 @@ def split_by_key(  # rows, their key, and the two limits of memory that callers 
         return
     part = pl.struct(key).hash() % count
     if group is not None:
-        # Looked up batch by batch: a join in the stream would hold all rows of a group, which may be all there are.
+        # Looked up batch by batch: a join in the stream would hold all rows of a group in memory.
         place = group.map_batches(
             partial(_look_up, places), return_dtype=pl.Struct(_PLACE), is_elementwise=True
         ).struct
@@ -66,7 +68,7 @@ def _look_up(places: pl.DataFrame, groups: pl.Series) -> pl.Series:
 
 
 def _places(sizes: pl.DataFrame, rows_at_once: int) -> pl.DataFrame:
-    """Returns the part in which each group begins, and into how many it is split; small neighbours share one."""
+    """Returns each group's first part and number of parts; small neighbours share one."""
     found, part, rows = [], -1, 0
     for group, size in sizes.sort(_GROUP).iter_rows():
         if part < 0 or rows + size > rows_at_once:
@@ -87,7 +89,7 @@ def _places(sizes: pl.DataFrame, rows_at_once: int) -> pl.DataFrame:
 def _split(
     spool: Path, frames: Mapping[str, pl.LazyFrame], numbers: range, open_files: int
 ) -> Iterator[Mapping[str, pl.DataFrame]]:
-    """Yields the parts of some numbers, of rows that carry the number of theirs; no more files are open than allowed."""
+    """Yields the parts of some numbers, in rounds that keep few files open."""
     if len(numbers) == 1:
         yield {
             name: frame.drop(_PART).collect(engine="streaming") for name, frame in frames.items()

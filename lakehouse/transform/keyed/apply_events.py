@@ -1,11 +1,12 @@
-"""Applies the events of a key: from them to its latest version, or to all versions with the time in which each held.
+"""Applies the events of a key, to its latest version or to all versions with their times.
 
-Belongs here: the order of events, conflicts, partial updates, deletes, and what the next event has to know. Pure
-functions over frames. Does not belong here: which events there are (`event_files.py`, `key_rows.py`), and storing.
+Belongs here: the order of events, conflicts, partial updates, deletes, and what the next event has
+to know. Pure functions over frames. Does not belong here: which events there are (`event_files.py`,
+`key_rows.py`), and storing.
 
-The stored rows of a key are always what all of its events give. Stored rows are events themselves, so where new events
-only follow them, `apply(stored rows + new events) = apply(all events)`. An event that is late, or at the same instant
-as one that was seen, needs all events of its key.
+The stored rows of a key are always what all of its events give. Stored rows are events themselves,
+so where new events only follow them, `apply(stored rows + new events) = apply(all events)`. An
+event that is late, or at the same instant as one that was seen, needs all events of its key.
 """
 
 from dataclasses import dataclass
@@ -25,7 +26,8 @@ class EventSemantics:
     """How the events of a table change its rows.
 
     Attributes:
-        mode: `upsert` keeps the latest version of a key (SCD type 1), `history` all of them (SCD type 2).
+        mode: `upsert` keeps the latest version of a key (SCD type 1), `history` all of them (SCD
+            type 2).
         key: columns that name what the events are about.
         sequence: columns that order them; the delivery's time and the origin decide between equals.
         values: the other columns.
@@ -58,17 +60,23 @@ class EventSemantics:
 
     @property
     def order(self) -> tuple[str, ...]:
-        """The columns that order the events of a key totally; one record may hold several, so values count there."""
+        """The columns that order the events of a key totally.
+
+        Of a record that holds several events, their values decide.
+        """
         return (*self.sequence, *_TIE_BREAK, *((DELETED, *self.values) if self.is_unpacked else ()))
 
     @property
     def instant(self) -> tuple[str, ...]:
-        """The columns in which two events of one key are at the same instant; in a history only the time counts."""
+        """The columns in which two events at the same instant agree; in a history only the time."""
         return self.sequence[:1] if self.mode == "history" else self.sequence
 
     @property
     def needs_all_events(self) -> bool:
-        """Whether a late event needs all events of its key; where only the latest version counts, it needs none."""
+        """Whether a late event needs all events of its key.
+
+        It does not where only the latest version counts: a late event is then simply not the latest.
+        """
         return self.mode == "history" or self.is_partial or self.is_dumped
 
     @property
@@ -86,13 +94,15 @@ def apply_events(events: pl.DataFrame, semantics: EventSemantics) -> pl.DataFram
     """Returns the rows of each key after all of its events.
 
     Args:
-        events: one row for each event: key, sequence and values, `_source`, `_offset`, `_modified_at`, `_deleted`;
-            where all events may be needed also `_last`, null in new events.
+        events: one row for each event: key, sequence and values, `_source`, `_offset`,
+            `_modified_at`, `_deleted`; where all events may be needed also `_last`, null in new
+            events.
         semantics: how they are applied.
 
     Returns:
-        One row for each key (`upsert`) or version (`history`, with `valid_from`, `valid_to`, `is_current`), tombstones
-        among them with `_deleted`. `_last` is the sequence of the newest event of the key that was seen.
+        One row for each key (`upsert`) or version (`history`, with `valid_from`, `valid_to`,
+        `is_current`), tombstones among them with `_deleted`. `_last` is the sequence of the newest
+        event of the key that was seen.
     """
     values = pl.when(~pl.col(DELETED)).then(pl.col(semantics.values)) if semantics.values else ()
     rows = events.lazy().with_columns(values).sort(*semantics.key, *semantics.order)
@@ -114,7 +124,7 @@ def count_conflicts(events: pl.DataFrame, semantics: EventSemantics) -> int:
 
 
 def is_after(columns: tuple[str, ...], last: pl.Expr) -> pl.Expr:
-    """Returns an expression that is true for an event after the newest one that was seen of its key.
+    """Returns an expression that is true for an event after the newest one seen of its key.
 
     Args:
         columns: the columns of the event that order it.
@@ -129,13 +139,13 @@ def is_after(columns: tuple[str, ...], last: pl.Expr) -> pl.Expr:
 
 
 def _newest_event(semantics: EventSemantics) -> pl.Expr:
-    """Returns the sequence of the newest event of a key, of sorted rows; an event seen before may be newer than all."""
+    """Returns the sequence of the newest event of a key that was seen, of sorted rows."""
     last = pl.when(differs_from_next(semantics.key)).then(pl.int_range(pl.len())).backward_fill()
     return pl.coalesce(pl.col(LAST), pl.struct(semantics.instant)).gather(last).alias(LAST)
 
 
 def _fill_from_before(rows: pl.LazyFrame, semantics: EventSemantics) -> pl.LazyFrame:
-    """Returns sorted rows with the values from before where an event has none; a delete forgets them."""
+    """Returns sorted rows with the value from before where an event has none, up to a delete."""
     number = pl.int_range(pl.len())
     is_start = differs_from_previous(semantics.key) | pl.col(DELETED)
     start = pl.when(is_start).then(number).forward_fill()
@@ -149,7 +159,7 @@ def _fill_from_before(rows: pl.LazyFrame, semantics: EventSemantics) -> pl.LazyF
 
 
 def _versions(rows: pl.LazyFrame, semantics: EventSemantics) -> pl.LazyFrame:
-    """Returns those of the sorted rows that change something, each with the time in which it held."""
+    """Returns the sorted rows that change something, each with the time in which it held."""
     valid_from, valid_to, is_current = VALID
     since = pl.col(semantics.moment)
     changed = rows.filter(differs_from_previous((*semantics.key, DELETED, *semantics.values)))

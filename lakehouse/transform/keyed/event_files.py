@@ -1,4 +1,4 @@
-"""The new events of a table with keys: judged, written to files in a scratch folder, and accounted for.
+"""The events of a table with keys: judged, written to scratch files, and accounted for.
 
 The rows are read several times from here on, so that the pass over the inputs runs once.
 """
@@ -20,7 +20,7 @@ from lakehouse.transform.period_counts import count_periods
 from lakehouse.transform.plan import MakePlan
 
 SPOOL: Mapping[str, Any] = {"compression": "lz4", "row_group_size": 16_384}
-"""How rows are written to scratch files: cheap to write, and small row groups, of which each reader holds one."""
+"""How rows are written to scratch files: lz4 is cheap, and each reader holds one row group."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,8 @@ class EventFiles:
     Attributes:
         valid: the events to apply.
         rejected: the rows that broke the contract, as they go to quarantine.
-        broke: key, moment and origin of these, for full dumps: a row that broke the contract was there.
+        broke: key, moment and origin of these, for full dumps: a row that broke the contract was
+            there.
         audit: the account of the rows that were read.
     """
 

@@ -1,6 +1,7 @@
-"""Full dumps as a source: what was deleted since the dump before, and whether a dump is too small to be believed.
+"""Full dumps as a source: what was deleted between two, and whether one is too small.
 
-Belongs here: deletes that no row tells of. A dump is all rows of one moment, by the contract's first `sequence` column.
+Belongs here: deletes that no row tells of. A dump is all rows of one moment, by the contract's
+first `sequence` column.
 """
 
 from collections.abc import Sequence
@@ -24,7 +25,7 @@ Moment = date | datetime | int
 def list_dumps(
     table: DerivedTable, valid: pl.LazyFrame, broke: pl.LazyFrame, stored: pl.LazyFrame | None
 ) -> pl.DataFrame:
-    """Returns the full dumps among some events, oldest first, and before them the last one that is stored.
+    """Returns the full dumps among some events, oldest first, after the last one that is stored.
 
     Args:
         table: the table.
@@ -33,8 +34,8 @@ def list_dumps(
         stored: the rows of the table; None when it is made from all events.
 
     Returns:
-        One row for each dump: moment, `rows` (keys), `is_whole`, `is_declared`, `_source`, `_modified_at`, and
-        `is_next`: false where it was taken before what is stored.
+        One row for each dump: moment, `rows` (keys), `is_whole`, `is_declared`, `_source`,
+        `_modified_at`, and `is_next`: false where it was taken before what is stored.
 
     Raises:
         DataError: one is too small to be believed.
@@ -64,7 +65,9 @@ def list_dumps(
 def _find_dumps(
     valid: pl.LazyFrame, broke: pl.LazyFrame, key: tuple[str, ...], moment: str
 ) -> pl.DataFrame:
-    """Returns the dumps among some rows, oldest first: moment, `rows` (keys), `is_whole`, `_source`, `_modified_at`.
+    """Returns the dumps among some rows, oldest first.
+
+    Columns: moment, `rows` (keys), `is_whole`, `_source`, `_modified_at`.
 
     A dump is known by its valid rows: a broken one may not even know when it was taken.
     """
@@ -96,10 +99,10 @@ def _find_dumps(
 def add_empty_dumps(
     table: str, dumps: pl.DataFrame, moment: str, emptied: Sequence[str]
 ) -> pl.DataFrame:
-    """Returns the dumps with the declared moments at which the source was empty; `is_declared` is true for these.
+    """Returns the dumps and the declared moments of an empty source, with `is_declared`.
 
-    Such a moment has the origin of the dump before it, and there has to be one: before the first there is no key.
-    A dump of that moment counts for what it holds.
+    Such a moment has the origin of the dump before it, and there has to be one: before the first
+    there is no key. A dump of that moment counts for what it holds.
 
     Raises:
         SetupError: what is declared is no moment.
@@ -113,7 +116,8 @@ def add_empty_dumps(
             at = text.cast(dtype)
     except pl.exceptions.PolarsError as error:
         raise SetupError(
-            f"{table}: FullDumps(emptied={emptied!r}) is not of {moment}, which is {dtype}: {error}\n"
+            f"{table}: FullDumps(emptied={emptied!r}) is not of {moment}, which is {dtype}: "
+            f"{error}\n"
             "Next: write the value as this column has it."
         ) from None
     declared = {
@@ -137,7 +141,8 @@ def find_deletes(
     """Returns a delete for each key that a dump has and the next one has not.
 
     Args:
-        present: key and moment of each row of the dumps; stored keys have the moment of the last stored dump.
+        present: key and moment of each row of the dumps; stored keys have the moment of the last
+            stored dump.
         dumps: the dumps, as `list_dumps` returns them.
         key: the columns of the key.
         moment: the column of the moment.
@@ -145,7 +150,8 @@ def find_deletes(
     Returns:
         Key, moment, `_source`, `_modified_at`, `_offset` (`NO_RECORD`) and `_deleted`.
     """
-    # A dump with a row whose key cannot be read says what is there, not what is gone; the next whole one says that.
+    # A dump with a row whose key cannot be read says what is there, not what was deleted; the next
+    # whole one says that.
     whole = pl.when("is_whole").then(pl.col(moment))
     following = dumps.select(moment, whole.shift(-1).backward_fill().alias(_NEXT)).drop_nulls()
     expected = (
@@ -160,7 +166,7 @@ def find_deletes(
 
 
 def check_dump_sizes(table: str, dumps: pl.DataFrame, moment: str, promised: FullDumps) -> None:
-    """Refuses a dump that is much smaller than the one before: it would delete what it merely lacks.
+    """Refuses a dump much smaller than the one before: it would delete what it merely lacks.
 
     Raises:
         DataError: naming the dump, both sizes, and how to accept it.
@@ -173,6 +179,7 @@ def check_dump_sizes(table: str, dumps: pl.DataFrame, moment: str, promised: Ful
         source = dumps.filter(pl.col(moment) == when)["_source"][0]
         raise DataError(
             f"{table}: the dump of {when} ({source}) has {rows:,} rows, the one before {before:,}: "
-            f"{1 - rows / before:.1%} fewer, {promised.may_shrink:.1%} are allowed. Nothing was published.\n"
-            f"Next: deliver it whole; or accept it on purpose: FullDumps(accepted=({str(when)!r},))."
+            f"{1 - rows / before:.1%} fewer, {promised.may_shrink:.1%} are allowed. "
+            "Nothing was published.\nNext: deliver it whole; or accept it on purpose: "
+            f"FullDumps(accepted=({str(when)!r},))."
         )

@@ -1,4 +1,4 @@
-"""The rows that new events are merged with: the stored rows of their keys, and all events of keys with a late one.
+"""The rows that new events are merged with: stored rows, and all events of late keys.
 
 Belongs here: which keys are touched, and for which of them the stored rows are not enough.
 Does not belong here: merging (`merge_part.py`).
@@ -18,7 +18,7 @@ from lakehouse.transform.keyed.event_files import EventFiles, write_rows
 from lakehouse.transform.keyed.tombstones import Watermark
 
 NEW, OLDER, STORED, BROKE = "new", "older", "stored", "broke"
-"""The frames that are merged: new events, all events of late keys, stored rows, events that broke the contract."""
+"""The frames: new events, all events of late keys, stored rows, events that broke the contract."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,8 @@ class KeyRows:
         """Returns the frames that are merged, by name.
 
         Args:
-            read_all_events: returns every event of the inputs, old and new; called only when a key has a late event.
+            read_all_events: returns every event of the inputs, old and new; called only when a key
+                has a late event.
         """
         frames = {
             NEW: self.events.valid,
@@ -67,7 +68,7 @@ class KeyRows:
         return frames
 
     def _touched_rows(self, stored: pl.LazyFrame) -> pl.LazyFrame:
-        """Returns the stored rows of the keys of new events, and the tombstones that are removed."""
+        """Returns the stored rows of the keys of new events, and tombstones to remove."""
         if self.semantics.is_dumped:
             return stored  # a dump is about all keys
         is_touched = has_key(distinct_keys(self.events.valid, self.semantics))
@@ -78,7 +79,8 @@ class KeyRows:
     def _late_keys(self, touched: pl.LazyFrame) -> pl.DataFrame:
         """Returns the keys whose stored rows are not enough to apply their new events.
 
-        Nothing was seen of a key without a stored row, or its tombstone was removed; only all of its events can tell.
+        Nothing was seen of a key without a stored row, or its tombstone was removed; only all of
+        its events can tell.
         """
         key, new = list(self.semantics.key), self.events.valid
         late = [new.select(key).clear()]

@@ -1,11 +1,13 @@
-"""Publishes a table with keys: new raw rows merged into the stored rows, or the table made from all raw rows.
+"""Publishes a table with keys: new rows merged into the stored ones, or made from all raw rows.
 
-Belongs here: the choice between the two, and how the outcome gets into the table and its quarantine.
-Does not belong here: merging (`merge_events.py`, `apply_events.py`), which rows are new (`new_rows.py`).
+Belongs here: the choice between the two, and how the outcome gets into the table and its
+quarantine. Does not belong here: merging (`merge_events.py`, `apply_events.py`), which rows are new
+(`new_rows.py`).
 
-New events are merged into the stored rows of their keys. An event that is late, or at the same instant as one that was
-seen, may fall between events that left no trace; the rows of its key are then made from all raw rows. A table whose
-code, contract or raw rows are not those that it was made from is made from all raw rows, and so is one without news.
+New events are merged into the stored rows of their keys. An event that is late, or at the same
+instant as one that was seen, may fall between events that left no trace; the rows of its key are
+then made from all raw rows. A table whose code, contract or raw rows are not those that it was made
+from is made from all raw rows, and so is one without news.
 """
 
 from collections.abc import Mapping
@@ -40,7 +42,8 @@ def make_keyed(lake: Lake, catalog: Catalog, plan: MakePlan) -> Audit:
 
     Raises:
         DataError: a dump is too small to be believed; nothing was published.
-        RefusedCommitError: too many rows broke the contract, or a table rule fails; nothing was published.
+        RefusedCommitError: too many rows broke the contract, or a table rule fails; nothing was
+            published.
         LawError: a row is unaccounted for; nothing was published.
         BusyError: another writer was faster.
     """
@@ -65,7 +68,7 @@ def make_keyed(lake: Lake, catalog: Catalog, plan: MakePlan) -> Audit:
 
 
 def _merge(lake: Lake, catalog: Catalog, plan: MakePlan, spool: Path) -> MergedTable:
-    """Returns new events merged into the stored rows; all events, where new ones are not enough or rejects are replayed."""
+    """Returns new events merged into the stored rows, or all events where that is not enough."""
     opened = open_inputs(lake, plan.inputs, plan.scope)
     if plan.new_rows is not None:
         folder = spool / "new"
@@ -91,7 +94,7 @@ def _scan_stored(lake: Lake, plan: MakePlan) -> pl.LazyFrame:
 
 
 def _request_rows(plan: MakePlan, merged: MergedTable) -> Sheet:
-    """Returns the request to put the merged rows in the place of their keys, or of the whole table."""
+    """Returns the request to replace the rows of the merged keys, or the whole table."""
     table, described = plan.table, list_columns(plan.table.contract)
     known = table.properties
     hidden = {c.name for c in described if c.pii}
@@ -117,7 +120,10 @@ def _request_rows(plan: MakePlan, merged: MergedTable) -> Sheet:
 
 
 def _request_rejects(lake: Lake, plan: MakePlan, merged: MergedTable) -> Sheet:
-    """Returns the request to add the rejected rows to quarantine; where all rows were judged, it replaces those there."""
+    """Returns the request to add the rejected rows to quarantine.
+
+    Where all rows were judged, those there that are not rejected any more are released.
+    """
     is_all = merged.keys is None
     request = request_rejected_rows(
         lake, plan.table, merged.rejected, plan.quarantine_base, plan.attempt, is_all=is_all
@@ -140,15 +146,17 @@ def _table_rules(lake: Lake, plan: MakePlan, merged: MergedTable) -> Mapping[str
 
 
 def _check_written(plan: MakePlan, merged: MergedTable, findings: PassResult) -> Audit:
-    """Returns the account, when what was written is what was merged and the table keeps its rules."""
+    """Returns the account if the merged rows were written and the table keeps its rules."""
     name, rejected = plan.table.name, findings.number(_REJECTED)
     if findings.rows != merged.height:
         raise LawError(
-            f"{name}: {merged.height:,} rows were to be written, {findings.rows:,} are in the files."
+            f"{name}: {merged.height:,} rows were to be written, "
+            f"{findings.rows:,} are in the files."
         )
     if findings.rejected != rejected:
         raise LawError(
-            f"{name}: {rejected:,} rows were to be rejected, {findings.rejected:,} are in the files."
+            f"{name}: {rejected:,} rows were to be rejected, "
+            f"{findings.rejected:,} are in the files."
         )
     answers = findings.answers.get(_TABLE_RULES)
     rules = {} if answers is None else answers.row(0, named=True)

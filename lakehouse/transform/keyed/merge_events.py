@@ -1,8 +1,8 @@
-"""Merges new events into a table with keys, or all events into a new one, a part of the keys at a time.
+"""Merges new events into a table with keys, or all events into a new one, part by part.
 
 Belongs here: the order of the steps, from opened inputs to the rows to publish and their account.
-Does not belong here: the order of events (`apply_events.py`), which rows are new (`new_rows.py`), publishing
-(`make_keyed.py`).
+Does not belong here: the order of events (`apply_events.py`), which rows are new (`new_rows.py`),
+publishing (`make_keyed.py`).
 """
 
 import time
@@ -87,7 +87,7 @@ class EventMerger:
                 return None
         watermark = None
         if table.tombstone_retention is not None:
-            # The latest event of all is always stored, so that the stored rows alone tell the watermark.
+            # The latest event of all is always stored, so the stored rows alone give the watermark.
             seen = events.valid if self.stored is None else self.stored
             watermark = Watermark.of(seen, semantics.moment, table.tombstone_retention)
         rows = KeyRows(table, semantics, events, self.stored, watermark, self.folder)

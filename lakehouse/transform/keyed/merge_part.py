@@ -1,4 +1,4 @@
-"""Merges new events into the stored rows of some of the keys, in memory, and counts what became of them."""
+"""Merges new events into the stored rows of some keys, in memory, and counts their fates."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -25,7 +25,8 @@ class PartCounts:
         conflicts: events that differ from a later one of the same key and instant.
         removed_tombstones: tombstones that were removed.
         keys: the keys, one row each; None when the whole table is made.
-        changed: for each column by which readers date the rows, from when until when a key has other values than before.
+        changed: for each column by which readers date the rows, from when until when a key has
+            other values than before.
     """
 
     rows: int
@@ -43,10 +44,13 @@ class PartMerger:
     Attributes:
         table: the table.
         semantics: how its events are applied.
-        dumps: the full dumps among the events and the one before them; None where events are no dumps.
+        dumps: the full dumps among the events and the one before them; None where events are no
+            dumps.
         watermark: the moment behind which tombstones are removed; None when all are kept.
-        is_increment: whether new events are merged into stored rows; otherwise all events give a new table.
-        dated_columns: the columns by which readers date the rows, for which an increment notes what changed.
+        is_increment: whether new events are merged into stored rows; otherwise all events give a
+            new table.
+        dated_columns: the columns by which readers date the rows, for which an increment notes what
+            changed.
     """
 
     table: DerivedTable
@@ -57,13 +61,13 @@ class PartMerger:
     dated_columns: tuple[str, ...] = ()
 
     def merge(self, part: Mapping[str, pl.DataFrame]) -> tuple[pl.DataFrame, PartCounts]:
-        """Returns the rows of some keys, in the columns of the table, and what became of the events.
+        """Returns the rows of some keys, in the columns of the table, and the fates of the events.
 
         Args:
             part: the frames of `KeyRows.collect_frames`, cut to these keys.
         """
         key, new, older, stored = list(self.semantics.key), part[NEW], part[OLDER], part[STORED]
-        # All events of a late key are among the older ones, so that neither its new events nor its stored rows count.
+        # All events of a late key are among the older ones: its new events and stored rows are out.
         frames = [older, *(rows.join(older, on=key, how="anti") for rows in (new, stored))]
         events = [self._as_events(frame) for frame in frames]
         if self.dumps is not None and self.dumps.height:
@@ -99,7 +103,7 @@ class PartMerger:
         return events.with_columns(pl.col(DELETED).fill_null(False))
 
     def _deletes(self, part: Mapping[str, pl.DataFrame], dumps: pl.DataFrame) -> pl.DataFrame:
-        """Returns the deletes of keys that a dump lacks; a row that broke the contract was there."""
+        """Returns the deletes of keys that a dump lacks; one that broke the contract was there."""
         moment = self.semantics.moment
         last = pl.lit(dumps[moment][0], dumps.schema[moment]).alias(moment)
         before = part[STORED].filter(self.semantics.is_visible).with_columns(last)
@@ -108,7 +112,7 @@ class PartMerger:
         return find_deletes(present, dumps, self.semantics.key, moment)
 
     def _changes(self, before: pl.DataFrame, after: pl.DataFrame) -> dict[str, pl.DataFrame]:
-        """Returns from when until when rows hold that are not as they were, for readers that read by date."""
+        """Returns when rows hold that changed, for readers that read by date."""
         semantics = self.semantics
         old, new = (self._as_events(rows).lazy() for rows in (before, after))
         if semantics.mode == "history":

@@ -1,4 +1,4 @@
-"""Finds the rows of a raw table that a table with keys was not made from yet, as the logs of both show.
+"""Finds the rows of a raw table that a table with keys was not made from yet, in both logs.
 
 Belongs here: the version from which a table was made, and the rows that were appended after it.
 None is the answer to everything that is not certain; then the table is made from all rows.
@@ -52,11 +52,13 @@ def find_new_rows(
         lake: where the tables are.
         table: the table with keys.
         source: the raw table at the version that is read.
-        latest_commits: how many commits of the table are read for its last audit, before its whole log is.
+        latest_commits: how many commits of the table are read for its last audit, before its whole
+            log is.
 
     Returns:
-        None when they are not known, because the table does not exist or was made by other code, because somebody else
-        changed it, or because rows of the raw table were removed; and when there are none.
+        None when they are not known, because the table does not exist or was made by other code,
+        because somebody else changed it, or because rows of the raw table were removed; and when
+        there are none.
     """
     current, commits = source.open(lake), _commits_since_made(lake, table, source, latest_commits)
     new = [action for commit in commits for action in commit.data_added]
@@ -77,7 +79,7 @@ def find_new_rows(
 def _commits_since_made(
     lake: Lake, table: DerivedTable, source: PinnedInput, latest_commits: int
 ) -> list[Commit]:
-    """Returns the commits of a raw table after the version that a table was made from; none if it must be made anew."""
+    """Returns the commits of a raw table since a table was made; none if it must be made anew."""
     name, audit = source.source.name, _read_last_audit(lake, table, latest_commits)
     read = None if audit is None else audit.provenance.inputs.get(name)
     if audit is None or read is None or source.revision is None or not read.is_in(source.revision):
@@ -98,9 +100,10 @@ def _scan_files(lake: Lake, source: PinnedInput, handle: DeltaTable, rows: NewRo
 
 
 def _batches_of(commits: Iterable[Commit]) -> frozenset[str] | None:
-    """Returns the batches that some commits appended; None when one of the commits does not name its batch.
+    """Returns the batches that some commits appended; None when a commit does not name its batch.
 
-    A later commit may have moved new rows into one file with older ones; the batch tells them apart.
+    A later commit may have moved new rows into one file with older ones; the batch tells them
+    apart.
     """
     audits = [read_audit(commit) for commit in commits if changes_rows(commit)]
     batches = [None if audit is None else audit.provenance.batch_id for audit in audits]
@@ -120,7 +123,7 @@ def _count_in_log(files: Sequence[Mapping[str, Any]]) -> int | None:
 
 
 def _read_last_audit(lake: Lake, table: DerivedTable, latest_commits: int) -> Audit | None:
-    """Returns the audit of a table that nobody else has changed since, if it was made by the code declared now."""
+    """Returns the last audit of a table, if that is its last change and by the current code."""
     version = lake.version(table.name)
     if version is None:
         return None

@@ -1,4 +1,7 @@
-"""Tombstones: rows that mark deleted keys, so that a late event does not bring a key back. No reader sees them."""
+"""Tombstones: rows that mark deleted keys, so that a late event brings no key back.
+
+No reader sees them.
+"""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -15,8 +18,9 @@ _SMALLEST = -(2**63)  # of a signed integer of 64 bits, in which moments are sto
 class Watermark:
     """The moment behind which the tombstones of a table are removed.
 
-    It follows from the rows alone, and never falls once tombstones were removed: the latest event of all is the latest
-    of its key, and so it is stored. A change of the retention makes the table from all events.
+    It follows from the rows alone, and never falls once tombstones were removed: the latest event
+    of all is the latest of its key, and so it is stored. A change of the retention makes the table
+    from all events.
 
     Attributes:
         column: the column by which events are ordered first.
@@ -28,7 +32,7 @@ class Watermark:
 
     @classmethod
     def of(cls, rows: pl.LazyFrame, column: str, kept: timedelta | int) -> "Watermark | None":
-        """The watermark that lies so far behind the latest of some rows; None when there are no rows."""
+        """Returns the watermark so far behind the latest of some rows; None without a row."""
         latest = rows.select(_stored(column).max()).collect(engine="streaming").item()
         units = _in_units(kept, rows.collect_schema()[column])
         return None if latest is None else cls(column, max(latest - units, _SMALLEST))
@@ -49,7 +53,7 @@ def _stored(column: str) -> pl.Expr:
 
 
 def _in_units(kept: timedelta | int, dtype: pl.DataType) -> int:
-    """Returns how long tombstones are kept, in the unit of a column: days, parts of a second, or its own numbers."""
+    """Returns how long tombstones are kept, in the unit in which a column is stored."""
     if isinstance(kept, int):
         return kept
     if not isinstance(dtype, pl.Datetime):
