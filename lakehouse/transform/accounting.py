@@ -1,7 +1,8 @@
 """The account of a commit: what became of every row that was read, checked against the files.
 
-Belongs here: the audit made of the counts of a pass, and the laws that it must keep. Does not
-belong here: counting (`period_counts.py`), and whether too many rows are bad (`refusals.py`).
+Belongs here: the audit made of the counts of a pass, and the laws that it must keep.
+Does not belong here: counting (`period_counts.py`), and whether too many rows are bad
+(`refusals.py`).
 """
 
 from collections.abc import Mapping
@@ -64,6 +65,7 @@ def account_for_rows(
         RefusedCommitError: in some periods too many rows broke the contract, or a table rule does
             not hold.
     """
+    # The laws come before the verdict: their breach is a defect, and stops every period.
     periods, rejects = result.counts.periods, PassRejects(judged.table, result.rejected)
     broken = rejects.count_broken_rules()
     audit = _audit(judged, scope, provenance, periods, broken).check_balance()
@@ -111,6 +113,7 @@ def _audit(
 
 def _check_days(scope: Scope, periods: Mapping[Period, PeriodCounts]) -> None:
     """Raises `LawError` when a row to be written carries a day of none of the periods."""
+    # A row outside its period would replace rows that this commit does not read.
     outside = sum(one.outside for one in periods.values())
     if scope.periods is not None:
         outside += sum(one.kept for period, one in periods.items() if period not in scope.periods)
@@ -127,8 +130,8 @@ def _check_fingerprints(scope: Scope, counts: PassCounts) -> None:
     if counts.given != counts.returned:
         raise LawError(
             f"{_place(scope)}: the transform returned as many rows as it was given, but not "
-            "the same ones. Nothing was published.\nNext: look for rows that are dropped while others are "
-            "repeated, or that are counted for another day."
+            "the same ones. Nothing was published.\nNext: look for rows that are dropped while "
+            "others are repeated, or that are counted for another day."
         )
 
 
@@ -136,6 +139,7 @@ def _check_files(
     scope: Scope, periods: Mapping[Period, PeriodCounts], written: int, rejected: int
 ) -> None:
     """Raises `LawError` when the files hold another number of rows than were judged."""
+    # The sinks count what they wrote; the aggregates count what was to be written.
     counts = periods.values()
     for kind, wanted, found in (
         ("written", sum(one.table_rows for one in counts), written),

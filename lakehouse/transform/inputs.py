@@ -1,7 +1,7 @@
 """The inputs of a derived table: pinned to revisions, cut to days, opened as frames or SQL views.
 
-Belongs here: reading what a plan has pinned. Does not belong here: choosing versions and days
-(`plan.py`).
+Belongs here: reading what a plan has pinned.
+Does not belong here: choosing versions and days (`plan.py`).
 """
 
 from collections.abc import Mapping
@@ -97,6 +97,7 @@ class InputFrames:
         rows = self.frames[one.parameter]
         if not one.lookup:
             return rows
+        # The transform must see no other keys: their changes do not make its days stale.
         keys = self.first.select(pl.col(name).alias(key) for key, name in one.lookup.items())
         return rows.join(keys.unique(), on=list(one.lookup), how="semi")
 
@@ -126,6 +127,7 @@ def _view(lake: Lake, one: PinnedInput, rows: pl.LazyFrame, first: str) -> str:
     schema = {name: dtype for name, dtype in rows.collect_schema().items() if name != WINDOW}
     handle, revision = one.open(lake), one.revision
     stored = {} if handle is None else scan_all_rows(handle).collect_schema()
+    # A declared column that no delivery had yet is null, as in the frame.
     columns = ", ".join(
         quote_identifier(name)
         if name in stored

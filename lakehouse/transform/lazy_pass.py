@@ -1,8 +1,8 @@
 """The lazy pass from inputs to judged rows: explode, deduplicate, filter, transform, judge.
 
-Belongs here: calling a transform, and the aggregates over the rows before and after it. Does not
-belong here: which inputs there are (`plan.py`), what is done with the rows (`make.py`, `keyed/`).
-It reads no log: everything that it needs to know is in the plan.
+Belongs here: calling a transform, and the aggregates over the rows before and after it.
+Does not belong here: which inputs there are (`plan.py`), what is done with the rows (`make.py`,
+`keyed/`). It reads no log: everything that it needs to know is in the plan.
 """
 
 from collections.abc import Iterator, Mapping
@@ -71,6 +71,7 @@ def judge_rows(lake: Lake, plan: MakePlan, opened: InputFrames, spool: Path) -> 
         *_day_rules(scope),
         *compile_rules(table.contract),
     )
+    # A delete needs no more than key and sequence, so the other rules let it pass.
     if table.mode != "replace":
         rows, rules = _with_deletes(table, rows, rules)
     judged = judge(table, rules, scope.own_rows(rows), plan.provenance)
@@ -155,6 +156,7 @@ def _count_input(scope: Scope, filtered: _Filtered) -> pl.LazyFrame:
     if scope.total_rows is not None:
         undated = scope.is_undated if stays is None else scope.is_undated & stays
         counts["undated"] = undated.sum()
+    # Of an aggregate the rows that were passed on are counted apart, after the filter.
     if not table.is_aggregate:
         counts |= fingerprint_rows(table, stays, is_input=True)
     rows = scope.own_rows(filtered.rows, is_input=True)

@@ -85,6 +85,7 @@ def _make_once(lake: Lake, catalog: Catalog, request: MakeRequest) -> Audit | No
             return make_keyed(lake, catalog, plan)
         try:
             return _run(lake, catalog, plan)
+        # Bad periods are held back alone: the good ones are judged and written again without them.
         except RefusedCommitError as refused:
             rest = plan.without(refused.periods)
             if rest is None:
@@ -103,6 +104,7 @@ def _run(lake: Lake, catalog: Catalog, plan: MakePlan) -> Audit:
         judged = judge_rows(lake, plan, open_inputs(lake, plan.inputs, scope), spool)
         changes = dated_changes.build_questions(lake, catalog, table, plan.base, judged.valid)
 
+        # Called by `publish` when the files are written and nothing is committed yet.
         def account(findings: PassResult) -> Audit:
             result = CountedPass.of(judged, findings)
             audit = account_for_rows(judged, scope, plan.provenance, result)
@@ -127,6 +129,7 @@ def _run(lake: Lake, catalog: Catalog, plan: MakePlan) -> Audit:
 
 def _request_rows(plan: MakePlan, judged: JudgedRows) -> Sheet:
     """Returns the request to put the judged rows in the place of the periods of a plan."""
+    # A row carries a day rather than its period, so days are what is replaced.
     table, days = plan.table, plan.scope.all_days
     known, described = table.properties, list_columns(table.contract)
     return Sheet(

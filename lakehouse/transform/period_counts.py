@@ -148,6 +148,7 @@ def fingerprint_rows(
 def count_represented(table: DerivedTable, which: pl.Expr | None = None) -> pl.Expr:
     """Returns an aggregate: the rows of the first input that rows of the transform represent."""
     counts = table.properties.counts
+    # The contract names the column that says how many rows of the input a row represents.
     if counts:
         numbers = pl.col(counts).cast(pl.Int64)
         return (numbers if which is None else numbers.filter(which)).sum()
@@ -157,8 +158,10 @@ def count_represented(table: DerivedTable, which: pl.Expr | None = None) -> pl.E
 def count_periods(table: DerivedTable, answers: Mapping[str, pl.DataFrame]) -> PassCounts:
     """Reads the counts of each period from the aggregates of a pass, by the name of each."""
     found = {name: _by_period(rows) for name, rows in answers.items() if PERIOD in rows.columns}
+    # Without a search for repeats every row that is read is distinct.
     distinct, judged = found.get(DISTINCT, {}), found.get(JUDGED, {})
     found.setdefault(READ, distinct)
+    # Rows of an aggregate have no origin; those that it was given are counted instead.
     given, returned = (PASSED, RETURNED) if table.is_aggregate else (DISTINCT, JUDGED)
     return PassCounts(
         {period: _count_period(table, period, found) for period in {*found[READ], *judged}},

@@ -1,8 +1,9 @@
 """The plan of one make: which revisions are read, and what is replaced on top of which one.
 
 Belongs here: every look at a log or at a latest version that a make takes. A plan is a value:
-whatever runs it reads the same rows, however the tables change meanwhile. Does not belong here:
-opening the inputs (`inputs.py`), and doing what is planned (`make.py`, `keyed/`).
+whatever runs it reads the same rows, however the tables change meanwhile.
+Does not belong here: opening the inputs (`inputs.py`), and doing what is planned (`make.py`,
+`keyed/`).
 """
 
 from collections.abc import Mapping
@@ -134,6 +135,7 @@ def plan_make(lake: Lake, catalog: Catalog, request: MakeRequest) -> MakePlan | 
     if scope is None:
         return None
     plan = MakePlan(request, inputs, scope, base, quarantine_base)
+    # A replay judges all rows again, those that were rejected among them.
     if table.mode == "replace" or base is None or request.is_replay:
         return plan
     latest_commits = request.limits.latest_commits
@@ -189,6 +191,7 @@ def _scope_of_periods(
 ) -> Scope | None:
     """Returns the periods of which the first input holds rows, or is empty on purpose."""
     assert table.partitions is not None  # noqa: S101
+    # Most makes find rows of each period; only the others pay for a look at the input's log.
     found = _find_periods(table, first.scan(lake))
     if not found.issuperset(table.partitions.period_keys(wanted)):
         found |= find_intentionally_empty(
@@ -202,6 +205,7 @@ def _scope_of_periods(
     periods = tuple(sorted(period for period in found if period in wanted))
     if not periods:
         return None
+    # Only raw rows can be undated: a contract requires the day of all others.
     has_undated = known.first in wanted and find_day_column(first.source) == EVENT_DATE
     return Scope(
         table,

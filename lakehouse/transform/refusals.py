@@ -1,7 +1,8 @@
 """The verdict on each period: too many bad rows or a failed table rule hold it back.
 
 Belongs here: the limits that a period must keep, and the error that names every reason and some bad
-rows. Does not belong here: the laws, whose breach stops the whole commit (`accounting.py`).
+rows.
+Does not belong here: the laws, whose breach stops the whole commit (`accounting.py`).
 """
 
 from collections.abc import Iterable, Mapping
@@ -116,6 +117,7 @@ def _refusal(
     rejects: PassRejects,
     broken: Mapping[Period, Mapping[str, int]],
 ) -> RefusedCommitError:
+    # A single refused period is named in the headline; of several each line names its own.
     lines: list[str] = []
     for period, problems in islice(refused.items(), _PERIODS_SHOWN):
         rules = sorted(broken.get(period, {}).items())

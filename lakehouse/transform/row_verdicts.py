@@ -69,6 +69,7 @@ def judge(
     """
     schema = rows.collect_schema()
     _check_types(table, schema)
+    # Checks that see the whole table run before the rows are split, and once.
     rules, verdicts = precompute_interpreted(rules)
     judged = rows.with_columns(verdicts).with_columns(keeps_all_rules(rules).alias(_OK))
     kept, broke = judged.filter(pl.col(_OK)), judged.filter(~pl.col(_OK))
@@ -149,6 +150,7 @@ def _latest_versions(table: DerivedTable, rows: pl.LazyFrame) -> pl.LazyFrame:
     """
     if not keeps_latest_version(table):
         return rows
+    # A total order: the same version wins whatever the order of deliveries was.
     order = [*table.properties.sequence, "_modified_at", *LINEAGE]
     key = [*table.properties.key, *period_of_row(table)]
     return rows.sort(order).unique(key, keep="last")

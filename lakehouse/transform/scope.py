@@ -98,6 +98,7 @@ class Scope:
         is_cut = self.table.lookback > 0 or self.is_subset
         if self.days is None or self.periods is None or not is_cut:
             return rows
+        # Only aggregates have lost `_window`; they carry a day of their own.
         window = str(self.table.properties.date_column)
         column = WINDOW if is_input or not self.table.is_aggregate else window
         if self.is_subset:
@@ -109,5 +110,6 @@ class Scope:
 
         A query reads the whole span, periods that are held back among them.
         """
+        # With a lookback the first frame holds the days before as well, and is not cut.
         is_cut = self.is_subset and not self.table.lookback
         return self.own_rows(rows) if is_cut else rows

@@ -46,6 +46,7 @@ def split_by_key(  # rows, their key, and the two limits of memory that callers 
     if count <= 1:
         yield {name: frame.collect(engine="streaming") for name, frame in frames.items()}
         return
+    # Equal keys have equal hashes in every frame of one process.
     part = pl.struct(key).hash() % count
     if group is not None:
         # Looked up batch by batch: a join in the stream would hold all rows of a group in memory.

@@ -1,8 +1,8 @@
 """Applies the events of a key, to its latest version or to all versions with their times.
 
 Belongs here: the order of events, conflicts, partial updates, deletes, and what the next event has
-to know. Pure functions over frames. Does not belong here: which events there are (`event_files.py`,
-`key_rows.py`), and storing.
+to know. Pure functions over frames.
+Does not belong here: which events there are (`event_files.py`, `key_rows.py`), and storing.
 
 The stored rows of a key are always what all of its events give. Stored rows are events themselves,
 so where new events only follow them, `apply(stored rows + new events) = apply(all events)`. An
@@ -18,6 +18,7 @@ from lakehouse.system_columns import DELETED, LAST, LINEAGE, VALID
 from lakehouse.tables.contract import to_polars_schema
 from lakehouse.tables.table_types import DerivedTable, Mode
 
+# Two events of a key at the same instant: the later delivery wins, then the later record in it.
 _TIE_BREAK = ("_modified_at", *LINEAGE)
 
 
@@ -75,7 +76,7 @@ class EventSemantics:
     def needs_all_events(self) -> bool:
         """Whether a late event needs all events of its key.
 
-        It does not where only the latest version counts: a late event is then simply not the latest.
+        It does not where only the latest version counts: the late event is then not the latest.
         """
         return self.mode == "history" or self.is_partial or self.is_dumped
 
@@ -104,6 +105,7 @@ def apply_events(events: pl.DataFrame, semantics: EventSemantics) -> pl.DataFram
         `is_current`), tombstones among them with `_deleted`. `_last` is the sequence of the newest
         event of the key that was seen.
     """
+    # A delete says nothing of the values; what it carries must not count as a change.
     values = pl.when(~pl.col(DELETED)).then(pl.col(semantics.values)) if semantics.values else ()
     rows = events.lazy().with_columns(values).sort(*semantics.key, *semantics.order)
     if semantics.needs_all_events:
@@ -118,6 +120,7 @@ def apply_events(events: pl.DataFrame, semantics: EventSemantics) -> pl.DataFram
 
 def count_conflicts(events: pl.DataFrame, semantics: EventSemantics) -> int:
     """Returns how many events differ from a later one of the same key and instant, which wins."""
+    # Equal repetitions are no conflict: the same event is delivered again by every retry.
     contents = pl.struct([DELETED, *semantics.values]).n_unique() - 1
     groups = events.lazy().group_by(*semantics.key, *semantics.instant).agg(conflicts=contents)
     return int(groups.select(pl.col("conflicts").sum()).collect().item() or 0)
@@ -130,6 +133,7 @@ def is_after(columns: tuple[str, ...], last: pl.Expr) -> pl.Expr:
         columns: the columns of the event that order it.
         last: the `_last` of its key.
     """
+    # Column by column, as tuples compare; a struct has no order in Polars.
     later, equal = pl.lit(False), pl.lit(True)
     for name in columns:
         seen = last.struct.field(name)
@@ -146,6 +150,7 @@ def _newest_event(semantics: EventSemantics) -> pl.Expr:
 
 def _fill_from_before(rows: pl.LazyFrame, semantics: EventSemantics) -> pl.LazyFrame:
     """Returns sorted rows with the value from before where an event has none, up to a delete."""
+    # Row numbers and forward fills over sorted rows, because a window per key is many times slower.
     number = pl.int_range(pl.len())
     is_start = differs_from_previous(semantics.key) | pl.col(DELETED)
     start = pl.when(is_start).then(number).forward_fill()
@@ -162,6 +167,7 @@ def _versions(rows: pl.LazyFrame, semantics: EventSemantics) -> pl.LazyFrame:
     """Returns the sorted rows that change something, each with the time in which it held."""
     valid_from, valid_to, is_current = VALID
     since = pl.col(semantics.moment)
+    # An event that repeats the state before it makes no new version.
     changed = rows.filter(differs_from_previous((*semantics.key, DELETED, *semantics.values)))
     until = pl.when(~differs_from_next(semantics.key)).then(since.shift(-1))
     dated = changed.with_columns(since.alias(valid_from), until.alias(valid_to))

@@ -50,10 +50,12 @@ def write_events(lake: Lake, plan: MakePlan, opened: InputFrames, folder: Path) 
     """
     judged = judge_rows(lake, plan, opened, folder)
     semantics = EventSemantics.of(plan.table)
+    # Nothing else is needed of broken rows: a dump only asks which keys it held.
     named = [*semantics.key, semantics.moment, "_source", "_modified_at"]
     frames = {"valid": judged.valid, "rejected": judged.rejected}
     if semantics.is_dumped:
         frames["broke"] = judged.broke.select(named)
+    # One pass over the inputs writes all files and answers all questions.
     sinks = [
         rows.sink_parquet(folder / f"{name}.parquet", **SPOOL, lazy=True)
         for name, rows in frames.items()

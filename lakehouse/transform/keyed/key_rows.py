@@ -60,6 +60,7 @@ class KeyRows:
             frames[BROKE] = self.events.broke.select(named).drop_nulls()
         if self.stored is None:
             return frames
+        # The stored rows are read again by the search for late keys and by the merge.
         frames[STORED] = write_rows(self._touched_rows(self.stored), self.folder / "stored.parquet")
         late = self._late_keys(frames[STORED])
         if not late.is_empty():
@@ -82,6 +83,8 @@ class KeyRows:
         Nothing was seen of a key without a stored row, or its tombstone was removed; only all of
         its events can tell.
         """
+        # Each dump holds all keys, so a table of full dumps is never short of events: a late dump
+        # is found out before, and the table is rebuilt.
         key, new = list(self.semantics.key), self.events.valid
         late = [new.select(key).clear()]
         if self.semantics.needs_all_events and not self.semantics.is_dumped:

@@ -1,7 +1,8 @@
 """Publishes a table with keys: new rows merged into the stored ones, or made from all raw rows.
 
 Belongs here: the choice between the two, and how the outcome gets into the table and its
-quarantine. Does not belong here: merging (`merge_events.py`, `apply_events.py`), which rows are new
+quarantine.
+Does not belong here: merging (`merge_events.py`, `apply_events.py`), which rows are new
 (`new_rows.py`).
 
 New events are merged into the stored rows of their keys. An event that is late, or at the same
@@ -75,6 +76,7 @@ def _merge(lake: Lake, catalog: Catalog, plan: MakePlan, spool: Path) -> MergedT
         folder.mkdir()
         new = opened.with_first(plan.new_rows.scan(lake, plan.inputs[0]))
         merger = EventMerger(lake, catalog, plan, folder, _scan_stored(lake, plan))
+        # Each attempt has its own folder: the second one must not read files of the first.
         merged = merger.merge(new)
         if merged is not None:
             return merged
@@ -124,6 +126,7 @@ def _request_rejects(lake: Lake, plan: MakePlan, merged: MergedTable) -> Sheet:
 
     Where all rows were judged, those there that are not rejected any more are released.
     """
+    # New events alone say nothing about rows that were rejected before.
     is_all = merged.keys is None
     request = request_rejected_rows(
         lake, plan.table, merged.rejected, plan.quarantine_base, plan.attempt, is_all=is_all
@@ -138,6 +141,7 @@ def _table_rules(lake: Lake, plan: MakePlan, merged: MergedTable) -> Mapping[str
     rules = plan.table.properties.rules
     if not rules:
         return {}
+    # A rule such as a sum is about the whole table, so the rows of untouched keys are read too.
     rows = merged.rows
     if merged.keys is not None:
         others = _scan_stored(lake, plan).filter(~has_key(merged.keys))

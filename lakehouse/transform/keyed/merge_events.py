@@ -83,6 +83,7 @@ class EventMerger:
         dumps = None
         if table.full_dumps is not None:
             dumps = list_dumps(table, events.valid, events.broke, self.stored)
+            # Deletes follow from a dump and its next one, so that a dump in between changes both.
             if not dumps["is_next"].all():
                 return None
         watermark = None
@@ -128,6 +129,7 @@ class EventMerger:
             limits.open_files,
         )
         for number, part in enumerate(parts):
+            # Rows go to disk at once; only counts, keys and spans stay in memory.
             rows, of_part = merger.merge(part)
             rows.write_parquet(self.folder / f"merged-{number}.parquet", compression="lz4")
             counts.append(of_part)

@@ -71,9 +71,11 @@ class PartMerger:
         frames = [older, *(rows.join(older, on=key, how="anti") for rows in (new, stored))]
         events = [self._as_events(frame) for frame in frames]
         if self.dumps is not None and self.dumps.height:
+            # A key that a dump lacks is deleted at the moment of that dump, like by an event.
             events.append(self._as_events(self._deletes(part, self.dumps)))
         together = pl.concat(events)
         applied = apply_events(together, self.semantics).select(self.table.stored_schema.names())
+        # Old tombstones are removed on both sides, or each removal would look like a change.
         rows, kept = self._without_old_tombstones(applied), self._without_old_tombstones(stored)
         counts = PartCounts(
             rows=rows.height,
@@ -104,6 +106,7 @@ class PartMerger:
 
     def _deletes(self, part: Mapping[str, pl.DataFrame], dumps: pl.DataFrame) -> pl.DataFrame:
         """Returns the deletes of keys that a dump lacks; one that broke the contract was there."""
+        # Every key that is visible now was in the last dump, whatever its own newest event is.
         moment = self.semantics.moment
         last = pl.lit(dumps[moment][0], dumps.schema[moment]).alias(moment)
         before = part[STORED].filter(self.semantics.is_visible).with_columns(last)
@@ -113,6 +116,7 @@ class PartMerger:
 
     def _changes(self, before: pl.DataFrame, after: pl.DataFrame) -> dict[str, pl.DataFrame]:
         """Returns when rows hold that changed, for readers that read by date."""
+        # A history is read by date through `valid_from` alone.
         semantics = self.semantics
         old, new = (self._as_events(rows).lazy() for rows in (before, after))
         if semantics.mode == "history":

@@ -66,12 +66,14 @@ def find_new_rows(
         return None
     paths = [str(action["path"]) for action in new]
     live = set(list_data_files(current)["path"])
+    # The usual case: no compaction has touched the files in which the rows were delivered.
     if live.issuperset(paths):
         return NewRows(tuple(paths))
     batches = _batches_of(commits)
     if batches is None:
         return None
     added = {str(action["path"]) for commit in commits for action in commit.added}
+    # A compaction has moved them beside older rows; the count shows that each is still there.
     moved = NewRows(tuple(sorted(live & added)), batches)
     return moved if _count(lake, source, current, moved) == _count_in_log(new) else None
 
@@ -88,6 +90,7 @@ def _commits_since_made(
         return []  # the stored rows do not show all keys that the last dump held
     log = lake.read_log_tail(name, after=read.version)
     commits = [commit for commit in log.commits if commit.version <= source.revision.version]
+    # Removed rows may have made a key what it is; only all rows that are left can tell.
     has_removals = any(commit.data_removed for commit in commits)
     return [] if log.after > read.version or has_removals else commits
 
@@ -127,6 +130,7 @@ def _read_last_audit(lake: Lake, table: DerivedTable, latest_commits: int) -> Au
     version = lake.version(table.name)
     if version is None:
         return None
+    # The last audit is nearly always among the latest commits; a long log costs a read of each.
     for after in (max(version - latest_commits, -1), -1):
         commits = read_commit_history(lake, table.name, after=after).effective
         relevant = [commit for commit in commits if read_audit(commit) or changes_rows(commit)]
