@@ -51,7 +51,7 @@ def _run(home: Path, tags: dict[str, str]) -> dict[str, float]:
     from lakehouse.definitions import definitions  # noqa: PLC0415
     from lakehouse.environment import Environment  # noqa: PLC0415
     from lakehouse.ingest.files.landing_zone import Landing  # noqa: PLC0415
-    from lakehouse.tables.catalog import collect_tables  # noqa: PLC0415
+    from lakehouse.tables.collect import collect_tables  # noqa: PLC0415
 
     here = Environment(
         Lake(str(home / "lake")), Landing(str(home / "landing")), collect_tables([daily])
@@ -77,7 +77,7 @@ def _run(home: Path, tags: dict[str, str]) -> dict[str, float]:
 
 def by_engine(home: Path) -> None:
     """Every day without Dagster."""
-    from lakehouse.tables.catalog import collect_tables  # noqa: PLC0415
+    from lakehouse.tables.collect import collect_tables  # noqa: PLC0415
     from lakehouse.transform.make import make  # noqa: PLC0415
 
     assert make(Lake(str(home / "lake")), collect_tables([daily]), "staged/readings") is not None

@@ -12,8 +12,8 @@ from lakehouse.publish.request import Sheet
 from lakehouse.storage.lake import Lake
 from lakehouse.system_columns import EVENT_DATE, ORIGIN
 from lakehouse.tables.contract import Contract, Field, Instant
+from lakehouse.tables.declare import raw, staged
 from lakehouse.tables.rules import cast
-from lakehouse.tables.table_types import raw, staged
 
 FIRST = date(2024, 1, 1)
 DAYS = 365

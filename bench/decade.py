@@ -6,7 +6,7 @@ from polars import LazyFrame
 
 from bench.daily import Reading, raw_readings, typed
 from lakehouse.calendar import Daily
-from lakehouse.tables.table_types import staged
+from lakehouse.tables.declare import staged
 
 FIRST, DAYS = date(2015, 1, 1), 3_650
 

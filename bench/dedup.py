@@ -13,7 +13,7 @@ from bench.beside import OUT, TARGET, Way, Work, grown, module, side_by_side
 from bench.figures import Line
 from bench.stood import clone, number_of
 from lakehouse.storage.lake import Lake
-from lakehouse.tables.catalog import collect_tables
+from lakehouse.tables.collect import collect_tables
 from lakehouse.transform.make import make
 
 TABLE = "staged/distinct_readings"

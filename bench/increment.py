@@ -28,7 +28,7 @@ from lakehouse.environment import Environment
 from lakehouse.ingest.files.landing_zone import Landing
 from lakehouse.ingest.land import land
 from lakehouse.storage.lake import Lake
-from lakehouse.tables.catalog import collect_tables
+from lakehouse.tables.collect import collect_tables
 from lakehouse.transform.make import make
 
 OURS, CLEARED, WITHOUT, DLT = "ours", "ours, landing emptied", "ours, no cursor", "dlt"

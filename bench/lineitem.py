@@ -13,7 +13,7 @@ from lakehouse.publish.request import Sheet
 from lakehouse.storage.lake import Lake
 from lakehouse.tables.contract import Contract, Field, get_properties
 from lakehouse.tables.rules import compile_rules
-from lakehouse.tables.table_types import DerivedTable
+from lakehouse.tables.table_types import DerivedTable, PeriodicTable
 from lakehouse.transform.accounting import CountedPass, account_for_rows
 from lakehouse.transform.period_counts import aggregate_by_period, fingerprint_rows
 from lakehouse.transform.row_verdicts import judge
@@ -70,7 +70,9 @@ def rows(csv: Path) -> pl.LazyFrame:
 
 def table() -> DerivedTable:
     """The line items as a staged table; its rows come from a file rather than from a raw table."""
-    return DerivedTable("staged/lineitem", LineItem, rows, ("raw_lineitem",))
+    return PeriodicTable(
+        name="staged/lineitem", contract=LineItem, transform=rows, parameters=("raw_lineitem",)
+    )
 
 
 def ours(csv: Path, target: Path) -> dict[str, int]:

@@ -22,8 +22,8 @@ from lakehouse.storage.lake import Lake
 from lakehouse.system_columns import ORIGIN
 from lakehouse.tables.catalog import Catalog
 from lakehouse.tables.contract import Contract, Field
+from lakehouse.tables.declare import raw, staged
 from lakehouse.tables.rules import cast
-from lakehouse.tables.table_types import raw, staged
 from lakehouse.transform.make import make
 
 ROWS = 1_500_000

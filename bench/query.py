@@ -26,7 +26,7 @@ from lakehouse.observe.sql import open_sql
 from lakehouse.storage.lake import Lake
 from lakehouse.tables.catalog import Catalog
 from lakehouse.tables.contract import Contract, Field
-from lakehouse.tables.table_types import mart, raw
+from lakehouse.tables.declare import mart, raw
 from lakehouse.transform.make import make
 
 _AGAIN = 5

@@ -14,7 +14,8 @@ from lakehouse.environment import Environment
 from lakehouse.ingest.files.landing_zone import Landing
 from lakehouse.ingest.land import land
 from lakehouse.storage.lake import Lake
-from lakehouse.tables.catalog import Catalog, collect_tables
+from lakehouse.tables.catalog import Catalog
+from lakehouse.tables.collect import collect_tables
 from lakehouse.transform.make import make
 
 ROOT = Path(__file__).parent.parent

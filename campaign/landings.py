@@ -12,7 +12,8 @@ from lakehouse.errors import LakehouseError
 from lakehouse.ingest.files.landing_zone import Landing
 from lakehouse.ingest.land import land
 from lakehouse.storage.lake import Lake
-from lakehouse.tables.table_types import RawTable, raw
+from lakehouse.tables.declare import raw
+from lakehouse.tables.table_types import RawTable
 
 _DAY = pl.col("day").str.to_date("%Y-%m-%d", strict=False)
 TABLES = (

@@ -9,7 +9,7 @@ from types import ModuleType
 
 import assets as domains
 from lakehouse.environment import Environment
-from lakehouse.tables import catalog
+from lakehouse.tables import collect
 from resources import environment as places
 from resources import sample_files, settings
 
@@ -28,5 +28,5 @@ def load_environment() -> Environment:
         OutageError: the secret that a setting names cannot be read right now.
     """
     lake, landing = places.places(settings.load())
-    tables = catalog.collect_tables(load_domains())
+    tables = collect.collect_tables(load_domains())
     return Environment(lake, landing, tables, undated_domains=sample_files.find_sample_domains)

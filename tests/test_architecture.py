@@ -318,10 +318,8 @@ def test_a_module_opens_with_its_charter(name):
 TO_SPLIT = {
     "lakehouse.operations.replay_dead_letters",
     "lakehouse.publish.file_writer",
-    "lakehouse.tables.catalog",
     "lakehouse.tables.contract",
     "lakehouse.storage.lake",
-    "lakehouse.tables.table_types",
 }
 """Modules that are two things today."""
 

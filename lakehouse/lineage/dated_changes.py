@@ -23,7 +23,6 @@ from lakehouse.storage.log import Commit
 from lakehouse.storage.revision import Revision
 from lakehouse.system_columns import DELETED
 from lakehouse.tables.catalog import Catalog
-from lakehouse.tables.key_checks import list_identity_columns
 from lakehouse.tables.table_types import DerivedTable, Table
 
 _QUESTION = "changed by "
@@ -64,9 +63,7 @@ class DatedInput:
             before = self._scan_files(commit.data_removed)
             after = self._scan_files(commit.data_added)
             dates = self._current_dates.lazy()
-            spans = compare_rows(
-                before, after, dates, self.column, list_identity_columns(self.source)
-            )
+            spans = compare_rows(before, after, dates, self.column, self.source.row_key)
             return join_spans(spans.select(FIRST, UNTIL).unique().collect())
         except (OSError, pl.exceptions.PolarsError):
             return ALWAYS  # vacuum has removed the files, or their columns are others than now
@@ -74,13 +71,13 @@ class DatedInput:
     @cached_property
     def _current_dates(self) -> pl.DataFrame:
         """The dates of each series now."""
-        columns = {self.column, *list_identity_columns(self.source)}
+        columns = {self.column, *self.source.row_key}
         return self.lake.scan(self.source.name).select(columns).collect()
 
     def _scan_files(self, actions: Iterable[Mapping[str, Any]]) -> pl.LazyFrame:
         """Returns the rows of some files, tombstones among them."""
         source = self.source
-        stored = source.stored_schema if isinstance(source, DerivedTable) else source.schema
+        stored = source.stored_schema
         names = [*_list_columns(source), *([DELETED] if DELETED in stored else [])]
         paths = [f"{self.lake.uri(source.name)}/{action['path']}" for action in actions]
         if not paths:
@@ -189,9 +186,7 @@ def build_questions(
         return {}  # a column that is new, or has another type, changes every row
     old, new = before.select(names), rows.select(names)
     return {
-        f"{_QUESTION}{column}": compare_rows(
-            old, new, old.clear(), column, list_identity_columns(table)
-        )
+        f"{_QUESTION}{column}": compare_rows(old, new, old.clear(), column, table.row_key)
         .select(FIRST, UNTIL)
         .unique()
         for column in list_date_columns(catalog, table)

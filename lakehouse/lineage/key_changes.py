@@ -37,10 +37,8 @@ from lakehouse.storage.revision import Revision, log_position, read_revision
 from lakehouse.system_columns import WINDOW
 from lakehouse.tables.catalog import Catalog
 from lakehouse.tables.day_filter import find_day_filter
-from lakehouse.tables.key_checks import list_series_columns
-from lakehouse.tables.lookup import AsOf
 from lakehouse.tables.reading import scan_declared
-from lakehouse.tables.table_types import DerivedTable, RawTable, Table
+from lakehouse.tables.table_types import AsOf, DerivedTable, RawTable, Table, list_series_columns
 
 # The join of days and spans is held in memory, a part of the spans at a time.
 _SPANS_AT_ONCE = 1_048_576

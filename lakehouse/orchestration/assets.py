@@ -259,7 +259,7 @@ def _log_periods(context: dg.AssetExecutionContext, audit: Audit | None) -> None
 
 def _dep(environment: Environment, table: DerivedTable, source: str) -> dg.AssetDep:
     upstream = environment.catalog[source]
-    is_partitioned = isinstance(upstream, DerivedTable) and upstream.partitions is not None
+    is_partitioned = upstream.partitions is not None
     return dg.AssetDep(
         to_asset_key(source), partition_mapping=partitions.map_partitions(table, is_partitioned)
     )

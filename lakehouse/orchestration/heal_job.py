@@ -61,7 +61,7 @@ def define_heal_job() -> dg.JobDefinition:
 def _state(here: Environment, part: StaleTable) -> tuple[object, ...]:
     """What is stale, with the versions of what it would be made from: the same is not tried twice."""
     table = here.catalog[part.table]
-    inputs = here.catalog.find_inputs(table).values() if isinstance(table, DerivedTable) else ()
+    inputs = here.catalog.find_inputs(table).values()
     return part.table, part.keys, tuple(here.lake.revision(name) for name in inputs)
 
 

@@ -43,7 +43,8 @@ def build_column_schema(table: Table) -> dg.TableSchema:
         ]
         + [
             dg.TableColumn(name, str(table.schema[name]), description=_VALID[name])
-            for name in (VALID if table.mode == "history" else ())
+            for name in VALID
+            if name in table.schema
         ]
     )
 

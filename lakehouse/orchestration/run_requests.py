@@ -14,7 +14,6 @@ from lakehouse.lineage.staleness import StaleTable
 from lakehouse.orchestration import partitions
 from lakehouse.orchestration.assets import to_asset_key
 from lakehouse.tables.catalog import Catalog
-from lakehouse.tables.table_types import DerivedTable
 
 TRIGGER = "lakehouse/trigger"
 """Run tag that names who asked for a run."""
@@ -144,10 +143,8 @@ def _with_followers(
 
 
 def _reads(catalog: Catalog, name: str) -> set[str]:
-    table = catalog[name]
-    return set(catalog.find_inputs(table).values()) if isinstance(table, DerivedTable) else set()
+    return set(catalog.find_inputs(catalog[name]).values())
 
 
 def _calendar(catalog: Catalog, name: str) -> Daily | None:
-    table = catalog[name]
-    return table.partitions if isinstance(table, DerivedTable) else None
+    return catalog[name].partitions

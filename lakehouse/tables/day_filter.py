@@ -64,7 +64,7 @@ def find_day_filter(
     A raw row without a day, or with one that does not exist here, is judged with the table's first day. Beside the
     first input, a raw table is read whole, and one with longer periods is read in whole periods.
     """
-    column, seen = find_day_column(source), wanted.widen(back=lookback)
+    column, seen = source.day_column, wanted.widen(back=lookback)
     if column is None or (isinstance(source, RawTable) and not first):
         return None
     if isinstance(source, RawTable):

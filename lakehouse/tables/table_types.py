@@ -1,62 +1,73 @@
-"""How a table is declared: `raw` for what is landed, `staged` and `mart` for what is made from other tables.
+"""The kinds of declared table: raw tables, and derived tables, which are periodic or keyed.
 
-A declaration is data and touches nothing. Dagster learns of it in `orchestration/`, the engine makes it in `make.py`.
+A declaration is data: it reads and writes nothing. `declare.py` has the decorators that build declarations, `collect.py`
+finds them in modules, and `declaration_checks.py` checks that they fit together. Keyed tables are in `keyed_table.py`.
 """
 
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
-from datetime import timedelta
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
 import polars as pl
 
 from lakehouse.calendar import Daily
-from lakehouse.errors import SetupError
-from lakehouse.system_columns import DELETED, EVENT_DATE, LAST, LINEAGE, ORIGIN, RESCUED, VALID
-from lakehouse.tables import code_version, lookup
-from lakehouse.tables import contract as contracts
-from lakehouse.tables.contract import Contract
-from lakehouse.tables.contract_version import compute_contract_version
+from lakehouse.system_columns import (
+    EVENT_DATE,
+    LINEAGE,
+    ORIGIN,
+    RECEIVED,
+    RESCUED,
+    WINDOW,
+)
+from lakehouse.tables import versions
+from lakehouse.tables.contract import (
+    Contract,
+    TableProperties,
+    get_properties,
+    to_polars_schema,
+)
 
 Drift = Literal["evolve", "freeze", "rescue"]
-"""What becomes of a file whose columns or types are not those of its table; see `RawTable`."""
-
-Mode = Literal["replace", "upsert", "history"]
-"""How rows land in a derived table: made again, the latest version of each key, or all versions with their times."""
+"""What happens to a file whose columns or types differ from those of its table; see `RawTable`."""
 
 
 @dataclass(frozen=True)
-class FullDumps:
-    """Full dumps, each all rows of one value of the first `sequence`: a key that a later one does not have was deleted.
+class AsOf:
+    """How a transform looks up rows of an input whose rows are valid until the next one.
 
     Attributes:
-        may_shrink: the largest share of its rows by which a dump may be smaller than the one before.
-        accepted: dumps that are smaller still and right, by that value, as text.
-        emptied: moments at which the source was empty, as text; a dump without a record deletes nothing by itself.
+        column: the day or instant from which a row of the input is valid.
+        by: for a keyed input, the column or columns of the first input that hold its key, in the order of the key. Each
+            row looks up the version of its key that was valid on its own day. The transform then sees only the keys of
+            the rows it is given, and a changed key rebuilds only the days that hold that key.
     """
 
-    may_shrink: float = 0.1
-    accepted: tuple[str, ...] = ()
-    emptied: tuple[str, ...] = ()
+    column: str
+    by: str | tuple[str, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The columns of `by`; empty where rows are not looked up by key."""
+        return (self.by,) if isinstance(self.by, str) else tuple(self.by)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class RawTable:
     """A table of rows as received.
 
     Attributes:
         name: `raw/<table>`; files are landed under `<landing>/<table>/`.
         description: what is delivered, by whom, how often.
-        columns: the columns that are expected, with their types; text unless the source is typed.
-        optional: those of them that a delivery may lack; it holds null in them then.
-        day: the day that a row belongs to, from its own columns; null when it cannot be told.
-        full_dumps: whether each file is all that there is at its time. Then the bytes of an earlier file under another name
-            are a delivery of their own, because a source may return to what it was.
-        drift: what becomes of a file whose columns or types are others: `evolve` adds the columns and widens the types,
-            `freeze` refuses the file whole, `rescue` keeps what does not fit in `_rescued`.
-        aliases: other names under which a column is delivered, each with the column.
+        columns: the expected columns with their types; text unless the source is typed.
+        optional: the columns that a delivery may lack; they are then null.
+        day: the day that a row belongs to, from its own columns; null where it cannot be read.
+        full_dumps: whether each file holds every row of the source at its time. The same bytes under another name are
+            then a new delivery, because a source may return to an earlier state.
+        drift: what happens to a file with other columns or types: `evolve` adds the columns and widens the types,
+            `freeze` refuses the whole file, `rescue` keeps what does not fit in `_rescued`.
+        aliases: other names under which a column is delivered, each with the column it stands for.
         owner: who answers for the source.
         domain: the folder under `assets/`.
     """
@@ -74,66 +85,78 @@ class RawTable:
 
     @property
     def required(self) -> tuple[str, ...]:
-        """Columns without which a delivery is refused whole."""
+        """The columns without which a whole delivery is refused."""
         return tuple(name for name in self.columns if name not in self.optional)
 
     @property
     def schema(self) -> pl.Schema:
-        """The columns that the raw table is sure to have."""
+        """The columns that the table always has."""
         rescued = {RESCUED: pl.String()} if self.drift == "rescue" else {}
         dated = {EVENT_DATE: pl.Date()} if self.day is not None else {}
         return pl.Schema({**self.columns, **rescued, **ORIGIN, **dated})
+
+    @property
+    def stored_schema(self) -> pl.Schema:
+        """The same: a raw table stores nothing that its readers do not see."""
+        return self.schema
 
     @property
     def landing(self) -> str:
         """The folder under the landing root."""
         return self.name.removeprefix("raw/")
 
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """No inputs: a raw table reads no other table."""
+        return ()
 
-@dataclass(frozen=True)
+    @property
+    def partitions(self) -> None:
+        """No periods: a raw table is appended to, never rebuilt."""
+        return
+
+    @property
+    def day_column(self) -> str | None:
+        """The column that holds a row's day; None where rows have none."""
+        return EVENT_DATE if self.day is not None else None
+
+    @property
+    def row_key(self) -> tuple[str, ...]:
+        """No key: a raw table may hold many versions of a row."""
+        return ()
+
+
+@dataclass(frozen=True, kw_only=True)
 class DerivedTable:
-    """A table made from other tables by a pure transform.
+    """A table that a pure transform builds from other tables; it is a `PeriodicTable` or a `KeyedTable`.
 
     Attributes:
         name: `staged/<table>` or `marts/<table>`.
-        contract: the promise that its rows are held to.
+        contract: the contract that its rows must keep.
         transform: LazyFrames in, a LazyFrame out; or, with `is_sql`, nothing in and a query out.
-        parameters: the names by which the transform knows its inputs; the first one is accounted for row by row.
-        partitions: the periods in which it is made; None makes it whole.
-        lookback: days before the period that the transform also sees.
-        distinct: input columns; a row that repeats another in all of them is superseded.
-        leave_out: input rows that are left out, by the name of the rule.
-        explode: turns input rows into the rows that are accounted for, where one row holds many.
-        as_of: inputs whose rows hold until the next one: the column that dates them, or `AsOf` with a key.
-        is_sql: whether `transform` gives a query for DuckDB.
-        mode: `replace` makes it again from its inputs. `upsert` and `history` fold the events of each key of the
-            contract, new raw rows only where that is enough: the latest version, or all with the time they held.
-        deletes: true for a row of the transform that deletes its key; such a row needs no more than key and sequence.
-        partial: whether null in an event keeps the value from before.
-        full_dumps: set where deliveries are full dumps.
-        tombstone_retention: how far behind its latest event, by the first `sequence`, an `upsert` keeps tombstones.
+        parameters: the names by which the transform knows its inputs. Each row of the first one is accounted for.
+        leave_out: input rows that are filtered, by the name of the rule.
+        explode: turns input rows into the rows that are accounted for, where one input row holds many.
         owner: who answers for the table.
         domain: the folder under `assets/`.
+        partitions, lookback, distinct, as_of, is_sql: see `PeriodicTable`; other kinds cannot declare them.
     """
 
     name: str
     contract: type[Contract]
     transform: Callable[..., Any]
     parameters: tuple[str, ...]
-    partitions: Daily | None = None
-    lookback: int = 0
-    distinct: tuple[str, ...] = ()
     leave_out: Mapping[str, pl.Expr] = field(default_factory=dict)
     explode: Callable[[pl.LazyFrame], pl.LazyFrame] | None = None
-    as_of: Mapping[str, lookup.AsOf] = field(default_factory=dict)
-    is_sql: bool = False
-    mode: Mode = "replace"
-    deletes: pl.Expr | None = None
-    partial: bool = False
-    full_dumps: FullDumps | None = None
-    tombstone_retention: timedelta | int | None = None
     owner: str | None = None
     domain: str = ""
+
+    # Every reader asks these of any derived table, so a kind that cannot declare them has their empty values.
+    partitions: Daily | None = field(default=None, init=False)
+    lookback: int = field(default=0, init=False)
+    distinct: tuple[str, ...] = field(default=(), init=False)
+    as_of: Mapping[str, AsOf] = field(default_factory=dict, init=False)
+    is_sql: bool = field(default=False, init=False)
 
     @property
     def description(self) -> str:
@@ -141,14 +164,9 @@ class DerivedTable:
         return inspect.getdoc(self.transform) or ""
 
     @property
-    def properties(self) -> contracts.TableProperties:
+    def properties(self) -> TableProperties:
         """What the contract says of the table as a whole."""
-        return contracts.get_properties(self.contract)
-
-    @property
-    def contract_version(self) -> str:
-        """The version of the contract, which every commit of the table names."""
-        return compute_contract_version(self.contract)
+        return get_properties(self.contract)
 
     @property
     def is_aggregate(self) -> bool:
@@ -157,172 +175,107 @@ class DerivedTable:
 
     @property
     def schema(self) -> pl.Schema:
-        """The columns of the table that a reader sees, its partition column aside."""
+        """The columns that a reader sees, without the partition column."""
         lineage = {} if self.is_aggregate else {name: ORIGIN[name] for name in LINEAGE}
-        declared = dict(contracts.to_polars_schema(self.contract))
-        if self.mode == "history":
-            moment = declared[self.properties.sequence[0]]
-            declared |= dict(zip(VALID, (moment, moment, pl.Boolean()), strict=True))
-        return pl.Schema({**declared, **lineage})
+        return pl.Schema({**to_polars_schema(self.contract), **lineage})
 
     @property
     def event_schema(self) -> pl.Schema:
-        """The columns of the rows that a transform gives, as they are published or folded."""
-        if self.mode == "replace":
-            return self.schema
-        origin = {name: ORIGIN[name] for name in (*LINEAGE, "_modified_at")}
-        return pl.Schema(
-            {**contracts.to_polars_schema(self.contract), **origin, DELETED: pl.Boolean()}
-        )
+        """The columns of judged rows, before they are published or applied to a keyed table."""
+        return self.schema
 
     @property
     def stored_schema(self) -> pl.Schema:
-        """The columns that stand in the table, with what the next events of a key need to know."""
-        if self.mode == "replace":
-            return self.schema
-        known, declared = self.properties, contracts.to_polars_schema(self.contract)
-        engine: dict[str, pl.DataType] = {"_modified_at": ORIGIN["_modified_at"]}
-        if self.deletes is not None or self.full_dumps is not None:
-            engine[DELETED] = pl.Boolean()
-        if self.mode == "history" or self.partial or self.full_dumps is not None:
-            seen = known.sequence[:1] if self.mode == "history" else known.sequence
-            engine[LAST] = pl.Struct({name: declared[name] for name in seen})
-        return pl.Schema({**self.schema, **engine})
+        """The columns that the table stores, with those that only the engine reads."""
+        return self.schema
+
+    @property
+    def day_column(self) -> str | None:
+        """The column that holds a row's day; None where rows have none."""
+        return self.properties.date_column
+
+    @property
+    def row_key(self) -> tuple[str, ...]:
+        """The columns that name a row."""
+        return self.properties.key
+
+    @property
+    def keeps_latest_version(self) -> bool:
+        """Whether older versions of a key are superseded while the rows are judged."""
+        return False
 
     @property
     def quarantine(self) -> str:
         """The table that holds its rejected rows."""
         return f"quarantine/{self.name.replace('/', '_')}"
 
+    @property
+    def contract_version(self) -> str:
+        """The version of the contract, which every commit of the table names."""
+        return versions.compute_contract_version(self.contract)
+
     @cached_property
     def code_version(self) -> str:
-        """A short hash of the transform, of what it names outside of itself, and of what is declared around it."""
-        left_out = [
-            (name, code_version.describe_expression(rule))
+        """A short hash of the transform, of what it names outside of itself, and of the declaration."""
+        functions = (self.transform, self.explode)
+        return versions.compute_code_version(functions, self._describe_declaration())
+
+    def _describe_declaration(self) -> tuple[object, ...]:
+        """Returns what of the declaration decides the content of the table."""
+        return tuple(
+            (name, versions.describe_expression(rule))
             for name, rule in sorted(self.leave_out.items())
-        ]
-        deletes = None if self.deletes is None else code_version.describe_expression(self.deletes)
-        folded = (
-            () if self.mode == "replace" else (self.mode, deletes, self.partial, self.full_dumps)
         )
-        kept = () if self.tombstone_retention is None else (self.tombstone_retention,)
-        declared = (
-            self.lookback,
-            self.distinct,
-            left_out,
-            *folded,
-            *kept,
-            *lookup.describe_lookups(self.as_of),
-        )
-        return code_version.compute_code_version((self.transform, self.explode), declared)
+
+    def explode_rows(self, first: pl.LazyFrame) -> pl.LazyFrame:
+        """Returns the rows of the first input that are accounted for."""
+        return self.explode(first) if self.explode else first
+
+    def attach_received(self, rows: pl.LazyFrame) -> pl.LazyFrame:
+        """Returns the first input as the transform gets it: each row beside itself as received, unless aggregated."""
+        if self.is_aggregate:
+            return rows.drop(WINDOW, strict=False)
+        engine = {"_batch_id", "_ingested_at", EVENT_DATE, RESCUED}
+        names = rows.collect_schema().names()
+        kept = [name for name in names if not name.startswith("_") or name in engine]
+        return rows.with_columns(pl.struct(kept).alias(RECEIVED))
+
+
+@dataclass(frozen=True, kw_only=True)
+class PeriodicTable(DerivedTable):
+    """A table that is rebuilt from its inputs, period by period or whole.
+
+    Attributes:
+        partitions: the periods in which it is rebuilt; None rebuilds it whole.
+        lookback: the number of days before the period that the transform also sees.
+        distinct: input columns; a row that repeats another in all of them is superseded.
+        as_of: inputs whose rows are valid until the next one: the column that dates them, or `AsOf` with a key.
+        is_sql: whether `transform` returns a query for DuckDB.
+    """
+
+    partitions: Daily | None = None
+    lookback: int = 0
+    distinct: tuple[str, ...] = ()
+    as_of: Mapping[str, AsOf] = field(default_factory=dict)
+    is_sql: bool = False
+
+    @property
+    def keeps_latest_version(self) -> bool:
+        """Whether older versions of a key are superseded, as in every staged table with a key."""
+        return bool(self.properties.key) and self.name.startswith("staged/")
+
+    def _describe_declaration(self) -> tuple[object, ...]:
+        by_key = [(name, as_of.names) for name, as_of in sorted(self.as_of.items()) if as_of.names]
+        inherited = super()._describe_declaration()
+        return (self.lookback, self.distinct, *inherited, *by_key)
 
 
 Table = RawTable | DerivedTable
 
 
-def raw(  # noqa: PLR0913
-    name: str,
-    description: str,
-    *,
-    columns: Mapping[str, pl.DataType] | tuple[str, ...],
-    optional: tuple[str, ...] = (),
-    day: pl.Expr | None = None,
-    full_dumps: bool = False,
-    drift: Drift = "evolve",
-    aliases: Mapping[str, str] | None = None,
-    owner: str | None = None,
-) -> RawTable:
-    """Declare a table of files as they are landed; see `RawTable`."""
-    typed, domain = (
-        columns if isinstance(columns, Mapping) else dict.fromkeys(columns, pl.String()),
-        _domain(_caller()),
-    )
-    if unknown := sorted(set(optional) - set(typed)):
-        raise SetupError(
-            f"raw/{name}: optional names columns that are not declared: {', '.join(unknown)}.\nNext: add them."
-        )
-    return RawTable(
-        f"raw/{name}",
-        description,
-        typed,
-        frozenset(optional),
-        day,
-        full_dumps,
-        drift,
-        dict(aliases or {}),
-        owner,
-        domain,
-    )
+def list_series_columns(source: Table, column: str) -> tuple[str, ...]:
+    """Returns the columns that group the rows of a dated table into series.
 
-
-def staged(
-    contract: type[Contract],
-    **declared: Any,  # noqa: ANN401
-) -> Callable[[Callable[..., pl.LazyFrame]], DerivedTable]:
-    """Declare a clean, typed table: a function that adds the contract's columns to its input.
-
-    The function takes LazyFrames named after their tables (`raw_orders` is `raw/orders`, `orders` is `staged/orders`)
-    and returns one. It keeps the columns that it was given, so that a rejected row can be shown as it was received.
-    For the keywords see `DerivedTable`.
+    A row is valid until the next row of its series, in the order of `column`. Empty where the table has no key.
     """
-    return _derived("staged", contract, declared)
-
-
-def mart(contract: type[Contract], **declared: Any) -> Callable[[Callable[..., Any]], DerivedTable]:  # noqa: ANN401
-    """Declare a table for people: a function from tables to the contract's columns; see `DerivedTable`."""
-    return _derived("marts", contract, declared)
-
-
-def sql_mart(
-    contract: type[Contract],
-    *,
-    reads: tuple[str, ...],
-    **declared: Any,  # noqa: ANN401
-) -> Callable[[Callable[[], str]], DerivedTable]:
-    """Declare a mart by a query: the function returns SQL over views that are named after the tables in `reads`."""
-    return _derived("marts", contract, {**declared, "is_sql": True}, reads)
-
-
-def _derived(
-    layer: str,
-    contract: type[Contract],
-    declared: Mapping[str, Any],
-    reads: tuple[str, ...] | None = None,
-) -> Callable[[Callable[..., Any]], DerivedTable]:
-    def declare(transform: Callable[..., Any]) -> DerivedTable:
-        name, parameters = (
-            f"{layer}/{transform.__name__}",
-            reads or tuple(inspect.signature(transform).parameters),
-        )
-        if not parameters:
-            raise SetupError(
-                f"{name}: the transform takes no table.\nNext: name one as a parameter."
-            )
-        domain = _domain(transform.__module__)
-        known = {f.name for f in fields(DerivedTable)} - {
-            "name",
-            "contract",
-            "transform",
-            "parameters",
-            "domain",
-        }
-        if unknown := sorted(set(declared) - known):
-            raise SetupError(
-                f"{name}: there is no {', '.join(unknown)} to declare.\nNext: use one of {', '.join(sorted(known))}."
-            )
-        known_by = {**declared, "as_of": lookup.parse_lookups(declared.get("as_of", {}))}
-        return DerivedTable(name, contract, transform, parameters, domain=domain, **known_by)
-
-    return declare
-
-
-def _caller() -> str:
-    frame = inspect.currentframe()
-    caller = frame and frame.f_back and frame.f_back.f_back
-    return str(caller.f_globals["__name__"]) if caller else ""
-
-
-def _domain(module: str) -> str:
-    """`retail` for `assets.retail.staged`."""
-    parts = module.split(".")
-    return parts[1] if len(parts) > 2 else parts[0]  # noqa: PLR2004
+    return tuple(name for name in source.row_key if name != column)

@@ -16,7 +16,7 @@ from lakehouse.errors import DataError
 from lakehouse.redaction import redact
 from lakehouse.storage.lake import Lake
 from lakehouse.system_columns import DELETED
-from lakehouse.tables.catalog import explode_rows, prepare_first_input
+from lakehouse.tables.keyed_table import KeyedTable
 from lakehouse.tables.rules import UNREAD, Rule, compile_rules, list_unread_rules
 from lakehouse.tables.table_types import DerivedTable
 from lakehouse.transform import sql_transform
@@ -62,7 +62,7 @@ def judge_rows(lake: Lake, plan: MakePlan, opened: InputFrames, spool: Path) -> 
         spool: a private folder for what is read more than once.
     """
     table, scope = plan.table, plan.scope
-    read = explode_rows(table, opened.first)
+    read = table.explode_rows(opened.first)
     distinct = remove_repeats(table, read, spool, plan.limits) if table.distinct else read
     filtered = _Filtered.of(table, distinct)
     rows = _transform(lake, table, opened, filtered.kept, spool)
@@ -72,7 +72,7 @@ def judge_rows(lake: Lake, plan: MakePlan, opened: InputFrames, spool: Path) -> 
         *compile_rules(table.contract),
     )
     # A delete needs no more than key and sequence, so the other rules let it pass.
-    if table.mode != "replace":
+    if isinstance(table, KeyedTable):
         rows, rules = _with_deletes(table, rows, rules)
     judged = judge(table, rules, scope.own_rows(rows), plan.provenance)
     questions = {DISTINCT: _count_input(scope, filtered), **judged.questions}
@@ -95,7 +95,7 @@ def _transform(
         return sql_transform.run_sql_transform(
             lake, table.transform(), define_views(lake, opened), spool
         )
-    rows: pl.LazyFrame = table.transform(prepare_first_input(table, kept), *opened.others)
+    rows: pl.LazyFrame = table.transform(table.attach_received(kept), *opened.others)
     # Polars does not see that what is asked of a window or a join in time is the same each time.
     return rows.cache() if table.is_aggregate else rows
 
@@ -173,7 +173,7 @@ def _day_rules(scope: Scope) -> tuple[Rule, ...]:
 
 
 def _with_deletes(
-    table: DerivedTable, rows: pl.LazyFrame, rules: tuple[Rule, ...]
+    table: KeyedTable, rows: pl.LazyFrame, rules: tuple[Rule, ...]
 ) -> tuple[pl.LazyFrame, tuple[Rule, ...]]:
     """Returns rows with a delete flag, and rules that ask only key and sequence of deletes."""
     if table.deletes is None:

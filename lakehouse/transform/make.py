@@ -20,6 +20,7 @@ from lakehouse.storage.lake import Lake
 from lakehouse.storage.scratch import create_scratch_folder
 from lakehouse.tables.catalog import Catalog
 from lakehouse.tables.contract import list_columns
+from lakehouse.tables.keyed_table import KeyedTable
 from lakehouse.tables.table_types import DerivedTable
 from lakehouse.transform.accounting import CountedPass, account_for_rows
 from lakehouse.transform.inputs import open_inputs
@@ -81,7 +82,7 @@ def _make_once(lake: Lake, catalog: Catalog, request: MakeRequest) -> Audit | No
         plan = plan_make(lake, catalog, request)
         if plan is None:
             return None
-        if plan.table.mode != "replace":
+        if isinstance(plan.table, KeyedTable):
             return make_keyed(lake, catalog, plan)
         try:
             return _run(lake, catalog, plan)

@@ -23,9 +23,9 @@ from lakehouse.storage.lake import Lake, list_data_files, scan_visible_rows
 from lakehouse.storage.revision import Revision, log_position, read_revision
 from lakehouse.system_columns import EVENT_DATE, WINDOW
 from lakehouse.tables.catalog import Catalog
-from lakehouse.tables.day_filter import find_day_column, find_day_filter
-from lakehouse.tables.key_checks import list_series_columns
-from lakehouse.tables.table_types import DerivedTable
+from lakehouse.tables.day_filter import find_day_filter
+from lakehouse.tables.keyed_table import KeyedTable
+from lakehouse.tables.table_types import DerivedTable, list_series_columns
 from lakehouse.transform.inputs import PinnedInput
 from lakehouse.transform.keyed.new_rows import NewRows, find_new_rows
 from lakehouse.transform.limits import MakeLimits
@@ -79,6 +79,12 @@ class MakePlan:
     def table(self) -> DerivedTable:
         """The table that is made."""
         return self.request.table
+
+    @property
+    def keyed_table(self) -> KeyedTable:
+        """The table, where it is a keyed one."""
+        assert isinstance(self.table, KeyedTable)  # noqa: S101
+        return self.table
 
     @property
     def limits(self) -> MakeLimits:
@@ -136,7 +142,7 @@ def plan_make(lake: Lake, catalog: Catalog, request: MakeRequest) -> MakePlan | 
         return None
     plan = MakePlan(request, inputs, scope, base, quarantine_base)
     # A replay judges all rows again, those that were rejected among them.
-    if table.mode == "replace" or base is None or request.is_replay:
+    if not isinstance(table, KeyedTable) or base is None or request.is_replay:
         return plan
     latest_commits = request.limits.latest_commits
     return replace(plan, new_rows=find_new_rows(lake, table, inputs[0], latest_commits))
@@ -206,7 +212,7 @@ def _scope_of_periods(
     if not periods:
         return None
     # Only raw rows can be undated: a contract requires the day of all others.
-    has_undated = known.first in wanted and find_day_column(first.source) == EVENT_DATE
+    has_undated = known.first in wanted and first.source.day_column == EVENT_DATE
     return Scope(
         table,
         days=wanted,

@@ -15,7 +15,7 @@ from lakehouse.publish.audit import Provenance
 from lakehouse.quarantine.states import Attempt
 from lakehouse.system_columns import LINEAGE, RECEIVED, WINDOW
 from lakehouse.tables.rules import Rule, keeps_all_rules, list_broken_rules, precompute_interpreted
-from lakehouse.tables.table_types import DerivedTable
+from lakehouse.tables.table_types import DerivedTable, PeriodicTable
 from lakehouse.transform.period_counts import (
     JUDGED,
     LATEST,
@@ -75,10 +75,10 @@ def judge(
     kept, broke = judged.filter(pl.col(_OK)), judged.filter(~pl.col(_OK))
     latest = _latest_versions(table, kept)
     questions = {JUDGED: aggregate_by_period(table, judged, _verdict_counts(table))}
-    if keeps_latest_version(table):
+    if table.keeps_latest_version:
         questions[LATEST] = aggregate_by_period(table, latest, {"rows": pl.len()})
     # The rules of a table with keys are about all of its rows, which this pass does not see.
-    table_rules = compile_table_rules(table) if table.mode == "replace" else {}
+    table_rules = compile_table_rules(table) if isinstance(table, PeriodicTable) else {}
     if table_rules:
         questions[TABLE_RULES] = aggregate_by_period(table, latest, table_rules)
     return JudgedRows(
@@ -132,15 +132,9 @@ def compile_table_rules(table: DerivedTable) -> dict[str, pl.Expr]:
     """Returns the aggregates that must be true of the rows to publish, by the rule's name."""
     known = table.properties
     rules = dict(known.rules)
-    if known.key and table.mode == "replace" and not keeps_latest_version(table):
+    if known.key and isinstance(table, PeriodicTable) and not table.keeps_latest_version:
         rules[f"{', '.join(known.key)} is a key"] = pl.struct(known.key).n_unique() == pl.len()
     return rules
-
-
-def keeps_latest_version(table: DerivedTable) -> bool:
-    """Returns whether older versions of a key are superseded in the pass, as in staged tables."""
-    is_remade = table.mode == "replace" and table.name.startswith("staged/")
-    return is_remade and bool(table.properties.key)
 
 
 def _latest_versions(table: DerivedTable, rows: pl.LazyFrame) -> pl.LazyFrame:
@@ -148,7 +142,7 @@ def _latest_versions(table: DerivedTable, rows: pl.LazyFrame) -> pl.LazyFrame:
 
     Versions are ordered by sequence, then by the delivery's time, then by origin.
     """
-    if not keeps_latest_version(table):
+    if not table.keeps_latest_version:
         return rows
     # A total order: the same version wins whatever the order of deliveries was.
     order = [*table.properties.sequence, "_modified_at", *LINEAGE]

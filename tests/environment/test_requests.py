@@ -15,7 +15,7 @@ from lakehouse.observe.rejects import read_rejects
 from lakehouse.quarantine.dead_letters import DEAD_LETTERS
 from lakehouse.storage.lake import Lake
 from lakehouse.storage.object_store import describe_store_error
-from lakehouse.tables.table_types import raw
+from lakehouse.tables.declare import raw
 from lakehouse.transform.make import make
 
 

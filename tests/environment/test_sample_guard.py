@@ -9,7 +9,7 @@ from support.worlds import catalog_of, land_all, world, write
 from lakehouse.environment import Environment
 from lakehouse.errors import SetupError
 from lakehouse.observe.domain_files import list_domain_files
-from lakehouse.tables.table_types import raw
+from lakehouse.tables.declare import raw
 from resources import sample_files
 
 FILE = "id\n1\n"

@@ -20,8 +20,9 @@ from support.worlds import SHARED, catalog_of, write
 from lakehouse.environment import Environment
 from lakehouse.tables.catalog import Catalog
 from lakehouse.tables.contract import Contract, Field, Instant
+from lakehouse.tables.declare import mart, raw, staged
+from lakehouse.tables.keyed_table import FullDumps
 from lakehouse.tables.rules import cast
-from lakehouse.tables.table_types import FullDumps, mart, raw, staged
 
 POLLS = tuple(
     SHARED / "usgs_earthquakes" / f"all_week_{at}.geojson.gz"

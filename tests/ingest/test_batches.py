@@ -16,7 +16,7 @@ from lakehouse.ingest.land import LandResult, land
 from lakehouse.ingest.limits import IngestLimits
 from lakehouse.publish import auto_compaction
 from lakehouse.storage.lake import list_data_files
-from lakehouse.tables.table_types import raw
+from lakehouse.tables.declare import raw
 
 EVENTS = "raw/events"
 MANY = 40

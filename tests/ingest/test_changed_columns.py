@@ -15,7 +15,7 @@ from lakehouse.environment import Environment
 from lakehouse.ingest.land import LandResult, land
 from lakehouse.quarantine.dead_letters import DEAD_LETTERS
 from lakehouse.system_columns import RESCUED
-from lakehouse.tables.table_types import raw
+from lakehouse.tables.declare import raw
 
 TRIPS = "raw/trips"
 Build = Callable[..., Environment]

@@ -21,7 +21,7 @@ from lakehouse.ingest.limits import IngestLimits
 from lakehouse.quarantine.dead_letters import DEAD_LETTERS
 from lakehouse.storage.lake import list_data_files
 from lakehouse.system_columns import ORIGIN
-from lakehouse.tables.table_types import raw
+from lakehouse.tables.declare import raw
 
 INVOICES = "raw/invoice_lines"
 EVENTS = "raw/events"

@@ -14,7 +14,7 @@ from lakehouse.ingest.land import LandResult
 from lakehouse.observe.overview import list_audits
 from lakehouse.quarantine.dead_letters import DEAD_LETTERS
 from lakehouse.system_columns import RESCUED
-from lakehouse.tables.table_types import raw
+from lakehouse.tables.declare import raw
 
 pytestmark = pytest.mark.real_data
 

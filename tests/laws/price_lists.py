@@ -13,9 +13,9 @@ from lakehouse.environment import Environment
 from lakehouse.tables.as_of_join import join_as_of
 from lakehouse.tables.catalog import Catalog
 from lakehouse.tables.contract import Contract, Field
-from lakehouse.tables.lookup import AsOf
+from lakehouse.tables.declare import mart, raw, sql_mart, staged
 from lakehouse.tables.rules import cast
-from lakehouse.tables.table_types import mart, raw, sql_mart, staged
+from lakehouse.tables.table_types import AsOf
 from lakehouse.transform.make import make
 
 JUNE, MONTHS = Daily(date(2024, 6, 1)), Monthly(date(2024, 6, 1))

@@ -13,8 +13,8 @@ from lakehouse.environment import Environment
 from lakehouse.ingest.land import land
 from lakehouse.tables.catalog import Catalog
 from lakehouse.tables.contract import Contract, Field
+from lakehouse.tables.declare import raw, staged
 from lakehouse.tables.rules import cast
-from lakehouse.tables.table_types import raw, staged
 from lakehouse.transform.limits import MakeLimits
 from lakehouse.transform.make import make
 

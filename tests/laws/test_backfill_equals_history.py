@@ -10,7 +10,7 @@ from support.worlds import NOW, bring_up_to_date, catalog_of, contents, deliver,
 from tills import JUNE, Sale, june, lines, only, raw_sales, redo, rows, sell, take, till, typed
 
 from lakehouse.tables.contract import Contract
-from lakehouse.tables.table_types import staged
+from lakehouse.tables.declare import staged
 from lakehouse.transform.make import make
 
 

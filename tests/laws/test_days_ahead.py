@@ -11,8 +11,8 @@ from lakehouse.environment import Environment
 from lakehouse.lineage.staleness import Planner
 from lakehouse.operations.replay import replay
 from lakehouse.tables.contract import Contract
+from lakehouse.tables.declare import raw, staged
 from lakehouse.tables.rules import cast
-from lakehouse.tables.table_types import raw, staged
 from lakehouse.transform.make import make
 
 TODAY = datetime(2024, 6, 10, 12, tzinfo=UTC)

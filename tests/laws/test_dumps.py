@@ -19,8 +19,9 @@ from lakehouse.ingest.land import land
 from lakehouse.observe.overview import list_audits
 from lakehouse.tables.catalog import Catalog
 from lakehouse.tables.contract import Contract, Field, Instant
+from lakehouse.tables.declare import raw, staged
+from lakehouse.tables.keyed_table import FullDumps
 from lakehouse.tables.rules import cast
-from lakehouse.tables.table_types import FullDumps, raw, staged
 from lakehouse.transform.make import make
 
 DUMPS = ("2023-07-01", "2023-07-02", "2024-01-01", "2025-01-01")

@@ -34,7 +34,8 @@ from lakehouse.observe.overview import list_audits
 from lakehouse.publish.audit import RefusedCommitError
 from lakehouse.storage.lake import list_data_files
 from lakehouse.tables.contract import Field
-from lakehouse.tables.table_types import DerivedTable, staged
+from lakehouse.tables.declare import staged
+from lakehouse.tables.table_types import DerivedTable
 
 
 @pytest.fixture
@@ -447,7 +448,7 @@ def _breaches(here, table: DerivedTable, version):
     rows = here.lake.scan(table.name, version).select(*table.schema).collect()
     schema = table.contract.to_schema()
     schema.validate(rows.select(*schema.columns))
-    key = (*table.properties.key, *(["valid_from"] if table.mode == "history" else []))
+    key = table.row_key
     if key and rows.select(key).is_duplicated().any():
         yield table.name, version
 

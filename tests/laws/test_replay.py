@@ -23,7 +23,7 @@ from lakehouse.observe.overview import list_audits
 from lakehouse.operations.replay import replay
 from lakehouse.quarantine.discard import Choice, discard
 from lakehouse.tables.contract import Contract, Field
-from lakehouse.tables.table_types import raw, staged
+from lakehouse.tables.declare import raw, staged
 
 STAGED, REJECTS, LETTERS = "staged/sales", "quarantine/staged_sales", "quarantine/dead_letters"
 

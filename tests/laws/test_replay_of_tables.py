@@ -25,8 +25,8 @@ from checks.retail import InvoiceLine
 from lakehouse.operations.replay import replay
 from lakehouse.quarantine.discard import Choice, discard
 from lakehouse.tables.contract import Contract, Field
+from lakehouse.tables.declare import mart, raw, staged
 from lakehouse.tables.rules import cast
-from lakehouse.tables.table_types import mart, raw, staged
 
 SETTLED = cs.by_name("_settled_at", "_settled_by", "_discard_reason")
 ITEMS, REJECTED_ITEMS = "staged/items", "quarantine/staged_items"

@@ -10,9 +10,9 @@ from lakehouse.calendar import Daily, Days
 from lakehouse.environment import Environment
 from lakehouse.lineage.commit_history import read_audit
 from lakehouse.tables.contract import Contract
-from lakehouse.tables.lookup import AsOf
+from lakehouse.tables.declare import mart, raw, sql_mart, staged
 from lakehouse.tables.rules import cast
-from lakehouse.tables.table_types import mart, raw, sql_mart, staged
+from lakehouse.tables.table_types import AsOf
 from lakehouse.transform.make import make
 
 DAY = col("day").str.to_date("%Y-%m-%d", strict=False)

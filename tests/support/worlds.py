@@ -15,7 +15,8 @@ from lakehouse.ingest.files.landing_zone import Landing
 from lakehouse.ingest.land import LandResult, land
 from lakehouse.quarantine.states import State, is_in
 from lakehouse.storage.lake import Lake
-from lakehouse.tables.catalog import Catalog, collect_tables
+from lakehouse.tables.catalog import Catalog
+from lakehouse.tables.collect import collect_tables
 from lakehouse.transform.make import make
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 from support.worlds import retail
 
-from lakehouse.tables.code_version import compute_code_version
+from lakehouse.tables.versions import compute_code_version
 
 PRICE = pl.col("price") * 2
 MARKS = {"a", "b", "c"}

@@ -22,7 +22,7 @@ from lakehouse.tables.contract import (
     list_columns,
     to_polars_schema,
 )
-from lakehouse.tables.contract_version import compute_contract_version
+from lakehouse.tables.versions import compute_contract_version
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -53,7 +53,7 @@ BODY = """
 def version_of(tmp_path: Path, body: str, *, seed: str = "0") -> str:
     """The version of a contract as a process of its own sees it."""
     (tmp_path / "promised.py").write_text(HEADER + body)
-    code = "from lakehouse.tables.contract_version import compute_contract_version; from promised import T; print(compute_contract_version(T))"
+    code = "from lakehouse.tables.versions import compute_contract_version; from promised import T; print(compute_contract_version(T))"
     known = {
         **os.environ,
         "PYTHONHASHSEED": seed,

@@ -5,7 +5,7 @@ from datetime import date, timedelta
 import duckdb
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.worlds import NOW, catalog_of, land_all, world, write
 
@@ -13,8 +13,8 @@ from lakehouse.calendar import Daily, Days, Monthly
 from lakehouse.errors import SetupError
 from lakehouse.tables.contract import Contract
 from lakehouse.tables.day_filter import DayFilter
+from lakehouse.tables.declare import mart, raw, sql_mart, staged
 from lakehouse.tables.rules import cast
-from lakehouse.tables.table_types import mart, raw, sql_mart, staged
 from lakehouse.transform.make import make
 
 FIRST = date(2024, 1, 1)
@@ -158,6 +158,7 @@ def test_a_month_that_changes_makes_each_of_its_days_stale(here):
     assert part.keys == (date(2024, 1, 3), date(2024, 1, 20))
 
 
+@settings(deadline=None)  # the first query of a process loads DuckDB
 @given(days=st.lists(st.none() | DAYS), seen=SPANS, known=st.none() | SPANS)
 def test_a_cut_takes_the_same_rows_in_polars_and_in_sql(days, seen, known):
     cut = DayFilter("day", seen, known)

@@ -11,8 +11,8 @@ from support.worlds import catalog_of
 from lakehouse.calendar import Daily
 from lakehouse.errors import SetupError
 from lakehouse.tables.contract import Contract, Field, Instant, check_contract
+from lakehouse.tables.declare import mart, raw, sql_mart, staged
 from lakehouse.tables.rules import cast, compile_rules
-from lakehouse.tables.table_types import mart, raw, sql_mart, staged
 
 lines = raw("lines", "Lines.", columns=("id", "day", "amount"))
 DAILY = Daily(date(2024, 1, 1), "UTC")
@@ -256,7 +256,7 @@ def test_a_transform_that_drops_the_lineage_is_refused():
 
     told = refusal(staged(Line)(bare))
     assert (
-        "staged/bare: the transform drops _source, _offset, _received; add columns by `cast` or `with_columns`"
+        "staged/bare: the transform drops _source, _offset, _received; add columns with `cast` or `with_columns`"
         in told
     )
 
@@ -310,7 +310,7 @@ def test_a_problem_among_others_is_one_line_and_its_details_stand_below_it():
         "  - staged/clean: Contra",
         "    - key names the colu",
     ]
-    assert last == "Next: mend them; no data was touched."
+    assert last == "Next: correct the declarations; no data was touched."
 
 
 def test_an_unknown_input_is_refused_and_the_known_ones_are_named():
@@ -330,7 +330,7 @@ def test_a_transform_without_an_input_is_refused():
         return pl.LazyFrame()
 
     with pytest.raises(
-        SetupError, match=r"staged/nothing: the transform takes no table.\nNext: name one"
+        SetupError, match=r"staged/nothing .*: the transform reads no table.\nNext: name a table"
     ):
         staged(Line)(nothing)
 
@@ -359,13 +359,13 @@ def test_a_table_that_is_declared_twice_is_refused():
 
 def test_partitions_without_a_window_are_refused():
     told = refusal(staged(Line, partitions=DAILY)(typed))
-    assert "staged/typed: it has partitions, but its contract names no window column" in told
+    assert "staged/typed: it has partitions, but its contract names no `date_column`" in told
 
 
 def test_an_optional_column_that_is_not_declared_is_refused():
     with pytest.raises(
         SetupError,
-        match=r"raw/orders: optional names columns that are not declared: nmae.\nNext: add",
+        match=r"raw/orders: `optional` names columns that are not declared: nmae.\nNext: add",
     ):
         raw("orders", "Orders.", columns=("name",), optional=("nmae",))
 
@@ -400,7 +400,7 @@ def test_an_alias_that_cannot_work_is_refused(aliases, problem):
 def test_a_way_to_meet_drift_that_needs_columns_is_refused_without_any(drift):
     with pytest.raises(
         SetupError,
-        match=f"raw/orders: drift is '{drift}', which needs columns to hold the files to",
+        match=f"raw/orders: drift is '{drift}', which needs declared columns to compare files with",
     ):
         catalog_of(orders=raw("orders", "Orders.", columns=(), drift=drift))
 
@@ -425,13 +425,13 @@ def test_a_day_over_an_unknown_column_is_refused():
         day=pl.col("day").str.to_date("%Y-%m-%d", strict=False),
     )
     with pytest.raises(
-        SetupError, match='raw/orders: its day cannot be told: unable to find column "day"'
+        SetupError, match='raw/orders: `day` does not fit the columns: unable to find column "day"'
     ):
         catalog_of(orders=table)
 
 
 def test_a_day_that_is_no_date_is_refused():
-    with pytest.raises(SetupError, match="raw/orders: its day is String, it has to be Date"):
+    with pytest.raises(SetupError, match="raw/orders: `day` is String, it has to be Date"):
         catalog_of(orders=raw("orders", "Orders.", columns=("at",), day=pl.col("at")))
 
 
@@ -507,7 +507,10 @@ def test_a_rule_that_guesses_a_format_is_refused():
 def test_a_declaration_with_an_unknown_keyword_is_refused():
     with pytest.raises(
         SetupError,
-        match=r"staged/typed: there is no partition to declare.\nNext: use one of as_of, ",
+        match=(
+            r"staged/typed .*\n  - there is no keyword `partition`; did you mean `partitions`\?"
+            r"\nNext: .* takes as_of, distinct, "
+        ),
     ):
         staged(Line, partition=DAILY)(typed)
 

@@ -11,9 +11,10 @@ from lakehouse.calendar import Daily
 from lakehouse.errors import SetupError
 from lakehouse.tables.as_of_join import join_as_of
 from lakehouse.tables.contract import Contract, Field
-from lakehouse.tables.lookup import AsOf
+from lakehouse.tables.declare import mart, raw, staged
+from lakehouse.tables.keyed_table import FullDumps
 from lakehouse.tables.rules import cast
-from lakehouse.tables.table_types import FullDumps, mart, raw, staged
+from lakehouse.tables.table_types import AsOf
 
 raw_things = raw("things", "Things.", columns=("id", "on", "name"))
 DAILY = Daily(date(2024, 1, 1))
@@ -102,7 +103,7 @@ def forgetful(contract: type[Contract] = Thing, **declared: object) -> object:
     ("table", "told"),
     [
         (lambda: things(mode="merge"), "mode is 'merge'"),
-        (lambda: things(deletes=col("name") == "x"), "deletes is for tables that are folded"),
+        (lambda: things(deletes=col("name") == "x"), "`deletes` is for tables with keys"),
         (lambda: things(Unordered, mode="upsert"), "its contract names no `sequence`"),
         (lambda: things(Required, mode="upsert", partial=True), "'name' is not nullable"),
         (
@@ -112,16 +113,19 @@ def forgetful(contract: type[Contract] = Thing, **declared: object) -> object:
         (lambda: things(mode="history", deletes=col("nam") == "x"), "deletes: "),
         (
             lambda: things(mode="upsert", partitions=DAILY),
-            "a table that is folded has no partitions",
+            "a table with keys has no partitions",
         ),
-        (lambda: things(mode="upsert", distinct=("id",)), "`distinct` is of no use here"),
+        (
+            lambda: things(mode="upsert", distinct=("id",)),
+            "`distinct` does not fit here: in a table with keys an event that repeats another",
+        ),
         (
             lambda: things(mode="upsert", full_dumps=FullDumps()),
             "has to be declared with full_dumps=True",
         ),
         (
             lambda: things(tombstone_retention=DAY),
-            "tombstone_retention is for tables that are folded",
+            "`tombstone_retention` is for tables with keys",
         ),
         (
             lambda: things(mode="upsert", tombstone_retention=DAY),
@@ -206,7 +210,7 @@ def seen(visits: LazyFrame, things: LazyFrame) -> LazyFrame:
         (
             {"things": AsOf("valid_from", by="ident")},
             "history",
-            "by names 'ident', which staged/visits does not have",
+            "`by` names 'ident', which staged/visits does not have",
         ),
         (
             {"things": AsOf("valid_from", by="number")},
@@ -216,14 +220,14 @@ def seen(visits: LazyFrame, things: LazyFrame) -> LazyFrame:
         (
             {"things": AsOf("valid_from", by=("id", "on"))},
             "history",
-            "by names id, on, but the key of staged/things is id; name a column of staged/visits for each",
+            "`by` names id, on, but the key of staged/things is id; name a column of staged/visits for each",
         ),
         (
             {"things": AsOf("valid_from", by=("id", "id"))},
             "history",
-            "by names id, id, but the key",
+            "`by` names id, id, but the key",
         ),
-        ({"things": AsOf("on", by="id")}, "replace", "by is for tables with keys"),
+        ({"things": AsOf("on", by="id")}, "replace", "`by` is for tables with keys"),
         ({"visits": AsOf("on", by="id")}, "history", "staged/visits is the first input"),
         ({"things": AsOf("name", by="id")}, "history", "it has to be a Date or an Instant"),
     ],

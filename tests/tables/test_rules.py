@@ -14,6 +14,7 @@ from lakehouse.errors import SetupError
 from lakehouse.publish.audit import Provenance
 from lakehouse.system_columns import BROKEN
 from lakehouse.tables.contract import Contract, Field, check_contract, to_polars_schema
+from lakehouse.tables.declare import staged
 from lakehouse.tables.rules import (
     Rule,
     cast,
@@ -23,7 +24,6 @@ from lakehouse.tables.rules import (
     list_unread_rules,
     precompute_interpreted,
 )
-from lakehouse.tables.table_types import staged
 from lakehouse.transform.row_verdicts import judge
 
 FLOATS = st.one_of(

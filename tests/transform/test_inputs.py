@@ -10,7 +10,7 @@ from lakehouse.calendar import Daily
 from lakehouse.environment import Environment
 from lakehouse.tables.catalog import Catalog
 from lakehouse.tables.contract import Contract, Field
-from lakehouse.tables.table_types import raw, sql_mart, staged
+from lakehouse.tables.declare import raw, sql_mart, staged
 from lakehouse.transform.make import make
 
 DAY = pl.col("day").str.to_date("%Y-%m-%d", strict=False)

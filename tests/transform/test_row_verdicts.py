@@ -10,8 +10,8 @@ from lakehouse.calendar import Daily
 from lakehouse.errors import DataError, LawError
 from lakehouse.publish.audit import RefusedCommitError
 from lakehouse.tables.contract import Contract, Field
+from lakehouse.tables.declare import mart, raw, staged
 from lakehouse.tables.rules import cast
-from lakehouse.tables.table_types import mart, raw, staged
 from lakehouse.transform.limits import MakeLimits
 from lakehouse.transform.make import make
 

@@ -16,7 +16,7 @@ import polars as pl
 from lakehouse.expressions import differs_from_next, differs_from_previous
 from lakehouse.system_columns import DELETED, LAST, LINEAGE, VALID
 from lakehouse.tables.contract import to_polars_schema
-from lakehouse.tables.table_types import DerivedTable, Mode
+from lakehouse.tables.keyed_table import KeyedTable, Mode
 
 # Two events of a key at the same instant: the later delivery wins, then the later record in it.
 _TIE_BREAK = ("_modified_at", *LINEAGE)
@@ -46,7 +46,7 @@ class EventSemantics:
     is_unpacked: bool = False
 
     @classmethod
-    def of(cls, table: DerivedTable) -> "EventSemantics":
+    def of(cls, table: KeyedTable) -> "EventSemantics":
         """The semantics of a table with keys."""
         known = table.properties
         others = {*known.key, *known.sequence}

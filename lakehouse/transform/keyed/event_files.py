@@ -49,7 +49,7 @@ def write_events(lake: Lake, plan: MakePlan, opened: InputFrames, folder: Path) 
         LawError: a row is unaccounted for.
     """
     judged = judge_rows(lake, plan, opened, folder)
-    semantics = EventSemantics.of(plan.table)
+    semantics = EventSemantics.of(plan.keyed_table)
     # Nothing else is needed of broken rows: a dump only asks which keys it held.
     named = [*semantics.key, semantics.moment, "_source", "_modified_at"]
     frames = {"valid": judged.valid, "rejected": judged.rejected}

@@ -12,7 +12,7 @@ import polars as pl
 
 from lakehouse.errors import DataError, SetupError
 from lakehouse.system_columns import DELETED, LAST, LINEAGE, ORIGIN
-from lakehouse.tables.table_types import DerivedTable, FullDumps
+from lakehouse.tables.keyed_table import FullDumps, KeyedTable
 from lakehouse.transform.keyed.apply_events import EventSemantics
 
 _NEXT = "_next"
@@ -23,7 +23,7 @@ Moment = date | datetime | int
 
 
 def list_dumps(
-    table: DerivedTable, valid: pl.LazyFrame, broke: pl.LazyFrame, stored: pl.LazyFrame | None
+    table: KeyedTable, valid: pl.LazyFrame, broke: pl.LazyFrame, stored: pl.LazyFrame | None
 ) -> pl.DataFrame:
     """Returns the full dumps among some events, oldest first, after the last one that is stored.
 

@@ -78,7 +78,8 @@ class EventMerger:
             LawError: a row is unaccounted for.
         """
         started = time.monotonic()
-        table, semantics = self.plan.table, EventSemantics.of(self.plan.table)
+        table = self.plan.keyed_table
+        semantics = EventSemantics.of(table)
         events = write_events(self.lake, self.plan, opened, self.folder)
         dumps = None
         if table.full_dumps is not None:
@@ -140,7 +141,7 @@ class EventMerger:
 
         An event that the contract let pass and that gave no row is superseded by a later one.
         """
-        table, written = self.plan.table, sum(one.written for one in counts)
+        table, written = self.plan.keyed_table, sum(one.written for one in counts)
         columns = sorted({column for one in counts for column in one.changed})
         spans = {column: pl.concat([one.changed[column] for one in counts]) for column in columns}
         removed = sum(one.removed_tombstones for one in counts)

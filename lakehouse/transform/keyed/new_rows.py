@@ -18,8 +18,9 @@ from lakehouse.publish.audit import Audit
 from lakehouse.publish.replacement import scan_files
 from lakehouse.storage.lake import Lake, list_data_files
 from lakehouse.storage.log import Commit
+from lakehouse.tables.keyed_table import KeyedTable
 from lakehouse.tables.reading import add_missing_columns
-from lakehouse.tables.table_types import DerivedTable, RawTable
+from lakehouse.tables.table_types import RawTable
 from lakehouse.transform.inputs import PinnedInput
 
 
@@ -44,7 +45,7 @@ class NewRows:
 
 
 def find_new_rows(
-    lake: Lake, table: DerivedTable, source: PinnedInput, latest_commits: int
+    lake: Lake, table: KeyedTable, source: PinnedInput, latest_commits: int
 ) -> NewRows | None:
     """Returns the rows of a raw table that came after those from which a table was made.
 
@@ -79,7 +80,7 @@ def find_new_rows(
 
 
 def _commits_since_made(
-    lake: Lake, table: DerivedTable, source: PinnedInput, latest_commits: int
+    lake: Lake, table: KeyedTable, source: PinnedInput, latest_commits: int
 ) -> list[Commit]:
     """Returns the commits of a raw table since a table was made; none if it must be made anew."""
     name, audit = source.source.name, _read_last_audit(lake, table, latest_commits)
@@ -125,7 +126,7 @@ def _count_in_log(files: Sequence[Mapping[str, Any]]) -> int | None:
     return None if None in counts else sum(counts)
 
 
-def _read_last_audit(lake: Lake, table: DerivedTable, latest_commits: int) -> Audit | None:
+def _read_last_audit(lake: Lake, table: KeyedTable, latest_commits: int) -> Audit | None:
     """Returns the last audit of a table, if that is its last change and by the current code."""
     version = lake.version(table.name)
     if version is None:

@@ -1,0 +1,149 @@
+"""Versions of code and contracts: short hashes that every commit names, so that its content can be built again.
+
+The version of a transform covers its own source and what it names outside of itself, in its module or in an enclosing
+function: expressions, plain values, and other functions of the same project. Libraries are not part of it.
+"""
+
+import hashlib
+import inspect
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import fields
+from datetime import date, timedelta
+from functools import cache
+from types import CodeType, FunctionType
+from typing import Any
+
+import pandera.polars as pa
+import polars as pl
+
+from lakehouse.tables.contract import Contract, TableProperties, get_properties
+
+_LENGTH = 12
+"""Hexadecimal digits of a version: enough to tell apart all versions that one table will ever have."""
+
+_SCALARS = (str, bytes, int, float, bool, date, timedelta, type(None))
+_COLLECTIONS = (tuple, list, dict, set, frozenset)
+
+
+def compute_code_version(
+    functions: Iterable[Callable[..., Any] | None], declaration: object
+) -> str:
+    """Returns a short hash of some functions and of what is declared beside them."""
+    known: dict[str, str] = {}
+    chosen = [function for function in functions if function is not None]
+    source = "".join(inspect.getsource(function) for function in chosen)
+    for function in chosen:
+        _note_outside(function, known)
+    outside = "".join(f"{name}={what}" for name, what in sorted(known.items()))
+    return _hash(f"{source}{declaration}{outside}")
+
+
+@cache
+def compute_contract_version(contract: type[Contract]) -> str:
+    """Returns a short hash of everything that a contract declares, with the source of its custom checks."""
+    schema = contract.to_schema()
+    declared = [
+        (
+            name,
+            str(column.dtype),
+            column.nullable,
+            sorted((column.metadata or {}).items()),
+            [_describe_check(check) for check in column.checks],
+        )
+        for name, column in schema.columns.items()
+    ]
+    properties = get_properties(contract)
+    table = [
+        (field.name, _describe_property(getattr(properties, field.name)))
+        for field in fields(TableProperties)
+    ]
+    over_row = [_describe_check(check) for check in schema.checks]
+    return _hash(repr((declared, table, over_row, _list_sources(contract))))
+
+
+def describe_expression(expr: pl.Expr) -> str:
+    """Returns an expression as text that is the same in every process."""
+    # The serialized form of a Python function differs between processes; its short form does not.
+    return str(expr) if "python_udf" in str(expr) else repr(expr.meta.serialize())
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:_LENGTH]
+
+
+def _note_outside(function: Callable[..., Any], known: dict[str, str]) -> None:
+    """Notes what a function names in its module and in enclosing functions, and what that names in turn."""
+    if not isinstance(function, FunctionType):
+        return
+    module, namespace = function.__module__, function.__globals__
+    outside = {
+        f"{module}.{name}": namespace[name]
+        for name in sorted(set(_list_names(function.__code__)) & namespace.keys())
+    }
+    for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
+        with suppress(ValueError):  # the cell is still empty
+            outside[f"{module}.{function.__qualname__}.{name}"] = cell.cell_contents
+    for place, value in outside.items():
+        if place in known:
+            continue
+        if isinstance(value, pl.Expr):
+            known[place] = describe_expression(value)
+        elif isinstance(value, (*_SCALARS, *_COLLECTIONS)):
+            known[place] = _describe_value(value)
+        elif isinstance(value, FunctionType) and _get_project(value) == _get_project(function):
+            known[place] = inspect.getsource(value)
+            _note_outside(value, known)
+
+
+def _list_names(code: CodeType) -> Iterator[str]:
+    """Yields every global name that a function and its inner functions use."""
+    yield from code.co_names
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _list_names(constant)
+
+
+def _get_project(function: FunctionType) -> str:
+    return function.__module__.partition(".")[0]
+
+
+def _describe_value(value: object) -> str:
+    """Returns a value as text that is the same in every process: a set has no order of its own."""
+    return repr(sorted(map(repr, value))) if isinstance(value, set | frozenset) else repr(value)
+
+
+def _describe_check(check: pa.Check) -> tuple[str, ...]:
+    """Returns a check as texts that are the same in every process."""
+    arguments = {
+        name: sorted(map(repr, value)) if isinstance(value, set | frozenset) else value
+        for name, value in (check.statistics or {}).items()
+    }
+    return (
+        check.name or "",
+        repr(sorted(arguments.items())),
+        str(check.ignore_na),
+        str(check.element_wise),
+    )
+
+
+def _describe_property(value: object) -> str:
+    if isinstance(value, Mapping):
+        return repr([(name, describe_expression(rule)) for name, rule in value.items()])
+    return str(value)
+
+
+def _list_sources(contract: type[Contract]) -> list[str]:
+    """Returns the source of every method of a contract: its custom checks, and what they call on it."""
+    own_classes = contract.__mro__[: contract.__mro__.index(Contract)]
+    methods = [
+        value.__func__ if isinstance(value, classmethod | staticmethod) else value
+        for own_class in own_classes
+        for value in vars(own_class).values()
+    ]
+    by_name = {
+        method.__qualname__: method
+        for method in methods
+        if inspect.isfunction(method) and method.__module__ != Contract.__module__
+    }
+    return [inspect.getsource(method) for _, method in sorted(by_name.items())]
