@@ -8,7 +8,7 @@ import polars as pl
 from lakehouse.calendar import Daily
 from lakehouse.publish.audit import Audit
 from lakehouse.publish.publish import publish
-from lakehouse.publish.request import Sheet
+from lakehouse.publish.request import Append
 from lakehouse.storage.lake import Lake
 from lakehouse.system_columns import EVENT_DATE, ORIGIN
 from lakehouse.tables.contract import Contract, Field, Instant
@@ -105,7 +105,7 @@ def fill(lake: Lake, rows_a_day: int, repeated: int = 0) -> None:
         name = raw_readings.name
         publish(
             lake,
-            Sheet(name, rows, "append"),
+            Append(name, rows),
             lambda f: Audit(name, "append", read=f.rows, written=f.rows),  # noqa: B023
         )
 

@@ -9,7 +9,7 @@ from polars._typing import ParquetCompression
 
 from lakehouse.publish.audit import Audit, Provenance
 from lakehouse.publish.publish import PassResult, publish
-from lakehouse.publish.request import Sheet
+from lakehouse.publish.request import Partitioning, ReplaceAll
 from lakehouse.storage.lake import Lake
 from lakehouse.tables.contract import Contract, Field, get_properties
 from lakehouse.tables.rules import compile_rules
@@ -97,19 +97,14 @@ def ours(csv: Path, target: Path) -> dict[str, int]:
         ),
         **judged.questions,
     }
-    sheet = Sheet(
-        item.name,
-        judged.valid,
-        "replace",
-        window="l_shipdate",
-        physical=get_properties(LineItem).physical,
-    )
-    rejects = Sheet(item.quarantine, judged.rejected, "replace")
+    months = Partitioning("l_shipdate", get_properties(LineItem).physical)
+    request = ReplaceAll(item.name, judged.valid, partitioning=months)
+    rejects = ReplaceAll(item.quarantine, judged.rejected)
 
     def account(findings: PassResult) -> Audit:
         return account_for_rows(judged, Scope(item), provenance, CountedPass.of(judged, findings))
 
-    audit: Audit = publish(Lake(str(target)), sheet, account, rejects=rejects, questions=questions)
+    audit = publish(Lake(str(target)), request, account, rejects=rejects, questions=questions)
     return {
         "read": audit.read,
         "written": audit.written,

@@ -17,7 +17,7 @@ from polars import LazyFrame, col
 from bench.stood import arrived_in
 from lakehouse.publish.audit import Audit
 from lakehouse.publish.publish import publish
-from lakehouse.publish.request import Sheet
+from lakehouse.publish.request import Append
 from lakehouse.storage.lake import Lake
 from lakehouse.system_columns import ORIGIN
 from lakehouse.tables.catalog import Catalog
@@ -125,7 +125,7 @@ def arrive(lake: Lake, file: Path) -> None:
         )
         publish(
             lake,
-            Sheet(name, rows, "append"),
+            Append(name, rows),
             lambda f: Audit(name, "append", read=f.rows, written=f.rows),
         )
 

@@ -129,7 +129,7 @@ class BatchBuilder:
             has_new_deliveries=bool(self._new),
             rows=aligned,
             row_count=sum(one.delivery.rows_count for one in self._new),
-            file_of_row=number_files(self._new),
+            file_of_row=number_files(self._new, self.lake.limits),
             retyped=retyped,
             private=frozenset({*self.columns.all, RESCUED}),
             corrections=self._corrections,

@@ -19,6 +19,7 @@ from lakehouse.origin import Origin
 from lakehouse.publish.auto_compaction import group_deliveries
 from lakehouse.quarantine.dead_letters import SCHEMA
 from lakehouse.quarantine.states import Attempt
+from lakehouse.storage.limits import WriteLimits
 from lakehouse.system_columns import EVENT_DATE, ORIGIN, RESCUED
 from lakehouse.tables.table_types import RawTable
 
@@ -70,13 +71,14 @@ def frame_rows(
     return rows if raw.day is None else rows.with_columns(raw.day.alias(EVENT_DATE))
 
 
-def number_files(deliveries: Iterable[FittedDelivery]) -> pl.Expr | None:
+def number_files(deliveries: Iterable[FittedDelivery], limits: WriteLimits) -> pl.Expr | None:
     """Returns the number of the data file for a row, as `_file`; None if one file takes all rows.
 
     A delivery has a file of its own, unless many are small: then neighbours share one.
     """
     filled = [one for one in deliveries if one.delivery.rows_count]
-    files = group_deliveries([(one.delivery.rows_count, one.delivery.size) for one in filled])
+    sizes = [(one.delivery.rows_count, one.delivery.size) for one in filled]
+    files = group_deliveries(sizes, limits)
     if len(set(files)) <= 1:
         return None
     sources = [one.origin.source for one in filled]

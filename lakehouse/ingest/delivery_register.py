@@ -19,7 +19,7 @@ from lakehouse.ingest.files.listing import Entry
 from lakehouse.origin import Origin, select_digest, select_name
 from lakehouse.publish.audit import Audit, Provenance
 from lakehouse.publish.publish import publish
-from lakehouse.publish.request import Sheet
+from lakehouse.publish.request import Append, TableInfo
 from lakehouse.publish.retry import retry_if_busy
 from lakehouse.storage.lake import Lake, scan_visible_rows
 from lakehouse.storage.revision import read_revision
@@ -172,13 +172,14 @@ def _append(lake: Lake, read: pl.DataFrame, made_by: Provenance) -> Audit | None
         new = read if handle is None else _drop_registered(scan_visible_rows(handle), read)
         if new.is_empty():
             return None
-        request = Sheet(
+        request = Append(
             DELIVERIES,
             new.lazy(),
-            "append",
             base=None if handle is None else read_revision(handle),
-            description="Every delivered file that was read to its end, and what became of it.",
-            comments=_COMMENTS,
+            info=TableInfo(
+                description="Every delivered file that was read to its end, and what became of it.",
+                comments=_COMMENTS,
+            ),
         )
         return publish(
             lake,

@@ -14,7 +14,7 @@ from lakehouse.ingest.batch import Batch
 from lakehouse.ingest.delivery_register import register_deliveries
 from lakehouse.publish.audit import Audit, Provenance
 from lakehouse.publish.publish import PassResult, publish
-from lakehouse.publish.request import Sheet
+from lakehouse.publish.request import Append, TableInfo
 from lakehouse.quarantine.dead_letters import COMMENTS, COUNTED_DEAD_LETTERS, DEAD_LETTERS
 from lakehouse.redaction import redact
 from lakehouse.storage.lake import Lake
@@ -105,29 +105,26 @@ def _publish_rows(lake: Lake, batch: Batch, made_by: Provenance) -> Audit:
     return audit
 
 
-def _request_rows(batch: Batch) -> Sheet:
-    return Sheet(
+def _request_rows(batch: Batch) -> Append:
+    info = TableInfo(
+        description=batch.raw.description, comments=_ORIGIN_COMMENTS, hidden=batch.private
+    )
+    return Append(
         batch.raw.name,
         batch.rows,
-        "append",
+        info=info,
         split_by=batch.file_of_row,
         base=batch.base,
-        marks={COUNTED_DEAD_LETTERS: batch.stored_letters.count + batch.dead_count},
+        transaction_ids={COUNTED_DEAD_LETTERS: batch.stored_letters.count + batch.dead_count},
         corrections=batch.corrections,
-        hidden=batch.private,
         retyped=batch.retyped,
-        description=batch.raw.description,
-        comments=_ORIGIN_COMMENTS,
     )
 
 
-def _request_letters(batch: Batch, letters: pl.LazyFrame) -> Sheet:
-    return Sheet(
-        DEAD_LETTERS,
-        letters,
-        "append",
-        base=batch.stored_letters.revision,
+def _request_letters(batch: Batch, letters: pl.LazyFrame) -> Append:
+    info = TableInfo(
         description="Records that could not be parsed, byte for byte.",
         comments=COMMENTS,
         hidden=frozenset({"payload", "reason", "place"}),
     )
+    return Append(DEAD_LETTERS, letters, base=batch.stored_letters.revision, info=info)

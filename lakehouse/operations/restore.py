@@ -21,7 +21,7 @@ from lakehouse.lineage.commit_history import RESTORED
 from lakehouse.operations.restore_plan import RestorePlan, scan_own_rejects
 from lakehouse.publish.audit import Audit, Provenance
 from lakehouse.publish.publish import PUBLISHED_WITH, publish
-from lakehouse.publish.request import Sheet, name_partitions
+from lakehouse.publish.request import ReplaceAll, TableInfo, name_partitions
 from lakehouse.publish.retry import retry_if_busy
 from lakehouse.quarantine.dead_letters import COUNTED_DEAD_LETTERS
 from lakehouse.storage.lake import Lake, list_data_files, name_transaction
@@ -177,12 +177,12 @@ def _replace_rejects(
     own = scan_own_rejects(here.lake, table, quarantine, version) if version >= 0 else rows.clear()
     kept = pl.concat([others, own], how="diagonal_relaxed")
     hidden = frozenset(kept.collect_schema().names()) - {WINDOW, *LINEAGE}
-    sheet = Sheet(quarantine, kept, "replace", base=current, hidden=hidden)
+    request = ReplaceAll(quarantine, kept, base=current, info=TableInfo(hidden=hidden))
     read = int(kept.select(pl.len()).collect().item())
     message = f"restored with version {plan.target_version} of {table.name}, by {note['by']}"
     publish(
         here.lake,
-        sheet,
+        request,
         lambda done: Audit(
             quarantine,
             "replace",

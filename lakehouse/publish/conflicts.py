@@ -1,10 +1,10 @@
-"""The version of a table on which a commit is made, and the one that it makes.
+"""Conflicts: whether other commits since the version that was read change what a commit relies on.
 
-Belongs here: whether what a commit relies on still stands. Does not belong here: what is committed (`draft.py`).
+Belongs here: the check, and the versions to commit on. Does not belong here: what is committed (`table_commit.py`).
 
-delta-rs lets a commit pass others that came between, where it sees no conflict. It does not see that a compaction
-removed the same files; what was replaced then stands on in the compacted file. So a commit that removes files has one
-try at a time, on a version that was looked at here.
+delta-rs moves a commit on top of others that came between, where it sees no conflict. It does not see that a compaction
+removed the same files; the replaced rows would then live on in the compacted file. So a commit that removes files is
+tried on one version at a time, and each version is checked here first.
 """
 
 from collections.abc import Iterable, Iterator
@@ -15,7 +15,7 @@ from lakehouse.errors import BusyError
 from lakehouse.storage.handle_cache import report_stale_handle
 from lakehouse.storage.lake import Lake, list_data_files
 
-_STEPS = 20
+_MOST_ATTEMPTS = 20  # each but the last lost a race of milliseconds against another commit
 
 
 def iterate_base_versions(
@@ -23,26 +23,26 @@ def iterate_base_versions(
     table: str,
     handle: DeltaTable,
     removed: Iterable[str],
-    fences: Iterable[Transaction],
+    transactions: Iterable[Transaction],
 ) -> Iterator[DeltaTable]:
-    """The versions to try a commit on, each the latest one at its time.
+    """Yields the versions to try a commit on, each the latest one at its time.
 
     Args:
         lake: where the table is.
         table: its name.
         handle: the version that was read.
         removed: the files that the commit removes.
-        fences: numbers that nobody else may have written since.
+        transactions: those of the commit; nobody else may have written their numbers since.
 
     Raises:
-        BusyError: somebody removed one of the files, wrote to the same place, changed the columns or built the table
-            again; or others were faster each time.
+        BusyError: another writer removed one of the files, wrote to the same part, changed the columns or built the
+            table again; or others were faster each time.
     """
-    gone, apps = frozenset(removed), [fence.app_id for fence in fences]
-    for _ in range(_STEPS):
+    paths, apps = frozenset(removed), [transaction.app_id for transaction in transactions]
+    for _ in range(_MOST_ATTEMPTS):
         latest = lake.open_shared(table)
         with report_stale_handle(table):
-            if latest is None or not _is_undisturbed(handle, latest, gone, apps):
+            if latest is None or not _is_undisturbed(handle, latest, paths, apps):
                 break
         yield handle if latest.version() == handle.version() else latest
     raise BusyError(f"{table}: another writer committed first.\nNext: run again.")
@@ -51,6 +51,7 @@ def iterate_base_versions(
 def _is_undisturbed(
     handle: DeltaTable, latest: DeltaTable, removed: frozenset[str], apps: Iterable[str]
 ) -> bool:
+    """Returns whether what a commit relies on is the same in the latest version."""
     if latest.version() == handle.version():
         return True
     return (

@@ -1,198 +1,146 @@
-"""One table's part in a publish: its files from the sink to the commit.
+"""The files of one write: new rows streamed to their final place, rows that move, and the actions of them all.
 
-Belongs here: what goes into a table, the lazy writes, the Delta actions and the fence against a second writer.
-Does not belong here: the verdict on the rows, and the order of commits (`publish.py`).
+Belongs here: the lazy writes and the Delta actions. Does not belong here: which files are replaced (`replacement.py`)
+or compacted (`auto_compaction.py`), and the commit (`table_commit.py`).
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from typing import Any
 from uuid import uuid4
 
 import obstore
 import polars as pl
-from deltalake import CommitProperties, DeltaTable, Transaction
-from deltalake.exceptions import CommitFailedError
 from deltalake.transaction import AddAction, RemoveAction
 
-from lakehouse.errors import BusyError, OutageError
 from lakehouse.failpoints import failpoint
-from lakehouse.publish import replacement
 from lakehouse.publish.auto_compaction import Compaction, plan_compaction
 from lakehouse.publish.coalesce_batches import BatchCoalescer
-from lakehouse.publish.commit import (
-    COMMIT_ID,
-    POST_COMMIT_HOOKS,
-    commit_once,
-    create_table,
-    shorten_log,
-)
-from lakehouse.publish.conflicts import iterate_base_versions
 from lakehouse.publish.file_actions import (
     NULL_PARTITION,
+    WrittenFile,
     format_partition,
     make_add_actions,
     make_relative,
     make_remove_actions,
 )
-from lakehouse.publish.request import Sheet
-from lakehouse.publish.schema_evolution import (
-    add_columns,
-    check_partitioning,
-    find_missing_columns,
-    has_other_columns,
-)
-from lakehouse.storage.delta_types import to_delta_schema
-from lakehouse.storage.lake import Lake, name_transaction
+from lakehouse.publish.request import Append, ReplaceDays, Request
+from lakehouse.publish.write_plan import WritePlan
+from lakehouse.storage.lake import Lake
+from lakehouse.storage.limits import WriteLimits
 from lakehouse.storage.log import MOVED
 from lakehouse.storage.object_store import describe_store_error
-from lakehouse.storage.revision import Revision, read_revision
 
-_ROWS_PER_FILE = 5_000_000
 _log = logging.getLogger(__name__)
 
 
-class Draft:
-    """One table's part in a publish: its files while they are not yet committed.
+class FileWriter:
+    """Streams the rows of one write to files, and collects their actions.
+
+    No reader sees a file before the commit that adds it.
 
     Attributes:
-        is_optional: whether nothing is committed where the sheet turns out to change nothing.
+        new: the files with the rows of the request, once the pass over them has ended.
+        moved: the files with rows that stay beside replaced ones.
+        compacted: the files with the rows of many small ones.
     """
 
-    def __init__(self, lake: Lake, sheet: Sheet, *, is_optional: bool = False) -> None:
-        self.lake, self.sheet, self.is_optional = lake, sheet, is_optional
-        self.handle = self._opened()
-        self.schema = sheet.rows.collect_schema()
-        self.wanted = to_delta_schema(self.schema, sheet.comments, sheet.partition)
-        self.partition_by = [sheet.partition] if sheet.partition else []
-        self.slice = None if self.handle is None else self._replaced(self.handle)
-        self.gathered: Compaction | None = None
-        self.new: list[Any] = []
-        self.moved: list[Any] = []
-        self.gathers: list[Any] = []
-        self.placed: list[str] = []
-        self.committed = False
-        self.is_doubtful = False
+    def __init__(self, lake: Lake, plan: WritePlan) -> None:
+        self.lake, self.plan = lake, plan
+        self.new: list[WrittenFile] = []
+        self.moved: list[WrittenFile] = []
+        self.compacted: list[WrittenFile] = []
+        self._compaction: Compaction | None = None
+        self._started: list[str] = []
 
-    def _opened(self) -> DeltaTable | None:
-        base = self.sheet.base
-        if base is None:
-            return None
-        version = base.version if isinstance(base, Revision) else None
-        return self.lake.open_shared(self.sheet.table, version)
+    def sink_new_rows(self) -> pl.LazyFrame:
+        """Returns the lazy write of the rows of the request."""
+        request = self.plan.request
+        split_by = request.split_by if isinstance(request, Append) else None
+        return self._sink(request.rows, self.new, split_by)
 
-    def _replaced(self, handle: DeltaTable) -> replacement.Replacement | None:
-        sheet = self.sheet
-        if sheet.retyped:
-            return replacement.plan_retyping(self.lake, sheet, handle, self.schema)
-        if sheet.corrections:
-            return replacement.plan_correction(self.lake, sheet.table, handle, sheet.corrections)
-        if sheet.mode == "append":
-            return None
-        if sheet.keys is not None:
-            return replacement.plan_key_replacement(self.lake, sheet.table, handle, sheet.keys)
-        if sheet.days is None or sheet.window is None:
-            return replacement.plan_full_replacement(handle)
-        return replacement.plan_day_replacement(
-            self.lake, sheet.table, handle, sheet.window, sheet.days
-        )
+    def count_replaced_rows(self) -> pl.LazyFrame | None:
+        """Returns the query that counts the replaced rows of the removed files; None where no row of them stays."""
+        return None if self.plan.replacement is None else self.plan.replacement.replaced
 
-    @property
-    def is_whole(self) -> bool:
-        """Whether no row that stands in the table will stand there afterwards."""
-        if (
-            self.handle is None
-            or self.slice is None
-            or (self.slice.kept and not self.sheet.retyped)
-        ):
-            return self.handle is None
-        return self.slice.removed.height == len(self.handle.file_uris())
+    def compact_small_files(self) -> None:
+        """Writes the rows of the small files next to the new rows into fewer, larger ones."""
+        if self.plan.handle is None:
+            return
+        request, handle = self.plan.request, self.plan.handle
+        self._compaction = plan_compaction(self.lake, request, handle, self.plan.replacement)
+        if self._compaction is None:
+            return
+        for rows in self._compaction.rows:
+            self._sink(rows, self.compacted).collect(engine="streaming")
+        self._compaction.check_moved_rows(self.plan.table, _count_rows(self.compacted))
 
-    @property
-    def changes_columns(self) -> bool:
-        """Whether the table gets the columns of the new rows in the same commit that takes its own rows away."""
-        return (
-            self.handle is not None
-            and self.is_whole
-            and has_other_columns(self.handle.schema(), self.wanted)
-        )
+    def move_kept_rows(self, replaced: int) -> None:
+        """Writes the rows that stay to new files, one part at a time.
 
-    def prove(self) -> None:
-        """Refuse, before anything is written, rows that do not fit to those that stay.
+        Args:
+            replaced: the answer to `count_replaced_rows`.
 
         Raises:
-            SetupError: the table is partitioned otherwise, or its columns changed and some of its rows would stay; or
-                two writers of this bucket would lose commits.
+            LawError: rows were lost or repeated on the way; nothing was published.
         """
-        self.lake.check_writable()
-        if self.handle is None:
+        replacement = self.plan.replacement
+        if replacement is None:
             return
-        check_partitioning(self.handle, self.sheet, self.partition_by)
-        if not self.is_whole:
-            find_missing_columns(self.handle, self.sheet, self.wanted)
-
-    def sink(self) -> pl.LazyFrame:
-        """The lazy write of the new rows."""
-        return self._sink(self.sheet.rows, self.new)
-
-    def lost(self) -> pl.LazyFrame | None:
-        """How many rows of the files that go are replaced; None where all are."""
-        return None if self.slice is None else self.slice.lost
-
-    def carry(self) -> None:
-        """Write the rows that stay but have to move, a few files at a time."""
-        if self.handle is not None and (self.changes or not self.is_optional):
-            self.gathered = plan_compaction(self.lake, self.sheet, self.handle, self.slice)
-        for rows in self.slice.kept if self.slice is not None else ():
+        for rows in replacement.kept:
             self._sink(rows, self.moved).collect(engine="streaming")
-        for rows in self.gathered.rows if self.gathered is not None else ():
-            self._sink(rows, self.gathers).collect(engine="streaming")
-        if self.gathered is not None:
-            self.gathered.check(self.sheet.table, sum(file.num_rows for file in self.gathers))
+        replacement.check_moved_rows(self.plan.table, _count_rows(self.moved), replaced)
 
-    def _sink(self, rows: pl.LazyFrame, done: list[Any]) -> pl.LazyFrame:
-        if self.sheet.partition:
-            rows = BatchCoalescer(self.sheet.partition).of(self.sheet.parted(rows))
-        return self._write_lazily(rows, done)
-
-    def _write_lazily(self, rows: pl.LazyFrame, done: list[Any]) -> pl.LazyFrame:
-        partition, sheet = self.sheet.partition, self.sheet
-        key = partition if partition or done is not self.new else sheet.split_by
-
-        def place(file: Any) -> str:  # noqa: ANN401
-            folder = (
-                f"{partition}={format_partition(file.partition_keys[partition][0]) or NULL_PARTITION}/"
-                if partition
-                else ""
+    def _sink(
+        self, rows: pl.LazyFrame, done: list[WrittenFile], split_by: str | pl.Expr | None = None
+    ) -> pl.LazyFrame:
+        """Returns the lazy write of rows; each finished file is added to `done`."""
+        partitioning = self.plan.partitioning
+        division: dict[str, Any] = {"max_rows_per_file": self.lake.limits.rows_per_file}
+        if partitioning is not None:
+            rows = BatchCoalescer(partitioning.name, self.lake.limits.batches).apply(
+                partitioning.add_to(rows)
             )
-            path = f"{folder}{uuid4()}.parquet"
-            failpoint("draft: file begun")
-            self.placed.append(
-                path
-            )  # several threads ask at once, so the last one need not be this one
-            return path
+            division = {"key": partitioning.name, "include_key": False}
+        elif split_by is not None:
+            division = {"key": split_by, "include_key": isinstance(split_by, str)}
 
-        by_key: dict[str, Any] = {"max_rows_per_file": _ROWS_PER_FILE}
-        if key is not None:
-            by_key = {"key": key, "include_key": isinstance(key, str) and not partition}
+        def report_finished(sinked: Any) -> None:  # noqa: ANN401
+            done.extend(
+                WrittenFile(file.path, file.num_rows, file.num_bytes) for file in sinked.paths
+            )
+
         sink = rows.sink_parquet(
-            pl.PartitionBy(self.lake.uri(sheet.table), file_path_provider=place, **by_key),
+            pl.PartitionBy(
+                self.lake.uri(self.plan.table), file_path_provider=self._name_file, **division
+            ),
             compression="snappy",
-            row_group_size=sheet.rows_per_group,
+            row_group_size=choose_row_group_size(self.plan.request, self.lake.limits),
             lazy=True,
             mkdir=self.lake.is_local,
             storage_options=dict(self.lake.options) or None,
-            sinked_paths_callback=lambda sinked: done.extend(sinked.paths),
+            sinked_paths_callback=report_finished,
         )
         assert sink is not None  # noqa: S101
         return sink
 
-    def written(self) -> pl.LazyFrame:
-        """The new rows, read from their files."""
-        paths = [file.path for file in self.new if file.num_rows]
+    def _name_file(self, file: Any) -> str:  # noqa: ANN401
+        """Returns the path of a file that a sink begins; several threads ask at the same time."""
+        column, folder = self.plan.partition_column, ""
+        if column is not None:
+            value = format_partition(file.partition_keys[column][0])
+            folder = f"{column}={value or NULL_PARTITION}/"
+        path = f"{folder}{uuid4()}.parquet"
+        failpoint("files: file begun")
+        self._started.append(path)
+        return path
+
+    def scan_new_rows(self) -> pl.LazyFrame:
+        """Returns the rows of the request, read back from their files."""
+        paths = [file.path for file in self.new if file.rows]
         if not paths:
-            return pl.LazyFrame(schema=self.schema)
+            return pl.LazyFrame(schema=self.plan.columns)
         return pl.scan_parquet(
             paths,
             hive_partitioning=False,
@@ -200,160 +148,85 @@ class Draft:
             storage_options=dict(self.lake.options) or None,
         )
 
-    def check_carried(self, lost: int) -> None:
-        """Law 5: every row outside the replaced days is still there; see `slices.check_carried`."""
-        replacement.check_carried(
-            self.sheet.table, self.slice, sum(file.num_rows for file in self.moved), lost
-        )
-
-    def discard(self) -> None:
-        """Take away every file that is not the table by now.
-
-        A pass that broke off reports no file; what its threads still write after this is an orphan for vacuum.
-        """
-        if self.is_doubtful and not self.committed:
-            return  # the commit was broken off and may stand: its files must, and orphans are for vacuum
-        kept = (
-            {make_relative(self.sheet, file.path) for file in self._full()}
-            if self.committed
-            else set()
-        )
-        try:
-            for path in set(self.placed) - kept:
-                with suppress(FileNotFoundError):
-                    obstore.delete(self.lake.store, f"{self.sheet.table}/{path}")
-        except obstore.exceptions.BaseError as error:
-            _log.warning(
-                "%s: files of no commit stay for vacuum: %s",
-                self.sheet.table,
-                describe_store_error(error, self.lake.options),
-            )
+    @property
+    def new_rows(self) -> int:
+        """How many rows of the request were written."""
+        return _count_rows(self.new)
 
     @property
-    def carried(self) -> list[Any]:
-        """The files with rows that stood in others before."""
-        return [*self.moved, *self.gathers]
+    def carried_rows(self) -> int:
+        """How many rows of the table moved to other files."""
+        return _count_rows(self.moved) + _count_rows(self.compacted)
 
-    def _full(self) -> list[Any]:
+    @property
+    def files(self) -> list[WrittenFile]:
         """The files that hold rows."""
-        return [file for file in (*self.new, *self.carried) if file.num_rows]
-
-    def commit(self, metadata: Mapping[str, Any]) -> int:
-        """Make the files the table, in one atomic commit; gives the new version."""
-        handle, mark = self.handle, uuid4().hex
-        # One try: a creation would become a second version, other columns come over rows without them; and `ground.py`.
-        tries = 0 if handle is None or self.changes_columns or self._removes else None
-        properties = CommitProperties(
-            {**metadata, **self._moved(), COMMIT_ID: mark}, tries, self._fences()
-        )
-        failpoint("draft: before commit")
-        base = None if handle is None else read_revision(handle)
-        try:
-            version = commit_once(
-                self.lake, self.sheet.table, base, properties, lambda: self._commit(properties)
-            )
-        except BusyError as error:
-            self.is_doubtful = self.is_doubtful and isinstance(error, OutageError)
-            raise
-        self.committed = True
-        shorten_log(self.lake, self.sheet.table, version)
-        return version
+        return [file for file in (*self.new, *self.moved, *self.compacted) if file.rows]
 
     @property
-    def _removes(self) -> bool:
-        return self.gathered is not None or (
-            self.slice is not None and self.slice.removed.height > 0
-        )
+    def removes_files(self) -> bool:
+        """Whether the commit removes files of the table."""
+        return any(not files.is_empty() for files in self._removed())
 
-    def _moved(self) -> dict[str, Any]:
-        """What the commit says of files whose rows only moved; see `log.MOVED`."""
-        if self.gathered is None:
+    @property
+    def has_changes(self) -> bool:
+        """Whether the request adds or removes rows."""
+        replacement = self.plan.replacement
+        return self.new_rows > 0 or (replacement is not None and replacement.removed.height > 0)
+
+    def _removed(self) -> Sequence[pl.DataFrame]:
+        """The files that are replaced, and those that are compacted."""
+        replaced = [] if self.plan.replacement is None else [self.plan.replacement.removed]
+        return replaced if self._compaction is None else [*replaced, self._compaction.files]
+
+    def list_removed_paths(self) -> list[str]:
+        """Returns the files that the commit removes."""
+        return [path for files in self._removed() for path in files["path"]]
+
+    def make_add_actions(self) -> list[AddAction]:
+        """Returns the actions that add the files."""
+        return make_add_actions(self.lake, self.plan.request, self.plan.columns, self.files)
+
+    def make_remove_actions(self) -> list[RemoveAction]:
+        """Returns the actions that remove the files that are replaced or compacted."""
+        column = self.plan.partition_column
+        return [
+            action for files in self._removed() for action in make_remove_actions(column, files)
+        ]
+
+    def describe_moves(self) -> dict[str, Any]:
+        """Returns what the commit says of files whose rows only moved; see `log.MOVED`."""
+        if self._compaction is None:
             return {}
-        paths = [make_relative(self.sheet, file.path) for file in self.gathers if file.num_rows]
-        return {MOVED: {"added": paths, "removed": self.gathered.files["path"].to_list()}}
+        added = [make_relative(self.plan.table, file.path) for file in self.compacted if file.rows]
+        return {MOVED: {"added": added, "removed": self._compaction.files["path"].to_list()}}
 
-    def _commit(self, properties: CommitProperties) -> None:
-        if self.handle is None:
-            self._create(properties)
-        elif self._removes and not (self._is_all or self.changes_columns):
-            self._commit_later(self.handle, properties)
-        else:
-            self._prove_undisturbed(self.handle)
-            self._commit_on(self.handle, properties)
+    def delete_files(self, keep: Collection[WrittenFile] = ()) -> None:
+        """Deletes the files that were started.
 
-    def _create(self, properties: CommitProperties) -> None:
-        actions = make_add_actions(self.lake, self.sheet, self.schema, self._full())
-        self.is_doubtful = True
-        create_table(self.lake, self.sheet, self.wanted, actions, properties)
+        A pass that broke off reports no file, and what its threads write after this is an orphan for vacuum.
 
-    def _commit_later(self, handle: DeltaTable, properties: CommitProperties) -> None:
-        """The commit on top of the latest version, as long as nothing changed there that it relies on."""
-        going = [path for files in self._going() for path in files["path"]]
-        for ground in iterate_base_versions(
-            self.lake, self.sheet.table, handle, going, self._fences()
-        ):
-            with suppress(CommitFailedError):
-                self._commit_on(ground, properties)
-                return
+        Args:
+            keep: files that are part of the table by now.
+        """
+        table = self.plan.table
+        kept = {make_relative(table, file.path) for file in keep}
+        try:
+            for path in set(self._started) - kept:
+                with suppress(FileNotFoundError):
+                    obstore.delete(self.lake.store, f"{table}/{path}")
+        except obstore.exceptions.BaseError as error:
+            reason = describe_store_error(error, self.lake.options)
+            _log.warning("%s: files of no commit stay until vacuum: %s", table, reason)
 
-    def _commit_on(self, handle: DeltaTable, properties: CommitProperties) -> None:
-        """The commit on top of a table; one that leaves no row of it takes the columns of the new rows in the same."""
-        actions: list[AddAction | RemoveAction] = [
-            *make_add_actions(self.lake, self.sheet, self.schema, self._full())
-        ]
-        mode, schema = "append", handle.schema()
-        if self.changes_columns:
-            mode, schema = "overwrite", self.wanted
-        else:
-            actions += [
-                action
-                for files in self._going()
-                for action in make_remove_actions(self.sheet, files)
-            ]
-            if missing := find_missing_columns(handle, self.sheet, self.wanted):
-                handle = self.lake.open(self.sheet.table, handle.version()) or handle
-                add_columns(handle, self.sheet.table, missing)
-                failpoint("draft: columns added")
-                schema = handle.schema()
-        self.is_doubtful = True
-        told: dict[str, Any] = {
-            "commit_properties": properties,
-            "post_commithook_properties": POST_COMMIT_HOOKS,
-        }
-        handle.create_write_transaction(actions, mode, schema, self.partition_by or None, **told)
 
-    @property
-    def _is_all(self) -> bool:
-        is_part = self.sheet.days is not None or (self.sheet.corrections and not self.sheet.retyped)
-        return self.slice is not None and not is_part
+def choose_row_group_size(request: Request, limits: WriteLimits) -> int:
+    """Returns how many rows make a row group: larger ones are cheaper, where few files are open at the same time."""
+    if not isinstance(request, ReplaceDays) or request.physical is None:
+        return limits.smallest_row_group  # nobody knows how many partitions the rows fall into
+    rows = limits.buffered_rows // max(len(request.parts), 1)
+    return min(max(rows, limits.smallest_row_group), limits.largest_row_group)
 
-    def _prove_undisturbed(self, handle: DeltaTable) -> None:
-        """Refuse to go on when the table changed while all of it was replaced."""
-        if self._is_all and self.lake.version(self.sheet.table) != handle.version():
-            raise BusyError(
-                f"{self.sheet.table}: another writer committed first.\nNext: run again."
-            )
 
-    def _fences(self) -> list[Transaction]:
-        """Application transactions that make two writers of the same place collide, even where it was empty."""
-        version = (self.handle.version() if self.handle else -1) + 1
-        fences = [
-            Transaction(name_transaction(self.sheet.table, place), version)
-            for place in sorted(self.sheet.places)
-        ]
-        return fences + [
-            Transaction(name_transaction(self.sheet.table, name), n)
-            for name, n in self.sheet.marks.items()
-        ]
-
-    def _going(self) -> list[pl.DataFrame]:
-        """The files that go: those that are replaced, and those whose rows are gathered."""
-        replaced = [] if self.slice is None else [self.slice.removed]
-        return replaced if self.gathered is None else [*replaced, self.gathered.files]
-
-    @property
-    def changes(self) -> bool:
-        """Whether there is anything to commit."""
-        return any(file.num_rows for file in self.new) or (
-            self.slice is not None and self.slice.removed.height > 0
-        )
+def _count_rows(files: Sequence[WrittenFile]) -> int:
+    return sum(file.rows for file in files)

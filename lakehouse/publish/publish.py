@@ -1,8 +1,8 @@
 """The only way in which a table changes: write the files, audit them, commit.
 
 Files are streamed to their final place, where no reader sees them yet. The verdict falls on what was written. Then one
-atomic commit makes them the table and carries the audit; rejected rows are committed to quarantine just before. When
-anything fails on the way, the files are taken away again and the table is as it was.
+atomic commit makes the files part of the table and carries the audit; rejected rows are committed to quarantine just
+before. When anything fails on the way, the files are deleted and the table is as it was.
 """
 
 import time
@@ -13,13 +13,15 @@ from datetime import UTC, datetime
 
 import polars as pl
 
+from lakehouse.errors import LawError
 from lakehouse.failpoints import failpoint
 from lakehouse.publish.audit import AUDIT_KEY, Audit, Provenance
-from lakehouse.publish.file_writer import Draft
-from lakehouse.publish.request import Sheet
+from lakehouse.publish.file_writer import FileWriter
+from lakehouse.publish.request import Request
+from lakehouse.publish.table_commit import TableCommit
+from lakehouse.publish.write_plan import plan_write
 from lakehouse.storage.disk_full import report_full_disk
 from lakehouse.storage.lake import Lake
-from lakehouse.storage.revision import read_revision
 
 PUBLISHED_WITH = "published_with"
 """The key of a quarantine commit's metadata that names the table whose rejected rows it holds."""
@@ -27,101 +29,128 @@ PUBLISHED_WITH = "published_with"
 
 @dataclass(frozen=True)
 class PassResult:
-    """What the pass found out.
+    """What the one pass over the rows gives to the judge.
 
     Attributes:
-        answers: the answers to its questions, by name.
+        answers: the answers to the caller's questions, by name.
         rows: how many rows are in the files of the table.
-        rejected: how many are in those of its quarantine.
-        rejects: these rows, as they were written.
+        rejected: how many rows are in the files of its quarantine.
+        rejected_rows: those rows, as they were written.
     """
 
     answers: Mapping[str, pl.DataFrame]
     rows: int
     rejected: int
-    rejects: pl.LazyFrame
+    rejected_rows: pl.LazyFrame
 
-    def number(self, question: str) -> int:
-        """The answer to a question that asks for one number."""
+    def read_number(self, question: str) -> int:
+        """Returns the answer to a question that asks for one number."""
         return int(self.answers[question].item() or 0)
+
+    def check_counts(self, place: str, *, rows: int, rejected: int) -> None:
+        """Proves that the files hold as many rows as the caller expects.
+
+        Args:
+            place: the table, and the days of it, for the message.
+            rows: how many rows were to be written.
+            rejected: how many rows were to be rejected.
+
+        Raises:
+            LawError: the files hold more rows, or fewer.
+        """
+        expected = (("written", rows, self.rows), ("rejected", rejected, self.rejected))
+        for kind, wanted, found in expected:
+            if wanted != found:
+                raise LawError(
+                    f"{place}: {wanted:,} rows were to be {kind}, {found:,} are in the files."
+                )
 
 
 def publish(
     lake: Lake,
-    sheet: Sheet,
+    request: Request,
     judge: Callable[[PassResult], Audit],
     *,
-    rejects: Sheet | None = None,
+    rejects: Request | None = None,
     questions: Mapping[str, pl.LazyFrame] | None = None,
 ) -> Audit:
-    """Write, audit, commit.
+    """Writes, audits and commits the rows of a request.
 
     Args:
         lake: where the tables are.
-        sheet: the rows to publish.
-        judge: turns what the pass found into an audit, or refuses by raising; seconds in it were spent before.
-        rejects: rows that broke the contract, on their way into quarantine.
+        request: the rows to publish.
+        judge: makes the audit from the result of the pass, or refuses by raising; its `seconds` were spent before.
+        rejects: the rows that broke the contract, for the quarantine.
         questions: aggregates that the same pass answers.
 
     Returns:
-        The audit as it was stored, with the version that now carries it.
+        The audit as it was stored, with the version that carries it.
 
     Raises:
-        SetupError: the columns of a table changed, and rows would stay that do not have them, or the disk is full;
-            nothing was published.
+        SetupError: the columns of a table changed and rows would stay without them, or the disk is full; nothing was
+            published.
         BusyError: another writer was faster; nothing was published.
-        LawError: the books do not balance; nothing was published.
+        LawError: a row has no fate; nothing was published.
     """
-    started, asked = time.monotonic(), dict(questions or {})
+    started = time.monotonic()
     with ExitStack() as undo, report_full_disk(lake.root):
-        drafts = [Draft(lake, sheet)] + (
-            [Draft(lake, rejects, is_optional=True)] if rejects is not None else []
-        )
-        for draft in drafts:
-            draft.prove()
-            undo.callback(draft.discard)
-        main, findings = drafts[0], _write(drafts, asked)
+        requests = [request] if rejects is None else [request, rejects]
+        commits = [TableCommit(lake, plan_write(lake, asked)) for asked in requests]
+        for commit in commits:
+            undo.callback(commit.discard)
+        main, *quarantine = commits
+        result = _write_files(main.files, [commit.files for commit in quarantine], questions or {})
         failpoint("publish: files written")
-        audit = judge(findings).check_balance()
-        audit = replace(
-            audit,
-            rows=findings.rows,
-            carried=sum(file.num_rows for file in main.carried),
-            bytes=sum(file.num_bytes for file in (*main.new, *main.carried)),
-            files=len([file for file in (*main.new, *main.carried) if file.num_rows]),
-            seconds=round(audit.seconds + time.monotonic() - started, 3),
-            audited_at=datetime.now(UTC),
-        )
-        for draft in drafts[1:]:
-            audit = replace(audit, provenance=_quarantined(draft, sheet.table, audit.provenance))
+        audit = _measure(judge(result).check_balance(), main.files, started)
+        for commit in quarantine:
+            provenance = _commit_rejects(lake, commit, request.table, audit.provenance)
+            audit = replace(audit, provenance=provenance)
         failpoint("publish: quarantine committed")
         version = main.commit({AUDIT_KEY: audit.to_metadata()})
         failpoint("publish: committed")
     return replace(audit, version=version)
 
 
-def _quarantined(draft: Draft, table: str, provenance: Provenance) -> Provenance:
-    """Commit the rejected rows; gives the provenance with their place, so that a later change of them is found out."""
-    if draft.changes:
-        draft.commit({PUBLISHED_WITH: table, "run_id": provenance.run_id})
-    handle = draft.lake.open_shared(draft.sheet.table)
-    if handle is None:
-        return provenance
-    return replace(provenance, quarantine=read_revision(handle))
-
-
-def _write(drafts: Sequence[Draft], questions: Mapping[str, pl.LazyFrame]) -> PassResult:
-    """One streaming pass: the new files of every table, and the answers to every question; then the rows that move."""
-    sinks = [draft.sink() for draft in drafts]
-    losses = [(draft, lost) for draft in drafts if (lost := draft.lost()) is not None]
+def _write_files(
+    main: FileWriter, quarantine: Sequence[FileWriter], questions: Mapping[str, pl.LazyFrame]
+) -> PassResult:
+    """Writes the new rows of all tables and answers all questions in one streaming pass; then moves rows that stay."""
+    writers = [main, *quarantine]
+    sinks = [writer.sink_new_rows() for writer in writers]
+    counts = [writer.count_replaced_rows() for writer in writers]
     failpoint("publish: before files")
-    frames = [*sinks, *questions.values(), *(lost for _, lost in losses)]
-    results = pl.collect_all(frames, engine="streaming")[len(sinks) :]
-    for draft in drafts:
-        draft.carry()
-    for (draft, _), result in zip(losses, results[len(questions) :], strict=True):
-        draft.check_carried(int(result.item() or 0))
-    rows = [sum(file.num_rows for file in draft.new) for draft in drafts]
-    answers = dict(zip(questions, results[: len(questions)], strict=True))
-    rejects = drafts[1].written() if len(drafts) > 1 else pl.LazyFrame()
-    return PassResult(answers, rows[0], rows[1] if len(rows) > 1 else 0, rejects)
+    queries = [*sinks, *questions.values(), *(count for count in counts if count is not None)]
+    results = iter(pl.collect_all(queries, engine="streaming")[len(sinks) :])
+    answers = {name: next(results) for name in questions}
+    for writer, count in zip(writers, counts, strict=True):
+        writer.move_kept_rows(0 if count is None else int(next(results).item() or 0))
+        if writer is main or writer.has_changes:
+            writer.compact_small_files()
+    return PassResult(
+        answers,
+        main.new_rows,
+        sum(writer.new_rows for writer in quarantine),
+        quarantine[0].scan_new_rows() if quarantine else pl.LazyFrame(),
+    )
+
+
+def _measure(audit: Audit, files: FileWriter, started: float) -> Audit:
+    """Returns an audit with the figures of the files and the time."""
+    return replace(
+        audit,
+        rows=files.new_rows,
+        carried=files.carried_rows,
+        bytes=sum(file.size for file in files.files),
+        files=len(files.files),
+        seconds=round(audit.seconds + time.monotonic() - started, 3),
+        audited_at=datetime.now(UTC),
+    )
+
+
+def _commit_rejects(
+    lake: Lake, commit: TableCommit, table: str, provenance: Provenance
+) -> Provenance:
+    """Commits the rejected rows; returns the provenance with their revision, so that a later change of them is seen."""
+    if commit.files.has_changes:
+        commit.commit({PUBLISHED_WITH: table, "run_id": provenance.run_id})
+    return replace(provenance, quarantine=lake.revision(commit.plan.table))

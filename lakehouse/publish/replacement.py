@@ -1,8 +1,8 @@
-"""Which files of a table a replacement touches, and the rows in them that must stay.
+"""Plans of replacements: which files of a table a request removes, and which of their rows must stay.
 
-A replaced day takes away the files that hold only replaced days; where a file holds other days too, those rows are
-carried to a new file. Files that hold no replaced day are not looked at. Rows that are corrected, and those beside
-replaced keys, move in the same way.
+A replaced day removes the files that hold only replaced days; where a file holds other days too, those rows move to a
+new file. Files that hold no replaced day are not read. Rows that are corrected, and those beside replaced keys, move in
+the same way.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,41 +15,80 @@ from deltalake import DeltaTable
 
 from lakehouse.errors import LawError
 from lakehouse.expressions import has_key
-from lakehouse.publish.request import Sheet
+from lakehouse.publish.request import Append, ReplaceAll, ReplaceDays, ReplaceKeys, Request
 from lakehouse.storage.lake import Lake, list_data_files
 
-_FILE, _ORIGIN = "_file", "_source"
-_SMALL = 1_000_000
+_FILE, _SOURCE = "_file", "_source"
 
 
 @dataclass(frozen=True)
 class Replacement:
-    """The part of a table that is about to be replaced.
+    """The files of a table that a request removes, and the rows of them that stay.
 
     Attributes:
-        removed: the files that go, one row each, as `lake.files` tells them.
-        kept: the rows of those files that have to stay, a part of the files at a time.
-        lost: how many of their rows go, where some stay.
-        stood: how many rows these files hold.
+        removed: the files, one row each, as `lake.list_data_files` gives them.
+        kept: the rows that stay, and move to new files; one frame at a time fits in memory.
+        replaced: a frame with the one number of rows in these files that do not stay; None where no row stays.
+        total: how many rows the files hold from which rows move.
+        is_exclusive: whether no other commit may come between the version that was read and this one.
+        is_retyping: whether the rows that stay get other column types.
     """
 
     removed: pl.DataFrame
     kept: Sequence[pl.LazyFrame] = ()
-    lost: pl.LazyFrame | None = None
-    stood: int = 0
+    replaced: pl.LazyFrame | None = None
+    total: int = 0
+    is_exclusive: bool = False
+    is_retyping: bool = False
+
+    def check_moved_rows(self, table: str, moved: int, replaced: int) -> None:
+        """Proves that as many rows moved as had to stay.
+
+        Args:
+            table: the name of the table.
+            moved: how many rows moved to new files.
+            replaced: how many rows of the removed files do not stay.
+
+        Raises:
+            LawError: rows were lost or repeated on the way; nothing was published.
+        """
+        if moved + replaced != self.total:
+            raise LawError(
+                f"{table}: {self.total:,} rows are in files that are partly replaced, {replaced:,} of them are "
+                f"replaced, but {moved:,} were carried over. Nothing was published."
+            )
 
 
-def plan_full_replacement(handle: DeltaTable) -> Replacement:
-    """Everything that a table holds."""
-    return Replacement(list_data_files(handle))
+def plan_replacement(
+    lake: Lake, request: Request, handle: DeltaTable, columns: pl.Schema
+) -> Replacement | None:
+    """Returns what a request replaces; None where it only adds rows.
+
+    Args:
+        lake: where the table is.
+        request: what is asked for.
+        handle: the table at the version that was read.
+        columns: the columns of the new rows.
+    """
+    match request:
+        case Append() | ReplaceDays() if request.retyped:
+            return _plan_retyping(lake, request, handle, columns)
+        case Append() if request.corrections:
+            return _plan_correction(lake, request.table, handle, request.corrections)
+        case Append():
+            return None
+        case ReplaceAll():
+            return Replacement(list_data_files(handle), is_exclusive=True)
+        case ReplaceDays():
+            return _plan_day_replacement(lake, request, handle)
+        case ReplaceKeys():
+            return _plan_key_replacement(lake, request.table, handle, request.keys)
 
 
-def plan_day_replacement(
-    lake: Lake, table: str, handle: DeltaTable, column: str, days: Sequence[date]
-) -> Replacement:
-    """The files that hold one of `days`; a file without statistics counts as one that does."""
-    live = list_data_files(handle)
-    bounds = (f"min.{column}", f"max.{column}")
+def _plan_day_replacement(lake: Lake, request: ReplaceDays, handle: DeltaTable) -> Replacement:
+    """Returns the files that hold a replaced day; a file without bounds in the log counts as one that does."""
+    live, days = list_data_files(handle), request.days
+    bounds = (f"min.{request.day_column}", f"max.{request.day_column}")
     if live.is_empty() or not days:
         return Replacement(live.clear())
     if any(bound not in live.columns for bound in bounds):
@@ -60,169 +99,162 @@ def plan_day_replacement(
     first_wanted = wanted.extend_constant(date.max, 1).gather(place)
     touched = live.filter(low.is_null() | high.is_null() | (first_wanted <= high))
     mixed = touched.filter(
-        low.is_null() | high.is_null() | (low != high) & ~_all_wanted(low, high, wanted)
+        low.is_null() | high.is_null() | (low != high) & ~_holds_only(wanted, low, high)
     )
     if mixed.is_empty():
         return Replacement(touched)
-    stays = ~pl.col(column).is_in(wanted.implode()).fill_null(False)
-    rows = scan_files(lake, table, handle, mixed["path"])
+    stays = _stays(request)
+    rows = scan_files(lake, request.table, handle, mixed["path"])
     return Replacement(
-        touched, (rows.filter(stays),), rows.select((~stays).sum()), _count(mixed, rows)
+        touched, (rows.filter(stays),), rows.select((~stays).sum()), _count_rows(mixed, rows)
     )
 
 
-def plan_correction(
+def _plan_correction(
     lake: Lake, table: str, handle: DeltaTable, corrections: Mapping[str, Mapping[str, Any]]
 ) -> Replacement:
-    """The files that hold rows to be corrected; all their rows stay, the corrected ones with other values.
-
-    Args:
-        lake: where the table is.
-        table: its name.
-        handle: the table at the version that is corrected.
-        corrections: for a value of `_source`, what columns become in its rows.
-    """
+    """Returns the files that hold rows to be corrected; all their rows stay, the corrected ones with other values."""
     live = list_data_files(handle)
-    bounds = (f"min.{_ORIGIN}", f"max.{_ORIGIN}")
+    bounds = (f"min.{_SOURCE}", f"max.{_SOURCE}")
     if any(bound not in live.columns for bound in bounds):
         live = live.with_columns(pl.lit(None, dtype=pl.String).alias(bound) for bound in bounds)
     low, high = (pl.col(bound) for bound in bounds)
     may_hold = [(pl.lit(value) >= low) & (pl.lit(value) <= high) for value in corrections]
     touched = live.filter(pl.any_horizontal(may_hold).fill_null(True))
     rows = scan_files(lake, table, handle, touched["path"])
-    names = sorted({name for values in corrections.values() for name in values})
-    changed = [_replaced(name, corrections, rows.collect_schema()[name]) for name in names]
+    corrected = _correct(corrections, rows.collect_schema())
     kept = [
-        scan_files(lake, table, handle, [path]).with_columns(changed) for path in touched["path"]
+        scan_files(lake, table, handle, [path]).with_columns(corrected) for path in touched["path"]
     ]
-    return Replacement(touched, kept, pl.LazyFrame({"lost": [0]}), _count(touched, rows))
+    none_replaced = pl.LazyFrame({"replaced": [0]})
+    return Replacement(touched, kept, none_replaced, _count_rows(touched, rows))
 
 
-def plan_key_replacement(
+def _plan_key_replacement(
     lake: Lake, table: str, handle: DeltaTable, keys: pl.DataFrame
 ) -> Replacement:
-    """The files that hold rows of some keys, and small files, so that these do not become many.
+    """Returns the files that hold rows of some keys.
 
-    Args:
-        lake: where the table is.
-        table: its name.
-        handle: the table at the version that is replaced.
-        keys: the keys whose rows go, one row each, in the key's columns.
+    Small files go with them, so that a table with many commits does not become many small files.
     """
-    live, goes = list_data_files(handle), has_key(keys)
+    live, goes, small = list_data_files(handle), has_key(keys), lake.limits.small_file_rows
     if keys.is_empty():
-        return Replacement(live.clear())
-    rows = scan_files(lake, table, handle, live["path"], named=_FILE)
+        return Replacement(live.clear(), is_exclusive=True)
+    rows = scan_files(lake, table, handle, live["path"], path_column=_FILE)
     counts = (
         rows.select(_FILE, goes.alias("goes"))
         .group_by(_FILE)
         .agg(pl.len().alias("rows"), pl.col("goes").sum())
+        .collect(engine="streaming")
+        .with_columns(pl.col(_FILE).str.slice(len(lake.uri(table)) + 1))
     )
-    held = counts.collect(engine="streaming").with_columns(
-        pl.col(_FILE).str.slice(len(lake.uri(table)) + 1)
+    counted = live.join(counts, left_on="path", right_on=_FILE, how="left", maintain_order="left")
+    touched = counted.filter((pl.col("goes") > 0) | (pl.col("rows") < small).fill_null(True))
+    chunk = pl.col("rows").cum_sum().fill_null(0) // small
+    chunks = touched.group_by(chunk, maintain_order=True).agg("path")["path"]
+    return Replacement(
+        removed=touched.select(live.columns),
+        kept=[scan_files(lake, table, handle, paths).filter(~goes) for paths in chunks],
+        replaced=pl.LazyFrame({"replaced": [int(touched["goes"].sum())]}),
+        total=_count_rows(touched, scan_files(lake, table, handle, touched["path"])),
+        is_exclusive=True,
     )
-    held = live.join(held, left_on="path", right_on=_FILE, how="left", maintain_order="left")
-    touched = held.filter((pl.col("goes") > 0) | (pl.col("rows") < _SMALL).fill_null(True))
-    at_once = touched.group_by(
-        pl.col("rows").cum_sum().fill_null(0) // _SMALL, maintain_order=True
-    ).agg("path")["path"]
-    kept = [scan_files(lake, table, handle, paths).filter(~goes) for paths in at_once]
-    stood, lost = (
-        _count(touched, scan_files(lake, table, handle, touched["path"])),
-        int(touched["goes"].sum()),
-    )
-    return Replacement(touched.select(live.columns), kept, pl.LazyFrame({"lost": [lost]}), stood)
 
 
-def plan_retyping(lake: Lake, sheet: Sheet, handle: DeltaTable, schema: pl.Schema) -> Replacement:
-    """Everything that a table holds, because its columns get other types.
-
-    Args:
-        lake: where the table is.
-        sheet: what comes into it.
-        handle: the table at the version that is replaced.
-        schema: the columns that its rows get; those that they do not have are null.
-    """
-    live = list_data_files(handle)
+def _plan_retyping(
+    lake: Lake, request: Append | ReplaceDays, handle: DeltaTable, columns: pl.Schema
+) -> Replacement:
+    """Returns all files of a table, because its columns get other types; a column that its rows lack becomes null."""
+    live, is_exclusive = list_data_files(handle), isinstance(request, Append)
     if live.is_empty():
-        return Replacement(live)
-    rows = scan_files(lake, sheet.table, handle, live["path"])
-    kept = [
-        _retyped(scan_files(lake, sheet.table, handle, [path]), sheet, schema)
-        for path in live["path"]
-    ]
-    return Replacement(live, kept, rows.select((~_stays(sheet)).sum()), _count(live, rows))
+        return Replacement(live, is_exclusive=is_exclusive, is_retyping=True)
+    rows = scan_files(lake, request.table, handle, live["path"])
+    return Replacement(
+        removed=live,
+        kept=[
+            _retype(scan_files(lake, request.table, handle, [path]), request, columns)
+            for path in live["path"]
+        ],
+        replaced=rows.select((~_stays(request)).sum()),
+        total=_count_rows(live, rows),
+        is_exclusive=is_exclusive,
+        is_retyping=True,
+    )
 
 
-def check_carried(table: str, part: Replacement | None, moved: int, lost: int) -> None:
-    """Prove that of the files that go as many rows were carried over as had to stay.
-
-    Raises:
-        LawError: they are not; nothing was published.
-    """
-    stood = part.stood if part else 0
-    if moved + lost != stood:
-        raise LawError(
-            f"{table}: {stood:,} rows stood in files that are partly replaced, {lost:,} of them are "
-            f"replaced, but {moved:,} were carried over. Nothing was published."
-        )
-
-
-def _stays(sheet: Sheet) -> pl.Expr:
-    """True for a row that stands in no replaced day."""
-    if sheet.days is None or sheet.window is None:
+def _stays(request: Append | ReplaceDays) -> pl.Expr:
+    """Returns an expression that is true for a row of no replaced day; a row without a day stays."""
+    if isinstance(request, Append):
         return pl.lit(True)
-    return ~pl.col(sheet.window).is_in(pl.Series(sheet.days, dtype=pl.Date).implode()).fill_null(
-        False
-    )
+    days = pl.Series(request.days, dtype=pl.Date)
+    return ~pl.col(request.day_column).is_in(days.implode()).fill_null(False)
 
 
-def _retyped(rows: pl.LazyFrame, sheet: Sheet, schema: pl.Schema) -> pl.LazyFrame:
-    """The rows that stay, corrected and in other columns."""
-    standing = rows.collect_schema()
-    names = sorted({name for values in sheet.corrections.values() for name in values})
-    changed = [_replaced(name, sheet.corrections, standing[name]) for name in names]
+def _retype(rows: pl.LazyFrame, request: Append | ReplaceDays, columns: pl.Schema) -> pl.LazyFrame:
+    """Returns the rows that stay, corrected and in other columns."""
+    present = rows.collect_schema()
+    corrections = request.corrections if isinstance(request, Append) else {}
     return (
-        rows.filter(_stays(sheet))
-        .with_columns(changed)
+        rows.filter(_stays(request))
+        .with_columns(_correct(corrections, present))
         .select(
-            pl.col(name).cast(dtype) if name in standing else pl.lit(None, dtype=dtype).alias(name)
-            for name, dtype in schema.items()
+            pl.col(name).cast(dtype) if name in present else pl.lit(None, dtype=dtype).alias(name)
+            for name, dtype in columns.items()
         )
     )
 
 
-def _replaced(
+def _correct(
+    corrections: Mapping[str, Mapping[str, Any]], schema: Mapping[str, pl.DataType]
+) -> list[pl.Expr]:
+    """Returns the columns that are corrected; rows of every other source keep their values."""
+    names = sorted({name for values in corrections.values() for name in values})
+    return [_correct_column(name, corrections, schema[name]) for name in names]
+
+
+def _correct_column(
     name: str, corrections: Mapping[str, Mapping[str, Any]], dtype: pl.DataType
 ) -> pl.Expr:
-    new = {value: values[name] for value, values in corrections.items() if name in values}
-    old, values = pl.Series(list(new), dtype=pl.String), pl.Series(list(new.values()), dtype=dtype)
+    new = {source: values[name] for source, values in corrections.items() if name in values}
+    sources = pl.Series(list(new), dtype=pl.String)
+    values = pl.Series(list(new.values()), dtype=dtype)
     return (
-        pl.col(_ORIGIN)
-        .replace_strict(old, values, default=pl.col(name), return_dtype=dtype)
+        pl.col(_SOURCE)
+        .replace_strict(sources, values, default=pl.col(name), return_dtype=dtype)
         .alias(name)
     )
 
 
-def _count(mixed: pl.DataFrame, rows: pl.LazyFrame) -> int:
-    """How many rows some files hold; another writer may have left that out of the log."""
-    told = mixed["num_records"] if "num_records" in mixed.columns else None
-    if told is None or told.null_count():
+def _count_rows(files: pl.DataFrame, rows: pl.LazyFrame) -> int:
+    """Returns how many rows some files hold; reads the files where another writer left the counts out of the log."""
+    counts = files["num_records"] if "num_records" in files.columns else None
+    if counts is None or counts.null_count():
         return int(rows.select(pl.len()).collect(engine="streaming").item())
-    return int(told.sum())
+    return int(counts.sum())
 
 
-def _all_wanted(low: pl.Expr, high: pl.Expr, wanted: pl.Series) -> pl.Expr:
-    """True where every day from `low` to `high` is wanted; only told for an unbroken span of wanted days."""
+def _holds_only(wanted: pl.Series, low: pl.Expr, high: pl.Expr) -> pl.Expr:
+    """Returns an expression that is true where every day from `low` to `high` is wanted.
+
+    It is never true for days with a gap; files with them are read.
+    """
     first, last = wanted[0], wanted[-1]
-    unbroken = (last - first).days + 1 == len(wanted)
-    return ((low >= first) & (high <= last)) if unbroken else pl.lit(False)
+    has_no_gap = (last - first).days + 1 == len(wanted)
+    return ((low >= first) & (high <= last)) if has_no_gap else pl.lit(False)
 
 
 def scan_files(
-    lake: Lake, table: str, handle: DeltaTable, paths: Iterable[str], named: str | None = None
+    lake: Lake, table: str, handle: DeltaTable, paths: Iterable[str], path_column: str | None = None
 ) -> pl.LazyFrame:
-    """The rows of some files of a table, in all columns that the table has; `named` is one for the URI of the file."""
+    """Returns the rows of some files of a table, in all columns of the table but the partition column.
+
+    Args:
+        lake: where the table is.
+        table: its name.
+        handle: the table at a version that holds the files.
+        paths: the files, relative to the table.
+        path_column: a column to add with the URI of the file that holds the row.
+    """
     partitions = set(handle.metadata().partition_columns)
     schema = {
         name: dtype
@@ -235,6 +267,6 @@ def scan_files(
         missing_columns="insert",
         hive_partitioning=False,
         glob=False,  # a folder may be named like a pattern
-        include_file_paths=named,
+        include_file_paths=path_column,
         storage_options=dict(lake.options) or None,
     )

@@ -1,101 +1,176 @@
-"""Rows on their way into one table, and what the table has to know to take them."""
+"""Write requests: what a caller asks `publish` to do with one table.
+
+There are four kinds, and each holds only what it needs: `Append` adds rows, `ReplaceAll` puts rows in the place of the
+whole table, `ReplaceDays` in the place of some days, `ReplaceKeys` in the place of some keys.
+"""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from datetime import date
-from typing import Any, Literal
+from typing import Any
 
 import polars as pl
 
 from lakehouse.calendar import Physical
 from lakehouse.storage.revision import Base
 
-# Each open file buffers one row group, so that all of them together bound the memory of a write to many partitions.
-_ROWS_BUFFERED = 1_200_000
-_ROWS_PER_GROUP = (16_384, 122_880)
 _TRUNCATE: Mapping[Physical, str] = {"day": "1d", "month": "1mo", "year": "1y"}
+_NAME_LENGTH: Mapping[Physical, int] = {"day": 10, "month": 7, "year": 4}
+
+WHOLE_TABLE = ""
+"""The name of the one part of a table that is not partitioned."""
 
 
 @dataclass(frozen=True)
-class Sheet:
-    """Rows on their way into one table.
+class Partitioning:
+    """The physical partitioning of a table's files by a date.
 
     Attributes:
-        table: where they go.
-        rows: exactly the columns of the table.
-        mode: `append` adds them; `replace` puts them in the place of `days`, or of everything.
-        window: the `Date` column that tells a row's day.
-        days: the days that are replaced; None replaces the whole table.
-        keys: the keys whose rows are replaced, one row each; the rows of all other keys stay.
-        physical: the partitioning of the files, from `window`.
-        split_by: rows that differ in it share no new file; an expression has a name that is no column's.
-        base: the revision that the caller has read, None for a table that did not exist; a later commit to the same
-            place makes this fail.
-        description: what the table is, for the catalogue.
-        comments: what each column is, for the catalogue.
-        hidden: columns without statistics, because they hold personal data.
-        required: columns in which no row of the table may be null; with them the columns are exactly those of the rows.
-            None lets columns come and go.
-        marks: numbers that the commit leaves in the table for the next writer, by name; see `lake.mark`.
-        corrections: for a value of `_source`, what columns become in the rows that stand there with it.
-        retyped: columns that get another type, in the rows that stand in the table too; all of them are written again.
+        column: the `Date` column that dates a row.
+        unit: the span of one partition.
+    """
+
+    column: str
+    unit: Physical
+
+    @property
+    def name(self) -> str:
+        """The partition column, which the files do not hold."""
+        return f"_{self.unit}"
+
+    def add_to(self, rows: pl.LazyFrame) -> pl.LazyFrame:
+        """Returns rows with the partition column."""
+        start = pl.col(self.column).dt.truncate(_TRUNCATE[self.unit])
+        return rows.with_columns(start.alias(self.name))
+
+    def list_values(self, days: Iterable[date]) -> pl.Series:
+        """Returns the values of the partition column for some days, each once."""
+        dated = pl.LazyFrame({self.column: pl.Series(days, dtype=pl.Date)})
+        return self.add_to(dated).collect()[self.name].unique()
+
+
+@dataclass(frozen=True)
+class TableInfo:
+    """What the catalogue and the log say of a table.
+
+    Attributes:
+        description: what the table is.
+        comments: what each column is.
+        hidden: columns without bounds in the log, because they hold personal data.
+    """
+
+    description: str = ""
+    comments: Mapping[str, str] = field(default_factory=dict)
+    hidden: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class WriteRequest:
+    """Rows for one table; each kind of request says what becomes of the rows that are there.
+
+    Attributes:
+        table: the name of the table, `<layer>/<table>`.
+        rows: the rows, in exactly the columns of the table.
+        base: the revision that the caller has read, None for a table that did not exist. A later commit to the same
+            part of the table makes the request fail.
+        info: what the catalogue and the log say of the table.
     """
 
     table: str
     rows: pl.LazyFrame
-    mode: Literal["append", "replace"]
-    window: str | None = None
-    days: Sequence[date] | None = None
-    keys: pl.DataFrame | None = None
-    physical: Physical | None = None
-    split_by: str | pl.Expr | None = None
+    _: KW_ONLY
     base: Base = "latest"
-    description: str = ""
-    comments: Mapping[str, str] = field(default_factory=dict)
-    hidden: frozenset[str] = frozenset()
-    required: frozenset[str] | None = None
-    marks: Mapping[str, int] = field(default_factory=dict)
+    info: TableInfo = field(default_factory=TableInfo)
+
+    @property
+    def parts(self) -> frozenset[str]:
+        """Names of the parts of the table that are written; no two writers write the same part at once."""
+        return frozenset({WHOLE_TABLE})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Append(WriteRequest):
+    """Adds rows to a table that is not partitioned.
+
+    Attributes:
+        split_by: rows that differ in it share no new file; an expression has a name that is no column's.
+        transaction_ids: numbers that the commit leaves in the table for the next writer, by name; see
+            `lake.read_transaction_id`.
+        corrections: for a value of `_source`, the new values of some columns in the rows that have it already.
+        retyped: columns that get another type; all rows of the table are written again in it.
+    """
+
+    split_by: str | pl.Expr | None = None
+    transaction_ids: Mapping[str, int] = field(default_factory=dict)
     corrections: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     retyped: Mapping[str, pl.DataType] = field(default_factory=dict)
 
+
+@dataclass(frozen=True, kw_only=True)
+class ReplaceAll(WriteRequest):
+    """Replaces all rows of a table, and its columns with them.
+
+    Attributes:
+        partitioning: how the files are partitioned.
+    """
+
+    partitioning: Partitioning | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReplaceDays(WriteRequest):
+    """Replaces the rows of some days; the rows of all other days stay.
+
+    Attributes:
+        day_column: the `Date` column that dates a row.
+        days: the days.
+        physical: the span of one partition; None for a table that is not partitioned.
+        required: columns in which no row of the table may be null; with them the columns are exactly those of the rows.
+            None lets columns come and go.
+        retyped: columns that get another type; the rows that stay are written again in it.
+    """
+
+    day_column: str
+    days: Sequence[date]
+    physical: Physical | None = None
+    required: frozenset[str] | None = None
+    retyped: Mapping[str, pl.DataType] = field(default_factory=dict)
+
     @property
-    def partition(self) -> str | None:
-        """The partition column of the files."""
-        return f"_{self.physical}" if self.physical and self.window else None
-
-    def parted(self, rows: pl.LazyFrame) -> pl.LazyFrame:
-        """Rows with the partition column."""
-        if self.partition is None or self.physical is None:
-            return rows
-        return rows.with_columns(
-            pl.col(str(self.window)).dt.truncate(_TRUNCATE[self.physical]).alias(self.partition)
-        )
-
-    def parts_of(self, days: Iterable[date]) -> pl.Series:
-        """The values of the partition column into which some days fall, each once."""
-        return (
-            self.parted(pl.LazyFrame({str(self.window): pl.Series(days, dtype=pl.Date)}))
-            .collect()[str(self.partition)]
-            .unique()
-        )
+    def partitioning(self) -> Partitioning | None:
+        """How the files are partitioned."""
+        return None if self.physical is None else Partitioning(self.day_column, self.physical)
 
     @property
-    def places(self) -> set[str]:
-        """Names of the parts of the table that are filled; no two writers fill the same at once."""
-        if self.mode == "append" or self.days is None or self.physical is None:
-            return {""}
-        return name_partitions(self.physical, self.days)
+    def parts(self) -> frozenset[str]:
+        """Names of the partitions that are written."""
+        if self.physical is None:
+            return frozenset({WHOLE_TABLE})
+        return frozenset(name_partitions(self.physical, self.days))
 
-    @property
-    def rows_per_group(self) -> int:
-        """How many rows make a row group: large ones are cheaper, where few files are open at a time."""
-        least, most = _ROWS_PER_GROUP
-        if self.mode == "append" or self.days is None or self.physical is None:
-            return least
-        return min(max(_ROWS_BUFFERED // max(len(self.places), 1), least), most)
+
+@dataclass(frozen=True, kw_only=True)
+class ReplaceKeys(WriteRequest):
+    """Replaces the rows of some keys in a table that is not partitioned; the rows of all other keys stay.
+
+    Attributes:
+        keys: the keys, one row each, in the key's columns.
+        required: as in `ReplaceDays`.
+    """
+
+    keys: pl.DataFrame
+    required: frozenset[str] | None = None
+
+
+Request = Append | ReplaceAll | ReplaceDays | ReplaceKeys
+"""Any write request."""
+
+
+def find_partitioning(request: Request) -> Partitioning | None:
+    """Returns how the files of a request's table are partitioned; None where they are not."""
+    return request.partitioning if isinstance(request, ReplaceAll | ReplaceDays) else None
 
 
 def name_partitions(physical: Physical, days: Iterable[object]) -> set[str]:
-    """Names of the parts of a table into which some days fall."""
-    size = {"day": 10, "month": 7, "year": 4}[physical]
-    return {str(day)[:size] for day in days}
+    """Returns the names of the partitions that hold some days."""
+    return {str(day)[: _NAME_LENGTH[physical]] for day in days}

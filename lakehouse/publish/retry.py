@@ -1,42 +1,61 @@
-"""Run again when another writer was faster, or the store did not answer; give up when it happens too often."""
+"""Runs a write again when another writer was faster, or the store did not answer; gives up after too many attempts."""
 
 import logging
 import random
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TypeVar
 
 from lakehouse.errors import BusyError, OutageError
 
-_ATTEMPTS = 10
-_PATIENCE = 600.0
-_OUTAGES = 3  # the clients have waited and asked again by themselves before they said so
-_LONGEST_PAUSE = 5.0
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
-def retry_if_busy(attempt: Callable[[], T]) -> T:
-    """The result of the first attempt that is not disturbed.
+@dataclass(frozen=True)
+class RetryLimits:
+    """How long a writer is patient.
+
+    Attributes:
+        attempts: disturbed attempts after which it may give up.
+        patience: seconds before which it does not: writers that each come to an end all succeed if they are patient.
+        outages: attempts without an answer from the store; its client has waited and asked again by then.
+        longest_pause: seconds between two attempts.
+    """
+
+    attempts: int = 10
+    patience: float = 600.0
+    outages: int = 3
+    longest_pause: float = 5.0
+
+
+def retry_if_busy(attempt: Callable[[], T], limits: RetryLimits | None = None) -> T:
+    """Returns the result of the first attempt that no other writer disturbs.
 
     An attempt starts from a fresh handle each time: committing the same files again would not see what changed. Whoever
-    disturbs an attempt has committed. So writers that each have an end all come to it, if they are patient; how many
+    disturbs an attempt has committed. So all of several writers come to their end if they are patient; how many
     attempts that takes depends on how many they are.
+
+    Args:
+        attempt: reads, writes and commits.
+        limits: how long to be patient.
 
     Raises:
         BusyError: all of ten or more attempts were disturbed, for ten minutes or more.
         OutageError: the store did not answer in three of them.
     """
+    limits = limits or RetryLimits()
     started, disturbed, outages = time.monotonic(), 0, 0
     while True:
         try:
             return attempt()
         except BusyError as error:
             disturbed, outages = disturbed + 1, outages + isinstance(error, OutageError)
-            if outages >= _OUTAGES or (
-                disturbed >= _ATTEMPTS and time.monotonic() - started >= _PATIENCE
-            ):
+            is_over = time.monotonic() - started >= limits.patience
+            if outages >= limits.outages or (disturbed >= limits.attempts and is_over):
                 raise
-            pause = random.uniform(0.1, 1) * min(_LONGEST_PAUSE, 0.2 * 2 ** min(disturbed - 1, 9))  # noqa: S311
+            longest = min(limits.longest_pause, 0.2 * 2 ** min(disturbed - 1, 9))
+            pause = random.uniform(0.1, 1) * longest  # noqa: S311
             _log.info("%s Trying again in %.1f s.", str(error).splitlines()[0], pause)
             time.sleep(pause)

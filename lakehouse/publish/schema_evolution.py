@@ -1,86 +1,87 @@
-"""A table's schema grows to hold new columns, or refuses to."""
+"""Schema evolution: a table's columns grow to hold new ones, or the write is refused."""
 
 from deltalake import DeltaTable, Field, Schema
 
 from lakehouse.errors import BusyError, SetupError, list_problems
-from lakehouse.publish.request import Sheet
+from lakehouse.publish.request import ReplaceDays, ReplaceKeys, Request
 from lakehouse.storage.lake import list_data_files
 
 
-def has_other_columns(standing: Schema, wanted: Schema) -> bool:
-    """Whether a table's columns, by name and type, are not those of its new rows."""
-    return {(field.name, str(field.type)) for field in standing.fields} != {
+def has_other_columns(present: Schema, wanted: Schema) -> bool:
+    """Returns whether a table's columns, by name and type, are not those of its new rows."""
+    return {(field.name, str(field.type)) for field in present.fields} != {
         (field.name, str(field.type)) for field in wanted.fields
     }
 
 
-def check_partitioning(handle: DeltaTable, sheet: Sheet, wanted: list[str]) -> None:
-    """Refuse to write past a table that is partitioned otherwise.
+def check_partitioning(handle: DeltaTable, table: str, wanted: list[str]) -> None:
+    """Refuses a table that is partitioned by other columns than the wanted ones.
 
     Raises:
-        SetupError: its files are partitioned by other columns than the wanted ones.
+        SetupError: its files are partitioned otherwise.
     """
-    standing = list(handle.metadata().partition_columns)
-    if standing != wanted:
+    present = list(handle.metadata().partition_columns)
+    if present != wanted:
         raise SetupError(
-            f"{sheet.table}: its files are partitioned by {', '.join(standing) or 'nothing'}, not by "
+            f"{table}: its files are partitioned by {', '.join(present) or 'nothing'}, not by "
             f"{', '.join(wanted) or 'nothing'}.\nNext: keep `physical`, or give the table a new name."
         )
 
 
-def find_missing_columns(handle: DeltaTable, sheet: Sheet, wanted: Schema) -> list[Field]:
-    """The columns that a table does not have yet; rows that stay in it will hold null in them.
+def find_missing_columns(handle: DeltaTable, request: Request, wanted: Schema) -> list[Field]:
+    """Returns the columns that a table does not have yet; the rows that stay in it will hold null in them.
 
     Args:
         handle: the table.
-        sheet: what is to be written beside rows that stay.
+        request: what is to be written beside rows that stay.
         wanted: its columns.
 
     Raises:
-        SetupError: a column would change its type, or rows that stay would not keep the table's promise.
+        SetupError: a column would change its type, or the rows that stay would break the contract.
     """
-    standing = {field.name: field for field in handle.schema().fields}
-    missing = [field for field in wanted.fields if field.name not in standing]
+    present = {field.name: field for field in handle.schema().fields}
+    missing = [field for field in wanted.fields if field.name not in present]
     problems = [
-        f"{field.name} is {standing[field.name].type.type} in the table and {field.type.type} in the new rows"
+        f"{field.name} is {present[field.name].type.type} in the table and {field.type.type} in the new rows"
         for field in wanted.fields
-        if field.name in standing and standing[field.name].type != field.type
+        if field.name in present and present[field.name].type != field.type
     ]
-    if sheet.required is not None:
-        gone = standing.keys() - {field.name for field in wanted.fields}
+    required = request.required if isinstance(request, ReplaceDays | ReplaceKeys) else None
+    if required is not None:
+        dropped = present.keys() - {field.name for field in wanted.fields}
         problems += [
-            f"{name} stands in the table, and is no column of its contract" for name in sorted(gone)
+            f"{name} is a column of the table, but not of its contract" for name in sorted(dropped)
         ]
         problems += [
             f"{field.name} must not be null, and the rows that stay do not have it"
             for field in missing
-            if field.name in sheet.required
+            if field.name in required
         ]
     if problems:
-        next_step = f"make all{_standing_days(handle, sheet)} again in one run, or keep the columns as they were."
         raise SetupError(
             list_problems(
-                f"{sheet.table}: its columns changed, but not all of its rows are replaced.",
+                f"{request.table}: its columns changed, but not all of its rows are replaced.",
                 problems,
-                next_step,
+                f"make all{_describe_days(handle, request)} again in one run, or keep the columns as they were.",
             )
         )
     return missing
 
 
-def _standing_days(handle: DeltaTable, sheet: Sheet) -> str:
-    """The days between which rows stand, as far as the log tells."""
-    bounds, live = (f"min.{sheet.window}", f"max.{sheet.window}"), list_data_files(handle)
+def _describe_days(handle: DeltaTable, request: Request) -> str:
+    """Returns the first and the last day of the table's rows, as far as the log knows them."""
+    column = request.day_column if isinstance(request, ReplaceDays) else None
+    bounds, live = (f"min.{column}", f"max.{column}"), list_data_files(handle)
     if not set(bounds) <= set(live.columns):
-        return " that stands in it"
-    return f" that stands in it ({live[bounds[0]].min()!s}...{live[bounds[1]].max()!s})"
+        return " its rows"
+    return f" its days ({live[bounds[0]].min()!s}...{live[bounds[1]].max()!s})"
 
 
 def add_columns(handle: DeltaTable, table: str, missing: list[Field]) -> None:
-    """Add columns to a table, in a commit of its own, to which the handle moves on.
+    """Adds columns to a table in a commit of its own, and moves the handle on to it.
 
     Raises:
-        BusyError: somebody else committed meanwhile.
+        BusyError: another writer committed meanwhile.
     """
     before = handle.version()
     handle.alter.add_columns(missing)

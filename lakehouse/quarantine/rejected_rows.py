@@ -12,7 +12,7 @@ from deltalake import DeltaTable
 
 from lakehouse.calendar import WHOLE_TABLE, Days, PeriodKey
 from lakehouse.publish.audit import Audit
-from lakehouse.publish.request import Sheet
+from lakehouse.publish.request import ReplaceAll, ReplaceDays, TableInfo
 from lakehouse.quarantine.states import (
     OPEN,
     RELEASED,
@@ -39,7 +39,7 @@ def request_rejected_rows(  # noqa: PLR0913
     *,
     days: Sequence[date] | None = None,
     is_all: bool = True,
-) -> Sheet:
+) -> ReplaceAll | ReplaceDays:
     """The rejected rows of some days, with those that stand there in quarantine, for its next version.
 
     Args:
@@ -63,16 +63,20 @@ def request_rejected_rows(  # noqa: PLR0913
         names = _names(table, standing.collect_schema(), rows.collect_schema())
         carry = merge_all_judged if is_all else merge_some_judged
         rows = carry(standing, rows, names, attempt, is_unique=_keeps_origins(table))
-    return Sheet(
-        table.quarantine,
-        rows,
-        "replace",
-        window=WINDOW if days is not None else None,
-        days=days,
-        base=base,
+    info = TableInfo(
         description=f"Rows that {table.name} rejected, as received, with every rule that they broke and their state.",
         hidden=frozenset(rows.collect_schema().names()) - {WINDOW, *LINEAGE},
-        retyped=retyped if days is not None else {},
+    )
+    if days is None:
+        return ReplaceAll(table.quarantine, rows, base=base, info=info)
+    return ReplaceDays(
+        table.quarantine,
+        rows,
+        base=base,
+        info=info,
+        day_column=WINDOW,
+        days=days,
+        retyped=retyped,
     )
 
 

@@ -7,7 +7,7 @@ import polars as pl
 
 from lakehouse.publish.audit import Audit, Provenance
 from lakehouse.publish.publish import publish
-from lakehouse.publish.request import Sheet
+from lakehouse.publish.request import ReplaceAll, ReplaceDays, TableInfo
 from lakehouse.quarantine.dead_letters import COMMENTS, DEAD_LETTERS
 from lakehouse.storage.lake import Lake
 from lakehouse.storage.revision import Revision
@@ -49,25 +49,31 @@ def update_states(  # noqa: PLR0913
     )
     if not found["rows"].item():
         return 0
-    days = found["days"].explode() if asked else None
-    # A row without a day was put there by somebody else; then the whole table is written again.
-    is_part = days is not None and not days.null_count()
-    stay = pl.col(WINDOW).is_in(days.implode()) if days is not None and is_part else pl.lit(True)
-    read = int(rows.filter(stay).select(pl.len()).collect(engine="streaming").item())
-    sheet = Sheet(
-        place,
-        changed.filter(stay),
-        "replace",
-        window=WINDOW if is_part else None,
-        days=days.sort().to_list() if days is not None and is_part else None,
-        base=base,
+    info = TableInfo(
         comments=COMMENTS if place == DEAD_LETTERS else {},
         hidden=frozenset(changed.collect_schema().names()) - {WINDOW, "table", *LINEAGE},
     )
+    days = found["days"].explode() if asked else None
+    request: ReplaceAll | ReplaceDays
+    # A row without a day was put there by somebody else; then the whole table is written again.
+    if days is None or days.null_count():
+        is_written = pl.lit(True)
+        request = ReplaceAll(place, changed, base=base, info=info)
+    else:
+        is_written = pl.col(WINDOW).is_in(days.implode())
+        request = ReplaceDays(
+            place,
+            changed.filter(is_written),
+            base=base,
+            info=info,
+            day_column=WINDOW,
+            days=days.sort().to_list(),
+        )
+    read = int(rows.filter(is_written).select(pl.len()).collect(engine="streaming").item())
     provenance = Provenance(run_id)
     publish(
         lake,
-        sheet,
+        request,
         lambda told: Audit(place, "replace", read=read, written=told.rows, provenance=provenance),
     )
     return int(found["rows"].item())

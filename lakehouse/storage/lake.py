@@ -29,6 +29,7 @@ from lakehouse.storage.handle_cache import (
     check_folder,
     report_stale_handle,
 )
+from lakehouse.storage.limits import WriteLimits
 from lakehouse.storage.locks import wait_for_lock
 from lakehouse.storage.log import Commit, LogTail
 from lakehouse.storage.log_archive import restore_entries
@@ -52,12 +53,14 @@ class Lake:
         root: an absolute folder or a URI such as `s3://bucket/lake`.
         options: object store options as delta-rs and Polars take them; never logged.
         single_writer: whether only this machine writes; a bucket that cannot put if absent is refused without it.
+        limits: how large the files of tables are, and how much of them is in memory at a time.
         handles: the tables that were opened.
     """
 
     root: str
     options: Mapping[str, str] = field(default_factory=dict, repr=False)
     single_writer: bool = False
+    limits: WriteLimits = field(default_factory=WriteLimits, repr=False, kw_only=True)
     handles: HandleCache = field(
         default_factory=HandleCache, repr=False, compare=False, kw_only=True
     )

@@ -43,7 +43,7 @@ class CountedPass:
     @classmethod
     def of(cls, judged: JudgedRows, findings: PassResult) -> "CountedPass":
         """Returns the result of a pass that published; released rows do not count as rejected."""
-        rejected = findings.rejects.filter(~is_in(RELEASED)) if findings.rejected else None
+        rejected = findings.rejected_rows.filter(~is_in(RELEASED)) if findings.rejected else None
         counts = count_periods(judged.table, findings.answers)
         return cls(counts, findings.rows, rejected)
 

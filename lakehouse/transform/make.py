@@ -12,7 +12,7 @@ from lakehouse.errors import SetupError
 from lakehouse.lineage import dated_changes
 from lakehouse.publish.audit import Audit, RefusedCommitError
 from lakehouse.publish.publish import PassResult, publish
-from lakehouse.publish.request import Sheet
+from lakehouse.publish.request import ReplaceAll, ReplaceDays, Request, TableInfo
 from lakehouse.publish.retry import retry_if_busy
 from lakehouse.quarantine.rejected_rows import request_rejected_rows
 from lakehouse.storage.disk_full import report_full_disk
@@ -128,21 +128,25 @@ def _run(lake: Lake, catalog: Catalog, plan: MakePlan) -> Audit:
         )
 
 
-def _request_rows(plan: MakePlan, judged: JudgedRows) -> Sheet:
+def _request_rows(plan: MakePlan, judged: JudgedRows) -> Request:
     """Returns the request to put the judged rows in the place of the periods of a plan."""
     # A row carries a day rather than its period, so days are what is replaced.
     table, days = plan.table, plan.scope.all_days
     known, described = table.properties, list_columns(table.contract)
-    return Sheet(
-        table.name,
-        judged.valid,
-        "replace",
-        window=None if days is None else known.date_column,
-        days=days,
-        physical=known.physical if known.date_column else None,
-        base=plan.base,
+    info = TableInfo(
         description=table.description,
         comments={c.name: c.meaning for c in described},
         hidden=frozenset(c.name for c in described if c.pii),
+    )
+    if days is None or known.date_column is None:
+        return ReplaceAll(table.name, judged.valid, base=plan.base, info=info)
+    return ReplaceDays(
+        table.name,
+        judged.valid,
+        base=plan.base,
+        info=info,
+        day_column=known.date_column,
+        days=days,
+        physical=known.physical,
         required=frozenset(c.name for c in described if not c.nullable),
     )

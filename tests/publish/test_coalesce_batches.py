@@ -7,23 +7,20 @@ import pytest
 from arro3.core import ChunkedArray
 from polars.testing import assert_frame_equal
 
-from lakehouse.publish import coalesce_batches
 from lakehouse.publish.audit import Audit
 from lakehouse.publish.coalesce_batches import BatchCoalescer
 from lakehouse.publish.publish import publish
-from lakehouse.publish.request import Sheet
+from lakehouse.publish.request import Partitioning, ReplaceAll
 from lakehouse.storage.lake import Lake
+from lakehouse.storage.limits import BatchLimits, WriteLimits
 
 TABLE = "staged/t"
 FIRST = date(2024, 1, 1)
 RARE = [date(2024, 7, 1), None]
 
 
-@pytest.fixture
-def small(monkeypatch):
-    """What counts as large is small."""
-    monkeypatch.setattr(coalesce_batches, "_LARGE", 300)
-    monkeypatch.setattr(coalesce_batches, "_COMPANY", 7)
+SMALL = BatchLimits(large_rows=300, company_rows=7)
+"""A few rows make a large batch."""
 
 
 def rows(height: int) -> pl.DataFrame:
@@ -39,25 +36,31 @@ def rows(height: int) -> pl.DataFrame:
     return pl.DataFrame({"n": number, "day": day, "text": number.cast(pl.String) + " " * 20 + "x"})
 
 
-def batches(frame: pl.DataFrame, size: int) -> list[pl.DataFrame]:
-    """What becomes of a frame that comes in batches; what waited at their end is the last."""
+def batches(frame: pl.DataFrame, size: int, limits: BatchLimits = SMALL) -> list[pl.DataFrame]:
+    """Returns what becomes of a frame that comes in batches; the rows that waited at their end are the last."""
     frame = frame.with_columns(pl.col("day").dt.month_start().alias("_month"))
-    one = BatchCoalescer("_month")
-    return [*(one._batch(batch) for batch in frame.iter_slices(size)), one._last(frame.schema)]
+    one = BatchCoalescer("_month", limits)
+    return [*(one._join(batch) for batch in frame.iter_slices(size)), one._finish(frame.schema)]
+
+
+def put(lake: Lake, frame: pl.DataFrame) -> Audit:
+    """Publishes a frame by months."""
+    request = ReplaceAll(TABLE, frame.lazy(), partitioning=Partitioning("day", "month"))
+    return publish(
+        lake, request, lambda found: Audit(TABLE, "replace", read=found.rows, written=found.rows)
+    )
 
 
 def rare(batch: pl.DataFrame) -> pl.DataFrame:
     return batch.filter(pl.col("_month").is_in(RARE, nulls_equal=True))
 
 
-@pytest.mark.usefixtures("small")
 @pytest.mark.parametrize("size", [1, 299, 300, 450, 5000, 50_000])
 def test_every_row_comes_once(size):
     frame = rows(20_000)
     assert_frame_equal(pl.concat(batches(frame, size)).drop("_month").sort("n"), frame)
 
 
-@pytest.mark.usefixtures("small")
 @pytest.mark.parametrize("size", [10, 20, 299])
 def test_small_batches_become_large_ones(size):
     *all_but_last, last = batches(rows(20_000), size)
@@ -68,12 +71,11 @@ def test_small_batches_become_large_ones(size):
 
 def test_few_rows_do_not_wait_in_ever_more_batches():
     """Each would keep the text that its rows were read with, and counting all of them each time takes ever longer."""
-    sizes = [batch.height for batch in batches(rows(500), 1)]
+    sizes = [batch.height for batch in batches(rows(500), 1, BatchLimits())]
     assert {*sizes[:-1]} == {0, 32}
     assert sizes[-1] == 500 % 32
 
 
-@pytest.mark.usefixtures("small")
 def test_rows_of_rare_partitions_wait_for_company():
     *all_but_last, last = batches(rows(20_000), 450)
     company = [found for found in (rare(batch).height for batch in all_but_last) if found]
@@ -84,19 +86,17 @@ def test_rows_of_rare_partitions_wait_for_company():
     )
 
 
-@pytest.mark.usefixtures("small")
 def test_rows_of_rare_partitions_have_text_of_their_own():
     """An array of views counts the buffers that it keeps, whatever of them it shows."""
     one, frame = (
-        BatchCoalescer("_month"),
+        BatchCoalescer("_month", SMALL),
         rows(20_000).with_columns(pl.col("day").dt.month_start().alias("_month")),
     )
     for batch in frame.iter_slices(450):
-        one._batch(batch)
+        one._join(batch)
         assert sum(ChunkedArray.from_arrow(waiting["text"]).nbytes for waiting in one._rare) < 1000
 
 
-@pytest.mark.usefixtures("small")
 def test_a_write_in_which_every_partition_is_rare_is_left_as_it_is():
     days = pl.DataFrame({"n": range(5000)}).with_columns(
         day=FIRST + pl.duration(days=pl.col("n") * 31)
@@ -106,23 +106,14 @@ def test_a_write_in_which_every_partition_is_rare_is_left_as_it_is():
     assert last.is_empty()
 
 
-@pytest.mark.usefixtures("small")
 def test_each_partition_is_one_file(tmp_path):
-    lake, frame = Lake(str(tmp_path)), rows(60_000)
-    sheet = Sheet(TABLE, frame.lazy(), "replace", window="day", physical="month")
-    audit = publish(
-        lake, sheet, lambda found: Audit(TABLE, "replace", read=found.rows, written=found.rows)
-    )
+    lake, frame = Lake(str(tmp_path), limits=WriteLimits(batches=SMALL)), rows(60_000)
+    audit = put(lake, frame)
     assert (audit.rows, audit.version, audit.files) == (60_000, 0, 5)
     assert_frame_equal(lake.scan(TABLE).drop("_month").collect().sort("n"), frame)
 
 
 def test_a_table_without_rows_is_written(tmp_path):
-    lake, sheet = (
-        Lake(str(tmp_path)),
-        Sheet(TABLE, rows(0).lazy(), "replace", window="day", physical="month"),
-    )
-    audit = publish(
-        lake, sheet, lambda found: Audit(TABLE, "replace", read=found.rows, written=found.rows)
-    )
+    lake = Lake(str(tmp_path))
+    audit = put(lake, rows(0))
     assert (audit.rows, audit.version, lake.scan(TABLE).collect().height) == (0, 0, 0)

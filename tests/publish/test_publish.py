@@ -12,13 +12,21 @@ from lakehouse.errors import BusyError, DataError, LawError, SetupError
 from lakehouse.ingest.landed_files import read_landed_files
 from lakehouse.lineage.commit_history import read_audit
 from lakehouse.publish.audit import AUDIT_KEY, Audit, Provenance
-from lakehouse.publish.file_writer import Draft
+from lakehouse.publish.file_writer import FileWriter
 from lakehouse.publish.publish import publish
-from lakehouse.publish.request import Sheet
+from lakehouse.publish.request import (
+    Append,
+    Partitioning,
+    ReplaceAll,
+    ReplaceDays,
+    TableInfo,
+)
+from lakehouse.publish.write_plan import plan_write
 from lakehouse.storage.lake import Lake, list_data_files
 from lakehouse.storage.revision import Revision
 
 TABLE = "staged/orders"
+MONTHS = Partitioning("day", "month")
 ROWS = pl.LazyFrame({"day": [date(2024, 1, 1), date(2024, 2, 1)], "text": ["a", "b"]})
 
 
@@ -26,8 +34,16 @@ def accepted(findings):
     return Audit(TABLE, "replace", findings.rows, findings.rows)
 
 
-def sheet(rows=ROWS, mode="replace", **more) -> Sheet:
-    return Sheet(more.pop("table", TABLE), rows, mode, **more)
+def replace_all(rows=ROWS, table=TABLE, **more) -> ReplaceAll:
+    return ReplaceAll(table, rows, **more)
+
+
+def replace_days(rows, days, **more) -> ReplaceDays:
+    return ReplaceDays(TABLE, rows, day_column="day", days=days, physical="month", **more)
+
+
+def append(rows=ROWS, **more) -> Append:
+    return Append(TABLE, rows, **more)
 
 
 def parquet(lake: Lake) -> list[Path]:
@@ -43,11 +59,9 @@ def lake(tmp_path):
 def test_the_first_commit_makes_the_table_with_its_words_and_its_partitions(lake):
     publish(
         lake,
-        sheet(
-            window="day",
-            physical="month",
-            description="Orders.",
-            comments={"text": "What was said"},
+        replace_all(
+            partitioning=MONTHS,
+            info=TableInfo(description="Orders.", comments={"text": "What was said"}),
         ),
         accepted,
     )
@@ -73,14 +87,14 @@ def test_the_first_commit_makes_the_table_with_its_words_and_its_partitions(lake
 
 
 def test_files_are_compressed_as_those_of_other_writers_of_delta(lake):
-    publish(lake, sheet(), accepted)
+    publish(lake, replace_all(), accepted)
     [file] = parquet(lake)
     codecs = duckdb.sql(f"SELECT DISTINCT compression FROM parquet_metadata('{file}')").fetchall()
     assert codecs == [("SNAPPY",)]
 
 
 def test_the_published_rows_are_the_rows(lake):
-    publish(lake, sheet(), accepted)
+    publish(lake, replace_all(), accepted)
     assert lake.scan(TABLE).sort("day").collect().equals(ROWS.collect())
 
 
@@ -88,7 +102,7 @@ def test_the_audit_comes_back_from_the_log_as_it_was_given(lake):
     provenance = Provenance("run 1", "code", "contract", {"raw/orders": Revision(4, "id")})
     given = publish(
         lake,
-        sheet(),
+        replace_all(),
         lambda f: Audit(TABLE, "replace", 3, f.rows, quarantined=1, provenance=provenance),
     )
     assert read_audit(lake.read_log(TABLE)[0]) == given
@@ -96,7 +110,7 @@ def test_the_audit_comes_back_from_the_log_as_it_was_given(lake):
 
 
 def test_the_audit_tells_bytes_and_files_as_the_log_does(lake):
-    audit = publish(lake, sheet(window="day", physical="day"), accepted)
+    audit = publish(lake, replace_all(partitioning=Partitioning("day", "day")), accepted)
     live = list_data_files(lake.open(TABLE))
     assert (audit.files, audit.bytes) == (live.height, live["size_bytes"].sum())
 
@@ -110,21 +124,26 @@ def test_questions_are_answered_in_the_same_pass(lake):
     found = {}
 
     def judge(findings):
-        found.update(n=findings.number("n"), rows=findings.rows, rejected=findings.rejected)
+        found.update(n=findings.read_number("n"), rows=findings.rows, rejected=findings.rejected)
         return accepted(findings)
 
-    rejects = sheet(ROWS.head(1), table="quarantine/staged_orders")
-    publish(lake, sheet(), judge, rejects=rejects, questions={"n": ROWS.select(pl.len())})
+    rejects = replace_all(ROWS.head(1), table="quarantine/staged_orders")
+    publish(lake, replace_all(), judge, rejects=rejects, questions={"n": ROWS.select(pl.len())})
     assert found == {"n": 2, "rows": 2, "rejected": 1}
 
 
 def test_rejected_rows_are_committed_under_the_name_of_their_table(lake):
-    publish(lake, sheet(), accepted, rejects=sheet(table="quarantine/staged_orders"))
+    publish(lake, replace_all(), accepted, rejects=replace_all(table="quarantine/staged_orders"))
     assert lake.read_log("quarantine/staged_orders")[0].info["published_with"] == TABLE
 
 
 def test_without_rejected_rows_there_is_no_quarantine(lake):
-    publish(lake, sheet(), accepted, rejects=sheet(ROWS.head(0), table="quarantine/staged_orders"))
+    publish(
+        lake,
+        replace_all(),
+        accepted,
+        rejects=replace_all(ROWS.head(0), table="quarantine/staged_orders"),
+    )
     assert lake.tables() == [TABLE]
 
 
@@ -137,21 +156,26 @@ def unbalanced(findings):
 
 
 @pytest.mark.parametrize(("judge", "error"), [(refuse, DataError), (unbalanced, LawError)])
-@pytest.mark.parametrize("partitioned", [{}, {"window": "day", "physical": "month"}])
+@pytest.mark.parametrize("partitioned", [{}, {"partitioning": MONTHS}])
 def test_a_refused_verdict_leaves_no_file_and_no_table(lake, judge, error, partitioned):
     with pytest.raises(error):
-        publish(lake, sheet(**partitioned), judge, rejects=sheet(table="quarantine/staged_orders"))
+        publish(
+            lake,
+            replace_all(**partitioned),
+            judge,
+            rejects=replace_all(table="quarantine/staged_orders"),
+        )
     assert parquet(lake) == []
     assert lake.tables() == []
 
 
 def test_a_refused_verdict_leaves_the_table_as_it_was(lake):
-    publish(lake, sheet(window="day", physical="month"), accepted)
+    publish(lake, replace_all(partitioning=MONTHS), accepted)
     before = (lake.version(TABLE), parquet(lake))
     with pytest.raises(DataError):
         publish(
             lake,
-            sheet(ROWS.head(1), window="day", physical="month", days=[date(2024, 1, 1)]),
+            replace_days(ROWS.head(1), [date(2024, 1, 1)]),
             refuse,
         )
     assert (lake.version(TABLE), parquet(lake)) == before
@@ -165,61 +189,63 @@ def test_a_pass_that_breaks_off_leaves_no_table(lake):
     with pytest.raises(pl.exceptions.PolarsError):
         publish(
             lake,
-            sheet(many.with_columns(pl.col("bad").cast(pl.Int64)), split_by="folder"),
+            append(many.with_columns(pl.col("bad").cast(pl.Int64)), split_by="folder"),
             accepted,
         )
     assert lake.tables() == []
 
 
 def test_files_of_a_broken_pass_are_taken_away_even_if_nobody_reported_them(lake):
-    draft = Draft(lake, sheet(window="day", physical="month"))
-    draft.sink().collect()
-    draft.new.clear()
-    draft.discard()
+    files = FileWriter(lake, plan_write(lake, replace_all(partitioning=MONTHS)))
+    files.sink_new_rows().collect()
+    files.new.clear()
+    files.delete_files()
     assert parquet(lake) == []
 
 
 def test_a_failed_commit_of_the_table_takes_its_files_away(lake):
-    publish(lake, sheet(), accepted)
+    publish(lake, replace_all(), accepted)
     before = parquet(lake)
     with pytest.raises(SetupError):
-        publish(lake, sheet(ROWS.with_columns(text=1), "append"), accepted)
+        publish(lake, append(ROWS.with_columns(text=1)), accepted)
     assert parquet(lake) == before
 
 
 def test_a_lake_below_a_folder_that_is_named_like_its_table_is_tidied_too(tmp_path):
     lake = Lake(str(tmp_path / TABLE / "lake"))
-    publish(lake, sheet(), accepted)
+    publish(lake, replace_all(), accepted)
     with pytest.raises(DataError):
-        publish(lake, sheet(), refuse)
+        publish(lake, replace_all(), refuse)
     assert len(parquet(lake)) == list_data_files(lake.open(TABLE)).height == 1
 
 
 def test_an_empty_publish_makes_an_empty_table(lake):
-    audit = publish(lake, sheet(ROWS.head(0), window="day", physical="month"), accepted)
+    audit = publish(lake, replace_all(ROWS.head(0), partitioning=MONTHS), accepted)
     assert (audit.rows, audit.files, audit.version) == (0, 0, 0)
     assert lake.scan(TABLE).collect().is_empty()
     assert parquet(lake) == []
 
 
 def test_an_empty_replacement_of_everything_empties_the_table(lake):
-    publish(lake, sheet(), accepted)
-    publish(lake, sheet(ROWS.head(0)), accepted)
+    publish(lake, replace_all(), accepted)
+    publish(lake, replace_all(ROWS.head(0)), accepted)
     assert lake.scan(TABLE).collect().is_empty()
 
 
 def test_appended_rows_join_those_that_stand(lake):
     for _ in range(2):
-        publish(lake, sheet(mode="append"), accepted)
+        publish(lake, append(), accepted)
     assert lake.scan(TABLE).collect().height == 4
     assert lake.version(TABLE) == 1
 
 
 def test_new_columns_are_added_and_older_rows_hold_null_in_them(lake):
-    publish(lake, sheet(mode="append"), accepted)
+    publish(lake, append(), accepted)
     publish(
         lake,
-        sheet(ROWS.with_columns(more=pl.lit(1, pl.Int64)), "append", comments={"more": "New"}),
+        append(
+            ROWS.with_columns(more=pl.lit(1, pl.Int64)), info=TableInfo(comments={"more": "New"})
+        ),
         accepted,
     )
     assert sorted(lake.scan(TABLE).collect()["more"].to_list(), key=str) == [1, 1, None, None]
@@ -227,23 +253,25 @@ def test_new_columns_are_added_and_older_rows_hold_null_in_them(lake):
 
 
 def test_columns_that_are_no_longer_written_stay_and_hold_null(lake):
-    publish(lake, sheet(mode="append"), accepted)
-    publish(lake, sheet(ROWS.drop("text"), "append"), accepted)
+    publish(lake, append(), accepted)
+    publish(lake, append(ROWS.drop("text")), accepted)
     assert lake.scan(TABLE).collect()["text"].null_count() == 2
 
 
 def test_a_changed_type_is_refused_with_every_column_that_would_change(lake):
-    publish(lake, sheet(), accepted)
+    publish(lake, replace_all(), accepted)
     with pytest.raises(SetupError) as refusal:
-        publish(lake, sheet(ROWS.with_columns(text=1, day=pl.lit("x")), "append"), accepted)
+        publish(lake, append(ROWS.with_columns(text=1, day=pl.lit("x"))), accepted)
     assert "day is date in the table and string" in str(refusal.value)
     assert "text is string in the table and integer" in str(refusal.value)
     assert lake.version(TABLE) == 0
 
 
 def test_a_replacement_of_everything_takes_the_columns_of_the_new_rows_in_the_same_commit(lake):
-    publish(lake, sheet(), accepted)
-    publish(lake, sheet(ROWS.select("day", text=pl.lit(1, pl.Int64), more=pl.lit("x"))), accepted)
+    publish(lake, replace_all(), accepted)
+    publish(
+        lake, replace_all(ROWS.select("day", text=pl.lit(1, pl.Int64), more=pl.lit("x"))), accepted
+    )
     assert lake.version(TABLE) == 1
     assert lake.scan(TABLE).collect_schema() == pl.Schema(
         {"day": pl.Date, "text": pl.Int64, "more": pl.String}
@@ -253,85 +281,80 @@ def test_a_replacement_of_everything_takes_the_columns_of_the_new_rows_in_the_sa
 
 def test_other_columns_are_not_put_under_the_rows_of_a_writer_that_was_faster(lake):
     march = pl.LazyFrame({"day": [date(2020, 3, 1)], "text": ["c"]})
-    month = {"window": "day", "physical": "month"}
-    publish(lake, sheet(**month), accepted)
+    publish(lake, replace_all(partitioning=MONTHS), accepted)
     first = lake.revision(TABLE)
 
     def meanwhile(found):
-        publish(lake, sheet(march, "append", **month), accepted)
+        publish(lake, replace_days(march, [date(2020, 3, 1)]), accepted)
         return accepted(found)
 
     days = ROWS.collect()["day"].to_list()
     with pytest.raises(BusyError):
         publish(
             lake,
-            sheet(ROWS.with_columns(text=pl.lit(1, pl.Int64)), days=days, base=first, **month),
+            replace_days(ROWS.with_columns(text=pl.lit(1, pl.Int64)), days, base=first),
             meanwhile,
         )
     assert lake.scan(TABLE).collect().height == 3
 
 
-@pytest.mark.parametrize("physical", ["day", None])
-def test_a_changed_partitioning_is_refused(lake, physical):
-    publish(lake, sheet(window="day", physical="month"), accepted)
+@pytest.mark.parametrize("other", [Partitioning("day", "day"), None])
+def test_a_changed_partitioning_is_refused(lake, other):
+    publish(lake, replace_all(partitioning=MONTHS), accepted)
     with pytest.raises(SetupError, match="partitioned by _month, not by"):
-        publish(lake, sheet(window="day", physical=physical), accepted)
+        publish(lake, replace_all(partitioning=other), accepted)
     assert lake.version(TABLE) == 0
 
 
-@pytest.mark.parametrize("mode", ["append", "replace"])
-def test_a_commit_since_the_version_that_was_read_makes_a_writer_wait(lake, mode):
-    publish(lake, sheet(mode=mode), accepted)
+@pytest.mark.parametrize("request_of", [append, replace_all])
+def test_a_commit_since_the_version_that_was_read_makes_a_writer_wait(lake, request_of):
+    publish(lake, request_of(), accepted)
     first = lake.revision(TABLE)
-    publish(lake, sheet(mode=mode, base=first), accepted)
+    publish(lake, request_of(base=first), accepted)
     before = parquet(lake)
     with pytest.raises(BusyError, match="another writer committed first"):
-        publish(lake, sheet(mode=mode, base=first), accepted)
+        publish(lake, request_of(base=first), accepted)
     assert (lake.version(TABLE), parquet(lake)) == (1, before)
 
 
 def test_rows_of_another_writer_are_not_left_beside_a_replacement_of_everything(lake):
-    publish(lake, sheet(), accepted)
+    publish(lake, replace_all(), accepted)
     first = lake.revision(TABLE)
     write_deltalake(lake.uri(TABLE), ROWS.collect(), mode="append")
     with pytest.raises(BusyError):
-        publish(lake, sheet(base=first), accepted)
+        publish(lake, replace_all(base=first), accepted)
 
 
 def test_a_table_that_somebody_made_meanwhile_makes_a_writer_wait(lake):
-    publish(lake, sheet(), accepted)
-    with pytest.raises(BusyError, match="another writer made the table first"):
-        publish(lake, sheet(base=None), accepted)
+    publish(lake, replace_all(), accepted)
+    with pytest.raises(BusyError, match="another writer created the table first"):
+        publish(lake, replace_all(base=None), accepted)
     assert (lake.version(TABLE), len(parquet(lake))) == (0, 1)
 
 
 def test_two_writers_of_the_same_empty_month_collide(lake):
-    month = {"window": "day", "physical": "month"}
-    publish(lake, sheet(ROWS.head(1), **month), accepted)
+    publish(lake, replace_all(ROWS.head(1), partitioning=MONTHS), accepted)
     first = lake.revision(TABLE)
     late = ROWS.tail(1)
-    publish(lake, sheet(late, days=[date(2024, 2, 1)], base=first, **month), accepted)
+    publish(lake, replace_days(late, [date(2024, 2, 1)], base=first), accepted)
     with pytest.raises(BusyError):
-        publish(lake, sheet(late, days=[date(2024, 2, 9)], base=first, **month), accepted)
+        publish(lake, replace_days(late, [date(2024, 2, 9)], base=first), accepted)
 
 
 def test_two_writers_that_fill_different_empty_months_do_not_disturb_each_other(lake):
-    month = {"window": "day", "physical": "month"}
-    publish(lake, sheet(ROWS.head(0), **month), accepted)
+    publish(lake, replace_all(ROWS.head(0), partitioning=MONTHS), accepted)
     first = lake.revision(TABLE)
-    publish(lake, sheet(ROWS.head(1), days=[date(2024, 1, 1)], base=first, **month), accepted)
-    audit = publish(
-        lake, sheet(ROWS.tail(1), days=[date(2024, 2, 1)], base=first, **month), accepted
-    )
+    publish(lake, replace_days(ROWS.head(1), [date(2024, 1, 1)], base=first), accepted)
+    audit = publish(lake, replace_days(ROWS.tail(1), [date(2024, 2, 1)], base=first), accepted)
     assert lake.scan(TABLE).collect().height == 2
     assert audit.version == 2
 
 
 def test_the_version_is_our_own_though_somebody_committed_since(lake):
-    publish(lake, sheet(mode="append"), accepted)
+    publish(lake, append(), accepted)
     first = lake.revision(TABLE)
     write_deltalake(lake.uri(TABLE), ROWS.collect(), mode="append")
-    audit = publish(lake, sheet(mode="append", base=first), accepted)
+    audit = publish(lake, append(base=first), accepted)
     assert AUDIT_KEY not in lake.read_log(TABLE)[1].info
     assert read_audit(lake.read_log(TABLE)[audit.version]) == audit
 
@@ -342,7 +365,7 @@ def test_a_compacted_raw_table_still_knows_every_delivery(lake):
         rows = pl.LazyFrame({"x": ["1"]}).with_columns(
             pl.lit(f"{name}#{digest:016x}").alias("_source"), **origin
         )
-        publish(lake, Sheet("raw/orders", rows, "append", split_by="_source"), accepted)
+        publish(lake, Append("raw/orders", rows, split_by="_source"), accepted)
     before = read_landed_files(lake, "raw/orders")
     lake.open("raw/orders").optimize.compact()
     after = read_landed_files(lake, "raw/orders")

@@ -13,8 +13,15 @@ from hypothesis import strategies as st
 from lakehouse.errors import LawError
 from lakehouse.publish.audit import Audit
 from lakehouse.publish.publish import publish
-from lakehouse.publish.replacement import plan_day_replacement, plan_full_replacement, scan_files
-from lakehouse.publish.request import Sheet
+from lakehouse.publish.replacement import Replacement, plan_replacement, scan_files
+from lakehouse.publish.request import (
+    Append,
+    Partitioning,
+    ReplaceAll,
+    ReplaceDays,
+    ReplaceKeys,
+    Request,
+)
 from lakehouse.storage.lake import Lake, list_data_files
 
 TABLE = "staged/visits"
@@ -30,17 +37,36 @@ def visits(numbers, text: str) -> pl.DataFrame:
     return pl.DataFrame({"day": [day(n) for n in numbers], "text": text}, schema=SCHEMA)
 
 
-def put(lake: Lake, rows: pl.DataFrame, days=None, **sheet) -> Audit:
-    """Publish rows in the place of some days, or of everything."""
-    wanted = Sheet(
-        TABLE,
-        rows.lazy(),
-        "replace",
-        **{"window": "day", "days": days, "physical": "month", **sheet},
+def replace_days(rows: pl.DataFrame, days, physical="month") -> ReplaceDays:
+    return ReplaceDays(TABLE, rows.lazy(), day_column="day", days=days, physical=physical)
+
+
+def replace_all(rows: pl.DataFrame, physical="month") -> ReplaceAll:
+    partitioning = None if physical is None else Partitioning("day", physical)
+    return ReplaceAll(TABLE, rows.lazy(), partitioning=partitioning)
+
+
+def publish_rows(lake: Lake, request: Request) -> Audit:
+    return publish(lake, request, lambda found: Audit(TABLE, "replace", found.rows, found.rows))
+
+
+def put(lake: Lake, rows: pl.DataFrame, days=None, physical="month") -> Audit:
+    """Publishes rows in the place of some days, or of everything."""
+    is_whole = days is None
+    return publish_rows(
+        lake, replace_all(rows, physical) if is_whole else replace_days(rows, days, physical)
     )
-    return publish(
-        lake, wanted, lambda findings: Audit(TABLE, "replace", findings.rows, findings.rows)
-    )
+
+
+def put_keys(lake: Lake, rows: pl.DataFrame, replaced: pl.DataFrame) -> Audit:
+    """Publishes rows in the place of some keys."""
+    return publish_rows(lake, ReplaceKeys(TABLE, rows.lazy(), keys=replaced))
+
+
+def plan(lake: Lake, request: Request) -> Replacement:
+    found = plan_replacement(lake, request, lake.open(TABLE), request.rows.collect_schema())
+    assert found is not None
+    return found
 
 
 def standing(lake: Lake) -> pl.DataFrame:
@@ -49,11 +75,8 @@ def standing(lake: Lake) -> pl.DataFrame:
 
 def touch(lake: Lake, numbers) -> list[str]:
     """The paths of the files that a replacement of some days removes."""
-    return sorted(
-        plan_day_replacement(
-            lake, TABLE, lake.open(TABLE), "day", [day(n) for n in numbers]
-        ).removed["path"]
-    )
+    request = replace_days(visits([], ""), [day(n) for n in numbers])
+    return sorted(plan(lake, request).removed["path"])
 
 
 @pytest.fixture
@@ -124,18 +147,14 @@ def test_a_gap_between_replaced_days_touches_no_file_in_it(lake):
 
 def test_a_file_of_wanted_days_alone_is_not_read(lake):
     put(lake, visits(range(10, 20), "0"))
-    assert (
-        plan_day_replacement(
-            lake, TABLE, lake.open(TABLE), "day", [day(n) for n in range(8, 22)]
-        ).kept
-        == ()
-    )
+    request = replace_days(visits([], ""), [day(n) for n in range(8, 22)])
+    assert plan(lake, request).kept == ()
 
 
 def test_rows_that_stay_are_counted(lake):
     put(lake, visits([7, 8, 8, 9, 10], "0"))
-    found = plan_day_replacement(lake, TABLE, lake.open(TABLE), "day", [day(8)])
-    assert (found.stood, [rows.collect().height for rows in found.kept]) == (5, [3])
+    found = plan(lake, replace_days(visits([], ""), [day(8)]))
+    assert (found.total, [rows.collect().height for rows in found.kept]) == (5, [3])
 
 
 def keys(*texts: str, number: int | None = None) -> pl.DataFrame:
@@ -148,7 +167,7 @@ def grown(lake: Lake) -> Lake:
     for text in ("a", "b", "c"):
         publish(
             lake,
-            Sheet(TABLE, visits(range(3), text).lazy(), "append"),
+            Append(TABLE, visits(range(3), text).lazy()),
             lambda f: Audit(TABLE, "append", f.rows, f.rows),
         )
     return lake
@@ -157,25 +176,25 @@ def grown(lake: Lake) -> Lake:
 def test_a_file_without_a_replaced_key_stays_as_it_is(lake, monkeypatch):
     monkeypatch.setattr("lakehouse.publish.replacement._SMALL", 3)
     before = set(list_data_files(grown(lake).open(TABLE))["path"])
-    put(lake, visits([7], "b"), window=None, physical=None, keys=keys("b"))
+    put_keys(lake, visits([7], "b"), keys("b"))
     assert len(before & set(list_data_files(lake.open(TABLE))["path"])) == 2
     assert standing(lake)["text"].to_list() == [*"acacac", "b"]
 
 
 def test_small_files_are_joined_where_keys_are_replaced(lake):
-    put(grown(lake), visits([7], "b"), window=None, physical=None, keys=keys("b"))
+    put_keys(grown(lake), visits([7], "b"), keys("b"))
     assert list_data_files(lake.open(TABLE))["num_records"].sort().to_list() == [1, 6]
 
 
 def test_no_replaced_key_touches_nothing(lake):
     before = set(list_data_files(grown(lake).open(TABLE))["path"])
-    put(lake, visits([], ""), window=None, physical=None, keys=keys())
+    put_keys(lake, visits([], ""), keys())
     assert set(list_data_files(lake.open(TABLE))["path"]) == before
 
 
 def test_rows_beside_a_replaced_key_stay_in_a_folder_of_any_name(tmp_path):
     lake = grown(Lake(str(tmp_path / "lake (1)")))
-    put(lake, visits([7], "b"), window=None, physical=None, keys=keys("b"))
+    put_keys(lake, visits([7], "b"), keys("b"))
     assert standing(lake)["text"].to_list() == [*"acacac", "b"]
 
 
@@ -186,12 +205,12 @@ def test_rows_beside_a_replaced_key_that_cannot_be_seen_stop_the_commit(lake, mo
     before = standing(grown(lake))
     monkeypatch.setattr("lakehouse.publish.replacement.scan_files", blind)
     with pytest.raises(LawError, match="were carried over"):
-        put(lake, visits([7], "b"), window=None, physical=None, keys=keys("b"))
+        put_keys(lake, visits([7], "b"), keys("b"))
     assert standing(lake).equals(before)
 
 
 def test_a_key_may_have_several_columns(lake):
-    put(grown(lake), visits([1], "new"), window=None, physical=None, keys=keys("b", number=1))
+    put_keys(grown(lake), visits([1], "new"), keys("b", number=1))
     assert standing(lake)["text"].to_list() == ["a", "b", "c", "a", "c", "new", "a", "b", "c"]
 
 
@@ -202,7 +221,7 @@ def test_no_replaced_day_touches_nothing(lake):
 
 def test_a_replacement_of_everything_removes_every_file(lake):
     put(lake, visits(range(70), "0"))
-    assert plan_full_replacement(lake.open(TABLE)).removed.height == 4
+    assert plan(lake, replace_all(visits([], ""))).removed.height == 4
     put(lake, visits([1], "1"))
     assert standing(lake)["text"].to_list() == ["1"]
 

@@ -1,10 +1,9 @@
-"""Trying again when another writer was faster."""
+"""Another attempt when another writer was faster."""
 
 import pytest
 
 from lakehouse.errors import BusyError, DataError
-from lakehouse.publish import retry
-from lakehouse.publish.retry import retry_if_busy
+from lakehouse.publish.retry import RetryLimits, retry_if_busy
 
 
 class Writer:
@@ -20,32 +19,29 @@ class Writer:
         return self.calls
 
 
-@pytest.fixture(autouse=True)
-def _without_pauses(monkeypatch):
-    monkeypatch.setattr(retry, "_LONGEST_PAUSE", 0.0)
+WITHOUT_PAUSES = RetryLimits(longest_pause=0)
 
 
 @pytest.mark.parametrize("disturbed", [0, 1, 9, 60])
-def test_a_disturbed_attempt_is_made_again(disturbed):
-    assert retry_if_busy(Writer(disturbed)) == disturbed + 1
+def test_a_disturbed_attempt_is_repeated(disturbed):
+    assert retry_if_busy(Writer(disturbed), WITHOUT_PAUSES) == disturbed + 1
 
 
-def test_ten_disturbed_attempts_are_enough_when_the_time_is_over(monkeypatch):
-    monkeypatch.setattr(retry, "_PATIENCE", 0.0)
+def test_ten_disturbed_attempts_are_enough_when_the_time_is_over():
     writer = Writer(100)
     with pytest.raises(BusyError, match="another writer committed first"):
-        retry_if_busy(writer)
+        retry_if_busy(writer, RetryLimits(patience=0, longest_pause=0))
     assert writer.calls == 10
 
 
-def test_an_error_that_waiting_cannot_mend_is_not_tried_again():
+def test_an_error_that_waiting_cannot_mend_is_raised_at_once():
     writer = Writer(1, DataError)
     with pytest.raises(DataError):
         retry_if_busy(writer)
     assert writer.calls == 1
 
 
-def test_a_try_again_is_told_in_one_line(caplog):
+def test_a_new_attempt_is_logged_in_one_line(caplog):
     with caplog.at_level("INFO", logger="lakehouse.publish.retry"):
-        retry_if_busy(Writer(1))
+        retry_if_busy(Writer(1), WITHOUT_PAUSES)
     assert caplog.messages == ["orders: another writer committed first. Trying again in 0.0 s."]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from lakehouse.publish.audit import Audit
 from lakehouse.publish.publish import publish
-from lakehouse.publish.request import Sheet
+from lakehouse.publish.request import Append, TableInfo
 from lakehouse.storage.duckdb_connection import connect, quote_literal
 from lakehouse.storage.lake import Lake
 
@@ -41,19 +41,19 @@ VALUES = {
 }
 
 
-def put(lake: Lake, df: pl.DataFrame, **sheet) -> dict:
+def put(lake: Lake, df: pl.DataFrame, hidden: frozenset[str] = frozenset()) -> dict:
     """Publish rows as one file; gives the statistics that the log holds of it."""
     publish(
         lake,
-        Sheet(TABLE, df.lazy(), "append", **sheet),
+        Append(TABLE, df.lazy(), info=TableInfo(hidden=hidden)),
         lambda f: Audit(TABLE, "append", f.rows, f.rows),
     )
     (added,) = lake.read_log(TABLE)[-1].added
     return json.loads(added["stats"])
 
 
-def one(lake: Lake, dtype: pl.DataType, values: list, **sheet) -> dict:
-    return put(lake, pl.DataFrame({"x": values}, schema={"x": dtype}), **sheet)
+def one(lake: Lake, dtype: pl.DataType, values: list, **options) -> dict:
+    return put(lake, pl.DataFrame({"x": values}, schema={"x": dtype}), **options)
 
 
 def column(stats: dict) -> tuple:
@@ -83,8 +83,8 @@ def test_every_value_is_found_by_polars_and_by_duckdb(tmp_path_factory, dtype):
 def put_apart(lake: Lake, dtype: pl.DataType, values: list) -> list[dict]:
     """Publish each value in a file of its own; gives their statistics."""
     df = pl.DataFrame({"n": range(len(values)), "x": values}, schema={"n": pl.Int64, "x": dtype})
-    sheet = Sheet(TABLE, df.lazy(), "append", split_by="n")
-    publish(lake, sheet, lambda findings: Audit(TABLE, "append", findings.rows, findings.rows))
+    request = Append(TABLE, df.lazy(), split_by="n")
+    publish(lake, request, lambda findings: Audit(TABLE, "append", findings.rows, findings.rows))
     stats = [json.loads(action["stats"]) for action in lake.read_log(TABLE)[-1].added]
     return sorted(stats, key=lambda one: one["minValues"]["n"])
 

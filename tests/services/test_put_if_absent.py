@@ -11,7 +11,7 @@ from campaign.proxy import Proxy
 from lakehouse.errors import BusyError, SetupError
 from lakehouse.publish.audit import Audit
 from lakehouse.publish.publish import publish
-from lakehouse.publish.request import Sheet
+from lakehouse.publish.request import Append
 from lakehouse.storage.lake import Lake
 from lakehouse.storage.revision import Revision, log_position
 
@@ -21,9 +21,9 @@ NUMBERS = "raw/numbers"
 def write(lake: Lake, base: Revision | None) -> int | None:
     """Append a row, the version that was read, to what was read; gives the new version."""
     row = pl.LazyFrame({"n": [log_position(base)]})
-    sheet = Sheet(NUMBERS, row, "append", base=base)
+    request = Append(NUMBERS, row, base=base)
     return publish(
-        lake, sheet, lambda found: Audit(NUMBERS, "append", read=1, written=found.rows)
+        lake, request, lambda found: Audit(NUMBERS, "append", read=1, written=found.rows)
     ).version
 
 

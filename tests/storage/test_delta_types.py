@@ -7,7 +7,7 @@ import pytest
 from deltalake import write_deltalake
 
 from lakehouse.errors import BusyError, SetupError
-from lakehouse.publish.request import Sheet
+from lakehouse.publish.request import ReplaceKeys
 from lakehouse.publish.schema_evolution import add_columns, find_missing_columns
 from lakehouse.storage.delta_types import to_delta_schema, to_delta_type
 from lakehouse.storage.lake import Lake
@@ -89,8 +89,8 @@ def test_comments_stand_at_their_columns_and_the_partition_comes_last():
 
 def grown(handle, wanted, required=None) -> None:
     """A table gets the columns that rows beside its own need."""
-    sheet = Sheet(TABLE, pl.LazyFrame(), "append", required=required)
-    if missing := find_missing_columns(handle, sheet, wanted):
+    request = ReplaceKeys(TABLE, pl.LazyFrame(), keys=pl.DataFrame(), required=required)
+    if missing := find_missing_columns(handle, request, wanted):
         add_columns(handle, TABLE, missing)
 
 

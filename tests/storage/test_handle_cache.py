@@ -9,7 +9,7 @@ from deltalake import DeltaTable, write_deltalake
 
 from lakehouse.publish.audit import Audit
 from lakehouse.publish.publish import publish
-from lakehouse.publish.request import Sheet
+from lakehouse.publish.request import Append
 from lakehouse.storage.lake import Lake, list_data_files
 
 TABLE = "raw/things"
@@ -19,7 +19,7 @@ def put(lake: Lake, number: int) -> None:
     rows = pl.LazyFrame({"n": [number]})
     publish(
         lake,
-        Sheet(TABLE, rows, "append"),
+        Append(TABLE, rows),
         lambda f: Audit(TABLE, "append", read=f.rows, written=f.rows),
     )
 
@@ -98,7 +98,7 @@ def test_a_new_column_does_not_move_what_others_have_opened(lake):
     rows = pl.LazyFrame({"n": [1], "more": ["x"]})
     publish(
         lake,
-        Sheet(TABLE, rows, "append"),
+        Append(TABLE, rows),
         lambda f: Audit(TABLE, "append", read=f.rows, written=f.rows),
     )
     assert before.version() == 0

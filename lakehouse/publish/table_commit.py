@@ -1,0 +1,158 @@
+"""The commit of one write: on which version it is made, and what becomes of its files.
+
+Belongs here: the one atomic commit, and the fence against other writers of the same rows. Does not belong here: the
+order of the commits of several tables (`publish.py`), and whether a commit without an answer stands (`commit.py`).
+"""
+
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+from uuid import uuid4
+
+from deltalake import CommitProperties, DeltaTable, Transaction
+from deltalake.exceptions import CommitFailedError
+from deltalake.transaction import AddAction, RemoveAction
+
+from lakehouse.errors import BusyError, OutageError
+from lakehouse.failpoints import failpoint
+from lakehouse.publish.commit import (
+    COMMIT_ID,
+    POST_COMMIT_HOOKS,
+    commit_once,
+    create_table,
+    shorten_log,
+)
+from lakehouse.publish.conflicts import iterate_base_versions
+from lakehouse.publish.file_writer import FileWriter
+from lakehouse.publish.request import Append
+from lakehouse.publish.schema_evolution import add_columns, find_missing_columns
+from lakehouse.publish.write_plan import WritePlan
+from lakehouse.storage.lake import Lake, name_transaction
+from lakehouse.storage.revision import read_revision
+
+
+class TableCommit:
+    """The commit that makes the files of a write part of its table.
+
+    Attributes:
+        plan: what the write does.
+        files: its files.
+    """
+
+    def __init__(self, lake: Lake, plan: WritePlan) -> None:
+        self.lake, self.plan = lake, plan
+        self.files = FileWriter(lake, plan)
+        self._is_committed = False
+        self._may_be_committed = False
+
+    def commit(self, metadata: Mapping[str, Any]) -> int:
+        """Commits the files; returns the new version of the table.
+
+        Raises:
+            BusyError: another writer changed what this commit relies on; nothing was committed.
+            OutageError: the store did not answer, and the commit may be in the table.
+        """
+        handle, table = self.plan.handle, self.plan.table
+        metadata = {**metadata, **self.files.describe_moves(), COMMIT_ID: uuid4().hex}
+        properties = CommitProperties(metadata, self._retries, self._transactions())
+        failpoint("commit: before commit")
+        base = None if handle is None else read_revision(handle)
+        try:
+            version = commit_once(
+                self.lake, table, base, properties, lambda: self._attempt(properties)
+            )
+        except BusyError as error:
+            self._may_be_committed = self._may_be_committed and isinstance(error, OutageError)
+            raise
+        self._is_committed = True
+        shorten_log(self.lake, table, version)
+        return version
+
+    def discard(self) -> None:
+        """Deletes every file that is not part of the table.
+
+        A commit that broke off without an answer may be in the table, and then its files must stay: what is left over
+        is an orphan for vacuum.
+        """
+        if self._is_committed:
+            self.files.delete_files(keep=self.files.files)
+        elif not self._may_be_committed:
+            self.files.delete_files()
+
+    @property
+    def _retries(self) -> int | None:
+        """How often delta-rs may move the commit on top of other commits; None for its default.
+
+        Not at all where it would create the table a second time, put new columns over rows without them, or remove
+        files that somebody else removed, see `conflicts.py`.
+        """
+        is_unsafe = (
+            self.plan.handle is None or self.plan.changes_columns or self.files.removes_files
+        )
+        return 0 if is_unsafe else None
+
+    def _transactions(self) -> list[Transaction]:
+        """Application transactions that make two writers of the same part collide, even where it was empty."""
+        request, handle = self.plan.request, self.plan.handle
+        next_version = 0 if handle is None else handle.version() + 1
+        numbers = dict.fromkeys(sorted(request.parts), next_version)
+        if isinstance(request, Append):
+            numbers |= request.transaction_ids
+        return [
+            Transaction(name_transaction(request.table, name), number)
+            for name, number in numbers.items()
+        ]
+
+    def _attempt(self, properties: CommitProperties) -> None:
+        handle = self.plan.handle
+        if handle is None:
+            self._create(properties)
+        elif self.plan.is_exclusive or self.plan.changes_columns or not self.files.removes_files:
+            self._check_undisturbed(handle)
+            self._commit_on(handle, properties)
+        else:
+            self._commit_on_latest(handle, properties)
+
+    def _create(self, properties: CommitProperties) -> None:
+        actions = self.files.make_add_actions()
+        self._may_be_committed = True
+        create_table(self.lake, self.plan, actions, properties)
+
+    def _commit_on_latest(self, handle: DeltaTable, properties: CommitProperties) -> None:
+        """Commits on the latest version, as long as nothing changed there that the commit relies on."""
+        removed = self.files.list_removed_paths()
+        for base in iterate_base_versions(
+            self.lake, self.plan.table, handle, removed, self._transactions()
+        ):
+            with suppress(CommitFailedError):
+                self._commit_on(base, properties)
+                return
+
+    def _commit_on(self, handle: DeltaTable, properties: CommitProperties) -> None:
+        """Commits on a version; a commit that leaves no row of it gives the table new columns at the same time."""
+        actions: list[AddAction | RemoveAction] = [*self.files.make_add_actions()]
+        mode, schema = "append", handle.schema()
+        if self.plan.changes_columns:
+            mode, schema = "overwrite", self.plan.schema  # which removes all files by itself
+        else:
+            actions += self.files.make_remove_actions()
+            if missing := find_missing_columns(handle, self.plan.request, self.plan.schema):
+                handle = self.lake.open(self.plan.table, handle.version()) or handle
+                add_columns(handle, self.plan.table, missing)
+                failpoint("commit: columns added")
+                schema = handle.schema()
+        self._may_be_committed = True
+        column = self.plan.partition_column
+        handle.create_write_transaction(
+            actions,
+            mode,
+            schema,
+            [column] if column else None,
+            commit_properties=properties,
+            post_commithook_properties=POST_COMMIT_HOOKS,
+        )
+
+    def _check_undisturbed(self, handle: DeltaTable) -> None:
+        """Refuses to go on when another writer committed while the whole table was rewritten."""
+        if self.plan.is_exclusive and self.lake.version(self.plan.table) != handle.version():
+            raise BusyError(f"{self.plan.table}: another writer committed first.\nNext: run again.")
