@@ -7,6 +7,7 @@ from typing import Any
 import boto3
 import obstore
 
+from campaign.children import SMALL_LIMITS
 from lakehouse.environment import Environment
 from lakehouse.ingest.files.landing_zone import Landing
 from lakehouse.storage.lake import Lake
@@ -72,4 +73,4 @@ def lake_in(endpoint: str, bucket: str, catalog: Catalog, **more: str) -> Enviro
     """The lake and the landing zone in a bucket; a file needs no rest there."""
     opts = {**options(endpoint), **more}
     landing = Landing(f"s3://{bucket}/landing", opts, rest_seconds=0)
-    return Environment(Lake(f"s3://{bucket}/lake", opts), landing, catalog)
+    return Environment(Lake(f"s3://{bucket}/lake", opts, limits=SMALL_LIMITS), landing, catalog)

@@ -17,10 +17,14 @@ from pathlib import Path
 from typing import Any
 
 from lakehouse.failpoints import KILL_AT
-from lakehouse.publish import auto_compaction
 from lakehouse.storage import log_archive
+from lakehouse.storage.limits import WriteLimits
 
 KILLED = -9
+
+SMALL_LIMITS = WriteLimits(many_files=3, many_files_in_partition=2)
+"""Limits for the lakes of the campaign: most commits compact small files."""
+
 _LONGEST = 300.0
 _turn = threading.Lock()
 """Of all who start children or ask for their ends.
@@ -110,6 +114,5 @@ def _alone(folder: Path, kill_at: str | None, work: Callable[..., None], *given:
     os.dup2(target, 2)
     if kill_at is not None:
         os.environ[KILL_AT] = kill_at
-    vars(auto_compaction).update(MANY=3, MANY_IN_A_PART=2)  # small files go along with most commits
-    vars(log_archive).update(EVERY=2, CHECKPOINT_EVERY=2)  # and so do old log entries
+    vars(log_archive).update(ENTRIES_PER_FILE=2, CHECKPOINT_INTERVAL=2)  # and so do old log entries
     work(folder, *given)

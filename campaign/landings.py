@@ -8,6 +8,7 @@ from pathlib import Path
 import polars as pl
 
 from campaign.broken import REQUIRED
+from campaign.children import SMALL_LIMITS
 from lakehouse.errors import LakehouseError
 from lakehouse.ingest.files.landing_zone import Landing
 from lakehouse.ingest.land import land
@@ -24,7 +25,10 @@ TABLES = (
 
 def land_all(folder: Path) -> None:
     """In a child: land everything, and leave what stands of each file in `stands.json`."""
-    lake, landing = Lake(str(folder / "lake")), Landing(str(folder / "landing"), rest_seconds=0)
+    lake, landing = (
+        Lake(str(folder / "lake"), limits=SMALL_LIMITS),
+        Landing(str(folder / "landing"), rest_seconds=0),
+    )
     problems: list[str] = []
     for table in TABLES:
         (folder / "landing" / table.landing).mkdir(parents=True, exist_ok=True)

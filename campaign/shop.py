@@ -14,6 +14,7 @@ from types import ModuleType
 import polars as pl
 from polars import LazyFrame, col
 
+from campaign.children import SMALL_LIMITS
 from lakehouse.calendar import Daily
 from lakehouse.environment import Environment
 from lakehouse.ingest.files.landing_zone import Landing
@@ -184,7 +185,9 @@ def opened(folder: Path) -> Environment:
     """The shop with its lake and its landing zone in a folder; a file needs no rest there."""
     (folder / "landing" / "sales").mkdir(parents=True, exist_ok=True)
     return Environment(
-        Lake(str(folder / "lake")), Landing(str(folder / "landing"), rest_seconds=0), catalog()
+        Lake(str(folder / "lake"), limits=SMALL_LIMITS),
+        Landing(str(folder / "landing"), rest_seconds=0),
+        catalog(),
     )
 
 

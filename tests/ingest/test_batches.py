@@ -6,7 +6,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from support.worlds import NOW, catalog_of, world, write
+from support.worlds import NOW, catalog_of, with_limits, world, write
 
 from lakehouse.environment import Environment
 from lakehouse.errors import LawError
@@ -14,8 +14,9 @@ from lakehouse.ingest import read_batch
 from lakehouse.ingest.files.landing_zone import Landing
 from lakehouse.ingest.land import LandResult, land
 from lakehouse.ingest.limits import IngestLimits
-from lakehouse.publish import auto_compaction
+from lakehouse.publish.auto_compaction import group_deliveries
 from lakehouse.storage.lake import list_data_files
+from lakehouse.storage.limits import WriteLimits
 from lakehouse.tables.declare import raw
 
 EVENTS = "raw/events"
@@ -79,12 +80,11 @@ def test_many_small_deliveries_of_a_batch_share_a_file(events):
 
 
 def test_a_few_small_deliveries_have_a_file_each_so_that_the_log_tells_them_apart(events):
-    deliver(events, auto_compaction.MANY_FILES - 1)
+    few = events.lake.limits.many_files - 1
+    deliver(events, few)
     land_now(events)
-    assert rows(events) == delivered(auto_compaction.MANY_FILES - 1)
-    assert (
-        live(events)["min._source"] == live(events)["max._source"]
-    ).sum() == auto_compaction.MANY_FILES - 1
+    assert rows(events) == delivered(few)
+    assert (live(events)["min._source"] == live(events)["max._source"]).sum() == few
 
 
 def test_the_time_of_each_delivery_stays_with_its_rows(events):
@@ -99,9 +99,8 @@ def test_the_time_of_each_delivery_stays_with_its_rows(events):
     }
 
 
-def test_a_large_delivery_has_a_file_of_its_own_between_those_that_share_one(events, monkeypatch):
-    monkeypatch.setattr(auto_compaction, "SMALL_FILE_BYTES", 300)
-    monkeypatch.setattr(auto_compaction, "MANY_FILES", 5)
+def test_a_large_delivery_has_a_file_of_its_own_between_those_that_share_one(events):
+    events = with_limits(events, small_file_bytes=300, many_files=5)
     deliver(events, 6)
     os.utime(write(events, "events", "002.csv", "id\n" + "2\n" * 200), (0, NOW.timestamp() + 2))
     land_now(events)
@@ -111,20 +110,10 @@ def test_a_large_delivery_has_a_file_of_its_own_between_those_that_share_one(eve
     ]
 
 
-def test_what_shares_a_file_is_bounded_in_rows(monkeypatch):
-    monkeypatch.setattr(auto_compaction, "_ROWS_AT_ONCE", 10)
-    monkeypatch.setattr(auto_compaction, "MANY_FILES", 6)
-    assert auto_compaction.group_deliveries(
-        [(4, 1), (4, 1), (4, 1), (5, 1), (4, 1), (4, 1), (4, 1)]
-    ) == [
-        0,
-        0,
-        1,
-        2,
-        3,
-        3,
-        4,
-    ]
+def test_what_shares_a_file_is_bounded_in_rows():
+    sizes = [(4, 1), (4, 1), (4, 1), (5, 1), (4, 1), (4, 1), (4, 1)]
+    limits = WriteLimits(rows_at_once=10, many_files=6)
+    assert group_deliveries(sizes, limits) == [0, 0, 1, 2, 3, 3, 4]
 
 
 def test_rows_that_do_not_fit_in_memory_together_are_spooled_and_all_there(events):

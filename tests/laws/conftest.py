@@ -3,20 +3,20 @@
 from pathlib import Path
 
 import pytest
+from support import worlds
 from support.worlds import bring_up_to_date, deliver, world
 from tills import till
 
 from lakehouse.environment import Environment
-from lakehouse.publish import auto_compaction
 from lakehouse.storage import log_archive
+from lakehouse.storage.limits import WriteLimits
 from samples import Truth, generate
 
 
 @pytest.fixture(autouse=True)
 def few_small_files_are_many(monkeypatch: pytest.MonkeyPatch) -> None:
     """Rows move to other files after two or three commits, so that every law is tried on rows that have."""
-    monkeypatch.setattr(auto_compaction, "MANY_FILES", 3)
-    monkeypatch.setattr(auto_compaction, "MANY_FILES_IN_A_PARTITION", 2)
+    monkeypatch.setattr(worlds, "LIMITS", WriteLimits(many_files=3, many_files_in_partition=2))
 
 
 @pytest.fixture(autouse=True)

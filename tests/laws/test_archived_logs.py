@@ -184,7 +184,7 @@ def test_no_version_opens_with_rows_missing_while_entries_leave_the_log(shop, mo
             delete(store, path)
 
     with monkeypatch.context() as patched:
-        patched.setattr("lakehouse.publish.file_writer.shorten_log", lambda *_: None)
+        patched.setattr("lakehouse.publish.table_commit.shorten_log", lambda *_: None)
         deliver(shop, 19)
         patched.setattr(obstore, "delete", killed)
         with suppress(KilledError):

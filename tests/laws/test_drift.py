@@ -234,7 +234,7 @@ def test_a_widening_that_is_killed_ends_as_if_nothing_had_happened(tmp_path, poi
 
 def test_columns_that_were_added_before_a_kill_are_filled_once_after_it(tmp_path):
     here = before_a_change(tmp_path, "id,count,extra\n3,9,x\n")
-    assert run(tmp_path, "draft: columns added") == -9
+    assert run(tmp_path, "commit: columns added") == -9
     assert here.lake.scan("raw/trips").collect().select("id", "count", "extra").rows() == [
         (1, 5, None),
         (2, 7, None),

@@ -16,7 +16,7 @@ from disturbing import disturb
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from stock import FOLDED, Event, bring, empty, stands, tell
-from support.worlds import NOW
+from support.worlds import NOW, with_limits
 
 from lakehouse.environment import Environment
 from lakehouse.ingest.land import land
@@ -130,25 +130,17 @@ def found(here: Environment) -> dict[str, list[tuple[object, ...]]]:
     return {name: stands(here, name) for name in FOLDED}
 
 
-@contextmanager
-def sizes(data: st.DataObject) -> Iterator[MakeLimits]:
-    """With so few keys merged at once, and so small files left in place, as only large tables have."""
-    at_once, small = (
-        data.draw(st.sampled_from([2, 65_536])),
-        data.draw(st.sampled_from([1, 4, 1_000_000])),
-    )
-    with patch("lakehouse.publish.replacement._SMALL", small):
-        yield MakeLimits(keyed_rows=at_once)
-
-
 @settings(max_examples=12, deadline=None)
 @given(delivered=deliveries, data=st.data())
 def test_any_order_and_any_cut_ends_in_what_all_events_give(
     delivered: Delivered, data: st.DataObject
 ):
     order = data.draw(st.permutations(range(len(delivered))))
-    with TemporaryDirectory() as folder, sizes(data) as limits:
-        here = empty(Path(folder))
+    keyed_rows = data.draw(st.sampled_from([2, 65_536]))
+    small_file_rows = data.draw(st.sampled_from([1, 4, 1_000_000]))
+    limits = MakeLimits(keyed_rows=keyed_rows)
+    with TemporaryDirectory() as folder:
+        here = with_limits(empty(Path(folder)), small_file_rows=small_file_rows)
         for number in order:
             deliver(here, delivered, number)
             if data.draw(st.booleans()):

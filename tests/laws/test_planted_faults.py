@@ -15,7 +15,7 @@ from tills import files_of
 from lakehouse.calendar import Days
 from lakehouse.environment import Environment
 from lakehouse.errors import LawError
-from lakehouse.publish.file_writer import Draft
+from lakehouse.publish.write_plan import plan_write
 from lakehouse.tables.catalog import Catalog
 from lakehouse.transform.make import make
 
@@ -167,14 +167,11 @@ def engine_that(monkeypatch):
     """Plants a fault in how the engine writes the files of the tables whose names begin so."""
 
     def writes(table: str, fault) -> None:
-        class Faulty(Draft):
-            def __init__(self, lake, sheet, **asked):
-                is_meant = sheet.table.startswith(table)
-                super().__init__(
-                    lake, replace(sheet, rows=fault(sheet.rows)) if is_meant else sheet, **asked
-                )
+        def plan_faulty_write(lake, asked):
+            is_meant = asked.table.startswith(table)
+            return plan_write(lake, replace(asked, rows=fault(asked.rows)) if is_meant else asked)
 
-        monkeypatch.setattr("lakehouse.publish.publish.Draft", Faulty)
+        monkeypatch.setattr("lakehouse.publish.publish.plan_write", plan_faulty_write)
 
     return writes
 

@@ -9,7 +9,7 @@ import pytest
 from deltalake.exceptions import CommitFailedError
 from deltalake.transaction import AddAction
 from stock import FOLDED, Event, bring, empty, stands, tell
-from support.worlds import NOW, bring_up_to_date, contents, world
+from support.worlds import NOW, bring_up_to_date, contents, with_limits, world
 from tills import lines, live_files, only, redo, rows, same_tables, sell, take, till
 
 from lakehouse.errors import LawError
@@ -43,18 +43,18 @@ def one_by_one(here, numbers):
 
 
 def test_thousands_of_deliveries_are_few_files(shop):
-    one_by_one(shop, range(2 * auto_compaction.MANY_FILES + 5))
-    assert len(live_files(shop, RAW)) <= auto_compaction.MANY_FILES + 1
-    assert len(live_files(shop, "quarantine/deliveries")) <= auto_compaction.MANY_FILES + 1
+    one_by_one(shop, range(2 * shop.lake.limits.many_files + 5))
+    assert len(live_files(shop, RAW)) <= shop.lake.limits.many_files + 1
+    assert len(live_files(shop, "quarantine/deliveries")) <= shop.lake.limits.many_files + 1
     assert [row[0] for row in rows(shop, RAW)] == sorted(
-        str(n) for n in range(2 * auto_compaction.MANY_FILES + 5)
+        str(n) for n in range(2 * shop.lake.limits.many_files + 5)
     )
 
 
 def test_a_table_of_days_has_few_files_a_month(shop):
     day_by_day(shop, range(1, 11))
     assert all(
-        len(live_files(shop, table)) <= auto_compaction.MANY_FILES_IN_A_PARTITION + 1
+        len(live_files(shop, table)) <= shop.lake.limits.many_files_in_partition + 1
         for table in ("staged/sales", "marts/shop_days")
     )
     assert {audit.carried > 0 for audit in list_audits(shop, "staged/sales")} == {True, False}
@@ -160,9 +160,9 @@ def test_a_row_that_is_lost_on_the_way_stops_the_commit(shop, monkeypatch, table
     if table != RAW:
         take(shop)
     standing, there = contents(shop), shop.lake.version(table)
-    whole = auto_compaction.rows_of
-    monkeypatch.setattr(auto_compaction, "rows_of", lambda *given: whole(*given).slice(1))
-    with pytest.raises(LawError, match=f"{table}: .* rows stood in .* small files"):
+    whole = auto_compaction.scan_files
+    monkeypatch.setattr(auto_compaction, "scan_files", lambda *given: whole(*given).slice(1))
+    with pytest.raises(LawError, match=f"{table}: .* rows are in .* small files"):
         take(shop) if table == RAW else redo(shop, table, only(5))
     assert shop.lake.version(table) == there
     assert contents(shop) == standing
@@ -174,17 +174,16 @@ def test_two_that_gather_the_same_files_keep_every_row_once(shop, monkeypatch):
     waiting = [lambda: (sell(shop, "theirs", lines(6, 1, first=600)), take(shop))]
 
     def reached(name):
-        if name == "draft: before commit" and waiting:
+        if name == "commit: before commit" and waiting:
             waiting.pop()()
 
-    monkeypatch.setattr("lakehouse.publish.file_writer.failpoint", reached)
+    monkeypatch.setattr("lakehouse.publish.table_commit.failpoint", reached)
     take(shop)
     assert len(rows(shop, RAW)) == len({row[0] for row in rows(shop, RAW)}) == 11
 
 
-def test_large_files_are_left_alone(shop, monkeypatch):
-    monkeypatch.setattr(auto_compaction, "MANY_FILES", 1)
-    monkeypatch.setattr(auto_compaction, "SMALL_FILE_BYTES", 0)
+def test_large_files_are_left_alone(shop):
+    shop = with_limits(shop, many_files=1, small_file_bytes=0)
     day_by_day(shop, range(1, 5), then=lambda _: None)
     assert len(live_files(shop, RAW)) == 4
 
@@ -277,23 +276,21 @@ def test_a_file_that_others_wrote_otherwise_is_left_where_it_is(shop):
     assert len(live_files(shop, RAW)) < 6
 
 
-def test_files_of_many_small_rows_are_not_gathered_for_ever(shop, monkeypatch):
-    monkeypatch.setattr(auto_compaction, "_ROWS_AT_ONCE", 10)
+def test_files_of_many_small_rows_are_not_gathered_for_ever(shop):
+    shop = with_limits(shop, rows_at_once=10)
     day_by_day(shop, range(1, 29), then=lambda _: None)
     told = [audit.carried for audit in list_audits(shop, RAW)]
     assert sum(told) < 3 * len(rows(shop, RAW))
 
 
-def test_small_files_of_long_rows_are_gathered_into_several(shop, monkeypatch):
-    monkeypatch.setattr(auto_compaction, "MANY_FILES", 12)
-    one_by_one(shop, range(auto_compaction.MANY_FILES))
+def test_small_files_of_long_rows_are_gathered_into_several(shop):
+    shop = with_limits(shop, many_files=12)
+    one_by_one(shop, range(12))
     folder = Path(shop.lake.uri(RAW))
     size = sum((folder / path).stat().st_size for path in live_files(shop, RAW))
-    monkeypatch.setattr(auto_compaction, "_BYTES_AT_ONCE", int(0.45 * size))  # five of the twelve
-    one_by_one(shop, [auto_compaction.MANY_FILES])
-    assert (
-        list_audits(shop, RAW)[-1].carried == auto_compaction.MANY_FILES == len(rows(shop, RAW)) - 1
-    )
+    shop = with_limits(shop, bytes_at_once=int(0.45 * size))  # five of the twelve
+    one_by_one(shop, [12])
+    assert list_audits(shop, RAW)[-1].carried == 12 == len(rows(shop, RAW)) - 1
     assert len(live_files(shop, RAW)) == 3 + 1
 
 
@@ -302,12 +299,12 @@ def begun_by_clean_days(shop, monkeypatch) -> int:
     monkeypatch.setenv(KILL_AT, "#0")
     trail.clear()
     day_by_day(shop, range(5, 9), then=lambda _: None)
-    return trail.count("draft: file begun")
+    return trail.count("files: file begun")
 
 
 def test_what_is_not_committed_is_not_gathered(shop, tmp_path, monkeypatch):
     clean = world(tmp_path / "clean", till())
-    for day in range(1, 1 + auto_compaction.MANY_FILES):
+    for day in range(1, 1 + shop.lake.limits.many_files):
         for here in (shop, clean):
             sell(
                 here,
@@ -316,17 +313,17 @@ def test_what_is_not_committed_is_not_gathered(shop, tmp_path, monkeypatch):
                 f"{day},too,short\n" if here is shop or day == 1 else "",
             )
             take(here)
-    assert len(live_files(shop, "quarantine/dead_letters")) == auto_compaction.MANY_FILES
+    assert len(live_files(shop, "quarantine/dead_letters")) == shop.lake.limits.many_files
     assert begun_by_clean_days(shop, monkeypatch) == begun_by_clean_days(clean, monkeypatch)
 
 
 def test_odd_files_do_not_make_the_others_move_each_time(shop):
     day_by_day(shop, range(1, 3), then=lambda _: None)
-    for number in range(auto_compaction.MANY_FILES):
+    for number in range(shop.lake.limits.many_files):
         put_odd(shop, f"odd-{number}.parquet")
     day_by_day(shop, range(3, 15), then=lambda _: None)
     told = sorted((audit.version, audit.carried) for audit in list_audits(shop, RAW))
-    assert sum(carried > 0 for _, carried in told) <= 12 // (auto_compaction.MANY_FILES - 1)
+    assert sum(carried > 0 for _, carried in told) <= 12 // (shop.lake.limits.many_files - 1)
 
 
 def test_a_process_forgets_what_files_said_that_were_gathered_since(shop):

@@ -23,6 +23,7 @@ from lakehouse.publish.request import (
     Request,
 )
 from lakehouse.storage.lake import Lake, list_data_files
+from lakehouse.storage.limits import WriteLimits
 
 TABLE = "staged/visits"
 FIRST = date(2024, 1, 25)
@@ -173,8 +174,8 @@ def grown(lake: Lake) -> Lake:
     return lake
 
 
-def test_a_file_without_a_replaced_key_stays_as_it_is(lake, monkeypatch):
-    monkeypatch.setattr("lakehouse.publish.replacement._SMALL", 3)
+def test_a_file_without_a_replaced_key_stays_as_it_is(tmp_path):
+    lake = Lake(str(tmp_path / "lake"), limits=WriteLimits(small_file_rows=3))
     before = set(list_data_files(grown(lake).open(TABLE))["path"])
     put_keys(lake, visits([7], "b"), keys("b"))
     assert len(before & set(list_data_files(lake.open(TABLE))["path"])) == 2

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import shutil
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import ModuleType
@@ -15,6 +16,7 @@ from lakehouse.ingest.files.landing_zone import Landing
 from lakehouse.ingest.land import LandResult, land
 from lakehouse.quarantine.states import State, is_in
 from lakehouse.storage.lake import Lake
+from lakehouse.storage.limits import WriteLimits
 from lakehouse.tables.catalog import Catalog
 from lakehouse.tables.collect import collect_tables
 from lakehouse.transform.make import make
@@ -29,11 +31,21 @@ def retail() -> Catalog:
     return collect_tables([raw, staged, marts])
 
 
+LIMITS = WriteLimits()
+"""The limits of every lake that `world` makes; the laws set smaller ones."""
+
+
 def world(folder: Path, catalog: Catalog | None = None) -> Environment:
     """An empty lake and landing zone; a file needs no rest there."""
     (folder / "landing").mkdir(parents=True, exist_ok=True)
     landing = Landing(str(folder / "landing"), rest_seconds=0)
-    return Environment(Lake(str(folder / "lake")), landing, catalog or retail())
+    return Environment(Lake(str(folder / "lake"), limits=LIMITS), landing, catalog or retail())
+
+
+def with_limits(here: Environment, **limits: int) -> Environment:
+    """The same world, with other limits for what is written to it."""
+    lake = here.lake
+    return replace(here, lake=replace(lake, limits=replace(lake.limits, **limits)))
 
 
 def catalog_of(**tables: object) -> Catalog:
