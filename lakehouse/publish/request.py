@@ -17,7 +17,7 @@ from lakehouse.storage.revision import Base
 _TRUNCATE: Mapping[Physical, str] = {"day": "1d", "month": "1mo", "year": "1y"}
 _NAME_LENGTH: Mapping[Physical, int] = {"day": 10, "month": 7, "year": 4}
 
-WHOLE_TABLE = ""
+UNPARTITIONED = ""
 """The name of the one part of a table that is not partitioned."""
 
 
@@ -85,7 +85,7 @@ class WriteRequest:
     @property
     def parts(self) -> frozenset[str]:
         """Names of the parts of the table that are written; no two writers write the same part at once."""
-        return frozenset({WHOLE_TABLE})
+        return frozenset({UNPARTITIONED})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,7 +145,7 @@ class ReplaceDays(WriteRequest):
     def parts(self) -> frozenset[str]:
         """Names of the partitions that are written."""
         if self.physical is None:
-            return frozenset({WHOLE_TABLE})
+            return frozenset({UNPARTITIONED})
         return frozenset(name_partitions(self.physical, self.days))
 
 

@@ -10,7 +10,7 @@ from typing import TypeVar
 from lakehouse.errors import BusyError, OutageError
 
 _log = logging.getLogger(__name__)
-T = TypeVar("T")
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class RetryLimits:
     longest_pause: float = 5.0
 
 
-def retry_if_busy(attempt: Callable[[], T], limits: RetryLimits | None = None) -> T:
+def retry_if_busy(attempt: Callable[[], _T], limits: RetryLimits | None = None) -> _T:
     """Returns the result of the first attempt that no other writer disturbs.
 
     An attempt starts from a fresh handle each time: committing the same files again would not see what changed. Whoever

@@ -3,14 +3,11 @@
 The second opinion is a few lines of plain Python, which walks the events of one key in their order.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import date, timedelta
 from itertools import groupby
 from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
-from unittest.mock import patch
 
 from disturbing import disturb
 from hypothesis import given, settings

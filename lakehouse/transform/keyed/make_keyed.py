@@ -12,12 +12,11 @@ from is made from all raw rows, and so is one without news.
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
 
-from lakehouse.errors import LawError, list_problems
+from lakehouse.errors import list_problems
 from lakehouse.expressions import has_key
 from lakehouse.publish.audit import Audit, RefusedCommitError
 from lakehouse.publish.publish import PassResult, publish
