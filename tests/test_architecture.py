@@ -215,7 +215,7 @@ def public_names(name: str) -> set[str]:
     return {word for word in found if not word.startswith("_")}
 
 
-TWICE: set[str] = {"State", "T"}
+TWICE: set[str] = {"State"}
 """Public names that two rooms define today."""
 
 
