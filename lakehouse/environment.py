@@ -1,4 +1,4 @@
-"""What the engine works on in one place: a laptop, a test, production. Put together by `definitions.py`."""
+"""What the engine works on in one place: a laptop, a test, production."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -25,9 +25,10 @@ class Environment:
         lake: where the tables are.
         landing: where files are delivered.
         catalog: the declared tables.
-        progress: told while files are landed, for a bar on a screen.
-        undated_domains: gives the domains whose dates do not follow the present, such as samples, each with the word
-            that is shown as the freshness of its tables. No promise of freshness applies to them.
+        progress: called while files are landed, for a bar on a screen.
+        undated_domains: gives the domains whose dates do not follow the present, such as samples,
+            each with the word that is shown as the freshness of its tables. No promise of freshness
+            applies to them.
     """
 
     lake: Lake
@@ -44,7 +45,11 @@ class Environment:
         return {name: found for name, found in revisions.items() if found is not None}
 
     def create_planner(self, since: Mapping[str, Revision] | None = None) -> Planner:
-        """Finds what is stale now; `since` spares old log entries, see `Planner`."""
+        """Returns a planner that finds what is stale now.
+
+        Args:
+            since: revisions up to which no log entry has to be read; see `Planner`.
+        """
         lake = self.lake
         glance = Glance(lake.root, lake.options, lake.single_writer, handles=lake.handles)
         return Planner(glance, self.catalog, datetime.now(UTC), since or {})

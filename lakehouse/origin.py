@@ -1,8 +1,8 @@
 """The origin of raw rows and dead letters: a delivered file, as the column `_source` names it.
 
-Belongs here: rendering `_source` and taking it apart, as plain text and as Polars expressions. Nothing else in the
-engine knows how it is spelled: `<file name>#<start of the SHA-256 of the file's bytes>`, or `<file name>#unreadable`
-for a file whose bytes could not be read.
+Belongs here: rendering `_source` and taking it apart, as plain text and as Polars expressions.
+Nothing else in the engine knows how it is spelled: `<file name>#<start of the SHA-256 of the file's
+bytes>`, or `<file name>#unreadable` for a file whose bytes could not be read.
 """
 
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import polars as pl
 
 DIGEST_DIGITS = 16
-"""Hexadecimal digits of the hash in a `_source`: 64 bits, so two of a million files collide with a chance of 3e-8.
+"""Hexadecimal digits of the hash in a `_source`: two of a million files collide with chance 3e-8.
 
 Stored rows carry this many digits: changing it makes every landed file look new."""
 
@@ -32,12 +32,12 @@ class Origin:
 
     @classmethod
     def of(cls, name: str, digest: str) -> "Origin":
-        """Returns the origin of a file by its name and the whole hash of its bytes, or the start of it."""
+        """Returns the origin of a file by its name and the hash of its bytes or the start of it."""
         return cls(name, digest[:DIGEST_DIGITS])
 
     @classmethod
     def of_unreadable(cls, name: str) -> "Origin":
-        """Returns the origin of a file whose bytes could not be read; such a file is tried again each time."""
+        """Returns the origin of a file that could not be read; it is tried again each time."""
         return cls(name, _NO_DIGEST)
 
     @classmethod
@@ -58,7 +58,7 @@ class Origin:
 
     @property
     def identity(self) -> str:
-        """What tells the file from others: its bytes, or its `_source` where these are not known."""
+        """What tells the file from others: its bytes, or its `_source` if they are not known."""
         return self.digest if self.is_readable else self.source
 
 
@@ -81,6 +81,6 @@ def select_digest(source: pl.Expr) -> pl.Expr:
 
 
 def select_identity(source: pl.Expr) -> pl.Expr:
-    """Returns what tells the file of a `_source` from others, as `Origin.identity` does, as `identity`."""
+    """Returns `Origin.identity` for a `_source`, as `identity`."""
     identity = pl.when(is_readable(source)).then(select_digest(source)).otherwise(source)
     return identity.alias("identity")

@@ -1,7 +1,7 @@
-"""A batch: what some deliveries bring to one raw table, complete and unchangeable, ready to be published.
+"""A batch: what some deliveries bring to one raw table, frozen and ready to be published.
 
-Belongs here: what every source gives, whatever it reads. Does not belong here: how a batch is put together
-(`batch_builder.py`) and how it is committed (`publish_batch.py`).
+Belongs here: what every source gives, whatever it reads. Does not belong here: how a batch is put
+together (`batch_builder.py`) and how it is committed (`publish_batch.py`).
 """
 
 from collections.abc import Mapping
@@ -49,10 +49,11 @@ class StoredLetters:
     """The dead letters of a raw table that a lake holds before a batch.
 
     Attributes:
-        revision: the revision of the dead letters at which they were counted, or an earlier one; None when there is
-            no table.
+        revision: the revision of the dead letters at which they were counted, or an earlier one;
+            None when there is no table.
         count: how many there are.
-        uncounted: those of them that no audit has counted, because an attempt was killed after it wrote them.
+        uncounted: those of them that no audit has counted, because an attempt was killed after it
+            wrote them.
     """
 
     revision: Revision | None
@@ -66,16 +67,18 @@ class Batch:
 
     Attributes:
         raw: the table.
-        base: the revision of the table that was read before the deliveries; None when there is no table.
+        base: the revision of the table that was read before the deliveries; None when there is no
+            table.
         stamp: name and moment of the batch.
         has_new_deliveries: whether any delivery is new, be it without a row.
         rows: the new rows in all columns of the table, with their origin.
         row_count: how many rows.
-        file_of_row: gives the number of the data file for a row, as `_file`; None puts all rows into one.
+        file_of_row: gives the number of the data file for a row, as `_file`; None puts all rows
+            into one.
         retyped: columns of the table that become wider, with their new types.
         private: columns that may hold anything, so that no statistics of them are stored.
-        corrections: for a `_source` in the table, what `_source` and `_modified_at` become in its rows: the same bytes
-            were delivered earlier under another name.
+        corrections: for a `_source` in the table, what `_source` and `_modified_at` become in its
+            rows: the same bytes were delivered earlier under another name.
         dead_letters: the dead letters that the lake does not hold yet.
         dead_count: how many dead letters.
         lost_letters: dead letters of landed files that the lake has lost; None when there are none.

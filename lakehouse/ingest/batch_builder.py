@@ -1,7 +1,8 @@
 """Building a batch: each delivery is new, repeats bytes that are known, or cannot be read.
 
-Belongs here: what becomes of a delivery in view of what is landed and of the deliveries before it. Does not belong here:
-reading the files (`read_batch.py`), and the frames of the batch (`batch_frames.py`).
+Belongs here: what becomes of a delivery in view of what is landed and of the deliveries before it.
+Does not belong here: reading the files (`read_batch.py`), and the frames of the batch
+(`batch_frames.py`).
 """
 
 from collections.abc import Iterator
@@ -92,10 +93,10 @@ class BatchBuilder:
             self._add_incomplete(entry, delivery, twin)
 
     def add_reread(self, one: FittedDelivery, dead_count: int) -> None:
-        """Adds what a delivery brings that was read again: only records that the lake does not hold.
+        """Adds the new records of a delivery that was read again.
 
         Args:
-            one: the delivery with these records.
+            one: the delivery with only those records that the lake does not hold.
             dead_count: how many dead letters the whole file has.
         """
         self._new.append(one)
@@ -166,7 +167,8 @@ class BatchBuilder:
     def _is_better_named(self, delivery: Delivery) -> bool:
         """Returns whether these bytes gave only dead letters, and only rows under this name.
 
-        The name tells the format, so a file that was delivered again with the right suffix is read anew.
+        The name tells the format, so a file that was delivered again with the right suffix is read
+        anew.
         """
         digest = delivery.digest
         is_of_batch = digest in self._occurrences
@@ -174,7 +176,7 @@ class BatchBuilder:
         return is_rowless and bool(delivery.rows_count) and not delivery.dead_count
 
     def _add_repeated(self, entry: Entry, delivery: Delivery, twin: Occurrence) -> None:
-        """Adds a file whose bytes are known; if it was written before the known one, the rows get its origin."""
+        """Adds a file whose bytes are known; the rows get the origin of the one written first."""
         digest = delivery.digest
         origin, first = Origin.of(entry.name, digest), Origin.of(twin.name, digest)
         is_itself = entry.occurrence == twin
@@ -183,7 +185,7 @@ class BatchBuilder:
                 outcome: Outcome = "dead" if self.known.is_rowless(digest) else "landed"
                 self._register(entry, origin, outcome, delivery.dead_count)
             else:
-                # Another name may tell another format: the dead letters of these bytes are those of their first reading.
+                # Another name may mean another format: only the first reading counts dead letters.
                 self._register(entry, origin, "repeated", 0, first)
         if is_itself:
             return
@@ -196,7 +198,7 @@ class BatchBuilder:
             self._occurrences[digest] = entry.occurrence
 
     def _add_incomplete(self, entry: Entry, delivery: Delivery, twin: Occurrence) -> None:
-        """Adds a landed delivery that has lost dead letters: they come back under the origin that its rows have."""
+        """Adds a landed delivery whose dead letters were lost; they get the origin of its rows."""
         origin = Origin.of(twin.name, delivery.digest)
         self._occurrences[delivery.digest] = twin
         as_landed = entry._replace(name=twin.name, modified_at=twin.modified_at)
@@ -221,7 +223,7 @@ class BatchBuilder:
         )
 
     def _find_stored(self) -> frozenset[str]:
-        """Returns the sources of which the lake holds dead letters, as an attempt that was killed leaves them."""
+        """Returns the sources with dead letters in the lake, as a killed attempt leaves them."""
         sources = [one.origin.source for one in self._new]
         sources += [Origin.of_unreadable(entry.name).source for entry in self._unreadable]
         return DeadLetters(self.lake, self.raw.name).find_known(sources)

@@ -1,7 +1,7 @@
-"""The rows and the dead letters of deliveries as frames: in the columns of their tables, each row with its origin.
+"""The rows and the dead letters of deliveries as frames in the columns of their tables.
 
-Belongs here: the frames. Does not belong here: which deliveries are new (`batch_builder.py`), and how delivered columns
-go into those of the table (`drift/`).
+Belongs here: the frames. Does not belong here: which deliveries are new (`batch_builder.py`), and
+how delivered columns go into those of the table (`drift/`).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -47,7 +47,7 @@ def frame_rows(
     small: SmallDeliveries,
     stamp: BatchStamp,
 ) -> pl.LazyFrame:
-    """Returns the rows of deliveries in all columns of their raw table, with their origin and their day.
+    """Returns the rows of deliveries in all columns of their raw table, origin and day included.
 
     Args:
         columns: the columns of the table, those that the deliveries brought included.

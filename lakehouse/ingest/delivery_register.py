@@ -1,8 +1,8 @@
-"""The register of deliveries, `quarantine/deliveries`: the outcome of each file that was read to its end.
+"""The register of deliveries, `quarantine/deliveries`: the outcome of each file that was read.
 
-Grain: a file. A registered file is recognised by name, time and size, so it need not be read again; this never becomes
-wrong. Whether its bytes are landed is for the raw table to say, so a RESTORE of that table needs no change here. The
-register is safe to lose: its files are read once more.
+Grain: a file. A registered file is recognised by name, time and size, so it need not be read again;
+this never becomes wrong. Whether its bytes are landed is for the raw table to say, so a RESTORE of
+that table needs no change here. The register is safe to lose: its files are read once more.
 """
 
 from collections.abc import Mapping, Sequence
@@ -38,7 +38,7 @@ REGISTER_SCHEMA = pl.Schema(
 )
 _COMMENTS = {
     "table": "The raw table for which the file was delivered",
-    "outcome": "landed; dead, when all its records are dead letters; repeated, when its bytes had landed before",
+    "outcome": "landed; dead, if all records are dead letters; repeated, if its bytes are known",
     "same_bytes_as": "The origin of the rows with the same bytes, when this file was read",
     "size": "Bytes of the file",
     "dead": "How many dead letters it has",
@@ -87,8 +87,8 @@ class Register:
     """The registered files of one raw table.
 
     Attributes:
-        files: the files in the order in which they were read. Columns: those of an `Entry`, the start of the hash of
-            the bytes, and how many dead letters these have.
+        files: the files in the order in which they were read. Columns: those of an `Entry`, the
+            start of the hash of the bytes, and how many dead letters these have.
     """
 
     files: pl.DataFrame
@@ -132,7 +132,8 @@ def register_deliveries(
 ) -> None:
     """Adds files to the register, each once.
 
-    Gives up silently when other writers keep being faster: the next run reads the files and registers them.
+    Gives up silently when other writers keep being faster: the next run reads the files and
+    registers them.
 
     Args:
         lake: where the tables are.
@@ -191,6 +192,6 @@ def _append(lake: Lake, read: pl.DataFrame, made_by: Provenance) -> Audit | None
 
 
 def _drop_registered(register: pl.LazyFrame, read: pl.DataFrame) -> pl.DataFrame:
-    """Returns the files that are not registered: a landing at the same time may have read them too."""
+    """Returns the files that no other landing has registered meanwhile."""
     of_these = register.filter(pl.col("_source").is_in(read["_source"].to_list())).collect()
     return read.join(of_these, on=_KEY, how="anti")

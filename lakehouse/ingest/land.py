@@ -1,8 +1,9 @@
 """Landing delivered files in a raw table: each whole and once, whenever a process is killed.
 
-Which files are landed is read from the rows themselves: each carries its file, by name and by the hash of its bytes. A
-batch of files is one commit to the raw table. Dead letters go to `quarantine/dead_letters` just before, and the outcome
-of each file goes to `quarantine/deliveries` just after.
+Which files are landed is read from the rows themselves: each carries its file, by name and by the
+hash of its bytes. A batch of files is one commit to the raw table. Dead letters go to
+`quarantine/dead_letters` just before, and the outcome of each file goes to `quarantine/deliveries`
+just after.
 """
 
 from collections.abc import Callable, Sequence

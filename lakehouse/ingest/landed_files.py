@@ -1,8 +1,9 @@
-"""Which delivered files a lake holds already: what the raw rows, the dead letters and the register say together.
+"""Which delivered files a lake holds, by its raw rows, dead letters and register together.
 
-Belongs here: whether a file has to be read, and what is known of its bytes. Does not belong here: reading the origins of
-rows (`row_origins.py`), and which bytes a file in landing has (`delivery_register.py`). Bytes that are delivered several
-times are one delivery: the one that was written first, whichever landed first.
+Belongs here: whether a file has to be read, and what is known of its bytes. Does not belong here:
+reading the origins of rows (`row_origins.py`), and which bytes a file in landing has
+(`delivery_register.py`). Bytes that are delivered several times are one delivery: the one that was
+written first, whichever landed first.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,7 +28,7 @@ from lakehouse.storage.lake import Lake
 from lakehouse.storage.revision import Revision, read_revision
 
 _FEW_ENTRIES = 100
-"""Up to this many entries are looked up in the frame; for more, all settled files become a set first."""
+"""So many entries are looked up in the frame; for more, all settled files become a set first."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ class LandedFiles:
 
     @cached_property
     def stamps(self) -> Mapping[str, Stamp]:
-        """When each settled file was written and how long it is, by name; the last one of a name counts."""
+        """The stamp of each settled file, by its name; the last one of a name counts."""
         times = self.settled["modified_at"].dt.epoch("ms").to_list()
         stamps = zip(times, self.settled["size"].to_list(), strict=True)
         return dict(zip(self.settled["name"].to_list(), stamps, strict=True))
@@ -147,7 +148,8 @@ def _find_incomplete(
 def _select_settled(files: pl.DataFrame, rows: pl.DataFrame, rowless: pl.DataFrame) -> pl.DataFrame:
     """Selects the registered files that would change nothing.
 
-    That is so if their bytes are landed under their own origin or an earlier one, or gave only dead letters.
+    That is so if their bytes are landed under their own origin or an earlier one, or gave only dead
+    letters.
     """
     by_rows = files.join(rows.rename({"name": "first"}), on="digest")
     is_older = pl.col("_modified_at") < pl.col("modified_at")

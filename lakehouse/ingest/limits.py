@@ -1,4 +1,4 @@
-"""The limits of the room: how much of a file, a batch or a spool is taken at once, each with its unit and reason."""
+"""How much of a file, a batch or a spool is taken at once, each limit with its reason."""
 
 import os
 from dataclasses import dataclass
@@ -10,26 +10,33 @@ _MIB = 1 << 20
 class IngestLimits:
     """How much ingestion takes at once; sizes in bytes.
 
-    A record beyond the limits of its file becomes a dead letter. The other limits only bound memory and commits: no
-    result depends on them.
+    A record beyond the limits of its file becomes a dead letter. The other limits only bound memory
+    and commits: no result depends on them.
 
     Attributes:
-        payload_bytes: what a dead letter keeps of its record; one row of a table must stay readable.
+        payload_bytes: what a dead letter keeps of its record; the whole file is kept beside the
+            table if that is more.
         record_bytes: the longest line that is read; a longer one is never in memory as a whole.
-        record_lines: how many lines a quoted CSV field may span; a quote that is never closed costs no more than that.
+        record_lines: how many lines a quoted CSV field may span; a quote that is never closed
+            costs no search beyond that.
         span_bytes: the longest CSV record over several lines, for the same reason.
-        columns: the most columns of a file; beyond that the file is data that was taken for a header.
-        block_bytes: what is read of a file at once; the CSV fast path gains nothing from larger blocks.
-        pending_bytes: values of parsed records in memory before they become a frame.
-        pending_records: parsed records in memory before they become a frame; bounds files of very short records.
+        columns: the most columns of a file; a file with more is refused, and
+            a JSON record that would add more is a dead letter.
+        block_bytes: what is read of a file at once; the unit of the CSV fast path, so that one odd
+            record sends no more than this to the slow one.
+        pending_bytes: parsed values in memory before they become a frame.
+        pending_records: parsed records in memory before they become a frame; a record costs memory
+            even if it has few bytes.
         part_bytes: frames in memory before they become one Parquet part of the spool.
-        small_file_bytes: delivered files up to this size are read ahead in threads; larger ones need more memory and
-            are read one at a time.
-        files_at_once: threads that read small files. More than four wait for the interpreter's lock.
-        small_delivery_bytes: rows up to this size (as Polars estimates) stay in memory and join those of others.
+        small_file_bytes: delivered files up to this size are read ahead in threads; larger ones may
+            need much memory, so one is read at a time.
+        files_at_once: threads that read small files; each holds one file in memory.
+        small_delivery_bytes: rows up to this size (as Polars estimates) stay in memory and join
+            those of others.
         joined_bytes: rows of small deliveries that are in memory together before they are spooled.
-        batch_bytes: delivered bytes in one commit, unless a single file is larger.
-        batch_files: files in one commit; each adds its name to the commit's notes.
+        batch_bytes: delivered bytes in one commit, unless a single file is larger; this much is
+            read again when another writer was faster.
+        batch_files: files in one commit, for the same reason where they are small.
     """
 
     payload_bytes: int = 1 * _MIB

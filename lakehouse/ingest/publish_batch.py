@@ -1,7 +1,7 @@
-"""Publishing a batch: dead letters first, then the raw rows in one commit, then the register of deliveries.
+"""Publishing a batch: its dead letters, then its rows in one raw commit, then the register.
 
-Killed between two of these steps, the next attempt continues: dead letters that are stored are not stored again, and
-files that are landed but not registered are read once more.
+Killed between two of these steps, the next attempt continues: dead letters that are stored are not
+stored again, and files that are landed but not registered are read once more.
 """
 
 from dataclasses import replace
@@ -28,7 +28,7 @@ _ORIGIN_COMMENTS = {
     "_batch_id": "The batch in which the file was landed",
     "_ingested_at": "When the batch began",
     EVENT_DATE: "The day that the row belongs to, by its own values",
-    RESCUED: "Delivered values that do not fit into the columns: a JSON object of texts, by the names in the file",
+    RESCUED: "Delivered values that do not fit: a JSON object of texts, by the names in the file",
 }
 
 
@@ -81,7 +81,8 @@ def _publish_rows(lake: Lake, batch: Batch, made_by: Provenance) -> Audit:
     def account(found: PassResult) -> Audit:
         if found.rejected != batch.dead_count:
             raise LawError(
-                f"{raw.name}: {batch.dead_count:,} dead letters were found, {found.rejected:,} written."
+                f"{raw.name}: {batch.dead_count:,} dead letters were found, "
+                f"{found.rejected:,} written."
             )
         return Audit(
             table=raw.name,
@@ -99,7 +100,8 @@ def _publish_rows(lake: Lake, batch: Batch, made_by: Provenance) -> Audit:
     except pl.exceptions.PolarsError as error:
         raise DataError(
             f"{raw.name}: `day` fails on the data: {redact(error)}\n"
-            "Next: let it give null where the day cannot be told (strict=False). Nothing was published."
+            "Next: let it give null where the day is unknown (strict=False). "
+            "Nothing was published."
         ) from None  # the error itself quotes values
     failpoint("land: published")
     return audit

@@ -1,7 +1,7 @@
 """Reading files from landing into a batch: small ones ahead in threads, large ones one at a time.
 
-Belongs here: opening each entry once. Does not belong here: parsing (`files/delivery.py`), and what becomes of a
-delivery (`batch_builder.py`).
+Belongs here: opening each entry once. Does not belong here: parsing (`files/delivery.py`), and what
+becomes of a delivery (`batch_builder.py`).
 """
 
 from collections import deque
@@ -37,7 +37,7 @@ _Read = Callable[[], Delivery | str]
 def begin_batch(
     lake: Lake, raw: RawTable, known: LandedFiles, spool: Path, limits: IngestLimits
 ) -> BatchBuilder:
-    """Returns a builder without deliveries, for the columns that the table has at the revision of `known`.
+    """Returns a builder without deliveries, for the table as it is at the revision of `known`.
 
     Args:
         lake: where the tables are.
@@ -113,7 +113,7 @@ def _read(
 def _read_ahead(
     entries: Sequence[Entry], read: Callable[[Entry], Delivery | str], limits: IngestLimits
 ) -> Generator[tuple[Entry, _Read], None, None]:
-    """Yields each entry in order with what reads it; small ones are read ahead, so that no core idles."""
+    """Yields each entry in order with what reads it; small ones are read ahead in threads."""
     ahead: deque[tuple[Entry, _Read]] = deque()
     with ThreadPoolExecutor(limits.files_at_once) as pool:
         try:
@@ -147,6 +147,6 @@ def _add(builder: BatchBuilder, landing: Landing, entry: Entry, read_one: _Read)
 
 
 def _name_digest(entry: Entry, delivery: Delivery) -> Delivery:
-    """Returns a full dump told apart by its name too: the same bytes on another day are another dump."""
+    """Returns a full dump with its name in the digest: an unchanged dump is landed as well."""
     named = sha256(f"{entry.name}\n{delivery.digest}".encode()).hexdigest()
     return replace(delivery, digest=named)

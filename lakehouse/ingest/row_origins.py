@@ -1,7 +1,7 @@
 """The deliveries of which a raw table holds rows, read from the rows' `_source` and `_modified_at`.
 
-Where a data file holds one delivery, the statistics in the Delta log answer without reading it. Where small deliveries
-share a file, its rows are read, once per process.
+Where a data file holds one delivery, the statistics in the Delta log answer without reading it.
+Where small deliveries share a file, its rows are read, once per process.
 """
 
 from collections.abc import Iterable
@@ -38,7 +38,7 @@ def index_occurrences(first: pl.DataFrame) -> dict[str, Occurrence]:
 
 
 def read_first_occurrences(lake: Lake, table: str, handle: DeltaTable | None) -> pl.DataFrame:
-    """Reads the deliveries of which a table holds rows; see `select_first_occurrences` for the columns."""
+    """Reads the deliveries with rows in a table, as `select_first_occurrences` returns them."""
     if handle is None:
         return pl.DataFrame(schema=_FIRST)
     return lake.handles.told(
@@ -49,7 +49,7 @@ def read_first_occurrences(lake: Lake, table: str, handle: DeltaTable | None) ->
 
 
 def select_first_occurrences(origins: pl.DataFrame) -> pl.DataFrame:
-    """Selects the first occurrence of each delivery: the one that was written first, whichever landed first.
+    """Selects the first occurrence of each delivery: the one that was written first.
 
     Args:
         origins: rows of `ROW_ORIGIN`; those of unreadable files are left out.
@@ -84,7 +84,7 @@ def _read_origins(lake: Lake, table: str, handle: DeltaTable) -> pl.DataFrame:
 
 
 def _read_files(lake: Lake, table: str, paths: Iterable[str]) -> pl.DataFrame:
-    """Reads the origins from the rows of some data files; each file is read once, since it never changes."""
+    """Reads the origins from the rows of data files, each once: data files never change."""
     cached = lake.handles.sources.get(table, {})
     found = {
         path: cached[path] if path in cached else _read_file(lake, f"{lake.uri(table)}/{path}")

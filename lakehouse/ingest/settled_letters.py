@@ -1,7 +1,8 @@
 """Dead letters that a later delivery has settled, so that nobody has to act on them.
 
-Belongs here: finding them, and counting the dead letters that are left. Does not belong here: the states of dead
-letters (`quarantine/states.py`); a settled letter stays open there until a replay releases it.
+Belongs here: finding them, and counting the dead letters that are left. Does not belong here: the
+states of dead letters (`quarantine/states.py`); a settled letter stays open there until a replay
+releases it.
 """
 
 import polars as pl
@@ -28,8 +29,8 @@ def count_open_dead_letters(lake: Lake) -> dict[str, int]:
 def select_settled_letters(lake: Lake, letters: pl.LazyFrame) -> pl.LazyFrame:
     """Selects those of some dead letters that a later delivery has settled.
 
-    The letter of a whole file is settled by a later delivery of the same name with other bytes. If that one is no
-    better, it has a dead letter of its own.
+    The letter of a whole file is settled by a later delivery of the same name with other bytes. If
+    that one is no better, it has a dead letter of its own.
 
     Args:
         lake: where the tables are.

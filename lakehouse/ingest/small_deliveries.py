@@ -1,7 +1,8 @@
-"""Rows of small deliveries, joined where they are alike: work that each file would cost is done once for many.
+"""Rows of small deliveries, joined where they are alike, so that work is done once for many.
 
-Belongs here: keeping the rows in memory while they are few, with their origin. Does not belong here: how they go into
-the table (`drift/columns.py`), and deliveries whose rows are spooled by themselves (`files/spool.py`).
+Belongs here: keeping the rows in memory while they are few, with their origin. Does not belong
+here: how they go into the table (`drift/columns.py`), and deliveries whose rows are spooled by
+themselves (`files/spool.py`).
 """
 
 import tempfile
@@ -63,7 +64,7 @@ class SmallDeliveries:
             self._write()
 
     def frames(self) -> Iterator[tuple[Projection, pl.LazyFrame]]:
-        """Yields the rows of each kind with `_source` and `_modified_at`, and how they go into the table."""
+        """Yields how each kind goes into the table, and its rows with their origin."""
         yield from self._spooled
         for projection, parts in self._in_memory.values():
             yield projection, _join(parts).lazy()

@@ -69,7 +69,7 @@ def test_a_raw_table_cannot_be_made(here):
 
 
 def test_a_derived_table_cannot_be_landed(here):
-    with pytest.raises(SetupError, match=r"staged/fx_rates is made, not landed.\nNext: "):
+    with pytest.raises(SetupError, match=r"staged/fx_rates is made from other tables, not landed.\nNext: "):
         land(here.lake, here.landing, here.catalog["staged/fx_rates"])
     assert files_of(here) == []
 
@@ -78,14 +78,14 @@ def test_a_landing_folder_that_does_not_exist_is_refused_before_anything_is_made
     missing = Landing(str(tmp_path / "nowhere"))
     with pytest.raises(SetupError) as refused:
         land(here.lake, missing, here.catalog["raw/fx_rates"])
-    told = f"The landing folder {tmp_path / 'nowhere'} does not exist.\nNext: make it, or set LAKEHOUSE_LANDING to yours."
+    told = f"The landing folder {tmp_path / 'nowhere'} does not exist.\nNext: create it, or set LAKEHOUSE_LANDING to yours."
     assert str(refused.value) == told
     assert files_of(here) == []
 
 
 def test_a_landing_folder_that_is_a_file_is_refused(here, tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(SetupError, match="file is no folder"):
+    with pytest.raises(SetupError, match="file is not a folder"):
         read_news(here.lake, Landing(str(tmp_path / "file")), here.catalog["raw/fx_rates"])
 
 
@@ -96,7 +96,7 @@ def test_a_missing_folder_of_one_table_is_only_empty(here):
 
 def test_a_file_in_the_place_of_a_table_folder_is_said(here):
     (Path(here.landing.root) / "fx_rates").write_text("")
-    with pytest.raises(SetupError, match=r"fx_rates is no folder.\nNext: "):
+    with pytest.raises(SetupError, match=r"fx_rates is not a folder.\nNext: "):
         read_news(here.lake, here.landing, here.catalog["raw/fx_rates"])
 
 

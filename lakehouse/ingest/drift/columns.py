@@ -1,8 +1,8 @@
-"""The columns of a raw table while deliveries are brought to them: their names, and the types that they have by now.
+"""The columns of a raw table while deliveries are fitted into them: their names and types.
 
-Belongs here: what the table has, what is declared, and what deliveries add. Does not belong here: whether a delivery
-goes into the columns (`fit.py`), and the expressions that bring it there (`projection.py`). Names are compared without
-their case, as Delta Lake compares them.
+Belongs here: what the table has, what is declared, and what deliveries add. Does not belong here:
+whether a delivery goes into the columns (`fit.py`), and the expressions that bring it there
+(`projection.py`). Names are compared without their case, as Delta Lake compares them.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -22,7 +22,8 @@ class TableColumns:
 
     Attributes:
         raw: the raw table.
-        stored: the columns that it has, those of the engine included; empty when it does not exist yet.
+        stored: the columns that it has, those of the engine included; empty when it does not exist
+            yet.
         current: the stored and the declared columns, with the types that they get.
         added: the columns that deliveries brought since.
     """

@@ -1,8 +1,9 @@
-"""Fitting a delivery into a raw table when its columns differ: the three ways to meet drift, and what each refuses.
+"""Fitting a delivery into a raw table: the three ways to meet drift, and what each refuses.
 
-`evolve` adds columns and widens types, `freeze` refuses a file that differs, `rescue` keeps what does not fit in
-`_rescued`. A refused file is one dead letter as a whole. What a file asks of a declared column depends on that file
-alone, and a column that nothing declares holds text: so the order of deliveries does not decide anything.
+`evolve` adds columns and widens types, `freeze` refuses a file that differs, `rescue` keeps what
+does not fit in `_rescued`. A refused file is one dead letter as a whole. What a file asks of a
+declared column depends on that file alone, and a column that nothing declares holds text: so the
+order of deliveries does not decide anything.
 """
 
 from collections.abc import Iterable, Mapping
@@ -30,8 +31,8 @@ from lakehouse.tables import type_widening
 
 _ANY = "_any"
 _EMPTY_DUMP = (
-    "an empty dump deletes nothing. If the source really is empty, declare it with the moment of this dump: "
-    "FullDumps(emptied=(...,)); then discard this dead letter"
+    "an empty dump deletes nothing. If the source really is empty, declare it with the moment of "
+    "this dump: FullDumps(emptied=(...,)); then discard this dead letter"
 )
 
 
@@ -39,7 +40,8 @@ def fit_delivery(columns: TableColumns, delivery: Delivery) -> tuple[Delivery, P
     """Fits a delivery into the columns of a raw table; these may grow.
 
     Returns:
-        The delivery, refused as a whole if it does not fit, and how its columns go into those of the table.
+        The delivery, refused as a whole if it does not fit, and how its columns go into those of
+        the table.
     """
     names = columns.match_names(delivery.columns)
     if reason := _refuse_early(columns, delivery, names):
@@ -112,7 +114,7 @@ def _fit_whole(columns: TableColumns, file: DeliveredColumns) -> tuple[Delivery,
 def _widen(
     columns: TableColumns, file: DeliveredColumns, chosen: Mapping[str, pl.DataType]
 ) -> tuple[dict[str, pl.DataType], list[str]]:
-    """Returns the types of the table's columns with this file, and what is wrong where no type holds both."""
+    """Returns the types of the columns with this file, and the columns for which there is none."""
     wider: dict[str, pl.DataType] = {}
     wrong: list[str] = []
     for name, dtype in chosen.items():

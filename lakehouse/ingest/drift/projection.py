@@ -1,6 +1,7 @@
-"""How the columns of one delivery go into those of a table, row by row: what goes in, and what is left over.
+"""How the columns of one delivery go into those of a table: what goes in, what is left over.
 
-Belongs here: the expressions. Does not belong here: which column goes where, and whether it may (`fit.py`).
+Belongs here: the expressions. Does not belong here: which column goes where, and whether it may
+(`fit.py`).
 """
 
 from collections.abc import Iterable, Mapping
@@ -51,9 +52,12 @@ class Projection:
     """How one delivery goes into the columns of a table.
 
     Attributes:
-        names: the column of the table, by the name that the file has for it; rescued columns included.
-        projected: what goes into each column of the table; several where a file has it under several names.
-        rescued: how many values of delivered columns go into `_rescued`, by the name that the file has for them.
+        names: the column of the table, by the name that the file has for it; rescued columns
+            included.
+        projected: what goes into each column of the table; several where a file has it under
+            several names.
+        rescued: how many values of delivered columns go into `_rescued`, by the name that the file
+            has for them.
         types: the types of the delivered columns.
         rescued_rows: how many rows have such values.
     """
@@ -100,7 +104,7 @@ def scan_rows(delivery: Delivery) -> pl.LazyFrame:
 def group_by_column(
     columns: Iterable[tuple[str, ProjectedColumn]],
 ) -> dict[str, tuple[ProjectedColumn, ...]]:
-    """Groups delivered columns by the column of the table; the one with its own name comes first."""
+    """Groups delivered columns by the column of the table, the one of the same name first."""
     found: dict[str, tuple[ProjectedColumn, ...]] = {}
     for column, one in columns:
         is_own = one.name.casefold() == column.casefold()

@@ -1,7 +1,8 @@
-"""Delivered values as text, and the values that do not fit into a table as JSON: `_rescued` is an object of such texts.
+"""Delivered values as text, and values that do not fit into a table as JSON in `_rescued`.
 
-A value is the text that it would be in a column of text: the delivered text of CSV and JSON lines, the canonical form of
-Parquet values. Nested values are JSON, bytes are base64. A key is the name that the file has for the column.
+A value is the text that it would be in a column of text: the delivered text of CSV and JSON lines,
+the canonical form of Parquet values. Nested values are JSON, bytes are base64. A key is the name
+that the file has for the column.
 """
 
 import json
@@ -11,7 +12,7 @@ import polars as pl
 
 
 def has_text_form(dtype: pl.DataType) -> bool:
-    """Returns whether text can hold the values of a type; nested ones become JSON, which has no bytes."""
+    """Returns whether text can hold the values of a type; nested bytes cannot become JSON."""
     return not dtype.is_nested() or not _has_bytes(dtype)
 
 
@@ -26,7 +27,7 @@ def format_text(value: pl.Expr, dtype: pl.DataType) -> pl.Expr:
 
 
 def format_object(pieces: Iterable[tuple[str, pl.Expr]]) -> pl.Expr:
-    """Returns named texts as one JSON object, without those that are null; null when all of them are."""
+    """Returns named texts as a JSON object without those that are null; null if all are."""
     members = [
         pl.when(text.is_not_null()).then(
             pl.concat_str(pl.lit(f"{json.dumps(name, ensure_ascii=False)}:"), _json(text))
@@ -64,7 +65,8 @@ def _within(dtype: pl.DataType) -> list[pl.DataType]:
 def _with_texts(dtype: pl.DataType) -> pl.DataType:
     """Returns a nested type with text in the place of floating-point numbers."""
     if isinstance(dtype, pl.Struct):
-        return pl.Struct({field.name: _with_texts(field.dtype) for field in dtype.fields})  # type: ignore[arg-type]
+        inner = [pl.Field(f.name, _with_texts(f.dtype)) for f in dtype.fields]  # type: ignore[arg-type]
+        return pl.Struct(inner)
     if isinstance(dtype, pl.List):
         return pl.List(_with_texts(dtype.inner))  # type: ignore[arg-type]
     return pl.String() if dtype.is_float() else dtype

@@ -1,7 +1,7 @@
-"""The type that a column takes for the values of one file: the narrowest that holds each of them exactly.
+"""The type that a column takes for one file: the narrowest that holds each value exactly.
 
-Belongs here: which types a column may take, and what is wrong with a file if none of them holds its values. Does not
-belong here: which types hold which others (`tables/type_widening.py`).
+Belongs here: which types a column may take, and what is wrong with a file if none of them holds its
+values. Does not belong here: which types hold which others (`tables/type_widening.py`).
 """
 
 from collections.abc import Iterator, Mapping
@@ -42,8 +42,8 @@ def choose_types(
     """Chooses the type for each delivered column.
 
     Returns:
-        The narrowest of the allowed types that holds all values, by the name in the file; and what is wrong with the
-        columns that no allowed type holds.
+        The narrowest of the allowed types that holds all values, by the name in the file; and what
+        is wrong with the columns that no allowed type holds.
     """
     allowed = {name: _list_allowed(columns, file, name) for name in file.names}
     misfits = _count_misfits(columns, file, allowed)
@@ -80,7 +80,7 @@ def _count_misfits(
     file: DeliveredColumns,
     allowed: Mapping[str, tuple[pl.DataType, ...]],
 ) -> dict[str, list[int]]:
-    """Counts for each allowed type of each column the values that it does not hold, in one pass over the rows."""
+    """Counts the values that each allowed type does not hold, in one pass over the rows."""
     conditions: dict[str, pl.Expr] = {}
     for name, types in allowed.items():
         conditions |= {
@@ -97,7 +97,7 @@ def _count_misfits(
 def _find_misfits(
     columns: TableColumns, file: DeliveredColumns, name: str, types: tuple[pl.DataType, ...]
 ) -> Iterator[tuple[int, pl.Expr]]:
-    """Yields what is true for a value that a type does not hold, with the number of the type; only where it may be."""
+    """Yields the number of each type that may not hold a value, and the test for such a value."""
     column, dtype = file.names[name], file.types[name]
     for number, wanted in enumerate(types):
         if wanted == pl.String:
@@ -111,7 +111,7 @@ def _find_misfits(
 
 
 def _may_become_double(columns: TableColumns, column: str, one: ProjectedColumn) -> bool:
-    """Returns whether a later file may turn a column into doubles, so that its numbers must be exact as doubles."""
+    """Returns whether a later file may turn the column into doubles; numbers must then be exact."""
     if columns.raw.drift != "evolve":
         return False
     return type_widening.may_become_double(columns.declared_type(column), one.wanted)
@@ -124,7 +124,7 @@ def describe_difference(
     column, dtype = file.names[name], file.types[name]
     if columns.is_undeclared(column):
         return describe_no_text(name, dtype)
-    # The declared type, not what other files made of it: a reason must not depend on the order of deliveries.
+    # Not the type that other files led to: a reason must not depend on the order of deliveries.
     is_frozen = columns.raw.drift == "freeze"
     known = columns.current[column] if is_frozen else columns.declared_type(column)
     values = f" ({misfits:,} of its values do not fit)" if misfits else ""

@@ -1,7 +1,8 @@
-"""The grammar of a CSV record: RFC 4180, read with care for what people really write.
+"""The grammar of a CSV record: RFC 4180, with tolerance for the quotes that people really write.
 
-A field that begins with a quote ends at the next quote that is not doubled, and a separator or the end of the record
-has to follow. A quote anywhere else is an ordinary character (`6" PLATE`). A quoted field may span lines.
+A field that begins with a quote ends at the next quote that is not doubled; a separator or the end
+of the record must follow. A quote anywhere else is an ordinary character (`6" PLATE`). A quoted
+field may span lines.
 """
 
 import re
@@ -30,25 +31,25 @@ class MoreLinesError(Exception):
 
 
 Peek = Callable[[int], Line | None]
-"""The n-th line from here; None if it is not known yet."""
+"""Returns the n-th line from here; None if it is not known yet."""
 
 
 def decode_line(content: bytes) -> str:
-    """A line as text; bytes that are not UTF-8 become lone surrogates."""
+    """Returns a line as text; bytes that are not UTF-8 become lone surrogates."""
     return content.decode("utf-8", "surrogateescape")
 
 
 def is_utf8(text: str) -> bool:
-    """Whether a text came from bytes that are valid UTF-8."""
+    """Returns whether a text came from bytes that are valid UTF-8."""
     return not _LONE_SURROGATE.search(text)
 
 
 def split_record(peek: Peek, separator: str, limits: IngestLimits) -> Fields:
-    """The record that begins with line 0.
+    """Splits the record that begins with line 0.
 
     Raises:
-        BrokenError: why it is not a record.
-        MoreLinesError: it cannot be told before more lines are known.
+        BrokenError: it is not a record; the message says why.
+        MoreLinesError: more lines are needed to find its end.
     """
     first = peek(0)
     if first is None:
@@ -65,7 +66,7 @@ def split_record(peek: Peek, separator: str, limits: IngestLimits) -> Fields:
 
 
 class _Scanner:
-    """A place in the text of a record; `position` is behind the last field that was read."""
+    """A position in the text of a record, behind the last field that was read."""
 
     def __init__(self, peek: Peek, text: str, first: Line, limits: IngestLimits) -> None:
         self.text = text
@@ -115,6 +116,7 @@ class _Scanner:
             or self._bytes > self._limits.span_bytes
         ):
             raise BrokenError(
-                f"a quote is not closed within {self._limits.record_lines:,} lines or {self._limits.span_bytes:,} bytes"
+                f"a quote is not closed within {self._limits.record_lines:,} lines "
+                f"or {self._limits.span_bytes:,} bytes"
             )
         self._current, self.text, self.position = following, decode_line(following.content), 0

@@ -1,4 +1,4 @@
-"""The header of a CSV file: the first line that is not blank, and the reasons for which it refuses the whole file."""
+"""The header of a CSV file: its first line that is not blank; and when it refuses the file."""
 
 from collections.abc import Collection, Iterator
 from itertools import islice
@@ -27,14 +27,18 @@ _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 def read_header(
     source: Iterator[Block], ledger: RecordLedger, separator: str, required: Collection[str]
 ) -> tuple[bytes, int]:
-    """Find the columns; what is left of the header's block, and the number of the line that begins it."""
+    """Reads the columns.
+
+    Returns:
+        The rest of the block behind the header, and the number of its first line.
+    """
     block, number = _first_block(source, ledger)
     following = islice(split_lines(block, number, ledger.limits), ledger.limits.record_lines)
     first = [next(following)]
     header = _header(first, following, ledger, separator)
     names = name_columns(header.values)
     if required and not {name.casefold() for name in names} & set(fold_names(required)):
-        # What stands there may be a record, so it is not repeated in a message.
+        # The first line may be a record with personal data, so the message does not quote it.
         raise RefusedError(
             f"columns missing: {list_names(list(required))}; the first line names none of them"
         )
@@ -45,14 +49,14 @@ def read_header(
 
 
 def _first_block(source: Iterator[Block], ledger: RecordLedger) -> tuple[bytes, int]:
-    """The first block with something in it, from its first line that is not blank; and that line's number."""
+    """Returns the first block from its first line that is not blank, and that line's number."""
     number, is_start = 1, True
     for block in source:
         if isinstance(block, LongLine):
             raise RefusedError(
                 f"header too long: {block.size:,} bytes; limit {ledger.limits.record_bytes:,}"
             )
-        content = _without_mark(block, ledger) if is_start else block
+        content = _remove_mark(block, ledger) if is_start else block
         is_start = False
         filled = content.lstrip(b"\r\n")
         blank = count_lines(content[: len(content) - len(filled)])
@@ -63,7 +67,7 @@ def _first_block(source: Iterator[Block], ledger: RecordLedger) -> tuple[bytes, 
     raise EmptyFileError("no header: the file holds nothing but blank lines")
 
 
-def _without_mark(block: bytes, ledger: RecordLedger) -> bytes:
+def _remove_mark(block: bytes, ledger: RecordLedger) -> bytes:
     if block.startswith(_UTF_16):
         raise RefusedError(
             "the file is UTF-16 (it begins with its byte order mark); UTF-8 is expected"
@@ -76,7 +80,7 @@ def _without_mark(block: bytes, ledger: RecordLedger) -> bytes:
 def _header(
     first: list[Line], following: Iterator[Line], ledger: RecordLedger, separator: str
 ) -> Fields:
-    """The fields of the header; `first` grows by the lines that they take."""
+    """Returns the fields of the header; `first` grows by the lines that they take."""
 
     def line(number: int) -> Line | None:
         first.extend(islice(following, max(0, number + 1 - len(first))))

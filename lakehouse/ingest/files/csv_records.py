@@ -1,8 +1,8 @@
-"""CSV: every record of a file as a row of text, or as a dead letter with its bytes and its place.
+"""CSV: every record of a file as a row of text, or as a dead letter with its bytes.
 
-Blocks that are plain take the fast path (`csv_plain.py`); the others are read here, record by record. Where quotes are
-broken, or a record over several lines has the wrong number of fields, its first line alone is the dead letter and
-reading resumes at the second: one stray quote costs one line.
+Plain blocks take the fast path (`csv_fast_path.py`); the others are read here, record by record.
+Where quotes are broken, or a record over several lines has the wrong number of fields, only its
+first line is the dead letter and reading resumes at the second: one wrong quote costs one line.
 """
 
 from collections import deque
@@ -31,12 +31,13 @@ from lakehouse.ingest.files.lines import (
 from lakehouse.ingest.files.record_ledger import EmptyFileError, RecordLedger
 
 _PIECE_BYTES = 1 << 16
+"""A block that is not plain is cut into pieces of this size, most of which are plain again."""
 
 
 def read_csv(
     path: Path, ledger: RecordLedger, *, required: Collection[str], separator: str = ","
 ) -> None:
-    """Read a plain CSV file into the ledger.
+    """Reads a plain CSV file into the ledger.
 
     Raises:
         RefusedError: the header cannot be understood, or nothing follows it.
@@ -54,7 +55,7 @@ def read_csv(
 
 
 class CsvReader:
-    """Reads the records below the header, block after block."""
+    """A reader of the records below the header, block after block."""
 
     def __init__(self, ledger: RecordLedger, separator: str, first_line: int) -> None:
         self._ledger = ledger
@@ -64,7 +65,7 @@ class CsvReader:
         self._waiting: deque[Line] = deque()
 
     def read(self, block: Block) -> None:
-        """Take the next block; a record that goes on beyond it waits for the next."""
+        """Reads the next block; a record that continues beyond it waits for the one after."""
         if isinstance(block, LongLine):
             self._read_lines(block)
         elif self._waiting or not self._read_plain(block):
@@ -73,7 +74,7 @@ class CsvReader:
                     self._read_lines(piece)
 
     def finish(self) -> None:
-        """Nothing follows: what still waits is all there is."""
+        """Reads the lines that still wait; no block follows."""
         while self._take(is_last=True):
             pass
 
@@ -101,7 +102,7 @@ class CsvReader:
         return self._waiting[index]
 
     def _take(self, *, is_last: bool) -> bool:
-        """Take one record, or one blank line; False if there is none, or its end is not known yet."""
+        """Takes one record or blank line; returns False if there is none whose end is known."""
         first = self._peek(0)
         if first is None:
             return False
@@ -127,14 +128,14 @@ class CsvReader:
                 self._reject(1, "broken quoting: a quote is never closed")
             return is_last
         else:
-            self._enter(record)
+            self._add(record)
         return True
 
-    def _enter(self, record: Fields) -> None:
-        """A record whose quotes are sound: a row, unless its fields or its bytes are wrong."""
+    def _add(self, record: Fields) -> None:
+        """Adds a record with sound quotes as a row, unless its fields or its bytes are wrong."""
         width = len(self._ledger.columns)
         if len(record.values) < width or any(record.values[width:]):
-            self._reject(1, _miscounted(record, width))
+            self._reject(1, _describe_width(record, width))
             return
         content = [self._waiting[index].content for index in range(record.lines)]
         if not all(part.isascii() or is_utf8(decode_line(part)) for part in content):
@@ -146,7 +147,7 @@ class CsvReader:
         self._drop(record.lines)
 
     def _reject(self, count: int, reason: str) -> None:
-        """The next lines are one dead letter."""
+        """Adds the next lines as one dead letter."""
         taken = [self._waiting[index] for index in range(count)]
         last = taken[-1]
         payload = b"".join(line.content + line.end for line in taken[:-1]) + last.content
@@ -161,7 +162,7 @@ class CsvReader:
         self._ledger.ends[end] += bool(end)
 
 
-def _miscounted(record: Fields, width: int) -> str:
+def _describe_width(record: Fields, width: int) -> str:
     found = len(record.values)
     surplus = ", and the surplus is not empty" if found > width else ""
     counts = f"{found} fields where the header has {width}{surplus}"

@@ -1,8 +1,8 @@
 """A delivered file after reading: every record is a row or a dead letter, and no record vanishes.
 
-Belongs here: what a delivery is, and the way from its bytes to its ledger. Does not belong here: where files lie
-(`landing_zone.py`), how they are unpacked (`unpack.py`), what a format means (`csv_records.py`, `json_lines.py`,
-`parquet.py`), and how rows go into a table (`drift/`).
+Belongs here: what a delivery is, and the way from its bytes to its ledger. Does not belong here:
+where files lie (`landing_zone.py`), how they are unpacked (`unpack.py`), what a format means
+(`csv_records.py`, `json_lines.py`, `parquet.py`), and how rows go into a table (`drift/`).
 """
 
 import shutil
@@ -33,8 +33,8 @@ _WHOLE_FILE = "whole file"
 class Delivery:
     """What a delivered file holds.
 
-    `records == rows_count + dead_count` unless the file was refused. `_offset` over rows and dead letters together is 1
-    to `records`, each once.
+    `records == rows_count + dead_count` unless the file was refused. `_offset` over rows and dead
+    letters together is 1 to `records`, each once.
 
     Attributes:
         name: its name in landing.
@@ -42,12 +42,13 @@ class Delivery:
         size: how many bytes were delivered.
         records: data records in it; 0 if refused.
         columns: the source columns, in order.
-        rows: a folder of Parquet files for `pl.scan_parquet`: the source columns and `_offset`, the number of the
-            record in the file from 1; None if there is no row, or they are `in_memory`.
+        rows: a folder of Parquet files for `pl.scan_parquet`: the source columns and `_offset`, the
+            number of the record in the file from 1; None if there is no row, or they are
+            `in_memory`.
         in_memory: the same rows in memory, if they are few.
         rows_count: how many rows.
-        dead: a folder of Parquet files: `_offset` (null for the whole file), `reason`, `place`, `payload`,
-            `payload_bytes`; None if there is no dead letter.
+        dead: a folder of Parquet files: `_offset` (null for the whole file), `reason`, `place`,
+            `payload`, `payload_bytes`; None if there is no dead letter.
         dead_count: how many dead letters.
         refused: why the file as a whole was refused; it is then one dead letter and no row.
         is_empty: whether it was refused because it holds no record.
@@ -110,15 +111,16 @@ def read_delivery(
 
     Args:
         chunks: its bytes in order.
-        name: its name, whose suffix tells the format: CSV, TSV, JSON lines or Parquet; plain, `.gz`, or alone in a
-            `.zip`.
+        name: its name, whose suffix tells the format: CSV, TSV, JSON lines or Parquet; plain,
+            `.gz`, or alone in a `.zip`.
         spool: a private folder; what the delivery points to stays in it.
         required: columns without which the file is refused; case and outer blanks do not count.
         limits: the limits of the file.
         keep: rows of up to so many bytes stay in memory and are not spooled.
 
     Raises:
-        OSError: the bytes cannot be read, or the spool cannot be written; neither says anything about the file.
+        OSError: the bytes cannot be read, or the spool cannot be written; neither says anything
+            about the file.
         LawError: a record is unaccounted for.
     """
     work = Path(tempfile.mkdtemp(prefix="delivery-", dir=spool))

@@ -1,4 +1,4 @@
-"""Which names the columns of a delivery may have, and how they are spelled. The same rules hold for every format."""
+"""The names that columns of a delivery may have, and how they are spelled, in every format."""
 
 from collections import Counter
 from collections.abc import Collection, Sequence
@@ -11,7 +11,7 @@ _SHOWN_CHARACTERS = 80
 
 
 def list_names(names: Collection[str]) -> str:
-    """Names in a message: cut where they are too long or too many."""
+    """Returns names for a message, cut where they are too long or too many."""
     short = [
         n if len(n) <= _SHOWN_CHARACTERS else f"{n[:_SHOWN_CHARACTERS]}…"
         for n in list(names)[:_SHOWN]
@@ -21,7 +21,7 @@ def list_names(names: Collection[str]) -> str:
 
 
 def name_columns(cells: Sequence[str]) -> list[str]:
-    """The names in a header: stripped of blanks, without blank cells at its end; other blank cells are numbered."""
+    """Returns the names in a header, stripped; blank cells at its end go, others get a number."""
     names = [cell.strip() for cell in cells]
     while names and not names[-1]:
         names.pop()
@@ -29,11 +29,11 @@ def name_columns(cells: Sequence[str]) -> list[str]:
 
 
 def spell_names(names: Sequence[str], required: Collection[str], most: int) -> list[str]:
-    """Column names as the table knows them: required ones in the required spelling.
+    """Returns column names as the table knows them: required ones in the required spelling.
 
     Raises:
-        RefusedError: no name, too many, equal but for case, reserved for the engine, a pattern, with a NUL byte, or a
-            required one is missing.
+        RefusedError: there is no name; or there are too many; or some differ only by case, are
+            reserved for the engine, are patterns or have a NUL byte; or a required one is missing.
     """
     if not names:
         raise RefusedError("no column has a name")
@@ -50,9 +50,9 @@ def spell_names(names: Sequence[str], required: Collection[str], most: int) -> l
         raise RefusedError(
             f"column names that stand for other columns in queries: {list_names(patterns)}"
         )
-    if unheld := [name for name in names if has_nul(name)]:
+    if with_nul := [name for name in names if has_nul(name)]:
         raise RefusedError(
-            f"column names with a NUL byte, which a table cannot have: {list_names(unheld)}"
+            f"column names with a NUL byte, which a table cannot have: {list_names(with_nul)}"
         )
     refuse_missing(names, required)
     wanted = fold_names(required)
@@ -60,20 +60,20 @@ def spell_names(names: Sequence[str], required: Collection[str], most: int) -> l
 
 
 def has_nul(name: str) -> bool:
-    """Whether no table can have the name: Arrow hands names on as C strings; a NUL in one shuts the table."""
+    """Returns whether a name has a NUL byte; Arrow could not open a table with such a column."""
     return "\0" in name
 
 
 def fold_names(required: Collection[str]) -> dict[str, str]:
-    """The required spelling by the name as it is compared."""
+    """Returns the required spelling of names, by the form in which they are compared."""
     return {name.strip().casefold(): name for name in required}
 
 
 def refuse_missing(names: Collection[str], required: Collection[str]) -> None:
-    """Refuse a file that lacks required columns.
+    """Refuses a file that lacks required columns.
 
     Raises:
-        RefusedError: which are missing, and which are there.
+        RefusedError: some are missing; the message lists them and those of the file.
     """
     found = {name.casefold() for name in names}
     if missing := [name for key, name in fold_names(required).items() if key not in found]:

@@ -1,7 +1,8 @@
-"""JSON lines: every record of a file as a row of text, or as a dead letter with its bytes and its place.
+"""JSON lines: every record of a file as a row of text, or as a dead letter with its bytes.
 
-Strings stay as they are, numbers keep their spelling, objects and lists become compact JSON text. The columns are the
-union over the file; a key that only differs by case from one seen before goes into the same column.
+Strings stay as they are, numbers keep their spelling, objects and lists become compact JSON text.
+The columns are the union over the file; a key that differs only by case from an earlier one goes
+into the same column.
 """
 
 import json
@@ -23,24 +24,24 @@ from lakehouse.ingest.files.record_ledger import EmptyFileError, RecordLedger
 from lakehouse.ingest.limits import IngestLimits
 from lakehouse.tables.column_names import is_pattern
 
-_quoted = json.JSONEncoder(ensure_ascii=False).encode
+_quote = json.JSONEncoder(ensure_ascii=False).encode
 
 
 class _Number(str):
-    """A number as it was spelled."""
+    """A number as the file spells it."""
 
     __slots__ = ()
 
 
 class _NotARecordError(ValueError):
-    """Why a line is no record; never leaves this module."""
+    """A line is no record; the message says why. Never leaves this module."""
 
 
 def read_json_lines(path: Path, ledger: RecordLedger, *, required: Collection[str]) -> None:
-    """Read a plain file of JSON lines into the ledger.
+    """Reads a plain file of JSON lines into the ledger.
 
     Raises:
-        RefusedError: there is no record, or there are objects and none has a required key.
+        RefusedError: there is no record, or no object has a required key.
     """
     reader = _JsonReader(ledger, fold_names(required))
     number = 1
@@ -59,7 +60,7 @@ def read_json_lines(path: Path, ledger: RecordLedger, *, required: Collection[st
 
 
 class _JsonReader:
-    """Reads line after line; knows the columns so far by their folded names."""
+    """A reader of one line after another, with the columns that it has met."""
 
     def __init__(self, ledger: RecordLedger, required: dict[str, str]) -> None:
         self._ledger = ledger
@@ -73,8 +74,8 @@ class _JsonReader:
             self._ledger.blank_lines += 1
             return
         try:
-            record = _parsed(line, self._ledger.limits)
-            places = self._placed(record)
+            record = _parse(line, self._ledger.limits)
+            places = self._place(record)
         except _NotARecordError as error:
             self._ledger.add_letter(str(error), line.place, line.content, line.size)
             return
@@ -84,8 +85,8 @@ class _JsonReader:
             values[place] = value
         self._ledger.add_row(values, line.size)
 
-    def _placed(self, record: dict[str, str | None]) -> list[int]:
-        """The column of each key; new keys become columns."""
+    def _place(self, record: dict[str, str | None]) -> list[int]:
+        """Returns the position of the column of each key; new keys become columns."""
         folded = [key.strip().casefold() for key in record]
         new = {
             fold: key.strip()
@@ -95,7 +96,8 @@ class _JsonReader:
         _check_keys(folded, record)
         if len(self._places) + len(new) > self._ledger.limits.columns:
             raise _NotARecordError(
-                f"more than {self._ledger.limits.columns:,} columns, with: {list_names(new.values())}"
+                f"more than {self._ledger.limits.columns:,} columns, "
+                f"with: {list_names(new.values())}"
             )
         for fold, name in new.items():
             self._places[fold] = len(self._ledger.columns)
@@ -117,14 +119,14 @@ def _check_keys(folded: list[str], record: Collection[str]) -> None:
         raise _NotARecordError(
             f"keys that stand for other columns in queries: {list_names(patterns)}"
         )
-    if unheld := [key for key in record if has_nul(key)]:
+    if with_nul := [key for key in record if has_nul(key)]:
         raise _NotARecordError(
-            f"keys with a NUL byte, which no column can have: {list_names(unheld)}"
+            f"keys with a NUL byte, which no column can have: {list_names(with_nul)}"
         )
 
 
-def _parsed(line: Line, limits: IngestLimits) -> dict[str, str | None]:
-    """The values of an object as text, by key."""
+def _parse(line: Line, limits: IngestLimits) -> dict[str, str | None]:
+    """Returns the values of an object as text, by key."""
     if line.is_cut:
         raise _NotARecordError(f"line too long: {line.size:,} bytes; limit {limits.record_bytes:,}")
     try:
@@ -145,7 +147,7 @@ def _parsed(line: Line, limits: IngestLimits) -> dict[str, str | None]:
         ) from error
     except UnicodeEncodeError as error:
         raise _NotARecordError(
-            "an escape is half of a surrogate pair: no text can hold it"
+            "an escape is half of a surrogate pair, which no text can hold"
         ) from error
     except RecursionError as error:
         raise _NotARecordError("nested too deep") from error
@@ -172,7 +174,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _text(value: object) -> str | None:
-    """A value as text: a string as it is, anything else as JSON."""
+    """Returns a value as text: a string as it is, any other value as JSON."""
     if value is None:
         return None
     return str(value) if isinstance(value, str) else _json(value)
@@ -182,7 +184,7 @@ def _json(value: object) -> str:
     if isinstance(value, _Number):
         return str(value)
     if isinstance(value, dict):
-        return "{" + ",".join(f"{_quoted(key)}:{_json(item)}" for key, item in value.items()) + "}"
+        return "{" + ",".join(f"{_quote(key)}:{_json(item)}" for key, item in value.items()) + "}"
     if isinstance(value, list):
         return "[" + ",".join(_json(item) for item in value) + "]"
-    return _quoted(value)
+    return _quote(value)

@@ -1,7 +1,8 @@
-"""The landing zone: a folder or a bucket prefix into which others put files, one folder for each raw table.
+"""The landing zone: a folder or a bucket prefix for delivered files, a folder for each raw table.
 
-Belongs here: what lies there and whether it rests; reading a file's bytes. Does not belong here: what is in the files
-(`delivery.py`), and which of them are landed already (`land.py`).
+Belongs here: listing the files, telling whether they are complete, reading their bytes. Does not
+belong here: what is in the files (`delivery.py`), and which of them are landed already
+(`ingest/landed_files.py`).
 """
 
 from collections.abc import Collection, Iterator, Mapping
@@ -36,10 +37,11 @@ from lakehouse.storage.object_store import (
 )
 
 _CHUNK = 1 << 20
+"""Bytes that are read at once: large enough for a bucket, small beside the memory of a parser."""
 
 
 class UnreadableError(Exception):
-    """A file lies in landing and its bytes cannot be read; the message says why."""
+    """The bytes of a file in landing cannot be read; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -49,8 +51,8 @@ class Landing:
     Attributes:
         root: a folder or a URI such as `s3://bucket/landing`.
         options: object store options; never logged.
-        rest_seconds: how long a local file has to lie unchanged before it counts as complete. Objects in a bucket
-            appear whole and need no rest.
+        rest_seconds: how long a local file must stay unchanged before it counts as complete.
+            Objects in a bucket appear whole and need no such time.
         limits: how much of the files is taken at once.
     """
 
@@ -60,11 +62,12 @@ class Landing:
     limits: IngestLimits = DEFAULT_LIMITS
 
     def list_entries(self, table: str, known: Mapping[str, Stamp] = NOTHING_KNOWN) -> list[Entry]:
-        """What lies in a raw table's folder, in the order of names; files still being written are included.
+        """Lists the files in a raw table's folder by name, those that are being written included.
 
         Args:
             table: the folder.
-            known: files to leave out where they lie as they are known; to look at a file is then all that it costs.
+            known: files to leave out if they still have the stamp that is known; they cost one look
+                each.
 
         Raises:
             SetupError: the landing zone does not exist.
@@ -73,32 +76,35 @@ class Landing:
         return list_new_entries(self.list_files(table), known)
 
     def list_files(self, table: str) -> list[ListedFile]:
-        """What is seen in a raw table's folder; raises what `entries` does."""
+        """Lists a raw table's folder in no order; raises what `list_entries` raises."""
         if "://" in self.root:
             return list(self._objects(table))
         folder = self._folder() / table
         if folder.exists() and not folder.is_dir():
             raise SetupError(
-                f"{folder} is no folder.\nNext: make it one, and put the files for {table} into it."
+                f"{folder} is not a folder.\n"
+                f"Next: make it one, and put the files for {table} into it."
             )
         try:
             return list(walk(folder)) if folder.is_dir() else []
         except OSError as error:
             raise BusyError(
-                f"The landing folder {folder} cannot be listed: {error}.\nNext: mend that; nothing changed."
+                f"The landing folder {folder} cannot be listed: {error}.\n"
+                "Next: fix that; nothing was changed."
             ) from error
 
     def _folder(self) -> Path:
         root = Path(self.root)
         if not root.is_dir():
-            what = "is no folder" if root.exists() else "does not exist"
+            what = "is not a folder" if root.exists() else "does not exist"
             raise SetupError(
-                f"The landing folder {root} {what}.\nNext: make it, or set LAKEHOUSE_LANDING to yours."
+                f"The landing folder {root} {what}.\n"
+                "Next: create it, or set LAKEHOUSE_LANDING to yours."
             )
         return root
 
     def list_unclaimed(self, folders: Collection[str]) -> list[str]:
-        """What lies at the root beside the folders of the raw tables; empty folders and hidden names do not count.
+        """Lists what lies beside the raw tables' folders, without empty folders and hidden names.
 
         Raises:
             SetupError: the landing zone does not exist.
@@ -109,7 +115,8 @@ class Landing:
                 found = self._top_objects() if "://" in self.root else list(_top(self._folder()))
         except OSError as error:
             raise BusyError(
-                f"The landing zone {self.root} cannot be listed: {error}\nNext: mend that; nothing changed."
+                f"The landing zone {self.root} cannot be listed: {error}\n"
+                "Next: fix that; nothing was changed."
             ) from None
         return sorted(
             name for name in found if name.removesuffix("/") not in folders and not is_hidden(name)
@@ -131,23 +138,24 @@ class Landing:
                         yield seen
 
     def is_complete(self, entry: Entry, began: datetime, ended: datetime) -> bool:
-        """Whether an entry is complete: nobody wrote to it for a while before it was looked at.
+        """Returns whether a file is complete: not written to for some time before the listing.
 
         Args:
-            entry: the entry.
-            began: when the listing began that it is of.
-            ended: when that had ended; what is dated later is so by another clock, which says nothing.
+            entry: the file.
+            began: when the listing began.
+            ended: when it had ended. A file that is dated later was dated by another clock, so its
+                age is unknown.
         """
         rest = timedelta(seconds=self.rest_seconds)
         return "://" in self.root or not began - rest < entry.modified_at <= ended
 
     def read_chunks(self, table: str, entry: Entry) -> Iterator[bytes]:
-        """The bytes of an entry, in order.
+        """Yields the bytes of a file in order.
 
         Raises:
             FileNotFoundError: it was taken away.
-            UnreadableError: it is there and cannot be read.
-            BusyError: the store does not answer.
+            UnreadableError: it exists and cannot be read.
+            OutageError: the store does not answer.
         """
         try:
             yield from self._bytes(table, entry)
@@ -159,7 +167,8 @@ class Landing:
             if "://" not in self.root:
                 raise UnreadableError(describe_failure(error)) from error
             raise OutageError(
-                f"{self.root}/{table}/{entry.name} cannot be read: {describe_store_error(error, self.options)}\n{suggest_next_step(self.root)}"
+                f"{self.root}/{table}/{entry.name} cannot be read: "
+                f"{describe_store_error(error, self.options)}\n{suggest_next_step(self.root)}"
             ) from None
 
     def _bytes(self, table: str, entry: Entry) -> Iterator[bytes]:
@@ -174,7 +183,7 @@ class Landing:
                 yield chunk
 
     def try_open(self, table: str, entry: Entry) -> Entry:
-        """An entry as it is, or with its problem if it is a local file that may not be opened; nothing is read."""
+        """Returns an entry, with its problem if it is a local file that cannot be opened."""
         if entry.problem is not None or "://" in self.root:
             return entry
         try:
@@ -186,7 +195,7 @@ class Landing:
         return entry
 
     def is_unchanged(self, table: str, entry: Entry) -> bool:
-        """Whether an entry is still what was listed."""
+        """Returns whether a file is still the one that was listed."""
         if "://" in self.root:
             return True
         try:
@@ -196,7 +205,7 @@ class Landing:
 
 
 def _top(root: Path) -> Iterator[str]:
-    """The files at the root of a landing folder, and the folders in it that hold anything."""
+    """Yields the files at the root of a landing folder, and its folders that hold any file."""
     for path in root.iterdir():
         if not path.is_dir():
             yield spell_out(path.name)

@@ -1,6 +1,7 @@
 """Physical lines of a plain file, in blocks of bounded size: LF, CRLF and CR each end a line.
 
-Belongs here: where lines end, and lines too long to be held. Does not belong here: what a line means.
+Belongs here: where lines end, and lines that are too long for memory. Does not belong here: what a
+line means.
 """
 
 import re
@@ -16,7 +17,7 @@ _END = re.compile(rb"\r\n|\n|\r")
 
 
 class Line(NamedTuple):
-    """A line: its number from 1, its bytes without the end, its end, and how long it truly is."""
+    """A line: its number from 1, its bytes without the end, its end, and its true size."""
 
     number: int
     content: bytes
@@ -25,12 +26,12 @@ class Line(NamedTuple):
 
     @property
     def is_cut(self) -> bool:
-        """Whether it is too long: `content` is its beginning only."""
+        """Whether it is too long, so that `content` is only its beginning."""
         return self.size > len(self.content)
 
     @property
     def place(self) -> str:
-        """Where it stands, in words."""
+        """Where it is, for a dead letter."""
         return f"line {self.number}"
 
 
@@ -46,33 +47,34 @@ Block = bytes | LongLine
 
 
 def read_blocks(path: Path, limits: IngestLimits) -> Iterator[Block]:
-    """The file as blocks of whole lines, or single lines that are too long."""
-    held, long = b"", None
+    """Yields a file as blocks of whole lines, and as single lines where they are too long."""
+    pending, long = b"", None
     with path.open("rb") as file:
         for chunk in _chunks(file, limits.block_bytes):
             rest = chunk
             if long is not None:
-                content, end, rest = _parted(chunk)
+                content, end, rest = _split_at_end(chunk)
                 long = long._replace(size=long.size + len(content), end=end)
                 if not end:
                     continue
                 yield long
                 long = None
-            held += rest
-            cut = max(held.rfind(b"\n"), held.rfind(b"\r")) + 1
+            pending += rest
+            cut = max(pending.rfind(b"\n"), pending.rfind(b"\r")) + 1
             if cut:
-                yield held[:cut]
-                held = held[cut:]
-            if len(held) > limits.record_bytes:
-                long, held = LongLine(held[: limits.head_bytes], b"", len(held)), b""
+                yield pending[:cut]
+                pending = pending[cut:]
+            if len(pending) > limits.record_bytes:
+                # From here on only the size of the line grows, not what is in memory of it.
+                long, pending = LongLine(pending[: limits.head_bytes], b"", len(pending)), b""
     if long is not None:
         yield long
-    if held:
-        yield held
+    if pending:
+        yield pending
 
 
-def _parted(chunk: bytes) -> tuple[bytes, bytes, bytes]:
-    """What stands before the first end of a line, that end (empty if there is none), and what stands behind it."""
+def _split_at_end(chunk: bytes) -> tuple[bytes, bytes, bytes]:
+    """Splits a chunk into what precedes the first line end, that end (or b""), and the rest."""
     content, end, rest = chunk.partition(b"\n")
     if b"\r" not in content:
         return content, end, rest
@@ -82,17 +84,17 @@ def _parted(chunk: bytes) -> tuple[bytes, bytes, bytes]:
 
 
 def _chunks(file: BinaryIO, size: int) -> Iterator[bytes]:
-    """Chunks that never part a CR from its LF."""
-    carried = b""
-    while chunk := carried + file.read(size):
-        carried = file.read(1) if chunk.endswith(b"\r") else b""
-        if carried == b"\n":
-            chunk, carried = chunk + carried, b""
+    """Yields chunks that never separate a CR from its LF."""
+    carry = b""
+    while chunk := carry + file.read(size):
+        carry = file.read(1) if chunk.endswith(b"\r") else b""
+        if carry == b"\n":
+            chunk, carry = chunk + carry, b""
         yield chunk
 
 
 def split_lines(block: Block, first: int, limits: IngestLimits) -> Iterator[Line]:
-    """The lines of a block, numbered from `first`."""
+    """Yields the lines of a block, numbered from `first`."""
     if isinstance(block, LongLine):
         yield Line(first, *block)
         return
@@ -105,7 +107,7 @@ def split_lines(block: Block, first: int, limits: IngestLimits) -> Iterator[Line
 
 
 def split_block(block: bytes, size: int) -> Iterator[bytes]:
-    """A block in pieces of whole lines, about so many bytes each."""
+    """Yields a block in pieces of whole lines, of about `size` bytes each."""
     start = 0
     while start < len(block):
         found = _END.search(block, min(start + size, len(block)))
@@ -115,7 +117,7 @@ def split_block(block: bytes, size: int) -> Iterator[bytes]:
 
 
 def count_lines(block: bytes) -> int:
-    """How many lines a block has."""
+    """Counts the lines of a block."""
     ends = block.count(b"\n")
     if b"\r" in block:
         ends += block.count(b"\r") - block.count(b"\r\n")

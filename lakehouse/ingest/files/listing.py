@@ -1,7 +1,7 @@
-"""What lies in a folder of landing: one look at each thing, and entries for those that are not known.
+"""Listing a folder of landing: a file is looked at once, and is an entry unless it is known.
 
-Belongs here: which names count, and what is no file. Does not belong here: folders and buckets, and reading what lies
-there (`landing.py`).
+Belongs here: which names count, and what is no file. Does not belong here: the choice between a
+folder and a bucket, and reading the files (`landing_zone.py`).
 """
 
 import os
@@ -20,13 +20,13 @@ _MILLISECOND = timedelta(milliseconds=1)
 _IS_FOLDER = "a folder that is named like a file"
 
 Stamp = tuple[int, int]
-"""When a file was last written, in milliseconds since 1970 UTC, and its bytes."""
+"""When a file was last written, in milliseconds since 1970 UTC, and its size in bytes."""
 
 ListedFile = tuple[str, Stamp, str | None]
-"""A name below the folder, what was seen of it, and why it is no file to read; plain, for there are many."""
+"""Name below the folder, stamp, why it cannot be read; a plain tuple because there are many."""
 
 NOTHING_KNOWN: Mapping[str, Stamp] = {}
-"""Nothing is known."""
+"""Stands for no known file."""
 
 _UNSEEN: Stamp = (0, 0)
 
@@ -42,13 +42,14 @@ class Occurrence(NamedTuple):
 
 
 class Entry(NamedTuple):
-    """Something that lies in a landing folder.
+    """A file in a landing folder, or something else that is named like one.
 
     Attributes:
         name: its path below the raw table's folder.
-        modified_at: when it was last written, to the millisecond (what file statistics keep), UTC.
+        modified_at: when it was last written, UTC, to the millisecond: Delta statistics keep no
+            more digits.
         size: its bytes.
-        problem: why it cannot be read at all, if that is already known.
+        problem: why it cannot be read, if that is already known.
     """
 
     name: str
@@ -65,11 +66,11 @@ class Entry(NamedTuple):
 def make_entries(
     seen: Iterable[ListedFile], known: Mapping[str, Stamp] = NOTHING_KNOWN
 ) -> Iterator[Entry]:
-    """The entries of what was seen, without names that do not count.
+    """Yields the entries of listed files, without hidden names.
 
     Args:
-        seen: what was seen.
-        known: files to leave out where they lie as they are known.
+        seen: the listed files.
+        known: files to leave out if they still have the stamp that is known.
     """
     for name, stamp, problem in seen:
         if (known.get(name) != stamp or problem is not None) and not is_hidden(name):
@@ -77,7 +78,7 @@ def make_entries(
 
 
 def list_new_entries(seen: Iterable[ListedFile], known: Mapping[str, Stamp]) -> list[Entry]:
-    """The entries of what was seen and is not known, in the order of names."""
+    """Returns the entries of listed files that are not known, in the order of their names."""
     return sorted(make_entries(seen, known), key=lambda entry: entry.name)
 
 
@@ -94,12 +95,12 @@ def _entry(name: str, stamp: Stamp, problem: str | None) -> Entry:
 def walk(
     folder: Path, below: str = "", above: tuple[tuple[int, int], ...] = ()
 ) -> Iterator[ListedFile]:
-    """What lies in a folder and in those below it.
+    """Lists the files in a folder and in those below it.
 
     Args:
         folder: the folder.
-        below: what stands before each name.
-        above: the folders that lead here, so that circles end.
+        below: the prefix of each name.
+        above: device and inode of the folders that lead here, so that circles of links end.
     """
     with _opened(folder) as here, os.scandir(here) as children:
         found = os.fstat(here)
@@ -119,7 +120,7 @@ def walk(
 
 @contextmanager
 def _opened(folder: Path) -> Iterator[int]:
-    """A folder by its number, so that a look at what lies in it need not follow its path each time."""
+    """Opens a folder, so that looking at a file in it need not resolve the whole path each time."""
     number = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         yield number
@@ -130,7 +131,7 @@ def _opened(folder: Path) -> Iterator[int]:
 def walk_below(
     folder: Path, name: str, above: tuple[tuple[int, int], ...] = ()
 ) -> Iterator[ListedFile]:
-    """What lies in a folder of that name within another; the folder itself if that cannot be told."""
+    """Lists the files in a subfolder; yields the folder with the reason if it cannot be listed."""
     try:
         found = folder.stat()
         if (found.st_dev, found.st_ino) in above:
@@ -144,9 +145,9 @@ def walk_below(
 
 
 def _look(place: str | Path, name: str, folder: int | None = None) -> ListedFile | None:
-    """What lies at a place, by its path or by its name in an open folder; None if it was taken away by now."""
+    """Looks at a path, or at a name in an open folder; returns None if nothing is there."""
     try:
-        # Not what the listing says of its kind: a file may have become a link since then.
+        # The kind that the listing gave is not used: a file may have become a link since then.
         found = os.stat(place, dir_fd=folder)
     except OSError as error:
         is_gone = isinstance(error, FileNotFoundError) and not _is_there(place, folder)
@@ -162,7 +163,7 @@ def _look(place: str | Path, name: str, folder: int | None = None) -> ListedFile
 
 
 def _is_there(place: str | Path, folder: int | None) -> bool:
-    """Whether anything is, such as a link that leads nowhere."""
+    """Returns whether the name exists, be it as a link to nothing."""
     try:
         os.lstat(place, dir_fd=folder)
     except OSError:
@@ -171,25 +172,25 @@ def _is_there(place: str | Path, folder: int | None) -> bool:
 
 
 def look_at(place: Path, name: str) -> Entry | None:
-    """The entry of what lies at a place; None if nothing does."""
+    """Returns the entry of the file at a path; None if there is none."""
     seen = _look(place, name)
     return None if seen is None else _entry(*seen)
 
 
 def list_object(name: str, modified_at: datetime, size: int) -> ListedFile | None:
-    """An object of a bucket; None for what consoles put for an empty folder."""
+    """Returns an object of a bucket as a listed file; None for a console's empty-folder marker."""
     is_marker = size == 0 and not name.lower().endswith(_FORMATS)
     return None if is_marker else (name, ((modified_at - _EPOCH) // _MILLISECOND, size), None)
 
 
 def is_hidden(name: str) -> bool:
-    """Whether any part of a name is hidden or that of something in flight."""
+    """Returns whether a part of a name is hidden, or is that of a file in transfer."""
     parts = name.split("/") if "/" in name else (name,)
     return any(part.startswith(_HIDDEN) or part.lower().endswith(_IN_FLIGHT) for part in parts)
 
 
 def spell_out(name: str) -> str:
-    """A name that text can hold: bytes that are not UTF-8 are spelled out."""
+    """Returns a name that text can hold: bytes that are not UTF-8 become escapes."""
     try:
         name.encode()
     except UnicodeEncodeError:
@@ -198,5 +199,5 @@ def spell_out(name: str) -> str:
 
 
 def describe_failure(error: Exception) -> str:
-    """Why something cannot be read."""
+    """Returns why something cannot be read."""
     return f"cannot be read: {getattr(error, 'strerror', None) or error}"

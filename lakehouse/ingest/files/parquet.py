@@ -1,12 +1,12 @@
-"""Parquet: every row with its types, except those that Delta Lake cannot hold or that leave an instant in doubt.
+"""Parquet: every row with its types, but for types that Delta lacks or that are ambiguous.
 
 | in the file | in the rows |
 |---|---|
-| timestamp without a zone | text, `2024-01-31 23:59:59.5`: which instant it is, the contract has to say |
+| timestamp without a zone | text, `2024-01-31 23:59:59.5`: only the contract knows the zone |
 | timestamp with a zone | microseconds UTC; ISO text if that would lose digits |
 | duration, time of day, category | text |
 | unsigned integer | the next larger integer; decimal for 64 bits |
-| nested | as it is, or JSON text if Delta Lake cannot hold it |
+| nested | unchanged, or JSON text if Delta Lake lacks the type |
 """
 
 from collections.abc import Collection
@@ -22,7 +22,7 @@ from lakehouse.redaction import redact
 from lakehouse.storage.delta_types import to_delta_type
 
 _MAGIC = b"PAR1"
-_LEAST = 12
+_LEAST_BYTES = 12  # magic bytes at both ends, and the length of the footer
 _WIDER: dict[type[pl.DataType], pl.DataType] = {
     pl.UInt8: pl.Int16(),
     pl.UInt16: pl.Int32(),
@@ -33,10 +33,11 @@ _WIDER: dict[type[pl.DataType], pl.DataType] = {
 
 
 def read_parquet(path: Path, ledger: RecordLedger, *, required: Collection[str]) -> None:
-    """Read a Parquet file into the ledger.
+    """Reads a Parquet file into the ledger.
 
     Raises:
-        RefusedError: not Parquet, cut off, damaged, without a row, or with columns that cannot be named so.
+        RefusedError: it is no Parquet, cut off or damaged, or has no row, or a column with a
+            forbidden name.
     """
     _check_magic(path)
     try:
@@ -51,9 +52,9 @@ def _read(path: Path, ledger: RecordLedger, required: Collection[str]) -> None:
     lf = pl.scan_parquet(path, hive_partitioning=False, glob=False)
     schema = lf.collect_schema()
     names = spell_names([name.strip() for name in schema], required, ledger.limits.columns)
-    lossy = _lossy(lf, schema)
+    lossy = _find_lossy(lf, schema)
     columns = [
-        _fitting(name, dtype, is_lossy=name in lossy).alias(new)
+        _convert(name, dtype, is_lossy=name in lossy).alias(new)
         for (name, dtype), new in zip(schema.items(), names, strict=True)
     ]
     ledger.add_typed(lf.select(columns), names)
@@ -69,19 +70,19 @@ def _check_magic(path: Path) -> None:
         tail = file.read()
     if head != _MAGIC:
         raise RefusedError("not a Parquet file: it does not begin with PAR1")
-    if tail != _MAGIC or size < _LEAST:
+    if tail != _MAGIC or size < _LEAST_BYTES:
         raise RefusedError(
             f"Parquet file is cut off after {size:,} bytes: it does not end with PAR1"
         )
 
 
 def _message(error: BaseException) -> str:
-    said = redact(error) if isinstance(error, pl.exceptions.PolarsError) else str(error)
-    return said.split("\n", 1)[0][:500]
+    text = redact(error) if isinstance(error, pl.exceptions.PolarsError) else str(error)
+    return text.split("\n", 1)[0][:500]
 
 
-def _lossy(lf: pl.LazyFrame, schema: pl.Schema) -> frozenset[str]:
-    """Columns of instants that microseconds cannot hold exactly."""
+def _find_lossy(lf: pl.LazyFrame, schema: pl.Schema) -> frozenset[str]:
+    """Returns the columns of instants that microseconds cannot hold exactly."""
     instants = {
         name: dtype.time_unit
         for name, dtype in schema.items()
@@ -99,8 +100,8 @@ def _lossy(lf: pl.LazyFrame, schema: pl.Schema) -> frozenset[str]:
     return frozenset(name for name, is_lossy in zip(instants, row, strict=True) if is_lossy)
 
 
-def _fitting(name: str, dtype: pl.DataType, *, is_lossy: bool) -> pl.Expr:  # noqa: PLR0911
-    """A column in a type that the raw table can hold."""
+def _convert(name: str, dtype: pl.DataType, *, is_lossy: bool) -> pl.Expr:  # noqa: PLR0911
+    """Returns a column in a type that the raw table can hold, by the rows of the table above."""
     column = pl.col(name)
     if isinstance(dtype, pl.Datetime):
         if dtype.time_zone is None:
@@ -117,23 +118,23 @@ def _fitting(name: str, dtype: pl.DataType, *, is_lossy: bool) -> pl.Expr:  # no
         return column.dt.to_string("%H:%M:%S%.f")
     if type(dtype) in _WIDER:
         return column.cast(_WIDER[type(dtype)])
-    if _is_held(dtype):
+    if _is_delta_type(dtype):
         return column
-    if isinstance(dtype, pl.Array) and _is_held(pl.List(dtype.inner)):
+    if isinstance(dtype, pl.Array) and _is_delta_type(pl.List(dtype.inner)):
         return column.arr.to_list()
     return _as_json(name) if dtype.is_nested() else column.cast(pl.String())
 
 
-def _is_held(dtype: pl.DataType | DataTypeClass) -> bool:
-    """Whether Delta Lake has this type."""
+def _is_delta_type(dtype: pl.DataType | DataTypeClass) -> bool:
+    """Returns whether Delta Lake has this type."""
     if not isinstance(dtype, pl.DataType):
         return False
     if isinstance(dtype, pl.Struct):
         names = {field.name.casefold() for field in dtype.fields}
         is_named_well = 0 < len(names) == len(dtype.fields) and not any(map(has_nul, names))
-        return is_named_well and all(_is_held(field.dtype) for field in dtype.fields)
+        return is_named_well and all(_is_delta_type(field.dtype) for field in dtype.fields)
     if isinstance(dtype, pl.List):
-        return _is_held(dtype.inner)
+        return _is_delta_type(dtype.inner)
     try:
         to_delta_type(dtype)
     except SetupError:
@@ -142,7 +143,8 @@ def _is_held(dtype: pl.DataType | DataTypeClass) -> bool:
 
 
 def _as_json(name: str) -> pl.Expr:
-    """A nested column as JSON text: the value of the only field of an object."""
+    """Returns a nested column as JSON text."""
+    # Polars encodes only structs as JSON, so the value is wrapped in one and taken out again.
     json = pl.struct(pl.col(name).alias("v")).struct.json_encode()
     text = json.str.strip_prefix('{"v":').str.strip_suffix("}")
     return pl.when(pl.col(name).is_not_null()).then(text)

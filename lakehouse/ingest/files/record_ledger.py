@@ -1,7 +1,7 @@
-"""The ledger of one delivered file: each of its records becomes a row or a dead letter, numbered in order.
+"""The ledger of one delivered file: each record becomes a row or a dead letter, numbered.
 
-Belongs here: the numbering, and the refusal of a whole file. Does not belong here: how a format is parsed, and how rows
-are spooled (`spool.py`).
+Belongs here: the numbering, and the refusal of a whole file. Does not belong here: how a format is
+parsed, and how rows are spooled (`spool.py`).
 """
 
 from collections import Counter
@@ -23,7 +23,7 @@ LETTER_SCHEMA = pl.Schema(
         "payload_bytes": pl.Int64(),
     }
 )
-"""A dead letter: `_offset` is null for a whole file, `payload_bytes` is the true size of the record."""
+"""A dead letter: `_offset` is null for a whole file, `payload_bytes` is the record's true size."""
 
 _LINE_ENDS = {b"\n": "LF", b"\r\n": "CRLF", b"\r": "CR"}
 _CELL_BYTES = 8  # a pointer for each value of a pending record
@@ -31,7 +31,7 @@ _Letter = tuple[int | None, str, str, bytes, int]
 
 
 class RefusedError(DataError):
-    """The file cannot be read as the format that its name tells; `read_delivery` turns it into a refused delivery."""
+    """The file cannot be read as the format of its name; it becomes a refused delivery."""
 
 
 class EmptyFileError(RefusedError):
@@ -123,7 +123,8 @@ class RecordLedger:
         """Writes what is pending.
 
         Returns:
-            The folders of rows and of dead letters; None where there are none, or where they stay in memory.
+            The folders of rows and of dead letters; None where there are none, or where they stay
+            in memory.
         """
         self._flush_rows()
         self._flush_letters()

@@ -49,7 +49,8 @@ class Spool:
         """Writes what is in memory.
 
         Returns:
-            The folder, in which each part has all columns; None if there is no row, or all are `in_memory`.
+            The folder, in which each part has all columns; None if there is no row, or all are
+            `in_memory`.
         """
         if self._frames and not self._files and self._bytes <= self._keep:
             self.in_memory = pl.concat(self._frames, how="diagonal")
@@ -71,7 +72,7 @@ class Spool:
         return self.folder / f"{len(self._files):06}.parquet"
 
     def _widen_parts(self) -> None:
-        """Gives every part the columns of the last one: JSON lines may bring columns late in a file."""
+        """Gives every part the columns of the last one: JSON lines may bring columns late."""
         widest = max((width for _, width in self._files), default=0)
         narrow = [path for path, width in self._files if width < widest]
         if not narrow:

@@ -1,4 +1,4 @@
-"""From the delivered bytes to a plain file: spool and hash them, undo gzip or zip, and tell the format by the name."""
+"""From the delivered bytes to a plain file: spool and hash, undo gzip or zip, find the format."""
 
 import errno
 import hashlib
@@ -26,7 +26,7 @@ _BROKEN_ZIP = (
 
 @dataclass(frozen=True)
 class Received:
-    """The bytes as delivered: where they are spooled, their SHA-256 and how many they are."""
+    """The bytes as delivered: where they are spooled, their SHA-256, and how many they are."""
 
     path: Path
     digest: str
@@ -34,10 +34,10 @@ class Received:
 
 
 def receive(chunks: Iterable[bytes], path: Path) -> Received:
-    """Spool the delivered bytes.
+    """Spools the delivered bytes.
 
     Raises:
-        OSError: whatever the source or the disk raises.
+        OSError: the source or the disk failed.
     """
     sha, size = hashlib.sha256(), 0
     with path.open("wb") as file:
@@ -48,7 +48,15 @@ def receive(chunks: Iterable[bytes], path: Path) -> Received:
 
 
 def unpack(received: Received, name: str, plain: Path) -> tuple[Path, str]:
-    """The plain file (`plain`, if it had to be written) and its format's suffix.
+    """Unpacks a delivered file.
+
+    Args:
+        received: the bytes as delivered.
+        name: the name of the file.
+        plain: where the plain file is written, if it is packed.
+
+    Returns:
+        The path of the plain file and the suffix of its format.
 
     Raises:
         RefusedError: empty, of an unknown format, cut off or damaged.
@@ -69,7 +77,8 @@ def _suffix(name: str) -> str:
     suffix = next((suffix for suffix in FILE_SUFFIXES if name.lower().endswith(suffix)), None)
     if suffix is None:
         raise RefusedError(
-            f"unknown format: {name!r} ends with none of {', '.join(FILE_SUFFIXES)}, plain, .gz or .zip"
+            f"unknown format: {name!r} ends with none of {', '.join(FILE_SUFFIXES)}, "
+            "plain, .gz or .zip"
         )
     return suffix
 

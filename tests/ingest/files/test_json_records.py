@@ -74,7 +74,7 @@ def test_keys_that_differ_by_case_from_line_to_line_are_one_column(read):
         (b'{"a":1,"A":2}', "keys are equal but for case: a, A"),
         (b'{"_a":1}', "keys are blank or begin with _, reserved for the engine: _a"),
         (b'{"a":"\xff"}', "not valid UTF-8: invalid start byte at byte 7"),
-        (b'{"a":"\\ud800"}', "an escape is half of a surrogate pair: no text can hold it"),
+        (b'{"a":"\\ud800"}', "an escape is half of a surrogate pair, which no text can hold"),
         (b'{"a":' + b"[" * 100_000, "nested too deep"),
     ],
 )
