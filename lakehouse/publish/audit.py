@@ -1,6 +1,7 @@
-"""What happened to every row that was read, and whether the books balance.
+"""The audit of a commit: what became of every row that was read, and whether the counts add up.
 
-Belongs here: the fates of a commit's rows, the law of conservation, and the form in which a commit stores them.
+Belongs here: the fates of a commit's rows, the law of conservation, and the form in which a commit
+stores them.
 """
 
 from collections.abc import Iterable, Mapping
@@ -15,20 +16,22 @@ from lakehouse.errors import DataError, LawError, list_problems
 from lakehouse.storage.revision import Revision, parse_revision
 
 AUDIT_KEY = "audit"
-"""The key of a commit's custom metadata under which its audit stands."""
+"""The key of a commit's custom metadata that holds its audit."""
 
 
 @dataclass(frozen=True)
 class Provenance:
-    """Who makes a commit, from what.
+    """Who made a commit, and from what.
 
     Attributes:
         run_id: the orchestrator's run, or the caller's own name for it.
         code_version: hash of the transform that made the rows.
         contract_version: hash of the contract that judged them.
-        inputs: the revision of every input table that was read; None for one that did not exist yet.
+        inputs: the revision of every input table that was read; None for one that did not exist
+            yet.
+        quarantine: the revision of the table with the rows that the commit rejected; None where
+            there was none yet.
         batch_id: the batch that was appended, for raw tables.
-        quarantine: the revision of the table with the rows that the commit rejected; None where there was none yet.
     """
 
     run_id: str = "local"
@@ -49,12 +52,14 @@ class Provenance:
 
 @dataclass(frozen=True)
 class AffectedDays:
-    """What a change of some keys means for a reader that looks them up, without a word of which keys these are.
+    """The days that a change of some keys affects in a reader that looks rows up by key.
+
+    It names no key, because keys may be personal data.
 
     Attributes:
-        by: the columns by which the reader looks them up in its first input.
-        days: the days on which that input holds one of the keys while it says something else than it did.
-        revision: the revision of that input that was looked at; None where there was none.
+        by: the columns of the reader's first input by which it looks rows up.
+        days: the days on which that input holds one of the keys and the row of the key has changed.
+        revision: the revision of that input that was read; None where there was none.
     """
 
     by: tuple[str, ...]
@@ -66,37 +71,40 @@ class AffectedDays:
 class Audit:
     """The account of one commit: every row that was read, by its fate.
 
-    Counts are rows of the first input. In a table of aggregates `written` adds up what each row stands for, while
-    `rows` counts the rows of the table itself.
+    Counts are rows of the first input. In a table of aggregates `written` adds up how many rows
+    each aggregate covers, while `rows` counts the rows of the table itself.
 
     Attributes:
         table: the table that was published to.
-        mode: `append`, `replace`, or what was folded into a table with keys: `upsert`, `history`.
-        days: the span of days that was made, for windowed tables.
-        materialized: the periods of that span that were replaced, neighbours joined.
-        untouched: days of that span left as they were, because the input holds no row of them.
-        held_back: periods of that span that were held back and left as they were, with the reason.
+        mode: `append`, `replace`, or how changes were applied to a table with keys: `upsert` (type
+            1), `history` (type 2).
         read: rows read.
-        written: rows that were written, or that a written row stands for.
+        written: rows that were written, or that a written aggregate covers.
         quarantined: rows that broke the contract.
         superseded: repeated rows, and older versions of a key.
         filtered: rows left out, by the name of the rule that did so.
-        dead_letters: records that could not be parsed; for raw tables, where they are part of `read`.
-        changed: days in which a row holds that is not as it was before, for rows that hold until the next one; by the
-            column that dates them.
-        affected: the days of that change that matter to readers which look rows up by key, by the reader.
-        conflicting_events: events of a table with keys that say something else than a later one of the same key and time.
+        dead_letters: records that could not be parsed; for raw tables, where they are part of
+            `read`.
+        days: the span of days that was materialized, for tables with periods.
+        materialized: the periods of that span that were replaced, neighbours joined.
+        untouched: days of that span left as they were, because the input holds no row of them.
+        held_back: periods of that span that were held back and left as they were, with the reason.
+        changed: for rows that are valid until the next one, the days on which a changed row is
+            valid, by the column that dates the rows.
+        affected: the affected days of readers that look rows up by key, by the reader.
+        conflicting_events: events of a table with keys that contradict a later one of the same key
+            and time.
         rules: rows by broken rule, zeros included; a row may break several.
         rows: rows of this table that the commit added.
         carried: rows outside the span that moved to new files unchanged.
         bytes: bytes added.
         files: files added.
-        seconds: time from the first read to just before the commit.
+        seconds: seconds from the first read to just before the commit.
         audited_at: that moment, UTC.
         notes: what a person should know, e.g. new columns.
         provenance: run, code, contract and inputs.
-        version: the version of the table that the commit made; known after it.
-        by_period: the fates of the rows of each period, `read` among them; not stored in the commit.
+        version: the version of the table that the commit created; known after it.
+        by_period: the fates of the rows of each period, with `read`; not stored in the commit.
     """
 
     table: str
@@ -138,26 +146,28 @@ class Audit:
         )
 
     def check_balance(self) -> "Audit":
-        """This audit, when every row that was read has a fate.
+        """Returns this audit if every row that was read has exactly one fate.
 
         Raises:
-            LawError: the sum of the fates is not the number of rows read, or one of them is below zero.
+            LawError: the sum of the fates is not the number of rows read, or one of them is below
+                zero.
         """
-        if self.accounted_rows != self.read or min(self.count_fates().values()) < 0:
-            fates = [f"{name} {count:,}" for name, count in self.count_fates().items()]
-            raise LawError(
-                list_problems(
-                    f"{self.table}{f' [{self.days}]' if self.days else ''}: {self.read:,} rows were read, but "
-                    f"{self.accounted_rows:,} have a fate. Nothing was published.",
-                    fates,
-                    "look for a join, a filter or an aggregation in the transform that drops or repeats rows "
-                    "without being declared.",
-                )
+        fates = self.count_fates()
+        if self.accounted_rows == self.read and min(fates.values()) >= 0:
+            return self
+        place = f"{self.table} [{self.days}]" if self.days else self.table
+        raise LawError(
+            list_problems(
+                f"{place}: {self.read:,} rows were read, but {self.accounted_rows:,} have a fate. "
+                "Nothing was published.",
+                [f"{name} {count:,}" for name, count in fates.items()],
+                "look for a join, a filter or an aggregation in the transform that drops or "
+                "repeats rows without being declared.",
             )
-        return self
+        )
 
     def count_fates(self) -> dict[str, int]:
-        """Rows by fate, zeros included."""
+        """Returns the rows by fate, zeros included."""
         named = {f"filtered: {name}": count for name, count in self.filtered.items()}
         fates = {
             "written": self.written,
@@ -168,7 +178,7 @@ class Audit:
         return fates | ({"dead letters": self.dead_letters} if self.dead_letters else {})
 
     def to_metadata(self) -> dict[str, Any]:
-        """The audit as JSON-able values, the way in which a commit stores it."""
+        """Returns the audit as JSON-able values, as a commit stores it."""
         stored = asdict(replace(self, by_period={}, version=None))
         del stored["by_period"], stored["version"]
         stored["days"] = [str(self.days.first), str(self.days.last)] if self.days else None
@@ -190,7 +200,7 @@ class Audit:
 
     @classmethod
     def from_metadata(cls, stored: Mapping[str, Any], version: int) -> "Audit":
-        """The audit that a commit stores; what this version of the software does not know of is ignored.
+        """Returns the audit that a commit stores, without the fields that are unknown here.
 
         Raises:
             ValueError: it is not an audit.
@@ -241,18 +251,18 @@ def _text(revision: Revision | None) -> str | None:
 
 
 def _revision(stored: Any) -> Any:  # noqa: ANN401
-    """A revision from its text; what is none stays what it is, and is found out after."""
+    """Returns a revision from its text; anything else is returned as it is, for the validator."""
     return parse_revision(stored) or stored
 
 
 def _span(ends: Any) -> Any:  # noqa: ANN401
-    """A span as its two ends; what is none stays what it is, and is found out after."""
+    """Returns a span from its two ends; anything else is returned as it is, for the validator."""
     is_pair = isinstance(ends, list) and len(ends) == 2  # noqa: PLR2004
     return {"first": ends[0], "last": ends[1]} if is_pair else ends
 
 
 def sum_fates(audits: Iterable[Audit]) -> dict[str, int]:
-    """The fates of several commits added up, `read` first."""
+    """Returns the sums of the fates of several commits, `read` first."""
     summed: dict[str, int] = {"read": 0}
     for audit in audits:
         for name, count in {"read": audit.read, **audit.count_fates()}.items():
@@ -261,11 +271,12 @@ def sum_fates(audits: Iterable[Audit]) -> dict[str, int]:
 
 
 class RefusedCommitError(DataError):
-    """The verdict fell against a commit.
+    """The verdict was against a commit.
 
     Attributes:
-        audit: what it would have been.
-        periods: the periods that must not be published, None for a table without any, each with the first reason.
+        audit: the audit that the commit would have had.
+        periods: the periods that must not be published, None for a table without any, each with its
+            first reason.
     """
 
     def __init__(self, message: str, audit: Audit, periods: Mapping[date | None, str]) -> None:

@@ -1,7 +1,8 @@
 """Auto-compaction: a commit also rewrites the small files next to it into fewer, larger ones.
 
-Belongs here: which files are compacted. Does not belong here: moving their rows (`file_writer.py`), and the files that
-a replacement removes anyway (`replacement.py`). A file that is odd in any way stays as it is: compaction is for speed.
+Belongs here: which files are compacted. Does not belong here: moving their rows (`file_writer.py`),
+and the files that a replacement removes anyway (`replacement.py`). A file that is odd in any way
+stays as it is: compaction is for speed.
 """
 
 from collections.abc import Sequence
@@ -39,15 +40,15 @@ class Compaction:
         """
         if moved != self.total:
             raise LawError(
-                f"{table}: {self.total:,} rows are in {self.files.height:,} small files that are compacted, but "
-                f"{moved:,} were carried over. Nothing was published."
+                f"{table}: {self.total:,} rows are in {self.files.height:,} small files that are "
+                f"compacted, but {moved:,} were carried over. Nothing was published."
             )
 
 
 def plan_compaction(
     lake: Lake, request: Request, handle: DeltaTable, replacement: Replacement | None
 ) -> Compaction | None:
-    """Returns the small files next to the rows of a request, where there are many; None where there are few.
+    """Returns the small files next to the rows of a request; None where there are few.
 
     Args:
         lake: where the table is.
@@ -62,7 +63,8 @@ def plan_compaction(
     small = _select_many(request, small, limits)
     if small.is_empty():
         return None
-    # Odd files stay, so they must not count: beside many of them two plain ones would move with each commit.
+    # Odd files stay, so they must not count: beside many of them two plain ones would move with
+    # each commit.
     plain = small.filter(_is_plain(lake, request.table, handle, small))
     plain = _select_many(request, plain, limits).head(limits.files_at_once)
     chunks = [paths for paths in _chunk(plain, limits) if len(paths) > 1]
@@ -74,9 +76,10 @@ def plan_compaction(
 
 
 def group_deliveries(sizes: Sequence[tuple[int, int]], limits: WriteLimits) -> list[int]:
-    """Returns the number of the new file for each of some deliveries: where many are small, neighbours share a file.
+    """Returns the number of the new file for each delivery.
 
-    As many as the next commit would compact anyway. Fewer have a file each, so that the log tells them apart.
+    Where as many deliveries are small as a commit would compact, neighbours share a file. Fewer
+    have a file each, so that the log tells them apart.
 
     Args:
         sizes: the rows and the delivered bytes of each delivery.
@@ -93,7 +96,7 @@ def group_deliveries(sizes: Sequence[tuple[int, int]], limits: WriteLimits) -> l
 def _group_neighbours(
     sizes: Sequence[tuple[int, int]], small: Sequence[bool], limits: WriteLimits
 ) -> list[int]:
-    """Returns the number of the group of each file; small neighbours share a group as long as it fits in memory."""
+    """Returns the group of each file; small neighbours share one as long as it fits in memory."""
     groups: list[int] = []
     group_rows = group_bytes = 0
     is_open = False
@@ -114,7 +117,7 @@ def _group_neighbours(
 def _find_small_files(
     request: Request, handle: DeltaTable, replacement: Replacement | None, limits: WriteLimits
 ) -> pl.DataFrame:
-    """Returns the small files of the partitions that are written, but not those that are replaced."""
+    """Returns the small files of the written partitions, without those that are replaced."""
     live, partitioning = list_data_files(handle), find_partitioning(request)
     partition_value = _name_partition_value(request)
     if live.is_empty() or "num_records" not in live.columns:
@@ -134,7 +137,7 @@ def _find_small_files(
 
 
 def _select_many(request: Request, small: pl.DataFrame, limits: WriteLimits) -> pl.DataFrame:
-    """Returns the small files of the partitions that hold many, the files of a partition next to each other."""
+    """Returns the small files of the partitions that hold many, sorted by partition."""
     if find_partitioning(request) is None or small.is_empty():
         return small if small.height >= limits.many_files else small.clear()
     partition = _name_partition_value(request)

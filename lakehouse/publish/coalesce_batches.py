@@ -1,15 +1,17 @@
-"""Batches of a write into many files: joined into large ones, with the rows of nearly empty partitions set apart.
+"""Batches of a write into many files: joined into large ones, rows of rare partitions set apart.
 
-A sink cuts each batch into a piece for each partition, and pays for each piece. Seven times fewer batches make the
-write of 84 months of TPC-H line items a tenth faster, although all rows are copied once more.
+A sink cuts each batch into a piece for each partition, and pays for each piece. Seven times fewer
+batches make the write of 84 months of TPC-H line items a tenth faster, although all rows are copied
+once more.
 
-In Polars a text is a view into the buffer that it was read into, and a row that is kept keeps the whole buffer. Rows
-wait in a sink until the row group of their file is full. In a partition that gets few rows that may be until the end.
-With such rows in every batch, all text that was ever read would stay in memory. So these rows leave their batch, get
-text of their own, and join a later batch when there are enough of them, or the last one.
+In Polars a text is a view into the buffer that it was read into, and a row that is kept keeps the
+whole buffer. Rows wait in a sink until the row group of their file is full. In a partition that
+gets few rows that may be until the end. With such rows in every batch, all text that was ever read
+would stay in memory. So these rows leave their batch, get text of their own, and join a later batch
+when there are enough of them, or the last one.
 
-Measured on the same line items, of which a few months are nearly empty: from 6 to 18 million rows the peak grew by 58 %
-without setting them apart, and by 16 % with it.
+Measured on the same line items, of which a few months are nearly empty: from 6 to 18 million rows
+the peak grew by 58 % without setting them apart, and by 16 % with it.
 """
 
 from collections.abc import Sequence
@@ -32,7 +34,7 @@ class BatchCoalescer:
         self._lock = Lock()
 
     def apply(self, rows: pl.LazyFrame) -> pl.LazyFrame:
-        """Returns the same rows in large batches; what still waits at their end comes last."""
+        """Returns the same rows in large batches; rows that still wait at the end are last."""
         schema = rows.collect_schema()
         batches = rows.map_batches(self._join, schema=schema, streamable=True)
         # A sink asks for the second part of a union when the first has ended, and not before.
@@ -59,7 +61,7 @@ class BatchCoalescer:
         """Returns a batch without its rare rows, or with all that wait where they are enough."""
         if batch.height < self.limits.company_rows:
             return batch
-        # Counted by NumPy: what Polars does apart from its stream waits for threads that the stream keeps busy.
+        # Counted by NumPy: a query of Polars would wait for threads that its stream keeps busy.
         days = batch[self.partition].to_numpy().view("i8")
         values, counts = np.unique(days, return_counts=True)
         is_rare = np.isin(days, values[counts < self.limits.rare_share * batch.height])

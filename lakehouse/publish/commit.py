@@ -1,4 +1,4 @@
-"""One commit to a table, and whether it is in the log: answers get lost on the way, and other writers are faster.
+"""One commit to a table, and whether it is in the log: answers get lost, and others are faster.
 
 Belongs here: the outcomes of a commit. Does not belong here: what is committed (`table_commit.py`).
 """
@@ -20,13 +20,17 @@ from lakehouse.storage.lake import Lake
 from lakehouse.storage.object_store import describe_store_error
 from lakehouse.storage.revision import Revision, log_position
 
-# The audits in the log are the only record of what each period was made from. So delta-rs must clean up no entry, and
-# `log_archive.py` keeps the log short: opening a table reads all entries after the last checkpoint, 0.3 ms each.
+# The audits in the log are the only record of the inputs of each period. So delta-rs must
+# clean up no entry, and `log_archive.py` keeps the log short: opening a table reads all entries
+# after the last checkpoint, 0.3 ms each.
 _RETENTION = "interval 3650 days"
 _log = logging.getLogger(__name__)
 
 POST_COMMIT_HOOKS = PostCommitHookProperties(create_checkpoint=True, cleanup_expired_logs=False)
-"""What follows a commit. Looking for expired entries lists the whole log: 50 ms of each commit after 5,000 of them."""
+"""What follows a commit.
+
+Looking for expired entries lists the whole log: 50 ms of each commit after 5,000 of them.
+"""
 
 COMMIT_ID = "commit_id"
 """The key of a commit's metadata by which a writer finds its own commit again."""
@@ -60,7 +64,8 @@ def commit_once(
         ):
             attempt()
     except (DeltaError, BusyError) as error:
-        # The answer may have been lost, and a client that asks again then meets its own commit as that of another.
+        # The answer may have been lost: a client that asks again then meets its own commit and
+        # takes it for that of another.
         version = _find_commit(lake, table, base, properties)
         if version is not None:
             return version
@@ -91,7 +96,7 @@ def _find_commit(
 def create_table(
     lake: Lake, plan: WritePlan, files: list[AddAction], properties: CommitProperties
 ) -> None:
-    """Commits the first files of a table, and creates it with them; for its errors see `commit_once`."""
+    """Creates a table with its first files in one commit; for its errors see `commit_once`."""
     create_table_with_add_actions(
         lake.uri(plan.table),
         plan.schema,
@@ -109,7 +114,7 @@ def create_table(
 
 
 def shorten_log(lake: Lake, table: str, version: int) -> None:
-    """Archives old log entries after a commit; a failure is logged, because the commit is in the table already."""
+    """Archives old log entries after a commit; a failure is only logged, as the commit is in the log."""
     try:
         log_archive.archive_old_entries(lake.store, table, version, lake.each)
     except (OSError, SetupError, obstore.exceptions.BaseError) as error:

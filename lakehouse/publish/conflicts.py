@@ -1,10 +1,12 @@
 """Conflicts: whether other commits since the version that was read change what a commit relies on.
 
-Belongs here: the check, and the versions to commit on. Does not belong here: what is committed (`table_commit.py`).
+Belongs here: the check, and the versions to commit on. Does not belong here: what is committed
+(`table_commit.py`).
 
-delta-rs moves a commit on top of others that came between, where it sees no conflict. It does not see that a compaction
-removed the same files; the replaced rows would then live on in the compacted file. So a commit that removes files is
-tried on one version at a time, and each version is checked here first.
+delta-rs moves a commit on top of others that came first, where it sees no conflict. It does not
+see that a compaction removed the same files; the replaced rows would then live on in the compacted
+file. So a commit that removes files is tried on one version at a time, and each version is checked
+here first.
 """
 
 from collections.abc import Iterable, Iterator
@@ -32,11 +34,11 @@ def iterate_base_versions(
         table: its name.
         handle: the version that was read.
         removed: the files that the commit removes.
-        transactions: those of the commit; nobody else may have written their numbers since.
+        transactions: those of the commit; no other commit may have changed their numbers.
 
     Raises:
-        BusyError: another writer removed one of the files, wrote to the same part, changed the columns or built the
-            table again; or others were faster each time.
+        BusyError: another writer removed one of the files, wrote to the same part, changed the
+            columns or built the table again; or others were faster each time.
     """
     paths, apps = frozenset(removed), [transaction.app_id for transaction in transactions]
     for _ in range(_MOST_ATTEMPTS):

@@ -1,9 +1,10 @@
 """Files of a table as the actions of a Delta commit, with their statistics.
 
-Belongs here: what the log says of a file. Does not belong here: which files are added and removed (`file_writer.py`).
+Belongs here: what the log says of a file. Does not belong here: which files are added and removed
+(`file_writer.py`).
 
-The statistics are read from the footers of the Parquet files that were just written. Only what can prune safely gets
-bounds: integers, dates, instants and short text. Personal data gets none.
+The statistics are read from the footers of the Parquet files that were just written. Only what can
+prune safely gets bounds: integers, dates, instants and short text. Personal data gets none.
 """
 
 import json
@@ -57,7 +58,7 @@ class WrittenFile:
 def make_add_actions(
     lake: Lake, request: Request, columns: pl.Schema, files: Sequence[WrittenFile]
 ) -> list[AddAction]:
-    """Returns the actions that add files to a request's table, with the statistics of their footers."""
+    """Returns the actions that add files to a table, with the statistics of their footers."""
     paths = [file.path for file in files]
     with connect_for_footers(lake.options, remote=not lake.is_local) as connection:
         statistics = read_statistics(connection, paths, dict(columns), request.info.hidden)
@@ -70,7 +71,8 @@ def _make_add_action(table: str, file: WrittenFile, statistics: Mapping[str, Any
     partition = {
         name: None if value == NULL_PARTITION else value for name, value in folders.items()
     }
-    # Text stays unescaped: readers built on arrow-rs take `\ud842\udfb7` for another letter and prune the file away.
+    # Text stays unescaped: readers built on arrow-rs take `\ud842\udfb7` for another letter and
+    # prune the file away.
     text = json.dumps({"numRecords": file.rows, **statistics}, ensure_ascii=False)
     return AddAction(path, file.size, partition, now, True, text)
 
@@ -98,7 +100,7 @@ def make_relative(table: str, path: str) -> str:
 
 
 def format_partition(value: date | None) -> str | None:
-    """Returns a partition value as the log writes it; other writers may have put rows without one into the table."""
+    """Returns a partition value as the log writes it; rows of other writers may have none."""
     return None if value is None else str(value)
 
 
@@ -138,7 +140,7 @@ def read_statistics(
 
 
 def _parse_bound(dtype: pl.DataType, text: str, *, is_upper: bool) -> Any:  # noqa: ANN401
-    """Returns a bound of a row group as the Delta log writes it; None where it cannot prune safely."""
+    """Returns a bound as the Delta log writes it; None where it cannot prune safely."""
     if dtype.is_integer():
         return int(text)
     if isinstance(dtype, pl.Date):

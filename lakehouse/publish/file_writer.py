@@ -1,7 +1,7 @@
-"""The files of one write: new rows streamed to their final place, rows that move, and the actions of them all.
+"""The files of one write: new rows, rows that move, and the actions of the files.
 
-Belongs here: the lazy writes and the Delta actions. Does not belong here: which files are replaced (`replacement.py`)
-or compacted (`auto_compaction.py`), and the commit (`table_commit.py`).
+Belongs here: the lazy writes and the Delta actions. Does not belong here: which files are replaced
+(`replacement.py`) or compacted (`auto_compaction.py`), and the commit (`table_commit.py`).
 """
 
 import logging
@@ -61,7 +61,7 @@ class FileWriter:
         return self._sink(request.rows, self.new, split_by)
 
     def count_replaced_rows(self) -> pl.LazyFrame | None:
-        """Returns the query that counts the replaced rows of the removed files; None where no row of them stays."""
+        """Returns the query that counts replaced rows; None where no row of their files stays."""
         return None if self.plan.replacement is None else self.plan.replacement.replaced
 
     def compact_small_files(self) -> None:
@@ -204,7 +204,8 @@ class FileWriter:
     def delete_files(self, keep: Collection[WrittenFile] = ()) -> None:
         """Deletes the files that were started.
 
-        A pass that broke off reports no file, and what its threads write after this is an orphan for vacuum.
+        A pass that broke off reports no file, and what its threads write after this is an orphan
+        for vacuum.
 
         Args:
             keep: files that are part of the table by now.
@@ -221,9 +222,9 @@ class FileWriter:
 
 
 def choose_row_group_size(request: Request, limits: WriteLimits) -> int:
-    """Returns how many rows make a row group: larger ones are cheaper, where few files are open at the same time."""
+    """Returns the rows of a row group: larger ones are cheaper where few files are open."""
     if not isinstance(request, ReplaceDays) or request.physical is None:
-        return limits.smallest_row_group  # nobody knows how many partitions the rows fall into
+        return limits.smallest_row_group  # the number of open files is unknown
     rows = limits.buffered_rows // max(len(request.parts), 1)
     return min(max(rows, limits.smallest_row_group), limits.largest_row_group)
 

@@ -1,8 +1,9 @@
 """The only way in which a table changes: write the files, audit them, commit.
 
-Files are streamed to their final place, where no reader sees them yet. The verdict falls on what was written. Then one
-atomic commit makes the files part of the table and carries the audit; rejected rows are committed to quarantine just
-before. When anything fails on the way, the files are deleted and the table is as it was.
+Files are streamed to their final place, where no reader sees them yet. The verdict falls on what
+was written. Then one atomic commit makes the files part of the table and carries the audit;
+rejected rows are committed to quarantine just before. When anything fails on the way, the files are
+deleted and the table is as it was.
 """
 
 import time
@@ -79,7 +80,8 @@ def publish(
     Args:
         lake: where the tables are.
         request: the rows to publish.
-        judge: makes the audit from the result of the pass, or refuses by raising; its `seconds` were spent before.
+        judge: makes the audit from the result of the pass, or refuses by raising; its `seconds`
+            were spent before.
         rejects: the rows that broke the contract, for the quarantine.
         questions: aggregates that the same pass answers.
 
@@ -87,8 +89,8 @@ def publish(
         The audit as it was stored, with the version that carries it.
 
     Raises:
-        SetupError: the columns of a table changed and rows would stay without them, or the disk is full; nothing was
-            published.
+        SetupError: the columns of a table changed and rows would stay without them, or the disk is
+            full; nothing was published.
         BusyError: another writer was faster; nothing was published.
         LawError: a row has no fate; nothing was published.
     """
@@ -114,7 +116,7 @@ def publish(
 def _write_files(
     main: FileWriter, quarantine: Sequence[FileWriter], questions: Mapping[str, pl.LazyFrame]
 ) -> PassResult:
-    """Writes the new rows of all tables and answers all questions in one streaming pass; then moves rows that stay."""
+    """Writes new rows and answers the questions in one streaming pass; then moves other rows."""
     writers = [main, *quarantine]
     sinks = [writer.sink_new_rows() for writer in writers]
     counts = [writer.count_replaced_rows() for writer in writers]
@@ -150,7 +152,11 @@ def _measure(audit: Audit, files: FileWriter, started: float) -> Audit:
 def _commit_rejects(
     lake: Lake, commit: TableCommit, table: str, provenance: Provenance
 ) -> Provenance:
-    """Commits the rejected rows; returns the provenance with their revision, so that a later change of them is seen."""
+    """Commits the rejected rows.
+
+    Returns:
+        The provenance with their revision, so that a later change of them is seen.
+    """
     if commit.files.has_changes:
         commit.commit({PUBLISHED_WITH: table, "run_id": provenance.run_id})
     return replace(provenance, quarantine=lake.revision(commit.plan.table))

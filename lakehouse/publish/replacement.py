@@ -1,8 +1,8 @@
-"""Plans of replacements: which files of a table a request removes, and which of their rows must stay.
+"""Replacements: which files of a table a request removes, and which of their rows stay.
 
-A replaced day removes the files that hold only replaced days; where a file holds other days too, those rows move to a
-new file. Files that hold no replaced day are not read. Rows that are corrected, and those beside replaced keys, move in
-the same way.
+A replaced day removes the files that hold only replaced days; where a file holds other days too,
+those rows move to a new file. Files that hold no replaced day are not read. Rows that are
+corrected, and those beside replaced keys, move in the same way.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -28,9 +28,11 @@ class Replacement:
     Attributes:
         removed: the files, one row each, as `lake.list_data_files` gives them.
         kept: the rows that stay, and move to new files; one frame at a time fits in memory.
-        replaced: a frame with the one number of rows in these files that do not stay; None where no row stays.
+        replaced: a frame with the one number of rows in these files that do not stay; None where no
+            row stays.
         total: how many rows the files hold from which rows move.
-        is_exclusive: whether no other commit may come between the version that was read and this one.
+        is_exclusive: whether no other commit may come between the version that was read and this
+            one.
         is_retyping: whether the rows that stay get other column types.
     """
 
@@ -54,8 +56,9 @@ class Replacement:
         """
         if moved + replaced != self.total:
             raise LawError(
-                f"{table}: {self.total:,} rows are in files that are partly replaced, {replaced:,} of them are "
-                f"replaced, but {moved:,} were carried over. Nothing was published."
+                f"{table}: {self.total:,} rows are in files that are partly replaced, "
+                f"{replaced:,} of them are replaced, but {moved:,} were carried over. "
+                "Nothing was published."
             )
 
 
@@ -86,7 +89,7 @@ def plan_replacement(
 
 
 def _plan_day_replacement(lake: Lake, request: ReplaceDays, handle: DeltaTable) -> Replacement:
-    """Returns the files that hold a replaced day; a file without bounds in the log counts as one that does."""
+    """Returns the files that may hold a replaced day: a file without bounds in the log may."""
     live, days = list_data_files(handle), request.days
     bounds = (f"min.{request.day_column}", f"max.{request.day_column}")
     if live.is_empty() or not days:
@@ -113,7 +116,7 @@ def _plan_day_replacement(lake: Lake, request: ReplaceDays, handle: DeltaTable) 
 def _plan_correction(
     lake: Lake, table: str, handle: DeltaTable, corrections: Mapping[str, Mapping[str, Any]]
 ) -> Replacement:
-    """Returns the files that hold rows to be corrected; all their rows stay, the corrected ones with other values."""
+    """Returns the files that may hold rows to be corrected; all their rows stay."""
     live = list_data_files(handle)
     bounds = (f"min.{_SOURCE}", f"max.{_SOURCE}")
     if any(bound not in live.columns for bound in bounds):
@@ -164,7 +167,10 @@ def _plan_key_replacement(
 def _plan_retyping(
     lake: Lake, request: Append | ReplaceDays, handle: DeltaTable, columns: pl.Schema
 ) -> Replacement:
-    """Returns all files of a table, because its columns get other types; a column that its rows lack becomes null."""
+    """Returns all files of a table, because its columns get other types.
+
+    A column that the rows lack becomes null.
+    """
     live, is_exclusive = list_data_files(handle), isinstance(request, Append)
     if live.is_empty():
         return Replacement(live, is_exclusive=is_exclusive, is_retyping=True)
@@ -183,7 +189,7 @@ def _plan_retyping(
 
 
 def _stays(request: Append | ReplaceDays) -> pl.Expr:
-    """Returns an expression that is true for a row of no replaced day; a row without a day stays."""
+    """Returns what is true for a row that is not replaced; a row without a day stays."""
     if isinstance(request, Append):
         return pl.lit(True)
     days = pl.Series(request.days, dtype=pl.Date)
@@ -226,7 +232,7 @@ def _correct_column(
 
 
 def _count_rows(files: pl.DataFrame, rows: pl.LazyFrame) -> int:
-    """Returns how many rows some files hold; reads the files where another writer left the counts out of the log."""
+    """Counts the rows of some files; reads them where another writer left the counts out."""
     counts = files["num_records"] if "num_records" in files.columns else None
     if counts is None or counts.null_count():
         return int(rows.select(pl.len()).collect(engine="streaming").item())
@@ -246,7 +252,7 @@ def _holds_only(wanted: pl.Series, low: pl.Expr, high: pl.Expr) -> pl.Expr:
 def scan_files(
     lake: Lake, table: str, handle: DeltaTable, paths: Iterable[str], path_column: str | None = None
 ) -> pl.LazyFrame:
-    """Returns the rows of some files of a table, in all columns of the table but the partition column.
+    """Returns the rows of some files, in all columns of the table but the partition column.
 
     Args:
         lake: where the table is.

@@ -1,7 +1,8 @@
 """Write requests: what a caller asks `publish` to do with one table.
 
-There are four kinds, and each holds only what it needs: `Append` adds rows, `ReplaceAll` puts rows in the place of the
-whole table, `ReplaceDays` in the place of some days, `ReplaceKeys` in the place of some keys.
+There are four kinds, and each holds only what it needs: `Append` adds rows, `ReplaceAll` puts rows
+in the place of the whole table, `ReplaceDays` in the place of some days, `ReplaceKeys` in the place
+of some keys.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -71,8 +72,8 @@ class WriteRequest:
     Attributes:
         table: the name of the table, `<layer>/<table>`.
         rows: the rows, in exactly the columns of the table.
-        base: the revision that the caller has read, None for a table that did not exist. A later commit to the same
-            part of the table makes the request fail.
+        base: the revision that the caller has read, None for a table that did not exist. A later
+            commit to the same part of the table makes the request fail.
         info: what the catalogue and the log say of the table.
     """
 
@@ -84,7 +85,7 @@ class WriteRequest:
 
     @property
     def parts(self) -> frozenset[str]:
-        """Names of the parts of the table that are written; no two writers write the same part at once."""
+        """The parts of the table that are written; no two writers write the same one at once."""
         return frozenset({UNPARTITIONED})
 
 
@@ -93,10 +94,12 @@ class Append(WriteRequest):
     """Adds rows to a table that is not partitioned.
 
     Attributes:
-        split_by: rows that differ in it share no new file; an expression has a name that is no column's.
-        transaction_ids: numbers that the commit leaves in the table for the next writer, by name; see
-            `lake.read_transaction_id`.
-        corrections: for a value of `_source`, the new values of some columns in the rows that have it already.
+        split_by: rows that differ in it share no new file; an expression has a name that is no
+            column's.
+        transaction_ids: numbers that the commit leaves in the table for the next writer, by name;
+            see `lake.read_transaction_id`.
+        corrections: for a value of `_source`, the new values of some columns in the rows that have
+            it already.
         retyped: columns that get another type; all rows of the table are written again in it.
     """
 
@@ -125,8 +128,8 @@ class ReplaceDays(WriteRequest):
         day_column: the `Date` column that dates a row.
         days: the days.
         physical: the span of one partition; None for a table that is not partitioned.
-        required: columns in which no row of the table may be null; with them the columns are exactly those of the rows.
-            None lets columns come and go.
+        required: columns in which no row of the table may be null; with them the columns are
+            exactly those of the rows. None lets columns come and go.
         retyped: columns that get another type; the rows that stay are written again in it.
     """
 
@@ -151,7 +154,7 @@ class ReplaceDays(WriteRequest):
 
 @dataclass(frozen=True, kw_only=True)
 class ReplaceKeys(WriteRequest):
-    """Replaces the rows of some keys in a table that is not partitioned; the rows of all other keys stay.
+    """Replaces the rows of some keys in an unpartitioned table; the rows of all other keys stay.
 
     Attributes:
         keys: the keys, one row each, in the key's columns.

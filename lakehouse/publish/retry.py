@@ -1,4 +1,4 @@
-"""Runs a write again when another writer was faster, or the store did not answer; gives up after too many attempts."""
+"""Repeats a write when another writer was faster or the store did not answer, up to a limit."""
 
 import logging
 import random
@@ -19,8 +19,10 @@ class RetryLimits:
 
     Attributes:
         attempts: disturbed attempts after which it may give up.
-        patience: seconds before which it does not: writers that each come to an end all succeed if they are patient.
-        outages: attempts without an answer from the store; its client has waited and asked again by then.
+        patience: seconds before which it does not: writers that each come to an end all succeed if
+            they are patient.
+        outages: attempts without an answer from the store; its client has waited and asked again by
+            then.
         longest_pause: seconds between two attempts.
     """
 
@@ -33,9 +35,9 @@ class RetryLimits:
 def retry_if_busy(attempt: Callable[[], _T], limits: RetryLimits | None = None) -> _T:
     """Returns the result of the first attempt that no other writer disturbs.
 
-    An attempt starts from a fresh handle each time: committing the same files again would not see what changed. Whoever
-    disturbs an attempt has committed. So all of several writers come to their end if they are patient; how many
-    attempts that takes depends on how many they are.
+    An attempt starts from a fresh handle each time: committing the same files again would not see
+    what changed. Whoever disturbs an attempt has committed. So all of several writers come to their
+    end if they are patient; how many attempts that takes depends on how many they are.
 
     Args:
         attempt: reads, writes and commits.

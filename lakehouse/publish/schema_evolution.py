@@ -24,12 +24,13 @@ def check_partitioning(handle: DeltaTable, table: str, wanted: list[str]) -> Non
     if present != wanted:
         raise SetupError(
             f"{table}: its files are partitioned by {', '.join(present) or 'nothing'}, not by "
-            f"{', '.join(wanted) or 'nothing'}.\nNext: keep `physical`, or give the table a new name."
+            f"{', '.join(wanted) or 'nothing'}.\n"
+            "Next: keep `physical`, or give the table a new name."
         )
 
 
 def find_missing_columns(handle: DeltaTable, request: Request, wanted: Schema) -> list[Field]:
-    """Returns the columns that a table does not have yet; the rows that stay in it will hold null in them.
+    """Returns the columns that a table lacks; the rows that stay will hold null in them.
 
     Args:
         handle: the table.
@@ -42,7 +43,8 @@ def find_missing_columns(handle: DeltaTable, request: Request, wanted: Schema) -
     present = {field.name: field for field in handle.schema().fields}
     missing = [field for field in wanted.fields if field.name not in present]
     problems = [
-        f"{field.name} is {present[field.name].type.type} in the table and {field.type.type} in the new rows"
+        f"{field.name} is {present[field.name].type.type} in the table "
+        f"and {field.type.type} in the new rows"
         for field in wanted.fields
         if field.name in present and present[field.name].type != field.type
     ]
@@ -62,7 +64,8 @@ def find_missing_columns(handle: DeltaTable, request: Request, wanted: Schema) -
             list_problems(
                 f"{request.table}: its columns changed, but not all of its rows are replaced.",
                 problems,
-                f"make all{_describe_days(handle, request)} again in one run, or keep the columns as they were.",
+                f"make all{_describe_days(handle, request)} again in one run, "
+                "or keep the columns as they were.",
             )
         )
     return missing

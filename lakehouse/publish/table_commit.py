@@ -1,7 +1,8 @@
-"""The commit of one write: on which version it is made, and what becomes of its files.
+"""The commit of one write: the version that it is based on, and what becomes of its files.
 
-Belongs here: the one atomic commit, and the fence against other writers of the same rows. Does not belong here: the
-order of the commits of several tables (`publish.py`), and whether a commit without an answer stands (`commit.py`).
+Belongs here: the one atomic commit, and the fence against other writers of the same rows. Does not
+belong here: the order of the commits of several tables (`publish.py`), and whether a commit without
+an answer is in the log (`commit.py`).
 """
 
 from collections.abc import Mapping
@@ -71,8 +72,8 @@ class TableCommit:
     def discard(self) -> None:
         """Deletes every file that is not part of the table.
 
-        A commit that broke off without an answer may be in the table, and then its files must stay: what is left over
-        is an orphan for vacuum.
+        A commit that broke off without an answer may be in the table, and then its files must stay:
+        what is left over is an orphan for vacuum.
         """
         if self._is_committed:
             self.files.delete_files(keep=self.files.files)
@@ -83,8 +84,8 @@ class TableCommit:
     def _retries(self) -> int | None:
         """How often delta-rs may move the commit on top of other commits; None for its default.
 
-        Not at all where it would create the table a second time, put new columns over rows without them, or remove
-        files that somebody else removed, see `conflicts.py`.
+        Not at all where it would create the table a second time, put new columns over rows without
+        them, or remove files that another writer removed, see `conflicts.py`.
         """
         is_unsafe = (
             self.plan.handle is None or self.plan.changes_columns or self.files.removes_files
@@ -92,7 +93,7 @@ class TableCommit:
         return 0 if is_unsafe else None
 
     def _transactions(self) -> list[Transaction]:
-        """Application transactions that make two writers of the same part collide, even where it was empty."""
+        """Returns the transactions that make two writers of a part collide, even an empty one."""
         request, handle = self.plan.request, self.plan.handle
         next_version = 0 if handle is None else handle.version() + 1
         numbers = dict.fromkeys(sorted(request.parts), next_version)
@@ -119,7 +120,7 @@ class TableCommit:
         create_table(self.lake, self.plan, actions, properties)
 
     def _commit_on_latest(self, handle: DeltaTable, properties: CommitProperties) -> None:
-        """Commits on the latest version, as long as nothing changed there that the commit relies on."""
+        """Commits on the latest version, if nothing changed there that the commit relies on."""
         removed = self.files.list_removed_paths()
         for base in iterate_base_versions(
             self.lake, self.plan.table, handle, removed, self._transactions()
@@ -129,7 +130,7 @@ class TableCommit:
                 return
 
     def _commit_on(self, handle: DeltaTable, properties: CommitProperties) -> None:
-        """Commits on a version; a commit that leaves no row of it gives the table new columns at the same time."""
+        """Commits on a version; where no row of it stays, the commit changes its columns too."""
         actions: list[AddAction | RemoveAction] = [*self.files.make_add_actions()]
         mode, schema = "append", handle.schema()
         if self.plan.changes_columns:

@@ -1,7 +1,7 @@
-"""The plan of one write: the table as it was read, what is replaced in it, and the columns that it will have.
+"""The plan of one write: the table as it was read, what is replaced, and the new columns.
 
-Belongs here: everything that is known before a file is written. Does not belong here: the files (`file_writer.py`) and
-the commit (`table_commit.py`).
+Belongs here: everything that is known before a file is written. Does not belong here: the files
+(`file_writer.py`) and the commit (`table_commit.py`).
 """
 
 from dataclasses import dataclass
@@ -27,7 +27,8 @@ class WritePlan:
 
     Attributes:
         request: what is asked for.
-        handle: the table at the revision that the caller has read; None where the commit creates it.
+        handle: the table at the revision that the caller has read; None where the commit creates
+            it.
         columns: the columns of the new rows.
         schema: the same as the log names them, with the partition column.
         replacement: what is replaced; None where rows are only added.
@@ -82,8 +83,8 @@ def plan_write(lake: Lake, request: Request) -> WritePlan:
     """Returns the plan of a request, checked before anything is written.
 
     Raises:
-        SetupError: the table is partitioned otherwise, or its columns changed and some of its rows would stay; or two
-            writers of this bucket would lose commits.
+        SetupError: the table is partitioned otherwise, or its columns changed and some of its rows
+            would stay; or two writers of this bucket would lose commits.
     """
     lake.check_writable()
     handle = _open_base(lake, request)

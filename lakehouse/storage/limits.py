@@ -8,13 +8,14 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class BatchLimits:
-    """When the batches of a write are large enough, and when rows are rare; see `publish/coalesce_batches.py`.
+    """When batches are large enough, and when rows are rare; see `publish/coalesce_batches.py`.
 
     Attributes:
         large_rows: rows of a joined batch; fewer cost a piece for each partition again.
         most_batches: batches that wait to be joined; each keeps all text that was read with it.
         rare_share: a partition is rare in a batch that gives it a smaller share of its rows.
-        most_rare_share: a batch of which a larger share is rare goes on as it is: setting rows apart copies their text.
+        most_rare_share: a batch of which a larger share is rare goes on as it is: setting rows
+            apart copies their text.
         company_rows: rare rows that go on together, so that they make few batches themselves.
     """
 
@@ -31,15 +32,15 @@ class WriteLimits:
 
     Attributes:
         rows_per_file: rows of a file of a table that is not partitioned.
-        buffered_rows: rows in the row groups of all files that are open at a time: each buffers one, so that they
-            bound the memory of a write to many partitions.
+        buffered_rows: rows in the row groups of all files that are open at a time: each buffers
+            one, so that they bound the memory of a write to many partitions.
         smallest_row_group: rows; smaller ones make each column chunk too short to compress.
         largest_row_group: rows; larger ones gain nothing.
         small_file_bytes: bytes; a larger file is not compacted.
         many_files: small files of a table that is not partitioned, before a commit compacts them.
         many_files_in_partition: small files of a partition, before a commit compacts them.
-        rows_at_once: rows that move to one file; a file with half as many is not compacted, so that no row moves for
-            ever.
+        rows_at_once: rows that move to one file; a file with half as many is not compacted, so that
+            no row moves for ever.
         bytes_at_once: bytes of files that move to one file: rows can be long.
         files_at_once: files that one commit compacts: each is opened to look at its columns.
         small_file_rows: rows; a replacement of keys also rewrites the files with fewer.
