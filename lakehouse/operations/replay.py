@@ -1,8 +1,9 @@
-"""Replay: quarantined rows get another try after the contract or the transform was mended.
+"""Replays quarantine: rejected rows get another try after the contract or the transform was fixed.
 
-The first input is complete, so making a period again is the replay of its rows: what passes now lands, each row once
-and in its place among newer versions of its key, and what does not stays. Exactly the periods that hold open rows are
-made, and those that a replay left half done when it was killed. Dead letters are read again in `rereading.py`.
+The first input is complete, so making a period again is the replay of its rows: what passes now is
+published, each row once and in its place among newer versions of its key, and what does not stays
+in quarantine. A replay makes exactly the periods that hold open rows, and those that an earlier
+replay left half done when it was killed. Dead letters are replayed in `replay_dead_letters.py`.
 """
 
 from collections.abc import Mapping
@@ -37,7 +38,7 @@ class ReplayCounts:
 
     Attributes:
         rows: the rows.
-        rules: rows by the rule that they broke when they were rejected last; dead letters by their reason.
+        rules: rows by the rule that they broke at the last try; dead letters by their reason.
     """
 
     rows: int = 0
@@ -50,11 +51,11 @@ class ReplayReport:
 
     Attributes:
         table: the table.
-        released: what left quarantine.
-        stays: what is open still.
-        audits: the commits that it made.
-        problems: why a part of it could not be made, each with the next step.
-        notes: what a person should know beside.
+        released: the rows that left quarantine.
+        remaining: the rows that are still open.
+        audits: the commits that the replay made.
+        problems: why parts of it could not be made, each with the next step.
+        notes: what else a person should know.
     """
 
     table: str
@@ -68,27 +69,28 @@ class ReplayReport:
 def replay(
     here: Environment, name: str, *, run_id: str | None = None, now: datetime | None = None
 ) -> ReplayReport:
-    """Give the open rows of a table's quarantine another try, or the open dead letters of a raw table.
+    """Gives the open rows of a table's quarantine another try, or the dead letters of a raw table.
 
     Args:
-        here: where.
+        here: where the table is.
         name: the table that rejected them.
         run_id: who asks; each replay has its own.
         now: the time that counts as the present.
 
     Raises:
         SetupError: there is no such table.
-        BusyError: other writers kept being faster.
+        BusyError: other writers kept committing first.
         LawError: a row is unaccounted for.
     """
-    table, run = here.catalog[name], run_id or f"replay-{uuid4().hex[:8]}"
+    table = here.catalog[name]
+    run = run_id or f"replay-{uuid4().hex[:8]}"
     moment = now or datetime.now(UTC)
     if isinstance(table, RawTable):
-        return _of_letters(here, table, run, moment)
+        return _replay_letters(here, table, run, moment)
     audits: list[Audit] = []
     problems: list[str] = []
     notes: list[str] = []
-    for days in _spans(here, table, moment):
+    for days in _find_spans(here, table, moment):
         try:
             audit = make(
                 here.lake, here.catalog, name, days, run_id=run, now=moment, is_replay=True
@@ -98,51 +100,48 @@ def replay(
             continue
         if audit is None:
             where = f" [{days}]" if days else ""
-            notes.append(
-                f"{name}{where}: its input holds no rows for it any more, so what is open there stays"
-            )
-        else:
-            audits.append(audit)
-            problems += [
-                f"{name} [{period}]: held back: {why}" for period, why in audit.held_back.items()
-            ]
-    rows = scan_quarantine(here.lake, table)
-    told = [ReplayCounts(), ReplayCounts()]
-    if rows is not None:
-        told = [
-            _counted(rows, is_in(RELEASED) & (pl.col("_settled_by") == run)),
-            _counted(rows, is_in(OPEN)),
+            notes.append(f"{name}{where}: its input no longer holds rows for it; they stay open")
+            continue
+        audits.append(audit)
+        problems += [
+            f"{name} [{period}]: held back: {why}" for period, why in audit.held_back.items()
         ]
-    return ReplayReport(name, told[0], told[1], tuple(audits), tuple(problems), tuple(notes))
+    rows = scan_quarantine(here.lake, table)
+    released = remaining = ReplayCounts()
+    if rows is not None:
+        released = _count(rows, _is_released_by(run), pl.col(BROKEN).explode())
+        remaining = _count(rows, is_in(OPEN), pl.col(BROKEN).explode())
+    return ReplayReport(name, released, remaining, tuple(audits), tuple(problems), tuple(notes))
 
 
-def _spans(here: Environment, table: DerivedTable, now: datetime) -> list[Days | None]:
-    """The periods to make again, neighbours joined."""
+def _find_spans(here: Environment, table: DerivedTable, now: datetime) -> list[Days | None]:
+    """Returns the spans of periods to make again; `[None]` for a table without partitions."""
     known = None if table.partitions is None else table.partitions.days_until(now)
     audits = read_period_history(here.lake, table).audits
-    keys: set[PeriodKey] = find_open_periods(here.lake, table) | find_disturbed_periods(
-        here.lake, table, audits, known
-    )
+    keys: set[PeriodKey] = find_open_periods(here.lake, table)
+    keys |= find_disturbed_periods(here.lake, table, audits, known)
     if table.partitions is None or known is None:
         return [None] if keys else []
     keys |= find_arrived_periods(here.lake, table, audits, known)
     return [*table.partitions.join_to_spans(key for key in keys if isinstance(key, date))]
 
 
-def _counted(rows: pl.LazyFrame, which: pl.Expr, rule: str = BROKEN) -> ReplayCounts:
-    chosen = rows.filter(which)
-    of_rule = chosen.select(pl.col(rule).alias("rule"))
-    of_rule = of_rule.explode("rule") if rule == BROKEN else of_rule
-    counts, total = pl.collect_all(
-        [of_rule.group_by("rule").len().sort("rule"), chosen.select(pl.len())]
-    )
-    return ReplayCounts(total.item(), dict(counts.iter_rows()))
-
-
-def _of_letters(here: Environment, table: RawTable, run_id: str, now: datetime) -> ReplayReport:
-    """Read the files with open dead letters again."""
+def _replay_letters(here: Environment, table: RawTable, run_id: str, now: datetime) -> ReplayReport:
+    """Reads the files with open dead letters again."""
     done = replay_dead_letters(here.lake, here.landing, table, run_id=run_id, now=now)
-    rows = DeadLetters(here.lake, table.name).rows()
-    released, stays = is_in(RELEASED) & (pl.col("_settled_by") == run_id), is_in(OPEN)
-    left, stay = (_counted(rows, which, "reason") for which in (released, stays))
-    return ReplayReport(table.name, left, stay, done.audits, notes=done.notes)
+    letters = DeadLetters(here.lake, table.name).rows()
+    released = _count(letters, _is_released_by(run_id), pl.col("reason"))
+    remaining = _count(letters, is_in(OPEN), pl.col("reason"))
+    return ReplayReport(table.name, released, remaining, done.audits, notes=done.notes)
+
+
+def _is_released_by(run_id: str) -> pl.Expr:
+    return is_in(RELEASED) & (pl.col("_settled_by") == run_id)
+
+
+def _count(rows: pl.LazyFrame, which: pl.Expr, rule: pl.Expr) -> ReplayCounts:
+    """Counts some rows, in all and by rule."""
+    chosen = rows.filter(which)
+    by_rule = chosen.select(rule.alias("rule")).group_by("rule").len().sort("rule")
+    counts, total = pl.collect_all([by_rule, chosen.select(pl.len())])
+    return ReplayCounts(total.item(), dict(counts.iter_rows()))

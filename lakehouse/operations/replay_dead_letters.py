@@ -1,30 +1,28 @@
-"""Reading again what became dead letters: after a declaration or a reader was mended, from the bytes as they came.
+"""Replays dead letters: after a declaration or a reader was fixed, their files are read again.
 
-A file that was refused whole is kept in its dead letter or beside it; a file of which other records landed has to lie
-in landing still. What can be parsed now lands with the origin that it always had, unless it stands there already; then
-its dead letter is released. So a replay that is killed in the middle and run again lands nothing twice.
+What can be parsed now lands with the origin that it always had, unless the table holds it already;
+then its dead letter is released. So a replay that is killed in the middle and run again lands
+nothing twice.
 """
 
-import tempfile
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 
-import obstore
 import polars as pl
 
 from lakehouse.ingest.batch_builder import BatchBuilder
 from lakehouse.ingest.batch_frames import FittedDelivery
 from lakehouse.ingest.drift.fit import fit_delivery
-from lakehouse.ingest.files.delivery import Delivery, read_delivery
-from lakehouse.ingest.files.landing_zone import Landing, UnreadableError
+from lakehouse.ingest.files.delivery import Delivery
+from lakehouse.ingest.files.landing_zone import Landing
 from lakehouse.ingest.files.listing import Entry, Occurrence
 from lakehouse.ingest.land import land
 from lakehouse.ingest.landed_files import LandedFiles, read_landed_files
 from lakehouse.ingest.publish_batch import publish_batch
 from lakehouse.ingest.read_batch import begin_batch, count_stored_letters
 from lakehouse.ingest.settled_letters import select_settled_letters
+from lakehouse.operations.dead_letter_files import DeadLetterFiles
 from lakehouse.origin import Origin, is_readable, select_digest
 from lakehouse.publish.audit import Audit
 from lakehouse.publish.retry import retry_if_busy
@@ -37,7 +35,8 @@ from lakehouse.storage.scratch import create_scratch_folder
 from lakehouse.tables.table_types import RawTable
 
 _LETTER = ("_source", "_offset", "_state")
-_Outcome = tuple[str, int | None, str, str, str | None]
+"""What names a dead letter; a record that died, was released and died again has two."""
+
 _OUTCOME = pl.Schema(
     {
         "_source": pl.String(),
@@ -47,15 +46,17 @@ _OUTCOME = pl.Schema(
         "_why": pl.String(),
     }
 )
+_Outcome = tuple[str, int | None, str, str, str | None]
 
 
 @dataclass(frozen=True)
 class DeadLetterReplay:
-    """What was read again.
+    """What a replay of dead letters did.
 
     Attributes:
         audits: the commits to the raw table.
-        notes: what a person should know: files that are nowhere any more, files that may still be written.
+        notes: what a person should know: files that no longer exist, and files that may still be
+            written.
     """
 
     audits: tuple[Audit, ...] = ()
@@ -63,270 +64,172 @@ class DeadLetterReplay:
 
 
 @dataclass
-class _Found:
-    """What came of the dead letters that were read again, and of the files that were not found."""
+class _Outcomes:
+    """What became of the dead letters whose files were read again.
 
-    outcomes: list[_Outcome] = field(default_factory=list)
+    Attributes:
+        rows: an outcome for each dead letter: its name, its new state, and why it is still dead.
+        missing: the files that were not found.
+    """
+
+    rows: list[_Outcome] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
 
 
 def replay_dead_letters(
     lake: Lake, landing: Landing, raw: RawTable, *, run_id: str, now: datetime | None = None
 ) -> DeadLetterReplay:
-    """Land what waits in landing, as a mended file does, and read again the files that have open dead letters.
+    """Lands what waits in landing, then reads the files with open dead letters again.
+
+    Landing goes first, because a fixed file of the same name settles dead letters as well.
 
     Args:
         lake: where the tables are.
         landing: where the files are.
         raw: the table that they are for.
         run_id: who asks; stored in the commits and beside what is released.
-        now: the time that counts as the present; it decides which files rest.
+        now: the time that counts as the present; it decides which files are complete.
 
     Raises:
         SetupError: the landing zone does not exist.
-        BusyError: other writers kept being faster.
+        BusyError: other writers kept committing first.
         LawError: a record is unaccounted for; nothing was published.
     """
     report = land(lake, landing, raw, run_id=run_id, now=now)
     audit, missing = retry_if_busy(lambda: _attempt(lake, landing, raw, run_id))
-    gone = [
-        f"{name} is not in landing any more, so its dead letters cannot be read again"
-        for name in missing
+    notes = [
+        *report.refused,
+        *(f"{name} may still be written; replay again later" for name in report.unfinished),
+        *(
+            f"{name} is no longer in landing, so its dead letters cannot be read again"
+            for name in missing
+        ),
     ]
-    resting = [
-        f"{name} may still be written; replay again when it rests" for name in report.unfinished
-    ]
-    return DeadLetterReplay(
-        (*report.audits, *([audit] if audit else [])), (*report.refused, *resting, *gone)
-    )
+    audits = [*report.audits, audit] if audit else report.audits
+    return DeadLetterReplay(tuple(audits), tuple(notes))
 
 
 def _attempt(
     lake: Lake, landing: Landing, raw: RawTable, run_id: str
 ) -> tuple[Audit | None, list[str]]:
+    """Reads files again and publishes what is new; returns the commit and the files not found."""
     if lake.open_shared(DEAD_LETTERS) is None:
         return None, []
-    known, found = read_landed_files(lake, raw.name), _Found()
-    letters = _wanted(lake, raw, known)
-    # Counted before the files are read: what others add meanwhile makes this attempt fail, and it starts anew.
+    known, outcomes = read_landed_files(lake, raw.name), _Outcomes()
+    letters = _select_letters(lake, raw, known)
+    # Counted before the files are read: what others add meanwhile makes this attempt fail and retry.
     stored = count_stored_letters(lake, raw, known)
     with create_scratch_folder() as spool:
+        files = DeadLetterFiles(lake, landing, raw, known, spool)
         builder = begin_batch(lake, raw, known, spool, landing.limits)
         for (source,), of_file in letters.group_by("_source", maintain_order=True):
-            _read_again(builder, lake, landing, str(source), of_file, known, spool, found)
+            _read_again(files, builder, str(source), of_file, outcomes)
         audit = publish_batch(lake, builder.build(stored, skip_stored=False), run_id)
     settled = select_settled_letters(lake, DeadLetters(lake, raw.name).rows().filter(is_in(OPEN)))
-    found.outcomes += [
+    outcomes.rows += [
         (source, offset, OPEN, RELEASED, None)
         for _, source, _, offset in settled.collect().iter_rows()
     ]
-    retry_if_busy(lambda: _note(lake, raw, found, run_id))
-    return audit, found.missing
+    retry_if_busy(lambda: _record_outcomes(lake, raw, outcomes, run_id))
+    return audit, outcomes.missing
 
 
-def _wanted(lake: Lake, raw: RawTable, known: LandedFiles) -> pl.DataFrame:
-    """The dead letters to read again, without their bytes: the open ones, and released files whose rows are gone."""
+def _select_letters(lake: Lake, raw: RawTable, known: LandedFiles) -> pl.DataFrame:
+    """Returns the dead letters to read again, without their bytes.
+
+    These are the open ones, and the refused files that were released and whose rows are gone, as
+    after a restore.
+    """
     letters = DeadLetters(lake, raw.name).rows()
     source = pl.col("_source")
-    rows = pl.Series(sorted(known.by_digest.keys() - known.rowless), dtype=pl.String).implode()
-    is_gone = is_in(RELEASED) & pl.col("_offset").is_null() & ~select_digest(source).is_in(rows)
+    with_rows = pl.Series(sorted(known.by_digest.keys() - known.rowless), dtype=pl.String)
+    is_whole_file = pl.col("_offset").is_null()
+    is_gone = is_in(RELEASED) & is_whole_file & ~select_digest(source).is_in(with_rows.implode())
     wanted = letters.filter((is_in(OPEN) | is_gone) & is_readable(source))
     settled = select_settled_letters(lake, wanted)
     wanted = wanted.join(
         settled, on=["_source", "_ingested_at", "_offset"], how="anti", nulls_equal=True
     )
-    # Where a record died again after it had been released, the open letter speaks for it.
-    one = (
+    # A record that died again after its release has two letters; sorted by state, the open one is first.
+    first = (
         wanted.select(*_LETTER, "_modified_at", "kept_at")
         .sort(_LETTER)
         .unique(["_source", "_offset"], keep="first")
     )
-    return one.sort("_source", "_offset").collect()
+    return first.sort("_source", "_offset").collect()
 
 
-def _read_again(  # noqa: PLR0913
+def _read_again(
+    files: DeadLetterFiles,
     builder: BatchBuilder,
-    lake: Lake,
-    landing: Landing,
     source: str,
     letters: pl.DataFrame,
-    known: LandedFiles,
-    spool: Path,
-    found: _Found,
+    outcomes: _Outcomes,
 ) -> None:
-    """Read the file of some dead letters; what is new in it joins the batch."""
+    """Reads the file of some dead letters; what is new in it joins the batch."""
     origin = Origin.parse(source)
-    delivery = _delivery(builder.raw, lake, landing, source, letters, known, spool)
+    delivery = files.read(source, letters)
     if delivery is None:
-        found.missing.append(origin.name)
+        outcomes.missing.append(origin.name)
         return
-    fitted, renamed = fit_delivery(builder.columns, delivery)
-    found.outcomes += _outcomes(source, letters, fitted)
+    fitted, projection = fit_delivery(builder.columns, delivery)
+    outcomes.rows += _list_outcomes(source, letters, fitted)
     if fitted.refused is None:
         # Bytes that came several times have the origin of their first writing, in every row.
-        first = known.by_digest.get(origin.digest)
+        first = files.known.by_digest.get(origin.digest)
         first = first or Occurrence(letters["_modified_at"][0], origin.name)
         entry = Entry(first.name, first.modified_at, delivery.size)
         own = Origin.of(entry.name, origin.digest)
-        fresh = _fresh(builder, lake, fitted, own.source, letters, known, spool)
-        if fresh.rows_count or fresh.dead_count:
-            builder.add_reread(FittedDelivery(entry, fresh, own, renamed), fitted.dead_count)
+        new = files.drop_stored(fitted, own, letters)
+        if new.rows_count or new.dead_count:
+            builder.add_reread(FittedDelivery(entry, new, own, projection), fitted.dead_count)
     delivery.received.unlink(missing_ok=True)
 
 
-def _delivery(  # noqa: PLR0913
-    raw: RawTable,
-    lake: Lake,
-    landing: Landing,
-    source: str,
-    letters: pl.DataFrame,
-    known: LandedFiles,
-    spool: Path,
-) -> Delivery | None:
-    """The file of some dead letters, read; None when these bytes are nowhere any more."""
-    origin = Origin.parse(source)
-    for chunks in _places(raw, lake, landing, source, letters, known):
-        try:
-            delivery = read_delivery(
-                chunks, name=origin.name, spool=spool, required=raw.required, limits=landing.limits
-            )
-        except (FileNotFoundError, UnreadableError):
-            continue
-        if delivery.digest.startswith(origin.digest):
-            return delivery
-        delivery.received.unlink()
-    return None
-
-
-def _places(
-    raw: RawTable,
-    lake: Lake,
-    landing: Landing,
-    source: str,
-    letters: pl.DataFrame,
-    known: LandedFiles,
-) -> Iterator[Iterable[bytes]]:
-    """Where the bytes of a delivery may be: beside its dead letters, in one, or in landing under some name."""
-    origin = Origin.parse(source)
-    for kept in letters["kept_at"].drop_nulls().unique():
-        yield _kept(lake, kept)
-    if letters["_offset"].null_count():
-        is_it = (pl.col("_source") == source) & pl.col("_offset").is_null()
-        rows = (
-            DeadLetters(lake, raw.name).rows().filter(is_it).select("payload").drop_nulls().head(1)
-        )
-        yield from ([payload] for payload in rows.collect().to_series())
-    entries = [entry for entry in landing.list_entries(raw.landing) if entry.problem is None]
-    digests = known.register.digests
-    likely = sorted(
-        entries, key=lambda entry: (digests.get(entry) != origin.digest, entry.name != origin.name)
-    )
-    for entry in likely:
-        is_known = entry in digests or entry.name == origin.name
-        if is_known and digests.get(entry, origin.digest) == origin.digest:
-            yield landing.read_chunks(raw.landing, entry)
-
-
-def _kept(lake: Lake, path: str) -> Iterator[bytes]:
-    """The bytes of a file that is kept in the lake.
-
-    Raises:
-        FileNotFoundError: it was taken away.
-    """
-    for chunk in obstore.get(lake.store, path).stream():
-        yield bytes(chunk)
-
-
-def _outcomes(source: str, letters: pl.DataFrame, delivery: Delivery) -> Iterator[_Outcome]:
-    """What came of each dead letter: released when its record, or its file, can be read."""
+def _list_outcomes(source: str, letters: pl.DataFrame, delivery: Delivery) -> Iterator[_Outcome]:
+    """Yields what became of each dead letter: released if its record, or its file, can be read."""
     offsets = letters["_offset"].drop_nulls().implode()
     readable: set[int] = set()
     if delivery.rows_count:
         rows = pl.scan_parquet(str(delivery.rows), hive_partitioning=False).select("_offset")
-        readable = set(
-            rows.filter(pl.col("_offset").is_in(offsets)).collect(engine="streaming").to_series()
-        )
+        found = rows.filter(pl.col("_offset").is_in(offsets)).collect(engine="streaming")
+        readable = set(found.to_series())
     for offset, state in letters.select("_offset", "_state").iter_rows():
         is_read = delivery.refused is None if offset is None else offset in readable
-        yield (
-            source,
-            offset,
-            state,
-            RELEASED if is_read else OPEN,
-            None if is_read else delivery.refused,
-        )
+        if is_read:
+            yield source, offset, state, RELEASED, None
+        else:
+            yield source, offset, state, OPEN, delivery.refused
 
 
-def _fresh(  # noqa: PLR0913
-    builder: BatchBuilder,
-    lake: Lake,
-    delivery: Delivery,
-    source: str,
-    letters: pl.DataFrame,
-    known: LandedFiles,
-    spool: Path,
-) -> Delivery:
-    """A delivery without the rows and the dead letters of it that stand already."""
-    standing = (
-        DeadLetters(lake, builder.raw.name)
-        .rows()
-        .filter(pl.col("_source") == letters["_source"][0])
-    )
-    dead = standing.filter(~is_in(RELEASED)).select("_offset").drop_nulls()
-    table = (
-        None
-        if known.revision is None
-        else lake.open_shared(builder.raw.name, known.revision.version)
-    )
-    rows = pl.LazyFrame(schema={"_offset": pl.Int64})
-    if table is not None:
-        rows = scan_visible_rows(table).filter(pl.col("_source") == source).select("_offset")
-    rows_left, rows_count = _without(delivery.rows, rows, spool)
-    dead_left, dead_count = _without(delivery.dead, dead, spool)
-    return replace(
-        delivery, rows=rows_left, rows_count=rows_count, dead=dead_left, dead_count=dead_count
-    )
-
-
-def _without(parts: Path | None, standing: pl.LazyFrame, spool: Path) -> tuple[Path | None, int]:
-    """Spooled records but for those that stand, and how many are left."""
-    if parts is None:
-        return None, 0
-    folder = Path(tempfile.mkdtemp(prefix="fresh-", dir=spool))
-    rows = pl.scan_parquet(str(parts), hive_partitioning=False)
-    rows.join(standing, on="_offset", how="anti").sink_parquet(
-        folder / "000000.parquet", engine="streaming"
-    )
-    return folder, int(pl.scan_parquet(str(folder)).select(pl.len()).collect().item())
-
-
-def _note(lake: Lake, raw: RawTable, found: _Found, run_id: str) -> None:
-    """Write beside each dead letter what came of it."""
+def _record_outcomes(lake: Lake, raw: RawTable, outcomes: _Outcomes, run_id: str) -> None:
+    """Writes beside each dead letter what became of it: its state, and one more try if still dead."""
     handle = lake.open_shared(DEAD_LETTERS)
-    if handle is None or not found.outcomes:
+    if handle is None or not outcomes.rows:
         return
     rows = fill_states(scan_visible_rows(handle))
     names = rows.collect_schema().names()
-    outcomes = pl.DataFrame(found.outcomes, schema=_OUTCOME, orient="row").unique(
-        _LETTER, keep="last"
+    found = pl.DataFrame(outcomes.rows, schema=_OUTCOME, orient="row")
+    found = found.unique(_LETTER, keep="last")
+    joined = rows.join(found.lazy(), on=_LETTER, how="left", nulls_equal=True)
+    is_released = pl.col("_outcome") == RELEASED
+    # A letter that was released before keeps who released it, and when.
+    is_changed = (
+        (pl.col("table") == raw.name)
+        & pl.col("_outcome").is_not_null()
+        & ~(is_in(RELEASED) & is_released)
     )
-    joined = rows.join(outcomes.lazy(), on=_LETTER, how="left", nulls_equal=True)
-    is_one = (pl.col("table") == raw.name) & pl.col("_outcome").is_not_null()
-    is_out, moment = (
-        is_one & (pl.col("_outcome") == RELEASED),
-        pl.lit(datetime.now(UTC), dtype=STATES["_settled_at"]),
-    )
-    is_new = is_one & ~(is_in(RELEASED) & (pl.col("_outcome") == RELEASED))
+    moment = pl.lit(datetime.now(UTC), dtype=STATES["_settled_at"])
     values = {
         "_state": pl.col("_outcome"),
-        "_settled_at": pl.when(is_out).then(moment),
-        "_settled_by": pl.when(is_out).then(pl.lit(run_id)),
-        "_last_seen_at": pl.when(is_out).then(pl.col("_last_seen_at")).otherwise(moment),
-        "_tries": pl.col("_tries") + (~is_out).cast(pl.Int64),
+        "_settled_at": pl.when(is_released).then(moment),
+        "_settled_by": pl.when(is_released).then(pl.lit(run_id)),
+        "_last_seen_at": pl.when(is_released).then(pl.col("_last_seen_at")).otherwise(moment),
+        "_tries": pl.col("_tries") + (~is_released).cast(pl.Int64),
         "reason": pl.coalesce("_why", "reason"),
     }
     changed = joined.with_columns(
-        pl.when(is_new).then(value).otherwise(pl.col(name)).alias(name)
+        pl.when(is_changed).then(value).otherwise(pl.col(name)).alias(name)
         for name, value in values.items()
     ).select(names)
-    update_states(lake, DEAD_LETTERS, read_revision(handle), joined, is_new, changed, run_id)
+    update_states(lake, DEAD_LETTERS, read_revision(handle), joined, is_changed, changed, run_id)

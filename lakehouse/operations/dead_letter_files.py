@@ -1,0 +1,135 @@
+"""Finds and reads the files that dead letters come from.
+
+A file that was refused whole is kept in its dead letter or beside it. A file of which other records
+landed has to lie in landing still.
+"""
+
+import tempfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import obstore
+import polars as pl
+
+from lakehouse.ingest.files.delivery import Delivery, read_delivery
+from lakehouse.ingest.files.landing_zone import Landing, UnreadableError
+from lakehouse.ingest.landed_files import LandedFiles
+from lakehouse.origin import Origin
+from lakehouse.quarantine.dead_letters import DeadLetters
+from lakehouse.quarantine.states import RELEASED, is_in
+from lakehouse.storage.lake import Lake, scan_visible_rows
+from lakehouse.tables.table_types import RawTable
+
+
+@dataclass(frozen=True)
+class DeadLetterFiles:
+    """The files of the dead letters of one raw table.
+
+    Attributes:
+        lake: where the tables are, and the refused files that are kept.
+        landing: where delivered files lie.
+        raw: the table.
+        known: the files that have landed in it.
+        spool: a private folder for what is read.
+    """
+
+    lake: Lake
+    landing: Landing
+    raw: RawTable
+    known: LandedFiles
+    spool: Path
+
+    def read(self, source: str, letters: pl.DataFrame) -> Delivery | None:
+        """Reads the file of some dead letters; returns None if its bytes are nowhere any more."""
+        origin = Origin.parse(source)
+        for chunks in self._list_copies(source, letters):
+            try:
+                delivery = read_delivery(
+                    chunks,
+                    name=origin.name,
+                    spool=self.spool,
+                    required=self.raw.required,
+                    limits=self.landing.limits,
+                )
+            except (FileNotFoundError, UnreadableError):
+                continue
+            if delivery.digest.startswith(origin.digest):
+                return delivery
+            delivery.received.unlink()
+        return None
+
+    def drop_stored(self, delivery: Delivery, origin: Origin, letters: pl.DataFrame) -> Delivery:
+        """Returns a delivery without the rows and the dead letters that the lake holds already.
+
+        Args:
+            delivery: the file, read again.
+            origin: the origin of its rows.
+            letters: the dead letters for which it was read.
+        """
+        is_of_file = pl.col("_source") == letters["_source"][0]
+        stored = DeadLetters(self.lake, self.raw.name).rows().filter(is_of_file)
+        dead = stored.filter(~is_in(RELEASED)).select("_offset").drop_nulls()
+        rows, rows_count = self._drop(delivery.rows, self._scan_stored_rows(origin))
+        letters_left, dead_count = self._drop(delivery.dead, dead)
+        return replace(
+            delivery, rows=rows, rows_count=rows_count, dead=letters_left, dead_count=dead_count
+        )
+
+    def _list_copies(self, source: str, letters: pl.DataFrame) -> Iterator[Iterable[bytes]]:
+        """Yields the places where the bytes of a file may be, the likeliest first."""
+        for path in letters["kept_at"].drop_nulls().unique():
+            yield self._read_kept(path)
+        if letters["_offset"].null_count():  # the letter is the whole file
+            is_file = (pl.col("_source") == source) & pl.col("_offset").is_null()
+            stored = DeadLetters(self.lake, self.raw.name).rows().filter(is_file)
+            payloads = stored.select("payload").drop_nulls().head(1).collect().to_series()
+            yield from ([payload] for payload in payloads)
+        yield from self._list_landing_copies(Origin.parse(source))
+
+    def _list_landing_copies(self, origin: Origin) -> Iterator[Iterable[bytes]]:
+        """Yields the files in landing that have the bytes, or have the name and were not read yet."""
+        digests = self.known.register.digests
+        entries = [
+            entry
+            for entry in self.landing.list_entries(self.raw.landing)
+            if entry.problem is None
+            and (entry in digests or entry.name == origin.name)
+            and digests.get(entry, origin.digest) == origin.digest
+        ]
+        entries.sort(
+            key=lambda entry: (digests.get(entry) != origin.digest, entry.name != origin.name)
+        )
+        for entry in entries:
+            yield self.landing.read_chunks(self.raw.landing, entry)
+
+    def _read_kept(self, path: str) -> Iterator[bytes]:
+        """Yields the bytes of a file that is kept in the lake.
+
+        Raises:
+            FileNotFoundError: somebody removed it.
+        """
+        for chunk in obstore.get(self.lake.store, path).stream():
+            yield bytes(chunk)
+
+    def _scan_stored_rows(self, origin: Origin) -> pl.LazyFrame:
+        """Scans the offsets of the rows that the raw table holds of a file."""
+        revision = self.known.revision
+        handle = (
+            None if revision is None else self.lake.open_shared(self.raw.name, revision.version)
+        )
+        if handle is None:
+            return pl.LazyFrame(schema={"_offset": pl.Int64})
+        rows = scan_visible_rows(handle).filter(pl.col("_source") == origin.source)
+        return rows.select("_offset")
+
+    def _drop(self, records: Path | None, stored: pl.LazyFrame) -> tuple[Path | None, int]:
+        """Spools records without those that are stored; returns the folder and their number."""
+        if records is None:
+            return None, 0
+        folder = Path(tempfile.mkdtemp(prefix="reread-", dir=self.spool))
+        rows = pl.scan_parquet(str(records), hive_partitioning=False)
+        rows.join(stored, on="_offset", how="anti").sink_parquet(
+            folder / "000000.parquet", engine="streaming"
+        )
+        return folder, int(pl.scan_parquet(str(folder)).select(pl.len()).collect().item())
