@@ -316,12 +316,6 @@ def test_a_module_opens_with_its_charter(name):
 
 
 TO_SPLIT = {
-<<<<<<< HEAD
-    "lakehouse.operations.replay_dead_letters",
-=======
-    "lakehouse.publish.file_writer",
-    "lakehouse.tables.catalog",
->>>>>>> be8432e (refactor: dead letters are replayed by a reader of their files and a record of what became of them)
     "lakehouse.tables.contract",
     "lakehouse.storage.lake",
 }
