@@ -74,7 +74,7 @@ def cli() -> None:
 
 
 def format_option(rows: str) -> Decorator:
-    """Returns the option `--format` for a command that prints rows; `rows` names them in the help."""
+    """Returns the option `--format`; `rows` names in the help what is printed."""
     return click.option(
         "--format",
         "form",

@@ -1,4 +1,4 @@
-"""What `make demo` prints: what happened to every row, the rejected rows, a first answer, and what to try next."""
+"""What `make demo` prints: what happened to every row, a first answer, and what to try next."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -193,7 +193,7 @@ def _describe_place(row: Mapping[str, Any]) -> str:
 
 
 def _print_notes(here: Environment) -> None:
-    """Prints periods that were held back or made by other code, with the command that makes them again."""
+    """Prints periods that were held back or made by other code, and how to make them again."""
     for table in here.catalog.derived_tables:
         notes = overview.read_notes(here.lake, table)
         for period, reason in notes.held_back.items():

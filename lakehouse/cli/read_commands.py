@@ -48,7 +48,7 @@ def run_sql(app: App, query: str, form: str) -> None:
 @format_option("tables")
 @click.pass_obj
 def tables(app: App, form: str) -> None:
-    """List the tables with their size, version, newest event, freshness, and what is stale or dead."""
+    """List the tables: size, version, newest event, freshness, and what is stale or dead."""
     here = app.environment()
     report = report_landing(here)
     states = overview.list_tables(here, landing=report)
@@ -134,7 +134,10 @@ def _to_row(one: Audit) -> Iterable[Any]:
 )
 @click.pass_obj
 def quarantine(app: App, table: str, state: str, form: str, limit: int) -> None:
-    """Show the rejected rows of TABLE with every rule that they broke; of a raw table, its dead letters."""
+    """Show the rejected rows of TABLE, with every rule that they broke.
+
+    Of a raw table, shows its dead letters.
+    """
     wanted = next((one for one in _STATES if one == state), None)
     found = read_rejects(app.environment(), table, limit, wanted)
     if form != "table":

@@ -30,7 +30,8 @@ def describe_plan(plan: RestorePlan) -> Iterator[str]:
         yield f"  brings back {commits} that an earlier restore undid:"
         yield from _describe_commits(plan.reapplied)
     if days := list_days(plan.audits):
-        yield f"  periods of these commits: {format_count(len(days), 'day')}, {days[0]} to {days[-1]}"
+        count = format_count(len(days), "day")
+        yield f"  periods of these commits: {count}, {days[0]} to {days[-1]}"
     if fates := {name: count for name, count in sum_fates(plan.audits).items() if count}:
         yield f"  rows by what became of them: {_format_counts(fates)}"
     yield f"  rows of the table: {plan.rows[0]:,}, then {plan.rows[1]:,}"
@@ -38,7 +39,7 @@ def describe_plan(plan: RestorePlan) -> Iterator[str]:
     yield from _describe_files(plan)
     if plan.readers:
         yield f"  made from it, and so affected: {', '.join(plan.readers)}"
-    yield "The next run makes again what is stale. The old state stays only if its cause is removed:"
+    yield "The next run makes again what is stale. To keep the old state, remove the cause first:"
     yield "take the bad file out of landing, or put the code back (docs/runbook.md, Restore)."
 
 
@@ -98,8 +99,8 @@ def _describe_files(plan: RestorePlan) -> Iterator[str]:
         yield f"  files whose rows go, and which the next run lands again from landing: {names}"
     if plan.lost_files:
         yield (
-            "  files whose rows go, and which are NOT in landing; only restoring a later version or "
-            f"delivering them again brings the rows back: {_name_files(plan.lost_files)}"
+            "  files whose rows go, and which are NOT in landing; only restoring a later version, "
+            f"or delivering them again, brings the rows back: {_name_files(plan.lost_files)}"
         )
 
 

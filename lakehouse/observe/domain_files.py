@@ -1,4 +1,4 @@
-"""The delivered files of each domain: those that wait in landing, and those whose rows are in the lake."""
+"""The delivered files of each domain: those in landing, and those whose rows are in the lake."""
 
 from dataclasses import dataclass
 

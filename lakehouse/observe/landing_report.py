@@ -57,7 +57,7 @@ def report_landing(here: Environment) -> LandingReport:
 
 
 def describe_unclaimed(here: Environment) -> str | None:
-    """Returns what lies in landing and belongs to no raw table, with the next step; None for nothing.
+    """Returns a note on entries of landing that belong to no raw table; None if there are none.
 
     Raises:
         SetupError: the landing zone does not exist.
@@ -71,7 +71,8 @@ def describe_unclaimed(here: Environment) -> str | None:
     if len(unclaimed) > _NAMED:
         names.append(f"and {len(unclaimed) - _NAMED:,} more")
     return (
-        f"In {here.landing.root} these belong to no raw table and are ignored: {', '.join(names)}.\n"
+        f"In {here.landing.root} these belong to no raw table and are ignored: "
+        f"{', '.join(names)}.\n"
         f"Next: put files into the folder of their table ({', '.join(folders)}), "
         "or declare a raw table of that name."
     )

@@ -1,4 +1,4 @@
-"""SQL over the lake: DuckDB in memory, a schema for each layer, a view for each table, nothing to write to."""
+"""SQL over the lake: DuckDB in memory with a schema for each layer and a view for each table."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -30,7 +30,7 @@ _EXPLAIN = re.compile(
 )
 _SHOW_TABLES = re.compile(r"\s*SHOW\s+TABLES\s*;?\s*", re.IGNORECASE)
 _ALL_TABLES = "SELECT schema, name FROM (SHOW ALL TABLES) ORDER BY ALL"
-"""What `SHOW TABLES` gives: DuckDB's own shows the tables of no schema."""
+"""What `SHOW TABLES` runs here: DuckDB's own ignores the tables of all schemas."""
 
 _ROWS_AT_ONCE = 10_000
 
@@ -39,9 +39,10 @@ _ROWS_AT_ONCE = 10_000
 def open_sql(
     lake: Lake, tables: Sequence[str] | None = None
 ) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A DuckDB in which every table of the lake is a view, such as `staged.invoice_lines`; it reads no other file.
+    """Opens a DuckDB in which each table of the lake is a view, such as `staged.invoice_lines`.
 
-    A quarantine shows its open rows, and under a name that ends in `_all` those that were released or discarded too.
+    It reads no other file. A quarantine shows its open rows; a view whose name ends in `_all` shows the
+    released and discarded ones too.
 
     Args:
         lake: where the tables are.
@@ -61,7 +62,7 @@ def open_sql(
 
 
 def _view(connection: duckdb.DuckDBPyConnection, lake: Lake, table: str) -> None:
-    """The view of a table: without tombstones, and of quarantine the open rows, beside a view of all of them."""
+    """Creates the view of a table: without tombstones, and of a quarantine the open rows."""
     layer, name = table.split("/")
     handle = lake.open_shared(table)
     columns = {field.name for field in handle.schema().fields} if handle is not None else set()
@@ -78,7 +79,7 @@ def _view(connection: duckdb.DuckDBPyConnection, lake: Lake, table: str) -> None
 
 
 def run_query(lake: Lake, query: str) -> tuple[list[str], Iterator[tuple[Any, ...]]]:
-    """The columns of a query and its rows, read as they are asked for.
+    """Runs a query; returns its columns and its rows, which are read as they are asked for.
 
     Raises:
         SetupError: the query is not one statement that only reads.
@@ -103,10 +104,13 @@ def run_query(lake: Lake, query: str) -> tuple[list[str], Iterator[tuple[Any, ..
 
 
 def _failed(error: duckdb.Error) -> DataError:
-    """The error of a query; one that is met after some rows comes as the last line of DuckDB's message."""
+    """Returns the error of a query.
+
+    An error that DuckDB meets after some rows is the last line of its message.
+    """
     reason = str(error).rpartition("closed pending query result\nError: ")[2]
     return DataError(
-        f"The query fails: {reason}\nNext: mend it; `lakehouse tables` lists what there is."
+        f"The query fails: {reason}\nNext: fix it; `lakehouse tables` lists the tables."
     )
 
 
@@ -126,7 +130,8 @@ def _parsed(query: str) -> list[duckdb.Statement]:
             return parser.extract_statements(query)
     except duckdb.Error as error:
         raise SetupError(
-            f"The query cannot be parsed: {error}\nNext: write a single SELECT; `lakehouse tables` lists what there is."
+            f"The query cannot be parsed: {error}\n"
+            "Next: write a single SELECT; `lakehouse tables` lists the tables."
         ) from error
 
 

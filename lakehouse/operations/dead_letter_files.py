@@ -88,7 +88,7 @@ class DeadLetterFiles:
         yield from self._list_landing_copies(Origin.parse(source))
 
     def _list_landing_copies(self, origin: Origin) -> Iterator[Iterable[bytes]]:
-        """Yields the files in landing that have the bytes, or have the name and were not read yet."""
+        """Yields the files in landing with these bytes, and an unread one of the same name."""
         digests = self.known.register.digests
         entries = [
             entry

@@ -117,7 +117,7 @@ def _attempt(
         return None, []
     known, outcomes = read_landed_files(lake, raw.name), _Outcomes()
     letters = _select_letters(lake, raw, known)
-    # Counted before the files are read: what others add meanwhile makes this attempt fail and retry.
+    # Counted before the files are read, so that what others add meanwhile makes this attempt fail.
     stored = count_stored_letters(lake, raw, known)
     with create_scratch_folder() as spool:
         files = DeadLetterFiles(lake, landing, raw, known, spool)
@@ -150,7 +150,7 @@ def _select_letters(lake: Lake, raw: RawTable, known: LandedFiles) -> pl.DataFra
     wanted = wanted.join(
         settled, on=["_source", "_ingested_at", "_offset"], how="anti", nulls_equal=True
     )
-    # A record that died again after its release has two letters; sorted by state, the open one is first.
+    # A record that died again after its release has two letters; the open one sorts first.
     first = (
         wanted.select(*_LETTER, "_modified_at", "kept_at")
         .sort(_LETTER)
@@ -203,7 +203,7 @@ def _list_outcomes(source: str, letters: pl.DataFrame, delivery: Delivery) -> It
 
 
 def _record_outcomes(lake: Lake, raw: RawTable, outcomes: _Outcomes, run_id: str) -> None:
-    """Writes beside each dead letter what became of it: its state, and one more try if still dead."""
+    """Writes beside each dead letter its new state, and one more try if it is still dead."""
     handle = lake.open_shared(DEAD_LETTERS)
     if handle is None or not outcomes.rows:
         return

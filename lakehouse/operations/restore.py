@@ -167,7 +167,7 @@ def _replace_rejects(
     current: Revision,
     note: Mapping[str, Any],
 ) -> None:
-    """Replaces the rejected rows of a table by those of the target version, beside other tables'."""
+    """Replaces the rejected rows of a table by those of the target version."""
     quarantine, version = plan.quarantine, plan.quarantine_version
     assert quarantine is not None  # noqa: S101
     assert version is not None  # noqa: S101

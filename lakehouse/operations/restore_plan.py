@@ -159,7 +159,8 @@ def _open(lake: Lake, name: str) -> DeltaTable:
     handle = lake.open_shared(name)
     if handle is None:
         raise SetupError(
-            f"There is no table {name} in {lake.root}.\nNext: name one of {', '.join(lake.tables())}."
+            f"There is no table {name} in {lake.root}.\n"
+            f"Next: name one of {', '.join(lake.tables())}."
         )
     return handle
 
@@ -173,7 +174,8 @@ def _open_target(lake: Lake, name: str, version: int, latest: int) -> DeltaTable
     if not 0 <= version <= latest:
         raise SetupError(
             f"{name} has no version {version}; the latest is {latest}. A table that was deleted "
-            f"and created again starts at 0.\nNext: name one from `lakehouse audit {name} --limit 0`."
+            f"and created again starts at 0.\n"
+            f"Next: name one from `lakehouse audit {name} --limit 0`."
         )
     handle = _try_open(lake, name, version)
     if handle is None:
@@ -184,10 +186,10 @@ def _open_target(lake: Lake, name: str, version: int, latest: int) -> DeltaTable
     gone = sorted(_find_missing_files(lake, name, handle))
     if gone:
         raise SetupError(
-            f"{name}: version {version} is incomplete: {len(gone):,} of its {len(handle.file_uris()):,} files "
-            f"have been vacuumed, the first is {gone[0]}.\n"
-            "Next: name a later version; or make the table again from its inputs, which needs no old version "
-            "(docs/runbook.md, Backfill)."
+            f"{name}: version {version} is incomplete: {len(gone):,} of its "
+            f"{len(handle.file_uris()):,} files have been vacuumed, the first is {gone[0]}.\n"
+            "Next: name a later version; or make the table again from its inputs, which needs no "
+            "old version (docs/runbook.md, Backfill)."
         )
     return handle
 

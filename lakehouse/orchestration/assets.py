@@ -1,4 +1,7 @@
-"""Declared tables as software-defined assets."""
+"""Declared tables as software-defined assets.
+
+Belongs here: the assets, and what every job tells Dagster after it landed or made a table.
+"""
 
 from collections.abc import Iterator
 from typing import Any, cast
@@ -21,17 +24,17 @@ Events = Iterator[Any]
 
 
 def to_asset_key(table: str) -> dg.AssetKey:
-    """The asset key of a table: its layer, then its name."""
+    """Returns the asset key of a table: its layer, then its name."""
     return dg.AssetKey(table.split("/"))
 
 
 def name_pool(table: str) -> str:
-    """The pool of a table, in which one step at a time makes it."""
+    """Returns the pool of a table; Dagster runs one step of a pool at a time, so writers queue."""
     return table.replace("/", "_")
 
 
 def build_assets(environment: Environment) -> list[dg.AssetsDefinition]:
-    """One asset for each declared table."""
+    """Builds one asset for each declared table."""
     tables = environment.catalog.tables.values()
     return [
         _raw(environment, t) if isinstance(t, RawTable) else _derived(environment, t)
@@ -68,7 +71,7 @@ def _raw(environment: Environment, table: RawTable) -> dg.AssetsDefinition:
         check_specs=[_check(table, metadata.READABLE_CHECK, readable, blocking=False)],
     )
 
-    def landed(context: dg.AssetExecutionContext) -> Events:
+    def land_files(context: dg.AssetExecutionContext) -> Events:
         here: Environment = getattr(context.resources, RESOURCE)
         report = run_with_clear_failures(
             lambda: land(
@@ -84,23 +87,23 @@ def _raw(environment: Environment, table: RawTable) -> dg.AssetsDefinition:
             check_results=[metadata.build_readable_result(table, report)],
         )
 
-    return cast("dg.AssetsDefinition", asset(landed))
+    return cast("dg.AssetsDefinition", asset(land_files))
 
 
 def log_landing(context: Any, table: RawTable, report: LandResult) -> None:  # noqa: ANN401
-    """What the log of a run says after files were landed."""
+    """Logs what happened to the files of a table: landed, repeated, refused or unfinished."""
     for line in (*report.repeated, *report.refused):
         context.log.warning(f"{table.name}: {line}")
     for name in report.unfinished:
-        context.log.info(f"{table.name}: {name} may still be written; the next run takes it")
+        context.log.info(f"{table.name}: {name} may still be written; the next run reads it")
     if not report.audits:
         context.log.info(f"{table.name}: nothing new in landing")
     for audit in report.audits:
-        context.log.info(_sentence(audit))
+        context.log.info(_summarize(audit))
 
 
 def describe_landing(report: LandResult) -> dict[str, Any]:
-    """What was landed: the last commit, with the rows of all of them."""
+    """Returns the metadata of a landing: the last commit, with the rows of all its commits."""
     if not report.audits:
         return {"notes": "nothing new in landing", "dagster/row_count": 0, "read": 0}
     last = metadata.describe_audit(report.audits[-1])
@@ -119,20 +122,23 @@ def describe_landing(report: LandResult) -> dict[str, Any]:
 
 def _derived(environment: Environment, table: DerivedTable) -> dg.AssetsDefinition:
     sources = environment.catalog.find_inputs(table).values()
-    promise = f"The share of rows that break {table.contract.__name__} is allowed, and every rule of the table holds."
+    promise = (
+        f"No more rows break {table.contract.__name__} than it allows, "
+        "and every rule of the table holds."
+    )
     calendar = table.partitions
 
     asset: Any = dg.asset(
         **_common(environment, table),
         kinds={"deltalake", "duckdb" if table.is_sql else "polars"},
-        deps=[_dep(environment, table, source) for source in sources],
+        deps=[_build_dependency(environment, table, source) for source in sources],
         partitions_def=partitions.define_partitions(calendar) if calendar else None,
         backfill_policy=dg.BackfillPolicy.single_run() if calendar else None,
         code_version=table.code_version,
         check_specs=[_check(table, metadata.CONTRACT_CHECK, promise, blocking=True)],
     )
 
-    def made(context: dg.AssetExecutionContext) -> Events:
+    def make_table(context: dg.AssetExecutionContext) -> Events:
         here: Environment = getattr(context.resources, RESOURCE)
         days = partitions.read_days(context, table)
         try:
@@ -143,23 +149,25 @@ def _derived(environment: Environment, table: DerivedTable) -> dg.AssetsDefiniti
             yield metadata.build_contract_result(table, refused.audit, str(refused))
             raise dg.Failure(str(refused), allow_retries=False) from refused
         context.log.info(
-            _sentence(audit)
+            _summarize(audit)
             if audit
             else f"{table.name}: its input holds no rows for it; nothing changed"
         )
         if audit and audit.held_back:
-            yield from _without_held(context, table, audit)
+            yield from _report_held_back(context, table, audit)
         _log_periods(context, audit)
         yield build_result(table, audit)
 
-    return cast("dg.AssetsDefinition", asset(made))
+    return cast("dg.AssetsDefinition", asset(make_table))
 
 
-def _without_held(context: dg.AssetExecutionContext, table: DerivedTable, audit: Audit) -> Events:
-    """Tell of each period that was published, then fail for those that were held back.
+def _report_held_back(
+    context: dg.AssetExecutionContext, table: DerivedTable, audit: Audit
+) -> Events:
+    """Reports each period that was published, then fails for those that were held back.
 
     Raises:
-        dg.Failure: always; a success would mark every period of the range as made.
+        dg.Failure: always; a success would mark every period of the range as materialized.
     """
     for event in list_materializations(table, audit):
         context.log_event(event)
@@ -169,7 +177,10 @@ def _without_held(context: dg.AssetExecutionContext, table: DerivedTable, audit:
 
 
 def list_materializations(table: DerivedTable, audit: Audit) -> list[dg.AssetMaterialization]:
-    """An event for each period that a commit made, with its own counts; one for a table without periods."""
+    """Returns an event for each period that a commit made, with the counts of that period.
+
+    A table without partitions has one event.
+    """
     key, calendar = to_asset_key(table.name), table.partitions
     common = metadata.describe_audit(audit)
     if calendar is None:
@@ -190,10 +201,10 @@ def make_within_job(
     table: DerivedTable,
     days: Days | None,
 ) -> Events:
-    """Make a part of a table outside of its asset's own runs, and tell Dagster of each period.
+    """Makes part of a table in a run of another job, and reports each period to Dagster.
 
     Raises:
-        LakehouseError: it could not be made; a `DataError` also when only some of its periods were held back.
+        LakehouseError: it could not be made. A `DataError` also says that periods were held back.
     """
     try:
         audit = make(here.lake, here.catalog, table.name, days, run_id=context.run_id)
@@ -207,7 +218,7 @@ def make_within_job(
             f"{table.name}{f' [{days}]' if days else ''}: its input holds no rows for it"
         )
         return
-    context.log.info(_sentence(audit))
+    context.log.info(_summarize(audit))
     yield from list_materializations(table, audit)
     refusal = describe_held_back(audit) if audit.held_back else None
     yield metadata.to_evaluation(metadata.build_contract_result(table, audit, refusal))
@@ -216,7 +227,11 @@ def make_within_job(
 
 
 def defer_failed_checks(events: Events, failed: list[dg.AssetCheckEvaluation]) -> Events:
-    """The events without the checks that failed, which are kept for the end: of a table Dagster shows the latest."""
+    """Yields events, and moves failed checks to a list to be reported last.
+
+    Dagster shows the latest evaluation of a check. A later span that passes must not hide one that
+    failed in the same run.
+    """
     for event in events:
         if isinstance(event, dg.AssetCheckEvaluation) and not event.passed:
             failed.append(event)
@@ -225,19 +240,21 @@ def defer_failed_checks(events: Events, failed: list[dg.AssetCheckEvaluation]) -
 
 
 def describe_held_back(audit: Audit) -> str:
-    """Which periods of a commit were held back, and why."""
+    """Returns the message about the periods of a commit that were held back."""
+    periods = format_count(len(audit.held_back), "period")
     return list_problems(
-        f"{audit.table} [{audit.days}]: {format_count(len(audit.held_back), 'period')} held back; the table is as it was there. "
+        f"{audit.table} [{audit.days}]: {periods} held back and unchanged. "
         "The others are published.",
         (f"{period}: {reason}" for period, reason in audit.held_back.items()),
-        "mend the source or the transform and run these days again; or change the contract on purpose.",
+        "fix the source or the transform and run these days again; "
+        "or change the contract on purpose.",
     )
 
 
 def build_result(table: DerivedTable, audit: Audit | None) -> Any:  # noqa: ANN401
-    """What Dagster is told after a table was made."""
+    """Returns the result of the step that made a table."""
     nothing: dict[str, Any] = {
-        "notes": "the input holds no rows for these days; the table is as it was",
+        "notes": "the input holds no rows for these days; the table is unchanged",
         "dagster/row_count": 0,
     }
     return dg.MaterializeResult(
@@ -248,7 +265,7 @@ def build_result(table: DerivedTable, audit: Audit | None) -> Any:  # noqa: ANN4
 
 
 def _log_periods(context: dg.AssetExecutionContext, audit: Audit | None) -> None:
-    """Give each partition of a range its own counts."""
+    """Adds the counts of each partition to the events of a range run."""
     if audit is None or not context.has_partition_key_range or len(audit.by_period) < 2:  # noqa: PLR2004
         return
     for period, fates in audit.by_period.items():
@@ -257,7 +274,7 @@ def _log_periods(context: dg.AssetExecutionContext, audit: Audit | None) -> None
         )
 
 
-def _dep(environment: Environment, table: DerivedTable, source: str) -> dg.AssetDep:
+def _build_dependency(environment: Environment, table: DerivedTable, source: str) -> dg.AssetDep:
     upstream = environment.catalog[source]
     is_partitioned = upstream.partitions is not None
     return dg.AssetDep(
@@ -265,14 +282,20 @@ def _dep(environment: Environment, table: DerivedTable, source: str) -> dg.Asset
     )
 
 
-def _sentence(audit: Audit) -> str:
+def _summarize(audit: Audit) -> str:
     fates = ", ".join(f"{count:,} {name}" for name, count in audit.count_fates().items())
     days = f" [{audit.days}]" if audit.days else ""
-    return f"{audit.table}{days}: {audit.read:,} read = {fates}; version {audit.version}, {audit.seconds:.2f} s"
+    outcome = f"version {audit.version}, {audit.seconds:.2f} s"
+    return f"{audit.table}{days}: {audit.read:,} read = {fates}; {outcome}"
 
 
 def run_with_clear_failures(work: Any) -> Any:  # noqa: ANN401
-    """What some work gives; the engine's errors as failures whose message Dagster shows first, a busy table again."""
+    """Returns what some work returns; turns the engine's errors into what Dagster understands.
+
+    Raises:
+        dg.RetryRequested: the table is busy, or the store does not answer.
+        dg.Failure: any other error of the engine; Dagster shows its message first.
+    """
     try:
         return work()
     except RefusedCommitError:

@@ -1,6 +1,6 @@
-"""Brings every table up to date in this process: the runs that the sensors would ask for, one after another.
+"""Brings every table up to date in this process, by the runs that the sensors would ask for.
 
-`make demo` and a person without a daemon use it. It prints nothing; the caller is told of each run before it starts.
+`make demo` uses it, as may anybody without a daemon. It prints nothing; the caller announces runs.
 """
 
 import os

@@ -1,7 +1,7 @@
-"""The nightly schedule that heals: what is not landed is landed, what is staler than its inputs is made again.
+"""The nightly job: lands every file that has not landed, and makes again every table that is stale.
 
-It asks the tables, not the sensors, and so finds what a sensor missed. One run does it all, in the order in which
-tables read each other, and tells Dagster of each partition that it made.
+It asks the tables, not the sensors, and so finds what a sensor missed. One run does it all, in the
+order in which tables read each other, and reports each partition to Dagster.
 """
 
 import dagster as dg
@@ -23,11 +23,11 @@ from lakehouse.tables.table_types import DerivedTable, RawTable
 
 
 def define_heal_job() -> dg.JobDefinition:
-    """A job that brings every table up to date."""
+    """Defines the job that brings every table up to date."""
 
     @dg.op(required_resource_keys={RESOURCE}, out=dg.Out(dg.Nothing))
     def heal(context: dg.OpExecutionContext) -> Events:
-        """Land what lies in landing, then make again what is staler than its inputs."""
+        """Land what lies in landing, then make again what is stale."""
         here: Environment = getattr(context.resources, RESOURCE)
         problems: list[str] = []
         for raw in here.catalog.raw_tables:
@@ -41,16 +41,16 @@ def define_heal_job() -> dg.JobDefinition:
             tried.add(_state(here, parts[0]))
             yield from _make_again(context, here, parts[0], problems)
         if problems:
-            told = list_problems(
-                "Not everything could be healed.",
+            message = list_problems(
+                "Not every table could be brought up to date.",
                 problems,
-                "mend what is named; the rest is up to date.",
+                "fix what is named; the rest is up to date.",
             )
-            raise dg.Failure(told, allow_retries=False)
+            raise dg.Failure(message, allow_retries=False)
 
     @dg.job(
         name="heal_job",
-        description="Lands what lies in landing, and makes again whatever is staler than its inputs.",
+        description="Lands what lies in landing, and makes again whatever is stale.",
     )
     def job() -> None:
         heal()
@@ -59,7 +59,7 @@ def define_heal_job() -> dg.JobDefinition:
 
 
 def _state(here: Environment, part: StaleTable) -> tuple[object, ...]:
-    """What is stale, with the versions of what it would be made from: the same is not tried twice."""
+    """Returns a stale part with the revisions of its inputs; the same state is not tried twice."""
     table = here.catalog[part.table]
     inputs = here.catalog.find_inputs(table).values()
     return part.table, part.keys, tuple(here.lake.revision(name) for name in inputs)
@@ -68,7 +68,7 @@ def _state(here: Environment, part: StaleTable) -> tuple[object, ...]:
 def _land(
     context: dg.OpExecutionContext, here: Environment, raw: RawTable, problems: list[str]
 ) -> Events:
-    """Land the files of one table; an outage of landing is a problem among others, and stops nothing else."""
+    """Lands the files of one table; an error is noted and stops nothing else."""
     try:
         report = land(here.lake, here.landing, raw, run_id=context.run_id)
     except LakehouseError as error:
@@ -84,7 +84,7 @@ def _land(
 def _make_again(
     context: dg.OpExecutionContext, here: Environment, part: StaleTable, problems: list[str]
 ) -> Events:
-    """Make the stale part of one table, span by span."""
+    """Makes the stale part of one table, span by span."""
     table = here.catalog[part.table]
     assert isinstance(table, DerivedTable)  # noqa: S101
     failed: list[dg.AssetCheckEvaluation] = []
@@ -98,11 +98,11 @@ def _make_again(
 
 
 def define_nightly_schedule() -> dg.ScheduleDefinition:
-    """Heals every night at two."""
+    """Defines the schedule that runs the job every night at two."""
     return dg.ScheduleDefinition(
         name="heal_nightly_schedule",
         job=define_heal_job(),
         cron_schedule="0 2 * * *",
         default_status=dg.DefaultScheduleStatus.RUNNING,
-        description="Makes again whatever is staler than its inputs, whichever sensor missed it.",
+        description="Lands and makes again whatever the sensors missed.",
     )

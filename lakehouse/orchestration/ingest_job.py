@@ -1,8 +1,9 @@
-"""The job that lands files and makes what they made stale, in one run: a late file need not wait for three.
+"""The job that lands files and makes what they made stale, in one run instead of three.
 
-Each table is a step, after those that it reads. A raw table is landed; of a derived one exactly the periods are made
-again that commits since the run was asked for made stale, and it is skipped where none of its inputs changed. Whatever
-is left, by a failure or because it is much, is stale by the logs all the same: the commit sensor asks for it.
+Each table is a step, after the tables that it reads. The step of a raw table lands files. The step
+of a derived table makes exactly the periods that commits since the run was requested made stale;
+it is skipped if none of its inputs changed. What a run leaves, after a failure or because it is too
+much, is still stale by the logs: the commit sensor asks for it.
 """
 
 from collections.abc import Mapping
@@ -35,34 +36,38 @@ from lakehouse.tables.table_types import DerivedTable, RawTable
 INGEST_JOB = "ingest_job"
 
 _AT_ONCE = 100
-"""So many periods of a table are made here, each an event of some 20 ms; a run of its own begins with a process of some
-two seconds, and writes its events in one go."""
+"""Most periods of a table that one step makes.
+
+Each period is an event of some 20 ms here. A run of its own starts a process, which takes some two
+seconds, and writes its events in one batch.
+"""
 
 
 class LandConfig(dg.Config):
-    """Whether a step lands."""
+    """Config of a step that lands."""
 
     asked: bool = Field(default=True, description="Whether to land files in this table.")
 
 
 class MakeConfig(dg.Config):
-    """What a step takes as made."""
+    """Config of a step that makes a table."""
 
     since: dict[str, str] = Field(
         default_factory=dict,
-        description="How the table and its inputs stood: what later commits made stale is made. Empty: all of it.",
+        description="Revisions of the table and its inputs; what later commits made stale is made. "
+        "Empty: whatever is stale.",
     )
 
 
 def define_ingest_job(catalog: Catalog) -> dg.JobDefinition:
-    """A job that lands files and brings what reads them up to date."""
+    """Defines the job that lands files and brings the tables that read them up to date."""
     steps = {raw.name: _landing(raw) for raw in catalog.raw_tables} | {
         t.name: _making(t) for t in catalog.derived_tables
     }
 
     @dg.job(
         name=INGEST_JOB,
-        description="Lands what lies in landing, and makes again what that makes stale.",
+        description="Lands what lies in landing, and makes again what that made stale.",
     )
     def job() -> None:
         done = {raw.name: steps[raw.name]() for raw in catalog.raw_tables}
@@ -76,7 +81,13 @@ def define_ingest_job(catalog: Catalog) -> dg.JobDefinition:
 def build_run_config(
     catalog: Catalog, tables: list[str], since: Mapping[str, Revision]
 ) -> dict[str, Any]:
-    """The run config of an ingest run that lands in some tables, and makes what commits after `since` made stale."""
+    """Returns the run config of an ingest run.
+
+    Args:
+        catalog: the declared tables.
+        tables: the raw tables in which it lands files.
+        since: revisions; it makes what later commits made stale.
+    """
     ops: dict[str, Any] = {
         _step(raw.name): {"config": {"asked": raw.name in tables}} for raw in catalog.raw_tables
     }
@@ -89,11 +100,11 @@ def build_run_config(
 
 
 def _step(table: str) -> str:
-    """Beside the steps of the assets, whose names Dagster makes from their keys."""
+    """Returns a name unlike those that Dagster derives from asset keys."""
     return f"{'land' if table.startswith('raw/') else 'make'}_{name_pool(table)}"
 
 
-# Without an output the steps that read this table are skipped, unless another one that they read has changed.
+# Without an output Dagster skips the steps that read this table, unless another input has changed.
 _CHANGED: dict[str, Any] = {
     "out": dg.Out(dg.Nothing, is_required=False),
     "required_resource_keys": {RESOURCE},
@@ -136,10 +147,10 @@ def _making(table: DerivedTable) -> dg.OpDefinition:
         here: Environment = getattr(context.resources, RESOURCE)
         part = run_with_clear_failures(lambda: _stale(here, table, config.since))
         if part is None:
-            context.log.info(f"{table.name}: nothing of it is stale")
+            context.log.info(f"{table.name}: nothing is stale")
         elif len(part.keys) > _AT_ONCE:
             context.log.info(
-                f"{table.name}: {len(part.keys):,} periods are stale; they are left to runs of their own"
+                f"{table.name}: {len(part.keys):,} stale periods are left to separate runs"
             )
         else:
             yield from _made(context, here, table, part)
@@ -157,11 +168,12 @@ def _stale(here: Environment, table: DerivedTable, since: Mapping[str, str]) -> 
 def _made(
     context: dg.OpExecutionContext, here: Environment, table: DerivedTable, part: StaleTable
 ) -> Events:
-    """Make the stale part of a table, span by span, then fail for what was refused or held back.
+    """Makes the stale part of a table, span by span, then fails for what was refused or held back.
 
     Raises:
         dg.Failure: not all of it could be published.
-        dg.RetryRequested: other writers kept being faster, or the store did not answer, and nothing else is to be told.
+        dg.RetryRequested: the table was busy or the store did not answer, and nothing else went
+            wrong.
     """
     problems: list[str] = []
     failed: list[dg.AssetCheckEvaluation] = []

@@ -18,14 +18,14 @@ READABLE_CHECK = "every_record_is_readable"
 
 
 _VALID = {
-    "valid_from": "From when on this version holds",
-    "valid_to": "Until before when it holds; missing for the current version",
-    "is_current": "Whether it is the one that holds now",
+    "valid_from": "When this version starts to hold",
+    "valid_to": "When it stops holding; missing for the current version",
+    "is_current": "Whether it holds now",
 }
 
 
 def build_column_schema(table: Table) -> dg.TableSchema:
-    """The columns of a table for the catalogue, with meaning, unit and personal data marked."""
+    """Builds the columns of a table for Dagster's catalogue, with meaning and personal data."""
     if isinstance(table, RawTable):
         return dg.TableSchema(
             [dg.TableColumn(name, str(dtype)) for name, dtype in table.schema.items()]
@@ -50,7 +50,7 @@ def build_column_schema(table: Table) -> dg.TableSchema:
 
 
 def describe_table(table: Table, lake: Lake) -> dict[str, Any]:
-    """What is true of a table before it is made."""
+    """Returns what is true of a table before it is made: columns, place and name."""
     return {
         "dagster/column_schema": build_column_schema(table),
         "dagster/uri": lake.uri(table.name),
@@ -59,7 +59,7 @@ def describe_table(table: Table, lake: Lake) -> dict[str, Any]:
 
 
 def describe_audit(audit: Audit) -> dict[str, Any]:
-    """An audit as metadata: each count by its own name, so that Dagster plots it over time."""
+    """Returns an audit as metadata, each count under its own name so that Dagster plots it."""
     counts = {
         "dagster/row_count": audit.rows
         + (audit.carried if audit.mode in ("upsert", "history") else 0),
@@ -103,7 +103,7 @@ def describe_audit(audit: Audit) -> dict[str, Any]:
 
 
 def describe_period(fates: Mapping[str, int]) -> dict[str, Any]:
-    """The fates of the rows of one partition, beside those of the whole range."""
+    """Returns what became of the rows of one partition, beside the counts of the whole range."""
     counts = {
         f"partition_{name.replace(': ', '_').replace(' ', '_')}": count
         for name, count in fates.items()
@@ -112,7 +112,7 @@ def describe_period(fates: Mapping[str, int]) -> dict[str, Any]:
 
 
 def tabulate_rules(audit: Audit) -> dg.TableMetadataValue:
-    """Rows by broken rule, zeros included."""
+    """Returns a table of rows by broken rule, zeros included."""
     schema = dg.TableSchema([dg.TableColumn("rule"), dg.TableColumn("rows", "int")])
     return dg.MetadataValue.table(
         [dg.TableRecord({"rule": r, "rows": n}) for r, n in audit.rules.items()], schema=schema
@@ -122,7 +122,7 @@ def tabulate_rules(audit: Audit) -> dg.TableMetadataValue:
 def build_contract_result(
     table: DerivedTable, audit: Audit | None, refusal: str | None = None
 ) -> dg.AssetCheckResult:
-    """The verdict on a commit: the counts of each rule, and the share of quarantined rows beside what is allowed."""
+    """Builds the verdict on a commit: rows by rule, and the quarantined and the allowed share."""
     allowed = table.properties.max_quarantined
     facts: Mapping[str, Any] = {}
     if audit is not None:
@@ -143,7 +143,7 @@ def build_contract_result(
 
 
 def build_readable_result(table: RawTable, report: LandResult) -> dg.AssetCheckResult:
-    """Whether every delivered record could be read; names the files that could not."""
+    """Builds the verdict on a landing: whether every record was read, and the refused files."""
     dead = sum(audit.dead_letters for audit in report.audits)
     return dg.AssetCheckResult(
         check_name=READABLE_CHECK,
@@ -162,7 +162,7 @@ def build_readable_result(table: RawTable, report: LandResult) -> dg.AssetCheckR
 
 
 def to_evaluation(result: dg.AssetCheckResult) -> dg.AssetCheckEvaluation:
-    """A check result as an op tells it, outside of the asset's own run."""
+    """Returns a check result as an event that an op may yield outside of the asset's own run."""
     assert result.asset_key is not None  # noqa: S101
     assert result.check_name is not None  # noqa: S101
     return dg.AssetCheckEvaluation(

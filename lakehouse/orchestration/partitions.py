@@ -11,7 +11,7 @@ _FORMAT = "%Y-%m-%d"
 
 
 def define_partitions(calendar: Daily) -> dg.TimeWindowPartitionsDefinition:
-    """The partitions of a calendar; the running period is one of them, so that today's rows have a place."""
+    """Returns the partitions of a calendar, the current period included for today's rows."""
     kind = (
         dg.MonthlyPartitionsDefinition
         if isinstance(calendar, Monthly)
@@ -23,12 +23,12 @@ def define_partitions(calendar: Daily) -> dg.TimeWindowPartitionsDefinition:
 
 
 def to_partition_key(day: date) -> str:
-    """The partition key of a period."""
+    """Returns the partition key of a period."""
     return day.strftime(_FORMAT)
 
 
 def read_days(context: dg.AssetExecutionContext, table: DerivedTable) -> Days | None:
-    """The days that a run asks for; None for a table without partitions."""
+    """Returns the days that a run asks for; None for a table without partitions."""
     if table.partitions is None:
         return None
     asked = context.partition_key_range
@@ -37,7 +37,7 @@ def read_days(context: dg.AssetExecutionContext, table: DerivedTable) -> Days | 
 
 
 def map_partitions(reader: DerivedTable, source_is_partitioned: bool) -> dg.PartitionMapping | None:  # noqa: FBT001
-    """Which partitions of an input a partition of its reader needs."""
+    """Returns which partitions of an input a partition of its reader needs."""
     if reader.partitions is None or not source_is_partitioned:
         return None
     return dg.TimeWindowPartitionMapping(

@@ -1,7 +1,7 @@
-"""The job that gives quarantined rows another try: `lakehouse replay` for Dagster's UI, the table as its config.
+"""The job that gives quarantined rows another try: `lakehouse replay` for Dagster's UI.
 
-Whoever mended a contract launches it with the table's name. It tells Dagster of each partition that it made, and its
-log and its metadata say by rule what left quarantine and what stays.
+Its config names the table. It reports each partition that it made to Dagster, and its log and
+metadata say by rule how many rows left quarantine and how many are still open.
 """
 
 from collections.abc import Iterator
@@ -29,12 +29,12 @@ class ReplayConfig(dg.Config):
     """What to replay."""
 
     table: str = Field(
-        description="The table that rejected the rows, such as staged/orders; raw/… for dead letters."
+        description="The table that rejected the rows, such as staged/orders; or raw/… for dead letters"
     )
 
 
 def define_replay_job() -> dg.JobDefinition:
-    """A job that makes again exactly the periods of a table that hold open rows."""
+    """Defines the job that makes again exactly the periods of a table that hold open rows."""
 
     @dg.op(required_resource_keys={RESOURCE}, out=dg.Out(dg.Nothing))
     def replay_table(context: dg.OpExecutionContext, config: ReplayConfig) -> Events:
@@ -49,12 +49,12 @@ def define_replay_job() -> dg.JobDefinition:
             context.log.warning(note)
         yield from _events(here, done)
         if done.problems:
-            told = list_problems(
+            message = list_problems(
                 f"{config.table}: {_sentence(done)}.",
                 done.problems,
-                "mend what is named and replay again.",
+                "fix what is named and replay again.",
             )
-            raise dg.Failure(told, metadata=_figures(done), allow_retries=False)
+            raise dg.Failure(message, metadata=_figures(done), allow_retries=False)
 
     @dg.job(
         name="replay_job", description="Gives the open rows in quarantine of one table another try."
@@ -66,7 +66,7 @@ def define_replay_job() -> dg.JobDefinition:
 
 
 def _events(here: Environment, done: ReplayReport) -> Iterator[Any]:
-    """What Dagster is told: each partition that was made, and what the replay came to."""
+    """Yields the events for Dagster: each partition that was made, and the result of the replay."""
     table = here.catalog[done.table]
     for audit in done.audits:
         if not isinstance(table, DerivedTable):
@@ -84,7 +84,7 @@ def _events(here: Environment, done: ReplayReport) -> Iterator[Any]:
 
 
 def _figures(done: ReplayReport) -> dict[str, Any]:
-    """What was released and what stays, by rule."""
+    """Returns how many rows were released and are still open, by rule."""
     rules = sorted({*done.released.rules, *done.remaining.rules})
     columns = [
         dg.TableColumn("rule"),

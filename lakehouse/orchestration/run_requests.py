@@ -1,6 +1,6 @@
 """From what is stale to Dagster runs: which assets, which partitions, in which order.
 
-Everything that asks for runs, sensors, schedules and the demonstration, asks here, so that they cannot disagree.
+Sensors, schedules and `catch_up` all plan their runs here, so that they cannot disagree.
 """
 
 from collections.abc import Iterable
@@ -52,7 +52,7 @@ class PlannedRun:
         )
 
     def request(self, catalog: Catalog, trigger: str) -> dg.RunRequest:
-        """The run request; it has no run key, because the same days may become stale again."""
+        """Returns the run request; without a run key, as the same days may become stale again."""
         tags = {TRIGGER: trigger, **self.partition}
         key = tags.pop("dagster/partition", None)
         keys = [to_asset_key(table) for table in self.tables]
@@ -61,7 +61,10 @@ class PlannedRun:
 
 
 def name_jobs(catalog: Catalog) -> dict[Daily | None, str]:
-    """The job for each calendar, because Dagster wants one for each set of partitions; `whole_job` for none."""
+    """Returns the name of the job for each calendar; `whole_job` for tables without partitions.
+
+    Dagster needs one job for each set of partitions.
+    """
     names: dict[Daily | None, str] = {None: "whole_job"}
     for calendar in dict.fromkeys(
         table.partitions for table in catalog.derived_tables if table.partitions
@@ -77,7 +80,7 @@ def name_jobs(catalog: Catalog) -> dict[Daily | None, str]:
 
 
 def define_partition_jobs(catalog: Catalog) -> list[Any]:
-    """A job for each calendar that makes derived tables; those without partitions can run in each."""
+    """Defines a job for each calendar; tables without partitions can run in each of them."""
     return [
         dg.define_asset_job(
             name,
@@ -86,7 +89,7 @@ def define_partition_jobs(catalog: Catalog) -> list[Any]:
                 for t in catalog.derived_tables
                 if t.partitions in (None, calendar)
             ],
-            description="Makes derived tables for a span of days; sensors ask for runs of parts of it.",
+            description="Makes derived tables for a span of days; sensors request runs of it.",
         )
         for calendar, name in name_jobs(catalog).items()
         if calendar or any(table.partitions is None for table in catalog.derived_tables)
@@ -94,10 +97,10 @@ def define_partition_jobs(catalog: Catalog) -> list[Any]:
 
 
 def plan_runs(catalog: Catalog, stale: Iterable[StaleTable]) -> list[PlannedRun]:
-    """The runs that can start now; tables whose inputs are stale themselves wait until those are made.
+    """Returns the runs that can start now; tables with stale inputs wait until those are made.
 
-    A table goes into the run of the table that it reads where both have the same periods, or where it has none: a
-    newcomer's row is in the mart after one run. What else such a change reaches is stale after that run.
+    A table joins the run of the table that it reads if both have the same periods, or if it has
+    none. So a new row is in the mart after one run. What else the change affects is stale after that run.
     """
     waiting = {part.table: part for part in stale}
     ready = [part for part in waiting.values() if not _reads(catalog, part.table) & set(waiting)]
@@ -123,7 +126,7 @@ def plan_runs(catalog: Catalog, stale: Iterable[StaleTable]) -> list[PlannedRun]
 
 
 def _same_spans(parts: list[StaleTable]) -> dict[tuple[str, ...], tuple[Days, ...]]:
-    """Tables with the same spans share their runs."""
+    """Groups tables by their spans; tables with the same spans share their runs."""
     by_spans: dict[tuple[Days, ...], list[str]] = {}
     for part in parts:
         by_spans.setdefault(part.spans, []).append(part.table)
@@ -133,7 +136,7 @@ def _same_spans(parts: list[StaleTable]) -> dict[tuple[str, ...], tuple[Days, ..
 def _with_followers(
     catalog: Catalog, tables: Iterable[str], calendar: Daily | None, *, whole: bool = True
 ) -> tuple[str, ...]:
-    """The tables and those that read them, as far as they fit into the same run."""
+    """Returns tables with those that read them, as far as they fit into the same run."""
     chosen = set(tables)
     for table in catalog.derived_tables:
         fits = table.partitions == calendar if table.partitions else whole

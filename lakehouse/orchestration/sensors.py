@@ -1,10 +1,10 @@
 """Sensors: files that are not landed, and commits that made a table stale.
 
-Each reads (from the landing zone and the tables), decides by plain functions, and emits. Their cursors only save work:
-a sensor that lost its cursor looks at everything and asks for the same runs.
+Each reads the landing zone and the tables, decides in plain functions, and emits run requests.
+Cursors only save work: a sensor without its cursor looks at everything and asks for the same runs.
 
-The landing sensor asks for an ingest run, which makes what it made stale by itself (`ingesting.py`). The commit sensor
-asks for the rest: what others committed, and what an ingest run left.
+The landing sensor asks for an ingest run, which also makes what it made stale (`ingest_job.py`).
+The commit sensor asks for the rest: what others committed, and what an ingest run left.
 """
 
 import hashlib
@@ -35,17 +35,18 @@ _FAILED = [dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
 _NEWS = "lakehouse/news"
 _TRIES = 3
 _CURSOR_VERSION = 2
-_WATCH_SECONDS = 44.0  # just under nine turns of the daemon's loop, and under the minute after which it gives a tick up
+# Just under nine turns of the daemon's loop, and under the minute after which it gives up a tick.
+_WATCH_SECONDS = 44.0
 _LOOK_EVERY = 0.4
 _REST = 4  # times as long as a look took: on a large lake, looking takes at most a fifth of a core
 
 Answer = dg.SensorResult | dg.SkipReason
 Look = Callable[[dg.DagsterInstance, str | None], Answer]
-"""One look of a sensor, with the cursor that the look before it left."""
+"""One look of a sensor, with the cursor that the previous look left."""
 
 
 def define_landing_sensor(environment: Environment) -> dg.SensorDefinition:
-    """Asks for one ingest run when files lie in landing that are not landed."""
+    """Defines the sensor that asks for one ingest run when files in landing have not landed."""
     raw = environment.catalog.raw_tables
 
     def look(instance: dg.DagsterInstance, cursor: str | None) -> Answer:
@@ -74,12 +75,12 @@ def define_landing_sensor(environment: Environment) -> dg.SensorDefinition:
             run_requests=[request], cursor=_write(asked | dict.fromkeys(fresh, mark))
         )
 
-    told = "Asks for one ingest run when there are files in landing that are not landed."
-    return _sensor(environment, "landing_sensor", told, look, job_name=INGEST_JOB)
+    description = "Asks for one ingest run when there are files in landing that are not landed."
+    return _sensor(environment, "landing_sensor", description, look, job_name=INGEST_JOB)
 
 
 def _entries(found: Mapping[str, News]) -> dict[str, str]:
-    """The raw table of each thing in landing that is not landed, by a short name for it."""
+    """Returns the raw table of each entry that has not landed, by a short hash of the entry."""
     return {
         hashlib.sha256(f"{table} {entry}".encode()).hexdigest()[:16]: table
         for table, one in found.items()
@@ -88,7 +89,10 @@ def _entries(found: Mapping[str, News]) -> dict[str, str]:
 
 
 def _asked(cursor: str | None) -> dict[str, str]:
-    """What a run was asked for already, with the mark of that run: what cannot be read stays behind for ever."""
+    """Returns the entries for which a run was requested, with the tag of that run.
+
+    A file that cannot be read stays in landing; without this it would be asked for at every look.
+    """
     stored = json.loads(cursor) if cursor else {}
     return stored.get("asked", {}) if stored.get("cursor_version") == _CURSOR_VERSION else {}
 
@@ -98,13 +102,13 @@ def _write(asked: Mapping[str, str]) -> str:
 
 
 def _may_retry(instance: dg.DagsterInstance, mark: str) -> bool:
-    """Whether the ingest run for this state failed, and not too often."""
+    """Whether the last ingest run with this tag failed, and there were fewer than three."""
     runs = instance.get_runs(dg.RunsFilter(tags={_NEWS: mark}), limit=_TRIES)
     return 0 < len(runs) < _TRIES and runs[0].status in _FAILED
 
 
 def define_commit_sensor(environment: Environment, jobs: Sequence[Any]) -> dg.SensorDefinition:
-    """Asks for runs of exactly the periods that new commits made stale."""
+    """Defines the sensor that asks for runs of exactly the periods that new commits made stale."""
 
     def look(instance: dg.DagsterInstance, cursor: str | None) -> Answer:
         if _is_running(instance, "commit"):
@@ -122,7 +126,7 @@ def define_commit_sensor(environment: Environment, jobs: Sequence[Any]) -> dg.Se
         # The cursor moves when everything is made: until then the tables say what is left.
         if _read_cursor(cursor, "asked") == seen:
             return dg.SensorResult(
-                skip_reason="the last runs left tables stale; the nightly schedule tries them again",
+                skip_reason="the last runs left tables stale; the nightly schedule tries again",
                 cursor=_write_cursor(seen),
             )
         return dg.SensorResult(
@@ -130,24 +134,27 @@ def define_commit_sensor(environment: Environment, jobs: Sequence[Any]) -> dg.Se
             cursor=_write_cursor(since, asked=seen),
         )
 
-    told = "Reads from the Delta logs which days new commits fall into, and asks for these days downstream."
-    return _sensor(environment, "commit_sensor", told, look, jobs=jobs)
+    description = (
+        "Reads from the Delta logs which days new commits fall into, "
+        "and asks for runs of these days downstream."
+    )
+    return _sensor(environment, "commit_sensor", description, look, jobs=jobs)
 
 
 def _sensor(
     environment: Environment,
     name: str,
-    told: str,
+    description: str,
     look: Look,
     **runs: Any,  # noqa: ANN401
 ) -> dg.SensorDefinition:
-    """A sensor that is on from the start and looks all the time; `runs` says which jobs it asks for."""
+    """Defines a sensor that is on from the start; `runs` says which jobs it asks for."""
 
     @dg.sensor(
         name=name,
         minimum_interval_seconds=1,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description=told,
+        description=description,
         **runs,
     )
     def sense(context: dg.SensorEvaluationContext) -> Answer:
@@ -162,10 +169,10 @@ def _sensor(
 
 
 def _watch(environment: Environment, look: Look, context: dg.SensorEvaluationContext) -> Answer:
-    """Look several times within one tick, until there is something to ask for.
+    """Looks several times within one tick, until there is something to ask for.
 
-    Dagster's daemon starts ticks five seconds apart, and a file need not wait. In a bucket each look costs requests, so
-    one look has to do.
+    Dagster's daemon starts ticks five seconds apart, and a file should not wait that long. In a
+    bucket each look costs requests, so one look has to do.
     """
     deadline = time.monotonic() + (_WATCH_SECONDS if environment.lake.is_local else 0)
     cursor = context.cursor
@@ -213,10 +220,13 @@ def _is_running(instance: dg.DagsterInstance, trigger: str) -> bool:
 
 
 def _is_ingesting(instance: dg.DagsterInstance) -> bool:
-    """Whether an ingest run is at work; one that waits has landed nothing yet, and between two others have a turn."""
+    """Whether an ingest run is executing.
+
+    One that is queued has landed nothing yet; between two of them other runs get a turn.
+    """
     return bool(instance.get_runs(dg.RunsFilter(job_name=INGEST_JOB, statuses=_AT_WORK), limit=1))
 
 
 def build_sensors(environment: Environment, making: Sequence[Any]) -> list[dg.SensorDefinition]:
-    """Every sensor; `making` are the jobs that make tables."""
+    """Builds every sensor; `making` are the jobs that make tables."""
     return [define_landing_sensor(environment), define_commit_sensor(environment, making)]

@@ -259,7 +259,7 @@ def test_a_query_may_need_more_than_memory(filled):
 def test_a_query_that_fails_says_what_and_what_to_do(filled):
     told = refused(filled, "sql", "SELECT * FROM staged.nothing")
     assert "The query fails: Catalog Error: Table with name nothing does not exist!" in told
-    assert "Next: mend it; `lakehouse tables` lists what there is." in told
+    assert "Next: fix it; `lakehouse tables` lists the tables." in told
 
 
 def test_a_query_that_cannot_be_parsed_says_where(filled):

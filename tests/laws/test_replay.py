@@ -100,7 +100,7 @@ def test_what_is_open_of_rows_that_are_gone_stays_and_that_is_said(strict):
     done = replay(strict, STAGED, now=NOW)
     assert (done.released.rows, done.remaining.rows) == (0, 3)
     assert done.notes == (
-        f"{STAGED} [2024-06-03]: its input holds no rows for it any more, so what is open there stays",
+        f"{STAGED} [2024-06-03]: its input no longer holds rows for it; they stay open",
     )
 
 
@@ -420,7 +420,7 @@ def test_a_record_whose_file_is_gone_stays_and_that_is_said(narrow):
     done = replay(narrow, "raw/sales", now=NOW)
     assert (done.released.rows, done.remaining.rows) == (0, 2)
     assert done.notes == (
-        "a.csv is not in landing any more, so its dead letters cannot be read again",
+        "a.csv is no longer in landing, so its dead letters cannot be read again",
     )
 
 

@@ -62,7 +62,7 @@ def test_the_log_does_not_tell_when_versions_began_if_that_is_personal(tmp_path)
         return cast(raw_stays, since=col("since").str.to_date("%Y-%m-%d", strict=False))
 
     catalog = catalog_of(
-        raw_stays=raw("stays", "Stays.", columns=("patient", "since", "ward")), remaining=stays
+        raw_stays=raw("stays", "Stays.", columns=("patient", "since", "ward")), stays=stays
     )
     here = world(tmp_path, catalog)
     write(here, "stays", "a.csv", "patient,since,ward\n1,2024-03-01,east\n1,2024-03-05,west\n")
