@@ -61,7 +61,7 @@ def bring_by_dagster(at: Environment, home: Path) -> None:
     import dagster as dg  # noqa: PLC0415
 
     from lakehouse.definitions import definitions  # noqa: PLC0415
-    from lakehouse.orchestration.assets import to_asset_key  # noqa: PLC0415
+    from lakehouse.orchestration.names import to_asset_key  # noqa: PLC0415
     from lakehouse.orchestration.run_requests import PlannedRun, plan_runs  # noqa: PLC0415
 
     job = definitions(at).resolve_implicit_global_asset_job_def()

@@ -17,6 +17,7 @@ from lakehouse.orchestration import (
     assets,
     heal_job,
     ingest_job,
+    names,
     replay_job,
     run_requests,
     sensors,
@@ -40,7 +41,7 @@ def definitions(here: Environment) -> dg.Definitions:
             sensors=sensors.build_sensors(here, making),
             schedules=[heal_job.define_nightly_schedule()],
             jobs=[ingest, *making, replay_job.define_replay_job()],
-            resources={assets.RESOURCE: dg.ResourceDefinition.hardcoded_resource(here)},
+            resources={names.RESOURCE: dg.ResourceDefinition.hardcoded_resource(here)},
             executor=dg.in_process_executor,
         )
 

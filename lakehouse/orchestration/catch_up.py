@@ -14,7 +14,7 @@ from lakehouse.environment import Environment
 from lakehouse.errors import indent_problem
 from lakehouse.ingest.land import read_news
 from lakehouse.lineage.staleness import StaleTable
-from lakehouse.orchestration.assets import to_asset_key
+from lakehouse.orchestration.names import to_asset_key
 from lakehouse.orchestration.run_requests import TRIGGER, PlannedRun, plan_runs
 from lakehouse.tables.table_types import RawTable
 

@@ -11,13 +11,12 @@ from lakehouse.errors import LakehouseError, list_problems
 from lakehouse.ingest.land import land
 from lakehouse.lineage.staleness import StaleTable
 from lakehouse.orchestration import metadata
-from lakehouse.orchestration.assets import (
-    RESOURCE,
+from lakehouse.orchestration.names import RESOURCE, to_asset_key
+from lakehouse.orchestration.run_events import (
     Events,
     defer_failed_checks,
     describe_landing,
     make_within_job,
-    to_asset_key,
 )
 from lakehouse.tables.table_types import DerivedTable, RawTable
 

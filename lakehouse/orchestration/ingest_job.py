@@ -18,16 +18,14 @@ from lakehouse.ingest.land import land
 from lakehouse.lineage.staleness import StaleTable
 from lakehouse.observe.landing_report import describe_unclaimed
 from lakehouse.orchestration import metadata
-from lakehouse.orchestration.assets import (
-    RESOURCE,
+from lakehouse.orchestration.names import RESOURCE, name_pool, to_asset_key
+from lakehouse.orchestration.run_events import (
     Events,
     defer_failed_checks,
     describe_landing,
     log_landing,
     make_within_job,
-    name_pool,
     run_with_clear_failures,
-    to_asset_key,
 )
 from lakehouse.storage.revision import Revision, parse_revisions
 from lakehouse.tables.catalog import Catalog

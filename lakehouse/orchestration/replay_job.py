@@ -14,13 +14,8 @@ from lakehouse.environment import Environment
 from lakehouse.errors import LakehouseError, list_problems
 from lakehouse.operations.replay import ReplayCounts, ReplayReport, replay
 from lakehouse.orchestration import metadata
-from lakehouse.orchestration.assets import (
-    RESOURCE,
-    Events,
-    describe_held_back,
-    list_materializations,
-    to_asset_key,
-)
+from lakehouse.orchestration.names import RESOURCE, to_asset_key
+from lakehouse.orchestration.run_events import Events, describe_held_back, list_materializations
 from lakehouse.tables.table_types import DerivedTable
 from lakehouse.wording import format_count
 

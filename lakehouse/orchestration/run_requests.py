@@ -12,7 +12,7 @@ import dagster as dg
 from lakehouse.calendar import Daily, Days
 from lakehouse.lineage.staleness import StaleTable
 from lakehouse.orchestration import partitions
-from lakehouse.orchestration.assets import to_asset_key
+from lakehouse.orchestration.names import to_asset_key
 from lakehouse.tables.catalog import Catalog
 
 TRIGGER = "lakehouse/trigger"

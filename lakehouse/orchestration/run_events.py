@@ -1,0 +1,149 @@
+"""What every job tells Dagster after it landed files or made a table."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import dagster as dg
+
+from lakehouse.calendar import Days
+from lakehouse.environment import Environment
+from lakehouse.errors import BusyError, DataError, LakehouseError, list_problems
+from lakehouse.ingest.land import LandResult
+from lakehouse.orchestration import metadata, partitions
+from lakehouse.orchestration.names import to_asset_key
+from lakehouse.publish.audit import Audit, RefusedCommitError
+from lakehouse.tables.table_types import DerivedTable, RawTable
+from lakehouse.transform.make import make
+from lakehouse.wording import format_count
+
+Events = Iterator[Any]
+
+
+def log_landing(context: Any, table: RawTable, report: LandResult) -> None:  # noqa: ANN401
+    """Logs what happened to the files of a table: landed, repeated, refused or unfinished."""
+    for line in (*report.repeated, *report.refused):
+        context.log.warning(f"{table.name}: {line}")
+    for name in report.unfinished:
+        context.log.info(f"{table.name}: {name} may still be written; the next run reads it")
+    if not report.audits:
+        context.log.info(f"{table.name}: nothing new in landing")
+    for audit in report.audits:
+        context.log.info(summarize_audit(audit))
+
+
+def describe_landing(report: LandResult) -> dict[str, Any]:
+    """Returns the metadata of a landing: the last commit, with the rows of all its commits."""
+    if not report.audits:
+        return {"notes": "nothing new in landing", "dagster/row_count": 0, "read": 0}
+    last = metadata.describe_audit(report.audits[-1])
+    summed = {"dagster/row_count": sum(a.rows for a in report.audits)}
+    summed |= {
+        name: sum(getattr(a, name) for a in report.audits)
+        for name in ("read", "written", "bytes", "files")
+    }
+    return {
+        **last,
+        **summed,
+        "dead_letters": sum(a.dead_letters for a in report.audits),
+        "commits": len(report.audits),
+    }
+
+
+def list_materializations(table: DerivedTable, audit: Audit) -> list[dg.AssetMaterialization]:
+    """Returns an event for each period that a commit made, with the counts of that period.
+
+    A table without partitions has one event.
+    """
+    key, calendar = to_asset_key(table.name), table.partitions
+    common = metadata.describe_audit(audit)
+    if calendar is None:
+        return [dg.AssetMaterialization(key, metadata=common)]
+    return [
+        dg.AssetMaterialization(
+            key,
+            partition=partitions.to_partition_key(period),
+            metadata={**common, **metadata.describe_period(audit.by_period.get(period, {}))},
+        )
+        for period in calendar.period_keys(day for span in audit.materialized for day in span)
+    ]
+
+
+def make_within_job(
+    context: Any,  # noqa: ANN401
+    here: Environment,
+    table: DerivedTable,
+    days: Days | None,
+) -> Events:
+    """Makes part of a table in a run of another job, and reports each period to Dagster.
+
+    Raises:
+        LakehouseError: it could not be made. A `DataError` also says that periods were held back.
+    """
+    try:
+        audit = make(here.lake, here.catalog, table.name, days, run_id=context.run_id)
+    except RefusedCommitError as refused:
+        yield metadata.to_evaluation(
+            metadata.build_contract_result(table, refused.audit, str(refused))
+        )
+        raise
+    if audit is None:
+        context.log.info(
+            f"{table.name}{f' [{days}]' if days else ''}: its input holds no rows for it"
+        )
+        return
+    context.log.info(summarize_audit(audit))
+    yield from list_materializations(table, audit)
+    refusal = describe_held_back(audit) if audit.held_back else None
+    yield metadata.to_evaluation(metadata.build_contract_result(table, audit, refusal))
+    if refusal:
+        raise DataError(refusal)
+
+
+def defer_failed_checks(events: Events, failed: list[dg.AssetCheckEvaluation]) -> Events:
+    """Yields events, and moves failed checks to a list to be reported last.
+
+    Dagster shows the latest evaluation of a check. A later span that passes must not hide one that
+    failed in the same run.
+    """
+    for event in events:
+        if isinstance(event, dg.AssetCheckEvaluation) and not event.passed:
+            failed.append(event)
+        else:
+            yield event
+
+
+def describe_held_back(audit: Audit) -> str:
+    """Returns the message about the periods of a commit that were held back."""
+    periods = format_count(len(audit.held_back), "period")
+    return list_problems(
+        f"{audit.table} [{audit.days}]: {periods} held back and unchanged. "
+        "The others are published.",
+        (f"{period}: {reason}" for period, reason in audit.held_back.items()),
+        "fix the source or the transform and run these days again; "
+        "or change the contract on purpose.",
+    )
+
+
+def summarize_audit(audit: Audit) -> str:
+    """Returns what became of the rows that a commit read, in one line."""
+    fates = ", ".join(f"{count:,} {name}" for name, count in audit.count_fates().items())
+    days = f" [{audit.days}]" if audit.days else ""
+    outcome = f"version {audit.version}, {audit.seconds:.2f} s"
+    return f"{audit.table}{days}: {audit.read:,} read = {fates}; {outcome}"
+
+
+def run_with_clear_failures(work: Any) -> Any:  # noqa: ANN401
+    """Returns what some work returns; turns the engine's errors into what Dagster understands.
+
+    Raises:
+        dg.RetryRequested: the table is busy, or the store does not answer.
+        dg.Failure: any other error of the engine; Dagster shows its message first.
+    """
+    try:
+        return work()
+    except RefusedCommitError:
+        raise
+    except BusyError as error:
+        raise dg.RetryRequested(max_retries=3, seconds_to_wait=5) from error
+    except LakehouseError as error:
+        raise dg.Failure(str(error), allow_retries=False) from error
