@@ -13,12 +13,13 @@ endif
 unexport DAGSTER_HOME # that of another project; .env says which is ours
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo ui test lint format bench campaign clean-data
+.PHONY: help setup demo ui test test-full lint format bench campaign clean-data
 
 help:
 	@echo "make demo [LANDING=<folder>]  set everything up and run the retail domain, on samples or on your files"
 	@echo "make ui [PORT=3000]           Dagster's UI with its daemon; sensors and schedules are on"
-	@echo "make test                     all tests"
+	@echo "make test                     every kind of test; a few minutes"
+	@echo "make test-full                the rest: larger sizes and more seeds of the same kinds"
 	@echo "make lint                     formatting, lint and types"
 	@echo "make bench [KEEP=<folder>]    what it costs, beside what one would use instead; over an hour with filled lakes in KEEP, up to another to fill them"
 	@echo "make campaign [SEED=1] [MINUTES=] [ONLY=kill|writers|fuzz|s3]  kills, writers, broken files, failing stores; about three hours"
@@ -41,8 +42,15 @@ demo: setup
 ui: setup
 	@$(BIN)/python -m resources.ui $(BIN)/dagster dev --workspace workspace.yaml --host 127.0.0.1 --port $(PORT)
 
+# Tests are shared out in long runs of neighbours, so that most fixtures of a module are made once; a worker that has none
+# left takes half of what another still has.
+PYTEST := $(BIN)/python -m pytest -n 2 --dist worksteal -rs
+
 test: $(DONE)
-	@$(BIN)/python -m pytest -n 2 --dist loadfile
+	@$(PYTEST) -m "not full"
+
+test-full: $(DONE)
+	@$(PYTEST) -m full
 
 lint: $(DONE)
 	$(BIN)/ruff format --check .

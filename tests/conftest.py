@@ -4,13 +4,25 @@ from lakehouse import process_settings
 
 process_settings.configure_polars()  # tests and their children run Polars as the product does
 
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
+from support.skips import fail_in_ci
 from support.worlds import SHARED, world
 
 from lakehouse.environment import Environment
 from samples import Truth, generate
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Fails what CI would skip."""
+    report = yield
+    fail_in_ci(item, report)
+    return report
 
 
 @pytest.fixture
@@ -30,5 +42,5 @@ def samples(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Truth]:
 def real() -> Path:
     """The folder of real data beside the checkout."""
     if not SHARED.is_dir():
-        pytest.skip(f"the real data is not beside this checkout ({SHARED.name})")
+        pytest.skip("the real data is not beside this checkout (../shared/data)")
     return SHARED

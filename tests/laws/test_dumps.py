@@ -88,7 +88,10 @@ def bring(here: Environment) -> object:
     return make(here.lake, here.catalog, "staged/places", now=NOW)
 
 
-real = pytest.mark.skipif(not AIRPORTS.exists(), reason="needs ../shared/data/ourairports")
+def real(test: object) -> object:
+    """Marks a test that reads the real dumps."""
+    is_missing = pytest.mark.skipif(not AIRPORTS.exists(), reason=f"there is no {AIRPORTS}")
+    return pytest.mark.real_data(is_missing(test))
 
 
 def moves(versions: pl.DataFrame, day: str) -> tuple[int, int, int]:

@@ -30,10 +30,11 @@ ROLE = {
 NAMED = {"aws_access_key_id": KEY, "aws_secret_access_key": SECRET}
 LAND = """
 from lakehouse.observe import sql
-from lakehouse.definitions import environment, definitions
+from lakehouse.composition import load_environment
+from lakehouse.definitions import definitions
 from lakehouse.ingest.land import land
 import dagster as dg
-here = environment()
+here = load_environment()
 job = definitions(here).resolve_implicit_global_asset_job_def()
 with dg.DagsterInstance.get() as instance:
     done = job.execute_in_process(asset_selection=[dg.AssetKey(["raw", "fx_rates"])], instance=instance)

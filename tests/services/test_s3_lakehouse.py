@@ -11,7 +11,8 @@ from support.worlds import bring_up_to_date, contents, deliver, world
 
 from campaign.buckets import KEY, REGION, SECRET, keys, make_bucket
 from lakehouse.cli import commands
-from lakehouse.definitions import definitions, environment
+from lakehouse.composition import load_environment
+from lakehouse.definitions import definitions
 from lakehouse.environment import Environment
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
@@ -31,7 +32,7 @@ def settled(server, tmp_path_factory):
         patch.setenv("AWS_REGION", REGION)
         patch.setenv("AWS_ENDPOINT_URL", server)
         patch.setenv("AWS_ALLOW_HTTP", "true")
-        yield environment()
+        yield load_environment()
 
 
 @pytest.fixture(scope="module")
