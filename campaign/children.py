@@ -66,7 +66,12 @@ def start(
     kill_at: str | None = None,
 ) -> BaseProcess:
     """Start a piece of work on a world; what it prints and its temporary files stay in the folder."""
-    process = _context().Process(target=_alone, args=(folder, kill_at, work, *given))
+    return fork(_alone, folder, kill_at, work, *given)
+
+
+def fork(work: Callable[..., None], *given: Any) -> BaseProcess:  # noqa: ANN401
+    """Starts a piece of work as it is: nothing is tuned or redirected for it."""
+    process = _context().Process(target=work, args=given)
     with _turn:
         process.start()
     return process

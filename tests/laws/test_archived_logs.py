@@ -1,9 +1,6 @@
 """Old log entries leave the log for its archive, and nobody can tell: not by rows, books, staleness or a restore."""
 
-import os
 import re
-import subprocess
-import sys
 from contextlib import suppress
 from pathlib import Path
 from shutil import copytree, rmtree
@@ -13,11 +10,11 @@ import polars as pl
 import pytest
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
+from support import children
 from support.worlds import bring_up_to_date, contents, world
 from tills import lines, only, redo, rows, sell, take, till
 
 from lakehouse.errors import SetupError
-from lakehouse.failpoints import KILL_AT
 from lakehouse.lineage.staleness import Planner
 from lakehouse.observe import sql
 from lakehouse.observe.overview import list_audits
@@ -27,16 +24,8 @@ from lakehouse.publish import publish
 from lakehouse.storage import log_archive
 from lakehouse.storage.lake import Lake
 
-RAW, STAGED, ROOT = "raw/sales", "staged/sales", Path(__file__).resolve().parents[2]
+RAW, STAGED = "raw/sales", "staged/sales"
 DELIVERIES = 28
-LAND_IN_A_CHILD = """
-import sys
-from pathlib import Path
-from lakehouse.storage import log_archive
-log_archive.EVERY = 10
-import tills
-tills.take(tills.world(Path(sys.argv[1]), tills.till()))
-"""
 
 
 def deliver(here, number: int) -> None:
@@ -262,6 +251,12 @@ def test_entries_that_are_archived_while_they_are_read_are_read(shop, monkeypatc
     assert in_log(shop) == list(range(10, 20))
 
 
+def land_with_archive(folder):
+    """Land what waits; half of twenty log entries are archived."""
+    log_archive.EVERY = 10
+    take(world(folder, till()))
+
+
 @pytest.mark.parametrize(
     "point", ["archive: entries written", *(f"archive: log shortened#{n}" for n in (1, 2, 3))]
 )
@@ -269,15 +264,7 @@ def test_a_kill_in_between_is_made_good_by_the_next_ones(shop, tmp_path, point):
     for number in range(19):
         deliver(shop, number)
     sell(shop, "n019", lines(20, 19, first=19))
-    known = {
-        **os.environ,
-        "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}{os.pathsep}{ROOT / 'tests' / 'laws'}",
-        KILL_AT: point,
-    }
-    killed = subprocess.run(
-        [sys.executable, "-c", LAND_IN_A_CHILD, tmp_path], env=known, check=False
-    )
-    assert killed.returncode == -9
+    assert children.run(land_with_archive, tmp_path, kill_at=point) == -9
     for number in range(20, 30):
         deliver(shop, number)
     bring_up_to_date(shop)

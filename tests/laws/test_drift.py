@@ -4,8 +4,6 @@ import csv
 import io
 import json
 import os
-import subprocess
-import sys
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -15,12 +13,12 @@ from shutil import copytree
 import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
+from support import children
 from support.worlds import NOW, bring_up_to_date, catalog_of, world, write
 
 from lakehouse.calendar import Daily, Days
 from lakehouse.environment import Environment
 from lakehouse.errors import SetupError
-from lakehouse.failpoints import KILL_AT
 from lakehouse.ingest.land import LandResult, land
 from lakehouse.quarantine.dead_letters import DEAD_LETTERS
 from lakehouse.system_columns import RESCUED
@@ -30,7 +28,6 @@ from lakehouse.tables.rules import cast
 from lakehouse.tables.table_types import Drift
 from lakehouse.transform.make import make
 
-ROOT = Path(__file__).resolve().parents[2]
 SEEDS = int(os.environ.get("DRIFT_SEEDS", "4"))
 DECLARED = {
     "id": pl.Int64(),
@@ -187,14 +184,6 @@ def values_in(content: str) -> int:
 # Killed anywhere
 
 
-LAND = """
-import sys
-from pathlib import Path
-from support.worlds import catalog_of, world
-from lakehouse.ingest.land import land
-from test_drift import land_now, trips
-land_now(world(Path(sys.argv[1]), catalog_of(trips=trips())))
-"""
 POINTS = (
     "land: file read",
     "publish: before files",
@@ -204,11 +193,14 @@ POINTS = (
 )
 
 
+def land_trips(folder: Path) -> None:
+    """Land what waits in a folder."""
+    land_now(world(folder, catalog_of(trips=trips())))
+
+
 def run(folder: Path, kill_at: str) -> int:
     """Land in a process of its own, which is killed; its return code."""
-    path = os.pathsep.join(map(str, (ROOT, ROOT / "tests", ROOT / "tests" / "laws")))
-    known = {**os.environ, "PYTHONPATH": path, KILL_AT: kill_at}
-    return subprocess.run([sys.executable, "-c", LAND, folder], env=known, check=False).returncode
+    return children.run(land_trips, folder, kill_at=kill_at)
 
 
 def before_a_change(folder: Path, new: str) -> Environment:

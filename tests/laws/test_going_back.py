@@ -1,20 +1,18 @@
 """`lakehouse restore`: a table goes back with the rows that it rejected, by one commit that says who and why."""
 
 import os
-import subprocess
-import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from shutil import copytree
 
 import pytest
 from polars import col
+from support import children
 from support.worlds import bring_up_to_date, contents, world, write
 from test_kills import RESTORE
 from tills import june, lines, redo, rows, sell, take, till, typed, with_sales
 
 from lakehouse.errors import BusyError, SetupError
-from lakehouse.failpoints import KILL_AT
 from lakehouse.lineage.commit_history import read_audit, read_commit_history
 from lakehouse.operations.restore import RestoreRequest, restore
 from lakehouse.operations.restore_plan import find_version_at, plan_restore
@@ -224,23 +222,14 @@ def test_rows_of_other_code_are_made_again_when_it_is_not_put_back(tmp_path):
     assert [row[3] for row in rows(now, "staged/sales")] == [1.0, 2.0]
 
 
-KILLED = """
-import sys
-from pathlib import Path
-from lakehouse.operations.restore import RestoreRequest, restore
-from lakehouse.operations.restore_plan import plan_restore
-from support.worlds import world
-from tills import till
-here = world(Path(sys.argv[1]), till())
-restore(here, plan_restore(here, sys.argv[2], 0), RestoreRequest("somebody"))
-"""
+def restore_first(folder, table):
+    """Restore a table to its first version."""
+    here = world(folder, till())
+    restore(here, plan_restore(here, table, 0), RestoreRequest("somebody"))
 
 
 def killed(folder, table, point):
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), KILL_AT: point}
-    return subprocess.run(
-        [sys.executable, "-c", KILLED, folder, table], env=environment, check=False
-    ).returncode
+    return children.run(restore_first, folder, table, kill_at=point)
 
 
 @pytest.mark.parametrize("is_asked_again", [True, False])

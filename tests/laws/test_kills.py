@@ -1,21 +1,18 @@
 """Law 2: kill the process at any point, run again, and everything is as if nothing had happened."""
 
 import json
-import os
 import re
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from shutil import copytree
 
 import pytest
 import tills
+from support import children
 from support.worlds import bring_up_to_date, contents, world, write
 from tills import HEADER, lines, sell, take, till
 
 import lakehouse
-from lakehouse.failpoints import KILL_AT
 from lakehouse.observe.overview import list_audits
 
 STEPS = json.dumps([["raw/sales"], ["staged/sales"], ["marts/shop_days"], ["marts/shops"]])
@@ -95,11 +92,7 @@ def templates(tmp_path_factory):
 
 def run(folder: Path, kill_at: str | None, steps: str = STEPS) -> int:
     """Land and make everything in a process of its own; its return code."""
-    asked = {} if kill_at is None else {KILL_AT: kill_at}
-    environment = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}", **asked}
-    return subprocess.run(
-        [sys.executable, tills.__file__, folder, steps], env=environment, check=False
-    ).returncode
+    return children.run(tills.main, str(folder), steps, kill_at=kill_at)
 
 
 @pytest.fixture(scope="module")

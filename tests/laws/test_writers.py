@@ -2,8 +2,6 @@
 
 import json
 import os
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Barrier
@@ -11,13 +9,11 @@ from threading import Barrier
 import pytest
 import tills
 from deltalake.transaction import create_table_with_add_actions
+from support import children
 from support.worlds import bring_up_to_date, contents, world
 from tills import june, lines, live_files, only, redo, rows, sell, take, till, typed, with_sales
 
-import lakehouse
 from lakehouse.observe.overview import list_audits
-
-ROOT = Path(lakehouse.__file__).parents[1]
 
 
 @pytest.fixture
@@ -81,15 +77,11 @@ def raw_rows(here):
 
 def test_two_processes_make_days_of_one_month(open_shop, tmp_path):
     redo(open_shop, "staged/sales", only(3))
-    environment = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"}
     started = [
-        subprocess.Popen(
-            [sys.executable, tills.__file__, tmp_path, json.dumps([["staged/sales", day]])],
-            env=environment,
-        )
+        children.start(tills.main, str(tmp_path), json.dumps([["staged/sales", day]]))
         for day in (4, 5)
     ]
-    assert [process.wait(60) for process in started] == [0, 0]
+    assert [children.code_of(process) for process in started] == [0, 0]
     assert [row[0] for row in rows(open_shop, "staged/sales")] == [1, 2, 3, 5]
     assert open_shop.lake.version("staged/sales") == 2
 
