@@ -119,5 +119,5 @@ def _alone(folder: Path, kill_at: str | None, work: Callable[..., None], *given:
     os.dup2(target, 2)
     if kill_at is not None:
         os.environ[KILL_AT] = kill_at
-    vars(log_archive).update(ENTRIES_PER_FILE=2, CHECKPOINT_INTERVAL=2)  # and so do old log entries
+    log_archive.ENTRIES_PER_FILE = log_archive.CHECKPOINT_INTERVAL = 2  # old entries move at once
     work(folder, *given)

@@ -25,7 +25,7 @@ ENTRIES_PER_FILE = 500
 """Versions in a file of the archive. So many at least stay in the log, and hardly more than twice as many."""
 
 CHECKPOINT_INTERVAL = 10
-"""Commits after which delta-rs writes a checkpoint: with versions 9, 19, …; a part of `EVERY`."""
+"""Commits after which delta-rs writes a checkpoint: with versions 9, 19, …; a part of `ENTRIES_PER_FILE`."""
 
 Each = Callable[[Callable[[int], bytes | None], Sequence[int]], list[bytes | None]]
 """Asks for something of many versions; see `Lake.each`."""

@@ -253,7 +253,7 @@ def test_entries_that_are_archived_while_they_are_read_are_read(shop, monkeypatc
 
 def land_with_archive(folder):
     """Land what waits; half of twenty log entries are archived."""
-    log_archive.EVERY = 10
+    log_archive.ENTRIES_PER_FILE = 10
     take(world(folder, till()))
 
 

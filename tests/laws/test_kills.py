@@ -214,7 +214,7 @@ def test_every_fault_point_of_the_engine_is_killed_at():
     named = {
         point
         for path in sources
-        for point in re.findall(r"reached\(\"([^\"]+)\"\)", path.read_text())
+        for point in re.findall(r"failpoint\(\"([^\"]+)\"\)", path.read_text())
     }
     killed = {point.partition("#")[0] for _, point in CASES}
     assert named == killed | {
