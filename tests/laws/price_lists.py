@@ -43,23 +43,23 @@ def valued(sales: LazyFrame, prices: LazyFrame) -> LazyFrame:
 
 
 def in_spans(sales: LazyFrame, prices: LazyFrame) -> LazyFrame:
-    """The same, without a word of how prices are looked up."""
+    """The same, without declaring how prices are looked up."""
     return join_as_of(sales, prices, on="sku", at="at", columns={"price": "price"})
 
 
 def three_days(sales: LazyFrame, prices: LazyFrame) -> LazyFrame:
-    """What the sales of three days come to."""
+    """The value of the sales of three days."""
     days = valued(sales, prices).group_by("sold_on").agg(**WORTH).sort("sold_on")
     return days.with_columns(worth=col("worth").rolling_sum_by("sold_on", "3d"))
 
 
 def months(sales: LazyFrame, prices: LazyFrame) -> LazyFrame:
-    """What the sales of a month come to."""
+    """The value of the sales of a month."""
     return valued(sales, prices).group_by(col("sold_on").dt.month_start()).agg(**WORTH)
 
 
 def queried() -> str:
-    """What the sales of a day come to, by a query."""
+    """The value of the sales of a day, by a query."""
     return """SELECT sold_on, CAST(coalesce(sum(price), 0) AS BIGINT) AS worth, count(*) AS lines
               FROM sales LEFT JOIN prices ON sales.sku = prices.sku AND sales."at" >= valid_from
                    AND (valid_to IS NULL OR sales."at" < valid_to)
@@ -67,9 +67,9 @@ def queried() -> str:
 
 
 def latest_valued(sales: LazyFrame, latest: LazyFrame) -> LazyFrame:
-    """Sales at the latest price of all, from when it was said."""
-    said = sales.join(latest.select("sku", since="at", price="price"), on="sku", how="left")
-    return said.with_columns(price=pl.when(col("since") <= col("at")).then("price")).drop("since")
+    """Sales at the latest price of all, from the moment of that price."""
+    priced = sales.join(latest.select("sku", since="at", price="price"), on="sku", how="left")
+    return priced.with_columns(price=pl.when(col("since") <= col("at")).then("price")).drop("since")
 
 
 def prices(
@@ -79,7 +79,7 @@ def prices(
     readers: tuple[str, ...] = READERS,
     zone: str = "UTC",
 ) -> Catalog:
-    """Prices with their history by a kind of moment, sales, and what sales come to at the price of their moment."""
+    """Prices with their history by a kind of moment, sales, and the value of sales at the price of their moment."""
     june = replace(JUNE, timezone=zone)
     price = {"sku": str, "at": moment, "price": pl.Int64}
     sale = {"sku": str, "at": moment, "sold_on": date}
@@ -137,8 +137,8 @@ def prices(
 
 
 @dataclass
-class Told:
-    """What was delivered, in order, and what should come of it.
+class Deliveries:
+    """What was delivered, in order, and the rows that are expected of it.
 
     Attributes:
         events: file by file, each event as `(sku, at, price, op)`.
@@ -154,19 +154,19 @@ class Told:
     files: int = 0
 
     def price(self, here: Environment, *events: tuple[str, str, str, str]) -> None:
-        """Deliver a file of events."""
+        """Delivers a file of events."""
         self.events += events
         self._write(here, "prices", "sku,at,price,op\n", events)
 
     def sell(self, here: Environment, *sales: tuple[str, str]) -> None:
-        """Deliver a file of sales."""
+        """Delivers a file of sales."""
         self.sold += sales
         self._write(here, "sales", "sku,at\n", sales)
 
     def _write(
         self, here: Environment, table: str, header: str, rows: tuple[tuple[str, ...], ...]
     ) -> None:
-        """Deliver a file; its name is its turn, and no two hold the same bytes."""
+        """Delivers a file; its name is its turn, and no two hold the same bytes."""
         self.files += 1
         no_sku = (
             ("", HOURS[0], f"{self.files}", "u") if table == "prices" else ("", f"{self.files}")
@@ -175,11 +175,11 @@ class Told:
         write(here, table, f"{self.files:03}.csv", header + text)
 
     def moment(self, at: str) -> str:
-        """A moment as far as it counts."""
+        """A moment, or only its day where that is all that counts."""
         return at[:10] if self.is_by_date else at
 
-    def said(self, sku: str, at: str | None = None) -> tuple[str, int | None] | None:
-        """What is known of an article at a moment, or of all times the latest: since when, and its price."""
+    def known_at(self, sku: str, at: str | None = None) -> tuple[str, int | None] | None:
+        """What is known of an article at a moment, the latest by default: since when, and its price."""
         known: tuple[str, int | None] | None = None
         own = (event for event in self.events if event[0] == sku)
         for _, since, price, op in sorted(own, key=lambda event: self.moment(event[1])):
@@ -190,21 +190,21 @@ class Told:
 
     def price_at(self, sku: str, at: str) -> int | None:
         """The price of an article at a moment."""
-        known = self.said(sku, at)
+        known = self.known_at(sku, at)
         return known[1] if known else None
 
     def latest_at(self, sku: str, at: str) -> int | None:
-        """The latest price of all, if it was said by then."""
-        known = self.said(sku)
+        """The latest price of all, if it was known by then."""
+        known = self.known_at(sku)
         return known[1] if known and self.moment(known[0]) <= self.moment(at) else None
 
     def worth(self, days: set[date]) -> tuple[int, int]:
-        """What the sales of some days come to, and how many they are."""
+        """The value of the sales of some days, and how many they are."""
         sold = [(sku, at) for sku, at in self.sold if day(at) in days]
         return sum(self.price_at(*sale) or 0 for sale in sold), len(sold)
 
     def expected(self) -> dict[str, list[tuple[object, ...]]]:
-        """What should stand in each mart."""
+        """The expected rows of each mart."""
         valued = sorted(((sku, day(at), self.price_at(sku, at)) for sku, at in self.sold), key=str)
         latest = sorted(((sku, day(at), self.latest_at(sku, at)) for sku, at in self.sold), key=str)
         days = sorted({day(at) for _, at in self.sold})
@@ -221,14 +221,14 @@ class Told:
             "latest_valued": latest,
         }
 
-    def changed_since(self, earlier: "Told") -> set[date]:
-        """The days on which an article is sold of which something else is known than before, at some moment."""
+    def changed_since(self, earlier: "Deliveries") -> set[date]:
+        """The days on which an article is sold whose price at some moment is not what it was before."""
         moments = sorted({at for _, at, _, _ in self.events})
         return {
             on
             for sku, on in {(sku, day(at)) for sku, at in self.sold}
             for at in (f"{on} 00:00", *(at for at in moments if day(at) == on))
-            if _price(self.said(sku, at)) != _price(earlier.said(sku, at))
+            if _price(self.known_at(sku, at)) != _price(earlier.known_at(sku, at))
         }
 
 
@@ -240,12 +240,12 @@ def day(at: str) -> date:
     return date.fromisoformat(at[:10])
 
 
-def found(here: Environment) -> dict[str, list[tuple[object, ...]]]:
-    """What stands in each mart."""
-    return {name: stands(here, name) for name in READERS}
+def read_marts(here: Environment) -> dict[str, list[tuple[object, ...]]]:
+    """The rows of each mart."""
+    return {name: read_rows(here, name) for name in READERS}
 
 
-def stands(here: Environment, name: str) -> list[tuple[object, ...]]:
+def read_rows(here: Environment, name: str) -> list[tuple[object, ...]]:
     if here.lake.version(f"marts/{name}") is None:
         return []
     columns = (
@@ -257,10 +257,10 @@ def stands(here: Environment, name: str) -> list[tuple[object, ...]]:
     return sorted(rows, key=str) if columns[0] == "sku" else sorted(rows)
 
 
-def deliver_something(here: Environment, told: Told, random: Random) -> None:
-    """Deliver a file: events, late ones and deletes among them, or sales."""
+def deliver_something(here: Environment, delivered: Deliveries, random: Random) -> None:
+    """Delivers a file: events, late ones and deletes among them, or sales."""
     if random.random() < 0.4:
-        told.sell(
+        delivered.sell(
             here,
             *((random.choice(SKUS), random.choice(HOURS)) for _ in range(random.randint(1, 4))),
         )
@@ -274,11 +274,11 @@ def deliver_something(here: Environment, told: Told, random: Random) -> None:
         )
         for _ in range(random.randint(1, 3))
     ]
-    told.price(here, *events)
+    delivered.price(here, *events)
 
 
 def make_some(here: Environment, random: Random, share: float = 1.0) -> None:
-    """Land what lies there, and make stale parts in any order: until none is left, or by chance fewer."""
+    """Lands what was delivered, and makes stale parts in any order: until none is left, or by chance fewer."""
     land_all(here)
     made: set[tuple[object, ...]] = set()
     while parts := [

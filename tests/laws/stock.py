@@ -1,4 +1,4 @@
-"""Tables with keys that law tests fold, and a second opinion on what should stand in them."""
+"""Tables with keys for law tests, in every way in which events can be applied."""
 
 import os
 from collections.abc import Iterable
@@ -78,7 +78,7 @@ def _declared(name: str, transform: object, contract: type[Contract], **how: obj
 
 
 def stock() -> Catalog:
-    """One raw table, folded in every way."""
+    """One raw table, and tables that apply its events in every way."""
     return catalog_of(
         raw_items=raw_items,
         latest=_declared("latest", typed, Item, mode="upsert"),
@@ -97,7 +97,7 @@ def stock() -> Catalog:
     )
 
 
-FOLDED = (
+KEYED_TABLES = (
     "staged/latest",
     "staged/merged",
     "staged/forgetful",
@@ -122,8 +122,10 @@ class Event(NamedTuple):
         return ",".join(str(value) for value in self)
 
 
-def tell(here: Environment, name: str, events: Iterable[Event], at: float | None = None) -> None:
-    """Deliver a file of events, written at some time, and land it."""
+def deliver_events(
+    here: Environment, name: str, events: Iterable[Event], at: float | None = None
+) -> None:
+    """Delivers a file of events with a modification time, and lands it."""
     path = write(
         here, "items", f"{name}.csv", "\n".join([HEADER, *(event.line for event in events)]) + "\n"
     )
@@ -132,18 +134,18 @@ def tell(here: Environment, name: str, events: Iterable[Event], at: float | None
     land(here.lake, here.landing, here.catalog["raw/items"], now=NOW)
 
 
-def bring(here: Environment, *names: str, limits: MakeLimits | None = None) -> None:
-    """Bring tables up to date with what is new."""
-    for name in names or FOLDED:
+def make_tables(here: Environment, *names: str, limits: MakeLimits | None = None) -> None:
+    """Makes some tables, all with keys by default."""
+    for name in names or KEYED_TABLES:
         make(here.lake, here.catalog, name, now=NOW, limits=limits)
 
 
-def empty(folder: object) -> Environment:
+def create_lake(folder: object) -> Environment:
     """A lake without articles."""
     return world(folder, stock())  # type: ignore[arg-type]
 
 
-def stands(here: Environment, name: str) -> list[tuple[object, ...]]:
+def read_rows(here: Environment, name: str) -> list[tuple[object, ...]]:
     """What a reader sees, sorted."""
     shown = here.lake.scan(name).select(pl.exclude("^_.*$")).collect()
     return sorted(shown.rows(), key=str)

@@ -35,7 +35,7 @@ MOVES = {
 
 
 def typed(raw_places: LazyFrame) -> LazyFrame:
-    """Places with their key and the day of their dump, which the file's name tells."""
+    """Places with their key and the day of their dump, from the file's name."""
     return cast(
         raw_places,
         id=col("id").cast(pl.Int64, strict=False),
@@ -52,7 +52,7 @@ def columns_of(table: str) -> list[str]:
 
 
 def airports(table: str, mode: str) -> object:
-    """A table of OurAirports, folded from its dumps."""
+    """A table of OurAirports, made from its dumps."""
     columns = columns_of(table)
     fields = {
         "__annotations__": {
@@ -79,12 +79,12 @@ def airports(table: str, mode: str) -> object:
 
 
 def deliver(here: Environment, table: str, day: str) -> None:
-    """Land one dump."""
+    """Lands one dump."""
     write(here, "places", f"{day}.csv.gz", (AIRPORTS / day / f"{table}.csv.gz").read_bytes())
     land(here.lake, here.landing, here.catalog["raw/places"], now=NOW)
 
 
-def bring(here: Environment) -> object:
+def make_places(here: Environment) -> object:
     return make(here.lake, here.catalog, "staged/places", now=NOW)
 
 
@@ -94,8 +94,8 @@ def real(test: object) -> object:
     return pytest.mark.real_data(is_missing(test))
 
 
-def moves(versions: pl.DataFrame, day: str) -> tuple[int, int, int]:
-    """Inserts, deletes and updates that a history tells of a day."""
+def count_changes(versions: pl.DataFrame, day: str) -> tuple[int, int, int]:
+    """Inserts, deletes and updates of a day in a history."""
     at = pl.lit(day).str.to_date()
     begun, ended = (versions.filter(col(c) == at).select("id") for c in ("valid_from", "valid_to"))
     updated = begun.join(ended, on="id").height
@@ -104,15 +104,13 @@ def moves(versions: pl.DataFrame, day: str) -> tuple[int, int, int]:
 
 @real
 @pytest.mark.parametrize("table", MOVES)
-def test_a_history_of_real_dumps_tells_of_every_insert_update_and_delete(
-    tmp_path: Path, table: str
-):
+def test_a_history_of_real_dumps_has_every_insert_update_and_delete(tmp_path: Path, table: str):
     here = world(tmp_path, airports(table, "history"))
     for day in DUMPS:
         deliver(here, table, day)
-        bring(here)
+        make_places(here)
     versions = here.lake.scan("staged/places").collect()
-    assert [moves(versions, day) for day in DUMPS[1:]] == MOVES[table]
+    assert [count_changes(versions, day) for day in DUMPS[1:]] == MOVES[table]
     latest = pl.read_csv(AIRPORTS / DUMPS[-1] / f"{table}.csv.gz", infer_schema=False)
     assert set(versions.filter("is_current")["id"]) == set(latest["id"].cast(pl.Int64))
     assert [audit.mode for audit in list_audits(here, "staged/places")] == [
@@ -131,7 +129,7 @@ def test_dumps_in_any_order_end_in_the_same(tmp_path: Path, mode: str):
         here = world(tmp_path / str(number), airports("regions", mode))
         for place in order:
             deliver(here, "regions", DUMPS[place])
-            bring(here)
+            make_places(here)
         shown = here.lake.scan("staged/places").select(pl.exclude("^_.*$")).collect()
         found.append(shown.sort("id", "taken_on"))
     assert found[0].equals(found[1])
@@ -173,10 +171,10 @@ def here(tmp_path: Path) -> Environment:
 
 
 def dump(here: Environment, day: int, *lines: str) -> object:
-    """Deliver a dump of a day and take it."""
+    """Delivers a dump of a day and makes the table."""
     write(here, "places", f"2024-06-{day:02}.csv", SMALL + "".join(f"{line}\n" for line in lines))
     report = land(here.lake, here.landing, here.catalog["raw/places"], now=NOW)
-    return report.refused or bring(here)
+    return report.refused or make_places(here)
 
 
 def names(here: Environment) -> list[tuple[int, str]]:
@@ -189,7 +187,7 @@ def test_what_a_dump_lacks_is_deleted(here):
     assert names(here) == [(1, "a"), (2, "B"), (3, "c"), (5, "e")]
 
 
-def test_a_key_that_comes_back_stands_again(here):
+def test_a_key_that_returns_is_visible_again(here):
     dump(here, 1, "1,a", "2,b", "3,c", "4,d")
     dump(here, 2, "1,a", "2,b", "3,c")
     dump(here, 3, "1,a", "2,b", "3,c", "4,again")
@@ -211,13 +209,13 @@ def test_an_empty_dump_deletes_nothing(here):
     assert names(here) == [(1, "a"), (2, "b"), (3, "c"), (4, "d")]
 
 
-def test_a_row_whose_key_cannot_be_read_is_not_taken_for_a_deleted_one(here):
+def test_a_row_whose_key_cannot_be_read_does_not_count_as_deleted(here):
     dump(here, 1, "1,a", "2,b", "3,c", "4,d")
     dump(here, 2, "1,a", "2,b", "x,c", "4,d")
     assert names(here) == [(1, "a"), (2, "b"), (3, "c"), (4, "d")]
     dump(here, 3, "1,a", "2,b", "4,d")
     assert names(here) == [(1, "a"), (2, "b"), (4, "d")]
-    bring(here)  # anew
+    make_places(here)  # without a new dump, which rebuilds the table from all
     assert names(here) == [(1, "a"), (2, "b"), (4, "d")]
 
 
@@ -233,7 +231,7 @@ EMPTY = {"header": SMALL, "bytes": "", "blank": "\n\n"}
 
 @pytest.mark.parametrize("mode", ["upsert", "history"])
 @pytest.mark.parametrize("content", EMPTY.values(), ids=EMPTY)
-def test_an_empty_dump_says_how_it_is_accepted_and_is_accepted_so(tmp_path, content, mode):
+def test_the_error_of_an_empty_dump_says_how_to_accept_it_and_that_works(tmp_path, content, mode):
     def standing():
         rows = here.lake.scan("staged/places")
         rows = rows.filter("is_current") if mode == "history" else rows
@@ -245,12 +243,12 @@ def test_an_empty_dump_says_how_it_is_accepted_and_is_accepted_so(tmp_path, cont
     (refused,) = land(here.lake, here.landing, here.catalog["raw/places"], now=NOW).refused
     assert "an empty dump deletes nothing" in refused
     assert "FullDumps(emptied=(...,))" in refused
-    bring(here)
+    make_places(here)
     assert standing() == [(1, "a"), (2, "b")]
     here = world(
         tmp_path, small(mode=mode, full_dumps=FullDumps(may_shrink=0.25, emptied=("2024-06-02",)))
     )
-    bring(here)
+    make_places(here)
     assert standing() == []
     dump(here, 3, "2,b")
     assert standing() == [(2, "b")]
@@ -258,12 +256,12 @@ def test_an_empty_dump_says_how_it_is_accepted_and_is_accepted_so(tmp_path, cont
 
 
 @pytest.mark.parametrize("mode", ["upsert", "history"])
-def test_a_source_that_was_empty_gives_the_same_whenever_its_dumps_come(tmp_path, mode):
-    told = small(mode=mode, full_dumps=FullDumps(emptied=("2024-05-01", "2024-06-03")))
+def test_a_source_that_was_empty_gives_the_same_in_any_order_of_its_dumps(tmp_path, mode):
+    catalog = small(mode=mode, full_dumps=FullDumps(emptied=("2024-05-01", "2024-06-03")))
     days = {1: ["1,a", "2,b"], 2: ["1,a", "2,b", "3,c"], 4: ["2,b"]}
     found = []
     for order in ((1, 2, 4), (1, 4, 2), (4, 2, 1), (2, 1, 4)):
-        here = world(tmp_path / str(order), told)
+        here = world(tmp_path / str(order), catalog)
         for day in order:
             dump(here, day, *days[day])
         shown = here.lake.scan("staged/places").select(pl.exclude("^_.*$")).collect()
@@ -277,7 +275,7 @@ def test_a_source_that_was_empty_gives_the_same_whenever_its_dumps_come(tmp_path
         )
 
 
-def test_a_dump_with_rows_counts_though_its_moment_was_said_to_be_empty(tmp_path):
+def test_a_dump_with_rows_counts_although_its_moment_was_declared_empty(tmp_path):
     here = world(tmp_path, small(full_dumps=FullDumps(may_shrink=0.25, emptied=("2024-06-02",))))
     dump(here, 1, "1,a", "2,b")
     assert names(here) == []
@@ -285,25 +283,25 @@ def test_a_dump_with_rows_counts_though_its_moment_was_said_to_be_empty(tmp_path
     assert names(here) == [(1, "A"), (2, "b")]
 
 
-def test_a_moment_that_is_none_is_named(tmp_path):
+def test_a_declared_moment_that_is_no_moment_is_named(tmp_path):
     here = world(tmp_path, small(full_dumps=FullDumps(emptied=("June",))))
     with pytest.raises(SetupError, match=r"emptied=.*is not of taken_on"):
         dump(here, 1, "1,a")
 
 
 @pytest.mark.parametrize("lines", [["x,a,oops", "y,b,oops"], ["x,a,oops"]])
-def test_a_dump_of_which_no_record_can_be_read_is_refused_whole(here, lines):
+def test_a_dump_without_a_readable_record_is_refused_whole(here, lines):
     dump(here, 1, "1,a")
     (refused,) = dump(here, 2, *lines)
     assert (
         f"{len(lines)} of {len(lines)} records cannot be read, and a full dump would delete"
         in refused
     )
-    bring(here)
+    make_places(here)
     assert names(here) == [(1, "a")]
 
 
-def test_a_dump_of_which_every_row_is_rejected_changes_nothing(tmp_path):
+def test_a_dump_whose_rows_are_all_rejected_changes_nothing(tmp_path):
     here = world(tmp_path, small(max_quarantined=1.0))
     dump(here, 1, "x,a", "y,b")
     dump(here, 2, "1,a", "2,b")
@@ -311,21 +309,21 @@ def test_a_dump_of_which_every_row_is_rejected_changes_nothing(tmp_path):
     assert names(here) == [(1, "a"), (2, "b")]
 
 
-def test_a_dump_after_one_of_which_no_row_was_kept_is_taken(tmp_path):
+def test_a_dump_after_one_without_a_kept_row_is_applied(tmp_path):
     here = world(tmp_path, small(leave_out={"no place": col("name") == "none"}))
     dump(here, 1, "1,none")
     dump(here, 2, "1,a", "2,b")
     assert names(here) == [(1, "a"), (2, "b")]
 
 
-def test_a_dump_may_return_to_what_an_earlier_one_said(here):
+def test_a_dump_may_return_to_the_state_of_an_earlier_one(here):
     dump(here, 1, "1,a", "2,b", "3,c", "4,d")
     dump(here, 2, "1,a", "2,b", "3,c")
     dump(here, 3, "1,a", "2,b", "3,c", "4,d")
     assert names(here) == [(1, "a"), (2, "b"), (3, "c"), (4, "d")]
 
 
-def test_a_dump_that_comes_after_later_ones_finds_its_place(here):
+def test_a_dump_that_arrives_after_later_ones_finds_its_place(here):
     dump(here, 1, "1,a", "2,b", "3,c", "4,d")
     dump(here, 3, "1,a", "2,b", "3,c")
     dump(here, 2, "1,a", "2,b", "3,C", "4,d")
@@ -361,7 +359,7 @@ def test_dumps_may_be_numbered_or_dated_in_any_way(tmp_path, kind, taken, kept, 
         """Places."""
         return cast(raw_places, taken=taken)
 
-    def told(**more):
+    def declare_places(**more):
         full_dumps, kept_for = FullDumps(may_shrink=1.0, **more), kept if forgets else None
         table = staged(
             contract, mode="upsert", full_dumps=full_dumps, tombstone_retention=kept_for
@@ -370,12 +368,12 @@ def test_dumps_may_be_numbered_or_dated_in_any_way(tmp_path, kind, taken, kept, 
             raw_places=raw("places", "Places.", columns=("id",), full_dumps=True), places=table
         )
 
-    here = world(tmp_path, told())
+    here = world(tmp_path, declare_places())
     for number, ids in enumerate(["ab", "a", "abc", "c", "bc"], start=1):
         write(here, "places", f"{number}.csv", "\n".join(["id", *ids]) + "\n")
         land(here.lake, here.landing, here.catalog["raw/places"], now=NOW)
-        bring(here)
+        make_places(here)
         assert sorted(here.lake.scan("staged/places").collect()["id"]) == [*ids]
-    here = world(tmp_path, told(emptied=(sixth,)))
-    bring(here)
+    here = world(tmp_path, declare_places(emptied=(sixth,)))
+    make_places(here)
     assert here.lake.scan("staged/places").collect().is_empty()

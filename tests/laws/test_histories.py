@@ -1,4 +1,4 @@
-"""Readers of tables with keys by date: what they join is what held, and no more days are made again than that takes."""
+"""Readers of tables with keys by date: they join what held then, and no more days are rebuilt than necessary."""
 
 import json
 from collections.abc import Callable
@@ -12,7 +12,16 @@ from unittest.mock import patch
 
 import pytest
 from disturbing import disturb
-from price_lists import HOURS, READERS, SKUS, Told, deliver_something, found, make_some, prices
+from price_lists import (
+    HOURS,
+    READERS,
+    SKUS,
+    Deliveries,
+    deliver_something,
+    make_some,
+    prices,
+    read_marts,
+)
 from support.worlds import NOW, bring_up_to_date, land_all, world
 
 from lakehouse.environment import Environment
@@ -27,8 +36,8 @@ KINDS = pytest.mark.parametrize("moment", [date, Instant], ids=["by date", "by i
 ALL_SALES = tuple((sku, hour) for sku in SKUS for hour in HOURS)
 
 
-def made_again(here: Environment, name: str, since: int) -> list[date]:
-    """The days that commits of a table made after a version, in order; one that was made twice is there twice."""
+def list_made_days(here: Environment, name: str, since: int) -> list[date]:
+    """The days that commits of a table made after a version, in order; a day that was made twice is listed twice."""
     made = [
         audit.materialized for audit in list_audits(here, f"marts/{name}") if audit.version > since
     ]
@@ -42,15 +51,15 @@ def remake(here: Environment, *tables: str) -> None:
 
 @KINDS
 @pytest.mark.parametrize("seed", [1, 2])
-def test_a_changed_past_makes_its_days_again(tmp_path: Path, moment: object, seed: int):
-    random, here, told = (
+def test_a_changed_past_rebuilds_its_days(tmp_path: Path, moment: object, seed: int):
+    random, here, delivered = (
         Random(seed),
         world(tmp_path, prices(moment)),
-        Told(is_by_date=moment is date),
+        Deliveries(is_by_date=moment is date),
     )
-    told.sell(here, *ALL_SALES)
+    delivered.sell(here, *ALL_SALES)
     for _ in range(4):
-        told.price(
+        delivered.price(
             here,
             *(
                 (random.choice(SKUS), random.choice(HOURS), random.choice("123"), "u")
@@ -58,26 +67,26 @@ def test_a_changed_past_makes_its_days_again(tmp_path: Path, moment: object, see
             ),
         )
         bring_up_to_date(here)
-    by_increments = found(here)
+    by_increments = read_marts(here)
     remake(here, "staged/prices", "staged/latest", *(f"marts/{name}" for name in READERS))
-    assert found(here) == by_increments == told.expected()
+    assert read_marts(here) == by_increments == delivered.expected()
     assert any(price for *_, price in by_increments["valued"])
 
 
 @KINDS
 @pytest.mark.parametrize("seed", range(2))
-def test_exactly_the_days_are_made_again_that_hold_a_changed_key_while_it_is_changed(
+def test_exactly_the_days_that_hold_a_changed_key_while_it_is_changed_are_rebuilt(
     tmp_path, moment, seed
 ):
-    random, told = Random(seed), Told(is_by_date=moment is date)
+    random, delivered = Random(seed), Deliveries(is_by_date=moment is date)
     here = world(tmp_path, prices(moment, readers=("valued",)))
-    told.sell(here, *random.sample(ALL_SALES, 12))
-    told.price(here, ("a", HOURS[0], "1", "u"))
+    delivered.sell(here, *random.sample(ALL_SALES, 12))
+    delivered.price(here, ("a", HOURS[0], "1", "u"))
     bring_up_to_date(here)
     for _ in range(5):
-        before, version = deepcopy(told), here.lake.version("marts/valued")
+        before, version = deepcopy(delivered), here.lake.version("marts/valued")
         sku = random.choice([*SKUS, "never sold"])
-        told.price(
+        delivered.price(
             here,
             *(
                 (sku, random.choice(HOURS), random.choice("123"), random.choice("uuud"))
@@ -85,55 +94,55 @@ def test_exactly_the_days_are_made_again_that_hold_a_changed_key_while_it_is_cha
             ),
         )
         bring_up_to_date(here)
-        assert made_again(here, "valued", version) == sorted(told.changed_since(before))
-    assert found(here)["valued"] == told.expected()["valued"]
+        assert list_made_days(here, "valued", version) == sorted(delivered.changed_since(before))
+    assert read_marts(here)["valued"] == delivered.expected()["valued"]
 
 
 @pytest.mark.parametrize("seed", range(2))
-def test_any_order_of_deliveries_makings_restores_and_compactions_ends_in_what_holds(
+def test_any_order_of_deliveries_makes_restores_and_compactions_ends_in_the_expected_rows(
     tmp_path, seed
 ):
     random, moment = Random(seed), date if seed % 2 else Instant
-    here, told = (
+    here, delivered = (
         world(tmp_path, prices(moment, partial=seed % 3 == 0)),
-        Told(moment is date, seed % 3 == 0),
+        Deliveries(moment is date, seed % 3 == 0),
     )
     for _ in range(7):
-        deliver_something(here, told, random)
+        deliver_something(here, delivered, random)
         share = random.choice([0.0, 0.6, 1.0])
         make_some(here, random, share)
-        assert share < 1 or found(here) == told.expected()
+        assert share < 1 or read_marts(here) == delivered.expected()
         if random.random() < 0.3 and here.lake.tables():
             disturb(here, random)
     make_some(here, random)
-    assert found(here) == told.expected()
+    assert read_marts(here) == delivered.expected()
     assert here.create_planner().find_stale_tables() == []
 
 
 @pytest.mark.parametrize("table", ["raw/prices", "staged/prices", "staged/sales", "marts/valued"])
-def test_a_restored_table_ends_in_what_holds(tmp_path, table):
-    random, here, told = Random(table), world(tmp_path, prices()), Told()
+def test_a_restored_table_ends_in_the_expected_rows(tmp_path, table):
+    random, here, delivered = Random(table), world(tmp_path, prices()), Deliveries()
     for _ in range(4):
-        deliver_something(here, told, random)
-        told.sell(here, (random.choice(SKUS), random.choice(HOURS)))
-        told.price(here, (random.choice(SKUS), random.choice(HOURS), "4", "u"))
+        deliver_something(here, delivered, random)
+        delivered.sell(here, (random.choice(SKUS), random.choice(HOURS)))
+        delivered.price(here, (random.choice(SKUS), random.choice(HOURS), "4", "u"))
         bring_up_to_date(here)
     handle = here.lake.open(table)
     handle.restore(handle.version() - 2)
     bring_up_to_date(here)
-    assert found(here) == told.expected()
+    assert read_marts(here) == delivered.expected()
 
 
 @pytest.fixture
-def shop(tmp_path: Path) -> tuple[Environment, Told]:
+def shop(tmp_path: Path) -> tuple[Environment, Deliveries]:
     """Article a is sold on days 1, 5 and 9, article b on days 2 to 8; both have a price."""
-    here, told = world(tmp_path, prices()), Told()
-    told.sell(
+    here, delivered = world(tmp_path, prices()), Deliveries()
+    delivered.sell(
         here, *(("a", HOURS[2 * n]) for n in (0, 4, 8)), *(("b", HOURS[2 * n]) for n in range(1, 8))
     )
-    told.price(here, ("a", HOURS[0], "1", "u"), ("b", HOURS[0], "1", "u"))
+    delivered.price(here, ("a", HOURS[0], "1", "u"), ("b", HOURS[0], "1", "u"))
     bring_up_to_date(here)
-    return here, told
+    return here, delivered
 
 
 def stale(here: Environment, name: str = "valued") -> list[int]:
@@ -142,15 +151,17 @@ def stale(here: Environment, name: str = "valued") -> list[int]:
     return [] if part is None else [key.day for key in part.keys]
 
 
-def fold(here: Environment, told: Told, *events: tuple[str, str, str, str]) -> None:
-    """Deliver events and fold them."""
-    told.price(here, *events)
+def merge_prices(
+    here: Environment, delivered: Deliveries, *events: tuple[str, str, str, str]
+) -> None:
+    """Delivers events and merges them."""
+    delivered.price(here, *events)
     land_all(here)
     remake(here, "staged/prices", "staged/latest")
 
 
 LATE = ("a", HOURS[6], "2", "u")
-"""An event of article a on day 4, of which days 5 and 9 are the only ones to see anything."""
+"""An event of article a on day 4, which only days 5 and 9 see."""
 
 
 @pytest.mark.parametrize(
@@ -164,9 +175,9 @@ LATE = ("a", HOURS[6], "2", "u")
         ("latest_valued", [1, 5, 9]),
     ],
 )
-def test_a_late_event_reaches_the_days_that_see_its_key(shop, name, days):
-    here, told = shop
-    fold(here, told, LATE)
+def test_a_late_event_affects_the_days_that_see_its_key(shop, name, days):
+    here, delivered = shop
+    merge_prices(here, delivered, LATE)
     assert stale(here, name) == days
 
 
@@ -191,30 +202,30 @@ def test_a_late_event_reaches_the_days_that_see_its_key(shop, name, days):
         "of two keys",
     ],
 )
-def test_an_event_reaches_days_only_where_it_changes_what_a_sale_sees(shop, events, days):
-    here, told = shop
-    fold(here, told, *events)
+def test_an_event_affects_only_days_on_which_it_changes_what_a_sale_sees(shop, events, days):
+    here, delivered = shop
+    merge_prices(here, delivered, *events)
     assert stale(here) == days
 
 
 @pytest.mark.parametrize("zone", ["America/New_York", "Pacific/Auckland"])
 def test_a_calendar_of_another_zone_sees_a_change_on_its_own_days(tmp_path, zone):
-    told, here = (
-        Told(is_by_date=False),
+    delivered, here = (
+        Deliveries(is_by_date=False),
         world(tmp_path, prices(Instant, readers=("valued", "in_spans"), zone=zone)),
     )
-    told.sell(here, *(("a", f"2024-06-05 {hour:02}:00") for hour in (2, 12, 22)))
-    told.price(here, ("a", "2024-06-03 06:00", "1", "u"), ("a", "2024-06-05 23:00", "1", "u"))
+    delivered.sell(here, *(("a", f"2024-06-05 {hour:02}:00") for hour in (2, 12, 22)))
+    delivered.price(here, ("a", "2024-06-03 06:00", "1", "u"), ("a", "2024-06-05 23:00", "1", "u"))
     bring_up_to_date(here)
-    told.price(here, ("a", "2024-06-05 01:00", "2", "u"))
+    delivered.price(here, ("a", "2024-06-05 01:00", "2", "u"))
     bring_up_to_date(here)
     for name in ("valued", "in_spans"):
         assert here.lake.scan(f"marts/{name}").collect()["price"].to_list() == [2, 2, 2]
 
 
 def test_no_commit_names_a_key(shop):
-    here, told = shop
-    fold(here, told, ("secret", HOURS[0], "2", "u"), LATE)
+    here, delivered = shop
+    merge_prices(here, delivered, ("secret", HOURS[0], "2", "u"), LATE)
     audit = read_audit(here.lake.read_log("staged/prices")[-1])
     assert set(audit.affected) == {
         f"marts/{name}" for name in ("valued", "three_days", "months", "queried")
@@ -223,7 +234,7 @@ def test_no_commit_names_a_key(shop):
 
 
 def make_stale(here: Environment, *tables: str) -> None:
-    """Make what is stale of some tables."""
+    """Makes the stale parts of some tables."""
     for table in tables:
         part = here.create_planner().find_stale_part(here.catalog[table])
         for days in part.spans if part else ():
@@ -234,8 +245,8 @@ def restore_sales(here: Environment, version: int) -> None:
     here.lake.open("staged/sales").restore(version)
 
 
-def fold_while(here: Environment, meanwhile: Callable[[], None]) -> None:
-    """Fold prices; just before the commit something else happens, and the reader is made from the old ones."""
+def merge_while(here: Environment, meanwhile: Callable[[], None]) -> None:
+    """Merges prices; just before the commit something else happens, and the reader is made from the old prices."""
 
     def publish_late(*args: object, **named: object) -> object:
         meanwhile()
@@ -248,36 +259,36 @@ def fold_while(here: Environment, meanwhile: Callable[[], None]) -> None:
         remake(here, "staged/prices")
 
 
-def test_rows_that_come_while_a_change_is_folded_see_it(shop):
-    here, told = shop
-    told.sell(here, ("a", HOURS[12]), ("a", HOURS[4]))
-    told.price(here, LATE)
-    fold_while(here, lambda: make_stale(here, "staged/sales"))
+def test_rows_that_arrive_while_a_change_is_merged_see_it(shop):
+    here, delivered = shop
+    delivered.sell(here, ("a", HOURS[12]), ("a", HOURS[4]))
+    delivered.price(here, LATE)
+    merge_while(here, lambda: make_stale(here, "staged/sales"))
     assert stale(here) == [5, 7, 9]
     bring_up_to_date(here)
-    assert found(here) == told.expected()
+    assert read_marts(here) == delivered.expected()
 
 
-def test_rows_that_come_back_while_a_change_is_folded_see_it(shop):
-    here, told = shop
+def test_rows_that_return_while_a_change_is_merged_see_it(shop):
+    here, delivered = shop
     without = here.lake.version("staged/sales")
-    told.sell(here, ("a", HOURS[12]))
+    delivered.sell(here, ("a", HOURS[12]))
     bring_up_to_date(here)
     held = here.lake.version("staged/sales")
     restore_sales(here, without)
     make_stale(here, "marts/valued")
-    told.price(here, LATE)
-    fold_while(here, lambda: restore_sales(here, held))
+    delivered.price(here, LATE)
+    merge_while(here, lambda: restore_sales(here, held))
     assert stale(here) == [5, 7, 9]
     bring_up_to_date(here)
-    assert found(here) == told.expected()
+    assert read_marts(here) == delivered.expected()
 
 
-def test_rows_that_come_while_logs_are_cleaned_may_see_every_day_of_the_change(shop):
-    here, told = shop
-    told.sell(here, ("a", HOURS[12]))
-    told.price(here, LATE)
-    fold_while(here, lambda: make_stale(here, "staged/sales"))
+def test_rows_that_arrive_while_logs_are_cleaned_may_see_every_day_of_the_change(shop):
+    here, delivered = shop
+    delivered.sell(here, ("a", HOURS[12]))
+    delivered.price(here, LATE)
+    merge_while(here, lambda: make_stale(here, "staged/sales"))
     handle = here.lake.open("staged/sales")
     handle.create_checkpoint()
     for entry in sorted((Path(here.lake.uri("staged/sales")) / "_delta_log").glob("*.json"))[
@@ -287,42 +298,42 @@ def test_rows_that_come_while_logs_are_cleaned_may_see_every_day_of_the_change(s
     assert {4, 5, 6, 7, 8, 9} <= set(stale(here))
 
 
-def test_rows_that_come_after_a_change_make_their_own_days_again_and_no_others(shop):
-    here, told = shop
-    told.sell(here, ("a", HOURS[4]))
-    fold(here, told, LATE)
+def test_rows_that_arrive_after_a_change_rebuild_their_own_days_and_no_others(shop):
+    here, delivered = shop
+    delivered.sell(here, ("a", HOURS[4]))
+    merge_prices(here, delivered, LATE)
     make_stale(here, "staged/sales")
     assert stale(here) == [1, 3, 5, 9]
     make_stale(here, "marts/valued")
     assert stale(here) == []
 
 
-def test_a_first_input_that_is_not_there_yet_is_seen_when_it_is(tmp_path):
-    here, told = world(tmp_path, prices()), Told()
-    fold(here, told, ("a", HOURS[0], "1", "u"))
-    fold(here, told, LATE)
+def test_a_first_input_that_does_not_exist_yet_is_seen_once_it_does(tmp_path):
+    here, delivered = world(tmp_path, prices()), Deliveries()
+    merge_prices(here, delivered, ("a", HOURS[0], "1", "u"))
+    merge_prices(here, delivered, LATE)
     assert stale(here) == []
-    told.sell(here, ("a", HOURS[0]), ("a", HOURS[8]))
+    delivered.sell(here, ("a", HOURS[0]), ("a", HOURS[8]))
     bring_up_to_date(here)
-    assert found(here) == told.expected()
+    assert read_marts(here) == delivered.expected()
 
 
 def test_a_first_input_that_was_built_again_is_not_the_one_that_was_looked_at(shop):
-    here, told = shop
-    told.price(here, LATE)
+    here, delivered = shop
+    delivered.price(here, LATE)
 
     def build_again() -> None:
         rmtree(here.lake.uri("staged/sales"))
         remake(here, "staged/sales")
 
-    fold_while(here, build_again)
+    merge_while(here, build_again)
     assert stale(here) == [4, 5, 6, 7, 8, 9]
     bring_up_to_date(here)
-    assert found(here) == told.expected()
+    assert read_marts(here) == delivered.expected()
 
 
 def without_notes(here: Environment) -> None:
-    """The audits of folded prices as earlier versions of this software wrote them."""
+    """The audits of merged prices without the days that they affect."""
     for entry in (Path(here.lake.uri("staged/prices")) / "_delta_log").glob("*.json"):
         actions = [json.loads(line) for line in entry.read_text().splitlines()]
         for action in actions:
@@ -331,17 +342,17 @@ def without_notes(here: Environment) -> None:
         entry.write_text("".join(f"{json.dumps(action)}\n" for action in actions))
 
 
-def test_where_nobody_noted_days_all_of_the_time_is_made_again(shop):
-    here, told = shop
-    fold(here, told, LATE)
+def test_without_noted_days_the_whole_time_is_rebuilt(shop):
+    here, delivered = shop
+    merge_prices(here, delivered, LATE)
     without_notes(here)
     assert stale(here) == [4, 5, 6, 7, 8, 9]
 
 
-def test_a_rolled_back_history_reaches_the_days_of_what_it_undoes(shop):
-    here, told = shop
-    fold(here, told, LATE)
-    fold(here, told, ("b", HOURS[10], "2", "u"), ("b", HOURS[12], "1", "u"))
+def test_a_rolled_back_history_affects_the_days_of_what_it_undoes(shop):
+    here, delivered = shop
+    merge_prices(here, delivered, LATE)
+    merge_prices(here, delivered, ("b", HOURS[10], "2", "u"), ("b", HOURS[12], "1", "u"))
     bring_up_to_date(here)
     handle = here.lake.open("staged/prices")
     handle.restore(handle.version() - 2)
@@ -349,8 +360,8 @@ def test_a_rolled_back_history_reaches_the_days_of_what_it_undoes(shop):
 
 
 def test_a_transform_sees_no_other_keys_than_those_that_it_is_given(shop):
-    here, told = shop
-    fold(here, told, ("never sold", HOURS[0], "7", "u"))
+    here, delivered = shop
+    merge_prices(here, delivered, ("never sold", HOURS[0], "7", "u"))
     seen = {}
 
     def watched(sales, prices):

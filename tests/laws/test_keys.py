@@ -1,4 +1,4 @@
-"""Tables with keys: in whatever order events come, and however they are cut, the same stands as after folding them all.
+"""Tables with keys: any order and batching of events ends in the rows that all events give at once.
 
 The second opinion is a few lines of plain Python, which walks the events of one key in their order.
 """
@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 from disturbing import disturb
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from stock import FOLDED, Event, bring, empty, stands, tell
+from stock import KEYED_TABLES, Event, create_lake, deliver_events, make_tables, read_rows
 from support.worlds import NOW, with_limits
 
 from lakehouse.environment import Environment
@@ -39,7 +39,7 @@ Delivered = list[list[Event]]
 def walked(
     delivered: Delivered, *, partial: bool
 ) -> dict[str, list[tuple[int, dict[str, str] | None]]]:
-    """What is known of each article after each moment, None after a delete; in the order of time, then of delivery."""
+    """What is known of each article after each moment, None after a delete; by time, then delivery."""
     known: dict[str, list[tuple[int, dict[str, str] | None]]] = {}
     ordered = sorted(
         (event for file in delivered for event in file), key=lambda event: (event.sku, event.at)
@@ -65,7 +65,7 @@ def day(number: int) -> date:
 
 
 def latest(delivered: Delivered, *, partial: bool) -> list[tuple[object, ...]]:
-    """The articles as they should stand."""
+    """The expected articles."""
     last = {sku: states[-1] for sku, states in walked(delivered, partial=partial).items()}
     return [
         (sku, at, state["name"] or None, value(state["price"]))
@@ -75,7 +75,7 @@ def latest(delivered: Delivered, *, partial: bool) -> list[tuple[object, ...]]:
 
 
 def versions(delivered: Delivered, *, partial: bool) -> list[tuple[object, ...]]:
-    """Their versions as they should stand."""
+    """Their expected versions."""
     found: list[tuple[object, ...]] = []
     for sku, states in walked(delivered, partial=partial).items():
         changes = [
@@ -107,7 +107,7 @@ def dated(rows: list[tuple[object, ...]]) -> list[tuple[object, ...]]:
 
 
 def expected(delivered: Delivered) -> dict[str, list[tuple[object, ...]]]:
-    """What should stand in each table."""
+    """The expected rows of each table."""
     return {
         "staged/latest": latest(delivered, partial=False),
         "staged/merged": latest(delivered, partial=True),
@@ -119,12 +119,14 @@ def expected(delivered: Delivered) -> dict[str, list[tuple[object, ...]]]:
 
 
 def deliver(here: Environment, delivered: Delivered, number: int) -> None:
-    """Land one delivery; each is an hour younger than the one before."""
-    tell(here, f"{number:03}", delivered[number], at=NOW.timestamp() - 3600 * (100 - number))
+    """Lands one delivery; each is an hour younger than the one before."""
+    deliver_events(
+        here, f"{number:03}", delivered[number], at=NOW.timestamp() - 3600 * (100 - number)
+    )
 
 
 def found(here: Environment) -> dict[str, list[tuple[object, ...]]]:
-    return {name: stands(here, name) for name in FOLDED}
+    return {name: read_rows(here, name) for name in KEYED_TABLES}
 
 
 @settings(max_examples=12, deadline=None)
@@ -137,43 +139,45 @@ def test_any_order_and_any_cut_ends_in_what_all_events_give(
     small_file_rows = data.draw(st.sampled_from([1, 4, 1_000_000]))
     limits = MakeLimits(keyed_rows=keyed_rows)
     with TemporaryDirectory() as folder:
-        here = with_limits(empty(Path(folder)), small_file_rows=small_file_rows)
+        here = with_limits(create_lake(Path(folder)), small_file_rows=small_file_rows)
         for number in order:
             deliver(here, delivered, number)
             if data.draw(st.booleans()):
-                bring(here, limits=limits)
-        bring(here, limits=limits)
+                make_tables(here, limits=limits)
+        make_tables(here, limits=limits)
         assert found(here) == expected(delivered)
 
 
 @settings(max_examples=3, deadline=None)
 @given(delivered=deliveries)
-def test_folding_anew_gives_what_the_increments_gave(delivered: Delivered):
+def test_a_rebuild_from_all_events_gives_what_the_increments_gave(delivered: Delivered):
     with TemporaryDirectory() as folder:
-        here = empty(Path(folder))
+        here = create_lake(Path(folder))
         for number in range(len(delivered)):
             deliver(here, delivered, number)
-            bring(here)
+            make_tables(here)
         by_increments = found(here)
-        bring(here)  # without news
+        make_tables(here)  # without new events, which rebuilds the table from all
         assert found(here) == by_increments
-        assert {read_audit(here.lake.read_log(name)[-1]).mode for name in FOLDED} == {"replace"}
+        assert {read_audit(here.lake.read_log(name)[-1]).mode for name in KEYED_TABLES} == {
+            "replace"
+        }
 
 
 @settings(max_examples=4, deadline=None)
 @given(delivered=deliveries, data=st.data())
 def test_a_restored_table_catches_up(delivered: Delivered, data: st.DataObject):
     with TemporaryDirectory() as folder:
-        here = empty(Path(folder))
+        here = create_lake(Path(folder))
         for number in range(len(delivered)):
             deliver(here, delivered, number)
-            bring(here)
-        for name in ("raw/items", *FOLDED):
+            make_tables(here)
+        for name in ("raw/items", *KEYED_TABLES):
             handle = here.lake.open(name)
             if (back_to := data.draw(st.integers(0, handle.version()))) < handle.version():
                 handle.restore(back_to)
         land(here.lake, here.landing, here.catalog["raw/items"], now=NOW)
-        bring(here, *(part.table for part in here.create_planner().find_stale_tables()))
+        make_tables(here, *(part.table for part in here.create_planner().find_stale_tables()))
         assert found(here) == expected(delivered)
 
 
@@ -185,7 +189,7 @@ def test_restores_and_compactions_between_deliveries_change_nothing(
     order = [*range(len(delivered))]
     random.shuffle(order)
     with TemporaryDirectory() as folder:
-        here = empty(Path(folder))
+        here = create_lake(Path(folder))
         for number in order:
             deliver(here, delivered, number)
             if random.random() < 0.7:
@@ -197,7 +201,7 @@ def test_restores_and_compactions_between_deliveries_change_nothing(
 
 
 def catch_up(here: Environment) -> None:
-    """Land what lies there and is not in raw, and make what is stale."""
+    """Lands the files that are not in raw yet, and makes what is stale."""
     land(here.lake, here.landing, here.catalog["raw/items"], now=NOW)
     while names := [part.table for part in here.create_planner().find_stale_tables()]:
-        bring(here, *names)
+        make_tables(here, *names)

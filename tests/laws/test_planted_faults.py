@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 from conftest import deliver_all
 from polars import col
-from stock import Event, bring, empty, tell
+from stock import Event, create_lake, deliver_events, make_tables
 from support.worlds import NOW, bring_up_to_date, content, land_all, retail, world, write
 from tills import files_of
 
@@ -86,14 +86,14 @@ def shop(fortnight, tmp_path_factory):
 @pytest.fixture(scope="module")
 def stock(tmp_path_factory):
     """Tables with keys, and events that they have not taken yet; one of each delivery breaks the contract."""
-    here = empty(tmp_path_factory.mktemp("stock"))
-    tell(
+    here = create_lake(tmp_path_factory.mktemp("stock"))
+    deliver_events(
         here,
         "a",
         [Event("x", 1, "one", "1"), Event("y", 1, "two", "-1"), Event("y", 2, "two", "2")],
     )
-    bring(here)
-    tell(
+    make_tables(here)
+    deliver_events(
         here,
         "b",
         [Event("x", 3, "one", "3"), Event("y", 3, "two", "-3"), Event("z", 3, "three", "3")],

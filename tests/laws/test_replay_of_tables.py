@@ -7,7 +7,7 @@ import polars.selectors as cs
 import pytest
 from deltalake import write_deltalake
 from polars import col
-from stock import Event, raw_items, stock, tell, typed
+from stock import Event, deliver_events, raw_items, stock, typed
 from support.worlds import (
     NOW,
     bring_up_to_date,
@@ -65,9 +65,9 @@ def keyed(least, mode):
 @pytest.mark.parametrize("mode", ["upsert", "replace"])
 def test_a_replay_never_lets_an_old_row_overwrite_a_newer_one(tmp_path, mode):
     here = world(tmp_path, keyed(5, mode))
-    tell(here, "new", [Event("a", 2, "new", 9), Event("b", 1, "only", 1)])
+    deliver_events(here, "new", [Event("a", 2, "new", 9), Event("b", 1, "only", 1)])
     redo(here, ITEMS)
-    tell(here, "late", [Event("a", 1, "old", 1), Event("c", 1, "fine", 7)])
+    deliver_events(here, "late", [Event("a", 1, "old", 1), Event("c", 1, "fine", 7)])
     redo(here, ITEMS)
     assert states(here, REJECTED_ITEMS) == {"open": 2}
     here = world(tmp_path, keyed(0, mode))
@@ -79,20 +79,20 @@ def test_a_replay_never_lets_an_old_row_overwrite_a_newer_one(tmp_path, mode):
 def test_new_rows_of_a_table_with_keys_leave_the_states_of_the_others(tmp_path):
     here = world(tmp_path, keyed(5, "upsert"))
     for number, price in enumerate((1, 2)):
-        tell(here, str(number), [Event("a", number, "n", price)])
+        deliver_events(here, str(number), [Event("a", number, "n", price)])
         redo(here, ITEMS)
         discard(here.lake, here.catalog, ITEMS, Choice(where="price = '1'"), reason="r", who="ann")
     assert states(here, REJECTED_ITEMS) == {"discarded": 1, "open": 1}
-    tell(here, "3", [Event("b", 1, "n", 9)])
+    deliver_events(here, "3", [Event("b", 1, "n", 9)])
     redo(here, ITEMS)
     assert states(here, REJECTED_ITEMS) == {"discarded": 1, "open": 1}
 
 
 def test_a_replay_of_a_table_with_keys_judges_all_rows_although_there_are_new_ones(tmp_path):
     here = world(tmp_path, keyed(5, "upsert"))
-    tell(here, "a", [Event("a", 1, "n", 1)])
+    deliver_events(here, "a", [Event("a", 1, "n", 1)])
     redo(here, ITEMS)
-    tell(here, "b", [Event("b", 1, "n", 9)])
+    deliver_events(here, "b", [Event("b", 1, "n", 9)])
     replay(here, ITEMS, now=NOW)
     assert rows(here, ITEMS) == [("b", 1, "n", 9)]
     assert in_state(here, REJECTED_ITEMS)["_tries"].to_list() == [2]
@@ -100,7 +100,7 @@ def test_a_replay_of_a_table_with_keys_judges_all_rows_although_there_are_new_on
 
 def test_every_way_to_fold_notes_what_it_rejects(tmp_path):
     here = world(tmp_path, stock())
-    tell(here, "a", [Event("a", 1, "n", -1), Event("b", 1, "n", 1)])
+    deliver_events(here, "a", [Event("a", 1, "n", -1), Event("b", 1, "n", 1)])
     for name in ("latest", "versions"):
         redo(here, f"staged/{name}")
         assert states(here, f"quarantine/staged_{name}") == {"open": 1}

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 from deltalake.exceptions import CommitFailedError
 from deltalake.transaction import AddAction
-from stock import FOLDED, Event, bring, empty, stands, tell
+from stock import KEYED_TABLES, Event, create_lake, deliver_events, make_tables, read_rows
 from support.worlds import NOW, bring_up_to_date, contents, with_limits, world
 from tills import lines, live_files, only, redo, rows, same_tables, sell, take, till
 
@@ -106,10 +106,10 @@ def test_an_account_says_how_many_rows_moved(shop):
 
 
 def test_new_events_are_folded_alone_though_their_files_have_been_gathered(tmp_path):
-    here, other = empty(tmp_path / "one"), empty(tmp_path / "other")
+    here, other = create_lake(tmp_path / "one"), create_lake(tmp_path / "other")
     for number in range(12):
         for one in (here, other):
-            tell(
+            deliver_events(
                 one,
                 f"f{number:02}",
                 [
@@ -118,23 +118,23 @@ def test_new_events_are_folded_alone_though_their_files_have_been_gathered(tmp_p
                 ],
             )
         if number % 5 == 4:
-            bring(here)
-    bring(here)
-    bring(other)
+            make_tables(here)
+    make_tables(here)
+    make_tables(other)
     assert sorted(audit.read for audit in list_audits(here, "staged/latest")) == [4, 10, 10]
-    assert all(stands(here, name) == stands(other, name) for name in FOLDED)
+    assert all(read_rows(here, name) == read_rows(other, name) for name in KEYED_TABLES)
 
 
 def test_events_in_a_gathered_file_of_another_writer_are_folded_anew(tmp_path):
-    here = empty(tmp_path)
+    here = create_lake(tmp_path)
     for number in range(3):
-        tell(here, f"f{number}", [Event("a", number, f"n{number}", "1")])
-    bring(here)
+        deliver_events(here, f"f{number}", [Event("a", number, f"n{number}", "1")])
+    make_tables(here)
     here.lake.open("raw/items").optimize.compact()
     for number in range(3, 6):
-        tell(here, f"f{number}", [Event("a", number, f"n{number}", "1")])
-    bring(here)
-    assert stands(here, "staged/latest") == [("a", 5, "n5", 1)]
+        deliver_events(here, f"f{number}", [Event("a", number, f"n{number}", "1")])
+    make_tables(here)
+    assert read_rows(here, "staged/latest") == [("a", 5, "n5", 1)]
 
 
 def test_an_earlier_writing_of_the_same_bytes_corrects_rows_in_a_gathered_file(shop):

@@ -1,4 +1,4 @@
-"""Tombstones that are far enough behind go, and still no deleted key comes back.
+"""Tombstones that are far enough behind are removed, and still no deleted key returns.
 
 Every law test of tables with keys folds two tables that forget; here is what they forget, and when.
 """
@@ -9,8 +9,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 from polars import LazyFrame, col
-from price_lists import HOURS, Told, found, prices
-from stock import Event, bring, empty, stands, tell
+from price_lists import HOURS, Deliveries, prices, read_marts
+from stock import Event, create_lake, deliver_events, make_tables, read_rows
 from support.worlds import NOW, bring_up_to_date, catalog_of, land_all, world, write
 
 from lakehouse.environment import Environment
@@ -43,22 +43,22 @@ def day(number: int) -> date:
 
 @pytest.fixture
 def here(tmp_path) -> Environment:
-    return empty(tmp_path)
+    return create_lake(tmp_path)
 
 
 def story(here: Environment, *files: list[Event]) -> None:
     for number, events in enumerate(files):
-        tell(here, f"{number:03}", events)
-        bring(here, FORGETFUL, TWO_DAYS)
+        deliver_events(here, f"{number:03}", events)
+        make_tables(here, FORGETFUL, TWO_DAYS)
 
 
-def test_a_tombstone_goes_with_the_first_fold_that_finds_it_far_enough_behind(here):
+def test_a_tombstone_is_removed_by_the_first_make_that_finds_it_far_enough_behind(here):
     story(here, [Event("a", 0, "x", "1"), Event("a", 1, "", "", "d")], [Event("b", 3, "x", "1")])
     assert deleted(here, TWO_DAYS) == [("a", day(1))]
     story(here, [Event("b", 4, "x", "1")], [Event("c", 4, "x", "1")])
     assert deleted(here, TWO_DAYS) == []
     assert notes(here, TWO_DAYS) == ("tombstones removed: 1",)
-    assert [row[0] for row in stands(here, TWO_DAYS)] == ["b", "c"]
+    assert [row[0] for row in read_rows(here, TWO_DAYS)] == ["b", "c"]
 
 
 def test_what_was_deleted_last_of_all_is_kept(here):
@@ -71,19 +71,19 @@ def test_a_late_event_of_a_key_without_a_tombstone_does_not_bring_it_back(here):
     story(here, [Event("b", 10, "x", "1")], [Event("a", 2, "late", "2")])
     assert deleted(here, FORGETFUL) == deleted(here, TWO_DAYS) == []
     assert (
-        [row[0] for row in stands(here, FORGETFUL)]
-        == [row[0] for row in stands(here, TWO_DAYS)]
+        [row[0] for row in read_rows(here, FORGETFUL)]
+        == [row[0] for row in read_rows(here, TWO_DAYS)]
         == ["b"]
     )
     audit = read_audit(here.lake.read_log(FORGETFUL)[-1])
     assert (audit.read, audit.written, audit.superseded, audit.notes) == (1, 0, 1, ())
 
 
-def test_a_key_that_comes_again_after_its_tombstone_went_stands(here):
+def test_a_key_that_returns_after_its_tombstone_was_removed_is_visible(here):
     story(here, [Event("a", 0, "x", "1"), Event("a", 3, "", "", "d")], [Event("b", 9, "x", "1")])
     story(here, [Event("b", 10, "x", "1")], [Event("a", 4, "", "2")])
-    assert stands(here, FORGETFUL)[0] == ("a", 4, None, 2)
-    assert stands(here, TWO_DAYS)[0] == ("a", day(4), None, 2), (
+    assert read_rows(here, FORGETFUL)[0] == ("a", 4, None, 2)
+    assert read_rows(here, TWO_DAYS)[0] == ("a", day(4), None, 2), (
         "a delete forgets what was said before it"
     )
 
@@ -94,14 +94,14 @@ def test_duckdb_shows_the_same(here):
         assert connection.execute("SELECT sku FROM staged.merged_forgetful").fetchall() == [("b",)]
 
 
-def test_no_reader_is_made_again_because_a_tombstone_goes(tmp_path):
-    here, told = world(tmp_path, prices(readers=("latest_valued",))), Told()
-    told.sell(here, *((sku, hour) for sku in "abc" for hour in HOURS))
-    told.price(here, ("a", HOURS[0], "1", "u"), ("a", HOURS[2], "", "d"))
+def test_no_reader_is_rebuilt_because_a_tombstone_is_removed(tmp_path):
+    here, delivered = world(tmp_path, prices(readers=("latest_valued",))), Deliveries()
+    delivered.sell(here, *((sku, hour) for sku in "abc" for hour in HOURS))
+    delivered.price(here, ("a", HOURS[0], "1", "u"), ("a", HOURS[2], "", "d"))
     bring_up_to_date(here)
-    told.price(here, ("b", HOURS[20], "1", "u"))
+    delivered.price(here, ("b", HOURS[20], "1", "u"))
     bring_up_to_date(here)
-    told.price(here, ("c", HOURS[20], "1", "u"))
+    delivered.price(here, ("c", HOURS[20], "1", "u"))
     before = here.lake.version("marts/latest_valued")
     assert deleted(here, "staged/latest")
     bring_up_to_date(here)
@@ -114,15 +114,15 @@ def test_no_reader_is_made_again_because_a_tombstone_goes(tmp_path):
     assert [span.first for spans in made for span in spans] == [date(2024, 6, 11)], (
         "the day from which c has a price"
     )
-    assert found(here)["latest_valued"] == told.expected()["latest_valued"]
+    assert read_marts(here)["latest_valued"] == delivered.expected()["latest_valued"]
 
 
-def test_no_reader_by_key_keeps_what_a_fold_of_all_events_deletes(tmp_path):
-    here, told = world(tmp_path, prices(readers=("latest_valued",))), Told()
-    told.sell(here, ("a", HOURS[0]))
-    told.price(here, ("a", HOURS[0], "", "u"))
+def test_no_reader_by_key_keeps_what_a_rebuild_from_all_events_deletes(tmp_path):
+    here, delivered = world(tmp_path, prices(readers=("latest_valued",))), Deliveries()
+    delivered.sell(here, ("a", HOURS[0]))
+    delivered.price(here, ("a", HOURS[0], "", "u"))
     bring_up_to_date(here)
-    told.price(here, ("a", HOURS[0], "", "d"))
+    delivered.price(here, ("a", HOURS[0], "", "d"))
     land_all(here)
     make(here.lake, here.catalog, "staged/latest", now=NOW, is_replay=True)
     assert [
@@ -157,7 +157,7 @@ def deliver(here: Environment, *files: str) -> None:
     for number, lines in enumerate(files):
         write(here, "things", f"{number}.csv", f"sku,at,op\n{lines}\n")
         land_all(here)
-        bring(here, "staged/things")
+        make_tables(here, "staged/things")
 
 
 AS_DATE = col("at").str.to_date("%Y-%m-%d", strict=False)
@@ -185,7 +185,7 @@ def test_a_retention_that_reaches_before_all_values_keeps_all(tmp_path, moment, 
     )
 
 
-def test_a_moment_that_no_calendar_has_stops_nothing(tmp_path):
+def test_a_moment_outside_the_calendar_stops_nothing(tmp_path):
     here = things_of(tmp_path, date, timedelta(days=1), FAR)
     deliver(
         here,
@@ -197,7 +197,7 @@ def test_a_moment_that_no_calendar_has_stops_nothing(tmp_path):
     assert sorted(here.lake.scan("staged/things").collect()["sku"]) == ["b", "c", "far"]
 
 
-def test_no_commit_tells_a_moment_that_is_hidden(tmp_path):
+def test_no_commit_shows_a_hidden_moment(tmp_path):
     here = things_of(tmp_path, date, timedelta(days=1), AS_DATE, pii=True)
     deliver(here, "a,1954-01-01,u\na,1954-01-02,d", "b,1990-03-04,u", "c,1990-03-04,u")
     assert notes(here, "staged/things") == ("tombstones removed: 1",)

@@ -72,7 +72,7 @@ def test_a_declared_column_that_the_table_lacks_is_null(grown, table):
 
 
 @pytest.mark.parametrize("table", ["staged/orders", "marts/totals"])
-def test_a_delivery_brings_the_column_in_its_declared_type(grown, table):
+def test_a_delivery_adds_the_column_in_its_declared_type(grown, table):
     path = write(grown, "orders", "b.parquet", b"")
     pl.DataFrame({"day": ["2024-01-02"], "COUNT": [7]}).write_parquet(path)
     land_all(grown)
@@ -84,7 +84,7 @@ def test_a_delivery_brings_the_column_in_its_declared_type(grown, table):
     ]
 
 
-def test_a_delivery_without_the_column_brings_it_too(grown):
+def test_a_delivery_without_the_column_adds_it_too(grown):
     write(grown, "orders", "b.csv", "day\n2024-01-02\n")
     land_all(grown)
     assert grown.lake.scan("raw/orders").collect()["count"].to_list() == [None, None]

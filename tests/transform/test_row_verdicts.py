@@ -140,12 +140,12 @@ def test_a_version_that_breaks_the_contract_does_not_hide_one_that_keeps_it(tmp_
     assert audit.quarantined == 1
 
 
-def test_of_equal_versions_the_later_record_wins(tmp_path, catalog):
+def test_the_later_record_of_equal_versions_wins(tmp_path, catalog):
     lake, _ = made(tmp_path, ["a,2024-01-01,1,1", "a,2024-01-01,2,1"], catalog)
     assert standing(lake, "id", "n", "_offset") == [("a", 2, 2)]
 
 
-def test_rejected_rows_stand_in_quarantine_as_they_were_received(tmp_path, catalog):
+def test_rejected_rows_are_in_quarantine_as_they_were_received(tmp_path, catalog):
     lake, _ = made(tmp_path, ["a,2024-01-01, 101 ,1", "b,2024-01-01,1,1"], catalog)
     (row,) = lake.scan("quarantine/staged_orders").collect().rows(named=True)
     assert (row["id"], row["n"], row["day"], row["_offset"]) == ("a", " 101 ", "2024-01-01", 1)

@@ -1,4 +1,4 @@
-"""Rows in parts: each once, those of a key together, and no more at once than fit."""
+"""Rows in parts: each row once, the rows of a key together, and no more at once than fit in memory."""
 
 import subprocess
 import sys
@@ -95,7 +95,7 @@ print(found, most[0])
     not Path("/proc/self/status").exists(), reason="anonymous memory is read from /proc"
 )
 @pytest.mark.parametrize("grouped", ["by day", "whole"])
-def test_rows_that_are_divided_are_not_held_although_all_are_of_one_group(tmp_path, grouped):
+def test_rows_are_split_without_holding_a_whole_group_in_memory(tmp_path, grouped):
     def peak(rows: int) -> int:
         folder = tmp_path / str(rows)
         folder.mkdir()

@@ -1,4 +1,4 @@
-"""Marts in SQL: their types, the versions that they read, inputs that are missing, and queries that are broken."""
+"""Marts in SQL: their types, the revisions that they read, missing inputs, and broken queries."""
 
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -205,7 +205,7 @@ def views(here, days: Days | None = None) -> dict[str, str]:
     return define_views(here.lake, open_inputs(here.lake, plan.inputs, plan.scope))
 
 
-def test_a_query_sees_the_days_that_are_made_and_those_that_it_looks_back_on(here):
+def test_a_query_sees_the_days_of_its_scope_and_those_that_it_looks_back_on(here):
     day = Days(date(2024, 1, 3), date(2024, 1, 3))
     assert "BETWEEN DATE '2024-01-02' AND DATE '2024-01-03'" in views(here, day)["orders"]
     audit = make(here.lake, CATALOG, "marts/day_totals", day, now=NOW)
@@ -227,7 +227,7 @@ def test_a_second_input_is_read_whole(here):
     assert totals(here) == [(date(2024, 1, 1), 1, 2)]
 
 
-def test_a_query_over_a_table_that_nobody_declared_does_not_compile():
+def test_a_query_over_an_undeclared_table_does_not_compile():
     @sql_mart(DayTotal, reads=("nothing",))
     def lost():
         return "SELECT 1"
