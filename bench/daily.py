@@ -11,9 +11,9 @@ from lakehouse.publish.publish import publish
 from lakehouse.publish.request import Append
 from lakehouse.storage.lake import Lake
 from lakehouse.system_columns import EVENT_DATE, ORIGIN
+from lakehouse.tables.casting import cast
 from lakehouse.tables.contract import Contract, Field, Instant
 from lakehouse.tables.declare import raw, staged
-from lakehouse.tables.rules import cast
 
 FIRST = date(2024, 1, 1)
 DAYS = 365

@@ -20,10 +20,10 @@ from lakehouse.publish.publish import publish
 from lakehouse.publish.request import Append
 from lakehouse.storage.lake import Lake
 from lakehouse.system_columns import ORIGIN
+from lakehouse.tables.casting import cast
 from lakehouse.tables.catalog import Catalog
 from lakehouse.tables.contract import Contract, Field
 from lakehouse.tables.declare import raw, staged
-from lakehouse.tables.rules import cast
 from lakehouse.transform.make import make
 
 ROWS = 1_500_000

@@ -20,11 +20,11 @@ from lakehouse.environment import Environment
 from lakehouse.ingest.files.landing_zone import Landing
 from lakehouse.lineage.staleness import Planner
 from lakehouse.storage.lake import Lake
+from lakehouse.tables.casting import cast
 from lakehouse.tables.catalog import Catalog
 from lakehouse.tables.collect import collect_tables
 from lakehouse.tables.contract import Contract, Field
 from lakehouse.tables.declare import mart, raw, staged
-from lakehouse.tables.rules import cast
 
 FIRST_DAY, DAYS = date(2024, 5, 25), 14
 NOW = datetime(2024, 7, 1, 12, tzinfo=UTC)

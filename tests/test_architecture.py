@@ -316,7 +316,6 @@ def test_a_module_opens_with_its_charter(name):
 
 
 TO_SPLIT = {
-    "lakehouse.tables.contract",
     "lakehouse.storage.lake",
 }
 """Modules that are two things today."""

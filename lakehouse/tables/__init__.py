@@ -2,10 +2,10 @@
 
 from lakehouse.calendar import Daily, Days, Monthly
 from lakehouse.tables.as_of_join import join_as_of
+from lakehouse.tables.casting import cast
 from lakehouse.tables.contract import Contract, Field, Instant
 from lakehouse.tables.declare import mart, raw, sql_mart, staged
 from lakehouse.tables.keyed_table import FullDumps
-from lakehouse.tables.rules import cast
 from lakehouse.tables.table_types import AsOf, Drift
 
 __all__ = [

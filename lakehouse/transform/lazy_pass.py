@@ -16,8 +16,9 @@ from lakehouse.errors import DataError
 from lakehouse.redaction import redact
 from lakehouse.storage.lake import Lake
 from lakehouse.system_columns import DELETED
+from lakehouse.tables.casting import UNREAD
 from lakehouse.tables.keyed_table import KeyedTable
-from lakehouse.tables.rules import UNREAD, Rule, compile_rules, list_unread_rules
+from lakehouse.tables.rules import Rule, compile_rules, list_unread_rules
 from lakehouse.tables.table_types import DerivedTable
 from lakehouse.transform import sql_transform
 from lakehouse.transform.inputs import InputFrames, define_views

@@ -69,7 +69,9 @@ def test_a_raw_table_cannot_be_made(here):
 
 
 def test_a_derived_table_cannot_be_landed(here):
-    with pytest.raises(SetupError, match=r"staged/fx_rates is made from other tables, not landed.\nNext: "):
+    with pytest.raises(
+        SetupError, match=r"staged/fx_rates is made from other tables, not landed.\nNext: "
+    ):
         land(here.lake, here.landing, here.catalog["staged/fx_rates"])
     assert files_of(here) == []
 

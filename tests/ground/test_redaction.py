@@ -7,9 +7,9 @@ from support.worlds import NOW, catalog_of, land_all, world, write
 
 from lakehouse.errors import DataError
 from lakehouse.redaction import redact
+from lakehouse.tables.casting import cast
 from lakehouse.tables.contract import Contract, Field
 from lakehouse.tables.declare import raw, sql_mart, staged
-from lakehouse.tables.rules import cast
 from lakehouse.transform.make import make
 
 NAMES = ["Jane Doe", 'O\'Brien Jane "Doe"', "Jane\n\nLINE 1: Doe]", "Jane [Doe] `i64` 'Doe'"]

@@ -18,11 +18,11 @@ from polars import LazyFrame, col
 from support.worlds import SHARED, catalog_of, write
 
 from lakehouse.environment import Environment
+from lakehouse.tables.casting import cast
 from lakehouse.tables.catalog import Catalog
 from lakehouse.tables.contract import Contract, Field, Instant
 from lakehouse.tables.declare import mart, raw, staged
 from lakehouse.tables.keyed_table import FullDumps
-from lakehouse.tables.rules import cast
 
 POLLS = tuple(
     SHARED / "usgs_earthquakes" / f"all_week_{at}.geojson.gz"
@@ -75,7 +75,7 @@ class FeltQuake(Quake):
     magnitude: float = Field(ge=0)
 
 
-FeltQuake.__facts__ = replace(Quake.__facts__, max_quarantined=0.05)
+FeltQuake.__properties__ = replace(Quake.__properties__, max_quarantined=0.05)
 
 
 class Sighting(Contract):

@@ -11,10 +11,10 @@ from support.worlds import NOW, catalog_of, land_all, write
 from lakehouse.calendar import Daily, Days, Monthly
 from lakehouse.environment import Environment
 from lakehouse.tables.as_of_join import join_as_of
+from lakehouse.tables.casting import cast
 from lakehouse.tables.catalog import Catalog
 from lakehouse.tables.contract import Contract, Field
 from lakehouse.tables.declare import mart, raw, sql_mart, staged
-from lakehouse.tables.rules import cast
 from lakehouse.tables.table_types import AsOf
 from lakehouse.transform.make import make
 

@@ -11,10 +11,10 @@ from support.worlds import NOW, catalog_of, world, write
 
 from lakehouse.environment import Environment
 from lakehouse.ingest.land import land
+from lakehouse.tables.casting import cast
 from lakehouse.tables.catalog import Catalog
 from lakehouse.tables.contract import Contract, Field
 from lakehouse.tables.declare import raw, staged
-from lakehouse.tables.rules import cast
 from lakehouse.transform.limits import MakeLimits
 from lakehouse.transform.make import make
 

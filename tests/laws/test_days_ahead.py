@@ -10,9 +10,9 @@ from lakehouse.calendar import Daily
 from lakehouse.environment import Environment
 from lakehouse.lineage.staleness import Planner
 from lakehouse.operations.replay import replay
+from lakehouse.tables.casting import cast
 from lakehouse.tables.contract import Contract
 from lakehouse.tables.declare import raw, staged
-from lakehouse.tables.rules import cast
 from lakehouse.transform.make import make
 
 TODAY = datetime(2024, 6, 10, 12, tzinfo=UTC)

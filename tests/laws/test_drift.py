@@ -22,9 +22,9 @@ from lakehouse.errors import SetupError
 from lakehouse.ingest.land import LandResult, land
 from lakehouse.quarantine.dead_letters import DEAD_LETTERS
 from lakehouse.system_columns import RESCUED
+from lakehouse.tables.casting import cast
 from lakehouse.tables.contract import Contract, Field
 from lakehouse.tables.declare import raw, staged
-from lakehouse.tables.rules import cast
 from lakehouse.tables.table_types import Drift
 from lakehouse.transform.make import make
 

@@ -17,11 +17,11 @@ from lakehouse.environment import Environment
 from lakehouse.errors import DataError, SetupError
 from lakehouse.ingest.land import land
 from lakehouse.observe.overview import list_audits
+from lakehouse.tables.casting import cast
 from lakehouse.tables.catalog import Catalog
 from lakehouse.tables.contract import Contract, Field, Instant
 from lakehouse.tables.declare import raw, staged
 from lakehouse.tables.keyed_table import FullDumps
-from lakehouse.tables.rules import cast
 from lakehouse.transform.make import make
 
 DUMPS = ("2023-07-01", "2023-07-02", "2024-01-01", "2025-01-01")
@@ -152,7 +152,7 @@ def small(max_quarantined: float = 0.5, **declared: object) -> Catalog:
             key = ("id",)
             sequence = ("taken_on",)
 
-    Place.__facts__ = replace(Place.__facts__, max_quarantined=max_quarantined)
+    Place.__properties__ = replace(Place.__properties__, max_quarantined=max_quarantined)
     raw_places = raw("places", "Dumps.", columns=("id", "name"), full_dumps=True)
 
     def places(raw_places: LazyFrame) -> LazyFrame:

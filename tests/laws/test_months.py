@@ -9,9 +9,9 @@ from support.worlds import catalog_of, in_state, land_all, world, write
 from lakehouse.calendar import Days, Monthly
 from lakehouse.environment import Environment
 from lakehouse.lineage.staleness import Planner
+from lakehouse.tables.casting import cast
 from lakehouse.tables.contract import Contract
 from lakehouse.tables.declare import raw, staged
-from lakehouse.tables.rules import cast
 from lakehouse.transform.make import make
 
 DAY = pl.col("on").str.to_date("%Y-%m-%d", strict=False)

@@ -24,9 +24,9 @@ from tills import JUNE, lines, only, raw_sales, redo, rows, sales, sell, till
 from checks.retail import InvoiceLine
 from lakehouse.operations.replay import replay
 from lakehouse.quarantine.discard import Choice, discard
+from lakehouse.tables.casting import cast
 from lakehouse.tables.contract import Contract, Field
 from lakehouse.tables.declare import mart, raw, staged
-from lakehouse.tables.rules import cast
 
 SETTLED = cs.by_name("_settled_at", "_settled_by", "_discard_reason")
 ITEMS, REJECTED_ITEMS = "staged/items", "quarantine/staged_items"

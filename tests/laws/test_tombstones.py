@@ -19,9 +19,9 @@ from lakehouse.observe.overview import list_audits
 from lakehouse.observe.sql import open_sql
 from lakehouse.storage.lake import scan_all_rows
 from lakehouse.system_columns import DELETED
+from lakehouse.tables.casting import cast
 from lakehouse.tables.contract import Contract, Field, Instant
 from lakehouse.tables.declare import raw, staged
-from lakehouse.tables.rules import cast
 from lakehouse.transform.make import make
 
 FORGETFUL, TWO_DAYS = "staged/forgetful", "staged/merged_forgetful"

@@ -15,10 +15,10 @@ from lakehouse.calendar import Daily, Days
 from lakehouse.environment import Environment
 from lakehouse.ingest.land import land
 from lakehouse.operations.replay import replay
+from lakehouse.tables.casting import cast
 from lakehouse.tables.catalog import Catalog
 from lakehouse.tables.contract import Contract, Field
 from lakehouse.tables.declare import mart, raw, staged
-from lakehouse.tables.rules import cast
 from lakehouse.transform.make import make
 
 JUNE = Daily(date(2024, 6, 1))

@@ -9,9 +9,9 @@ from support.worlds import NOW, catalog_of, land_all, world, write
 from lakehouse.calendar import Daily, Days
 from lakehouse.environment import Environment
 from lakehouse.lineage.commit_history import read_audit
+from lakehouse.tables.casting import cast
 from lakehouse.tables.contract import Contract
 from lakehouse.tables.declare import mart, raw, sql_mart, staged
-from lakehouse.tables.rules import cast
 from lakehouse.tables.table_types import AsOf
 from lakehouse.transform.make import make
 

@@ -11,9 +11,9 @@ from lakehouse.calendar import Daily, Days, Monthly
 from lakehouse.environment import Environment
 from lakehouse.lineage.empty_periods import find_intentionally_empty
 from lakehouse.publish.audit import Audit
+from lakehouse.tables.casting import cast
 from lakehouse.tables.contract import Contract
 from lakehouse.tables.declare import mart, raw, staged
-from lakehouse.tables.rules import cast
 from lakehouse.transform.make import make
 
 DAILY, MONTHLY = Daily(date(2024, 6, 1)), Monthly(date(2024, 6, 1))

@@ -15,9 +15,9 @@ from lakehouse.environment import Environment
 from lakehouse.lineage.staleness import Planner, StaleTable
 from lakehouse.observe.overview import list_audits
 from lakehouse.storage.revision import Revision
+from lakehouse.tables.casting import cast
 from lakehouse.tables.contract import Contract, Field
 from lakehouse.tables.declare import mart, raw, staged
-from lakehouse.tables.rules import cast
 from lakehouse.transform.make import make
 
 FIRST = date(2024, 1, 1)

@@ -10,9 +10,9 @@ from support.worlds import bring_up_to_date, catalog_of, in_state, world, write
 
 from lakehouse.calendar import Daily
 from lakehouse.definitions import definitions
+from lakehouse.tables.casting import cast
 from lakehouse.tables.contract import Contract, Field
 from lakehouse.tables.declare import raw, staged
-from lakehouse.tables.rules import cast
 
 raw_notes = raw(
     "notes", "Notes.", columns=("id", "day"), day=col("day").str.to_date("%Y-%m-%d", strict=False)

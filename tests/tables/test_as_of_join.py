@@ -8,9 +8,9 @@ from support.worlds import bring_up_to_date, catalog_of, world, write
 
 from lakehouse.storage.lake import list_data_files
 from lakehouse.tables.as_of_join import join_as_of
+from lakehouse.tables.casting import cast
 from lakehouse.tables.contract import Contract, Field
 from lakehouse.tables.declare import raw, staged
-from lakehouse.tables.rules import cast
 
 
 def on(number: int) -> date:

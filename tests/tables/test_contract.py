@@ -17,11 +17,11 @@ from lakehouse.tables.contract import (
     Field,
     Instant,
     TableProperties,
-    check_contract,
     get_properties,
     list_columns,
     to_polars_schema,
 )
+from lakehouse.tables.contract_checks import check_contract
 from lakehouse.tables.versions import compute_contract_version
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -189,10 +189,10 @@ def test_a_proof_lists_every_problem_at_once():
         "  - key names the column 'b', which the contract does not have",
         "  - sequence names the column 'c', which the contract does not have",
         "  - date_column 'day' is Int64, it has to be Date",
-        "  - max_quarantined is 5, it is a share between 0 and 1",
+        "  - max_quarantined is 5, it has to be a share between 0 and 1",
         "  - key column 'a' is nullable",
         "  - column 'when' is Datetime(time_unit='ns', time_zone=None): declare times as Instant (microseconds, UTC)",
-        "  - column 'length' is Duration(time_unit='us'), which Delta Lake cannot hold",
+        "  - column 'length' is Duration(time_unit='us'), which Delta Lake cannot store",
         "  - 'a' is declared unique, which no row can keep by itself: name it in `key`, or in a table rule",
     ]
 
@@ -210,7 +210,7 @@ def test_a_window_that_may_be_missing_is_refused():
 
 def test_a_name_of_the_engine_is_refused():
     wrong = type("Wrong", (Contract,), {"__annotations__": {"x": int}, "x": Field(alias="_source")})
-    with pytest.raises(SetupError, match="'_source': names beginning with _ belong to the engine"):
+    with pytest.raises(SetupError, match="'_source': names that begin with _ belong to the engine"):
         check_contract(wrong)
 
 

@@ -11,10 +11,10 @@ from support.worlds import NOW, catalog_of, land_all, world, write
 
 from lakehouse.calendar import Daily, Days, Monthly
 from lakehouse.errors import SetupError
+from lakehouse.tables.casting import cast
 from lakehouse.tables.contract import Contract
 from lakehouse.tables.day_filter import DayFilter
 from lakehouse.tables.declare import mart, raw, sql_mart, staged
-from lakehouse.tables.rules import cast
 from lakehouse.transform.make import make
 
 FIRST = date(2024, 1, 1)

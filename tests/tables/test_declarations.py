@@ -10,9 +10,11 @@ from support.worlds import catalog_of
 
 from lakehouse.calendar import Daily
 from lakehouse.errors import SetupError
-from lakehouse.tables.contract import Contract, Field, Instant, check_contract
+from lakehouse.tables.casting import cast
+from lakehouse.tables.contract import Contract, Field, Instant
+from lakehouse.tables.contract_checks import check_contract
 from lakehouse.tables.declare import mart, raw, sql_mart, staged
-from lakehouse.tables.rules import cast, compile_rules
+from lakehouse.tables.rules import compile_rules
 
 lines = raw("lines", "Lines.", columns=("id", "day", "amount"))
 DAILY = Daily(date(2024, 1, 1), "UTC")
@@ -112,7 +114,7 @@ def test_counts_that_are_no_whole_number_are_refused():
 @pytest.mark.parametrize("share", [-0.1, 1.1, "5 %", None])
 def test_a_share_that_is_none_is_refused(share):
     told = refused(contract({"id": str}, {"max_quarantined": share}))
-    assert f"max_quarantined is {share!r}, it is a share between 0 and 1" in told
+    assert f"max_quarantined is {share!r}, it has to be a share between 0 and 1" in told
 
 
 def test_a_physical_partitioning_that_does_not_exist_is_refused():
@@ -141,7 +143,7 @@ def test_a_fact_that_does_not_exist_is_refused_where_it_is_written():
 )
 def test_a_type_that_delta_lake_does_not_have_is_refused(dtype):
     assert "column 'x' is " in (told := refused(contract({"id": str, "x": dtype})))
-    assert "which Delta Lake cannot hold" in told
+    assert "which Delta Lake cannot store" in told
 
 
 def test_a_time_without_a_zone_is_refused():
@@ -152,7 +154,7 @@ def test_a_time_without_a_zone_is_refused():
 def test_a_column_that_begins_with_an_underscore_is_refused():
     # Pandera does not take such names for columns; an alias makes one.
     told = refused(contract({"x": str}, x=Field(alias="_x")))
-    assert "column '_x': names beginning with _ belong to the engine" in told
+    assert "column '_x': names that begin with _ belong to the engine" in told
 
 
 def test_a_regular_expression_that_does_not_compile_is_refused():

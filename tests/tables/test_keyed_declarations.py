@@ -10,10 +10,10 @@ from support.worlds import catalog_of
 from lakehouse.calendar import Daily
 from lakehouse.errors import SetupError
 from lakehouse.tables.as_of_join import join_as_of
+from lakehouse.tables.casting import cast
 from lakehouse.tables.contract import Contract, Field
 from lakehouse.tables.declare import mart, raw, staged
 from lakehouse.tables.keyed_table import FullDumps
-from lakehouse.tables.rules import cast
 from lakehouse.tables.table_types import AsOf
 
 raw_things = raw("things", "Things.", columns=("id", "on", "name"))

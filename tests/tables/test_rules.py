@@ -13,11 +13,12 @@ from pandera.errors import SchemaErrors
 from lakehouse.errors import SetupError
 from lakehouse.publish.audit import Provenance
 from lakehouse.system_columns import BROKEN
-from lakehouse.tables.contract import Contract, Field, check_contract, to_polars_schema
+from lakehouse.tables.casting import cast
+from lakehouse.tables.contract import Contract, Field, to_polars_schema
+from lakehouse.tables.contract_checks import check_contract
 from lakehouse.tables.declare import staged
 from lakehouse.tables.rules import (
     Rule,
-    cast,
     compile_rules,
     keeps_all_rules,
     list_broken_rules,

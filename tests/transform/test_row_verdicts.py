@@ -9,9 +9,9 @@ from support.worlds import NOW, catalog_of, land_all, world, write
 from lakehouse.calendar import Daily
 from lakehouse.errors import DataError, LawError
 from lakehouse.publish.audit import RefusedCommitError
+from lakehouse.tables.casting import cast
 from lakehouse.tables.contract import Contract, Field
 from lakehouse.tables.declare import mart, raw, staged
-from lakehouse.tables.rules import cast
 from lakehouse.transform.limits import MakeLimits
 from lakehouse.transform.make import make
 

@@ -12,9 +12,9 @@ from lakehouse.calendar import Daily, Days
 from lakehouse.errors import DataError, SetupError
 from lakehouse.storage.duckdb_connection import quote_literal
 from lakehouse.storage.lake import Lake
+from lakehouse.tables.casting import cast
 from lakehouse.tables.contract import Contract, Field
 from lakehouse.tables.declare import raw, sql_mart, staged
-from lakehouse.tables.rules import cast
 from lakehouse.tables.sql_types import infer_query_schema
 from lakehouse.transform.inputs import define_views, open_inputs
 from lakehouse.transform.make import make

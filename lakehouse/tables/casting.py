@@ -1,0 +1,45 @@
+"""Typed casts that remember where a value was there and could not be read."""
+
+import polars as pl
+
+_TYPED = "_typed_"
+UNREAD = "_unread_"
+"""Prefix of the columns in which `cast` remembers that a value could not be read."""
+
+
+def cast(lf: pl.LazyFrame, **typed: pl.Expr) -> pl.LazyFrame:
+    """Adds typed columns, and remembers where a value was there but could not be read.
+
+    Write the casts with `strict=False`: what cannot be read becomes null here, and the engine
+    quarantines its row under the rule `<column> can be read`, whether or not the column is nullable.
+    A text of blanks counts as missing.
+
+    Args:
+        lf: rows with the columns that the expressions need.
+        **typed: the new columns, each an expression over source columns.
+    """
+    schema = lf.collect_schema()
+    # Each cast gets a temporary name, because a typed column may take the name of its source.
+    temporary = {f"{_TYPED}{name}": expr for name, expr in typed.items()}
+    read = {name: pl.col(f"{_TYPED}{name}") for name in typed}
+    unread = {}
+    for name, expr in typed.items():
+        is_unread = _was_present(expr, schema, read[name].is_null())
+        # A column that was cast twice keeps what either cast could not read.
+        earlier = f"{UNREAD}{name}"
+        unread[earlier] = pl.col(earlier) | is_unread if earlier in schema else is_unread
+    return lf.with_columns(**temporary).with_columns(**unread, **read).drop(temporary)
+
+
+def _was_present(expr: pl.Expr, schema: pl.Schema, where: pl.Expr) -> pl.Expr:
+    """Returns whether everything that an expression reads was present; false outside of `where`."""
+    present = []
+    for name in dict.fromkeys(expr.meta.root_names()):
+        if schema.get(name) == pl.String:
+            # The other rows are nulled first: where every value can be read this costs next to
+            # nothing.
+            text = pl.when(where).then(pl.col(name)).str.strip_chars()
+            present.append(text.ne("").fill_null(False))
+        else:
+            present.append(pl.col(name).is_not_null())
+    return pl.all_horizontal(where, *present) if present else pl.lit(False)
