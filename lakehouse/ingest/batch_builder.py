@@ -167,8 +167,8 @@ class BatchBuilder:
     def _is_better_named(self, delivery: Delivery) -> bool:
         """Returns whether these bytes gave only dead letters, and only rows under this name.
 
-        The name tells the format, so a file that was delivered again with the right suffix is read
-        anew.
+        The name gives the format, so bytes that are delivered again with the right suffix are read
+        once more.
         """
         digest = delivery.digest
         is_of_batch = digest in self._occurrences

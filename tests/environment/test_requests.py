@@ -1,4 +1,4 @@
-"""What is asked for and is not there is refused by name, with what there is, and nothing is made on the way."""
+"""A request for something that does not exist is refused with the names that exist; nothing is written."""
 
 from pathlib import Path
 
@@ -50,7 +50,7 @@ def test_a_scan_of_an_empty_lake_makes_nothing(here):
     assert files_of(here) == []
 
 
-def test_a_table_that_is_not_declared_cannot_be_made(here):
+def test_an_undeclared_table_cannot_be_built(here):
     with pytest.raises(
         SetupError,
         match=r"There is no table 'staged/nothing'.\nNext: use one of raw/invoice_lines, ",
@@ -59,7 +59,7 @@ def test_a_table_that_is_not_declared_cannot_be_made(here):
     assert files_of(here) == []
 
 
-def test_a_raw_table_cannot_be_made(here):
+def test_a_raw_table_cannot_be_built(here):
     with pytest.raises(
         SetupError,
         match=r"raw/fx_rates is landed, not made.\nNext: put files into its landing folder",
@@ -76,7 +76,7 @@ def test_a_derived_table_cannot_be_landed(here):
     assert files_of(here) == []
 
 
-def test_a_landing_folder_that_does_not_exist_is_refused_before_anything_is_made(here, tmp_path):
+def test_a_missing_landing_folder_is_refused_before_anything_is_written(here, tmp_path):
     missing = Landing(str(tmp_path / "nowhere"))
     with pytest.raises(SetupError) as refused:
         land(here.lake, missing, here.catalog["raw/fx_rates"])
@@ -96,7 +96,7 @@ def test_a_missing_folder_of_one_table_is_only_empty(here):
     assert (found.ready, found.unfinished, found.unreadable) == ((), (), ())
 
 
-def test_a_file_in_the_place_of_a_table_folder_is_said(here):
+def test_a_file_in_the_place_of_a_table_folder_is_reported(here):
     (Path(here.landing.root) / "fx_rates").write_text("")
     with pytest.raises(SetupError, match=r"fx_rates is not a folder.\nNext: "):
         read_news(here.lake, here.landing, here.catalog["raw/fx_rates"])
@@ -155,7 +155,7 @@ def unreachable() -> tuple[str, dict[str, str]]:
     ],
     ids=["tables", "open", "entries", "strays"],
 )
-def test_a_store_that_does_not_answer_is_told_in_short_and_without_secrets(unreachable, ask):
+def test_a_store_that_does_not_answer_is_reported_briefly_and_without_secrets(unreachable, ask):
     with pytest.raises(BusyError) as refused:
         ask(*unreachable)
     told = str(refused.value)
@@ -185,5 +185,5 @@ def test_looking_into_a_lake_that_is_not_there_makes_no_folder(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_each_error_says_by_its_type_what_to_do_next():
+def test_the_type_of_an_error_decides_what_to_do_next():
     assert LakehouseError.__subclasses__() == [SetupError, DataError, BusyError, LawError]

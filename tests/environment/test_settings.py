@@ -1,4 +1,4 @@
-"""Wrong settings are named all at once, in a message that says what to do, before anything is touched."""
+"""Wrong settings are reported all at once, with the next step, before anything is touched."""
 
 import os
 import subprocess
@@ -45,7 +45,7 @@ def test_an_option_is_named_as_it_was_written(monkeypatch):
 
 
 @pytest.mark.parametrize("value", ["soon", "-1", "nan", "inf", ""])
-def test_rest_seconds_have_to_be_a_number_from_zero(monkeypatch, value):
+def test_rest_seconds_must_be_a_number_from_zero(monkeypatch, value):
     assert "LAKEHOUSE_REST_SECONDS: " in refusal(monkeypatch, REST_SECONDS=value)
 
 
@@ -103,7 +103,7 @@ def test_no_message_shows_a_secret_of_the_wrong_type(monkeypatch):
     assert "hush" not in refusal(monkeypatch, STORAGE_OPTIONS='{"aws_secret_access_key": ["hush"]}')
 
 
-def test_the_command_tells_of_a_wrong_setting_without_a_traceback(tmp_path):
+def test_the_command_reports_a_wrong_setting_without_a_traceback(tmp_path):
     environment = {**os.environ, "LAKEHOUSE_DATA": str(tmp_path / "data"), "LAKEHOUSE_LAEK": "x"}
     command = [Path(sys.executable).parent / "lakehouse", "tables"]
     done = subprocess.run(command, env=environment, check=False, capture_output=True, text=True)

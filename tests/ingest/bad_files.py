@@ -1,4 +1,4 @@
-"""Every kind of bad file, how to put it into a landing folder, and what has to be said of it."""
+"""Every kind of bad file, how to put it into a landing folder, and what must be reported about it."""
 
 import gzip
 import io

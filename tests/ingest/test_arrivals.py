@@ -1,4 +1,4 @@
-"""Nothing that lies in landing is passed over without a word."""
+"""Everything in landing is landed, refused or reported as unclaimed."""
 
 from pathlib import Path
 
@@ -43,7 +43,7 @@ def test_what_belongs_to_no_raw_table_is_named_with_the_next_step(here):
     assert "are ignored" in tables(here, "--format", "json").stderr
 
 
-def test_a_store_tells_of_strays_too(here):
+def test_unclaimed_objects_in_a_bucket_are_reported_too(here):
     write(here, "invoice_line", "x.csv", "")
     write(here, "fx_rates", "fx.csv", RATES)
     (Path(here.landing.root) / "stray.csv").write_text("")
@@ -58,7 +58,7 @@ def test_a_landing_zone_in_order_needs_no_word(here):
     assert report_landing(here).notes == ()
 
 
-def test_a_run_warns_of_strays(here, capfd):
+def test_a_run_warns_of_unclaimed_files(here, capfd):
     write(here, "invoice_line", "x.csv", "")
     write(here, "fx_rates", "fx.csv", RATES)
     defs = definitions(here)
@@ -90,7 +90,7 @@ def test_files_that_wait_show_beside_dead_letters(here):
 
 
 @pytest.mark.parametrize("kind", ["nowhere", "file"])
-def test_a_landing_zone_that_is_none_is_told_beside_the_tables(here, tmp_path, kind):
+def test_a_missing_landing_zone_is_reported_beside_the_tables(here, tmp_path, kind):
     write(here, "fx_rates", "fx.csv", RATES)
     land_all(here)
     (tmp_path / "file").write_text("")

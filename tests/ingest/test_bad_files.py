@@ -1,4 +1,4 @@
-"""A bad file is named and kept, the good ones beside it land whole, and nothing that stands in the lake is touched."""
+"""A bad file is named and kept, the good ones beside it land completely, and the lake loses nothing."""
 
 import gzip
 import itertools
@@ -104,7 +104,7 @@ def tried(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     return Tried(bad, good, here, land_now(here))
 
 
-def test_the_good_files_land_whole(tried: Tried) -> None:
+def test_the_good_files_land_completely(tried: Tried) -> None:
     assert [rows(tried.here, name) for name in list(GOOD)[: tried.good]] == [3] * tried.good
 
 
@@ -119,7 +119,7 @@ def test_the_report_names_the_file_and_what_is_wrong(tried: Tried) -> None:
     )
 
 
-def test_the_dead_letters_tell_the_reason_and_the_place(tried: Tried) -> None:
+def test_dead_letters_have_the_reason_and_the_place(tried: Tried) -> None:
     dead = dead_letters(tried.here)
     first = dead.row(0, named=True)
     assert dead.height == tried.bad.dead
@@ -160,7 +160,9 @@ def test_a_refused_file_is_kept_byte_for_byte(here: Environment, bad: Bad) -> No
 
 
 @pytest.mark.parametrize("name", TOLERATED)
-def test_a_file_that_is_only_unusual_lands_whole_with_a_note(here: Environment, name: str) -> None:
+def test_a_file_that_is_only_unusual_lands_completely_with_a_note(
+    here: Environment, name: str
+) -> None:
     content, note = TOLERATED[name]
     write(here, "invoice_lines", name, content)
     report = land_now(here)
@@ -206,7 +208,7 @@ def standing(tmp_path_factory: pytest.TempPathFactory) -> Environment:
     return here
 
 
-def test_bad_files_take_nothing_away_from_what_stands_in_the_lake(standing: Environment) -> None:
+def test_bad_files_remove_nothing_from_the_lake(standing: Environment) -> None:
     before = of_other_days(standing)
     put(standing, *BAD)
     for file in (Path(standing.landing.root) / "invoice_lines").iterdir():
@@ -296,7 +298,7 @@ def test_a_refused_file_that_is_delivered_again_refused_is_one_open_matter(
     assert (states(here)[RAW], dead_letters(here).height) == ("1 dead letter", 2)
 
 
-def test_a_record_that_could_not_be_parsed_stays_open_when_its_file_name_comes_again(
+def test_an_unparsable_record_stays_open_when_its_file_name_is_delivered_again(
     here: Environment,
 ) -> None:
     [ragged] = [bad for bad in PARTLY if bad.name == "ragged.csv"]

@@ -1,4 +1,4 @@
-"""Deliveries that are landed together: many small ones take one way, and it shows in nothing but the files."""
+"""Deliveries that are landed together: many small ones share their way, and only the data files show it."""
 
 import os
 from dataclasses import replace
@@ -79,7 +79,7 @@ def test_many_small_deliveries_of_a_batch_share_a_file(events):
     assert land_now(events).audits == ()
 
 
-def test_a_few_small_deliveries_have_a_file_each_so_that_the_log_tells_them_apart(events):
+def test_a_few_small_deliveries_have_a_file_each_so_that_the_log_distinguishes_them(events):
     few = events.lake.limits.many_files - 1
     deliver(events, few)
     land_now(events)

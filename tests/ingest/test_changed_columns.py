@@ -1,4 +1,4 @@
-"""Files whose columns or types change: what each way to meet drift makes of them, and what it says."""
+"""Files whose columns or types change: what `evolve`, `freeze` and `rescue` make of them and report."""
 
 import json
 import os
@@ -229,7 +229,7 @@ def test_a_column_that_is_declared_wider_widens_with_the_next_file(lake_of):
     assert (dtype(here), fares(here)) == (pl.Int64(), [7, 8])
 
 
-def test_a_column_that_stands_as_text_stays_text_whatever_is_declared(lake_of):
+def test_a_stored_text_column_stays_text_whatever_is_declared(lake_of):
     write(lake_of(("id",)), "trips", "a.csv", "id,fare\n1,x\n")
     land_now(lake_of(("id",)))
     here = lake_of({"id": pl.String(), "fare": pl.Float64()})
@@ -460,7 +460,7 @@ def test_of_two_values_under_two_names_the_second_is_rescued(lake_of):
     assert (fares(here), rescued(here)) == (["6", "7"], [{"price": "5"}, None])
 
 
-def test_rows_that_came_under_another_name_before_it_was_an_alias_stay_where_they_are(lake_of):
+def test_rows_delivered_under_a_name_before_it_became_an_alias_stay_in_their_column(lake_of):
     write(lake_of(("id",)), "trips", "a.csv", "id,price\n1,5\n")
     land_now(lake_of(("id",)))
     here = lake_of(aliases={"price": "fare"})

@@ -77,7 +77,7 @@ def parquet(here: Environment, name: str, **columns: object) -> None:
 # Which files are deliveries
 
 
-def test_the_same_bytes_under_another_name_add_no_rows_and_are_said_to_be_superseded(events):
+def test_the_same_bytes_under_another_name_add_no_rows_and_are_reported_as_superseded(events):
     write(events, "events", "a.csv", "id\n1\n")
     land_now(events)
     write(events, "events", "b.csv", "id\n1\n")
@@ -199,7 +199,7 @@ def test_files_land_from_an_object_store(events):
     assert sources(events) == ["sub/a.csv"]
 
 
-def test_a_file_that_does_not_rest_is_left_alone_and_named(events):
+def test_a_file_that_may_still_be_written_is_left_alone_and_reported(events):
     path = write(events, "events", "a.csv", "id\n1\n")
     landing = Landing(events.landing.root, rest_seconds=60)
     written = datetime.fromtimestamp(path.stat().st_mtime, UTC)
@@ -229,7 +229,7 @@ def test_a_file_may_have_an_odd_name(events, name):
     assert read_news(events.lake, events.landing, events.catalog[EVENTS]).ready == ()
 
 
-def test_a_large_bad_record_is_kept_whole_whatever_its_file_is_called(events):
+def test_a_large_bad_record_is_kept_completely_whatever_the_name_of_its_file(events):
     content = "id\n1\n" + "x" * (2 << 20) + ',"' + "\n"
     write(events, "events", "ü [1] #50%.csv", content)
     land_now(events)
@@ -260,7 +260,7 @@ def test_what_is_kept_of_a_large_bad_record_is_what_was_read(events, happens):
     assert (Path(events.lake.root) / kept).read_text() == content
 
 
-def test_a_large_refused_file_is_kept_whole(events):
+def test_a_large_refused_file_is_kept_completely(events):
     content = "id,id\n" + "x,y\n" * (1 << 19)
     write(events, "events", "a.csv", content)
     land_now(events)
@@ -300,7 +300,7 @@ def ready(here: Environment) -> list[str]:
     ]
 
 
-def test_every_file_is_registered_with_what_came_of_it(events):
+def test_every_file_is_registered_with_its_outcome(events):
     write(events, "events", "a.csv", "id\n1\n")
     write(events, "events", "b.csv", "id\n1\n")
     write(events, "events", "c.csv", "")
@@ -418,7 +418,7 @@ def test_rows_are_numbered_from_one_within_each_file(events):
 # Columns
 
 
-def test_no_bound_of_a_delivered_column_stands_in_the_log(events):
+def test_the_log_has_no_minimum_or_maximum_of_a_delivered_column(events):
     write(
         events, "events", "a.csv", "id,Name,extra\n1,Jane Doe,jane@example.com\nJane,too,wide,Doe\n"
     )
@@ -463,7 +463,7 @@ def test_an_optional_column_in_another_case_is_not_missing(events):
     assert (rows(events)["Name"].to_list(), notes(report)) == (["x"], ())
 
 
-def test_a_file_without_a_required_column_is_refused_whole(events):
+def test_a_file_without_a_required_column_is_refused_as_a_whole(events):
     write(events, "events", "a.csv", "Name\nx\n")
     report = land_now(events)
     assert report.refused == ("a.csv: columns missing: id; the first line names none of them",)
@@ -547,7 +547,7 @@ def test_typed_columns_become_text_in_a_table_of_text(events):
 
 
 @pytest.mark.parametrize("value", [b"\xff\xfe", [1, 2], {"a": 1}], ids=["bytes", "list", "object"])
-def test_what_text_cannot_hold_whole_is_refused_in_a_table_of_text(events, value):
+def test_a_table_of_text_refuses_values_that_text_cannot_represent(events, value):
     parquet(events, "a.parquet", id=["1"], Name=[value])
     write(events, "events", "b.csv", "id\n2\n")
     kind = str(pl.Series([value]).dtype)
@@ -563,7 +563,7 @@ def test_typed_columns_land_as_they_are_in_a_table_of_their_types(typed):
     assert rows(typed).rows() == [(1, date(2010, 12, 1))]
 
 
-def test_types_that_do_not_fit_refuse_the_file_whole_and_say_which(typed):
+def test_a_file_with_types_that_do_not_fit_is_refused_with_their_names(typed):
     parquet(typed, "a.parquet", id=["x"], day=[1.5])
     parquet(typed, "b.parquet", id=[2], day=[date(2010, 12, 1)])
     report = land_now(typed)
@@ -573,7 +573,7 @@ def test_types_that_do_not_fit_refuse_the_file_whole_and_say_which(typed):
 
 
 @pytest.mark.parametrize("order", [("a", "b"), ("b", "a")])
-def test_a_column_that_nobody_declared_holds_text_in_any_order_of_deliveries(events, order):
+def test_an_undeclared_column_holds_text_in_any_order_of_deliveries(events, order):
     for name in order:
         if name == "a":
             parquet(events, "a.parquet", id=["1"], extra=[1.5])

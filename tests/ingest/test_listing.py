@@ -1,4 +1,4 @@
-"""Of a landing folder only what is not known is told; a file that changed in any way is not known."""
+"""A listing leaves out the files that are known; a file that changed in any way is not known."""
 
 import os
 import subprocess
@@ -44,7 +44,7 @@ def listed(folder: Path, root: str = "{}") -> list[str]:
 
 
 @pytest.mark.parametrize("root", ["{}", "file://{}"])
-def test_files_that_lie_as_they_are_known_are_left_out(folder, root):
+def test_files_with_the_known_time_and_size_are_left_out(folder, root):
     put(folder / "c.csv")
     put(folder / "2024" / "a.csv")
     assert listed(folder, root) == ["2024/a.csv", "c.csv"]
@@ -53,14 +53,14 @@ def test_files_that_lie_as_they_are_known_are_left_out(folder, root):
 
 @pytest.mark.parametrize("root", ["{}", "file://{}"])
 @pytest.mark.parametrize("name", NAMES)
-def test_a_file_of_another_time_or_size_is_told(folder, root, name):
+def test_a_file_of_another_time_or_size_is_listed(folder, root, name):
     put(folder / name, at=WRITTEN_AT + 1)
     assert listed(folder, root) == [name]
     put(folder / name, content="id\n10\n")
     assert listed(folder, root) == [name]
 
 
-def test_what_is_no_file_is_told_though_its_time_and_size_are_known(folder):
+def test_an_entry_that_is_not_a_file_is_listed_even_if_its_time_and_size_are_known(folder):
     (folder / "a.csv").unlink()
     (folder / "a.csv").mkdir()
     os.utime(folder / "a.csv", ns=(WRITTEN_AT * 1_000_000,) * 2)
@@ -69,13 +69,13 @@ def test_what_is_no_file_is_told_though_its_time_and_size_are_known(folder):
     assert (entry.name, entry.problem) == ("a.csv", "a folder that is named like a file")
 
 
-def test_what_cannot_be_looked_at_is_told(folder):
+def test_an_entry_that_cannot_be_inspected_is_listed(folder):
     (folder / "a.csv").unlink()
     (folder / "a.csv").symlink_to(folder / "nowhere.csv")
     assert listed(folder) == ["a.csv"]
 
 
-def test_what_is_taken_away_while_its_folder_is_listed_is_not_told(folder):
+def test_a_file_removed_during_the_listing_is_not_listed(folder):
     links = [folder / f"{number}.csv" for number in range(3)]
     for link in links:
         link.symlink_to(folder / "a.csv")
@@ -103,7 +103,7 @@ def test_what_becomes_a_link_while_its_folder_is_listed_is_a_file_yet(tmp_path):
     }
 
 
-def test_a_bucket_tells_names_whatever_the_machine_takes_for_text(folder):
+def test_a_bucket_lists_names_whatever_the_text_encoding_of_the_machine(folder):
     told = f"print(ascii([e.name for e in Landing({f'file://{folder.parent}'!r}).list_entries('events')]))"
     command = [
         sys.executable,
@@ -119,7 +119,7 @@ def test_a_bucket_tells_names_whatever_the_machine_takes_for_text(folder):
     assert shown.strip() == ascii(sorted(NAMES))
 
 
-def test_a_file_rests_by_the_time_at_which_it_was_looked_at(here, monkeypatch):
+def test_a_file_is_complete_by_the_time_at_which_it_was_listed(here, monkeypatch):
     landing = replace(here.landing, rest_seconds=0.4)
     write(here, "fx_rates", "fx.csv", "Date,USD\n2010-12-01,1.31\n")
 
@@ -132,7 +132,7 @@ def test_a_file_rests_by_the_time_at_which_it_was_looked_at(here, monkeypatch):
     assert (seen.ready, seen.unfinished) == ((), ("fx.csv",))
 
 
-def test_a_lake_that_is_out_is_told_without_waiting_for_the_listing(here, monkeypatch):
+def test_a_lake_that_does_not_answer_is_reported_without_waiting_for_the_listing(here, monkeypatch):
     may_end, has_ended = threading.Event(), threading.Event()
 
     def listed(*_):

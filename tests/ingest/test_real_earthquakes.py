@@ -116,12 +116,12 @@ def test_the_polls_in_another_order_end_in_the_same_rows(here, taken, order, tab
 
 
 @pytest.mark.parametrize("order", ORDERS)
-def test_the_latest_description_of_every_event_stands(taken, order):
+def test_the_table_has_the_latest_description_of_every_event(taken, order):
     assert events(taken(order)) == {event_id: said[-1] for event_id, said in described().items()}
 
 
 @pytest.mark.parametrize("order", ORDERS)
-def test_a_history_tells_how_every_event_was_described_and_when(taken, order):
+def test_a_history_has_every_description_of_an_event_with_its_time(taken, order):
     wanted = sorted(versions(), key=lambda row: (row["event_id"], row["valid_from"]))
     assert told(taken(order), DESCRIPTIONS).to_dicts() == wanted
 
@@ -191,7 +191,7 @@ def test_new_events_come_and_late_ones(here):
     assert (is_new.count(True), is_new.count(False)) == (937, 406)
 
 
-def test_events_that_are_shown_no_more_stand_as_they_were(here):
+def test_events_that_leave_the_feed_stay_as_they_were(here):
     before, after, seen = first(here), events(here), events(here, SIGHTINGS)
     gone = [event_id for event_id in before if seen[event_id]["polled_at"] == polled_at(0)]
     assert all(after[event_id] == before[event_id] for event_id in gone)
@@ -201,7 +201,7 @@ def test_events_that_are_shown_no_more_stand_as_they_were(here):
 
 
 @pytest.mark.parametrize("order", ORDERS)
-def test_a_change_that_does_not_tell_its_time_stands_when_a_later_poll_has_it(taken, order):
+def test_a_change_without_a_new_time_counts_once_a_later_poll_delivers_it(taken, order):
     after = events(taken(order))
     tied = [
         e
@@ -218,7 +218,7 @@ def test_a_change_that_does_not_tell_its_time_stands_when_a_later_poll_has_it(ta
 
 
 @pytest.mark.parametrize("order", ORDERS)
-def test_what_left_the_week_is_told_from_what_was_withdrawn(taken, order):
+def test_events_older_than_the_week_are_distinguished_from_withdrawn_ones(taken, order):
     found = events(taken(order), WHEREABOUTS)
     counts = pl.Series([event["fate"] for event in found.values()]).value_counts()
     assert dict(counts.iter_rows()) == {"shown": 3280, "left the week": 1154, "withdrawn": 7}
@@ -236,7 +236,7 @@ def test_one_poll_alone_misses_nothing(here):
 
 
 @pytest.mark.parametrize("order", ORDERS)
-def test_a_history_of_full_dumps_tells_of_the_same_events(taken, order):
+def test_a_history_of_full_dumps_has_the_same_events(taken, order):
     showings, second = told(taken(order), "staged/showings"), polled_at(1)
     begun, ended = (showings.filter(col(when) == second) for when in ("valid_from", "valid_to"))
     updated, gone = (
@@ -265,7 +265,7 @@ def test_the_same_poll_under_another_name_adds_no_row(own):
         assert_frame_equal(rows(own, table), was)
 
 
-def test_the_same_dump_under_another_name_is_a_delivery_that_tells_nothing_new(own):
+def test_the_same_dump_under_another_name_is_a_delivery_without_changes(own):
     was = told(own, "staged/showings")
     poll(own, 1, to=("dumps",), name="once more")
     bring_up_to_date(own)
@@ -274,7 +274,7 @@ def test_the_same_dump_under_another_name_is_a_delivery_that_tells_nothing_new(o
 
 
 @pytest.mark.parametrize("table", TABLES)
-def test_folding_anew_gives_what_stands(own, table):
+def test_rebuilding_from_all_rows_gives_the_same_table(own, table):
     was = rows(own, table)
     assert make(own.lake, own.catalog, table, now=NOW).mode == "replace"
     assert_frame_equal(rows(own, table), was)

@@ -161,7 +161,7 @@ def test_each_version_of_a_widened_table_stays_readable(landed):
     ]
 
 
-def test_a_widening_tells_how_many_rows_were_written_again(landed):
+def test_a_widening_reports_how_many_rows_were_rewritten(landed):
     here = landed("evolve", NARROW)
     assert [audit.carried for audit in list_audits(here, TRIPS)] == [0, 7_623, 0, 131_222, 0, 0]
 

@@ -1,4 +1,4 @@
-"""Schema drift under the laws: any order, killed anywhere, beside other writers, and for the tables made from it."""
+"""Schema drift under the laws: any order, killed anywhere, beside other writers, and in derived tables."""
 
 import csv
 import io
@@ -326,7 +326,7 @@ def passed_on(raw_trips: pl.LazyFrame) -> pl.LazyFrame:
 
 
 @pytest.mark.parametrize("drift", ["evolve", "rescue"])
-def test_a_table_that_is_made_from_a_drifting_one_is_made_again_and_stays_so(tmp_path, drift):
+def test_a_table_built_from_a_drifting_one_is_rebuilt_and_stays_current(tmp_path, drift):
     here = world(tmp_path, catalog_of(trips=trips(drift), all_trips=all_trips))
     for name, content in {"a": "id,count\n1,5\n", "b": "id,count,extra\n2,1.5,x\n"}.items():
         write(here, "trips", f"{name}.csv", content)
@@ -338,7 +338,7 @@ def test_a_table_that_is_made_from_a_drifting_one_is_made_again_and_stays_so(tmp
     assert here.create_planner().find_stale_tables() == []
 
 
-def test_a_rolled_back_widening_is_made_again(tmp_path):
+def test_a_widening_that_was_rolled_back_is_applied_again(tmp_path):
     here = before_a_change(tmp_path, "id,count\n3,1.5\n")
     land_now(here)
     before = told(here)[0]

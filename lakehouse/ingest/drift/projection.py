@@ -34,7 +34,7 @@ class ProjectedColumn:
 
     @property
     def value(self) -> pl.Expr:
-        """What goes into the column; null where a value does not fit whole."""
+        """What goes into the column; null where a value does not fit exactly."""
         if self.wanted == pl.String and self.is_undeclared:
             return format_text(pl.col(self.name), self.dtype)
         if self.dtype == pl.String != self.wanted and not self.is_read:
@@ -43,7 +43,7 @@ class ProjectedColumn:
 
     @property
     def is_left(self) -> pl.Expr:
-        """True for a value that does not fit whole."""
+        """True for a value that does not fit exactly."""
         return pl.col(self.name).is_not_null() & self.value.is_null()
 
 

@@ -1,4 +1,4 @@
-"""Fixtures: read bytes as a delivery, and look at what became of them."""
+"""Fixtures that read bytes as a delivery and collect its rows and dead letters."""
 
 import uuid
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""CSV, rule by rule: line ends, the header, fields, quotes, bytes that are no text, and lines without end."""
+"""CSV, rule by rule: line ends, the header, fields, quotes, bytes that are not text, endless lines."""
 
 import csv
 import io
@@ -171,13 +171,13 @@ def test_a_quote_open_for_too_many_lines_costs_its_first_line_only(read):
     assert "within 256 lines" in seen.reasons[0]
 
 
-def test_a_stray_quote_that_meets_another_does_not_swallow_the_lines_between(read):
+def test_two_unmatched_quotes_do_not_swallow_the_lines_between_them(read):
     seen = read(b'a,b\n1,"x\n2,y\n3,",z"\n')
     assert seen.rows == [("2", "y"), ("3", ",z")]
     assert "a quote opens a record of 3 lines with 3 fields" in seen.reasons[0]
 
 
-def test_a_bad_record_over_several_lines_is_kept_whole(read):
+def test_a_bad_record_over_several_lines_is_kept_completely(read):
     seen = read(b'a,b\n1,"x\r\n\xff"\n2,y\n')
     assert (seen.payloads, seen.letters[0]["place"]) == ([b'1,"x\r\n\xff"'], "lines 2 to 3")
 

@@ -1,4 +1,4 @@
-"""What holds for every delivery: its identity, its limits, refusal as a whole, and that nothing vanishes."""
+"""What holds for every delivery: its identity, its limits, refusal as a whole, and that no record vanishes."""
 
 import hashlib
 

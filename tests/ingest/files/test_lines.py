@@ -1,4 +1,4 @@
-"""Lines of a file in blocks: a line over the limit is told by its beginning, its end and its size."""
+"""Lines of a file in blocks: a line over the limit is known by its beginning, its end and its size."""
 
 import pytest
 

@@ -59,7 +59,7 @@ def test_numbers_keep_their_padding(read, real):
         ("usgs_earthquakes/all_week_2021-07-20T142355Z.geojson.gz", "unknown format"),
     ],
 )
-def test_real_files_that_cannot_be_told_apart_from_damage_are_refused(read, real, path, reason):
+def test_real_files_that_look_damaged_are_refused(read, real, path, reason):
     assert reason in read(real / path).delivery.refused
 
 

@@ -1,4 +1,4 @@
-"""Compressed deliveries: gzip and zip are undone, and damage refuses the whole file."""
+"""Compressed deliveries: gzip and zip are unpacked, and damage refuses the whole file."""
 
 import gzip
 import io
@@ -60,7 +60,7 @@ def test_a_file_that_only_claims_to_be_gzip_is_refused(read):
     assert "gzip stream is damaged" in read(CSV, "a.csv.gz").delivery.refused
 
 
-def test_the_member_of_a_zip_tells_the_format(read):
+def test_the_name_of_the_zip_member_decides_the_format(read):
     assert read(zipped(rates_csv=b"a\n1\n"), "foo.zip").rows == [("1",)]
     assert read(zipped(rates_jsonl=b'{"a": 1}'), "foo.csv.zip").rows == [("1",)]
 

@@ -1,4 +1,4 @@
-"""The fast path of CSV means the same as the exact one, and it is taken where it matters."""
+"""The fast path of CSV gives the same rows as the exact one, and plain blocks take it."""
 
 import pytest
 from hypothesis import example, given, settings

@@ -1,4 +1,4 @@
-"""JSON lines, rule by rule: everything is text as it was spelled, and what is no record is a dead letter."""
+"""JSON lines, rule by rule: every value is text as the file spells it; other lines are dead letters."""
 
 import json
 
@@ -134,7 +134,7 @@ def test_records_without_a_key_are_rows(read, name):
 
 @given(record=st.dictionaries(st.sampled_from("abc"), JSON, min_size=1))
 @settings(max_examples=80, deadline=None)
-def test_any_value_comes_back_as_it_was(read, record):
+def test_any_value_survives_the_round_trip(read, record):
     seen = read(json.dumps(record).encode(), NAME)
     texts = dict(zip(seen.delivery.columns, seen.rows[0], strict=True))
     assert {

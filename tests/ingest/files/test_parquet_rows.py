@@ -1,4 +1,4 @@
-"""Parquet, rule by rule: types stay, but for those that Delta Lake cannot hold or that leave an instant in doubt."""
+"""Parquet, rule by rule: types stay, except those that Delta Lake lacks or that leave an instant ambiguous."""
 
 import io
 from datetime import UTC, date, datetime, time, timedelta
