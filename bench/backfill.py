@@ -1,8 +1,10 @@
-"""`make bench`: 365 daily partitions in one run of Dagster, beside a plain write, dbt's microbatch, and a run for each.
+"""`make bench`: 365 daily partitions in one run of Dagster, beside a plain write and peers.
 
-All read the same raw rows of text, which are there before. Beside a plain write Dagster's start is not counted. Where
-each day has a run of its own, the run is a process, as Dagster's launcher starts it, and counts whole; so does the one
-run for all of these days beside it.
+The peers are dbt's microbatch, and a run for each partition.
+
+All read the same raw rows of text, which are there before. Beside a plain write Dagster's start is
+not counted. Where each day has a run of its own, the run is a process, as Dagster's launcher starts
+it, and counts whole; so does the one run for all of these days beside it.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""The same work done in several ways, side by side: in turns, each in processes of its own, its result looked at."""
+"""The same work in several ways, in turns: each in its own processes, its result checked."""
 
 import statistics
 import sys
@@ -26,7 +26,8 @@ class Way:
 
     Attributes:
         name: what it is called in tables and plots.
-        steps: a command for each step of the work, by the name of the step; all see the same folder.
+        steps: a command for each step of the work, by the name of the step; all see the same
+            folder.
     """
 
     name: str
@@ -46,10 +47,12 @@ class Work:
         title: what is done to what, in one line.
         ways: the ways; the first is ours.
         base: the name of the way to which the others are compared.
-        outcome: what a way has made in its folder after a step; all ways have to make the same. None: not looked at.
+        outcome: what a way has made in its folder after a step; all ways have to make the same.
+            None: not looked at.
         prepare: what is done to a way's folder before a step, unmeasured.
         whole: whether the seconds of whole processes count, imports among them.
-        base_step: the step of the base to which all steps are compared; None compares each to the same step.
+        base_step: the step of the base to which all steps are compared; None compares each to the
+            same step.
         pairs: runs that are compared besides, each the first to the second.
         is_apart: whether no step stands on the one before, so that they take turns in being first.
     """

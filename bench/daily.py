@@ -1,4 +1,4 @@
-"""A year of readings as a table of its own: 365 days, made by Dagster in one run, and written plainly."""
+"""A year of daily readings as a table, made by Dagster in one run, and written plainly."""
 
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -66,7 +66,8 @@ def distinct_readings(raw_readings: pl.LazyFrame) -> pl.LazyFrame:
 
 
 def fill(lake: Lake, rows_a_day: int, repeated: int = 0) -> None:
-    """Make the raw table: text, in files of a month, as a year of deliveries and a compaction would leave it.
+    """Writes the raw table as text, in monthly files, as after a year of deliveries.
+
 
     Args:
         lake: where it is made.

@@ -1,4 +1,4 @@
-"""`make bench`: a year of readings, one in fifty repeated, made distinct in one range, of few and of many rows."""
+"""`make bench`: a year of readings, one in fifty repeated, deduplicated in one range."""
 
 import argparse
 import json

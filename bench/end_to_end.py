@@ -1,8 +1,11 @@
-"""`python -m bench.end_to_end`: a year of a shop, from files in landing to three marts, beside dlt and dbt on DuckDB.
+"""`python -m bench.end_to_end`: a year of a shop, from landed files to three marts.
 
-The work is the 305 real days of `online_retail` and one table of rates of the ECB. A way gets them in two steps: all
-days but the last into an empty place, then the last day into what stands. The seconds are those of whole processes,
-imports among them, as a scheduler would start them. All ways have to make the same figures.
+It runs beside dlt with dbt on DuckDB.
+
+The work is the 305 real days of `online_retail` and one table of rates of the ECB. A way gets them
+in two steps: all days but the last into an empty place, then the last day into what stands. The
+seconds are those of whole processes, imports among them, as a scheduler would start them. All ways
+have to make the same figures.
 """
 
 import argparse
@@ -28,10 +31,14 @@ STEPS = ("cold", "one more day")
 _NEEDED = ("online_retail", "ecb_fx")
 OURS, OURS_BY_DAGSTER, PEER = "ours", "ours, dagster", "dlt + dbt"
 _FIGURES = {
-    "daily_sales": "round(sum(revenue_gbp), 2), round(sum(revenue_eur), 1), sum(units), sum(returns), sum(lines), "
-    "sum(invoices), round(sum(revenue_gbp_7d_mean), 2), min(sales_date), max(sales_date), count(DISTINCT country)",
-    "product_months": "round(sum(revenue_gbp), 2), sum(units), sum(lines), sum(invoices), sum(customers)",
-    "customers": "round(sum(monetary_gbp), 2), sum(frequency), sum(returns), sum(lines), sum(recency_days)",
+    "daily_sales": "round(sum(revenue_gbp), 2), round(sum(revenue_eur), 1), sum(units), "
+    "sum(returns), sum(lines), "
+    "sum(invoices), round(sum(revenue_gbp_7d_mean), 2), min(sales_date), max(sales_date), "
+    "count(DISTINCT country)",
+    "product_months": "round(sum(revenue_gbp), 2), sum(units), sum(lines), sum(invoices), "
+    "sum(customers)",
+    "customers": "round(sum(monetary_gbp), 2), sum(frequency), sum(returns), sum(lines), "
+    "sum(recency_days)",
 }
 """What is compared of each mart, beside its rows."""
 
@@ -173,7 +180,8 @@ def main() -> None:
     is_real = not given.samples and all((SHARED / name).is_dir() for name in _NEEDED)
     if not given.samples and not is_real:
         print(
-            f"The real days are not there: {' and '.join(_NEEDED)} belong into {SHARED}. Invented ones are used."
+            f"The real days are missing: {' and '.join(_NEEDED)} belong into {SHARED}. "
+            "Invented ones are used."
         )
     samples = OUT / f"retail-{given.days or 60}"
     deliveries = real_days(given.days) if is_real else sample_days(given.days, samples)

@@ -1,7 +1,7 @@
 """What ways took, as figures: printed, and kept for the report.
 
-Belongs here: what a line and a pair say, how they look in a terminal, what is kept of them and of the machine.
-Does not belong here: doing the work (`beside.py`), pages and plots (`report.py`).
+Belongs here: what a line and a pair say, how they look in a terminal, what is kept of them and of
+the machine. Does not belong here: doing the work (`beside.py`), pages and plots (`report.py`).
 """
 
 import json
@@ -29,7 +29,8 @@ class Line:
         seconds: the time.
         least: the shortest time of a round, s.
         most: the longest, s.
-        ratio: the time by that of the base in the same round, so that a machine that becomes slower counts for both.
+        ratio: the time by that of the base in the same round, so that a machine that becomes slower
+            counts for both.
         ratio_least: that of the round in which it was lowest.
         ratio_most: that of the round in which it was highest.
         cpu_seconds: user and system time.
@@ -134,7 +135,8 @@ def about() -> dict[str, object]:
     )
     return {
         "day": str(datetime.now(UTC).date()),
-        "machine": f"{psutil.cpu_count()} cores, {psutil.virtual_memory().total / 2**30:.0f} GiB, {platform.system()}",
+        "machine": f"{psutil.cpu_count()} cores, "
+        f"{psutil.virtual_memory().total / 2**30:.0f} GiB, {platform.system()}",
         "versions": {name: version(name) for name in libraries}
         | {"python": platform.python_version()},
         "commit": told.stdout.strip(),

@@ -1,7 +1,10 @@
-"""`make bench`: all versions of the orders over ten deliveries, beside a snapshot of dbt and SQL of DuckDB by hand.
+"""`make bench`: all versions of the orders over ten deliveries.
 
-The first delivery holds all orders; each of the nine others changes one in a hundred, some of them twice, and brings
-some new ones. They are brought in one after another, in one process for the first and one for the rest.
+It runs beside a snapshot of dbt, and beside SQL of DuckDB by hand.
+
+The first delivery holds all orders; each of the nine others changes one in a hundred, some of them
+twice, and brings some new ones. They are brought in one after another, in one process for the first
+and one for the rest.
 """
 
 import argparse
@@ -44,7 +47,8 @@ def by_hand(home: Path, files: list[Path]) -> None:
             connection.begin()
             connection.execute(_TABLE)
             connection.execute(f"""
-                CREATE TEMP TABLE delivered AS SELECT order_id::BIGINT AS order_id, changed_on::DATE AS changed_on,
+                CREATE TEMP TABLE delivered AS
+                SELECT order_id::BIGINT AS order_id, changed_on::DATE AS changed_on,
                 status, amount::DOUBLE AS amount, remark FROM '{file}'
             """)
             connection.execute(_ENDED)
@@ -58,7 +62,10 @@ def outcome(way: str, _step: str, folder: Path) -> Hashable:
         return in_delta(folder / "lake/staged/order_versions", VERSION)
     if way == SQL:
         return in_duckdb(folder / "orders.duckdb", "order_versions", VERSION)
-    names = "*, dbt_valid_from AS valid_from, dbt_valid_to AS valid_to, dbt_valid_to IS NULL AS is_current"
+    names = (
+        "*, dbt_valid_from AS valid_from, dbt_valid_to AS valid_to, "
+        "dbt_valid_to IS NULL AS is_current"
+    )
     return in_duckdb(folder / "orders.duckdb", f"(SELECT {names} FROM order_versions)", VERSION)
 
 
@@ -92,7 +99,7 @@ def of_peers(rows: int, files: Path) -> list[Way]:
 
 
 def work(rows: int, ways: list[Way]) -> Work:
-    """The bench on so many orders, compared to the peer; where that cannot be installed, to the hand."""
+    """Runs the bench on so many orders, beside the peer, or beside SQL by hand without it."""
     title = f"all versions of {rows:,} orders; then nine deliveries of 1 % changed and 0.3 % new"
     base = DBT if any(way.name == DBT for way in ways) else SQL
     return Work("history" if rows == orders.ROWS else f"history-{rows}", title, ways, base, outcome)

@@ -1,9 +1,12 @@
-"""`make bench`: one new file, from landing into ten years of daily partitions, after few and after many commits.
+"""`make bench`: one new file, from landing into ten years of daily partitions.
 
-All lakes hold the same 3,650 days; one has got there by ten deliveries, others by thousands. What is timed is what the
-sensors and their runs do: find the file, land it, find the stale day, make that day. The second way is the same where
-files are taken out of landing once they are landed; the third is without the cursor of a sensor, as after the loss of
-Dagster's storage: every log entry is read. The last is dlt, which tells new files by the dates of their modification.
+It runs after few and after many commits.
+
+All lakes hold the same 3,650 days; one has got there by ten deliveries, others by thousands. What
+is timed is what the sensors and their runs do: find the file, land it, find the stale day, make
+that day. The second way is the same where files are taken out of landing once they are landed; the
+third is without the cursor of a sensor, as after the loss of Dagster's storage: every log entry is
+read. The last is dlt, which tells new files by the dates of their modification.
 """
 
 import argparse
@@ -42,7 +45,7 @@ def here(home: Path) -> Environment:
 
 
 def deliver(landing: Path, number: int, days: range) -> None:
-    """A file of readings, a day after another; each has a power of its own, so that no two files are the same."""
+    """Writes a file of readings; days differ in power, so that no two files are equal."""
     lines = (
         f"{hour},{number}.5,{FIRST + timedelta(days=day)} {hour:02}:00:00"
         for day in days
@@ -99,7 +102,7 @@ def one(home: Path, *, has_cursor: bool) -> None:
 
 
 def filled(keep: Path, way: str, commits: int) -> Path:
-    """The folder of a way after so many commits, filled if it is not there; a filling that broke off begins anew."""
+    """Returns the folder of a way after so many commits; fills it if it is incomplete."""
     kind, by = (DLT, fill_dlt) if way == DLT else (OURS, fill)
     home = keep / f"{kind}-{commits}"
     if not (home / "filled").exists():

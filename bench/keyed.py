@@ -1,6 +1,7 @@
-"""`make bench`: changes folded into ten times the orders, as upserts and as histories: time and peak memory.
+"""`make bench`: changes applied to ten times the orders, as upserts and as histories.
 
-Beside it delta-rs' bare merge of the same rows, unaudited. Tables are filled once; each round works on a copy of them.
+Beside it delta-rs' bare merge of the same rows, unaudited. Tables are filled once; each round works
+on a copy of them.
 """
 
 import argparse

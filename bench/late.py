@@ -1,7 +1,8 @@
-"""`make bench`: how long it takes from a file in landing until its rows are in the mart, with Dagster's daemon running.
+"""`make bench`: the time from a file in landing to its rows in the mart, with Dagster's daemon.
 
-Each file holds lines of a day some weeks back, so that its day and the week after it are made again. CPU seconds,
-what was written, files and commits are those of all processes of `dagster dev`, sensors among them, by file.
+Each file holds lines of a day some weeks back, so that its day and the week after it are made
+again. CPU seconds, what was written, files and commits are those of all processes of `dagster dev`,
+sensors among them, by file.
 """
 
 import argparse
@@ -35,7 +36,7 @@ _LONGEST, _LONGEST_END = 120.0, 20.0
 
 @contextmanager
 def daemon(home: Path) -> Iterator[tuple[Path, Tree]]:
-    """A lake of samples with `dagster dev` on it; gives the log and the processes, ends what it started."""
+    """Yields the log and the processes of `dagster dev` on a lake of samples, and ends them."""
     dagster = home / "dagster"
     dagster.mkdir()
     (dagster / "dagster.yaml").write_text((ROOT / "dagster.yaml").read_text())
@@ -74,7 +75,7 @@ def daemon(home: Path) -> Iterator[tuple[Path, Tree]]:
 
 
 def end(leader: subprocess.Popen[bytes]) -> None:
-    """End a process and its descendants, which have a group of their own; none of them writes any more then."""
+    """Ends a process and its descendants, which share a group, so that none writes any more."""
     living = [psutil.Process(leader.pid), *psutil.Process(leader.pid).children(recursive=True)]
     for how in (signal.SIGTERM, signal.SIGKILL):
         os.killpg(leader.pid, how)
@@ -127,7 +128,7 @@ def drop(home: Path, number: int, tree: Tree) -> float:
 
 
 def measure(files: int, pause: float) -> tuple[list[float], Line]:
-    """The seconds for each of some late files, one after another with pauses between, and what one of them takes."""
+    """Returns the seconds for each of some late files, with pauses between, and the cost of one."""
     with TemporaryDirectory(dir=OUT) as folder, daemon(Path(folder)) as (log, tree):
         lake, taken = Path(folder) / "lake", list[float]()
         waited(

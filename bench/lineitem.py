@@ -1,4 +1,4 @@
-"""TPC-H line items: the generated file, the contract with nine row rules, and the ways to write it."""
+"""TPC-H line items: the generated file, the contract with nine row rules, the ways to write it."""
 
 from datetime import date
 from functools import partial
@@ -76,7 +76,7 @@ def table() -> DerivedTable:
 
 
 def ours(csv: Path, target: Path) -> dict[str, int]:
-    """Judge by nine rules, reject to quarantine, partition by month, account for every row, publish."""
+    """Judges by nine rules, quarantines, partitions by month, accounts for each row, publishes."""
     item = table()
     rules = [rule for rule in compile_rules(LineItem) if not rule.name.endswith("is present")]
     assert len(rules) == 9, rules  # beside sixteen rules that no value is missing

@@ -1,6 +1,7 @@
 """Run a piece of work in a process of its own, and say what it took.
 
-Peak memory is that of the whole process tree: anonymous memory, because mapped files can be dropped at any time.
+Peak memory is that of the whole process tree: anonymous memory, because mapped files can be dropped
+at any time.
 """
 
 import json
@@ -26,11 +27,13 @@ class Cost:
     """What one run took.
 
     Attributes:
-        seconds: as the work itself measured them, imports not counted; those of the whole process if it measured none.
+        seconds: as the work itself measured them, imports not counted; those of the whole process
+            if it measured none.
         wall_seconds: from the start of the process to its end.
         cpu_seconds: user and system time of the tree, of processes that ended on the way too.
         peak_mib: the highest sum of anonymous memory, MiB.
-        written_mib: what all processes wrote to files, deleted ones too, MiB; not a number where only Linux can tell.
+        written_mib: what all processes wrote to files, deleted ones too, MiB; not a number where
+            only Linux can tell.
         said: what the work returned.
     """
 
@@ -75,7 +78,8 @@ def run_command(command: Sequence[str], folder: Path = ROOT) -> Cost:
             f"{' '.join(command)} ended with {process.returncode}:\n" + "\n".join(lines[-30:])
         )
     said = json.loads(lines[-1]) if lines and lines[-1].startswith("{") else {}
-    # The system adds up a tree exactly, but for processes that nobody waits for; those were looked at as they lived.
+    # The system adds up a process tree exactly, except for processes that nobody waits for; those
+    # are measured while they live.
     cpu = max(_reaped() - reaped, sum(used.values()))
     return Cost(
         said.pop("seconds", wall),

@@ -1,6 +1,7 @@
-"""Orders that change: a raw table of events, folded as upserts and as histories, and the same by delta-rs alone.
+"""Orders that change: events applied as upserts and as histories, and the same by delta-rs alone.
 
-`python -m bench.orders <way> <home> [file …]` does one of them in a folder; files are brought in one after another.
+`python -m bench.orders <way> <home> [file …]` does one of them in a folder; files are brought in
+one after another.
 """
 
 import argparse
@@ -92,7 +93,7 @@ def events(first: int, count: int, step: int, day: int) -> pl.LazyFrame:
 
 
 def delivery(rows: int, day: int) -> pl.LazyFrame:
-    """What comes on a day: all orders on day 0, then changes of one in a hundred, strewn over all, and some new ones.
+    """Returns the orders of a day: all on day 0, later changes of one in a hundred and new ones.
 
     Two days after another change the same orders, so that a history gets several versions of some.
     """
@@ -131,7 +132,7 @@ def arrive(lake: Lake, file: Path) -> None:
 
 
 def merge(target: Path, file: Path) -> None:
-    """The rows of a file by delta-rs' own merge, unaudited; by Polars' bare write where there is no table yet."""
+    """Merges the rows of a file by delta-rs, unaudited; Polars writes them to a new table."""
     rows = typed(pl.scan_parquet(file)).select(*Order.to_schema().columns)
     if not DeltaTable.is_deltatable(str(target)):
         rows.sink_delta(str(target))

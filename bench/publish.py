@@ -1,6 +1,9 @@
-"""`make bench`: line items of TPC-H from CSV into a table by month, held to nine rules, beside peers and bare writes.
+"""`make bench`: TPC-H line items from CSV into a table by month, judged by nine rules.
 
-Every way reads the same CSV in a process of its own, and all that judge have to publish the same rows.
+It runs beside peers and bare writes.
+
+Every way reads the same CSV in a process of its own, and all that judge have to publish the same
+rows.
 """
 
 import argparse
@@ -18,7 +21,7 @@ from bench.published import published_from
 
 OUT = Path(__file__).parent / "out"
 ROWS_SCALE = 0.05
-"""The scale factor at which dlt's row path is looked at, which takes a minute for each million rows and more."""
+"""The scale factor for dlt's path of rows, which takes a minute or more for each million rows."""
 PEERS = {
     "dlt arrow": ("dlt", "arrow"),
     "dagster-polars": ("dagster_polars",),
@@ -112,7 +115,8 @@ def compare(scales: list[float], rounds: int) -> None:
     if len(peaks) > 1:
         low, high = min(peaks), max(peaks)
         print(
-            f"\npeak memory of ours, scale factor {high:g} against {low:g}: {peaks[high] / peaks[low]:.2f} x"
+            f"\npeak memory of ours, scale factor {high:g} against {low:g}: "
+            f"{peaks[high] / peaks[low]:.2f} x"
         )
     by_rows(rounds)
 

@@ -19,24 +19,29 @@ PLACES = {
 }
 """The Delta tables of the valid and of the rejected rows, by way."""
 RULES = """
-    l_orderkey > 0 and l_partkey > 0 and l_linenumber between 1 and 7 and l_quantity between 1 and 50
+    l_orderkey > 0 and l_partkey > 0 and l_linenumber between 1 and 7
+    and l_quantity between 1 and 50
     and l_extendedprice < 104500 and l_discount between 0 and 0.1::double and l_tax >= 0
     and l_returnflag in ('A', 'N', 'R')
     and l_shipmode in ('AIR', 'FOB', 'MAIL', 'RAIL', 'REG AIR', 'SHIP', 'TRUCK')
-    and l_suppkey is not null and l_linestatus is not null and l_shipdate is not null and l_commitdate is not null
+    and l_suppkey is not null and l_linestatus is not null and l_shipdate is not null
+    and l_commitdate is not null
     and l_receiptdate is not null and l_shipinstruct is not null and l_comment is not null
 """
 COLUMNS = """
-    l_orderkey::bigint, l_partkey::bigint, l_suppkey::bigint, l_linenumber::bigint, round(l_quantity * 100)::bigint,
-    round(l_extendedprice * 100)::bigint, round(l_discount * 100)::bigint, round(l_tax * 100)::bigint,
-    l_returnflag::varchar, l_linestatus::varchar, l_shipdate::date, l_commitdate::date, l_receiptdate::date,
+    l_orderkey::bigint, l_partkey::bigint, l_suppkey::bigint, l_linenumber::bigint,
+    round(l_quantity * 100)::bigint,
+    round(l_extendedprice * 100)::bigint, round(l_discount * 100)::bigint,
+    round(l_tax * 100)::bigint,
+    l_returnflag::varchar, l_linestatus::varchar, l_shipdate::date, l_commitdate::date,
+    l_receiptdate::date,
     l_shipinstruct::varchar, l_shipmode::varchar, l_comment::varchar
 """
 """All columns of a line item as types that are the same by every way; numbers are hundredths."""
 
 
 class Rows(NamedTuple):
-    """How many rows, and a sum of the hashes of all their columns that does not depend on their order."""
+    """The number of rows, and the sum of the hashes of all their columns, in any order."""
 
     count: int
     hashes: int
@@ -52,8 +57,8 @@ class Published(NamedTuple):
 def published_from(csv: Path) -> Callable[[str, str, Path], Published]:
     """Tells what a way has published from a file.
 
-    Ways without rules write every row. If they did, they are taken to agree with what DuckDB finds in the file, so that
-    every other way has to.
+    Ways without rules write every row. If they did, they are taken to agree with what DuckDB finds
+    in the file, so that every other way has to.
     """
     lines = f"read_csv('{csv}')"
     asked = Published(
@@ -75,8 +80,11 @@ def published_from(csv: Path) -> Callable[[str, str, Path], Published]:
 
 
 def _by_dbt(folder: Path) -> Published:
-    """What dbt wrote; a table without rows is a row of nulls, which is what its materialization makes of it."""
-    rejected = f"'{folder}/lineitem_rejected.parquet' where l_shipdate is not null or l_orderkey is not null"
+    """Reads what dbt wrote; its materialization writes a row of nulls for a table without rows."""
+    rejected = (
+        f"'{folder}/lineitem_rejected.parquet' "
+        "where l_shipdate is not null or l_orderkey is not null"
+    )
     return Published(_rows(f"'{folder}/lineitem/*/*.parquet'"), _rows(rejected))
 
 

@@ -1,8 +1,10 @@
-"""`make bench`: five questions in SQL to a staged table and to a mart of the lake, beside DuckDB and Polars on the same
+"""`make bench`: five SQL questions to a staged table and to a mart of the lake.
+
+It runs beside DuckDB and Polars on the same
 rows in a Parquet file each.
 
-Cold is a process that opens the lake, or the files, and asks each question once; warm is the same questions again.
-All ways have to give the same answers.
+Cold is a process that opens the lake, or the files, and asks each question once; warm is the same
+questions again. All ways have to give the same answers.
 """
 
 import argparse
@@ -36,20 +38,23 @@ QUESTIONS = (
     WHERE l_shipdate <= DATE '1998-09-02' GROUP BY ALL ORDER BY ALL
     """,
     """
-    SELECT l_partkey, sum(l_quantity) AS units FROM lineitem GROUP BY ALL ORDER BY units DESC, l_partkey LIMIT 10
+    SELECT l_partkey, sum(l_quantity) AS units FROM lineitem
+    GROUP BY ALL ORDER BY units DESC, l_partkey LIMIT 10
     """,
     """
-    SELECT count(*), sum(l_extendedprice) FROM lineitem WHERE l_shipdate = DATE '1996-03-13' AND l_shipmode = 'RAIL'
+    SELECT count(*), sum(l_extendedprice) FROM lineitem
+    WHERE l_shipdate = DATE '1996-03-13' AND l_shipmode = 'RAIL'
     """,
     """
     SELECT month, sum(revenue) FROM shipped_months GROUP BY ALL ORDER BY month
     """,
     """
     SELECT l_returnflag, sum(quantity), sum(revenue), sum(lines) FROM shipped_months
-    WHERE month >= DATE '1994-01-01' AND month < DATE '1995-01-01' GROUP BY ALL ORDER BY l_returnflag
+    WHERE month >= DATE '1994-01-01' AND month < DATE '1995-01-01'
+    GROUP BY ALL ORDER BY l_returnflag
     """,
 )
-"""Of TPC-H line items: a query of its own, the top parts, and a day; of their mart: a report by month, and a year."""
+"""Of TPC-H line items: query 1, the top parts, a day; of their mart: all months, and a year."""
 TABLES = {"lineitem": "staged/lineitem", "shipped_months": "marts/shipped_months"}
 """What the questions are put to, and its name in the lake."""
 
@@ -87,9 +92,10 @@ def shipped_months(lineitem: pl.LazyFrame) -> pl.LazyFrame:
 
 
 def fill(folder: Path, scale: float) -> None:
-    """A lake with the line items of a scale factor and their mart, and beside it the same rows as Parquet files.
+    """Fills a lake with line items and their mart, and writes the same rows as Parquet files.
 
-    There are two files of each table: one compressed as Polars does by default, one as those of the lake are.
+    There are two files of each table: one compressed as Polars does by default, one as those of the
+    lake are.
     """
     lake, staged = Lake(str(folder / "lake")), lineitem.table()
     lineitem.ours(generated(scale), Path(lake.root))
@@ -139,7 +145,7 @@ WAYS = {
 
 
 def one(way: str, folder: Path, target: Path, *, is_warm: bool) -> None:
-    """All questions, once cold or some times warm; prints the seconds and keeps the last answers."""
+    """Asks all questions, once cold or several times warm; prints seconds, keeps answers."""
     with ExitStack() as stack:
         started = time.monotonic()
         ask = WAYS[way](folder, stack)
@@ -157,14 +163,14 @@ def one(way: str, folder: Path, target: Path, *, is_warm: bool) -> None:
 
 
 def _plain(value: object) -> object:
-    """A value as each way gives it: sums of money are alike to the cent, means to a millionth; days are text."""
+    """Returns a value as every way gives it: cents, millionths of means, days as text."""
     return (
         round(value, 2 if abs(value) >= 1 else 6) if isinstance(value, int | float) else str(value)
     )
 
 
 def outcome(_way: str, _step: str, folder: Path) -> str:
-    """All columns of the answers to all questions, in the order of rows that each question asks for."""
+    """Returns all columns of all answers, each in the row order of its question."""
     return (folder / "answers.json").read_text()
 
 

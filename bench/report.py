@@ -1,6 +1,7 @@
 """`make bench` at its end: the kept results as tables and plots in `docs/benchmarks.md`.
 
-What stands between `<!-- name -->` and `<!-- /name -->` there is written anew; the words around it are for people.
+What stands between `<!-- name -->` and `<!-- /name -->` there is written anew; the words around it
+are for people.
 """
 
 import json
@@ -20,7 +21,7 @@ _OURS, _OTHERS, _RANGE = "#2f6f9f", "#b8c4cc", "#30363d"
 
 
 def plot(title: str, lines: Sequence[Mapping[str, Any]]) -> str:
-    """An SVG of the seconds of each way as bars from zero, with the range of the rounds as a thin line.
+    """Returns an SVG: the seconds of each way as bars from zero, the range of rounds as thin lines.
 
     Args:
         title: what is drawn.
@@ -56,9 +57,13 @@ def plot(title: str, lines: Sequence[Mapping[str, Any]]) -> str:
 
 def table(lines: Sequence[Mapping[str, Any]]) -> str:
     """The figures of each way as Markdown."""
-    head = "| step | way | s | range | ratio | range | CPU s | peak MiB | written MiB | files | commits |"
+    head = (
+        "| step | way | s | range | ratio | range "
+        "| CPU s | peak MiB | written MiB | files | commits |"
+    )
     rows = [
-        f"| {line['step']} | {line['way']} | {line['seconds']:.2f} | {line['least']:.2f} to {line['most']:.2f} "
+        f"| {line['step']} | {line['way']} | {line['seconds']:.2f} "
+        f"| {line['least']:.2f} to {line['most']:.2f} "
         f"| {line['ratio']:.2f} | {line['ratio_least']:.2f} to {line['ratio_most']:.2f} "
         f"| {line['cpu_seconds']:.1f} | {line['peak_mib']:,.0f} | {line['written_mib']:,.0f} "
         f"| {line['files']:,.0f} | {line['commits']:,.0f} |"
@@ -70,7 +75,8 @@ def table(lines: Sequence[Mapping[str, Any]]) -> str:
 def compared(pairs: Sequence[Mapping[str, Any]]) -> str:
     """What is compared besides, as Markdown; nothing where nothing is."""
     rows = [
-        f"| {pair['one']} | {pair['other']} | {pair['seconds']:.2f} | {pair['least']:.2f} to {pair['most']:.2f} "
+        f"| {pair['one']} | {pair['other']} | {pair['seconds']:.2f} "
+        f"| {pair['least']:.2f} to {pair['most']:.2f} "
         f"| {pair['cpu_seconds']:.2f} | {pair['peak_mib']:.2f} |"
         for pair in pairs
     ]
@@ -88,13 +94,14 @@ def section(result: Mapping[str, Any]) -> str:
     return (
         f"![{result['title']}](benchmarks/{name}.svg)\n\n{table(result['lines'])}\n\n"
         f"{compared(result.get('pairs', ()))}{result['note'] + ' ' if 'note' in result else ''}"
-        f"{rounds} round{'s' if rounds > 1 else ''} on {result['day']}, ratios to {result['base']}. "
+        f"{rounds} round{'s' if rounds > 1 else ''} on {result['day']}, "
+        f"ratios to {result['base']}. "
         f"{result['machine']}; commit {result['commit']}; {versions}{peers}."
     )
 
 
 def write(page: Path, results: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Write the results into the page and the plots beside it; gives the names that have no place in the page."""
+    """Writes the results into the page, with the plots; returns the names without a place in it."""
     text, lost = page.read_text(), []
     PLOTS.mkdir(exist_ok=True)
     for result in results:
@@ -103,7 +110,10 @@ def write(page: Path, results: Sequence[Mapping[str, Any]]) -> list[str]:
         if not place.search(text):
             lost.append(name)
             continue
-        text = place.sub(lambda found: f"{found[1]}{section(result)}\n{found[2]}", text)  # noqa: B023
+        text = place.sub(
+            lambda found: f"{found[1]}{section(result)}\n{found[2]}",  # noqa: B023
+            text,
+        )
         (PLOTS / f"{name}.svg").write_text(plot(result["title"], result["lines"]))
     page.write_text(text)
     return lost

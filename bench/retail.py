@@ -1,7 +1,7 @@
-"""Our side of the end-to-end bench: what lies in landing, brought to the retail marts in one process.
+"""Our side of the end-to-end bench: landed files become the retail marts in one process.
 
-`python -m bench.retail --home <folder>` does what the runs do that the sensors ask for; with `--dagster` those runs are
-Dagster's, one after another in this process, as `make demo` runs them.
+`python -m bench.retail --home <folder>` does what the runs do that the sensors ask for; with
+`--dagster` those runs are Dagster's, one after another in this process, as `make demo` runs them.
 """
 
 import argparse
@@ -24,7 +24,7 @@ _MOST_LOOKS = 10
 
 
 def here(home: Path) -> Environment:
-    """The lake and the landing zone of the retail domain in a folder, without the facts that no other side makes."""
+    """Returns the retail environment in a folder, without tables that no other side makes."""
     declared = collect_tables([raw, staged, marts]).tables
     catalog = Catalog({name: table for name, table in declared.items() if name != _NOT_MADE})
     return Environment(

@@ -1,4 +1,4 @@
-"""`make bench`: how long it takes to import this project, to load what Dagster shows, and to run something first.
+"""`make bench`: the time to import this project, to load Dagster's view, and to run something.
 
 Beside it a Dagster project of two assets that import nothing.
 """
@@ -41,7 +41,10 @@ def _prepare(_: str, step: str, folder: Path) -> None:
 
 
 def _python(path: str, code: str) -> list[str]:
-    known = f"import os, sys; sys.path.insert(0, {path!r}); os.environ.update(LAKEHOUSE_DATA={TARGET!r})"
+    known = (
+        f"import os, sys; sys.path.insert(0, {path!r}); "
+        f"os.environ.update(LAKEHOUSE_DATA={TARGET!r})"
+    )
     return [sys.executable, "-W", "ignore", "-c", f"{known}\n{code}"]
 
 

@@ -1,6 +1,7 @@
-"""What the ways have left of orders, so that only equal results are compared, and how deliveries reach them.
+"""The orders that each way has left, so that only equal results are compared; and deliveries.
 
-Belongs here: reading what stands, files and folders that are handed on. Does not belong here: the ways.
+Belongs here: reading what stands, files and folders that are handed on. Does not belong here: the
+ways.
 """
 
 import os
@@ -16,7 +17,7 @@ VERSION = f"{ORDER}, valid_from::date, valid_to::date, is_current"
 
 
 def in_delta(table: Path, columns: str, where: str = "true") -> Hashable:
-    """How many rows a Delta table has, and a sum of their hashes that does not depend on their order."""
+    """The number of rows of a Delta table, and the sum of their hashes, in any order."""
     rows = f"read_parquet({DeltaTable(str(table)).file_uris()}) WHERE {where}"
     return _asked(duckdb.connect(), rows, columns)
 
@@ -51,7 +52,7 @@ def hand_on(file: Path, folder: Path) -> None:
 
 
 def clone(folder: Path, target: Path) -> None:
-    """A copy of a folder, of the same dates, that shares the files that nobody writes to twice: data and commits."""
+    """Copies a folder with its dates; files that are written once, data and commits, are shared."""
 
     def shared(source: str, copy: str) -> None:
         is_commit = Path(source).parent.name == "_delta_log" and source.endswith(".json")

@@ -1,7 +1,7 @@
-"""`make bench`: one in a hundred of the orders changes and some are new, beside delta-rs' bare merge, dlt and dbt.
+"""`make bench`: one in a hundred orders changes and some are new, beside delta-rs, dlt and dbt.
 
-Every way first loads all orders and then takes the changes, in a process each, from the same files of text; ours lands
-them in a raw table first, which counts.
+Every way first loads all orders and then takes the changes, in a process each, from the same files
+of text; ours lands them in a raw table first, which counts.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""The peers, each in a virtual environment of its own with pinned versions, made when it is first asked for."""
+"""The peers, each in a virtual environment with pinned versions, created when first needed."""
 
 import hashlib
 import subprocess

@@ -1,4 +1,4 @@
-"""The campaign of faults: kills, writers, broken files and failing stores, by seed; `make campaign`."""
+"""The campaign of faults: kills, writers, broken files, failing stores; `make campaign`."""
 
 from lakehouse import process_settings
 

@@ -1,4 +1,4 @@
-"""`make campaign`: break the lakehouse in every known way, by seed, and say what was tried and what was found."""
+"""`make campaign`: breaks the lakehouse in every known way, by seed, and reports the findings."""
 
 import argparse
 import shutil

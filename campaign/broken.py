@@ -1,6 +1,7 @@
-"""Broken files, by seed: real and made-up records, mutated as text and as bytes, in every container.
+"""Broken files, by seed: real and invented records, mutated as text and bytes, in any container.
 
-Each record carries marks that no other record of any file carries, so that it can be found again wherever it ended up.
+Each record carries marks that no other record of any file carries, so that it can be found again
+wherever it ended up.
 """
 
 import gzip
@@ -130,7 +131,10 @@ def _json(random: Random, number: int, lines: list[str]) -> str:
     ]
     rows = []
     for n, line in enumerate(wanted):
-        head = f'{{"mark": "{_mark(number, n, "a")}", "day": "2024-06-{n % 28 + 1:02}", "amount": {n / 8}'
+        head = (
+            f'{{"mark": "{_mark(number, n, "a")}", "day": "2024-06-{n % 28 + 1:02}", '
+            f'"amount": {n / 8}'
+        )
         inner = line.strip()[1:-1].strip()
         rows.append(f'{head}{", " if inner else ""}{inner}, "last": "{_mark(number, n, "b")}"}}')
     return "\n".join(rows) + "\n"

@@ -1,4 +1,4 @@
-"""Lakes in a bucket behind an S3 API: making buckets, what lies in them, and a lake and landing zone in one."""
+"""Lakes in a bucket behind an S3 API: the buckets, their content, a lake and a landing zone."""
 
 from collections.abc import Iterable
 from pathlib import Path

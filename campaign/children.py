@@ -1,6 +1,7 @@
 """Pieces of work in processes of their own, which may be killed at any moment.
 
-They are forked from a server that has imported everything and started nothing, so that a child is there at once.
+They are forked from a server that has imported everything and started nothing, so that a child is
+there at once.
 """
 
 import multiprocessing
@@ -29,8 +30,9 @@ _LONGEST = 300.0
 _turn = threading.Lock()
 """Of all who start children or ask for their ends.
 
-Multiprocessing reads an end from a pipe, where it stands once, and looks for those of all whenever one is started: of
-two threads that look at the same time, one finds the pipe empty and tells of 255.
+Multiprocessing reads an end from a pipe, where it stands once, and looks for those of all whenever
+one is started: of two threads that look at the same time, one finds the pipe empty and tells of
+255.
 """
 
 
@@ -65,7 +67,7 @@ def start(
     *given: Any,  # noqa: ANN401
     kill_at: str | None = None,
 ) -> BaseProcess:
-    """Start a piece of work on a world; what it prints and its temporary files stay in the folder."""
+    """Starts work on a world; its output and its temporary files stay in the folder."""
     return fork(_alone, folder, kill_at, work, *given)
 
 
@@ -78,7 +80,7 @@ def fork(work: Callable[..., None], *given: Any) -> BaseProcess:  # noqa: ANN401
 
 
 def ended(process: BaseProcess, seconds: float | None = None) -> bool:
-    """Whether a child has come to its end, after some seconds at most; any number of threads may ask."""
+    """Returns whether a child has ended, after some seconds at most; several threads may ask."""
     if not wait([process.sentinel], seconds):
         return False
     with _turn:
@@ -110,7 +112,12 @@ def said(folder: Path) -> str:
     return path.read_text(errors="replace")[-4000:] if path.exists() else ""
 
 
-def _alone(folder: Path, kill_at: str | None, work: Callable[..., None], *given: Any) -> None:  # noqa: ANN401
+def _alone(
+    folder: Path,
+    kill_at: str | None,
+    work: Callable[..., None],
+    *given: Any,  # noqa: ANN401
+) -> None:
     spool = folder / "tmp"
     spool.mkdir(parents=True, exist_ok=True)
     tempfile.tempdir = os.environ["TMPDIR"] = str(spool)

@@ -1,4 +1,4 @@
-"""Broken files through landing: no crash, no hang, and no record that is neither a row nor a dead letter."""
+"""Broken files through landing: no crash, no hang, and each record a row or a dead letter."""
 
 import json
 import shutil
@@ -91,7 +91,8 @@ class Fuzz:
             self.tally.tried[f"{file.how[0]}: {_outcome(stood)}"] += 1
 
     def _find(self, file: Broken, what: str) -> None:
-        told = f"{file.name} for {file.table} ({', '.join(file.how)}, {len(file.content)} bytes): {what}"
+        how = f"{', '.join(file.how)}, {len(file.content)} bytes"
+        told = f"{file.name} for {file.table} ({how}): {what}"
         number = int(file.name.partition("-")[2][:6])
         self.tally.finding(told, f"make campaign ONLY=fuzz SEED={self.seed} FIRST={number} FILES=1")
 

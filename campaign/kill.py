@@ -1,7 +1,7 @@
-"""Law 2 under fire: kill a process while a lake changes, at any fault point or moment; run again; compare.
+"""Law 2 under fire: kill a process at any fault point or moment, run again, compare.
 
-A seed decides what is delivered, how far the lake had come, and where each way of changing it is killed: once, or again
-while it heals.
+A seed decides what is delivered, how far the lake had come, and where each way of changing it is
+killed: once, or again while it heals.
 """
 
 import json
@@ -72,7 +72,7 @@ class Kills:
         return f"after {moment:.3f} s of {way}"
 
     def _kill_again(self, world: Path, story: Story, random: Random) -> str:
-        """Kill the run that heals, too; which points it comes by depends on where the first one was killed."""
+        """Kills the healing run, too; its fault points depend on where the first run was killed."""
         number = random.randint(1, max(8, len(story.trail)))
         self._count(
             children.run(world, steps.heal, kill_at=f"#{number}"),

@@ -1,6 +1,7 @@
-"""A proxy before an S3 API server that injures requests: errors, slow downs, resets, silence, half or lost answers.
+"""A proxy before an S3 API server that injures requests: errors, delays, resets, lost answers.
 
-What happens to a request depends on a plan alone, and a plan on a seed: the same requests meet the same faults.
+What happens to a request depends on a plan alone, and a plan on a seed: the same requests meet the
+same faults.
 """
 
 import random
@@ -37,7 +38,8 @@ class Request:
 
     Attributes:
         method: GET, PUT, …
-        kind: what it is about: `log` for commits, `list`, `landing`, or `data` for all other objects.
+        kind: what it is about: `log` for commits, `list`, `landing`, or `data` for all other
+            objects.
         number: how many of this method and kind came before.
         path: the bucket and key.
         headers: names in lower case.

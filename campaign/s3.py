@@ -1,6 +1,7 @@
-"""The laws on S3 while requests fail: a lake changes in a bucket, a proxy injures its requests; run again; compare.
+"""The laws on S3 while requests fail: a proxy injures the requests; run again, compare.
 
-A seed decides the way in which the lake changes, the world that it changes in, and which requests meet which fault.
+A seed decides the way in which the lake changes, the world that it changes in, and which requests
+meet which fault.
 """
 
 import json
@@ -123,7 +124,7 @@ class Trials:
     def _disturb(
         self, world: Path, bucket: str, way: str, plan: Plan
     ) -> tuple[children.Ended, Proxy]:
-        """Take the step of a way through a proxy, which is here: the child may hold its own threads up for a while."""
+        """Takes the step of a way through a proxy here: a child may block its own threads."""
         with proxied(self.server) as proxy:
             proxy.silence, proxy.plan = _SILENCE, plan
             return children.run(world, attack, proxy.url, bucket, way), proxy
@@ -145,7 +146,7 @@ class Trials:
             return self._reaches[story.folder, way]
 
     def _bucket(self, story: Story) -> str:
-        """A bucket with the world of a story; files that are landed stay behind, as they would be new by their time."""
+        """Fills a bucket with the world of a story, without landed files: they would look new."""
         bucket = buckets.make_bucket(self.server, f"campaign-{next(_numbers)}")
         landed = _landed(story.folder)
         found = {name: story.folder / name for name in ("lake", "landing")}
@@ -172,7 +173,8 @@ class Trials:
     def _count(self, way: str, proxy: Proxy, is_failed: bool) -> None:  # noqa: FBT001
         met = proxy.met.total()
         self.tally.tried[
-            f"{way}: {'no request' if not met else 'a request' if met == 1 else 'requests'} met a fault"
+            f"{way}: "
+            f"{'no request' if not met else 'a request' if met == 1 else 'requests'} met a fault"
         ] += 1
         for fault, times in proxy.met.items():
             self.tally.tried[f"requests that met: {fault}"] += times
@@ -182,7 +184,7 @@ class Trials:
 
 
 def attack(folder: Path, url: str, bucket: str, way: str) -> None:
-    """In a child: take the step of a way; the error by which it ended, which has to say what to do, is left behind."""
+    """Takes the step of a way in a child; leaves its error behind, which must say what to do."""
     here = buckets.lake_in(url, bucket, shop.catalog(), timeout=_PATIENCE)
     try:
         steps.WAYS[way][1](here)

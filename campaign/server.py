@@ -1,4 +1,4 @@
-"""An S3 API server on a free loopback port, in a process of its own; run as a program, it is that process."""
+"""An S3 API server on a free loopback port, in its own process; as a program, that process."""
 
 import logging
 import subprocess
@@ -12,7 +12,7 @@ from typing import Any
 
 @contextmanager
 def serving() -> Iterator[str]:
-    """The URL of a new server; it lives until the block ends, or until the process that asked for it does."""
+    """Yields the URL of a new server, which ends with the block or with the process that asked."""
     command = [sys.executable, str(Path(__file__).resolve())]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -27,14 +27,18 @@ def serving() -> Iterator[str]:
 def main() -> None:
     """Serve S3 and Secrets Manager until standard input ends."""
     # Only this process needs them.
-    from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app  # noqa: PLC0415
+    from moto.moto_server.werkzeug_app import (  # noqa: PLC0415
+        DomainDispatcherApplication,
+        create_backend_app,
+    )
     from werkzeug.serving import make_server  # noqa: PLC0415
 
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     moto, one_at_a_time = DomainDispatcherApplication(create_backend_app), Lock()
 
     def app(asked: dict[str, Any], answer: Callable[..., object]) -> Iterable[bytes]:
-        # moto looks whether an object is there and puts it in two steps, between which another writer gets in.
+        # moto checks whether an object exists and puts it in two steps; another writer could get in
+        # between.
         with one_at_a_time if "HTTP_IF_NONE_MATCH" in asked else nullcontext():
             content: Iterable[bytes] = moto(asked, answer)
             return content

@@ -1,7 +1,8 @@
 """A shop of a few lines: a table of every way in which rows land, and what it delivers, by seed.
 
-Belongs here: the tables under attack (a new mode is a new table, and steps for it in `steps.py`), and deliveries whose
-records are counted while they are made. Does not belong here: what is done to them.
+Belongs here: the tables under attack (a new mode is a new table, and steps for it in `steps.py`),
+and deliveries whose records are counted while they are made. Does not belong here: what is done to
+them.
 """
 
 from collections.abc import Iterator
@@ -220,7 +221,7 @@ class Delivery:
 
 
 def deliveries(seed: str, count: int, *, lines: int = 20) -> list[Delivery]:
-    """So many files: repeated lines, rejects, records that cannot be parsed, late rows, copies and a new column."""
+    """Files with repeats, rejects, unparseable records, late rows, copies and a new column."""
     random = Random(f"deliveries {seed}")
     made: list[Delivery] = []
     told: list[str] = []

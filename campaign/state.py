@@ -1,7 +1,7 @@
 """What stands in a lake: its content, and whatever must never be seen in one.
 
-Belongs here: comparing lakes, origins without gap or repeat, audits, and files that nobody owns. Does not belong here:
-what led there.
+Belongs here: comparing lakes, origins without gap or repeat, audits, and files that nobody owns.
+Does not belong here: what led there.
 """
 
 import hashlib
@@ -36,13 +36,14 @@ def describe(folder: Path, records: Mapping[str, int | None]) -> None:
 
     Args:
         folder: of the world.
-        records: how many records each delivery has, by the start of the hash of its bytes; None if it is no table.
+        records: how many records each delivery has, by the start of the hash of its bytes; None if
+            it is no table.
     """
     leave(folder, opened(folder), records)
 
 
 def leave(folder: Path, here: Environment, records: Mapping[str, int | None]) -> None:
-    """Write the same of any lake into a folder; it is at rest, and each table of it is opened once."""
+    """Writes the same of any lake at rest into a folder; each table is opened once."""
     at_rest = replace(here, lake=planner(here).lake)
     found = {"content": content(at_rest), "problems": list(problems(at_rest, records))}
     (folder / "state.json").write_text(json.dumps(found))
@@ -54,9 +55,10 @@ def by_digest(delivered: Iterator[tuple[bytes, int | None]]) -> dict[str, int | 
 
 
 def content(here: Environment) -> dict[str, str]:
-    """For each table the number of its rows and an order-free hash of them, without what names a run or a moment.
+    """Returns for each table its rows and an order-free hash of them, without runs and moments.
 
-    Rows that are released from a quarantine stand by themselves, under a name that ends with `RELEASED`.
+    Rows that are released from a quarantine stand by themselves, under a name that ends with
+    `RELEASED`.
     """
     found = {name: here.lake.scan(name) for name in here.lake.tables()}
     for name in [name for name, rows in found.items() if "_state" in rows.collect_schema()]:
@@ -128,7 +130,7 @@ def _rejects(here: Environment) -> Iterator[str]:
 
 
 def _unaccounted(here: Environment) -> Iterator[str]:
-    """Law 1: the books of each commit close; those of a raw table add up to its rows and its dead letters."""
+    """Checks law 1: the counts of each commit add up, and match rows and dead letters."""
     for name in here.catalog.tables:
         found = list_audits(here, name) if here.lake.open(name) is not None else []
         yield from (
@@ -151,7 +153,7 @@ def _height(here: Environment, table: str) -> int:
 
 
 def orphans(here: Environment, table: str) -> Iterator[str]:
-    """Files in a table's folder that are neither live nor listed by a full vacuum; and live ones that it lists."""
+    """Finds files that a full vacuum misses, and live ones that it would delete."""
     handle = here.lake.open(table)
     assert handle is not None
     on_disk = {path for path in _paths(here.lake, table) if not _is_hidden(path)}
@@ -165,7 +167,7 @@ def orphans(here: Environment, table: str) -> Iterator[str]:
 
 
 def _is_hidden(path: str) -> bool:
-    """Whether a file belongs to the log, or is an upload of delta-rs' that was broken off, which its listings hide."""
+    """Returns whether a file is of the log, or a broken-off upload that delta-rs does not list."""
     return path.startswith("_delta_log/") or re.search(r"#\d+$", path) is not None
 
 

@@ -1,6 +1,7 @@
 """What is attacked: the ways in which a lake changes, each as steps that a child takes.
 
-A way is the name of a mode. To attack a new mode, declare a table of it in `shop.py` and name its steps in `WAYS`.
+A way is the name of a mode. To attack a new mode, declare a table of it in `shop.py` and name its
+steps in `WAYS`.
 """
 
 import json
@@ -72,7 +73,8 @@ def spans(length: int) -> Iterator[Days]:
 def compact(here: Environment, tables: tuple[str, ...] | None = None) -> None:
     """Let delta-rs join the small files of tables, all of them by default; it yields to writers.
 
-    Of two compactions of a table at the same time delta-rs lets both commit, and each row stands twice: one at a time.
+    Of two compactions of a table at the same time delta-rs lets both commit, and each row stands
+    twice: one at a time.
     """
     for table in tables or tuple(here.lake.tables()):
         lock = Path(here.landing.root).with_name("locks") / table.replace("/", "_")
@@ -93,7 +95,7 @@ def go_back(here: Environment) -> None:
 
 
 def tick(here: Environment) -> None:
-    """What Dagster's daemon does: let the sensors look, and run what they ask for, until they ask for nothing."""
+    """Does what Dagster's daemon does: evaluates sensors and runs their requests."""
     vars(sensors)["_WATCH_SECONDS"] = 0
     defs, cursors = definitions(here), Path(here.landing.root).with_name("cursors.json")
     stored = json.loads(cursors.read_text()) if cursors.exists() else {}
@@ -140,7 +142,7 @@ def _tick(
 
 
 def bring_up_to_date(here: Environment) -> None:
-    """The healing run: land what lies in landing, and make again what is stale, until nothing is."""
+    """Heals: lands what is in landing, and makes stale tables until nothing is stale."""
     append(here)
     tried: set[tuple[object, ...]] = set()
     while _make_each(here, tried):
@@ -148,7 +150,7 @@ def bring_up_to_date(here: Environment) -> None:
 
 
 def _make_each(here: Environment, tried: set[tuple[object, ...]]) -> bool:
-    """Makes each stale table once, inputs first; returns whether one was not tried before at these versions."""
+    """Makes each stale table once, inputs first; returns whether one is new at these versions."""
     is_made = False
     for table in here.catalog.derived_tables:
         look = planner(here)

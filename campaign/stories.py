@@ -1,6 +1,7 @@
-"""The worlds that are attacked: a lake just before a way of changing it, and what it ends in when nobody disturbs it.
+"""The worlds that are attacked: a lake just before a change, and its undisturbed outcome.
 
-Each is made once and copied for every attack. Its number decides what is delivered, and how far the lake has come.
+Each is made once and copied for every attack. Its number decides what is delivered, and how far the
+lake has come.
 """
 
 import json
@@ -66,7 +67,7 @@ class Stories:
             return self._known[name]
 
     def _told(self, number: int) -> Story:
-        """A world with all its deliveries, the first of them in its tables; and what one healing run makes of it."""
+        """Returns a world with all deliveries, the first in its tables, and its healed outcome."""
         folder = self.folder / f"story-{number}"
         delivered = shop.deliveries(str(number), self.files)
         first = delivered[: number % (self.files - 2)]
@@ -90,7 +91,7 @@ class Stories:
         return Story(folder, records, found["content"])
 
     def _led_to(self, way: str, number: int, taken: int) -> Story:
-        """The same world after some of the steps that lead to a way; ways that begin alike share them."""
+        """Returns the world after some steps towards a way; ways with equal steps share them."""
         if not taken:
             return self._once((number, ()), lambda: self._told(number))
         before = self._led_to(way, number, taken - 1)

@@ -1,4 +1,4 @@
-"""What is done to the structure of a file: its header, its columns, its lines, its encoding, its nesting."""
+"""Mutations of the structure of a file: header, columns, lines, encoding, nesting."""
 
 import json
 import re
@@ -180,14 +180,14 @@ _OBJECTS: dict[str, Mutation] = {
     "single quotes": _one(lambda _, line: line.replace('"', "'")),
     "many keys": _one(
         lambda random, line: (
-            f"{line[:-1]},{','.join(f'{chr(34)}w{n}{chr(34)}:1' for n in range(random.choice([50, 5000])))}}}"
+            f"{line[:-1]}," + ",".join(f'"w{n}":1' for n in range(random.choice([50, 5000]))) + "}"
         )
     ),
 }
 
 
 def _printed(line: str) -> str:
-    """A record over several lines; as a text where Python cannot read or print it, such as one that is nested deep."""
+    """Returns a record over several lines, or its text where Python cannot parse or print it."""
     try:
         return json.dumps(json.loads(line), indent=2)
     except (ValueError, RecursionError):

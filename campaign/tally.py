@@ -35,7 +35,8 @@ class Tally:
         rows = [
             f"  {self.part:<9}{what:<58}{count:>9,}" for what, count in sorted(self.tried.items())
         ]
+        duration = f"findings, in {time.monotonic() - self.started:.0f} s"
         return [
             *rows,
-            f"  {self.part:<9}{f'findings, in {time.monotonic() - self.started:.0f} s':<58}{len(self.found):>9,}",
+            f"  {self.part:<9}{duration:<58}{len(self.found):>9,}",
         ]

@@ -1,7 +1,7 @@
 """An independent reader of broken files, which says what has to stand of each after it was landed.
 
-It uses nothing of the engine: Python's gzip, zipfile and csv, and DuckDB for Parquet. Where it cannot judge, it is
-silent.
+It uses nothing of the engine: Python's gzip, zipfile and csv, and DuckDB for Parquet. Where it
+cannot judge, it is silent.
 """
 
 import csv
@@ -176,7 +176,7 @@ def _of_marks(plain: bytes, header: str, found: Stands) -> Iterator[str]:
 
 
 def _csv(plain: bytes, separator: str) -> list[list[str]] | None:
-    """The records as Python's csv module reads them, blank lines left out; None where it has a doubt."""
+    """Returns the records as Python's csv module reads them, without blank lines; None in doubt."""
     try:
         text = plain.removeprefix(b"\xef\xbb\xbf").decode()
         read = list(csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True))
@@ -200,4 +200,7 @@ def _of_values(read: list[list[str]], found: Stands) -> Iterator[str]:
             (n for n, (one, other) in enumerate(zip(wanted, landed, strict=False)) if one != other),
             len(landed),
         )
-        yield f"{len(wanted)} records and {len(landed)} rows differ from record {place + 1} on: {[*wanted, []][place]}"
+        yield (
+            f"{len(wanted)} records and {len(landed)} rows differ from record {place + 1} on: "
+            f"{[*wanted, []][place]}"
+        )

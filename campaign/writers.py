@@ -1,7 +1,8 @@
-"""Many writers at once: appends, replacements, compaction and vacuum on the same tables, and writers that are killed.
+"""Many writers at once: appends, replacements, compaction, vacuum, and writers that are killed.
 
-At the end everything stops, one healing run follows, and the lake has to hold what one writer alone makes of the same
-files. Beside that, backfills of disjoint days run at the same time; none of them may give up.
+At the end everything stops, one healing run follows, and the lake has to hold what one writer alone
+makes of the same files. Beside that, backfills of disjoint days run at the same time; none of them
+may give up.
 """
 
 import json
@@ -23,7 +24,7 @@ _BACKFILLERS = 4
 
 
 def stock(folder: Path) -> None:
-    """In a child: make every table; vacuum may take what was removed two minutes ago, longer than any write takes."""
+    """Makes every table in a child; vacuum may delete what was removed two minutes ago."""
     here = shop.opened(folder)
     steps.bring_up_to_date(here)
     for table in here.lake.tables():
@@ -102,7 +103,7 @@ class Writers:
                 )
 
     def _write(self, world: Path, random: Random) -> list[str]:
-        """Keep so many writers at work, and kill one from time to time; gives the names of all of them."""
+        """Keeps so many writers at work and kills one at times; returns the names of all."""
         until = time.time() + self.seconds
         names = [f"{self.seed}-{n + 1}" for n in range(self.processes)]
         running = [children.start(world, work, name, until) for name in names]
@@ -143,7 +144,8 @@ class Writers:
             (contents[name], count) for name, count in shop.records(delivered)
         )
         found = [self._described(one, records) for one in (world, alone)]
-        # A rejected row is released where an equal one of an earlier origin came later; alone they come in order.
+        # A rejected row is released when an equal one of an earlier origin comes later; a single
+        # writer lands them in order.
         wanted, stands = (
             {n: told for n, told in one["content"].items() if not n.endswith(state.RELEASED)}
             for one in found

@@ -1,4 +1,4 @@
-"""The line items of TPC-H and their nine rules as a user of Polars writes them; for the peers that take frames."""
+"""The TPC-H line items and their nine rules in plain Polars, for the peers that take frames."""
 
 from pathlib import Path
 

@@ -114,7 +114,7 @@ def create_table(
 
 
 def shorten_log(lake: Lake, table: str, version: int) -> None:
-    """Archives old log entries after a commit; a failure is only logged, as the commit is in the log."""
+    """Archives old log entries after a commit; a failure is only a warning: the commit is made."""
     try:
         log_archive.archive_old_entries(lake.store, table, version, lake.each)
     except (OSError, SetupError, obstore.exceptions.BaseError) as error:

@@ -1,7 +1,8 @@
-"""Publish line items by dagster-deltalake-polars: one asset of two outputs, written by its IO manager.
+"""Publishes line items by dagster-deltalake-polars: one asset with two outputs.
 
-It partitions a table by Dagster's own partitions only, one a run, and each would read the file again. So the table is
-created partitioned beforehand, in the measured time, and the IO manager writes it whole: kinder than its own way.
+It partitions a table by Dagster's own partitions only, one a run, and each would read the file
+again. So the table is created partitioned beforehand, in the measured time, and the IO manager
+writes it whole: kinder than its own way.
 """
 
 import json

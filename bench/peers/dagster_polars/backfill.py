@@ -1,7 +1,7 @@
-"""Make some days of readings by dagster-polars: `backfill <folder> <days>`, or one: `backfill <folder> <days> <day>`.
+"""Makes some days of readings by dagster-polars: `backfill <folder> <days> [<day>]`.
 
-Its Delta IO manager takes one partition a run, named by `partition_by`, and overwrites it by a predicate. Each run is
-a process, as Dagster's launcher starts it; its storage is beside the tables.
+Its Delta IO manager takes one partition a run, named by `partition_by`, and overwrites it by a
+predicate. Each run is a process, as Dagster's launcher starts it; its storage is beside the tables.
 """
 
 import json

@@ -1,7 +1,7 @@
-"""Publish line items by dagster-polars: one asset of two outputs, frames that its Delta IO manager collects and writes.
+"""Publishes line items by dagster-polars: one asset with two outputs, collected and written.
 
-Its `partition_by` speaks of Dagster's own partitions, one of which would be one reading of the file; a whole table is
-partitioned by what its metadata hands to `write_delta`.
+Its `partition_by` speaks of Dagster's own partitions, one of which would be one reading of the
+file; a whole table is partitioned by what its metadata hands to `write_delta`.
 """
 
 import json

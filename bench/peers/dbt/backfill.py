@@ -1,4 +1,4 @@
-"""Make a year of readings by dbt on DuckDB, by its incremental strategy `microbatch`: `backfill <folder>`.
+"""Makes a year of readings by dbt on DuckDB, by its strategy `microbatch`: `backfill <folder>`.
 
 A batch is a day, which dbt deletes and inserts.
 """

@@ -1,7 +1,7 @@
 """Keep orders by dbt on DuckDB: `orders run <folder>` or `orders snapshot <folder> <file> …`.
 
-`run` makes the incremental model of what has arrived as `<folder>/arrived.parquet`; `snapshot` lets files arrive there
-one after another and takes a snapshot of each.
+`run` makes the incremental model of what has arrived as `<folder>/arrived.parquet`; `snapshot` lets
+files arrive there one after another and takes a snapshot of each.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""Publish line items by dbt on DuckDB: both tables as external Parquet, the nine rules as tests of the table."""
+"""Publishes line items by dbt on DuckDB: two external Parquet tables, nine rules as tests."""
 
 import json
 import os

@@ -1,7 +1,8 @@
 """Load new files of readings by dlt into a Delta table of the filesystem: `increment <folder>`.
 
-The landing zone is `<folder>/landing`; files are told from each other by the date of their modification. Files in
-`<folder>/arriving` go to landing one by one, and each is loaded before the next one comes, to fill a table.
+The landing zone is `<folder>/landing`; files are told from each other by the date of their
+modification. Files in `<folder>/arriving` go to landing one by one, and each is loaded before the
+next one comes, to fill a table.
 """
 
 import json
@@ -61,7 +62,7 @@ def load() -> None:
 
 
 def hurry() -> None:
-    """Look at running jobs more often than each second, as dlt does: to fill a table is not what is measured."""
+    """Polls running jobs more often than dlt does, because filling a table is not measured."""
     begin = Load.__init__
 
     def impatient(self: Load, *given: object, **named: object) -> None:

@@ -1,7 +1,8 @@
-"""Publish line items by dlt: read by DuckDB, judged in the pipe, loaded as two Delta tables of the filesystem.
+"""Publishes line items by dlt: read by DuckDB, judged in the pipe, loaded as two Delta tables.
 
-`arrow` takes record batches, which dlt passes through as they are; `rows` takes dictionaries, dlt's path for all that
-is no frame. One reading of the file feeds both tables: dlt forks a pipe that two transformers share.
+`arrow` takes record batches, which dlt passes through as they are; `rows` takes dictionaries, dlt's
+path for all that is no frame. One reading of the file feeds both tables: dlt forks a pipe that two
+transformers share.
 """
 
 import json

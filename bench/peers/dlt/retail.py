@@ -1,8 +1,9 @@
 """Load what is new in a landing folder into DuckDB by dlt: `python retail.py <folder>`.
 
-The landing zone is `<folder>/landing`, the database `<folder>/retail.duckdb`, the rows are in its schema `raw`. Files
-are told from each other by the date of their modification, columns are text, and each row knows its file and its
-place. Tables go through as Arrow, which dlt advises for speed: rows do not become Python objects.
+The landing zone is `<folder>/landing`, the database `<folder>/retail.duckdb`, the rows are in its
+schema `raw`. Files are told from each other by the date of their modification, columns are text,
+and each row knows its file and its place. Tables go through as Arrow, which dlt advises for speed:
+rows do not become Python objects.
 """
 
 import csv
@@ -30,7 +31,7 @@ from pyarrow import csv as arrow_csv  # noqa: E402
 
 
 def read_text(content: bytes) -> pa.Table:
-    """A CSV file with all its columns as text; records with too few fields or of other bytes than UTF-8 are dropped."""
+    """Reads a CSV file as text; drops records with too few fields or invalid UTF-8."""
     try:
         content.decode()
     except UnicodeDecodeError:

@@ -1,4 +1,4 @@
-"""Load orders by dlt, in its merge strategy `upsert`, into a Delta table of the filesystem: `upsert <folder>`.
+"""Loads orders by dlt into a Delta table, with its merge strategy `upsert`: `upsert <folder>`.
 
 What has arrived is `<folder>/arrived.parquet`; it is read by DuckDB and passed through as Arrow.
 """
@@ -23,7 +23,10 @@ import dlt  # noqa: E402
 import duckdb  # noqa: E402
 import pyarrow as pa  # noqa: E402
 
-TYPED = "order_id::BIGINT AS order_id, changed_on::DATE AS changed_on, status, amount::DOUBLE AS amount, remark"
+TYPED = (
+    "order_id::BIGINT AS order_id, changed_on::DATE AS changed_on, status, "
+    "amount::DOUBLE AS amount, remark"
+)
 
 
 @dlt.resource(
