@@ -18,13 +18,17 @@ from pathlib import Path
 from typing import Any
 
 from lakehouse.failpoints import KILL_AT
-from lakehouse.storage import log_archive
 from lakehouse.storage.limits import WriteLimits
 
 KILLED = -9
 
-SMALL_LIMITS = WriteLimits(many_files=3, many_files_in_partition=2)
-"""Limits for the lakes of the campaign: most commits compact small files."""
+SMALL_LIMITS = WriteLimits(
+    many_files=3,
+    many_files_in_partition=2,
+    entries_per_archive_file=2,
+    commits_per_checkpoint=2,
+)
+"""Limits for the lakes of the campaign: most commits compact small files and archive log entries."""
 
 _LONGEST = 300.0
 _turn = threading.Lock()
@@ -126,5 +130,4 @@ def _alone(
     os.dup2(target, 2)
     if kill_at is not None:
         os.environ[KILL_AT] = kill_at
-    log_archive.ENTRIES_PER_FILE = log_archive.CHECKPOINT_INTERVAL = 2  # old entries move at once
     work(folder, *given)

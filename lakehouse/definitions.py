@@ -22,6 +22,7 @@ from lakehouse.orchestration import (
     run_requests,
     sensors,
 )
+from lakehouse.storage.write_guards import check_writable
 
 process_settings.resume_collector()
 
@@ -51,5 +52,5 @@ def defs() -> dg.Definitions:
     """What Dagster loads; made when it asks, so that a wrong setting is told by the process that meets it."""
     here = load_environment()
     with suppress(OutageError):  # whoever writes first proves it then
-        here.lake.check_writable()
+        check_writable(here.lake)
     return definitions(here)

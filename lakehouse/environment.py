@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from lakehouse.ingest.files.landing_zone import Landing
 from lakehouse.ingest.land import Progress, ignore_progress
 from lakehouse.lineage.staleness import Planner
-from lakehouse.storage.lake import Glance, Lake
+from lakehouse.storage.lake import Lake, PinnedLake
 from lakehouse.storage.revision import Revision
 from lakehouse.tables.catalog import Catalog
 
@@ -51,5 +51,7 @@ class Environment:
             since: revisions up to which no log entry has to be read; see `Planner`.
         """
         lake = self.lake
-        glance = Glance(lake.root, lake.options, lake.single_writer, handles=lake.handles)
-        return Planner(glance, self.catalog, datetime.now(UTC), since or {})
+        pinned = PinnedLake(
+            lake.root, lake.options, lake.single_writer, limits=lake.limits, handles=lake.handles
+        )
+        return Planner(pinned, self.catalog, datetime.now(UTC), since or {})

@@ -1,13 +1,14 @@
-"""What can go wrong, split by what the operator does next.
+"""The errors of this lakehouse, split by what the operator does next.
 
     LakehouseError
     ├── SetupError      fix the configuration, the contract or the transform, then run again
     ├── DataError       fix the data at its source, or the contract that refuses it
-    ├── BusyError       somebody else wrote at the same time: wait and run again
-    │   └── OutageError     the store does not answer: the same, when it does
-    └── LawError        the books do not balance: never retry, report it
+    ├── BusyError       another writer committed at the same time: wait and run again
+    │   └── OutageError     the store does not answer: run again when it does
+    └── LawError        the row counts do not add up: never retry, report it
 
-A message names the table, the partition, the place and the next step, and lists every problem at once.
+A message names the table, the partition, the place and the next step, and lists every problem at
+once.
 """
 
 from collections.abc import Iterable
@@ -26,7 +27,7 @@ class DataError(LakehouseError):
 
 
 class BusyError(LakehouseError):
-    """Another writer committed first; the same call may succeed when it is made again."""
+    """Another writer committed first; the same call may succeed when it is repeated."""
 
 
 class OutageError(BusyError):
@@ -38,18 +39,22 @@ class LawError(LakehouseError):
 
 
 def list_problems(headline: str, problems: Iterable[str], next_step: str) -> str:
-    """One message: a headline, a line for each problem, and what to do next."""
+    """Returns one message: a headline, a line for each problem, and what to do next."""
     return "\n".join([headline, *(f"  - {problem}" for problem in problems), f"Next: {next_step}"])
 
 
 def indent_problem(message: str) -> str:
-    """A message as one problem among others: without its own next step, its details set in."""
+    """Returns a message as one problem in a list: without its next step, its details indented."""
     first, *others = [line for line in message.splitlines() if not line.startswith("Next: ")]
     return "\n".join([first, *(f"    {line.strip()}" for line in others)])
 
 
 def summarize_error(error: Exception) -> str:
-    """What another library's error says before it shows plans and stacks, in a line."""
-    said = str(error).split("\n\n")
-    parts = [said[0], *(part for part in said[1:] if part.startswith("Did you mean"))]
-    return " ".join(" ".join(parts).split())
+    """Returns the message of another library's error in one line, without its plans and stacks.
+
+    Polars separates the parts of a message by blank lines. The first part and its suggestion of a
+    similar name are kept.
+    """
+    first, *others = str(error).split("\n\n")
+    suggestions = (part for part in others if part.startswith("Did you mean"))
+    return " ".join(" ".join([first, *suggestions]).split())

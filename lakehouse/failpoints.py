@@ -1,7 +1,8 @@
-"""Numbered places at which a test may kill the process, to prove that nothing is lost there.
+"""Failpoints: places at which a test may kill the process, to prove that nothing is lost there.
 
-A fault point costs one look at the environment. It acts only where `LAKEHOUSE_KILL_AT` names it: `name`; `name#2` for
-the second time that it is reached in a process; `#17` for the 17th of all points that are reached.
+A failpoint costs one look at the environment. It acts only where `LAKEHOUSE_KILL_AT` names it: by
+its `name`; by `name#2` the second time that the process passes it; by `#17` when it is the 17th of
+all failpoints that the process passes.
 """
 
 import os
@@ -9,16 +10,16 @@ import signal
 
 KILL_AT = "LAKEHOUSE_KILL_AT"
 trail: list[str] = []
-"""The points that were reached, in order, where the environment names one; `#0` names none of them."""
+"""The failpoints that were passed, in order, if the environment names one; `#0` kills nowhere."""
 
 
-def failpoint(point: str) -> None:
-    """Die here without any clean-up, if the environment asks for it."""
+def failpoint(name: str) -> None:
+    """Kills the process without any clean-up, if the environment asks for it here."""
     wanted = os.environ.get(KILL_AT)
     if wanted is None:
         return
-    trail.append(point)
-    name, _, turn = wanted.partition("#")
-    number = trail.count(point) if name else len(trail)
-    if name in ("", point) and number == int(turn or 1):
+    trail.append(name)
+    wanted_name, _, turn = wanted.partition("#")
+    number = trail.count(name) if wanted_name else len(trail)
+    if wanted_name in ("", name) and number == int(turn or 1):
         os.kill(os.getpid(), signal.SIGKILL)

@@ -1,6 +1,7 @@
-"""Messages of Polars and DuckDB without the values that they quote, for a value may be personal and a log is for ever.
+"""Redaction: error messages of Polars and DuckDB without the values that they quote.
 
-What is kept: the kind of the error, the words before the first value, types, the column, and Polars' expression.
+A value may be personal, and a log is kept for ever. What stays in a message: the kind of the error,
+the words before the first value, types, the column, and Polars' expression.
 """
 
 import re
@@ -8,7 +9,8 @@ import re
 import duckdb
 import polars as pl
 
-_OF_NAMES = (
+# Errors about names and types: their messages hold no values.
+_WITHOUT_VALUES = (
     pl.exceptions.ColumnNotFoundError,
     pl.exceptions.DuplicateError,
     pl.exceptions.SchemaError,
@@ -18,29 +20,39 @@ _OF_NAMES = (
     duckdb.CatalogException,
     duckdb.ParserException,
 )
-"""Errors that speak of names and types alone."""
-
-_POLARS_TYPE = r"(?:str|bool|binary|date|time|null|cat|enum|object|[iuf]\d+|(?:datetime|duration|decimal)\[[^`]*\])"
-_DUCK_TYPE = r"\b(?:U?(?:TINY|SMALL|BIG|HUGE)?INT(?:EGER|\d+)?|VARCHAR|DATE|TIME(?:STAMP)?|DOUBLE|FLOAT|DECIMAL)\b"
-_OF_DUCKDB = re.compile(r"Invalid Input Error: (?:Could not parse string|Malformed JSON|Failed to)")
-_HARMLESS = re.compile(
-    rf"(?:`{_POLARS_TYPE}`|(?<=in column )'[^']*'|\d+ out of \d+ values|{_DUCK_TYPE}|[^\"'`\[\](){{}}\d])*"
+_POLARS_TYPE = (
+    r"(?:str|bool|binary|date|time|null|cat|enum|object|[iuf]\d+"
+    r"|(?:datetime|duration|decimal)\[[^`]*\])"
+)
+_DUCKDB_TYPE = (
+    r"\b(?:U?(?:TINY|SMALL|BIG|HUGE)?INT(?:EGER|\d+)?"
+    r"|VARCHAR|DATE|TIME(?:STAMP)?|DOUBLE|FLOAT|DECIMAL)\b"
+)
+_BY_DUCKDB = re.compile(r"Invalid Input Error: (?:Could not parse string|Malformed JSON|Failed to)")
+# The longest beginning of a message that cannot hold a value: no quotes, brackets or digits, except
+# around a type, a column and a count of values.
+_WITHOUT_VALUE = re.compile(
+    rf"(?:`{_POLARS_TYPE}`|(?<=in column )'[^']*'|\d+ out of \d+ values"
+    rf"|{_DUCKDB_TYPE}|[^\"'`\[\](){{}}\d])*"
 )
 _EXPRESSION = "\n\nThis error occurred in the following expression:\n\t"
 
 
 def redact(error: Exception) -> str:
-    """What an error says, without values."""
+    """Returns the message of an error without values."""
     text = str(error)
-    if isinstance(error, _OF_NAMES):
+    if isinstance(error, _WITHOUT_VALUES):
         return text
-    message, _, expression = text.rpartition(_EXPRESSION) if _EXPRESSION in text else (text, "", "")
+    message, expression = text, ""
+    if _EXPRESSION in text:
+        message, _, expression = text.rpartition(_EXPRESSION)
     line = message.split("\n", 1)[0]
-    if isinstance(error, duckdb.InvalidInputException) and not _OF_DUCKDB.match(line):
-        line = "Invalid Input Error"  # what a query itself raises may be nothing but values
-    found = _HARMLESS.match(line)
+    if isinstance(error, duckdb.InvalidInputException) and not _BY_DUCKDB.match(line):
+        line = "Invalid Input Error"  # an error that the query itself raises may be a value alone
+    found = _WITHOUT_VALUE.match(line)
     kept = found[0] if found else ""
-    types = [] if kept == line else ["…", *re.findall(_DUCK_TYPE, line[len(kept) :])]
-    said = " ".join([kept.strip(), *types])
+    types = [] if kept == line else ["…", *re.findall(_DUCKDB_TYPE, line[len(kept) :])]
+    words = " ".join([kept.strip(), *types])
     kind = "" if isinstance(error, duckdb.Error) else f"{type(error).__name__}: "
-    return f"{kind}{said}" + (f", in {expression.splitlines()[0]}" if expression else "")
+    place = f", in {expression.splitlines()[0]}" if expression else ""
+    return f"{kind}{words}{place}"

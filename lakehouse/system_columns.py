@@ -1,4 +1,8 @@
-"""The columns of the engine: every column that begins with `_`, its type and its meaning."""
+"""The system columns: every column that begins with `_`, its type and its meaning.
+
+Also the columns of a history, which people read by name. The states of rejected rows have theirs in
+`quarantine/states.py`.
+"""
 
 from collections.abc import Mapping
 
@@ -11,36 +15,38 @@ ORIGIN: Mapping[str, pl.DataType] = {
     "_batch_id": pl.String(),
     "_ingested_at": pl.Datetime("us", "UTC"),
 }
-"""Where a raw row came from: the delivered file, the record in it, when the file was written, and its batch."""
-
-EVENT_DATE = "_event_date"
-"""The day that a raw row belongs to, as it says itself; null when it cannot be told."""
-
-WINDOW = "_window"
-"""Column of a row on its way: the day with which it is judged."""
-
-RECEIVED = "_received"
-"""Column of a row on its way: everything that it held before the transform."""
+"""The origin of a raw row: the file, the record in it, when the file was written, and the batch."""
 
 LINEAGE = ("_source", "_offset")
-"""The origin that every row keeps for as long as rows are not aggregated."""
+"""The part of the origin that every row keeps until rows are aggregated."""
 
-LAST = "_last"
-"""Column of a table with keys: what orders the newest event of the key that was seen, whatever came of it."""
+EVENT_DATE = "_event_date"
+"""Column of a raw row: the day that it belongs to by its own values; null when they give none."""
 
-VALID = ("valid_from", "valid_to", "is_current")
-"""Columns of a history: a version holds from `valid_from` until before `valid_to`, null for the current one."""
+WINDOW = "_window"
+"""Column of a row in a transform and in quarantine: the day with which it is judged."""
+
+RECEIVED = "_received"
+"""Column of a row in a transform: everything that it held before the transform."""
 
 RESCUED = "_rescued"
-"""What was delivered and does not fit into the columns of a raw table: a JSON object of texts; null when all fits."""
+"""Column of a raw row: what was delivered and fits no column, as JSON; null if all fits."""
+
+LAST = "_last"
+"""Column of a table with keys: the sequence of the key's newest event, even a rejected one."""
 
 DELETED = "_deleted"
 """Column of a table with keys: true for a tombstone."""
+
+VALID = ("valid_from", "valid_to", "is_current")
+"""Columns of a history: a version is valid until before `valid_to`, null for the current one."""
 
 BROKEN = "_rules"
 """Column of a rejected row: the names of every rule that it broke."""
 
 
 def hide_tombstones(rows: pl.LazyFrame) -> pl.LazyFrame:
-    """The rows that a reader sees, without the column that told them from tombstones."""
-    return rows.filter(~pl.col(DELETED)).drop(DELETED) if DELETED in rows.collect_schema() else rows
+    """Returns the rows that a reader sees: no tombstones, nor the column that marks them."""
+    if DELETED not in rows.collect_schema():
+        return rows
+    return rows.filter(~pl.col(DELETED)).drop(DELETED)

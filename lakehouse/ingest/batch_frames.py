@@ -178,4 +178,4 @@ def _origin(one: FittedDelivery, stamp: BatchStamp) -> list[pl.Expr]:
 
 
 def _open_state(stamp: BatchStamp) -> list[pl.Expr]:
-    return Attempt("", now=stamp.started_at).opened()
+    return Attempt("", now=stamp.started_at).build_first_state()

@@ -24,6 +24,7 @@ from lakehouse.ingest.row_origins import (
 )
 from lakehouse.origin import DIGEST_DIGITS, Origin
 from lakehouse.quarantine.dead_letters import DEAD_LETTERS, DeadLetters
+from lakehouse.storage.handle_cache import ValueCache
 from lakehouse.storage.lake import Lake
 from lakehouse.storage.revision import Revision, read_revision
 
@@ -102,15 +103,21 @@ class LandedFiles:
         return frozenset(self.settled.rows())
 
 
+class LandedFilesCache:
+    """The deliveries of each raw table, for as long as the open tables of a lake are kept."""
+
+    def __init__(self) -> None:
+        self.by_table = ValueCache[LandedFiles]()
+
+
 def read_landed_files(lake: Lake, table: str) -> LandedFiles:
     """Reads which deliveries a raw table and its dead letters hold."""
     handle = lake.open_shared(table)
     with ThreadPoolExecutor(1) as beside:
         rows = beside.submit(read_first_occurrences, lake, table, handle)
         versions = (handle, lake.open_shared(DEAD_LETTERS), lake.open_shared(DELIVERIES))
-        return lake.handles.told(
-            f"landed: {table}", versions, lambda: _combine(lake, table, handle, rows)
-        )
+        cache = lake.handles.companion(LandedFilesCache).by_table
+        return cache.get(table, versions, lambda: _combine(lake, table, handle, rows))
 
 
 def _combine(

@@ -12,7 +12,9 @@ from deltalake import DeltaTable
 from lakehouse.expressions import differs_from_previous
 from lakehouse.ingest.files.listing import Occurrence
 from lakehouse.origin import is_readable, select_digest, select_name
+from lakehouse.storage.handle_cache import ValueCache
 from lakehouse.storage.lake import Lake, list_data_files
+from lakehouse.storage.parquet import scan_parquet_files
 from lakehouse.system_columns import ORIGIN
 
 ROW_ORIGIN = pl.Schema({"_source": pl.String(), "_modified_at": ORIGIN["_modified_at"]})
@@ -37,14 +39,29 @@ def index_occurrences(first: pl.DataFrame) -> dict[str, Occurrence]:
     return {digest: Occurrence(moment, name) for digest, moment, name in first.iter_rows()}
 
 
+class RowOriginCache:
+    """The origins that were read, for as long as the open tables of a lake are kept.
+
+    Attributes:
+        first: the result of `read_first_occurrences`, by table.
+        by_file: rows of `ROW_ORIGIN` of each live data file, by table and path.
+    """
+
+    def __init__(self) -> None:
+        self.first = ValueCache[pl.DataFrame]()
+        self.by_file: dict[str, dict[str, pl.DataFrame]] = {}
+
+
+def _cache(lake: Lake) -> RowOriginCache:
+    return lake.handles.companion(RowOriginCache)
+
+
 def read_first_occurrences(lake: Lake, table: str, handle: DeltaTable | None) -> pl.DataFrame:
     """Reads the deliveries with rows in a table, as `select_first_occurrences` returns them."""
     if handle is None:
         return pl.DataFrame(schema=_FIRST)
-    return lake.handles.told(
-        f"rows: {table}",
-        (handle,),
-        lambda: select_first_occurrences(_read_origins(lake, table, handle)),
+    return _cache(lake).first.get(
+        table, (handle,), lambda: select_first_occurrences(_read_origins(lake, table, handle))
     )
 
 
@@ -85,20 +102,18 @@ def _read_origins(lake: Lake, table: str, handle: DeltaTable) -> pl.DataFrame:
 
 def _read_files(lake: Lake, table: str, paths: Iterable[str]) -> pl.DataFrame:
     """Reads the origins from the rows of data files, each once: data files never change."""
-    cached = lake.handles.sources.get(table, {})
+    cached = _cache(lake).by_file.get(table, {})
     found = {
         path: cached[path] if path in cached else _read_file(lake, f"{lake.uri(table)}/{path}")
         for path in paths
     }
     # The cache is replaced, not extended: otherwise it would keep files that are long gone.
-    lake.handles.sources[table] = found
+    _cache(lake).by_file[table] = found
     return pl.concat([pl.DataFrame(schema=ROW_ORIGIN), *found.values()])
 
 
 def _read_file(lake: Lake, uri: str) -> pl.DataFrame:
-    rows = pl.scan_parquet(
-        uri, hive_partitioning=False, glob=False, storage_options=dict(lake.options) or None
-    )
+    rows = scan_parquet_files(uri, lake.options)
     origins = rows.select(ROW_ORIGIN.names()).cast(ROW_ORIGIN)
     # The rows of a delivery are neighbours, so this leaves about one row for each.
     return origins.filter(differs_from_previous(ROW_ORIGIN)).collect(engine="streaming")

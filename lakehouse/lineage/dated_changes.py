@@ -20,6 +20,7 @@ from lakehouse.lineage.commit_history import read_audit
 from lakehouse.publish.audit import Audit
 from lakehouse.storage.lake import Lake
 from lakehouse.storage.log import Commit
+from lakehouse.storage.parquet import scan_parquet_files
 from lakehouse.storage.revision import Revision
 from lakehouse.system_columns import DELETED
 from lakehouse.tables.catalog import Catalog
@@ -82,13 +83,7 @@ class DatedInput:
         paths = [f"{self.lake.uri(source.name)}/{action['path']}" for action in actions]
         if not paths:
             return pl.LazyFrame(schema={name: stored[name] for name in names})
-        rows = pl.scan_parquet(
-            paths,
-            hive_partitioning=False,
-            glob=False,  # a folder may be named like a pattern
-            extra_columns="ignore",
-            storage_options=dict(self.lake.options) or None,
-        )
+        rows = scan_parquet_files(paths, self.lake.options, extra_columns="ignore")
         return rows.select(names)
 
 

@@ -1,20 +1,26 @@
-"""Whether the rejected rows of a table are still in quarantine as its audits left them.
+"""The periods of a table that its rejected rows give a reason to make again.
 
-Rejected rows are committed just before their table, to a log of their own. Another program may change or restore that
-table; the periods whose rejected rows it touched are then made again.
+Rejected rows are committed just before their table, to a log of their own. Another program may change
+or restore that table; then the periods whose rejected rows it touched are made again. So are the
+periods of rejected rows that were dated ahead, when their days have come, and of open rows in a replay.
 """
 
 from collections.abc import Mapping
+from datetime import date
+
+import polars as pl
 
 from lakehouse.calendar import WHOLE_TABLE, Days, PeriodKey
 from lakehouse.lineage.commit_history import changes_rows, read_audit
 from lakehouse.lineage.touched_days import read_days_of_files
 from lakehouse.publish.audit import Audit
 from lakehouse.publish.publish import PUBLISHED_WITH
+from lakehouse.quarantine.rejected_rows import scan_quarantine
+from lakehouse.quarantine.states import OPEN, RELEASED, is_in
 from lakehouse.storage.lake import Lake
 from lakehouse.storage.log import Commit
 from lakehouse.storage.revision import Revision, log_position, read_revision
-from lakehouse.system_columns import WINDOW
+from lakehouse.system_columns import EVENT_DATE, WINDOW
 from lakehouse.tables.table_types import DerivedTable
 
 
@@ -70,3 +76,52 @@ def _find_touched_periods(
         return {WHOLE_TABLE}
     touched = read_days_of_files(lake, table.quarantine, commit, WINDOW)
     return {*made} if touched.every else {*table.partitions.period_keys(touched.assign(known))}
+
+
+def find_open_periods(lake: Lake, table: DerivedTable) -> set[PeriodKey]:
+    """Returns the periods that hold open rows."""
+    rows = scan_quarantine(lake, table)
+    if rows is None:
+        return set()
+    open_rows = rows.filter(is_in(OPEN))
+    if table.partitions is None:
+        return set() if open_rows.head(1).collect().is_empty() else {WHOLE_TABLE}
+    period = table.partitions.period_start_expr(pl.col(WINDOW))
+    periods = open_rows.select(period.unique()).collect(engine="streaming").to_series()
+    return set(periods.drop_nulls())
+
+
+def find_arrived_periods(
+    lake: Lake, table: DerivedTable, audits: Mapping[PeriodKey, Audit], known: Days
+) -> set[date]:
+    """Returns the periods of rejected rows that were dated ahead, and whose days exist by now.
+
+    Such rows were rejected with the first period, which is therefore among the periods as long as some
+    of them are not released. Their own period may still have to be made when they are released
+    already: a run may have ended between the two.
+
+    Args:
+        lake: where the tables are.
+        table: a table with periods.
+        audits: the latest audit of each period.
+        known: all days that the table has.
+    """
+    rows = scan_quarantine(lake, table)
+    if rows is None or table.partitions is None:
+        return set()
+    if not {WINDOW, EVENT_DATE} <= set(rows.collect_schema()):
+        return set()
+    day = pl.col(EVENT_DATE)
+    ahead = rows.filter((pl.col(WINDOW) == known.first) & (day > known.first) & (day <= known.last))
+    by_day = ahead.group_by(day).agg(
+        is_waiting=(~is_in(RELEASED)).any(), released_at=pl.col("_settled_at").max()
+    )
+    periods: set[date] = set()
+    for arrived, is_waiting, released_at in by_day.collect(engine="streaming").iter_rows():
+        period = table.partitions.period_start(arrived)
+        audit = audits.get(period)
+        if is_waiting:
+            periods |= {table.partitions.period_start(known.first), period}
+        elif audit is None or (released_at is not None and audit.audited_at <= released_at):
+            periods.add(period)
+    return periods

@@ -17,9 +17,8 @@ from lakehouse.lineage.dated_changes import DatedInput, count_slack_days
 from lakehouse.lineage.empty_periods import find_intentionally_empty
 from lakehouse.lineage.key_changes import LookedUpInput, find_first_input
 from lakehouse.lineage.period_history import PeriodHistory, read_period_history
-from lakehouse.lineage.quarantine_changes import find_disturbed_periods
+from lakehouse.lineage.quarantine_changes import find_arrived_periods, find_disturbed_periods
 from lakehouse.lineage.touched_days import EVERY_DAY, TouchedDays, find_touched_days
-from lakehouse.quarantine.rejected_rows import find_arrived_periods
 from lakehouse.storage.lake import Lake
 from lakehouse.storage.log import Commit, LogTail
 from lakehouse.storage.revision import Revision

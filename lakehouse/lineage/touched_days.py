@@ -15,6 +15,7 @@ from lakehouse.calendar import Days
 from lakehouse.lineage.commit_history import list_undone_commits, read_audit
 from lakehouse.storage.lake import Lake
 from lakehouse.storage.log import Commit
+from lakehouse.storage.parquet import scan_parquet_files
 from lakehouse.system_columns import EVENT_DATE
 from lakehouse.tables.table_types import DerivedTable, RawTable, Table
 
@@ -97,12 +98,7 @@ def _read_days_of_file(
     low, high = (stats.get(bound, {}).get(column) for bound in ("minValues", "maxValues"))
     if low is not None and low == high and stats.get("nullCount", {}).get(column) == 0:
         return TouchedDays(frozenset({date.fromisoformat(low)}))
-    rows = pl.scan_parquet(
-        f"{lake.uri(table)}/{action['path']}",
-        hive_partitioning=False,
-        glob=False,  # a folder may be named like a pattern
-        storage_options=dict(lake.options) or None,
-    )
+    rows = scan_parquet_files(f"{lake.uri(table)}/{action['path']}", lake.options)
     try:
         days = set(rows.select(_python_date(pl.col(column)).unique()).collect().to_series())
     except (FileNotFoundError, pl.exceptions.ColumnNotFoundError):

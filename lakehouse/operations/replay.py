@@ -17,15 +17,15 @@ from lakehouse.calendar import Days, PeriodKey
 from lakehouse.environment import Environment
 from lakehouse.errors import DataError
 from lakehouse.lineage.period_history import read_period_history
-from lakehouse.lineage.quarantine_changes import find_disturbed_periods
+from lakehouse.lineage.quarantine_changes import (
+    find_arrived_periods,
+    find_disturbed_periods,
+    find_open_periods,
+)
 from lakehouse.operations.replay_dead_letters import replay_dead_letters
 from lakehouse.publish.audit import Audit
 from lakehouse.quarantine.dead_letters import DeadLetters
-from lakehouse.quarantine.rejected_rows import (
-    find_arrived_periods,
-    find_open_periods,
-    scan_quarantine,
-)
+from lakehouse.quarantine.rejected_rows import scan_quarantine
 from lakehouse.quarantine.states import OPEN, RELEASED, is_in
 from lakehouse.system_columns import BROKEN
 from lakehouse.tables.table_types import DerivedTable, RawTable

@@ -28,7 +28,7 @@ from lakehouse.publish.audit import Audit
 from lakehouse.publish.retry import retry_if_busy
 from lakehouse.quarantine.dead_letters import DEAD_LETTERS, DeadLetters
 from lakehouse.quarantine.states import OPEN, RELEASED, STATES, fill_states, is_in
-from lakehouse.quarantine.update_states import update_states
+from lakehouse.quarantine.update_states import StateChange, update_states
 from lakehouse.storage.lake import Lake, scan_visible_rows
 from lakehouse.storage.revision import read_revision
 from lakehouse.storage.scratch import create_scratch_folder
@@ -232,4 +232,5 @@ def _record_outcomes(lake: Lake, raw: RawTable, outcomes: _Outcomes, run_id: str
         pl.when(is_changed).then(value).otherwise(pl.col(name)).alias(name)
         for name, value in values.items()
     ).select(names)
-    update_states(lake, DEAD_LETTERS, read_revision(handle), joined, is_changed, changed, run_id)
+    change = StateChange(DEAD_LETTERS, read_revision(handle), joined, is_changed, changed)
+    update_states(lake, change, run_id)

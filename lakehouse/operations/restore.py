@@ -26,6 +26,7 @@ from lakehouse.publish.retry import retry_if_busy
 from lakehouse.quarantine.dead_letters import COUNTED_DEAD_LETTERS
 from lakehouse.storage.lake import Lake, list_data_files, name_transaction
 from lakehouse.storage.revision import Revision, read_revision
+from lakehouse.storage.write_guards import check_writable, lock_for_commit
 from lakehouse.system_columns import LINEAGE, WINDOW
 from lakehouse.tables.table_types import DerivedTable, RawTable, Table
 
@@ -55,7 +56,7 @@ def restore(here: Environment, plan: RestorePlan, request: RestoreRequest) -> in
     """
     table, lake = here.catalog[plan.table], here.lake
     note = {"version": plan.target_version, "by": request.by, "reason": request.reason}
-    lake.check_writable()
+    check_writable(lake)
     handle = lake.open(plan.table, plan.current_version)
     assert handle is not None  # noqa: S101
     if lake.version(plan.table) != plan.current_version:
@@ -129,7 +130,7 @@ def _restore_version(
     """Commits a restore once; it is never tried again on top of another writer's commit."""
     properties = CommitProperties(dict(metadata), 0, list(fences))
     try:
-        with lake.translate_errors(), lake.lock_for_commit(table, read_revision(handle)):
+        with lake.translate_errors(), lock_for_commit(lake, table, read_revision(handle)):
             handle.restore(version, commit_properties=properties)
     except CommitFailedError as error:
         raise _busy(table) from error

@@ -16,6 +16,8 @@ from lakehouse.publish.replacement import Replacement, scan_files
 from lakehouse.publish.request import ReplaceDays, Request, find_partitioning
 from lakehouse.storage.lake import Lake, list_data_files
 from lakehouse.storage.limits import WriteLimits
+from lakehouse.storage.object_store import fetch_all
+from lakehouse.storage.parquet import scan_parquet_files
 
 
 @dataclass(frozen=True)
@@ -160,12 +162,7 @@ def _is_plain(lake: Lake, table: str, handle: DeltaTable, small: pl.DataFrame) -
 
     def is_plain(file: tuple[str, int]) -> bool:
         path, rows_in_log = file
-        rows = pl.scan_parquet(
-            f"{lake.uri(table)}/{path}",
-            glob=False,
-            hive_partitioning=False,
-            storage_options=dict(lake.options) or None,
-        )
+        rows = scan_parquet_files(f"{lake.uri(table)}/{path}", lake.options)
         try:
             columns, count = rows.collect_schema(), rows.select(pl.len()).collect().item()
         except (OSError, pl.exceptions.PolarsError):
@@ -173,7 +170,7 @@ def _is_plain(lake: Lake, table: str, handle: DeltaTable, small: pl.DataFrame) -
         return count == rows_in_log and all(schema.get(n) == dtype for n, dtype in columns.items())
 
     files = small.select("path", "num_records").rows()
-    return pl.Series(lake.each(is_plain, files), dtype=pl.Boolean)
+    return pl.Series(fetch_all(is_plain, files, lake.requests_at_once), dtype=pl.Boolean)
 
 
 def _chunk(small: pl.DataFrame, limits: WriteLimits) -> Sequence[Sequence[str]]:

@@ -14,11 +14,11 @@ from deltalake.transaction import AddAction, PostCommitHookProperties, create_ta
 
 from lakehouse.errors import BusyError, SetupError
 from lakehouse.publish.write_plan import WritePlan
-from lakehouse.storage import log_archive
 from lakehouse.storage.handle_cache import report_stale_handle
 from lakehouse.storage.lake import Lake
 from lakehouse.storage.object_store import describe_store_error
 from lakehouse.storage.revision import Revision, log_position
+from lakehouse.storage.write_guards import lock_for_commit
 
 # The audits in the log are the only record of the inputs of each period. So delta-rs must
 # clean up no entry, and `log_archive.py` keeps the log short: opening a table reads all entries
@@ -60,7 +60,7 @@ def commit_once(
         with (
             lake.translate_errors(),
             report_stale_handle(table),
-            lake.lock_for_commit(table, base),
+            lock_for_commit(lake, table, base),
         ):
             attempt()
     except (DeltaError, BusyError) as error:
@@ -105,7 +105,7 @@ def create_table(
         name=plan.table,
         configuration={
             "delta.logRetentionDuration": _RETENTION,
-            "delta.checkpointInterval": str(log_archive.CHECKPOINT_INTERVAL),
+            "delta.checkpointInterval": str(lake.limits.commits_per_checkpoint),
         },
         description=plan.request.info.description,
         storage_options=dict(lake.options) or None,
@@ -116,7 +116,7 @@ def create_table(
 def shorten_log(lake: Lake, table: str, version: int) -> None:
     """Archives old log entries after a commit; a failure is only a warning: the commit is made."""
     try:
-        log_archive.archive_old_entries(lake.store, table, version, lake.each)
+        lake.log_archive(table).archive_old_entries(version)
     except (OSError, SetupError, obstore.exceptions.BaseError) as error:
         reason = describe_store_error(error, lake.options)
         _log.warning("%s: old log entries stay in the log for now: %s", table, reason)

@@ -31,6 +31,7 @@ from lakehouse.storage.lake import Lake
 from lakehouse.storage.limits import WriteLimits
 from lakehouse.storage.log import MOVED
 from lakehouse.storage.object_store import describe_store_error
+from lakehouse.storage.parquet import scan_parquet_files
 
 _log = logging.getLogger(__name__)
 
@@ -141,12 +142,7 @@ class FileWriter:
         paths = [file.path for file in self.new if file.rows]
         if not paths:
             return pl.LazyFrame(schema=self.plan.columns)
-        return pl.scan_parquet(
-            paths,
-            hive_partitioning=False,
-            glob=False,
-            storage_options=dict(self.lake.options) or None,
-        )
+        return scan_parquet_files(paths, self.lake.options)
 
     @property
     def new_rows(self) -> int:

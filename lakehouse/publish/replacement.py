@@ -17,6 +17,7 @@ from lakehouse.errors import LawError
 from lakehouse.expressions import has_key
 from lakehouse.publish.request import Append, ReplaceAll, ReplaceDays, ReplaceKeys, Request
 from lakehouse.storage.lake import Lake, list_data_files
+from lakehouse.storage.parquet import scan_parquet_files
 
 _FILE, _SOURCE = "_file", "_source"
 
@@ -267,12 +268,9 @@ def scan_files(
         for name, dtype in pl.scan_delta(handle).collect_schema().items()
         if name not in partitions
     }
-    return pl.scan_parquet(
+    return scan_parquet_files(
         [f"{lake.uri(table)}/{path}" for path in paths],
+        lake.options,
         schema=schema,
-        missing_columns="insert",
-        hive_partitioning=False,
-        glob=False,  # a folder may be named like a pattern
-        include_file_paths=path_column,
-        storage_options=dict(lake.options) or None,
+        path_column=path_column,
     )

@@ -19,6 +19,7 @@ from lakehouse.publish.schema_evolution import (
 from lakehouse.storage.delta_types import to_delta_schema
 from lakehouse.storage.lake import Lake
 from lakehouse.storage.revision import Revision
+from lakehouse.storage.write_guards import check_writable
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ def plan_write(lake: Lake, request: Request) -> WritePlan:
         SetupError: the table is partitioned otherwise, or its columns changed and some of its rows
             would stay; or two writers of this bucket would lose commits.
     """
-    lake.check_writable()
+    check_writable(lake)
     handle = _open_base(lake, request)
     columns, partitioning = request.rows.collect_schema(), find_partitioning(request)
     partition_column = None if partitioning is None else partitioning.name

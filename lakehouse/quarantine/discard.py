@@ -1,7 +1,7 @@
-"""Giving up quarantined rows or dead letters on purpose: who did it, and why, stands beside each.
+"""Giving up rejected rows or dead letters on purpose; who did it, and why, is stored with each.
 
-A discarded row counts as open no more. It is judged with the others whenever its period is made, and stays discarded
-for as long as it is rejected.
+A discarded row no longer counts as open. It is judged with the others whenever its period is made,
+and stays discarded for as long as it is rejected.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from lakehouse.origin import select_name
 from lakehouse.publish.retry import retry_if_busy
 from lakehouse.quarantine.dead_letters import DEAD_LETTERS
 from lakehouse.quarantine.states import DISCARDED, OPEN, STATES, fill_states, is_in
-from lakehouse.quarantine.update_states import update_states
+from lakehouse.quarantine.update_states import StateChange, update_states
 from lakehouse.redaction import redact
 from lakehouse.storage.lake import Lake, scan_visible_rows
 from lakehouse.storage.revision import read_revision
@@ -23,18 +23,18 @@ from lakehouse.system_columns import BROKEN
 from lakehouse.tables.catalog import Catalog
 from lakehouse.tables.table_types import RawTable
 
-_UNKNOWN = (pl.exceptions.ColumnNotFoundError, pl.exceptions.StructFieldNotFoundError)
+_UNKNOWN_COLUMN = (pl.exceptions.ColumnNotFoundError, pl.exceptions.StructFieldNotFoundError)
 
 
 @dataclass(frozen=True)
 class Choice:
-    """Which open rows: those that meet all of it.
+    """A choice of open rows: those that meet all of these conditions.
 
     Attributes:
         where: a condition in SQL over the columns of the quarantine, without the word WHERE.
         rules: rows that broke one of these; for dead letters, with one of these reasons.
         sources: rows of one of these deliveries, by the name of the file or by `_source`.
-        is_all: every open row, where nothing else is said.
+        is_all: every open row, if there is no other condition.
     """
 
     where: str | None = None
@@ -42,100 +42,105 @@ class Choice:
     sources: Sequence[str] = ()
     is_all: bool = False
 
-    def rows(self, schema: pl.Schema) -> pl.Expr:
-        """The choice over the rows of a quarantine.
+    def to_filter(self, schema: pl.Schema) -> pl.Expr:
+        """Returns true for a chosen row of a quarantine.
 
         Raises:
-            SetupError: nothing is chosen, or there is no such column.
+            SetupError: there is no condition, or it names a column that does not exist.
         """
-        chosen = [self._where(schema)] if self.where else []
+        conditions = []
+        if self.where:
+            conditions.append(self._parse_where(self.where, schema))
         if self.rules:
-            rules = pl.Series(self.rules, dtype=pl.String)
-            of_rules = (
-                pl.col("reason").is_in(rules.implode()) if BROKEN not in schema else _any_of(rules)
-            )
-            chosen.append(of_rules)
+            conditions.append(self._match_rules(schema))
         if self.sources:
-            if "_source" not in schema:
-                raise SetupError(
-                    "Rows of a table of aggregates have no source.\nNext: use --where or --rule."
-                )
-            names = pl.Series(self.sources, dtype=pl.String).implode()
-            file = select_name(pl.col("_source"))
-            chosen.append(pl.col("_source").is_in(names) | file.is_in(names))
-        if not chosen and not self.is_all:
+            conditions.append(self._match_sources(schema))
+        if not conditions and not self.is_all:
             raise SetupError(
                 "Nothing says which rows.\nNext: use --where, --rule or --source; or --all."
             )
-        return pl.all_horizontal(*chosen, is_in(OPEN)).fill_null(False)
+        return pl.all_horizontal(*conditions, is_in(OPEN)).fill_null(False)
 
-    def _where(self, schema: pl.Schema) -> pl.Expr:
-        """The condition in SQL; what is wrong with it is said with the columns that there are."""
+    def _match_rules(self, schema: pl.Schema) -> pl.Expr:
+        if BROKEN not in schema:
+            return pl.col("reason").is_in(pl.Series(self.rules, dtype=pl.String).implode())
+        return pl.col(BROKEN).list.set_intersection(list(self.rules)).list.len() > 0
+
+    def _match_sources(self, schema: pl.Schema) -> pl.Expr:
+        if "_source" not in schema:
+            raise SetupError(
+                "Rows of a table of aggregates have no source.\nNext: use --where or --rule."
+            )
+        names = pl.Series(self.sources, dtype=pl.String).implode()
+        file = select_name(pl.col("_source"))
+        return pl.col("_source").is_in(names) | file.is_in(names)
+
+    def _parse_where(self, where: str, schema: pl.Schema) -> pl.Expr:
+        """Returns the condition in SQL; an error in it is reported with the columns that exist."""
         columns = ", ".join(name for name in schema if name not in STATES)
         try:
-            expr = pl.sql_expr(str(self.where))
-            found = (
-                pl.LazyFrame(schema=schema).select(expr.alias("chosen")).collect_schema()["chosen"]
-            )
-        except _UNKNOWN as error:
-            said = str(error).splitlines()[0]
+            condition = pl.sql_expr(where)
+            selected = pl.LazyFrame(schema=schema).select(condition.alias("chosen"))
+            dtype = selected.collect_schema()["chosen"]
+        except _UNKNOWN_COLUMN as error:
+            message = str(error).splitlines()[0]
             raise SetupError(
-                f"There is no such column: {said}\nNext: name one of {columns}."
+                f"There is no such column: {message}\nNext: name one of {columns}."
             ) from error
         except pl.exceptions.PolarsError as error:
-            said = str(error).splitlines()[0]
+            message = str(error).splitlines()[0]
             raise SetupError(
-                f"The condition cannot be read: {said}\nNext: write SQL over {columns}; they hold what was received, "
-                "so numbers may be text that wants a TRY_CAST."
+                f"The condition cannot be read: {message}\n"
+                f"Next: write SQL over {columns}; they hold what was received, so numbers may be "
+                "text that wants a TRY_CAST."
             ) from error
-        if found != pl.Boolean:
+        if dtype != pl.Boolean:
             raise SetupError(
-                f"The condition gives {found}, not true or false.\nNext: compare with something."
+                f"The condition gives {dtype}, not true or false.\nNext: compare with something."
             )
-        return expr
-
-
-def _any_of(rules: pl.Series) -> pl.Expr:
-    return pl.col(BROKEN).list.set_intersection(rules.to_list()).list.len() > 0
+        return condition
 
 
 def discard(
     lake: Lake, catalog: Catalog, name: str, choice: Choice, *, reason: str, who: str
 ) -> int:
-    """Discard open rows of a table's quarantine, or open dead letters of a raw table; gives how many.
+    """Discards open rows of a table's quarantine, or open dead letters of a raw table.
 
     Args:
         lake: where the tables are.
         catalog: the declared tables.
         name: the table that rejected them.
-        choice: which.
-        reason: why; stored beside each.
-        who: who says so.
+        choice: which rows.
+        reason: why; stored with each row.
+        who: who asks; stored with each row.
+
+    Returns:
+        How many rows were discarded.
 
     Raises:
         SetupError: there is no such table, the choice cannot be read, or there is no reason.
         BusyError: other writers kept being faster.
     """
     if not reason.strip():
-        raise SetupError("A row is not discarded without a reason.\nNext: say it with --reason.")
+        raise SetupError("A row is not discarded without a reason.\nNext: give it with --reason.")
     table = catalog[name]
-    is_raw = isinstance(table, RawTable)
-    place = DEAD_LETTERS if isinstance(table, RawTable) else table.quarantine
-    return retry_if_busy(
-        lambda: _attempt(lake, place, name if is_raw else None, choice, reason.strip(), who)
-    )
+    if isinstance(table, RawTable):
+        rows_of = pl.col("table") == name
+        place = DEAD_LETTERS
+    else:
+        rows_of = pl.lit(True)
+        place = table.quarantine
+    return retry_if_busy(lambda: _discard_once(lake, place, rows_of, choice, reason.strip(), who))
 
 
-def _attempt(
-    lake: Lake, place: str, letters_of: str | None, choice: Choice, reason: str, who: str
+def _discard_once(
+    lake: Lake, place: str, rows_of: pl.Expr, choice: Choice, reason: str, who: str
 ) -> int:
     handle = lake.open_shared(place)
     if handle is None:
         return 0
     rows = fill_states(scan_visible_rows(handle))
-    chosen = choice.rows(rows.collect_schema())
-    if letters_of is not None:
-        chosen = chosen & (pl.col("table") == letters_of)
+    is_chosen = choice.to_filter(rows.collect_schema()) & rows_of
     values = {
         "_state": pl.lit(DISCARDED),
         "_settled_at": pl.lit(datetime.now(UTC), dtype=STATES["_settled_at"]),
@@ -143,12 +148,15 @@ def _attempt(
         "_discard_reason": pl.lit(reason),
     }
     changed = rows.with_columns(
-        pl.when(chosen).then(value).otherwise(pl.col(name)).alias(name)
+        pl.when(is_chosen).then(value).otherwise(pl.col(name)).alias(name)
         for name, value in values.items()
     )
+    change = StateChange(place, read_revision(handle), rows, is_chosen, changed)
     try:
-        return update_states(lake, place, read_revision(handle), rows, chosen, changed, who)
+        return update_states(lake, change, who)
     except pl.exceptions.PolarsError as error:
+        # Not chained: the error itself quotes values.
         raise SetupError(
-            f"The condition fails on the rows: {redact(error)}\nNext: write TRY_CAST where a value may be no number."
-        ) from None  # the error itself quotes values
+            f"The condition fails on the rows: {redact(error)}\n"
+            "Next: write TRY_CAST where a value may be no number."
+        ) from None

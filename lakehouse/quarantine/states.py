@@ -1,8 +1,9 @@
-"""The states of rejected rows and dead letters: open, released, discarded; nothing that was quarantined vanishes.
+"""The states of rejected rows and dead letters: open, released, discarded.
 
-Belongs here: the columns that tell a state, and how the rows that stand in quarantine meet those that are rejected now.
-Plain functions over LazyFrames, so that every way to make a table can use them. Does not belong here: which periods are
-made again (`replay.py`), and whose rows a person gives up (`discard.py`).
+Belongs here: the columns of a state, and how the rows in quarantine change when rows are judged
+again. Plain functions over LazyFrames, so that every way to make a table can use them. Does not
+belong here: which periods are made again (`operations/replay.py`), and which rows a person gives up
+(`discard.py`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -29,19 +30,20 @@ STATES: Mapping[str, pl.DataType] = {
     "_settled_by": pl.String(),
     "_discard_reason": pl.String(),
 }
+"""The columns of a state."""
+
 COMMENTS = {
-    "_state": "open; released, when it is rejected no more; discarded, when somebody gave it up",
-    "_first_seen_at": "When it was rejected first",
-    "_last_seen_at": "When it was rejected last",
-    "_tries": "How often it was judged anew and rejected: by another transform or contract, or in a replay",
+    "_state": "open; released, when it is no longer rejected; discarded, when somebody gave it up",
+    "_first_seen_at": "When it was first rejected",
+    "_last_seen_at": "When it was last rejected",
+    "_tries": "How often it was rejected: by another transform or contract, or in a replay",
     "_settled_at": "When it was released or discarded",
     "_settled_by": "The run that released it, or who discarded it",
     "_discard_reason": "Why it was discarded",
 }
-_FORMER = "_rejected_at"
-"""What `_last_seen_at` was called in tables without states."""
 
-_HERE, _STOOD = "_is_rejected", "_stood"
+_IS_REJECTED = "_is_rejected"
+_BEFORE = "_before"  # ends the names of the columns of a row that was in quarantine already
 
 
 @dataclass(frozen=True)
@@ -52,8 +54,8 @@ class Attempt:
         run_id: the run.
         code_version: of the transform.
         contract_version: of the contract.
-        is_replay: whether rows are given another try on purpose; that counts as a try for rows that nothing else
-            judges anew, once a run.
+        is_replay: whether rows are given another try on purpose. That counts as a try, once a run,
+            for rows that neither other code nor another contract judges.
         now: the moment that is noted.
     """
 
@@ -68,8 +70,8 @@ class Attempt:
         """`now`, as a column."""
         return pl.lit(self.now, dtype=_MOMENT)
 
-    def opened(self) -> list[pl.Expr]:
-        """The columns of a state, of what is rejected for the first time."""
+    def build_first_state(self) -> list[pl.Expr]:
+        """Returns the columns of the state of a row that is rejected for the first time."""
         values = {
             "_state": pl.lit(OPEN),
             "_first_seen_at": self.moment,
@@ -81,178 +83,193 @@ class Attempt:
             for name, dtype in STATES.items()
         ]
 
-    def seen(self) -> list[pl.Expr]:
-        """The engine's columns of a row that is rejected for the first time; the rules that it broke aside."""
+    def build_first_columns(self) -> list[pl.Expr]:
+        """Returns the system columns of a row that is rejected for the first time.
+
+        The rules that it broke are not among them.
+        """
         versions = {
             "_contract_version": self.contract_version,
             "_code_version": self.code_version,
             "_run_id": self.run_id,
         }
-        return [*(pl.lit(value).alias(name) for name, value in versions.items()), *self.opened()]
+        columns = [pl.lit(value).alias(name) for name, value in versions.items()]
+        return [*columns, *self.build_first_state()]
 
 
 def is_in(state: State) -> pl.Expr:
-    """True for a row in a state; a row that has none is open."""
+    """Returns true for a row in a state; a row that another program wrote without one is open."""
     return pl.col("_state").fill_null(OPEN) == state
 
 
 def fill_states(rows: pl.LazyFrame) -> pl.LazyFrame:
-    """Rows of a quarantine with every column of a state; those that were written before there were states are open."""
-    schema = rows.collect_schema()
-    filled = _with(rows, STATES)
-    former = next(
-        (pl.col(name) for name in (_FORMER, "_ingested_at") if name in schema),
-        pl.lit(None, dtype=_MOMENT),
-    )
+    """Returns rows of a quarantine with every column of a state.
+
+    A row that another program wrote without a state is open, was tried once, and was seen when it
+    was ingested.
+    """
+    filled = _add_missing(rows, STATES)
+    ingested = pl.lit(None, dtype=_MOMENT)
+    if "_ingested_at" in filled.collect_schema():
+        ingested = pl.col("_ingested_at")
     return filled.with_columns(
         pl.col("_state").fill_null(OPEN),
         pl.col("_tries").fill_null(1),
-        *(pl.col(name).fill_null(former) for name in ("_first_seen_at", "_last_seen_at")),
-    ).drop(_FORMER, strict=False)
+        pl.col("_first_seen_at", "_last_seen_at").fill_null(ingested),
+    )
 
 
-def _with(rows: pl.LazyFrame, columns: Mapping[str, pl.DataType]) -> pl.LazyFrame:
-    """Rows with some more columns, null where they do not have them."""
+def _add_missing(rows: pl.LazyFrame, columns: Mapping[str, pl.DataType]) -> pl.LazyFrame:
+    """Returns rows with those of some columns that they lack, null."""
     schema = rows.collect_schema()
-    missing = {name: dtype for name, dtype in columns.items() if name not in schema}
     return rows.with_columns(
-        pl.lit(None, dtype=dtype).alias(name) for name, dtype in missing.items()
+        pl.lit(None, dtype=dtype).alias(name)
+        for name, dtype in columns.items()
+        if name not in schema
     )
 
 
 def count_by_state(rows: pl.LazyFrame) -> dict[str, int]:
-    """How many rows are in each state, open ones first; states that no row is in are left out."""
+    """Returns how many rows are in each state, open ones first; states of no row are left out."""
     found = dict(rows.group_by("_state").len().collect(engine="streaming").iter_rows())
     return {state: found[state] for state in (OPEN, DISCARDED, RELEASED) if state in found}
 
 
 def identify_by_origin() -> list[pl.Expr]:
-    """What names a row that keeps its origin: the bytes that it came with, whatever they are called, and its place."""
+    """Returns what identifies a row that keeps its origin.
+
+    That is the hash of its file's bytes, whatever the file is called, and its place in the file.
+    """
     return [select_digest(pl.col("_source")), pl.col("_offset")]
 
 
 def merge_all_judged(
-    standing: pl.LazyFrame,
+    quarantined: pl.LazyFrame,
     rejected: pl.LazyFrame,
     identity: Sequence[pl.Expr],
     attempt: Attempt,
     *,
     is_unique: bool = False,
 ) -> pl.LazyFrame:
-    """The quarantine of some periods after they were judged again: every row that stands or is rejected, once.
+    """Returns the quarantine of some periods after all of their rows were judged again.
 
-    Rejected again is open, or discarded still; what stands and is not rejected is released. Rows that equal each other
-    in their identity are told apart by their number. Memory grows with what is quarantined, not with what passes.
+    It holds every row that was in quarantine or is rejected now, once. A row that is rejected is
+    open, or still discarded. A row that was in quarantine and is not rejected now is released. Rows
+    with the same identity are matched by their number. Memory grows with the rejected rows, not
+    with all rows.
 
     Args:
-        standing: the rows that stand in quarantine, of these periods.
-        rejected: the rows that are rejected now, with the columns of `Attempt.seen` and the rules that they broke.
-        identity: what names a row, over the columns of both.
+        quarantined: the rows of these periods in quarantine.
+        rejected: the rows that are rejected now, with the columns of `Attempt.build_first_columns`
+            and the rules that they broke.
+        identity: what identifies a row, over the columns of both.
         attempt: who judges.
-        is_unique: whether no two rows that are rejected now have the same identity.
+        is_unique: whether no two rows of `rejected` have the same identity.
 
     Returns:
-        The columns of `rejected`, then those that only stand.
+        The columns of `rejected`, then those that only `quarantined` has.
     """
-    named = _named(identity)
-    keys = list(named)
-    number = pl.int_range(pl.len(), dtype=pl.Int64).over(keys)
-    keys.append("_number")
+    named = _name_identity(identity)
+    keys = [*named, "_number"]
+    number = pl.int_range(pl.len(), dtype=pl.Int64).over(list(named))
     schema = rejected.collect_schema()
     now = rejected.with_columns(**named).with_columns(
         (pl.lit(0, dtype=pl.Int64) if is_unique else number).alias("_number"),
-        pl.lit(True).alias(_HERE),
+        pl.lit(True).alias(_IS_REJECTED),
     )
-    stood = (
-        _with(fill_states(standing), schema)
-        .with_columns(**named)
-        .with_columns(number.alias("_number"))
-    )
-    before = {name: dtype for name, dtype in stood.collect_schema().items() if name not in keys}
-    stood = stood.rename({name: f"{name}{_STOOD}" for name in before})
-    both = now.join(stood, on=keys, how="full", nulls_equal=True, coalesce=True)
-    kept = {name: _kept(name, dtype, before[name]) for name, dtype in schema.items()}
-    left = {name: pl.col(f"{name}{_STOOD}") for name in before if name not in schema}
-    return both.select(
-        value.alias(name) for name, value in {**kept, **_states(attempt), **left}.items()
-    )
+    before = _add_missing(fill_states(quarantined), schema)
+    before = before.with_columns(**named).with_columns(number.alias("_number"))
+    old_schema = {n: dtype for n, dtype in before.collect_schema().items() if n not in keys}
+    before = before.rename({name: f"{name}{_BEFORE}" for name in old_schema})
+    both = now.join(before, on=keys, how="full", nulls_equal=True, coalesce=True)
+    new = {name: _pick_value(name, dtype, old_schema[name]) for name, dtype in schema.items()}
+    others = {name: pl.col(f"{name}{_BEFORE}") for name in old_schema if name not in schema}
+    columns = {**new, **_build_states(attempt), **others}
+    return both.select(value.alias(name) for name, value in columns.items())
 
 
 def merge_some_judged(
-    standing: pl.LazyFrame,
+    quarantined: pl.LazyFrame,
     rejected: pl.LazyFrame,
     identity: Sequence[pl.Expr],
     attempt: Attempt,
     *,
     is_unique: bool = False,
 ) -> pl.LazyFrame:
-    """The quarantine after some more rows were judged, and none of the others: these stay as they stand.
+    """Returns the quarantine after some more rows were judged, which leaves all others unchanged.
 
-    For the arguments see `carried`.
+    For the arguments see `merge_all_judged`.
     """
-    named = _named(identity)
-    stood, judged = fill_states(standing).with_columns(**named), rejected.select(**named)
-    others, again = (
-        stood.join(judged, on=[*named], how=how, nulls_equal=True).drop(named)
-        for how in ("anti", "semi")
-    )
+    named = _name_identity(identity)
+    before, judged = fill_states(quarantined).with_columns(**named), rejected.select(**named)
+    others = before.join(judged, on=[*named], how="anti", nulls_equal=True).drop(named)
+    again = before.join(judged, on=[*named], how="semi", nulls_equal=True).drop(named)
     rows = merge_all_judged(again, rejected, identity, attempt, is_unique=is_unique)
     known = others.collect_schema()
-    schema = pl.Schema(
-        {name: dtype for name, dtype in rows.collect_schema().items() if name in known}
-    )
-    return pl.concat([others.cast(schema, strict=False), rows], how="diagonal")
+    schema = {name: dtype for name, dtype in rows.collect_schema().items() if name in known}
+    return pl.concat([others.cast(pl.Schema(schema), strict=False), rows], how="diagonal")
 
 
-def _named(identity: Sequence[pl.Expr]) -> dict[str, pl.Expr]:
-    """What names a row, as columns to join by."""
+def _name_identity(identity: Sequence[pl.Expr]) -> dict[str, pl.Expr]:
+    """Returns what identifies a row as columns to join by."""
     return {f"_key_{number}": expr for number, expr in enumerate(identity)}
 
 
-def _kept(name: str, dtype: pl.DataType, before: pl.DataType) -> pl.Expr:
-    """A column of a row that is rejected, or of one that only stands; null where its old value has no place in it."""
-    stood = pl.col(f"{name}{_STOOD}")
-    if before != dtype:
-        is_nested = before.is_nested() or dtype.is_nested()
-        stood = pl.lit(None, dtype=dtype) if is_nested else stood.cast(dtype, strict=False)
-    return pl.when(pl.col(_HERE).is_not_null()).then(pl.col(name)).otherwise(stood)
+def _pick_value(name: str, dtype: pl.DataType, old_dtype: pl.DataType) -> pl.Expr:
+    """Returns a column: its new value if the row is rejected now, else the one that it had.
+
+    A column that has another type now is null where the old value cannot be cast to it.
+    """
+    old = pl.col(f"{name}{_BEFORE}")
+    if old_dtype != dtype:
+        is_nested = old_dtype.is_nested() or dtype.is_nested()
+        old = pl.lit(None, dtype=dtype) if is_nested else old.cast(dtype, strict=False)
+    return pl.when(pl.col(_IS_REJECTED).is_not_null()).then(pl.col(name)).otherwise(old)
 
 
-def _states(attempt: Attempt) -> dict[str, pl.Expr]:
-    """Each column of a state after this attempt."""
-    stood = {name: pl.col(f"{name}{_STOOD}") for name in STATES}
-    here, was, tries = pl.col(_HERE).is_not_null(), stood["_state"], stood["_tries"]
-    stays = here & (was == DISCARDED).fill_null(False)
-    leaves = ~here & (was != RELEASED)
-    # What was settled before stays as it was noted; what is open again was not settled.
-    settled = pl.when(stays | (~here & ~leaves))
+def _build_states(attempt: Attempt) -> dict[str, pl.Expr]:
+    """Returns each column of a state after an attempt."""
+    old = {name: pl.col(f"{name}{_BEFORE}") for name in STATES}
+    is_rejected = pl.col(_IS_REJECTED).is_not_null()
+    is_new = old["_state"].is_null()
+    stays_discarded = is_rejected & (old["_state"] == DISCARDED).fill_null(False)
+    is_released_now = ~is_rejected & (old["_state"] != RELEASED)
+    # A row that was settled before keeps what was noted then. A row that is open again is not
+    # settled.
+    stays_settled = stays_discarded | (~is_rejected & ~is_released_now)
     return {
-        "_state": pl.when(stays)
+        "_state": pl.when(stays_discarded)
         .then(pl.lit(DISCARDED))
-        .when(here)
+        .when(is_rejected)
         .then(pl.lit(OPEN))
         .otherwise(pl.lit(RELEASED)),
-        "_first_seen_at": pl.coalesce(stood["_first_seen_at"], pl.col("_first_seen_at")),
-        "_last_seen_at": pl.when(here).then(attempt.moment).otherwise(stood["_last_seen_at"]),
-        "_tries": pl.when(was.is_null())
+        "_first_seen_at": pl.coalesce(old["_first_seen_at"], pl.col("_first_seen_at")),
+        "_last_seen_at": pl.when(is_rejected).then(attempt.moment).otherwise(old["_last_seen_at"]),
+        "_tries": pl.when(is_new)
         .then(1)
-        .when(here & _is_try(attempt))
-        .then(tries + 1)
-        .otherwise(tries),
-        "_settled_at": pl.when(leaves)
+        .when(is_rejected & _is_try(attempt))
+        .then(old["_tries"] + 1)
+        .otherwise(old["_tries"]),
+        "_settled_at": pl.when(is_released_now)
         .then(attempt.moment)
-        .otherwise(settled.then(stood["_settled_at"])),
-        "_settled_by": pl.when(leaves)
+        .when(stays_settled)
+        .then(old["_settled_at"]),
+        "_settled_by": pl.when(is_released_now)
         .then(pl.lit(attempt.run_id))
-        .otherwise(settled.then(stood["_settled_by"])),
-        "_discard_reason": pl.when(stays).then(stood["_discard_reason"]),
+        .when(stays_settled)
+        .then(old["_settled_by"]),
+        "_discard_reason": pl.when(stays_discarded).then(old["_discard_reason"]),
     }
 
 
 def _is_try(attempt: Attempt) -> pl.Expr:
-    """True for a row that was judged by another transform or contract last; in a replay, by another run."""
-    last = {"_contract_version": attempt.contract_version, "_code_version": attempt.code_version}
-    last |= {"_run_id": attempt.run_id} if attempt.is_replay else {}
+    """Returns true for a row last judged by another transform or contract; in a replay, run."""
+    current = {
+        "_contract_version": attempt.contract_version,
+        "_code_version": attempt.code_version,
+    }
+    if attempt.is_replay:
+        current["_run_id"] = attempt.run_id
     return pl.any_horizontal(
-        (pl.col(f"{name}{_STOOD}") != now).fill_null(False) for name, now in last.items()
+        (pl.col(f"{name}{_BEFORE}") != now).fill_null(False) for name, now in current.items()
     )

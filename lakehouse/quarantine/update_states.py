@@ -1,7 +1,10 @@
-"""Changing the states of rows that stand in quarantine: the same rows, in one commit, with other states.
+"""Changing the states of rows in quarantine: the same rows with other states, in one commit.
 
-Such a commit carries an audit of its own, by which it is told from a strange hand (`rejects.py`).
+Such a commit carries an audit of its own, which distinguishes it from a change by another program
+(`lineage/quarantine_changes.py`).
 """
+
+from dataclasses import dataclass
 
 import polars as pl
 
@@ -14,66 +17,88 @@ from lakehouse.storage.revision import Revision
 from lakehouse.system_columns import LINEAGE, WINDOW
 
 
-def update_states(  # noqa: PLR0913
-    lake: Lake,
-    place: str,
-    base: Revision,
-    rows: pl.LazyFrame,
-    chosen: pl.Expr,
-    changed: pl.LazyFrame,
-    run_id: str,
-) -> int:
-    """Put rows with other states in the place of those that stand, day by day where they have days.
+@dataclass(frozen=True)
+class StateChange:
+    """A change of the states of some rows.
+
+    Attributes:
+        table: a table of the layer `quarantine`.
+        base: the revision of it that was read.
+        rows: its rows at that revision.
+        is_changed: true for a row whose state changes.
+        changed: all rows, with their new states.
+    """
+
+    table: str
+    base: Revision
+    rows: pl.LazyFrame
+    is_changed: pl.Expr
+    changed: pl.LazyFrame
+
+
+def update_states(lake: Lake, change: StateChange, run_id: str) -> int:
+    """Publishes a change of states; returns how many rows it changed.
+
+    Of a table with days, only the days with such rows are written. Nothing is committed for no
+    rows.
 
     Args:
         lake: where the tables are.
-        place: a table of the layer `quarantine`.
-        base: the revision of it that was read.
-        rows: its rows at that revision.
-        chosen: true for a row of which something changes.
-        changed: all rows, as they are to be.
+        change: what changes.
         run_id: who asks; stored in the commit.
-
-    Returns:
-        How many rows were chosen; nothing is committed for none.
 
     Raises:
         BusyError: another writer was faster.
     """
-    names = rows.collect_schema().names()
-    asked = {"days": pl.col(WINDOW).unique()} if WINDOW in names else {}
-    found = (
-        rows.filter(chosen)
-        .select(pl.len().alias("rows"), **{n: e.implode() for n, e in asked.items()})
-        .collect()
-    )
-    if not found["rows"].item():
+    count, days = _find_changed(change)
+    if count == 0:
         return 0
-    info = TableInfo(
-        comments=COMMENTS if place == DEAD_LETTERS else {},
-        hidden=frozenset(changed.collect_schema().names()) - {WINDOW, "table", *LINEAGE},
-    )
-    days = found["days"].explode() if asked else None
-    request: ReplaceAll | ReplaceDays
-    # A row without a day was put there by somebody else; then the whole table is written again.
-    if days is None or days.null_count():
-        is_written = pl.lit(True)
-        request = ReplaceAll(place, changed, base=base, info=info)
-    else:
-        is_written = pl.col(WINDOW).is_in(days.implode())
-        request = ReplaceDays(
-            place,
-            changed.filter(is_written),
-            base=base,
-            info=info,
-            day_column=WINDOW,
-            days=days.sort().to_list(),
-        )
-    read = int(rows.filter(is_written).select(pl.len()).collect(engine="streaming").item())
+    request, read = _build_request(change, days)
     provenance = Provenance(run_id)
     publish(
         lake,
         request,
-        lambda told: Audit(place, "replace", read=read, written=told.rows, provenance=provenance),
+        lambda result: Audit(
+            change.table, "replace", read=read, written=result.rows, provenance=provenance
+        ),
     )
-    return int(found["rows"].item())
+    return count
+
+
+def _find_changed(change: StateChange) -> tuple[int, pl.Series | None]:
+    """Returns how many rows change, and their days; None for a table without days."""
+    columns = {"rows": pl.len()}
+    if WINDOW in change.rows.collect_schema():
+        columns["days"] = pl.col(WINDOW).unique().implode()
+    found = change.rows.filter(change.is_changed).select(**columns).collect()
+    days = found["days"].explode() if "days" in columns else None
+    return int(found["rows"].item()), days
+
+
+def _build_request(
+    change: StateChange, days: pl.Series | None
+) -> tuple[ReplaceAll | ReplaceDays, int]:
+    """Returns the write request, and how many rows it replaces."""
+    names = frozenset(change.changed.collect_schema().names())
+    info = TableInfo(
+        comments=COMMENTS if change.table == DEAD_LETTERS else {},
+        hidden=names - {WINDOW, "table", *LINEAGE},
+    )
+    # Another program has put a row without a day there. Then the whole table is written again.
+    if days is None or days.null_count():
+        request = ReplaceAll(change.table, change.changed, base=change.base, info=info)
+        return request, _count(change.rows)
+    is_written = pl.col(WINDOW).is_in(days.implode())
+    of_days = ReplaceDays(
+        change.table,
+        change.changed.filter(is_written),
+        base=change.base,
+        info=info,
+        day_column=WINDOW,
+        days=days.sort().to_list(),
+    )
+    return of_days, _count(change.rows.filter(is_written))
+
+
+def _count(rows: pl.LazyFrame) -> int:
+    return int(rows.select(pl.len()).collect(engine="streaming").item())

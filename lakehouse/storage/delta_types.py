@@ -1,4 +1,4 @@
-"""Polars types as Delta types."""
+"""Delta types for Polars types."""
 
 from collections.abc import Mapping
 
@@ -8,7 +8,7 @@ from deltalake.schema import ArrayType, PrimitiveType, StructType
 
 from lakehouse.errors import SetupError
 
-_PRIMITIVES: dict[type[pl.DataType], str] = {
+_PRIMITIVES: Mapping[type[pl.DataType], str] = {
     pl.String: "string",
     pl.Binary: "binary",
     pl.Boolean: "boolean",
@@ -23,19 +23,21 @@ _PRIMITIVES: dict[type[pl.DataType], str] = {
 
 
 def to_delta_type(dtype: pl.DataType) -> PrimitiveType | ArrayType | StructType:
-    """The Delta type that holds a Polars type.
+    """Returns the Delta type that holds a Polars type.
 
     Raises:
         SetupError: Delta has no such type.
     """
+    # Other units and zones break Delta's and Spark's readers; see `casting`.
     if isinstance(dtype, pl.Datetime) and (dtype.time_unit, dtype.time_zone) == ("us", "UTC"):
         return PrimitiveType("timestamp")
     if isinstance(dtype, pl.Decimal):
         return PrimitiveType(f"decimal({dtype.precision or 38},{dtype.scale})")
     if isinstance(dtype, pl.List):
-        return ArrayType(to_delta_type(dtype.inner), contains_null=True)  # type: ignore[arg-type]
+        inner = to_delta_type(dtype.inner)  # type: ignore[arg-type] # Polars types it too widely
+        return ArrayType(inner, contains_null=True)
     if isinstance(dtype, pl.Struct):
-        return StructType([Field(f.name, to_delta_type(f.dtype)) for f in dtype.fields])  # type: ignore[arg-type]
+        return StructType([_to_delta_field(field) for field in dtype.fields])
     if type(dtype) not in _PRIMITIVES:
         raise SetupError(
             f"Delta Lake has no type for {dtype}.\nNext: cast the column to a type that it has."
@@ -43,16 +45,24 @@ def to_delta_type(dtype: pl.DataType) -> PrimitiveType | ArrayType | StructType:
     return PrimitiveType(_PRIMITIVES[type(dtype)])
 
 
+def _to_delta_field(field: pl.Field) -> Field:
+    return Field(field.name, to_delta_type(field.dtype))  # type: ignore[arg-type] # as above
+
+
 def to_delta_schema(
     schema: Mapping[str, pl.DataType], comments: Mapping[str, str], partition: str | None
 ) -> Schema:
-    """The Delta schema of a table; column comments become the catalogue's."""
-    fields = [
-        Field(
-            name,
-            to_delta_type(dtype),
-            metadata={"comment": comments[name]} if comments.get(name) else None,
-        )
-        for name, dtype in schema.items()
-    ]
-    return Schema([*fields, Field(partition, PrimitiveType("date"))] if partition else fields)
+    """Returns the Delta schema of a table, with a partition column at its end if it has one.
+
+    Args:
+        schema: the columns.
+        comments: what each column means, for the catalogue.
+        partition: the name of the partition column, a date.
+    """
+    fields = []
+    for name, dtype in schema.items():
+        metadata = {"comment": comments[name]} if comments.get(name) else None
+        fields.append(Field(name, to_delta_type(dtype), metadata=metadata))
+    if partition is not None:
+        fields.append(Field(partition, PrimitiveType("date")))
+    return Schema(fields)

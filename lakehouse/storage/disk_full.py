@@ -1,4 +1,4 @@
-"""A full disk, told as what it is: a library that meets one in the middle of a file may blame the file."""
+"""A full disk, reported as one: a library that meets it while it writes may blame the file."""
 
 import re
 import shutil
@@ -13,15 +13,20 @@ from deltalake.exceptions import DeltaError
 
 from lakehouse.errors import SetupError
 
-_SAID = re.compile(
+# The operating system's errors 28 (disk full), 122 (quota exceeded) and 27 (file too large).
+_DISK_FULL = re.compile(
     r"No space left|os error 28\b|os error 122\b|quota|File too large|os error 27\b", re.IGNORECASE
 )
-_LEAST = 1 << 20
+_LEAST_FREE_BYTES = 1 << 20  # with less, a write that failed is taken to have failed for want of it
 
 
 @contextmanager
-def report_full_disk(root: str) -> Iterator[None]:
-    """Work that writes below a root and into the folder for temporary files.
+def report_full_disk(root: str, least_free: int = _LEAST_FREE_BYTES) -> Iterator[None]:
+    """Turns the errors of a full disk into one that says so.
+
+    Args:
+        root: where the block of work writes; it also writes into the folder for temporary files.
+        least_free: free bytes below which a disk counts as full, whatever the error says.
 
     Raises:
         SetupError: one of the two is full.
@@ -29,16 +34,13 @@ def report_full_disk(root: str) -> Iterator[None]:
     try:
         yield
     except (OSError, pl.exceptions.PolarsError, DeltaError, obstore.exceptions.BaseError) as error:
-        folders = [
-            folder
-            for folder in (root, tempfile.gettempdir())
-            if "://" not in folder and Path(folder).exists()
-        ]
-        full = [folder for folder in folders if shutil.disk_usage(folder).free < _LEAST]
-        if not full and not _SAID.search(str(error)):
+        places = (root, tempfile.gettempdir())
+        folders = [place for place in places if "://" not in place and Path(place).exists()]
+        full = [folder for folder in folders if shutil.disk_usage(folder).free < least_free]
+        if not full and not _DISK_FULL.search(str(error)):
             raise
         raise SetupError(
-            f"There is no room left in {' and '.join(full or folders)}. What was being written was not published; "
-            "the tables are as they were.\n"
+            f"There is no room left in {' and '.join(full or folders)}. What was being written was "
+            "not published; the tables are as they were.\n"
             "Next: make room there and run again (docs/runbook.md, A full disk)."
         ) from None

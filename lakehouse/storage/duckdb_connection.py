@@ -1,6 +1,7 @@
-"""DuckDB, with its Delta and S3 readers loaded from the wheels that carry them; nothing is downloaded.
+"""DuckDB connections, with the Delta and S3 readers loaded from the wheels that carry them.
 
-The one module that knows which DuckDB this is, so that a move to another release is made here.
+Nothing is downloaded. This is the one module that knows which DuckDB this is, so that a move to
+another release is made here.
 """
 
 from collections.abc import Mapping
@@ -14,84 +15,97 @@ import duckdb
 _CONFIG: Mapping[str, str | bool | int | float | list[str]] = {
     "autoinstall_known_extensions": "false",
     "autoload_known_extensions": "false",
-    # They come in wheels, as DuckDB itself does. To check their signature is to hash 82 MB for each connection.
+    # The extensions come in wheels, as DuckDB itself does. Checking their signature would hash
+    # 82 MB for each connection.
     "allow_unsigned_extensions": "true",
 }
-_S3 = {
+_S3_SETTINGS = {
     "KEY_ID": ("aws_access_key_id", "access_key_id"),
     "SECRET": ("aws_secret_access_key", "secret_access_key"),
     "SESSION_TOKEN": ("aws_session_token", "session_token"),
     "REGION": ("aws_region", "region"),
 }
+_ENDPOINTS = ("aws_endpoint_url", "endpoint", "aws_endpoint")
 
 
 def connect(
     options: Mapping[str, str] | None = None, *, remote: bool = False, delta: bool = True
 ) -> duckdb.DuckDBPyConnection:
-    """A DuckDB in memory that reads Delta tables, and S3 where `remote` asks for it.
+    """Opens a DuckDB in memory that reads Delta tables, and S3 where `remote` asks for it.
 
     Args:
-        options: object store options, as delta-rs takes them; become a DuckDB secret.
+        options: object store options, as delta-rs takes them; they become a DuckDB secret.
         remote: whether the lake is in a bucket.
-        delta: whether Delta tables will be read; it keeps the footers of their files, which never change.
+        delta: whether Delta tables will be read.
     """
-    connection = _set_up(duckdb.connect(config=dict(_CONFIG)))
+    connection = _configure(duckdb.connect(config=dict(_CONFIG)))
     if delta:
         _load(connection, "delta")
+        # The footers of data files may be kept: a data file never changes.
         connection.execute("SET parquet_metadata_cache = true")
     if remote:
         _load(connection, "httpfs")
-        told = {key.lower(): value for key, value in (options or {}).items()}
-        connection.execute(_secret(told if _has_keys(told) else {**told, **_keys_of_role()}))
+        given = {key.lower(): value for key, value in (options or {}).items()}
+        secret = given if _has_keys(given) else {**given, **_read_role_keys()}
+        connection.execute(_build_secret(secret))
     return connection
 
 
 def connect_for_footers(options: Mapping[str, str], *, remote: bool) -> duckdb.DuckDBPyConnection:
-    """A DuckDB that reads Parquet files; that for local ones is made once a process."""
-    return connect(options, remote=True, delta=False) if remote else _set_up(_local().cursor())
+    """Opens a DuckDB that reads Parquet files; for local files it is created once in a process."""
+    if remote:
+        return connect(options, remote=True, delta=False)
+    return _configure(_connect_locally().cursor())
 
 
 @cache
-def _local() -> duckdb.DuckDBPyConnection:
+def _connect_locally() -> duckdb.DuckDBPyConnection:
     return connect(delta=False)
 
 
 def restrict_access(connection: duckdb.DuckDBPyConnection, root: str, spool: str) -> None:
-    """Let a connection read nothing but what lies below a root, for good; what does not fit in memory is spooled."""
-    places = {
-        root.rstrip("/"),
-        root.rstrip("/") if "://" in root else str(Path(root).resolve()),
-        spool,
-    }
+    """Restricts a connection to files below a root, for good.
+
+    Args:
+        connection: the connection.
+        root: the root of the lake.
+        spool: the folder for what does not fit in memory.
+    """
+    lake = root.rstrip("/")
+    places = {lake, lake if "://" in root else str(Path(root).resolve()), spool}
+    allowed = ", ".join(quote_literal(f"{place}/") for place in sorted(places))
     connection.execute(f"SET temp_directory = {quote_literal(spool)}")
-    connection.execute(
-        f"SET allowed_directories = [{', '.join(quote_literal(f'{place}/') for place in sorted(places))}]"
-    )
+    connection.execute(f"SET allowed_directories = [{allowed}]")
+    # Last of all, because nothing can be set after that.
     connection.execute("SET enable_external_access = false")
     connection.execute("SET lock_configuration = true")
 
 
-def _set_up(connection: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
-    """What holds for each connection, a cursor of another among them."""
+def _configure(connection: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
+    """Sets what every connection needs; a cursor inherits none of it."""
     connection.execute("SET TimeZone = 'UTC'")
-    connection.execute("SET enable_progress_bar = false")  # it is drawn on standard output
+    # A progress bar would be drawn on standard output, among the results.
+    connection.execute("SET enable_progress_bar = false")
     return connection
 
 
 def _load(connection: duckdb.DuckDBPyConnection, extension: str) -> None:
     folder = files(f"duckdb_extension_{extension}") / "extensions" / f"v{duckdb.__version__}"
-    connection.execute(
-        f"LOAD {quote_literal(str(Path(str(folder)) / f'{extension}.duckdb_extension'))}"
-    )
+    path = Path(str(folder)) / f"{extension}.duckdb_extension"
+    connection.execute(f"LOAD {quote_literal(str(path))}")
 
 
 def _has_keys(options: Mapping[str, str]) -> bool:
-    return any(name in options for name in (*_S3["KEY_ID"], *_S3["SESSION_TOKEN"]))
+    names = (*_S3_SETTINGS["KEY_ID"], *_S3_SETTINGS["SESSION_TOKEN"])
+    return any(name in options for name in names)
 
 
-def _keys_of_role() -> dict[str, str]:
-    """The keys that AWS gives to this process at the moment, empty if it gives none: DuckDB cannot ask by itself."""
-    credentials = _chain()
+def _read_role_keys() -> dict[str, str]:
+    """Returns the keys that AWS gives to this process at the moment, which DuckDB cannot ask for.
+
+    Empty if AWS gives none.
+    """
+    credentials = _find_credentials()
     if credentials is None:
         return {}
     keys = credentials.get_frozen_credentials()
@@ -100,37 +114,33 @@ def _keys_of_role() -> dict[str, str]:
 
 
 @cache
-def _chain() -> Any:  # noqa: ANN401
-    """What renews the keys of a role before they expire."""
+def _find_credentials() -> Any:  # noqa: ANN401, botocore has no types
+    """Returns what renews the keys of a role before they expire."""
     from botocore.session import get_session  # noqa: PLC0415, its import opens a socket
 
     return get_session().get_credentials()
 
 
-def _secret(options: Mapping[str, str]) -> str:
+def _build_secret(options: Mapping[str, str]) -> str:
     parts = ["TYPE s3"]
-    for name, keys in _S3.items():
+    for name, keys in _S3_SETTINGS.items():
         value = next((options[key] for key in keys if key in options), None)
         if value is not None:
             parts.append(f"{name} {quote_literal(value)}")
-    endpoint = (
-        options.get("aws_endpoint_url") or options.get("endpoint") or options.get("aws_endpoint")
-    )
+    endpoint = next((options[name] for name in _ENDPOINTS if options.get(name)), None)
     if endpoint:
         scheme, _, host = endpoint.rpartition("://")
-        parts += [
-            f"ENDPOINT {quote_literal(host)}",
-            "URL_STYLE 'path'",
-            f"USE_SSL {'false' if scheme == 'http' else 'true'}",
-        ]
+        parts.append(f"ENDPOINT {quote_literal(host)}")
+        parts.append("URL_STYLE 'path'")
+        parts.append(f"USE_SSL {'false' if scheme == 'http' else 'true'}")
     return f"CREATE OR REPLACE SECRET lake ({', '.join(parts)})"
 
 
 def quote_literal(text: str) -> str:
-    """A SQL string literal."""
+    """Returns a SQL string literal."""
     return "'" + text.replace("'", "''") + "'"
 
 
 def quote_identifier(identifier: str) -> str:
-    """A SQL identifier, quoted."""
+    """Returns a SQL identifier, quoted."""
     return '"' + identifier.replace('"', '""') + '"'

@@ -1,39 +1,45 @@
-"""Open tables, shared as long as nobody has committed: to look for the next log entry is cheaper than to open anew.
+"""The cache of open tables, and of what was computed from them.
 
-Opening a table reads its last checkpoint and all log entries after that. A handle reads on in these files when it is
-asked for the number of an application, and so it is given up as soon as there is a later checkpoint: the entries before
-that may be cleaned up. To commit files through a handle leaves it at its version; a RESTORE or a new column moves it.
+Opening a table reads its last checkpoint and all log entries after it; checking for one more entry
+is cheaper. So a handle is reused until its table has a newer commit. A handle also reads on in
+these files when it is asked for the version of an application. It is therefore given up as soon as
+there is a later checkpoint: the entries before that one may be cleaned up.
+
+Committing files through a handle leaves it at its version. A RESTORE or a new column moves it.
 """
 
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, TypeVar, cast
+from typing import Any, Generic, TypeVar, cast
 from urllib.parse import unquote
 
-import polars as pl
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 
 from lakehouse.errors import BusyError, SetupError
 from lakehouse.storage.log import locate_entry
 
+# Delta, Parquet readers and object stores take these for an escape, a pattern or a partition.
 _AMBIGUOUS = frozenset("%*=[]{}")
-_LEFT_BEHIND = re.compile(r"_delta_log/\d{20}\.json|contiguous commit files|Invalid table version")
-T = TypeVar("T")
-State = tuple[object, ...] | None
+_STALE = re.compile(r"_delta_log/\d{20}\.json|contiguous commit files|Invalid table version")
+_T = TypeVar("_T")
+_C = TypeVar("_C")
+Handles = tuple[DeltaTable | None, ...]
+FileState = tuple[object, ...] | None
+"""What distinguishes one state of a file from another; None if it does not exist."""
 
 
 class FolderTable(DeltaTable):
     """A table in a folder, whose files are named as the file system names them.
 
-    deltalake names them by URI, in which a blank is `%20` and a letter beyond ASCII more of this; Polars takes that for
-    the name of a file, and does not find it.
+    deltalake names them by URI, in which a blank is `%20` and a letter beyond ASCII is more of the
+    same. Polars takes that for the name of a file, and does not find it.
     """
 
-    def file_uris(self, *args: Any, **kwargs: Any) -> list[str]:  # noqa: ANN401
-        """The paths of the data files."""
+    def file_uris(self, *args: Any, **kwargs: Any) -> list[str]:  # noqa: ANN401, as in deltalake
+        """Returns the paths of the data files."""
         written = self.table_uri.removeprefix("file://").rstrip("/")
         folder = unquote(written)
         return [folder + path[len(written) :] for path in super().file_uris(*args, **kwargs)]
@@ -41,15 +47,15 @@ class FolderTable(DeltaTable):
 
 @contextmanager
 def report_stale_handle(table: str) -> Iterator[None]:
-    """Tell of a handle that others have left far behind: it reads on in the log, and old entries are archived.
+    """Reports a handle whose log entries were archived since it was opened.
 
     Raises:
-        BusyError: they are by now.
+        BusyError: other writers have made so many versions meanwhile.
     """
     try:
         yield
     except DeltaError as error:
-        if not _LEFT_BEHIND.search(str(error)):
+        if not _STALE.search(str(error)):
             raise
         raise BusyError(
             f"{table}: other writers made many versions meanwhile.\nNext: run again. ({error})"
@@ -57,85 +63,108 @@ def report_stale_handle(table: str) -> Iterator[None]:
 
 
 def check_folder(root: str) -> None:
-    """Refuse a folder that one of the libraries would take for another.
+    """Refuses a folder that one of the libraries would misread.
 
     Raises:
-        SetupError: its path has a sign that stands for something else in a URI, a pattern or a partition.
+        SetupError: a character of its path has another meaning in a URI, a pattern or a partition.
     """
-    if signs := sorted(set(root) & _AMBIGUOUS):
+    if found := sorted(set(root) & _AMBIGUOUS):
         raise SetupError(
-            f"The lake cannot lie in {root}: {' '.join(signs)} in the path of a folder is misread by Delta's and "
-            "Parquet's readers.\nNext: choose a folder without (LAKEHOUSE_LAKE or LAKEHOUSE_DATA)."
+            f"The lake cannot lie in {root}: {' '.join(found)} in the path of a folder is misread "
+            "by Delta's and Parquet's readers.\n"
+            "Next: choose a folder without (LAKEHOUSE_LAKE or LAKEHOUSE_DATA)."
         )
 
 
+class ValueCache(Generic[_T]):
+    """Values computed from open tables, by name; each is valid for the same handles only."""
+
+    def __init__(self) -> None:
+        self._values: dict[str, tuple[Handles, _T]] = {}
+
+    def get(self, name: str, handles: Handles, compute: Callable[[], _T]) -> _T:
+        """Returns a value, computed anew if a handle is another one. Nobody may change it."""
+        if name in self._values:
+            known, value = self._values[name]
+            if len(known) == len(handles) and all(map(_is_same, known, handles)):
+                return value
+        value = compute()
+        self._values[name] = handles, value
+        return value
+
+
+def _is_same(one: DeltaTable | None, other: DeltaTable | None) -> bool:
+    return one is other
+
+
 @dataclass(frozen=True)
-class _Kept:
+class _CachedHandle:
     handle: DeltaTable
     version: int
-    state: tuple[State, State]
+    state: tuple[FileState, FileState]
 
 
 @dataclass(frozen=True)
 class HandleCache:
-    """The latest known handle of each table, and what was read with them.
+    """The latest known handle of each table, and the caches of what was read with them."""
 
-    Attributes:
-        sources: `_source` and `_modified_at` of the deliveries in a data file, by its table and its path.
-    """
+    _handles: dict[str, _CachedHandle] = field(default_factory=dict)
+    _companions: dict[type, object] = field(default_factory=dict)
 
-    sources: dict[str, dict[str, pl.DataFrame]] = field(default_factory=dict)
+    def companion(self, kind: type[_C]) -> _C:
+        """Returns the one cache of a class that lives as long as these handles.
 
-    _kept: dict[str, _Kept] = field(default_factory=dict)
-    _told: dict[str, tuple[tuple[DeltaTable | None, ...], Any]] = field(default_factory=dict)
-
-    def told(self, name: str, by: tuple[DeltaTable | None, ...], tell: Callable[[], T]) -> T:
-        """What some shared handles tell, worked out once as long as they are the same; nobody may change it."""
-        known, found = self._told.get(name, ((), None))
-        if len(known) != len(by) or any(
-            one is not other for one, other in zip(known, by, strict=True)
-        ):
-            found = tell()
-            self._told[name] = (by, found)
-        return cast("T", found)
+        A room above declares what it caches as a class of its own, and keeps it here.
+        """
+        return cast("_C", self._companions.setdefault(kind, kind()))
 
     def get(
         self,
         table: str,
         version: int | None,
-        opened: Callable[[str, int | None], DeltaTable],
-        state_of: Callable[[str], State],
+        open_table: Callable[[str, int | None], DeltaTable],
+        read_state: Callable[[str], FileState],
     ) -> DeltaTable:
-        """A table at a version, the latest by default.
+        """Returns a table at a version.
 
         Args:
             table: its name.
             version: the version, None for the latest.
-            opened: opens it anew.
-            state_of: what tells one state of a file from another; None if it is not there.
+            open_table: opens a table, if no handle can be reused.
+            read_state: reads the state of a file below the root of the lake.
         """
-        kept = self._kept.get(table)
-        if kept is not None and _holds(table, version, kept, state_of):
-            return kept.handle
-        handle = opened(table, version)
+        cached = self._handles.get(table)
+        if cached is not None and _is_current(table, version, cached, read_state):
+            return cached.handle
+        handle = open_table(table, version)
         if version is None:
-            self._kept[table] = _Kept(
-                handle, handle.version(), _state(table, handle.version(), state_of)
-            )
+            state = _read_states(table, handle.version(), read_state)
+            self._handles[table] = _CachedHandle(handle, handle.version(), state)
         return handle
 
 
-def _holds(table: str, version: int | None, kept: _Kept, state_of: Callable[[str], State]) -> bool:
-    """Whether what is kept is what is asked for: a table may go and come again under its name."""
-    if version is None and state_of(locate_entry(table, kept.version + 1)) is not None:
+def _is_current(
+    table: str,
+    version: int | None,
+    cached: _CachedHandle,
+    read_state: Callable[[str], FileState],
+) -> bool:
+    """Returns whether a handle is at the version that is asked for, and its table still the same.
+
+    A table may be deleted, and another be created under its name: then its files have other states.
+    """
+    if version is None:
+        if read_state(locate_entry(table, cached.version + 1)) is not None:
+            return False
+    elif version != cached.version:
         return False
-    is_asked_for = version is None or version == kept.version
-    return (
-        is_asked_for
-        and kept.state[0] is not None
-        and _state(table, kept.version, state_of) == kept.state
-    )
+    has_entry = cached.state[0] is not None
+    return has_entry and _read_states(table, cached.version, read_state) == cached.state
 
 
-def _state(table: str, version: int, state_of: Callable[[str], State]) -> tuple[State, State]:
-    return state_of(locate_entry(table, version)), state_of(f"{table}/_delta_log/_last_checkpoint")
+def _read_states(
+    table: str, version: int, read_state: Callable[[str], FileState]
+) -> tuple[FileState, FileState]:
+    """Returns the states of a version's log entry and of the pointer to the last checkpoint."""
+    pointer = f"{table}/_delta_log/_last_checkpoint"
+    return read_state(locate_entry(table, version)), read_state(pointer)

@@ -45,6 +45,10 @@ class WriteLimits:
         files_at_once: files that one commit compacts: each is opened to look at its columns.
         small_file_rows: rows; a replacement of keys also rewrites the files with fewer.
         batches: the batches of a write to many partitions.
+        entries_per_archive_file: log entries, a multiple of the next; at least so many stay in the
+            log of a table.
+        commits_per_checkpoint: commits after which delta-rs writes a checkpoint.
+        requests_at_once: requests to a bucket, where each waits for its way there and back.
     """
 
     rows_per_file: int = 5_000_000
@@ -59,3 +63,6 @@ class WriteLimits:
     files_at_once: int = 500
     small_file_rows: int = 1_000_000
     batches: BatchLimits = field(default_factory=BatchLimits)
+    entries_per_archive_file: int = 500
+    commits_per_checkpoint: int = 10
+    requests_at_once: int = 32

@@ -1,4 +1,4 @@
-"""A lock that one process of this machine holds on a folder, and lets go when it ends, however it ends."""
+"""Locks that a process holds on a file of this machine until it ends, however it ends."""
 
 import fcntl
 import os
@@ -11,7 +11,8 @@ from lakehouse.errors import BusyError
 
 @contextmanager
 def wait_for_lock(file: Path) -> Iterator[None]:
-    """Wait for a lock, and hold it; whoever asks for the same one waits in turn."""
+    """Waits for a lock, and holds it for the length of a `with` block."""
+    # Every user of the machine may take this lock: it lies in the folder for temporary files.
     descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o666)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -22,14 +23,16 @@ def wait_for_lock(file: Path) -> Iterator[None]:
 
 @contextmanager
 def hold_lock(file: Path, busy: str) -> Iterator[int]:
-    """Hold a lock; gives its file descriptor, which a program that takes this process over may inherit.
+    """Holds a lock for the length of a `with` block, or fails at once.
+
+    Yields its file descriptor, which a program that replaces this process may inherit.
 
     Args:
-        file: stands for what is locked; made if need be, and left there.
-        busy: what to say, with the next step, when another process holds it.
+        file: the file to lock. It is created if need be, and stays.
+        busy: the message, with the next step, for when another process holds the lock.
 
     Raises:
-        BusyError: another process holds it.
+        BusyError: another process holds the lock.
     """
     file.parent.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o644)

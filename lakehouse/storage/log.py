@@ -1,7 +1,8 @@
-"""Entries of a table's Delta log, as they are read.
+"""Entries of a table's Delta log.
 
-Belongs here: what an entry is and where it lies. Does not belong here: reading several (`entries.py`), where old ones
-are kept (`archive.py`), and what they mean (`touched.py`, `made.py`).
+Belongs here: what an entry is, where it lies, and reading one. Does not belong here: reading
+several (`log_reader.py`), where old ones are kept (`log_archive.py`), and what they mean
+(`lineage`).
 """
 
 import json
@@ -15,14 +16,16 @@ import obstore
 from obstore.store import ObjectStore
 
 ENTRY = re.compile(r"_delta_log/(\d{20})\.json$")
+"""The path of an entry; its group is the version."""
+
 CHECKPOINT = re.compile(r"_delta_log/(\d{20})\.checkpoint\.parquet$")
-"""What the paths of entries and of checkpoints of one file look like, and their version."""
+"""The path of a checkpoint in one file; its group is the version."""
 
 MOVED = "moved"
 """The key of a commit's metadata that names the files whose rows only moved, `added` and `removed`.
 
-Their actions say that data changed, though it did not: delta-rs lets a compaction that began before pass a commit that
-says it did not, and the rows would stand twice.
+Their actions say that data changed, though it did not. delta-rs lets a compaction that began
+earlier commit beside one that says no data changed, and the rows would be in the table twice.
 """
 
 
@@ -44,28 +47,30 @@ class Commit:
 
     @cached_property
     def data_added(self) -> tuple[Mapping[str, Any], ...]:
-        """The files that brought rows, rather than took them over from others."""
-        return self._changing("added")
+        """The add actions of files whose rows are new, and did not only move."""
+        return self._without_moves("added")
 
     @cached_property
     def data_removed(self) -> tuple[Mapping[str, Any], ...]:
-        """The files that took rows away with them."""
-        return self._changing("removed")
+        """The remove actions of files whose rows were removed, and did not only move."""
+        return self._without_moves("removed")
 
-    def _changing(self, side: str) -> tuple[Mapping[str, Any], ...]:
+    def _without_moves(self, side: str) -> tuple[Mapping[str, Any], ...]:
         moved = frozenset((self.info.get(MOVED) or {}).get(side, ()))
         actions = self.added if side == "added" else self.removed
         return tuple(
-            one for one in actions if one.get("dataChange", True) and one["path"] not in moved
+            action
+            for action in actions
+            if action.get("dataChange", True) and action["path"] not in moved
         )
 
 
 @dataclass(frozen=True)
 class LogTail:
-    """The entries of a table's log that follow each other without a gap up to the latest.
+    """The entries at the end of a table's log, without a gap.
 
     Attributes:
-        after: the version after which none is missing.
+        after: the version that the first of them follows.
         commits: the entries, oldest first.
     """
 
@@ -74,32 +79,29 @@ class LogTail:
 
 
 def locate_entry(table: str, version: int) -> str:
-    """Where an entry lies, below the root of the lake."""
+    """Returns the path of an entry below the root of the lake."""
     return f"{table}/_delta_log/{version:020}.json"
 
 
 def list_versions(
     store: ObjectStore, table: str, kind: re.Pattern[str], *, after: int = -1
 ) -> list[int]:
-    """The versions of which an entry, or a checkpoint, stands in the log of a table, in order.
+    """Returns the versions that have an entry, or a checkpoint, in the log of a table, in order.
 
     Args:
         store: the object store at the root of the lake.
         table: its name.
         kind: `ENTRY` or `CHECKPOINT`.
-        after: a version before which nothing is asked for; a hint to the store.
+        after: a hint to the store: no version before it is asked for.
     """
     offset = f"{table}/_delta_log/{max(after, 0):020}"
-    paths = (
-        str(meta["path"])
-        for page in obstore.list(store, prefix=f"{table}/_delta_log", offset=offset)
-        for meta in page
-    )
+    pages = obstore.list(store, prefix=f"{table}/_delta_log", offset=offset)
+    paths = (str(meta["path"]) for page in pages for meta in page)
     return sorted(int(found[1]) for path in paths if (found := kind.search(path)))
 
 
 def read_entry(store: ObjectStore, table: str, version: int) -> bytes | None:
-    """An entry as it stands in the log; None where it does not."""
+    """Reads the text of an entry in the log; None where there is none."""
     try:
         return bytes(obstore.get(store, locate_entry(table, version)).bytes())
     except FileNotFoundError:
@@ -107,10 +109,11 @@ def read_entry(store: ObjectStore, table: str, version: int) -> bytes | None:
 
 
 def parse_entry(version: int, text: bytes) -> Commit:
-    """An entry from its text."""
+    """Parses the text of an entry."""
     actions = [json.loads(line) for line in text.splitlines() if line.strip()]
 
-    def of(kind: str) -> tuple[Mapping[str, Any], ...]:
+    def select(kind: str) -> tuple[Mapping[str, Any], ...]:
         return tuple(action[kind] for action in actions if kind in action)
 
-    return Commit(version, (of("commitInfo") or ({},))[0], of("add"), of("remove"))
+    info = (select("commitInfo") or ({},))[0]
+    return Commit(version, info, select("add"), select("remove"))

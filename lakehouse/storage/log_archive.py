@@ -1,17 +1,19 @@
-"""Old log entries of a table, many in a file: none is thrown away, and the log stays short.
+"""The archive of a table's log: old entries, many in one file. No entry is thrown away.
 
-What each period was made from is told by the audits in the log, for ever. But Delta's clients list the whole log of a
-folder for each look and each commit, and whoever reads all of a log asks for one entry after another. So the entries
-before the last ones stand in `_delta_log/_archive`, each byte for byte, five hundred in a file; and they are put back
-where somebody opens a version that needs them.
+The audits in the log are the only record of what each period was made from, so they are kept for
+ever. But Delta's clients list the whole log of a folder for each look and each commit, and reading
+all of a log asks for one entry after another. So old entries are moved to `_delta_log/_archive`,
+byte for byte, and are put back into the log when somebody opens a version that needs them.
 
-Belongs here: moving entries there and back, and reading them there. Does not belong here: what an entry says
-(`log.py`), and reading entries wherever they are (`entries.py`).
+Does not belong here: what an entry says (`log.py`), and reading entries wherever they are
+(`log_reader.py`).
 """
 
 import io
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
 
 import obstore
 import polars as pl
@@ -20,136 +22,167 @@ from obstore.store import ObjectStore
 from lakehouse.errors import SetupError, summarize_error
 from lakehouse.failpoints import failpoint
 from lakehouse.storage.log import CHECKPOINT, ENTRY, list_versions, locate_entry, read_entry
-
-ENTRIES_PER_FILE = 500
-"""Versions in a file of the archive. So many at least stay in the log, and hardly more than twice as many."""
-
-CHECKPOINT_INTERVAL = 10
-"""Commits after which delta-rs writes a checkpoint: with versions 9, 19, …; a part of `ENTRIES_PER_FILE`."""
-
-Each = Callable[[Callable[[int], bytes | None], Sequence[int]], list[bytes | None]]
-"""Asks for something of many versions; see `Lake.each`."""
+from lakehouse.storage.object_store import fetch_all
 
 
-def read_archived(store: ObjectStore, table: str, versions: Iterable[int]) -> dict[int, bytes]:
-    """Those of some entries of a table that are in its archive, as they stood in the log."""
-    wanted = set(versions)
-    found = {
-        one: text for first in _files(wanted) for one, text in _read(store, table, first).items()
-    }
-    return {version: found[version] for version in sorted(found.keys() & wanted)}
+@dataclass(frozen=True)
+class LogArchive:
+    """The archive of one table's log.
 
-
-def archive_old_entries(store: ObjectStore, table: str, version: int, each: Each) -> None:
-    """Move the entries of a table into its archive that are not among the last ones.
-
-    An entry leaves the log when it stands in the archive, and only where a checkpoint begins what stays. Who is killed
-    in between leaves entries in both places, for the next time.
-
-    Args:
+    Attributes:
         store: the object store at the root of the lake.
         table: its name.
-        version: the version that was just committed.
-        each: asks for many entries.
+        entries_per_file: versions in a file of the archive, a multiple of `checkpoint_interval`. At
+            least so many stay in the log, and hardly more than twice as many.
+        checkpoint_interval: commits after which delta-rs writes a checkpoint: with 10, versions 9,
+            19 and so on have one.
+        requests_at_once: how many entries are asked for at a time.
     """
-    count = version + 1
-    kept_from = (count // ENTRIES_PER_FILE - 1) * ENTRIES_PER_FILE
-    if (
-        count % CHECKPOINT_INTERVAL
-        or kept_from <= 0
-        or not _is_there(store, _checkpoint_path(table, kept_from - 1))
-    ):
-        return
-    if count % ENTRIES_PER_FILE and not _is_there(store, locate_entry(table, kept_from - 1)):
-        return
-    entries, checkpoints = (list_versions(store, table, kind) for kind in (ENTRY, CHECKPOINT))
-    old = [one for one in entries if one < kept_from]
-    for first in _files(old):
-        some = [one for one in old if first <= one < first + ENTRIES_PER_FILE]
-        texts = each(lambda one: read_entry(store, table, one), some)
-        _write(
-            store,
-            table,
-            first,
-            {one: text for one, text in zip(some, texts, strict=True) if text is not None},
-        )
-        failpoint("archive: entries written")
-    # Each file of the archive keeps the checkpoint on which it goes on; and so does a log that begins with one.
-    needless = [one for one in checkpoints[1:] if one < kept_from and (one + 1) % ENTRIES_PER_FILE]
-    paths = [locate_entry(table, one) for one in old]
-    between = [*(_checkpoint_path(table, one) for one in needless), *paths[1:-1]]
-    # The first entry goes after those that follow it: where it is there, a gap is an error; where nothing is, a reader
-    # may begin at a RESTORE. The last one goes last: while it is there, the next commits look again.
-    with suppress(FileNotFoundError):  # another process is at it
-        for going in (between, paths[:1], paths[1:][-1:]):
-            obstore.delete(store, going)
-            failpoint("archive: log shortened")
 
+    store: ObjectStore
+    table: str
+    entries_per_file: int
+    checkpoint_interval: int
+    requests_at_once: int
 
-def restore_entries(store: ObjectStore, table: str, version: int) -> bool:
-    """Put the entries that a version of a table needs back into its log; whether there were any in the archive."""
-    entries, checkpoints = (list_versions(store, table, kind) for kind in (ENTRY, CHECKPOINT))
-    begins = max((one for one in checkpoints if one <= version), default=0)
-    # None after the latest: an archive that outlived its table must not go on with another one.
-    latest = max((*entries, *checkpoints), default=-1)
-    found = read_archived(store, table, range(begins, min(version, latest) + 1))
-    for one, text in found.items():
-        with suppress(obstore.exceptions.AlreadyExistsError):
-            obstore.put(store, locate_entry(table, one), text, mode="create")
-    return bool(found)
+    def read(self, versions: Iterable[int]) -> dict[int, bytes]:
+        """Reads those of some entries that are in the archive, as they were in the log."""
+        wanted = set(versions)
+        found: dict[int, bytes] = {}
+        for first in self._list_files(wanted):
+            found |= self._read_file(first)
+        return {version: found[version] for version in sorted(found.keys() & wanted)}
 
+    def archive_old_entries(self, version: int) -> None:
+        """Moves all entries into the archive but the last ones.
 
-def _files(versions: Iterable[int]) -> list[int]:
-    """The first versions of the files of the archive in which some versions belong."""
-    return sorted({version // ENTRIES_PER_FILE * ENTRIES_PER_FILE for version in versions})
+        An entry leaves the log when it is in the archive, and only if what stays in the log begins
+        with a checkpoint. A process that is killed in between leaves entries in both places, for
+        the next one to remove.
 
+        Args:
+            version: the version that was just committed.
+        """
+        count = version + 1
+        kept_from = (count // self.entries_per_file - 1) * self.entries_per_file
+        if count % self.checkpoint_interval or kept_from <= 0:
+            return
+        if not self._exists(self._locate_checkpoint(kept_from - 1)):
+            return
+        # Between two files of the archive, there is work only if an earlier process was killed.
+        if count % self.entries_per_file and not self._exists(self._locate_entry(kept_from - 1)):
+            return
+        entries, checkpoints = self._list_log()
+        old = [one for one in entries if one < kept_from]
+        for first in self._list_files(old):
+            self._copy_to_file(first, old)
+            failpoint("archive: entries written")
+        self._shorten(old, [one for one in checkpoints[1:] if one < kept_from])
 
-def _path(table: str, first: int) -> str:
-    return f"{table}/_delta_log/_archive/entries-{first:020}.parquet"
+    def restore_entries(self, version: int) -> bool:
+        """Puts the entries that a version needs back into the log; returns whether it had any."""
+        entries, checkpoints = self._list_log()
+        begin = max((one for one in checkpoints if one <= version), default=0)
+        # Not beyond the latest version: the archive of a deleted table must not continue the log of
+        # another one that took its place.
+        latest = max((*entries, *checkpoints), default=-1)
+        found = self.read(range(begin, min(version, latest) + 1))
+        for one, text in found.items():
+            with suppress(obstore.exceptions.AlreadyExistsError):
+                obstore.put(self.store, self._locate_entry(one), text, mode="create")
+        return bool(found)
 
+    def _list_log(self) -> tuple[list[int], list[int]]:
+        """Returns the versions of the entries, and of the checkpoints, that are in the log."""
+        entries = list_versions(self.store, self.table, ENTRY)
+        return entries, list_versions(self.store, self.table, CHECKPOINT)
 
-def _checkpoint_path(table: str, version: int) -> str:
-    return f"{table}/_delta_log/{version:020}.checkpoint.parquet"
+    def _list_files(self, versions: Iterable[int]) -> list[int]:
+        """Returns the first version of each file of the archive to which some versions belong."""
+        size = self.entries_per_file
+        return sorted({version // size * size for version in versions})
 
+    def _copy_to_file(self, first: int, versions: Iterable[int]) -> None:
+        """Copies those of some entries that belong to a file of the archive into it."""
+        some = [one for one in versions if first <= one < first + self.entries_per_file]
+        read = partial(read_entry, self.store, self.table)
+        texts = fetch_all(read, some, self.requests_at_once)
+        found = {
+            one: text
+            for one, text in zip(some, texts, strict=True)
+            if text is not None  # another process has archived it meanwhile
+        }
+        self._write_file(first, found)
 
-def _is_there(store: ObjectStore, path: str) -> bool:
-    try:
-        obstore.head(store, path)
-    except FileNotFoundError:
-        return False
-    return True
+    def _shorten(self, entries: list[int], checkpoints: list[int]) -> None:
+        """Deletes entries that are in the archive from the log, and checkpoints that nobody needs.
 
+        One checkpoint stays for each file of the archive, so that its entries can be put back after
+        it; and so does the checkpoint with which a log begins.
+        """
+        needless = [one for one in checkpoints if (one + 1) % self.entries_per_file]
+        paths = [self._locate_entry(one) for one in entries]
+        between = [*map(self._locate_checkpoint, needless), *paths[1:-1]]
+        # The order matters. The first entry goes after those that follow it: as long as it is
+        # there, a gap is an error, and without it a reader would begin at a RESTORE. The last entry
+        # goes last: as long as it is there, the next commits look again.
+        with suppress(FileNotFoundError):  # another process is deleting them
+            for step in (between, paths[:1], paths[1:][-1:]):
+                obstore.delete(self.store, step)
+                failpoint("archive: log shortened")
 
-def _read(store: ObjectStore, table: str, first: int) -> dict[int, bytes]:
-    """The entries in a file of the archive, by version; none where there is no such file.
+    def _read_file(self, first: int) -> dict[int, bytes]:
+        """Reads the entries in a file of the archive, by version; none where there is no such file.
 
-    Raises:
-        SetupError: the file is not what was written.
-    """
-    try:
-        held = bytes(obstore.get(store, _path(table, first)).bytes())
-    except FileNotFoundError:
-        return {}
-    try:
-        return dict(
-            pl.read_parquet(io.BytesIO(held)).select("version", "entry").sort("version").iter_rows()
-        )
-    except pl.exceptions.PolarsError as error:
-        raise SetupError(
-            f"{table}: old log entries cannot be read, {_path(table, first)} is damaged: {summarize_error(error)}\n"
-            "Next: put that file back from a copy of the lake; or take it away, and the table's log counts as one that "
-            "was cleaned up."
-        ) from None
+        Raises:
+            SetupError: the file is damaged.
+        """
+        path = self._locate_file(first)
+        try:
+            content = bytes(obstore.get(self.store, path).bytes())
+        except FileNotFoundError:
+            return {}
+        try:
+            rows = pl.read_parquet(io.BytesIO(content)).select("version", "entry")
+            return dict(rows.sort("version").iter_rows())
+        except pl.exceptions.PolarsError as error:
+            raise SetupError(
+                f"{self.table}: old log entries cannot be read, because {path} is damaged: "
+                f"{summarize_error(error)}\n"
+                "Next: put that file back from a copy of the lake; or remove it, and the table's "
+                "log counts as one that was cleaned up."
+            ) from None
 
+    def _write_file(self, first: int, entries: Mapping[int, bytes]) -> None:
+        """Adds entries to a file of the archive.
 
-def _write(store: ObjectStore, table: str, first: int, entries: Mapping[int, bytes]) -> None:
-    """Add entries to a file of the archive; one that holds others under their versions is of a table that is gone."""
-    known = _read(store, table, first)
-    is_of_another = any(known.get(version, text) != text for version, text in entries.items())
-    if entries.keys() <= known.keys() and not is_of_another:
-        return
-    together = dict(sorted({**({} if is_of_another else known), **entries}.items()))
-    rows = pl.DataFrame({"version": list(together), "entry": list(together.values())})
-    held = io.BytesIO()
-    rows.cast({"version": pl.Int64, "entry": pl.Binary}).write_parquet(held, compression="zstd")
-    obstore.put(store, _path(table, first), held.getvalue())
+        A file that holds other texts under the same versions is of a table that was deleted, and is
+        replaced.
+        """
+        known = self._read_file(first)
+        is_of_another = any(known.get(version, text) != text for version, text in entries.items())
+        if entries.keys() <= known.keys() and not is_of_another:
+            return
+        kept = {} if is_of_another else known
+        together = dict(sorted({**kept, **entries}.items()))
+        rows = pl.DataFrame({"version": list(together), "entry": list(together.values())})
+        content = io.BytesIO()
+        typed = rows.cast({"version": pl.Int64, "entry": pl.Binary})
+        typed.write_parquet(content, compression="zstd")
+        obstore.put(self.store, self._locate_file(first), content.getvalue())
+
+    def _locate_file(self, first: int) -> str:
+        return f"{self.table}/_delta_log/_archive/entries-{first:020}.parquet"
+
+    def _locate_checkpoint(self, version: int) -> str:
+        return f"{self.table}/_delta_log/{version:020}.checkpoint.parquet"
+
+    def _locate_entry(self, version: int) -> str:
+        return locate_entry(self.table, version)
+
+    def _exists(self, path: str) -> bool:
+        try:
+            obstore.head(self.store, path)
+        except FileNotFoundError:
+            return False
+        return True

@@ -1,65 +1,57 @@
-"""Several entries of a table's log, wherever they stand: in the log, or in its archive.
+"""Reading several entries of a table's log, wherever they are: in the log, or in its archive.
 
-Belongs here: reading them. Does not belong here: what an entry is (`log.py`), moving them there and back
-(`archive.py`), and which of them a caller relies on (`lake.py`).
+Does not belong here: what an entry is (`log.py`), moving entries to the archive and back
+(`log_archive.py`), and which entries a caller relies on (`lake.py`).
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from obstore.store import ObjectStore
-
 from lakehouse.storage.log import ENTRY, Commit, list_versions, parse_entry, read_entry
-from lakehouse.storage.log_archive import Each, read_archived
+from lakehouse.storage.log_archive import LogArchive
+from lakehouse.storage.object_store import fetch_all
 
-_FEW = 50
+_FEW = 50  # entries. Asking for so many costs less than listing a log of 500 to 1,000
 
 
 @dataclass(frozen=True)
 class LogReader:
-    """The entries of a table.
+    """Reads the log of one table.
 
     Attributes:
-        store: the object store at the root of the lake.
-        table: its name.
-        each: asks for many of them; see `Lake.each`.
+        archive: the archive of the log.
     """
 
-    store: ObjectStore
-    table: str
-    each: Each
+    archive: LogArchive
 
-    def of(self, asked: range) -> dict[int, Commit]:
-        """Those of some versions that have not been cleaned up, oldest first.
+    def read(self, versions: range) -> dict[int, Commit]:
+        """Reads the entries of some versions that have not been cleaned up, oldest first."""
+        if len(versions) <= _FEW:
+            return self._read(versions, versions)
+        in_log = [one for one in self._list_after(versions.start - 1) if one in versions]
+        return self._read(in_log, versions)
 
-        Few are asked for by their numbers: to list the log of a folder is to look at every entry that there is.
-        """
-        if len(asked) <= _FEW:
-            return self._read(asked, asked)
-        return self._read(
-            [version for version in self._standing(asked.start - 1) if version in asked], asked
-        )
+    def read_remaining(self, after: int) -> list[Commit]:
+        """Reads all entries after a version that have not been cleaned up, oldest first."""
+        in_log = self._list_after(after)
+        wanted = range(after + 1, max(in_log, default=after) + 1)
+        return list(self._read(in_log, wanted).values())
 
-    def left(self, after: int) -> list[Commit]:
-        """Those after a version that have not been cleaned up, oldest first."""
-        found = self._standing(after)
-        return list(self._read(found, range(after + 1, max(found, default=after) + 1)).values())
+    def _list_after(self, after: int) -> list[int]:
+        """Returns the versions after one that have an entry in the log."""
+        versions = list_versions(self.archive.store, self.archive.table, ENTRY, after=after)
+        return [version for version in versions if version > after]
 
-    def _standing(self, after: int) -> list[int]:
-        """The versions after one of which an entry stands in the log."""
-        return [
-            version
-            for version in list_versions(self.store, self.table, ENTRY, after=after)
-            if version > after
-        ]
-
-    def _read(self, there: Sequence[int], asked: Sequence[int]) -> dict[int, Commit]:
-        """The entries of some versions: from the log, and what is not there by now from the archive."""
-        texts = self.each(partial(read_entry, self.store, self.table), there)
+    def _read(self, in_log: Sequence[int], wanted: Sequence[int]) -> dict[int, Commit]:
+        """Reads entries from the log, and those that are not there any more from the archive."""
+        read = partial(read_entry, self.archive.store, self.archive.table)
+        texts = fetch_all(read, in_log, self.archive.requests_at_once)
         found = {
-            version: text for version, text in zip(there, texts, strict=True) if text is not None
+            version: text
+            for version, text in zip(in_log, texts, strict=True)
+            if text is not None  # it was archived since the log was listed
         }
-        if missing := [version for version in asked if version not in found]:
-            found |= read_archived(self.store, self.table, missing)
+        if missing := [version for version in wanted if version not in found]:
+            found |= self.archive.read(missing)
         return {version: parse_entry(version, found[version]) for version in sorted(found)}

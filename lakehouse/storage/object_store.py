@@ -1,14 +1,16 @@
-"""Places for tables and files: a folder of this machine, or a bucket behind a URI; and what a store says when it fails.
+"""Object stores: a folder of this machine, or a bucket behind a URI; and their errors.
 
-Belongs here: which places there can be, opening them, and their errors in a line that holds no secret.
-Does not belong here: what lies there (`lake.py`, `sources/landing.py`).
+Belongs here: which places there can be, opening them, asking them for many things at once, and
+their errors in one line without secrets. Does not belong here: what lies there (`lake.py` and
+`ingest/files/landing_zone.py`).
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import duckdb
 import obstore
@@ -19,21 +21,31 @@ from lakehouse.errors import OutageError, SetupError
 
 _SCHEMES = ("s3", "s3a", "gs", "az", "abfs", "abfss")
 _URI = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):(//?)([^/]*)")
-_HTTP = ("allow_http", "aws_allow_http")
-_CLIENT = ("connect_timeout", "proxy_url", "timeout", "user_agent")
-_SECRET = re.compile(r"secret|key|token|password|sas", re.IGNORECASE)
-_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
-_OF_STORE = re.compile(r"Generic \w+ error|object[ -]?store|\bHTTP", re.IGNORECASE)
+# Options of delta-rs that obstore takes as settings of its client.
+_HTTP_OPTIONS = ("allow_http", "aws_allow_http")
+_CLIENT_OPTIONS = ("connect_timeout", "proxy_url", "timeout", "user_agent")
+_SECRET_OPTION = re.compile(r"secret|key|token|password|sas", re.IGNORECASE)
+_TERMINAL_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+_MARKUP = re.compile(r"<[?/]?\w[^>]*>")
+_STORE_ERROR = re.compile(r"Generic \w+ error|object[ -]?store|\bHTTP", re.IGNORECASE)
+# Answers 401 and 403, and the codes of S3 for wrong credentials and for a bucket that does not
+# exist.
 _REFUSAL = re.compile(
     r"\b40[13] [FU]|AccessDenied|InvalidAccessKeyId|SignatureDoesNotMatch|ExpiredToken|NoSuchBucket"
 )
-_ODD = re.compile(r"[^A-Za-z0-9!&'()*+,./:=@_~-]")
-_MARKUP = re.compile(r"<[?/]?\w[^>]*>")
-_LONGEST = 400
+_UNSAFE_CHARACTER = re.compile(r"[^A-Za-z0-9!&'()*+,./:=@_~-]")
+_LONGEST_MESSAGE = 400  # characters; a store may answer with a whole page
+_T = TypeVar("_T")
+_R = TypeVar("_R")
+
+
+def is_remote(root: str) -> bool:
+    """Returns whether a root is the URI of a bucket, and not a folder of this machine."""
+    return "://" in root
 
 
 def find_uri_problem(place: str) -> str | None:
-    """What keeps a text from being a folder or the URI of a bucket; None if nothing does."""
+    """Returns why a text is neither a folder nor the URI of a bucket; None if it is one."""
     found = _URI.match(place)
     if found is None:
         return None
@@ -44,48 +56,71 @@ def find_uri_problem(place: str) -> str | None:
         )
     if slashes != "//" or not bucket:
         return f"names no bucket; write {scheme}://<bucket>/<folder>"
-    if odd := sorted(set(_ODD.findall(place))):
-        return f"holds {' '.join(map(repr, odd))}, which not every client of a bucket finds again; use letters and digits"
+    if unsafe := sorted(set(_UNSAFE_CHARACTER.findall(place))):
+        return (
+            f"holds {' '.join(map(repr, unsafe))}, which not every client of a bucket finds again; "
+            "use letters and digits"
+        )
     return None
 
 
 def open_store(root: str, options: Mapping[str, str]) -> ObjectStore:
-    """The object store behind a folder, which is made if need be, or a URI.
+    """Opens the object store behind a URI, or behind a folder, which is created if need be.
 
     Raises:
-        SetupError: it can be neither.
+        SetupError: the root can be neither.
     """
     try:
-        if "://" not in root:
+        if not is_remote(root):
             Path(root).mkdir(parents=True, exist_ok=True)
             return from_url(Path(root).resolve().as_uri())
-        config = {
-            name: value for name, value in options.items() if name.lower() not in (*_HTTP, *_CLIENT)
-        }
+        known = (*_HTTP_OPTIONS, *_CLIENT_OPTIONS)
+        config = {name: value for name, value in options.items() if name.lower() not in known}
         client: dict[str, Any] = {
-            name.lower(): options[name] for name in options if name.lower() in _CLIENT
+            name.lower(): value
+            for name, value in options.items()
+            if name.lower() in _CLIENT_OPTIONS
         }
-        if any(options[name].lower() == "true" for name in options if name.lower() in _HTTP):
+        allowed = [value for name, value in options.items() if name.lower() in _HTTP_OPTIONS]
+        if any(value.lower() == "true" for value in allowed):
             client["allow_http"] = True
-        return from_url(root, config=config or None, client_options=client or None)  # type: ignore[arg-type, call-overload, no-any-return, unused-ignore]
+        # obstore's type hints name each option, and ours come from a setting.
+        open_url: Callable[..., ObjectStore] = from_url
+        return open_url(root, config=config or None, client_options=client or None)
     except (OSError, obstore.exceptions.BaseError) as error:
         raise SetupError(
-            f"{root} cannot be opened: {describe_store_error(error, options)}\nNext: name a folder, or a URI such as s3://bucket/lake."
+            f"{root} cannot be opened: {describe_store_error(error, options)}\n"
+            "Next: name a folder, or a URI such as s3://bucket/lake."
         ) from error
+
+
+def fetch_all(fetch: Callable[[_T], _R], things: Sequence[_T], at_once: int) -> list[_R]:
+    """Returns what a function fetches for each of some things, in their order.
+
+    Args:
+        fetch: the function, called in several threads.
+        things: what to fetch for.
+        at_once: how many requests are under way at a time.
+    """
+    if at_once == 1:
+        return list(map(fetch, things))
+    with ThreadPoolExecutor(at_once) as pool:
+        return list(pool.map(fetch, things))
 
 
 @contextmanager
 def translate_store_errors(root: str, options: Mapping[str, str]) -> Iterator[None]:
-    """Tell in short when the store at a root fails; errors of a folder of this machine are left as they are.
+    """Turns the errors of a bucket into short ones; the errors of a folder pass unchanged.
 
     Raises:
-        SetupError: it refuses these credentials, or there is no such bucket.
-        OutageError: it does not answer.
+        SetupError: the store refuses these credentials, or there is no such bucket.
+        OutageError: the store does not answer.
     """
     try:
         yield
     except FileNotFoundError as error:
-        if "://" not in root or not _REFUSAL.search(str(error)):
+        # obstore reports a bucket that does not exist like a file that does not exist.
+        if not is_remote(root) or not _REFUSAL.search(str(error)):
             raise
         raise SetupError(
             f"{root} is refused: {describe_store_error(error, options)}\n{suggest_next_step(root)}"
@@ -93,38 +128,39 @@ def translate_store_errors(root: str, options: Mapping[str, str]) -> Iterator[No
     except (OSError, obstore.exceptions.BaseError, DeltaError, duckdb.IOException) as error:
         if not is_store_error(root, error):
             raise
-        text = describe_store_error(error, options)
+        reason, next_step = describe_store_error(error, options), suggest_next_step(root)
         if _REFUSAL.search(str(error)):
-            raise SetupError(f"{root} is refused: {text}\n{suggest_next_step(root)}") from None
-        raise OutageError(f"{root} does not answer: {text}\n{suggest_next_step(root)}") from None
+            raise SetupError(f"{root} is refused: {reason}\n{next_step}") from None
+        raise OutageError(f"{root} does not answer: {reason}\n{next_step}") from None
 
 
 def is_store_error(root: str, error: Exception) -> bool:
-    """Whether an error comes from the store behind a URI, and not from this machine or from the data."""
-    if "://" not in root or isinstance(error, TableNotFoundError):
+    """Returns whether an error comes from a bucket, and not from this machine or from the data."""
+    if not is_remote(root) or isinstance(error, TableNotFoundError):
         return False
     if isinstance(error, OSError):
         return error.errno is None  # Polars and delta-rs raise these with a text alone
-    return (
-        isinstance(error, obstore.exceptions.BaseError) or _OF_STORE.search(str(error)) is not None
-    )
+    if isinstance(error, obstore.exceptions.BaseError):
+        return True
+    return _STORE_ERROR.search(str(error)) is not None
 
 
 def suggest_next_step(root: str) -> str:
-    """What to do when a store does not answer."""
-    if "://" not in root:
-        return "Next: mend that; nothing changed."
+    """Returns what to do when a store does not answer."""
+    if not is_remote(root):
+        return "Next: repair that; nothing changed."
     return (
-        "Next: see that the bucket exists, and that LAKEHOUSE_STORAGE_OPTIONS holds its credentials, region and "
-        'endpoint, e.g. {"aws_access_key_id": "…", "aws_secret_access_key": "…", "aws_region": "…"}; then run again.'
+        "Next: check that the bucket exists, and that LAKEHOUSE_STORAGE_OPTIONS holds its "
+        'credentials, region and endpoint, e.g. {"aws_access_key_id": "…", '
+        '"aws_secret_access_key": "…", "aws_region": "…"}; then run again.'
     )
 
 
 def describe_store_error(error: Exception, options: Mapping[str, str]) -> str:
-    """What an error of a store says, in a line, without the secrets among its options."""
-    text = _COLOUR.sub("", str(error)).partition("\n\nDebug source:")[0]
+    """Returns the message of a store's error in one line, without the secrets among its options."""
+    text = _TERMINAL_COLOUR.sub("", str(error)).partition("\n\nDebug source:")[0]
     for name, value in options.items():
-        if value and _SECRET.search(name):
+        if value and _SECRET_OPTION.search(name):
             text = text.replace(value, "…")
     line = " ".join(_MARKUP.sub(" ", text).replace("↳", "").split())
-    return line if len(line) <= _LONGEST else f"{line[:_LONGEST]}…"
+    return line if len(line) <= _LONGEST_MESSAGE else f"{line[:_LONGEST_MESSAGE]}…"

@@ -1,7 +1,8 @@
-"""Put-if-absent, the one thing that a bucket must do so that two writers collide: proved before anything is written.
+"""Put-if-absent: the one thing that a bucket must do so that two writers collide.
 
-A commit is a file of the log that must not be there yet. A store that ignores this condition lets the later of two
-writers overwrite the commit of the earlier one, and nobody hears of it.
+A commit is a file of the log that must not exist yet. A store that ignores this condition lets the
+later of two writers overwrite the commit of the earlier one, and nobody notices. So the store is
+tried before anything is written to it.
 """
 
 import re
@@ -16,27 +17,29 @@ from obstore.store import ObjectStore
 from lakehouse.errors import OutageError, SetupError
 from lakehouse.storage.object_store import open_store, translate_store_errors
 
-_WRITERS = 4
-_TRIES = 3
-_UNKNOWN = re.compile(r"\b501\b|NotImplemented")
+_WRITERS = 4  # at once: a store with a race lets two of them win
+_TRIES = 3  # an answer that was lost proves nothing, so the test is repeated
+_NOT_IMPLEMENTED = re.compile(r"\b501\b|NotImplemented")
 
 
 def prove_put_if_absent(root: str, options: Mapping[str, str]) -> None:
-    """Prove it for the bucket of a root, once in a process: several writers put one small object, which is removed.
+    """Checks once in a process that a bucket supports put-if-absent.
+
+    Several writers put one small object, which is removed again.
 
     Raises:
-        SetupError: the store lets more than one writer put it, or cannot be told not to.
+        SetupError: the store lets more than one writer put it, or does not know the condition.
         OutageError: it does not answer.
     """
-    _proved(root, tuple(sorted(options.items())))
+    _prove_once(root, tuple(sorted(options.items())))
 
 
 @cache
-def _proved(root: str, options: tuple[tuple[str, str], ...]) -> None:
+def _prove_once(root: str, options: tuple[tuple[str, str], ...]) -> None:
     store = open_store(root, dict(options))
     with translate_store_errors(root, dict(options)):
         for _ in range(_TRIES):
-            is_proved = _only_one(store, f"_put_if_absent/{uuid4()}")
+            is_proved = _lets_one_writer_win(store, f"_put_if_absent/{uuid4()}")
             if is_proved is not None:
                 break
     if is_proved is None:
@@ -45,14 +48,15 @@ def _proved(root: str, options: tuple[tuple[str, str], ...]) -> None:
         )
     if not is_proved:
         raise SetupError(
-            f"{root}: the store does not keep its word to write over no object (If-None-Match: *), so that two writers "
-            "would lose commits.\n"
-            "Next: use a store that can, or let one machine alone write and set LAKEHOUSE_SINGLE_WRITER=true there."
+            f"{root}: the store overwrites an object although it was asked not to "
+            "(If-None-Match: *), so that two writers would lose commits.\n"
+            "Next: use a store that supports it, or let one machine alone write and set "
+            "LAKEHOUSE_SINGLE_WRITER=true there."
         )
 
 
-def _only_one(store: ObjectStore, key: str) -> bool | None:
-    """Whether one of several writers puts an object and the others are refused; None when answers were lost."""
+def _lets_one_writer_win(store: ObjectStore, key: str) -> bool | None:
+    """Returns whether one of several writers puts an object; None when answers were lost."""
 
     def put(number: int) -> bool:
         try:
@@ -63,17 +67,16 @@ def _only_one(store: ObjectStore, key: str) -> bool | None:
 
     try:
         with ThreadPoolExecutor(_WRITERS) as writers:
-            done = [
-                number
-                for number, is_done in enumerate(writers.map(put, range(_WRITERS)))
-                if is_done
-            ]
+            outcomes = list(writers.map(put, range(_WRITERS)))
     except obstore.exceptions.BaseError as error:
-        if _UNKNOWN.search(str(error)):
+        if _NOT_IMPLEMENTED.search(str(error)):
             return False
         raise
+    winners = [number for number, is_winner in enumerate(outcomes) if is_winner]
     stored = bytes(obstore.get(store, key).bytes()).decode()
     obstore.delete(store, key)
-    if len(done) == 1:
-        return stored == str(done[0])
-    return False if done else None
+    if len(winners) == 1:
+        return stored == str(winners[0])
+    # With no winner, the answer to the one that won was lost, and it was refused when it asked
+    # again.
+    return False if winners else None

@@ -1,7 +1,7 @@
-"""Revisions: a version of one particular table, and the text form in which commits and cursors keep it.
+"""Revisions: a version of one particular table, and its text form in commits and cursors.
 
-A version alone is not enough. A table that was deleted and built again counts its versions from zero once more, under
-another id.
+A version alone is not enough. A table that was deleted and built again counts its versions from
+zero once more, under another id.
 """
 
 import re
@@ -30,7 +30,7 @@ class Revision:
         return f"{self.version}@{self.table_id}"
 
     def is_in(self, current: "Revision | None") -> bool:
-        """Whether the table whose current revision is given still has this revision in its history."""
+        """Returns whether a table that is now at another revision was once at this one."""
         return (
             current is not None
             and self.table_id == current.table_id
@@ -39,7 +39,7 @@ class Revision:
 
 
 Base = Revision | None | Literal["latest"]
-"""What a write stands on: a revision that was read, None for a table that did not exist, or whatever is there."""
+"""What a write is based on: a revision that was read, None for no table, or whatever is there."""
 
 
 def parse_revision(text: object) -> Revision | None:
@@ -60,5 +60,5 @@ def read_revision(handle: DeltaTable) -> Revision:
 
 
 def log_position(revision: Revision | None) -> int:
-    """Returns the version after which the log tells what came since; -1, its beginning, where there was no table."""
+    """Returns the version after which to read a log for what came since; -1 for all of it."""
     return -1 if revision is None else revision.version

@@ -1,6 +1,7 @@
-"""Folders for what does not fit in memory; what a process that was killed left behind is taken away by the next one.
+"""Scratch folders: for rows that do not fit in memory, and gone after the work.
 
-A folder is known by a file in it that its process holds, not by its name: a lake may be in `/tmp/lakehouse-data`.
+A process that was killed leaves its folder behind, and the next one removes it. Such a folder is
+recognized by a lock on a file in it, not by its name alone: a lake may be in `/tmp/lakehouse-data`.
 """
 
 import fcntl
@@ -13,34 +14,33 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 _PREFIX = "lakehouse-"
-_HELD = ".scratch"
-_YOUNG_SECONDS = 60
+_LOCK = ".scratch"
+_YOUNG_SECONDS = 60  # a younger folder may be one whose process has not locked it yet
 
 
 @contextmanager
 def create_scratch_folder() -> Iterator[Path]:
-    """A folder that is there for the length of a piece of work, in the folder for temporary files."""
-    _sweep()
+    """Creates a temporary folder for the length of a `with` block."""
+    _remove_abandoned_folders()
     with tempfile.TemporaryDirectory(prefix=_PREFIX) as name:
-        descriptor = os.open(Path(name) / _HELD, os.O_RDONLY | os.O_CREAT, 0o600)
+        descriptor = os.open(Path(name) / _LOCK, os.O_RDONLY | os.O_CREAT, 0o600)
         try:
-            with suppress(
-                OSError
-            ):  # not every file system has locks; then nothing is swept there either
+            # Some file systems have no locks. There, no folder is ever removed for another process.
+            with suppress(OSError):
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             yield Path(name)
         finally:
             os.close(descriptor)
 
 
-def _sweep() -> None:
-    """Take away the folders that nobody holds; one that was just made may not be held yet."""
-    for held in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*/{_HELD}"):
-        folder = held.parent
-        with suppress(OSError):
+def _remove_abandoned_folders() -> None:
+    """Removes the scratch folders that no process holds."""
+    for lock in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*/{_LOCK}"):
+        folder = lock.parent
+        with suppress(OSError):  # another process removes it, or another user owns it
             if folder.lstat().st_mtime > time.time() - _YOUNG_SECONDS or folder.is_symlink():
                 continue
-            descriptor = os.open(held, os.O_RDONLY | os.O_NOFOLLOW)
+            descriptor = os.open(lock, os.O_RDONLY | os.O_NOFOLLOW)
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 shutil.rmtree(folder, ignore_errors=True)

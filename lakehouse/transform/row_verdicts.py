@@ -177,4 +177,4 @@ def _rejected_columns(
         row += [pl.col(name) for name in LINEAGE]
         place = [pl.col(WINDOW)] if WINDOW in schema else []
     attempt = Attempt(provenance.run_id, provenance.code_version, provenance.contract_version)
-    return [*row, *place, list_broken_rules(rules), *attempt.seen()]
+    return [*row, *place, list_broken_rules(rules), *attempt.build_first_columns()]

@@ -1,5 +1,6 @@
 """Fixtures of the law tests: worlds that are made once and only read, and one that each test has for itself."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,21 +9,21 @@ from support.worlds import bring_up_to_date, deliver, world
 from tills import till
 
 from lakehouse.environment import Environment
-from lakehouse.storage import log_archive
-from lakehouse.storage.limits import WriteLimits
 from samples import Truth, generate
 
 
 @pytest.fixture(autouse=True)
 def few_small_files_are_many(monkeypatch: pytest.MonkeyPatch) -> None:
     """Rows move to other files after two or three commits, so that every law is tried on rows that have."""
-    monkeypatch.setattr(worlds, "LIMITS", WriteLimits(many_files=3, many_files_in_partition=2))
+    limits = replace(worlds.LIMITS, many_files=3, many_files_in_partition=2)
+    monkeypatch.setattr(worlds, "LIMITS", limits)
 
 
 @pytest.fixture(autouse=True)
 def old_log_entries_are_archived(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of a log with twenty entries half are archived, so that laws of many commits are tried on logs that are."""
-    monkeypatch.setattr(log_archive, "ENTRIES_PER_FILE", 10)
+    limits = replace(worlds.LIMITS, entries_per_archive_file=10)
+    monkeypatch.setattr(worlds, "LIMITS", limits)
 
 
 def deliver_all(here: Environment, folder: Path) -> None:

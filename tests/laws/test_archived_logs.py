@@ -11,7 +11,7 @@ import pytest
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 from support import children
-from support.worlds import bring_up_to_date, contents, world
+from support.worlds import bring_up_to_date, contents, with_limits, world
 from tills import lines, only, redo, rows, sell, take, till
 
 from lakehouse.errors import SetupError
@@ -21,8 +21,8 @@ from lakehouse.observe.overview import list_audits
 from lakehouse.operations.restore import RestoreRequest, restore
 from lakehouse.operations.restore_plan import plan_restore
 from lakehouse.publish import publish
-from lakehouse.storage import log_archive
-from lakehouse.storage.lake import Lake
+from lakehouse.storage import log_reader
+from lakehouse.storage.object_store import fetch_all
 
 RAW, STAGED = "raw/sales", "staged/sales"
 DELIVERIES = 28
@@ -38,14 +38,12 @@ def deliver(here, number: int) -> None:
 def template(tmp_path_factory):
     """A till after many deliveries; only some of the last entries are left in the log of its raw table."""
     folder = tmp_path_factory.mktemp("template")
-    here = world(folder, till())
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(log_archive, "ENTRIES_PER_FILE", 10)
-        for number in range(DELIVERIES):
-            deliver(here, number)
-            if number % 9 == 0:
-                bring_up_to_date(here)
-        bring_up_to_date(here)
+    here = with_limits(world(folder, till()), entries_per_archive_file=10)
+    for number in range(DELIVERIES):
+        deliver(here, number)
+        if number % 9 == 0:
+            bring_up_to_date(here)
+    bring_up_to_date(here)
     return folder
 
 
@@ -177,7 +175,7 @@ def test_no_version_opens_with_rows_missing_while_entries_leave_the_log(shop, mo
         deliver(shop, 19)
         patched.setattr(obstore, "delete", killed)
         with suppress(KilledError):
-            log_archive.archive_old_entries(shop.lake.store, RAW, 19, shop.lake.each)
+            shop.lake.log_archive(RAW).archive_old_entries(19)
     for version in range(10):
         with suppress(DeltaError):
             opened = DeltaTable(shop.lake.uri(RAW), version=version)
@@ -233,28 +231,24 @@ def test_an_archive_that_outlived_its_table_says_nothing_of_the_next_one(grown, 
     )
 
 
-class Racing(Lake):
-    """A lake in which entries are archived while somebody reads the log."""
-
-    def each(self, asked, things):
-        log_archive.archive_old_entries(self.store, RAW, 19, super().each)
-        return super().each(asked, things)
-
-
 def test_entries_that_are_archived_while_they_are_read_are_read(shop, monkeypatch):
-    with monkeypatch.context() as patched:
-        patched.setattr(log_archive, "ENTRIES_PER_FILE", 500)
-        for number in range(20):
-            deliver(shop, number)
-    found = Racing(shop.lake.root).read_remaining_log(RAW)
+    late = with_limits(shop, entries_per_archive_file=500)
+    for number in range(20):
+        deliver(late, number)
+
+    def fetch_late(*given):
+        shop.lake.log_archive(RAW).archive_old_entries(19)
+        return fetch_all(*given)
+
+    monkeypatch.setattr(log_reader, "fetch_all", fetch_late)
+    found = shop.lake.read_remaining_log(RAW)
     assert [commit.version for commit in found] == list(range(20))
     assert in_log(shop) == list(range(10, 20))
 
 
 def land_with_archive(folder):
     """Land what waits; half of twenty log entries are archived."""
-    log_archive.ENTRIES_PER_FILE = 10
-    take(world(folder, till()))
+    take(with_limits(world(folder, till()), entries_per_archive_file=10))
 
 
 @pytest.mark.parametrize(

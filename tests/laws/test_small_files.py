@@ -15,6 +15,7 @@ from tills import lines, live_files, only, redo, rows, same_tables, sell, take, 
 from lakehouse.errors import LawError
 from lakehouse.failpoints import KILL_AT, trail
 from lakehouse.ingest.landed_files import read_landed_files
+from lakehouse.ingest.row_origins import RowOriginCache
 from lakehouse.lineage.staleness import Planner
 from lakehouse.observe.overview import list_audits
 from lakehouse.publish import auto_compaction
@@ -333,4 +334,4 @@ def test_a_process_forgets_what_files_said_that_were_gathered_since(shop):
         take(shop)
     take(shop)
     assert len(rows(shop, RAW)) == 27
-    assert shop.lake.handles.sources[RAW].keys() <= live_files(shop, RAW)
+    assert shop.lake.handles.companion(RowOriginCache).by_file[RAW].keys() <= live_files(shop, RAW)

@@ -25,7 +25,7 @@ KEY = [col("id")]
 def rejected(attempt, *ids, **columns):
     """Rows that an attempt rejects, by their numbers."""
     rows = pl.LazyFrame({"id": list(ids), **columns}, schema_overrides={"id": pl.Int64})
-    return rows.with_columns(pl.lit(["rule"]).alias("_rules"), *attempt.seen())
+    return rows.with_columns(pl.lit(["rule"]).alias("_rules"), *attempt.build_first_columns())
 
 
 def after(standing, now, attempt=AGAIN, identity=KEY, **options):

@@ -4,20 +4,19 @@ import polars as pl
 import pytest
 from deltalake import write_deltalake
 from support.buckets import bucket_world
+from support.worlds import with_limits
 
 from campaign.buckets import keys
 from lakehouse.observe import sql
 from lakehouse.publish.commit import shorten_log
-from lakehouse.storage import log_archive
 
 TABLE, COMMITS = "raw/fx_rates", 20
 
 
 @pytest.fixture
-def here(server, bucket, monkeypatch):
+def here(server, bucket):
     """A lake with a table of so many commits, of which half are archived."""
-    monkeypatch.setattr(log_archive, "ENTRIES_PER_FILE", 10)
-    here = bucket_world(server, bucket)
+    here = with_limits(bucket_world(server, bucket), entries_per_archive_file=10)
     for number in range(COMMITS):
         write_deltalake(
             here.lake.uri(TABLE),

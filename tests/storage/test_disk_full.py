@@ -6,7 +6,6 @@ import pytest
 from polars.exceptions import ComputeError
 
 from lakehouse.errors import SetupError
-from lakehouse.storage import disk_full as rooms
 from lakehouse.storage.disk_full import report_full_disk
 
 
@@ -28,11 +27,10 @@ def test_an_error_that_speaks_of_room_is_told_as_one(tmp_path, error):
         raise error
 
 
-def test_an_error_that_blames_the_file_is_told_as_one_where_the_disk_is_full(tmp_path, monkeypatch):
-    monkeypatch.setattr(rooms, "_LEAST", 1 << 62)
+def test_an_error_that_blames_the_file_is_told_as_one_where_the_disk_is_full(tmp_path):
     with (
         pytest.raises(SetupError, match="Next: make room there and run again"),
-        report_full_disk(str(tmp_path)),
+        report_full_disk(str(tmp_path), least_free=1 << 62),
     ):
         raise ComputeError("parquet: File out of specification: Invalid thrift: transport error")
 

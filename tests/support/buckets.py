@@ -8,7 +8,7 @@ from campaign.buckets import client, lake_in
 from lakehouse.environment import Environment
 from lakehouse.storage.object_store import open_store
 from lakehouse.tables.catalog import Catalog
-from support.worlds import retail
+from support.worlds import retail, with_limits
 
 
 def put_all(here: Environment, folder: Path) -> None:
@@ -28,5 +28,6 @@ def put(here: Environment, table: str, name: str, text: str) -> None:
 def bucket_world(
     endpoint: str, bucket: str, catalog: Catalog | None = None, **more: str
 ) -> Environment:
-    """An empty lake and landing zone in a bucket that exists."""
-    return lake_in(endpoint, bucket, catalog or retail(), **more)
+    """An empty lake and landing zone in a bucket that exists; its log is archived as in production."""
+    here = lake_in(endpoint, bucket, catalog or retail(), **more)
+    return with_limits(here, entries_per_archive_file=500, commits_per_checkpoint=10)
