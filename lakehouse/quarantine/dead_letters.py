@@ -1,6 +1,7 @@
-"""Dead letters: records that could not be parsed, and files that could not be read, byte for byte with the reason.
+"""Dead letters: records that could not be parsed, and files that could not be read.
 
-One table for the whole lake, `quarantine/dead_letters`. Grain: a record, or a whole file where `_offset` is null.
+They are kept byte for byte, with the reason, in one table for the whole lake. Grain: a record, or a
+whole file where `_offset` is null.
 """
 
 from collections.abc import Iterable
@@ -17,7 +18,7 @@ from lakehouse.system_columns import ORIGIN
 
 DEAD_LETTERS = "quarantine/dead_letters"
 COUNTED_DEAD_LETTERS = "dead letters"
-"""Names the mark in a raw table that tells how many of its dead letters its audits have counted."""
+"""Names the transaction id of a raw table that says how many dead letters its audits counted."""
 
 SCHEMA = pl.Schema(
     {
@@ -35,7 +36,7 @@ SCHEMA = pl.Schema(
 COMMENTS = {
     "table": "The raw table for which the file was delivered",
     "reason": "Why the record could not be parsed",
-    "place": "Where in the file it stands",
+    "place": "Where in the file it is",
     "payload": "The bytes of the record, at most the first MiB",
     "payload_bytes": "How many bytes the record has",
     "kept_at": "Where in the lake the whole file is kept, when the payload is not all of it",
@@ -54,42 +55,48 @@ class DeadLetters:
     table: str
 
     def rows(self) -> pl.LazyFrame:
-        """All of them, with their states."""
+        """Returns all of them, with their states."""
         if self.lake.open_shared(DEAD_LETTERS) is None:
             return pl.LazyFrame(schema=SCHEMA)
         return fill_states(self.lake.scan(DEAD_LETTERS)).filter(pl.col("table") == self.table)
 
     def files(self) -> list[tuple[str, datetime, bool, int]]:
-        """Each file that has any: origin and time, whether nothing else is left of it, and how many letters it has.
+        """Returns each file that has dead letters.
 
-        A file of which something was released has rows; when these are gone, it has to be read again.
+        A file of which a dead letter was released has rows. When these are gone, it has to be read
+        again.
+
+        Returns:
+            For each file its origin, when it was written, whether nothing but dead letters is left
+            of it, and how many it has.
         """
-        dead = (pl.col("landed_rows") == 0) & ~is_in(RELEASED)
-        of_file = self.rows().group_by("_source", "_modified_at")
-        found = of_file.agg(
-            is_dead=dead.all() | (dead & pl.col("_offset").is_null()).any(), letters=pl.len()
+        is_dead = (pl.col("landed_rows") == 0) & ~is_in(RELEASED)
+        is_whole_file = is_dead & pl.col("_offset").is_null()
+        found = (
+            self.rows()
+            .group_by("_source", "_modified_at")
+            .agg(is_dead=is_dead.all() | is_whole_file.any(), letters=pl.len())
         )
         return list(found.collect().iter_rows())
 
     def offsets(self, source: str) -> pl.Series:
-        """The records of a file whose dead letters are there; null stands for the file as a whole."""
-        same = select_identity(pl.col("_source")) == Origin.parse(source).identity
-        return self.rows().filter(same).select("_offset").collect().to_series()
+        """Returns the records of a file that are dead letters; null stands for the whole file."""
+        is_same = select_identity(pl.col("_source")) == Origin.parse(source).identity
+        return self.rows().filter(is_same).select("_offset").collect().to_series()
 
     def find_known(self, sources: Iterable[str]) -> frozenset[str]:
-        """Those of some files whose dead letters are there already: the same bytes, or the same unreadable file."""
-        asked = {source: Origin.parse(source).identity for source in sources}
-        wanted = pl.Series(list(asked.values()), dtype=pl.String).implode()
-        found = set(
+        """Returns those of some files that have dead letters already, of the same bytes."""
+        identities = {source: Origin.parse(source).identity for source in sources}
+        wanted = pl.Series(list(identities.values()), dtype=pl.String).implode()
+        found = (
             self.rows()
             .filter(~is_in(RELEASED))
             .select(select_identity(pl.col("_source")).unique())
             .filter(pl.col("identity").is_in(wanted))
-            .collect()
-            .to_series()
         )
-        return frozenset(source for source, known in asked.items() if known in found)
+        known = set(found.collect().to_series())
+        return frozenset(source for source, identity in identities.items() if identity in known)
 
     def count(self) -> int:
-        """How many there are."""
+        """Returns how many there are."""
         return int(self.rows().select(pl.len()).collect().item())
