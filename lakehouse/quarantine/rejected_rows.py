@@ -60,13 +60,7 @@ def request_rejected_rows(  # noqa: PLR0913, two of them say which rows were jud
         identity = _identify(table, before.collect_schema(), rows.collect_schema())
         merge = merge_all_judged if is_all else merge_some_judged
         rows = merge(before, rows, identity, attempt, is_unique=_keeps_origins(table))
-    info = TableInfo(
-        description=(
-            f"Rows that {table.name} rejected, as received, with every rule that they broke and "
-            "their state."
-        ),
-        hidden=frozenset(rows.collect_schema().names()) - {WINDOW, *LINEAGE},
-    )
+    info = _describe(table, rows)
     if days is None:
         return ReplaceAll(table.quarantine, rows, base=base, info=info)
     return ReplaceDays(
@@ -77,6 +71,17 @@ def request_rejected_rows(  # noqa: PLR0913, two of them say which rows were jud
         day_column=WINDOW,
         days=days,
         retyped=retyped,
+    )
+
+
+def _describe(table: DerivedTable, rows: pl.LazyFrame) -> TableInfo:
+    return TableInfo(
+        description=(
+            f"Rows that {table.name} rejected, as received, with every rule that they broke and "
+            "their state."
+        ),
+        # Rejected rows may hold personal data in any column, so there are no statistics of them.
+        hidden=frozenset(rows.collect_schema().names()) - {WINDOW, *LINEAGE},
     )
 
 

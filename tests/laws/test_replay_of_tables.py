@@ -177,18 +177,18 @@ def test_an_aggregate_is_known_by_its_key_although_its_values_change(tmp_path):
     assert states(here, "quarantine/marts_days") == {"released": 1}
 
 
-# Of before there were states, and of other hands
+# Rows without states, and changes by other programs
 
 
 @pytest.fixture
 def former(tmp_path):
-    """A till whose quarantine is as it was written before rejected rows had states."""
+    """A till whose quarantine was written by another program, without states."""
     here = world(tmp_path, till())
     sell(here, "a", lines(3, 1, 2, -1), lines(4, -2, 3, first=9))
     bring_up_to_date(here)
     table = "quarantine/staged_sales"
-    old = here.lake.scan(table).collect().rename({"_last_seen_at": "_rejected_at"})
-    old = old.drop("_state", "_first_seen_at", "_tries", "_code_version", SETTLED)
+    old = here.lake.scan(table).collect()
+    old = old.drop("_state", "_first_seen_at", "_last_seen_at", "_tries", "_code_version", SETTLED)
     write_deltalake(here.lake.uri(table), old, mode="overwrite", schema_mode="overwrite")
     return here
 

@@ -132,15 +132,14 @@ def test_a_column_that_became_nested_is_null_in_the_rows_that_stood():
     assert values(found, "n") == [(1, None), (2, [7])]
 
 
-def test_rows_of_before_there_were_states_are_open():
+def test_rows_that_another_program_wrote_without_states_are_open():
     former = pl.LazyFrame(
         {"id": [1, 2], "_rules": [["rule"]] * 2, "_contract_version": ["contract"] * 2}
     )
-    former = former.with_columns(pl.lit(BEFORE, dtype=STATES["_settled_at"]).alias("_rejected_at"))
+    former = former.with_columns(pl.lit(BEFORE, dtype=STATES["_settled_at"]).alias("_ingested_at"))
     found = after(former, rejected(AGAIN, 2))
     assert values(found, "_state", "_tries", "_first_seen_at") == [
         (1, "released", 1, BEFORE),
         (2, "open", 1, BEFORE),
     ]
     assert fill_states(former).collect()["_state"].to_list() == ["open", "open"]
-    assert "_rejected_at" not in found.columns
