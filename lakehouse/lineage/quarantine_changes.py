@@ -1,8 +1,9 @@
 """The periods of a table that its rejected rows give a reason to make again.
 
-Rejected rows are committed just before their table, to a log of their own. Another program may change
-or restore that table; then the periods whose rejected rows it touched are made again. So are the
-periods of rejected rows that were dated ahead, when their days have come, and of open rows in a replay.
+Rejected rows are committed just before their table, to a log of their own. Another program may
+change or restore that table; then the periods whose rejected rows it touched are made again. So are
+the periods of rejected rows that were dated ahead, when their days have come, and of open rows in a
+replay.
 """
 
 from collections.abc import Mapping
@@ -56,8 +57,8 @@ def find_disturbed_periods(
 def _is_expected(commit: Commit, named: set[int]) -> bool:
     """Whether a commit is known to leave rejected rows as the audits say.
 
-    A commit with an audit changes only the states of rows. A commit beside a table counts if an audit names it; if none
-    does, a run ended before it committed the table.
+    A commit with an audit changes only the states of rows. A commit beside a table counts if an
+    audit names it; if none does, a run ended before it committed the table.
     """
     if read_audit(commit) is not None:
         return True
@@ -96,8 +97,8 @@ def find_arrived_periods(
 ) -> set[date]:
     """Returns the periods of rejected rows that were dated ahead, and whose days exist by now.
 
-    Such rows were rejected with the first period, which is therefore among the periods as long as some
-    of them are not released. Their own period may still have to be made when they are released
+    Such rows were rejected with the first period, which is therefore among the periods as long as
+    some of them are not released. Their own period may still have to be made when they are released
     already: a run may have ended between the two.
 
     Args:
