@@ -28,7 +28,7 @@ SMALL_LIMITS = WriteLimits(
     entries_per_archive_file=2,
     commits_per_checkpoint=2,
 )
-"""Limits for the lakes of the campaign: most commits compact small files and archive log entries."""
+"""Limits of the campaign: most commits compact small files and archive log entries."""
 
 _LONGEST = 300.0
 _turn = threading.Lock()
