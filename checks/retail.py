@@ -73,7 +73,7 @@ class Customer(Contract):
 
 
 class Sale(Contract):
-    """One invoice line as a fact, with what was known of its product and its customer on that day."""
+    """One invoice line, with what was known of its product and its customer on that day."""
 
     invoice: str = Field(description="Invoice number; C marks a cancellation, A an adjustment")
     stock_code: str = Field(description="Product or service code")

@@ -315,8 +315,7 @@ def test_a_module_opens_with_its_charter(name):
     assert ast.get_docstring(tree(name)) or not MODULES[name].read_text().strip()
 
 
-TO_SPLIT = {
-}
+TO_SPLIT = {}
 """Modules that are two things today."""
 
 

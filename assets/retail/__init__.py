@@ -8,6 +8,9 @@ DAILY = Daily(date(2010, 12, 1), "Europe/London")
 MONTHLY = Monthly(date(2010, 12, 1), "Europe/London")
 OWNER = "retail@example.com"
 FIRST_QUESTION = """
-    SELECT country, round(sum(revenue_gbp)) AS revenue_gbp, round(sum(revenue_eur)) AS revenue_eur, sum(units) AS units
+    SELECT country,
+           round(sum(revenue_gbp)) AS revenue_gbp,
+           round(sum(revenue_eur)) AS revenue_eur,
+           sum(units) AS units
     FROM marts.daily_sales GROUP BY country ORDER BY revenue_gbp DESC LIMIT 5
 """

@@ -12,8 +12,8 @@ REVENUE = (col("quantity") * col("unit_price")).sum()
 RETURNS = -col("quantity").filter(col("quantity") < 0).sum().cast(pl.Int64)
 
 
-def placed(lines: LazyFrame, customers: LazyFrame) -> LazyFrame:
-    """Invoice lines in the country where the customer was on the day of the sale; as booked where nobody is named."""
+def locate(lines: LazyFrame, customers: LazyFrame) -> LazyFrame:
+    """Invoice lines with the customer's country on the day of the sale; as booked if anonymous."""
     known = join_as_of(
         lines, customers, on="customer_id", at="invoice_date", columns={"country": "known_country"}
     )
@@ -28,9 +28,9 @@ def placed(lines: LazyFrame, customers: LazyFrame) -> LazyFrame:
     owner=OWNER,
 )
 def daily_sales(invoice_lines: LazyFrame, fx_rates: LazyFrame, customers: LazyFrame) -> LazyFrame:
-    """Revenue by day and country in GBP and EUR, with the mean of the 7 calendar days up to each."""
+    """Revenue by day and country in GBP and EUR, with the mean of the last 7 calendar days."""
     days = (
-        placed(invoice_lines, customers)
+        locate(invoice_lines, customers)
         .group_by(sales_date="invoice_date", country="country")
         .agg(
             revenue_gbp=REVENUE,
@@ -69,7 +69,7 @@ def daily_sales(invoice_lines: LazyFrame, fx_rates: LazyFrame, customers: LazyFr
     owner=OWNER,
 )
 def sales(invoice_lines: LazyFrame, products: LazyFrame, customers: LazyFrame) -> LazyFrame:
-    """Invoice lines as facts, with the product's text and the customer's country as of the day of the sale."""
+    """Invoice lines with the product's text and the customer's country on the day of the sale."""
     named = join_as_of(
         invoice_lines,
         products,
@@ -77,7 +77,7 @@ def sales(invoice_lines: LazyFrame, products: LazyFrame, customers: LazyFrame) -
         at="invoice_date",
         columns={"description": "product"},
     )
-    return placed(named, customers).with_columns(
+    return locate(named, customers).with_columns(
         sales_date="invoice_date", revenue_gbp=col("quantity") * col("unit_price")
     )
 
@@ -100,7 +100,7 @@ def product_months() -> str:
 
 @mart(CustomerFeatures, leave_out={"anonymous": col("customer_id").is_null()}, owner=OWNER)
 def customers(invoice_lines: LazyFrame) -> LazyFrame:
-    """Recency, frequency and monetary value of each known customer; anonymous lines are left out."""
+    """Recency, frequency and monetary value of each customer; anonymous lines are left out."""
     bought = col("invoice_date").filter(IS_SALE & (col("quantity") > 0))
     newest = invoice_lines.select(newest=col("invoice_date").max())
     return (

@@ -25,7 +25,7 @@ invoice_lines = raw(
 
 fx_rates = raw(
     "fx_rates",
-    "Euro reference rates as the ECB publishes them: all days since 1999, a column for each currency.",
+    "Euro reference rates as the ECB publishes them: all days since 1999, a column a currency.",
     columns=("Date",),
     owner=OWNER,
 )

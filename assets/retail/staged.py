@@ -13,7 +13,7 @@ LOCAL = col("InvoiceDate").str.to_datetime("%Y-%m-%d %H:%M:%S", strict=False)
 STOCK_CODE = col("StockCode").str.strip_chars().str.to_uppercase()
 TEXT = col("Description").str.strip_chars().replace("", None)
 DESCRIPTION = TEXT.str.replace_all(r"\s{2,}|[^\S ]", " ")
-"""Blanks folded. A single blank is left alone: to replace each by itself takes three times as long."""
+"""Runs of blanks become one. Replacing single blanks as well takes 3 times as long."""
 
 PRICE = col("UnitPrice").cast(pl.Float64, strict=False)
 CUSTOMER_ID = col("CustomerID").str.strip_suffix(".0").cast(pl.Int64, strict=False)
@@ -50,7 +50,7 @@ def invoice_lines(raw_invoice_lines: LazyFrame) -> LazyFrame:
     owner=OWNER,
 )
 def products(raw_invoice_lines: LazyFrame) -> LazyFrame:
-    """What each product was called, and from when until when; of several texts on a day the last one counts."""
+    """What each product was called, and when; of several texts on a day the last one counts."""
     return cast(
         raw_invoice_lines,
         stock_code=STOCK_CODE,
@@ -61,14 +61,14 @@ def products(raw_invoice_lines: LazyFrame) -> LazyFrame:
 
 @staged(Customer, mode="history", leave_out={"anonymous": col("CustomerID").is_null()}, owner=OWNER)
 def customers(raw_invoice_lines: LazyFrame) -> LazyFrame:
-    """Where each known customer was, and from when until when; of several countries on a day the last one counts."""
+    """Where each customer was, and when; of several countries on a day the last one counts."""
     return cast(
         raw_invoice_lines, customer_id=CUSTOMER_ID, seen_on=LOCAL.dt.date(), country=COUNTRY
     )
 
 
-def rate_cells(raw_fx_rates: LazyFrame) -> LazyFrame:
-    """One row for each day and currency of a rate table: columns `Date`, `currency`, `rate_text` and the origin."""
+def unpivot_rates(raw_fx_rates: LazyFrame) -> LazyFrame:
+    """Returns a row for each day and currency: `Date`, `currency`, `rate_text` and the origin."""
     currencies = [
         name
         for name in raw_fx_rates.collect_schema()
@@ -82,7 +82,7 @@ def rate_cells(raw_fx_rates: LazyFrame) -> LazyFrame:
 
 @staged(
     FxRate,
-    explode=rate_cells,
+    explode=unpivot_rates,
     leave_out={
         "no rate was set": col("rate_text").fill_null("N/A").str.strip_chars().is_in(["N/A", ""])
     },

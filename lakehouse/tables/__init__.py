@@ -1,4 +1,7 @@
-"""What a table is: contracts, declarations, and the proof that they fit together. A domain imports from here alone."""
+"""What people need to declare tables: contracts, decorators and periods.
+
+A domain under `assets/` or `checks/` imports from here and from no other module of the engine.
+"""
 
 from lakehouse.calendar import Daily, Days, Monthly
 from lakehouse.tables.as_of_join import join_as_of

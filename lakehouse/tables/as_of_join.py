@@ -1,4 +1,4 @@
-"""Reading a history: the version of a key that held at a moment."""
+"""Joining a history: the version of a key that was valid at a moment."""
 
 from collections.abc import Sequence
 
@@ -16,33 +16,37 @@ def join_as_of(
     at: str,
     columns: dict[str, str],
 ) -> pl.LazyFrame:
-    """Rows with what was known of their key at a moment; null where nothing was, or the key was deleted.
+    """Returns rows with the version of their key that was valid at a moment.
+
+    The new columns are null where no version was valid yet, or where the key was deleted.
 
     Args:
-        rows: any rows; all come back, once each, in any order.
-        history: a table of mode `history`.
+        rows: any rows; each comes back once, in any order.
+        history: a table with `mode="history"`.
         on: the column or columns of the key, by the same name on both sides.
         at: the moment, a column of `rows` of the type of `valid_from`.
-        columns: the names of new columns, each by the column of the history that it holds.
+        columns: columns of the history, each with the name that it gets in the result.
 
     Raises:
-        SetupError: it would take over when a version began or ended, or where it came from: a reader is made again
-            where the values of a history changed, and only there.
+        SetupError: `columns` names when a version began or ended, or its origin. A reader is
+            rebuilt only where the values of a history changed, and these change without that.
     """
     if refused := sorted(name for name in columns if name in VALID or name.startswith("_")):
         raise SetupError(
-            f"join_as_of cannot take over {', '.join(refused)}: they change without a change of what held on a day.\n"
-            "Next: take over other columns of the history."
+            f"join_as_of cannot return {', '.join(refused)}: they change without a change of what "
+            "was valid on a day.\n"
+            "Next: name other columns of the history."
         )
     begins, ends, _ = VALID
     named = {f"_version_{new}": pl.col(old) for old, new in columns.items()}
     key = [on] if isinstance(on, str) else list(on)
-    versions = history.select(*key, _begins=pl.col(begins), _ends=pl.col(ends), **named).sort(
-        "_begins"
-    )
+    versions = history.select(*key, _begins=pl.col(begins), _ends=pl.col(ends), **named)
+    # Polars cannot check the order within each key, so both sides are sorted here.
     found = rows.sort(at).join_asof(
-        versions, left_on=at, right_on="_begins", by=key, check_sortedness=False
+        versions.sort("_begins"), left_on=at, right_on="_begins", by=key, check_sortedness=False
     )
-    holds = pl.col("_ends").is_null() | (pl.col(at) < pl.col("_ends"))
-    taken = {name.removeprefix("_version_"): pl.when(holds).then(pl.col(name)) for name in named}
-    return found.with_columns(**taken).drop("_begins", "_ends", *named, strict=False)
+    is_valid = pl.col("_ends").is_null() | (pl.col(at) < pl.col("_ends"))
+    results = {
+        name.removeprefix("_version_"): pl.when(is_valid).then(pl.col(name)) for name in named
+    }
+    return found.with_columns(**results).drop("_begins", "_ends", *named, strict=False)

@@ -11,8 +11,8 @@ def cast(lf: pl.LazyFrame, **typed: pl.Expr) -> pl.LazyFrame:
     """Adds typed columns, and remembers where a value was there but could not be read.
 
     Write the casts with `strict=False`: what cannot be read becomes null here, and the engine
-    quarantines its row under the rule `<column> can be read`, whether or not the column is nullable.
-    A text of blanks counts as missing.
+    quarantines its row under the rule `<column> can be read`, whether or not the column is
+    nullable. A text of blanks counts as missing.
 
     Args:
         lf: rows with the columns that the expressions need.

@@ -49,7 +49,9 @@ class Catalog:
         return ordered
 
     def find_inputs(self, table: Table) -> dict[str, str]:
-        """Returns the tables that a table reads, by parameter of its transform; none for a raw table.
+        """Returns the tables that a table reads, by the parameters of its transform.
+
+        A raw table reads none.
 
         Raises:
             SetupError: a parameter names no declared table.
@@ -67,6 +69,7 @@ class Catalog:
             if name in self.tables and name != table.name:
                 return name
         raise SetupError(
-            f"{table.name}: its parameter {parameter!r} names no table (tried {', '.join(candidates)}).\n"
+            f"{table.name}: its parameter {parameter!r} names no table "
+            f"(tried {', '.join(candidates)}).\n"
             f"Next: name one of {', '.join(self.tables)}."
         )

@@ -40,7 +40,10 @@ def collect_tables(modules: Iterable[ModuleType]) -> Catalog:
 
 
 def _find_declared(modules: Iterable[ModuleType]) -> Iterator[Table]:
-    """Yields the declared tables of some modules; a derived one only where it was written, not where it is imported."""
+    """Yields the declared tables of some modules.
+
+    A derived table counts where it was written, not where it is imported.
+    """
     for module in modules:
         for value in vars(module).values():
             if isinstance(value, RawTable) or (

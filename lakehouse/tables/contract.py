@@ -68,7 +68,8 @@ class TableProperties:
             others; in marts a repeated key refuses the commit.
         sequence: columns that order the versions of a key. Where they are equal, the time of the
             delivery and the origin of the row decide.
-        event_time: the column with the time of the event; `lakehouse tables` shows its newest value.
+        event_time: the column with the time of the event; `lakehouse tables` shows its newest
+            value.
         date_column: the `Date` column by which the table is rebuilt, day by day.
         physical: the period of a directory of files in Delta, when there is a `date_column`.
         counts: the column with the number of rows of the first input behind a row (aggregates).
@@ -90,7 +91,7 @@ class TableProperties:
 
 
 class Contract(pa.DataFrameModel):
-    """The base of every contract: a class per table, a field per column, and an inner `class Table`."""
+    """The base of every contract: a class per table, a field per column, an inner `class Table`."""
 
     __properties__: ClassVar[TableProperties] = TableProperties()
 

@@ -111,7 +111,7 @@ def _find_type_problems(columns: Iterable[Column]) -> Iterator[str]:
 
 
 def _find_unenforced(contract: type[Contract]) -> Iterator[str]:
-    """Yields what Pandera can declare and the row pass does not enforce, so that none is ignored."""
+    """Yields what Pandera declares but the row pass does not enforce, so that none is ignored."""
     schema = contract.to_schema()
     unique = [schema.unique] if isinstance(schema.unique, str) else list(schema.unique or ())
     unique += [name for name, column in schema.columns.items() if column.unique]

@@ -1,4 +1,4 @@
-"""How an input is cut to the days that a table is made for; once for Polars, once for SQL."""
+"""Filters of an input to the days for which a table is rebuilt, for Polars and for SQL."""
 
 from dataclasses import dataclass
 from datetime import date
@@ -7,8 +7,7 @@ import polars as pl
 
 from lakehouse.calendar import Days
 from lakehouse.storage.duckdb_connection import quote_identifier, quote_literal
-from lakehouse.system_columns import EVENT_DATE
-from lakehouse.tables.table_types import DerivedTable, RawTable, Table
+from lakehouse.tables.table_types import RawTable, Table
 
 
 @dataclass(frozen=True)
@@ -16,9 +15,10 @@ class DayFilter:
     """The part of an input that a transform sees.
 
     Attributes:
-        column: the column that tells a row's day.
-        seen: the days of which rows are seen.
-        known: all days that the table has, where rows of any other day are seen too, with the first of them.
+        column: the column with the day of a row.
+        seen: the days whose rows are seen.
+        known: set where undated rows are seen as well, which count for its first day: all days of
+            the table.
     """
 
     column: str
@@ -29,29 +29,27 @@ class DayFilter:
     def rows(self) -> pl.Expr:
         """True for a row that is seen."""
         inside = pl.col(self.column).is_between(self.seen.first, self.seen.last)
-        return inside if self.known is None else inside | self._is_stray(self.known)
+        return inside if self.known is None else inside | self._is_undated(self.known)
 
     @property
     def window(self) -> pl.Expr:
-        """The day with which a row is judged."""
+        """The day for which a row counts."""
         day = pl.col(self.column)
-        return (
-            day
-            if self.known is None
-            else pl.when(self._is_stray(self.known)).then(self.known.first).otherwise(day)
-        )
+        if self.known is None:
+            return day
+        return pl.when(self._is_undated(self.known)).then(self.known.first).otherwise(day)
 
     @property
     def sql(self) -> str:
         """`rows` as a condition in SQL."""
         day = quote_identifier(self.column)
-        inside = f"{day} BETWEEN {_date(self.seen.first)} AND {_date(self.seen.last)}"
+        inside = f"{day} BETWEEN {_to_sql_date(self.seen.first)} AND {_to_sql_date(self.seen.last)}"
         if self.known is None:
             return inside
-        known = f"{day} BETWEEN {_date(self.known.first)} AND {_date(self.known.last)}"
-        return f"({inside} OR {day} IS NULL OR NOT ({known}))"
+        first, last = _to_sql_date(self.known.first), _to_sql_date(self.known.last)
+        return f"({inside} OR {day} IS NULL OR NOT ({day} BETWEEN {first} AND {last}))"
 
-    def _is_stray(self, known: Days) -> pl.Expr:
+    def _is_undated(self, known: Days) -> pl.Expr:
         day = pl.col(self.column)
         return day.is_null() | ~day.is_between(known.first, known.last)
 
@@ -59,28 +57,31 @@ class DayFilter:
 def find_day_filter(
     source: Table, lookback: int, wanted: Days, known: Days, *, first: bool
 ) -> DayFilter | None:
-    """How an input is cut to the wanted days and those before that the table looks back on; None for all of it.
+    """Returns the filter of an input to the wanted days and their lookback; None for all rows.
 
-    A raw row without a day, or with one that does not exist here, is judged with the table's first day. Beside the
-    first input, a raw table is read whole, and one with longer periods is read in whole periods.
+    A raw row without a day, or with a day that the table does not have, counts for the first day of
+    the table. A raw table beside the first input is read whole.
+
+    Args:
+        source: the input.
+        lookback: the number of days before the wanted ones that are seen as well.
+        wanted: the days to rebuild.
+        known: all days of the table.
+        first: whether this is the first input, whose rows are accounted for.
     """
     column, seen = source.day_column, wanted.widen(back=lookback)
-    if column is None or (isinstance(source, RawTable) and not first):
+    if column is None:
         return None
     if isinstance(source, RawTable):
+        if not first:
+            return None
         inside = Days(max(seen.first, known.first), min(seen.last, known.last))
         return DayFilter(column, inside, known if known.first in wanted else None)
-    if isinstance(source, DerivedTable) and source.partitions is not None and not first:
+    # A row of a longer period stands for all of its days, so it is read with the whole period.
+    if source.partitions is not None and not first:
         seen = source.partitions.widen_to_periods(seen)
     return DayFilter(column, seen)
 
 
-def find_day_column(source: Table) -> str | None:
-    """The column by which an input is cut; None when it is read whole."""
-    if isinstance(source, RawTable):
-        return EVENT_DATE if source.day is not None else None
-    return source.properties.date_column
-
-
-def _date(day: date) -> str:
+def _to_sql_date(day: date) -> str:
     return f"DATE {quote_literal(str(day))}"

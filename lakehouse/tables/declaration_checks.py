@@ -1,4 +1,4 @@
-"""Checks that declared tables fit together, made on frames without rows before any data is touched."""
+"""Checks that declared tables fit together, on frames without rows, before any data is touched."""
 
 import inspect
 import traceback
@@ -132,7 +132,10 @@ def _find_partition_problems(catalog: Catalog, table: DerivedTable) -> Iterator[
 
 
 def _find_hidden_column_problems(catalog: Catalog, table: DerivedTable) -> Iterator[str]:
-    """Yields what a reader by date must not read of a history: its sequence changes though what was valid does not."""
+    """Yields columns of a history that a reader by date must not read.
+
+    They are its sequence, which may change while what was valid on a day stays the same.
+    """
     for parameter, name in catalog.find_inputs(table).items():
         source = catalog[name]
         if not (isinstance(source, KeyedTable) and source.keeps_history):
@@ -144,8 +147,8 @@ def _find_hidden_column_problems(catalog: Catalog, table: DerivedTable) -> Itera
             _infer_schema(catalog, table, {parameter: hidden})
         except (LakehouseError, pl.exceptions.PolarsError):
             yield (
-                f"it reads {' or '.join(map(repr, hidden))} of {name}, which changes without a change of what was "
-                "valid on a day; read valid_from instead"
+                f"it reads {' or '.join(map(repr, hidden))} of {name}, which changes without a "
+                "change of what was valid on a day; read valid_from instead"
             )
 
 
@@ -160,7 +163,8 @@ def _infer_schema(
         hidden: columns that the transform does not get, by parameter.
 
     Raises:
-        SetupError: the transform fails, returns no LazyFrame, or reads times by a format that is inferred.
+        SetupError: the transform fails, returns no LazyFrame, or reads times by a format that is
+            inferred.
         PolarsError: its result does not fit its inputs.
     """
     schemas = {}
@@ -191,7 +195,8 @@ def _infer_schema(
 class _explain_user_code:  # noqa: N801 - it is used like a function
     """Turns any error of a transform into a SetupError that names its line.
 
-    Code that people write may raise anything, so no list of exceptions would do; errors of Polars say enough already.
+    Code that people write may raise anything, so no list of exceptions would do; errors of Polars
+    say enough already.
     """
 
     def __init__(self, transform: Callable[..., Any]) -> None:

@@ -74,12 +74,14 @@ def staged(
 ) -> Callable[[Callable[..., pl.LazyFrame]], DerivedTable]:
     """Declares a clean, typed table: a function that adds the contract's columns to its input.
 
-    The function takes LazyFrames named after their tables (`raw_orders` is `raw/orders`, `orders` is `staged/orders`)
-    and returns one. It keeps the columns that it was given, so that a rejected row can be shown as it was received.
+    The function takes LazyFrames named after their tables (`raw_orders` is `raw/orders`, `orders`
+    is `staged/orders`) and returns one. It keeps the columns that it was given, so that a rejected
+    row can be shown as it was received.
 
     Args:
         contract: the contract that the rows must keep.
-        **declared: the fields of `PeriodicTable`; with `mode="upsert"` or `mode="history"` those of `KeyedTable`.
+        **declared: the fields of `PeriodicTable`; with `mode="upsert"` or `mode="history"` those of
+            `KeyedTable`.
 
     Raises:
         SetupError: naming every keyword that does not fit the table.
@@ -109,7 +111,7 @@ def sql_mart(
     reads: tuple[str, ...],
     **declared: Any,  # noqa: ANN401 - typed by the fields of `PeriodicTable`
 ) -> Callable[[Callable[[], str]], DerivedTable]:
-    """Declares a mart by a query: the function returns SQL over views that are named after the tables in `reads`.
+    """Declares a mart by a query: a function that returns SQL over views, named as in `reads`.
 
     Args:
         contract: the contract that the rows must keep.

@@ -1,4 +1,4 @@
-"""Checks of tables with keys: whether events can be applied to them, and whether readers can look up their rows."""
+"""Checks that events can be applied to keyed tables, and that readers can look up their rows."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
@@ -73,7 +73,8 @@ def _find_by_problems(source: Table, first: Table, as_of: AsOf) -> Iterator[str]
         )
     elif not len(set(names)) == len(names) == len(key):
         yield (
-            f"as_of: `by` names {', '.join(names)}, but the key of {source.name} is {', '.join(key)}; "
+            f"as_of: `by` names {', '.join(names)}, "
+            f"but the key of {source.name} is {', '.join(key)}; "
             f"name a column of {first.name} for each"
         )
     else:
@@ -92,7 +93,8 @@ def _find_source_problems(table: KeyedTable, sources: Sequence[Table]) -> Iterat
         yield "a table with keys keeps the origin of its rows, so its contract cannot have `counts`"
     if len(sources) != 1 or not isinstance(sources[0], RawTable):
         yield (
-            "a table with keys reads one raw table and nothing else, so that new rows can be applied alone"
+            "a table with keys reads one raw table and nothing else, "
+            "so that new rows can be applied alone"
         )
     elif table.full_dumps is not None and not sources[0].full_dumps:
         yield (
@@ -140,7 +142,7 @@ def _find_delete_problems(
     table: KeyedTable, deletes: pl.Expr, returned: pl.Schema
 ) -> Iterator[str]:
     if table.full_dumps is not None:
-        yield "a full dump deletes the keys that it lacks, so `deletes` cannot be declared beside it"
+        yield "a full dump deletes the keys that it lacks, so `deletes` has no place beside it"
         return
     rows = pl.LazyFrame(schema=returned).select(deletes=deletes)
     try:

@@ -12,19 +12,21 @@ from lakehouse.tables.contract import to_polars_schema
 from lakehouse.tables.table_types import DerivedTable
 
 Mode = Literal["upsert", "history"]
-"""What a keyed table keeps of each key: its latest version, or all versions with the time each was valid."""
+"""What a keyed table keeps of each key: the latest version, or all and when each was valid."""
 
 
 @dataclass(frozen=True)
 class FullDumps:
-    """Deliveries that each hold every row of the source at one value of the first `sequence` column.
+    """Deliveries that each hold every row of the source, at one value of the first `sequence`.
 
     A key that is missing from a later dump was deleted at the source.
 
     Attributes:
-        may_shrink: the largest share of its rows by which a dump may be smaller than the previous one.
+        may_shrink: the largest share of its rows by which a dump may be smaller than the previous
+            one.
         accepted: dumps that are even smaller and still right, by that value, as text.
-        emptied: times at which the source was empty, as text. Without this, a dump without records deletes nothing.
+        emptied: times at which the source was empty, as text. Without this, a dump without records
+            deletes nothing.
     """
 
     may_shrink: float = 0.1
@@ -39,12 +41,14 @@ class KeyedTable(DerivedTable):
     New raw rows are applied alone where that gives the same content as all of them.
 
     Attributes:
-        mode: `upsert` keeps the latest version of each key, `history` all versions with the time each was valid.
-        deletes: true for a row of the transform that deletes its key. Such a row needs only key and sequence.
+        mode: `upsert` keeps the latest version of each key, `history` all versions with the time
+            each was valid.
+        deletes: true for a row of the transform that deletes its key. Such a row needs only key and
+            sequence.
         partial: whether null in an event keeps the previous value.
         full_dumps: set where deliveries are full dumps.
-        tombstone_retention: how far a tombstone of an `upsert` may lie behind the latest event before it is dropped,
-            measured in the first `sequence` column.
+        tombstone_retention: how far a tombstone of an `upsert` may lie behind the latest event
+            before it is dropped, measured in the first `sequence` column.
     """
 
     mode: Mode
@@ -77,7 +81,7 @@ class KeyedTable(DerivedTable):
 
     @property
     def stored_schema(self) -> pl.Schema:
-        """The columns that the table stores, with those that the next events of a key are compared to."""
+        """The columns that the table stores, with those that later events are compared to."""
         sequence, declared = self.properties.sequence, to_polars_schema(self.contract)
         engine: dict[str, pl.DataType] = {"_modified_at": ORIGIN["_modified_at"]}
         if self.deletes is not None or self.full_dumps is not None:

@@ -1,4 +1,4 @@
-"""The rows of a table in the columns by which it is declared."""
+"""The rows of a table in its declared columns."""
 
 import polars as pl
 from deltalake import DeltaTable
@@ -9,7 +9,7 @@ from lakehouse.tables.table_types import RawTable, Table
 
 
 def scan_declared(handle: DeltaTable, source: Table) -> pl.LazyFrame:
-    """The rows of an open table in the columns by which it is declared."""
+    """Returns the rows of an open table in its declared columns."""
     rows = scan_visible_rows(handle)
     return (
         add_missing_columns(rows, source)
@@ -19,11 +19,11 @@ def scan_declared(handle: DeltaTable, source: Table) -> pl.LazyFrame:
 
 
 def add_missing_columns(rows: pl.LazyFrame, source: RawTable) -> pl.LazyFrame:
-    """The rows of a raw table, null in columns that were declared after its last commit."""
-    standing = rows.collect_schema()
+    """Returns the rows of a raw table, null in columns declared after its last commit."""
+    stored = rows.collect_schema()
     known = {
         name: t for name, t in source.schema.items() if name in source.columns or name == RESCUED
     }
     return rows.with_columns(
-        pl.lit(None, t).alias(name) for name, t in known.items() if name not in standing
+        pl.lit(None, t).alias(name) for name, t in known.items() if name not in stored
     )

@@ -1,4 +1,4 @@
-"""The checks of a contract as Polars expressions, so that one lazy pass finds every rule a row breaks.
+"""The checks of a contract as Polars expressions: one lazy pass finds every rule that a row breaks.
 
 Belongs here: turning Pandera checks into expressions, and what the pass asks of them.
 A missing value keeps every rule but one: whether it may be missing is a rule of its own.

@@ -29,7 +29,7 @@ _DECIMAL = re.compile(r"DECIMAL\((\d+),(\d+)\)")
 
 
 def infer_query_schema(sql: str, schemas: Mapping[str, pl.Schema]) -> pl.Schema:
-    """The columns that a query returns, learned from tables without rows.
+    """Returns the columns that a query returns, from tables without rows.
 
     Raises:
         SetupError: DuckDB refuses the query, or a column has a type that no contract can name.
@@ -48,28 +48,32 @@ def infer_query_schema(sql: str, schemas: Mapping[str, pl.Schema]) -> pl.Schema:
     unknown = [f"{name} is {kind}" for name, kind, *_ in described if found[name] is None]
     if unknown:
         raise SetupError(
-            f"the query returns types without a Polars equal: {', '.join(unknown)}; cast them in the query"
+            f"the query returns types that no contract has: {', '.join(unknown)}; "
+            "cast them in the query"
         )
     return pl.Schema({name: dtype for name, dtype in found.items() if dtype is not None})
 
 
 def to_sql_type(dtype: pl.DataType) -> str:
-    """DuckDB's name of a type that a table can hold."""
+    """Returns DuckDB's name of a type that a table can store."""
     if isinstance(dtype, pl.Decimal):
         return f"DECIMAL({dtype.precision},{dtype.scale})"
     if isinstance(dtype, pl.List):
-        return f"{to_sql_type(_instance(dtype.inner))}[]"
+        return f"{to_sql_type(_instantiate(dtype.inner))}[]"
     if isinstance(dtype, pl.Struct):
-        return f"STRUCT({', '.join(f'{quote_identifier(f.name)} {to_sql_type(_instance(f.dtype))}' for f in dtype.fields)})"
+        fields = [
+            f"{quote_identifier(f.name)} {to_sql_type(_instantiate(f.dtype))}" for f in dtype.fields
+        ]
+        return f"STRUCT({', '.join(fields)})"
     return _TYPES[dtype]
 
 
-def _instance(dtype: pl.DataType | DataTypeClass) -> pl.DataType:
+def _instantiate(dtype: pl.DataType | DataTypeClass) -> pl.DataType:
     return dtype if isinstance(dtype, pl.DataType) else dtype()
 
 
 def _polars_type(kind: str) -> pl.DataType | None:
-    """The type of a column by DuckDB's name; None if no contract can name it."""
+    """Returns the type of a column by DuckDB's name; None if no contract can name it."""
     if kind.endswith("[]"):
         inner = _polars_type(kind.removesuffix("[]"))
         return None if inner is None else pl.List(inner)

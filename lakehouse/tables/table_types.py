@@ -1,7 +1,8 @@
 """The kinds of declared table: raw tables, and derived tables, which are periodic or keyed.
 
-A declaration is data: it reads and writes nothing. `declare.py` has the decorators that build declarations, `collect.py`
-finds them in modules, and `declaration_checks.py` checks that they fit together. Keyed tables are in `keyed_table.py`.
+A declaration is data: it reads and writes nothing. `declare.py` has the decorators that build
+declarations, `collect.py` finds them in modules, and `declaration_checks.py` checks that they fit
+together. Keyed tables are in `keyed_table.py`.
 """
 
 import inspect
@@ -39,9 +40,10 @@ class AsOf:
 
     Attributes:
         column: the day or instant from which a row of the input is valid.
-        by: for a keyed input, the column or columns of the first input that hold its key, in the order of the key. Each
-            row looks up the version of its key that was valid on its own day. The transform then sees only the keys of
-            the rows it is given, and a changed key rebuilds only the days that hold that key.
+        by: for a keyed input, the column or columns of the first input that hold its key, in the
+            order of the key. Each row looks up the version of its key that was valid on its own
+            day. The transform then sees only the keys of the rows it is given, and a changed key
+            rebuilds only the days that hold that key.
     """
 
     column: str
@@ -63,10 +65,12 @@ class RawTable:
         columns: the expected columns with their types; text unless the source is typed.
         optional: the columns that a delivery may lack; they are then null.
         day: the day that a row belongs to, from its own columns; null where it cannot be read.
-        full_dumps: whether each file holds every row of the source at its time. The same bytes under another name are
-            then a new delivery, because a source may return to an earlier state.
-        drift: what happens to a file with other columns or types: `evolve` adds the columns and widens the types,
-            `freeze` refuses the whole file, `rescue` keeps what does not fit in `_rescued`.
+        full_dumps: whether each file holds every row of the source at its time. The same bytes
+            under another name are then a new delivery, because a source may return to an earlier
+            state.
+        drift: what happens to a file with other columns or types: `evolve` adds the columns and
+            widens the types, `freeze` refuses the whole file, `rescue` keeps what does not fit in
+            `_rescued`.
         aliases: other names under which a column is delivered, each with the column it stands for.
         owner: who answers for the source.
         domain: the folder under `assets/`.
@@ -128,18 +132,21 @@ class RawTable:
 
 @dataclass(frozen=True, kw_only=True)
 class DerivedTable:
-    """A table that a pure transform builds from other tables; it is a `PeriodicTable` or a `KeyedTable`.
+    """A table that a pure transform builds from others: a `PeriodicTable` or a `KeyedTable`.
 
     Attributes:
         name: `staged/<table>` or `marts/<table>`.
         contract: the contract that its rows must keep.
         transform: LazyFrames in, a LazyFrame out; or, with `is_sql`, nothing in and a query out.
-        parameters: the names by which the transform knows its inputs. Each row of the first one is accounted for.
+        parameters: the names by which the transform knows its inputs. Each row of the first one is
+            accounted for.
         leave_out: input rows that are filtered, by the name of the rule.
-        explode: turns input rows into the rows that are accounted for, where one input row holds many.
+        explode: turns input rows into the rows that are accounted for, where one input row holds
+            many.
         owner: who answers for the table.
         domain: the folder under `assets/`.
-        partitions, lookback, distinct, as_of, is_sql: see `PeriodicTable`; other kinds cannot declare them.
+        partitions, lookback, distinct, as_of, is_sql: see `PeriodicTable`; other kinds cannot
+            declare them.
     """
 
     name: str
@@ -151,7 +158,8 @@ class DerivedTable:
     owner: str | None = None
     domain: str = ""
 
-    # Every reader asks these of any derived table, so a kind that cannot declare them has their empty values.
+    # Every reader asks these of any derived table, so a kind that cannot declare them has their
+    # empty values.
     partitions: Daily | None = field(default=None, init=False)
     lookback: int = field(default=0, init=False)
     distinct: tuple[str, ...] = field(default=(), init=False)
@@ -216,7 +224,7 @@ class DerivedTable:
 
     @cached_property
     def code_version(self) -> str:
-        """A short hash of the transform, of what it names outside of itself, and of the declaration."""
+        """A hash of the transform, of what it names outside itself, and of the declaration."""
         functions = (self.transform, self.explode)
         return versions.compute_code_version(functions, self._describe_declaration())
 
@@ -232,7 +240,10 @@ class DerivedTable:
         return self.explode(first) if self.explode else first
 
     def attach_received(self, rows: pl.LazyFrame) -> pl.LazyFrame:
-        """Returns the first input as the transform gets it: each row beside itself as received, unless aggregated."""
+        """Returns the first input as a transform gets it, with each row as received beside itself.
+
+        An aggregate gets the rows alone: its rejected rows cannot be shown as received.
+        """
         if self.is_aggregate:
             return rows.drop(WINDOW, strict=False)
         engine = {"_batch_id", "_ingested_at", EVENT_DATE, RESCUED}
@@ -249,7 +260,8 @@ class PeriodicTable(DerivedTable):
         partitions: the periods in which it is rebuilt; None rebuilds it whole.
         lookback: the number of days before the period that the transform also sees.
         distinct: input columns; a row that repeats another in all of them is superseded.
-        as_of: inputs whose rows are valid until the next one: the column that dates them, or `AsOf` with a key.
+        as_of: inputs whose rows are valid until the next one: the column that dates them, or `AsOf`
+            with a key.
         is_sql: whether `transform` returns a query for DuckDB.
     """
 
@@ -276,6 +288,7 @@ Table = RawTable | DerivedTable
 def list_series_columns(source: Table, column: str) -> tuple[str, ...]:
     """Returns the columns that group the rows of a dated table into series.
 
-    A row is valid until the next row of its series, in the order of `column`. Empty where the table has no key.
+    A row is valid until the next row of its series, in the order of `column`. Empty where the table
+    has no key.
     """
     return tuple(name for name in source.row_key if name != column)

@@ -1,8 +1,9 @@
-"""Which type holds the values of two, and whether a value goes into a type whole.
+"""The common type of two types, and casts that lose nothing.
 
-The types widen as Delta Lake's own type widening does: whole numbers and real numbers into larger ones, whole numbers
-of up to 32 bits into doubles, decimals into longer ones. What a file asks of a column depends on the file and on the
-declared type alone, never on what other files made of the column: so the order of deliveries does not decide anything.
+Types widen as in Delta Lake's own type widening: whole and real numbers into larger ones, whole
+numbers of up to 32 bits into doubles, decimals into longer ones. What a file may do to a column
+depends on the file and the declared type alone, never on what other files did to the column. So the
+order of deliveries decides nothing.
 """
 
 from collections.abc import Mapping
@@ -11,12 +12,13 @@ import polars as pl
 
 _WHOLE = (pl.Int8(), pl.Int16(), pl.Int32(), pl.Int64())
 _REAL = (pl.Float32(), pl.Float64())
-_MOST_DIGITS = 38
+_MAX_DIGITS = 38
+"""The most digits that a decimal of Delta Lake can have."""
 _INSTANT = pl.Datetime("us", "UTC")
 
 
 def find_common_type(one: pl.DataType, other: pl.DataType) -> pl.DataType | None:
-    """The least type that holds what both hold; None if there is none."""
+    """Returns the smallest type that holds the values of both; None if there is none."""
     if one == other:
         return one
     for types in (_WHOLE, _REAL):
@@ -32,58 +34,62 @@ def find_common_type(one: pl.DataType, other: pl.DataType) -> pl.DataType | None
 def list_allowed_types(
     declared: pl.DataType, delivered: pl.DataType, *, is_read: bool
 ) -> tuple[pl.DataType, ...]:
-    """The types that a column of a declared type may take for a delivered one, the narrowest first; none if it may not.
+    """Returns the types that a column may take for delivered values, the narrowest first.
 
     Args:
         declared: the type that the column is declared with.
         delivered: the type of the values.
-        is_read: whether text may be read as the column's type, as that of formats without types has to be.
+        is_read: whether text may be read as the column's type, as formats without types need.
+
+    Returns:
+        An empty tuple when the column cannot take the values.
     """
     if delivered in (declared, pl.Null):
         return (declared,)
     if declared == pl.String:
         return () if loses_as_text(delivered) else (declared,)
     if delivered == pl.String:
-        return _read(declared) if is_read else ()
+        return _list_readable(declared) if is_read else ()
     if isinstance(declared, pl.Decimal) and isinstance(delivered, pl.Decimal):
-        return (_longer(declared, delivered),)
+        return (_lengthen(declared, delivered),)
     if declared == pl.Int64 and delivered in _REAL:
-        return (declared,)  # as far as they are whole: a double cannot hold every number of 64 bits
+        # Only whole values fit. A double cannot hold every number of 64 bits.
+        return (declared,)
     widest = find_common_type(declared, delivered) if declared in (*_WHOLE, *_REAL) else None
     return () if widest is None else (widest,)
 
 
-def _read(declared: pl.DataType) -> tuple[pl.DataType, ...]:
-    """What text may be read as."""
+def _list_readable(declared: pl.DataType) -> tuple[pl.DataType, ...]:
+    """Returns the types that text may be read as."""
     if declared not in _WHOLE:
         return () if loses_as_text(declared) else (declared,)
     return (*_WHOLE[_WHOLE.index(declared) :], *(() if declared == pl.Int64 else (pl.Float64(),)))
 
 
-def _longer(declared: pl.Decimal, delivered: pl.Decimal) -> pl.Decimal:
-    """A decimal of the declared scale that holds the whole digits of both."""
+def _lengthen(declared: pl.Decimal, delivered: pl.Decimal) -> pl.Decimal:
+    """Returns a decimal of the declared scale with room for the whole digits of both."""
     digits = max(each.precision - each.scale for each in (declared, delivered))
-    return pl.Decimal(min(digits + declared.scale, _MOST_DIGITS), declared.scale)
+    return pl.Decimal(min(digits + declared.scale, _MAX_DIGITS), declared.scale)
 
 
 def loses_as_text(dtype: pl.DataType) -> bool:
-    """Whether text would lose something: bytes may be no text, and nested values lose their names."""
+    """Returns whether text loses something: bytes may be no text, nested values lose names."""
     return dtype == pl.Binary or dtype.is_nested()
 
 
 def may_become_double(declared: pl.DataType, taken: pl.DataType) -> bool:
-    """Whether a column may hold doubles in the end, so that its numbers of 64 bits have to be exact as such."""
+    """Returns whether a column may become one of doubles, which must then hold its numbers."""
     return taken == pl.Int64 and declared != pl.Int64 and declared in (*_WHOLE, *_REAL)
 
 
 def cast_losslessly(value: pl.Expr, dtype: pl.DataType, wanted: pl.DataType) -> pl.Expr:
-    """A value as another type; null where it does not go into it whole."""
+    """Returns a value as another type; null where the type cannot hold it exactly."""
     if dtype in (wanted, pl.Null):
         return value.cast(wanted)
     if wanted == pl.String and not loses_as_text(dtype):
         return value.cast(wanted)
     if dtype == pl.String:
-        return _parsed(value, wanted)
+        return _parse(value, wanted)
     if not (dtype.is_numeric() and wanted.is_numeric()):
         return pl.lit(None, dtype=wanted)
     taken = value.cast(wanted, strict=False)
@@ -91,31 +97,33 @@ def cast_losslessly(value: pl.Expr, dtype: pl.DataType, wanted: pl.DataType) -> 
 
 
 def align_types(
-    rows: pl.LazyFrame, standing: Mapping[str, pl.DataType]
+    rows: pl.LazyFrame, stored: Mapping[str, pl.DataType]
 ) -> tuple[pl.LazyFrame, dict[str, pl.DataType]]:
-    """Rows on their way to others, in types that hold both; and the columns whose type changes for those others.
+    """Returns new rows in types that also hold the stored rows, and the stored columns that widen.
 
-    Where there is such a column the rows get every column of the others, because all are written again.
+    Where a stored column widens, all stored rows are written again beside the new ones. The new
+    rows then get every stored column.
+
+    Args:
+        rows: the new rows.
+        stored: the types of the stored rows.
     """
     schema = rows.collect_schema()
-    wide = {
-        name: find_common_type(standing[name], dtype)
-        for name, dtype in schema.items()
-        if name in standing
-    }
-    types = {name: dtype for name, dtype in wide.items() if dtype is not None}
-    retyped = {name: dtype for name, dtype in types.items() if dtype != standing[name]}
-    lost = (
-        {name: dtype for name, dtype in standing.items() if name not in schema} if retyped else {}
-    )
+    types: dict[str, pl.DataType] = {}
+    for name in schema.names():
+        common = find_common_type(stored[name], schema[name]) if name in stored else None
+        if common is not None:
+            types[name] = common
+    widened = {name: dtype for name, dtype in types.items() if dtype != stored[name]}
     casts = [pl.col(name).cast(dtype) for name, dtype in types.items() if dtype != schema[name]]
-    return rows.with_columns(
-        *casts, *(pl.lit(None, dtype=dtype).alias(name) for name, dtype in lost.items())
-    ), retyped
+    if widened:
+        missing = [name for name in stored if name not in schema]
+        casts += [pl.lit(None, dtype=stored[name]).alias(name) for name in missing]
+    return rows.with_columns(casts), widened
 
 
-def _parsed(text: pl.Expr, wanted: pl.DataType) -> pl.Expr:
-    """Text read as a type; blanks around it do not count, and of a number its value alone does.
+def _parse(text: pl.Expr, wanted: pl.DataType) -> pl.Expr:
+    """Returns text read as a type; blanks around it, and the spelling of a number, do not count.
 
     A fraction becomes the nearest real number; a whole number has to be exact.
     """

@@ -1,7 +1,8 @@
-"""Versions of code and contracts: short hashes that every commit names, so that its content can be built again.
+"""Versions of code and contracts: short hashes in every commit, so that it can be built again.
 
-The version of a transform covers its own source and what it names outside of itself, in its module or in an enclosing
-function: expressions, plain values, and other functions of the same project. Libraries are not part of it.
+The version of a transform covers its own source and what it names outside of itself, in its module
+or in an enclosing function: expressions, plain values, and other functions of the same project.
+Libraries are not part of it.
 """
 
 import hashlib
@@ -20,7 +21,7 @@ import polars as pl
 from lakehouse.tables.contract import Contract, TableProperties, get_properties
 
 _LENGTH = 12
-"""Hexadecimal digits of a version: enough to tell apart all versions that one table will ever have."""
+"""Hexadecimal digits of a version: enough to tell apart all versions of one table."""
 
 _SCALARS = (str, bytes, int, float, bool, date, timedelta, type(None))
 _COLLECTIONS = (tuple, list, dict, set, frozenset)
@@ -41,7 +42,7 @@ def compute_code_version(
 
 @cache
 def compute_contract_version(contract: type[Contract]) -> str:
-    """Returns a short hash of everything that a contract declares, with the source of its custom checks."""
+    """Returns a short hash of all that a contract declares, with the source of custom checks."""
     schema = contract.to_schema()
     declared = [
         (
@@ -73,7 +74,7 @@ def _hash(text: str) -> str:
 
 
 def _note_outside(function: Callable[..., Any], known: dict[str, str]) -> None:
-    """Notes what a function names in its module and in enclosing functions, and what that names in turn."""
+    """Notes what a function names outside itself, and what that names in turn."""
     if not isinstance(function, FunctionType):
         return
     module, namespace = function.__module__, function.__globals__
@@ -134,7 +135,7 @@ def _describe_property(value: object) -> str:
 
 
 def _list_sources(contract: type[Contract]) -> list[str]:
-    """Returns the source of every method of a contract: its custom checks, and what they call on it."""
+    """Returns the source of every method of a contract: its custom checks, and what they call."""
     own_classes = contract.__mro__[: contract.__mro__.index(Contract)]
     methods = [
         value.__func__ if isinstance(value, classmethod | staticmethod) else value

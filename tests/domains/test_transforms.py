@@ -148,7 +148,7 @@ def test_a_broken_field_names_its_rule(change, rule):
 
 
 def rates_of(*rows: dict) -> pl.LazyFrame:
-    cells = staged.rate_cells(pl.LazyFrame(list(rows)))
+    cells = staged.unpivot_rates(pl.LazyFrame(list(rows)))
     return staged.fx_rates.transform(cells).collect().sort("rate_date", "currency")
 
 

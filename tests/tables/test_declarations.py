@@ -437,15 +437,15 @@ def test_a_day_that_is_no_date_is_refused():
         catalog_of(orders=raw("orders", "Orders.", columns=("at",), day=pl.col("at")))
 
 
-GUESSED = "a format that is guessed from the first rows"
+INFERRED = "a format that is inferred from the first rows"
 
 
 @pytest.mark.parametrize(
     "read", [pl.col("day").str.to_date(strict=False), pl.col("day").str.to_datetime().dt.date()]
 )
-def test_a_day_whose_format_is_guessed_is_refused(read):
+def test_a_day_whose_format_is_inferred_is_refused(read):
     """One odd row would change what all rows mean that are read beside it."""
-    with pytest.raises(SetupError, match=rf"raw/orders: .*{GUESSED}(.|\n)*Next: "):
+    with pytest.raises(SetupError, match=rf"raw/orders: .*{INFERRED}(.|\n)*Next: "):
         catalog_of(orders=raw("orders", "Orders.", columns=("day",), day=read))
 
 
@@ -454,7 +454,7 @@ def test_a_transform_that_guesses_a_format_is_refused(adds):
     def dated(raw_lines: pl.LazyFrame) -> pl.LazyFrame:
         return adds(typed(raw_lines), on=pl.col("day").str.to_datetime(strict=False))
 
-    assert f"staged/dated: it reads times by {GUESSED}" in refusal(staged(Line)(dated))
+    assert f"staged/dated: it reads times by {INFERRED}" in refusal(staged(Line)(dated))
 
 
 READ = pl.col("day").str.to_date(strict=False)
@@ -468,7 +468,7 @@ def test_a_guess_within_an_expression_is_refused(read):
     def dated(raw_lines: pl.LazyFrame) -> pl.LazyFrame:
         return typed(raw_lines).with_columns(on=read)
 
-    assert f"staged/dated: it reads times by {GUESSED}" in refusal(staged(Line)(dated))
+    assert f"staged/dated: it reads times by {INFERRED}" in refusal(staged(Line)(dated))
 
 
 def test_an_aggregate_that_guesses_a_format_is_refused():
@@ -476,15 +476,15 @@ def test_an_aggregate_that_guesses_a_format_is_refused():
         last = READ.max().cast(pl.Int64)
         return raw_lines.group_by("id").agg(amount=last, lines=pl.len().cast(pl.Int64))
 
-    assert f"marts/totals: it reads times by {GUESSED}" in refusal(mart(Total)(totals))
+    assert f"marts/totals: it reads times by {INFERRED}" in refusal(mart(Total)(totals))
 
 
-def test_deletes_by_a_guessed_format_are_refused():
+def test_deletes_by_an_inferred_format_are_refused():
     def events(raw_lines: pl.LazyFrame) -> pl.LazyFrame:
         return typed(raw_lines)
 
     told = refusal(staged(Event, mode="upsert", deletes=READ.is_not_null())(events))
-    assert f"staged/events: deletes reads times by {GUESSED}" in told
+    assert f"staged/events: deletes reads times by {INFERRED}" in told
 
 
 @pytest.mark.parametrize(
@@ -503,7 +503,7 @@ def test_a_rule_that_guesses_a_format_is_refused():
     leaves_out = staged(
         Line, leave_out={"old": pl.col("day").str.to_date(strict=False) < date(2020, 1, 1)}
     )
-    assert f"staged/typed: it reads times by {GUESSED}" in refusal(leaves_out(typed))
+    assert f"staged/typed: it reads times by {INFERRED}" in refusal(leaves_out(typed))
 
 
 def test_a_declaration_with_an_unknown_keyword_is_refused():
@@ -568,7 +568,7 @@ def test_a_query_that_returns_other_types_is_refused():
 
 def test_a_query_with_a_type_that_no_contract_can_name_is_refused():
     told = sql("SELECT id, sum(amount) AS amount, count(*) AS lines FROM lines_clean GROUP BY id")
-    assert "types without a Polars equal: amount is HUGEINT; cast them in the query" in told
+    assert "types that no contract has: amount is HUGEINT; cast them in the query" in told
 
 
 def test_a_query_over_a_table_that_is_not_declared_is_refused():

@@ -150,7 +150,7 @@ def forgetful(contract: type[Contract] = Thing, **declared: object) -> object:
         ),
     ],
 )
-def test_what_keeps_a_table_from_being_folded_is_told(table, told):
+def test_what_keeps_events_from_being_applied_is_named(table, told):
     with pytest.raises(SetupError, match=r"Next: ") as refused:
         catalog_of(raw_things=raw_things, things=table())
     assert told in str(refused.value)
@@ -251,9 +251,9 @@ def test_a_lookup_by_what_is_no_key_is_refused(as_of, mode, told):
 
 
 @pytest.mark.parametrize("name", ["valid_from", "valid_to", "is_current", "_source"])
-def test_when_a_version_began_and_where_it_came_from_are_not_taken_over(name):
+def test_when_a_version_began_and_where_it_came_from_are_not_returned(name):
     rows = pl.LazyFrame(schema={"id": pl.String, "on": pl.Date})
-    with pytest.raises(SetupError, match=f"cannot take over {name}:"):
+    with pytest.raises(SetupError, match=f"cannot return {name}:"):
         join_as_of(rows, rows, on="id", at="on", columns={name: "since"})
 
 
