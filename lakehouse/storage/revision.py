@@ -16,7 +16,7 @@ _TEXT = re.compile(r"(\d+)@(.+)")
 
 @dataclass(frozen=True)
 class Revision:
-    """A version of a table; None stands in its place where there is no table.
+    """A version of a table. Where there is no table, None takes its place.
 
     Attributes:
         version: the version, from 0.

@@ -35,7 +35,7 @@ def lock_for_commit(lake: Lake, table: str, base: Revision | None) -> Iterator[N
     Args:
         lake: where the table is.
         table: the table to commit to.
-        base: the revision that the commit stands on; None for a table that does not exist yet.
+        base: the revision that the commit is based on; None for a table that does not exist yet.
 
     Raises:
         BusyError: the table has another revision by now.
