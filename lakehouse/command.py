@@ -18,10 +18,10 @@ def run_demo() -> None:
     from lakehouse.definitions import definitions  # noqa: PLC0415, Dagster takes a second to import
     from lakehouse.orchestration.catch_up import catch_up  # noqa: PLC0415
 
-    known, here = settings.load(), load_environment()
+    known, here = settings.load_settings(), load_environment()
     is_usual = known.landing_uri == str(known.data / "landing")
     make_samples = (lambda: retail_samples.generate(here.landing.root)) if is_usual else None
-    with occupied.by_demo(known.data):
+    with occupied.hold_for_demo(known.data):
         refused = sample_files.prepare(here, make_samples=make_samples)
         demo_report.refuse_idle(here, refused)
         before = demo_report.read_versions(here)
@@ -29,7 +29,7 @@ def run_demo() -> None:
             problems = catch_up(
                 replace(here, progress=progress),
                 definitions,
-                settings.dagster_home(known),
+                settings.find_dagster_home(known),
                 lambda run: demo_report.announce_run(run.tables, run.days),
                 skipped_domains=refused,
             )

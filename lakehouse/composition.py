@@ -27,6 +27,6 @@ def load_environment() -> Environment:
         SetupError: a setting, a contract or a transform is wrong; the message names every problem.
         OutageError: the secret that a setting names cannot be read right now.
     """
-    lake, landing = places.places(settings.load())
+    lake, landing = places.places(settings.load_settings())
     tables = collect.collect_tables(load_domains())
     return Environment(lake, landing, tables, undated_domains=sample_files.find_sample_domains)

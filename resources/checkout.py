@@ -1,7 +1,8 @@
 """What `make` prepares in a checkout: the file `.env`, and the folders that it names.
 
-Dagster's commands read `.env` in the folder where they are called, and so does `lakehouse`. Only lines that are
-missing, or asked for anew, are written; every other line is a person's, and stays.
+Dagster's commands read `.env` in the folder where they are called, and so does `lakehouse`. Only
+lines that are missing, or that this call sets, are written. Every other line belongs to a person
+and stays.
 """
 
 import os
@@ -14,49 +15,55 @@ from dotenv import dotenv_values, set_key
 
 from lakehouse.errors import SetupError
 from lakehouse.process_settings import EVENT_BATCH_SIZE
-from resources.settings import DATA, ROOT, Settings, dagster_home, load
+from resources.settings import DATA, ROOT, Settings, find_dagster_home, load_settings
 
 
-def lines(
-    told: Mapping[str, str | None], asked: Mapping[str, str], known: Settings
+def find_missing_lines(
+    current: Mapping[str, str | None], asked: Mapping[str, str], known: Settings
 ) -> dict[str, str]:
-    """The lines that `.env` still needs.
+    """Returns the lines that `.env` still needs.
 
     Args:
-        told: what it says now.
-        asked: the environment of this call: places that it names are to be kept.
+        current: what it contains now.
+        asked: the environment of this call, whose places are kept.
         known: the settings that follow from both.
     """
     places = {"LAKEHOUSE_DATA": str(known.data), "LAKEHOUSE_LANDING": known.landing_uri}
     wanted = {name: place for name, place in places.items() if name in asked}
-    home, before = told.get("DAGSTER_HOME"), Path(told.get("LAKEHOUSE_DATA") or DATA) / "dagster"
+    home, before = (
+        current.get("DAGSTER_HOME"),
+        Path(current.get("LAKEHOUSE_DATA") or DATA) / "dagster",
+    )
     if not home or ("LAKEHOUSE_DATA" in asked and Path(home) == before):
         wanted["DAGSTER_HOME"] = str(known.data / "dagster")
-    if not told.get(EVENT_BATCH_SIZE):
+    if not current.get(EVENT_BATCH_SIZE):
         wanted[EVENT_BATCH_SIZE] = "1000"
-    return {name: value for name, value in wanted.items() if told.get(name) != value}
+    return {name: value for name, value in wanted.items() if current.get(name) != value}
 
 
 def prepare(root: Path) -> str | None:
-    """Write what is missing in `.env`, make the folders; gives a line about the lake if it is not the usual one.
+    """Writes what is missing in `.env` and creates the folders.
+
+    Returns:
+        A line about the lake, if it is not in the usual place.
 
     Raises:
         SetupError: a setting is wrong.
     """
-    known, file = load(), (root / ".env").resolve()
-    for name, value in lines(dotenv_values(file), os.environ, known).items():
+    known, file = load_settings(), (root / ".env").resolve()
+    for name, value in find_missing_lines(dotenv_values(file), os.environ, known).items():
         set_key(file, name, value)
-    home = dagster_home(known)
+    home = find_dagster_home(known)
     home.mkdir(parents=True, exist_ok=True)
     if home == known.data / "dagster" or not (home / "dagster.yaml").exists():
         shutil.copyfile(root / "dagster.yaml", home / "dagster.yaml")
     if known.landing is None:
         (known.data / "landing").mkdir(parents=True, exist_ok=True)
-    return elsewhere(known, home)
+    return describe_unusual_places(known, home)
 
 
-def elsewhere(known: Settings, home: Path) -> str | None:
-    """Where lake, landing and Dagster's storage are, in a line; None if everything is in the usual place."""
+def describe_unusual_places(known: Settings, home: Path) -> str | None:
+    """Returns a line about what is not in the usual place; None if everything is."""
     usual = {
         "lake": str(DATA / "lake"),
         "landing": str(DATA / "landing"),
@@ -67,7 +74,7 @@ def elsewhere(known: Settings, home: Path) -> str | None:
     if not others:
         return None
     back = "`make demo LAKEHOUSE_DATA=data LANDING=data/landing` goes back"
-    return f"As .env says, this is not the usual place: {', '.join(others)} ({back})."
+    return f"These are not in the usual place, because .env says so: {', '.join(others)} ({back})."
 
 
 if __name__ == "__main__":

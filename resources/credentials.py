@@ -1,6 +1,6 @@
-"""Object store options from where they are kept: the settings, a secret in AWS Secrets Manager, AWS's own variables.
+"""Object store options: from the settings, AWS Secrets Manager, or AWS's own variables.
 
-With none of them the clients ask AWS themselves: a container's role, or that of the machine.
+Without any of these the clients ask AWS themselves, for the role of the container or the machine.
 """
 
 import json
@@ -31,77 +31,83 @@ _REFUSED = (
 )
 
 
-def options(known: Settings) -> dict[str, SecretStr]:
-    """The options of lake and landing.
+def read_options(known: Settings) -> dict[str, SecretStr]:
+    """Returns the options of lake and landing.
 
     Raises:
-        SetupError: the secret is not there, may not be read, or holds no options.
+        SetupError: the secret does not exist, may not be read, or has no options.
         OutageError: Secrets Manager does not answer.
     """
-    told = {
+    named = {
         **known.storage_options,
-        **(_secret(known.storage_secret) if known.storage_secret else {}),
+        **(_read_secret(known.storage_secret) if known.storage_secret else {}),
     }
     if not any(
         place.startswith(("s3://", "s3a://")) for place in (known.lake_uri, known.landing_uri)
     ):
-        return told
-    names = {name.lower().removeprefix("aws_") for name in told}
-    # Keys belong together: those of one identity and the token of another are none.
+        return named
+    names = {name.lower().removeprefix("aws_") for name in named}
+    # Keys belong together: those of one identity do not work with the token of another.
     missing = (
         _PLACES if names & {"access_key_id", "token", "session_token"} else {**_PLACES, **_KEYS}
     )
     found = {
-        name: _first(variables)
+        name: _find_first(variables)
         for name, variables in missing.items()
         if name.removeprefix("aws_") not in names
     }
-    return {**{name: SecretStr(value) for name, value in found.items() if value}, **told}
+    return {**{name: SecretStr(value) for name, value in found.items() if value}, **named}
 
 
-def _first(variables: tuple[str, ...]) -> str | None:
+def _find_first(variables: tuple[str, ...]) -> str | None:
     return next((os.environ[name] for name in variables if os.environ.get(name)), None)
 
 
-def _secret(name: str) -> Mapping[str, SecretStr]:
-    """The options that a secret holds, as an object in JSON."""
-    # Whoever names no secret need not wait for all of Dagster, and importing botocore opens a socket.
+def _read_secret(name: str) -> Mapping[str, SecretStr]:
+    """Returns the options that a secret has, stored as a JSON object."""
+    # Without a secret no process waits for the import of Dagster, nor opens botocore's socket.
     from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, NoRegionError  # noqa: PLC0415
     from dagster_aws.secretsmanager import SecretsManagerResource  # noqa: PLC0415
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # dagster-aws calls it beta
-        resource = SecretsManagerResource(region_name=_first(_PLACES["aws_region"]))
+        resource = SecretsManagerResource(region_name=_find_first(_PLACES["aws_region"]))
     try:
         text = resource.get_client().get_secret_value(SecretId=name).get("SecretString", "")
     except ClientError as error:
         code = error.response["Error"]["Code"]
         kind = SetupError if code in _REFUSED else OutageError
         raise kind(
-            f"{_named(name)} cannot be read: {code}.\nNext: see that it exists and may be read."
+            f"{_describe_secret(name)} cannot be read: {code}.\n"
+            "Next: see that it exists and may be read."
         ) from None
     except (NoCredentialsError, NoRegionError) as error:
         next_step = "set AWS_REGION, and give this process a role or AWS's variables."
-        raise SetupError(f"{_named(name)} cannot be read: {error}\nNext: {next_step}") from None
+        raise SetupError(
+            f"{_describe_secret(name)} cannot be read: {error}\nNext: {next_step}"
+        ) from None
     except BotoCoreError as error:
         raise OutageError(
-            f"{_named(name)} cannot be read: {error}\nNext: see that AWS can be reached."
+            f"{_describe_secret(name)} cannot be read: {error}\nNext: see that AWS can be reached."
         ) from None
-    return _decoded(name, text)
+    return _decode_options(name, text)
 
 
-def _decoded(name: str, text: str) -> dict[str, SecretStr]:
+def _decode_options(name: str, text: str) -> dict[str, SecretStr]:
     try:
-        told = json.loads(text)
+        decoded = json.loads(text)
     except json.JSONDecodeError:
-        told = None
-    if not isinstance(told, dict) or not all(isinstance(value, str) for value in told.values()):
+        decoded = None
+    if not isinstance(decoded, dict) or not all(
+        isinstance(value, str) for value in decoded.values()
+    ):
         raise SetupError(
-            f"{_named(name)} holds no options.\n"
-            'Next: store an object of texts in it: {"aws_access_key_id": "…", "aws_secret_access_key": "…"}.'
+            f"{_describe_secret(name)} has no options.\n"
+            "Next: store an object of texts in it: "
+            '{"aws_access_key_id": "…", "aws_secret_access_key": "…"}.'
         )
-    return {str(option): SecretStr(value) for option, value in told.items()}
+    return {str(option): SecretStr(value) for option, value in decoded.items()}
 
 
-def _named(name: str) -> str:
+def _describe_secret(name: str) -> str:
     return f"The secret {name!r} that LAKEHOUSE_STORAGE_SECRET names"

@@ -1,6 +1,6 @@
-"""Who works on a folder of data, so that two do not get in each other's way.
+"""Locks on a folder of data, so that two processes do not get in each other's way.
 
-`python -m resources.occupied <data>` deletes the data if nobody works on it; it needs nothing that is installed.
+`python -m resources.occupied <data>` deletes the data if no process uses it.
 """
 
 import shutil
@@ -14,11 +14,11 @@ from lakehouse.storage.locks import hold_lock
 
 
 @contextmanager
-def by_ui(data: Path) -> Iterator[int]:
-    """As the UI with its daemon.
+def hold_for_ui(data: Path) -> Iterator[int]:
+    """Holds the data for the UI with its daemon.
 
     Raises:
-        BusyError: another one works on the data.
+        BusyError: another UI uses the data.
     """
     busy = (
         f"A UI with its daemon works on {data} (`make ui`).\nNext: use that one, or stop it first."
@@ -28,30 +28,33 @@ def by_ui(data: Path) -> Iterator[int]:
 
 
 @contextmanager
-def by_demo(data: Path) -> Iterator[None]:
-    """As the demonstration.
+def hold_for_demo(data: Path) -> Iterator[None]:
+    """Holds the data for the demonstration.
 
     Raises:
-        BusyError: another one works on the data.
+        BusyError: another demonstration uses the data.
     """
-    busy = f"Another demo works on {data} (`make demo`).\nNext: wait until it has ended, then run again."
+    busy = (
+        f"Another demo works on {data} (`make demo`).\n"
+        "Next: wait until it has ended, then run again."
+    )
     with hold_lock(data / "demo.lock", busy):
         yield
 
 
-def delete(data: Path) -> None:
-    """Delete a folder of data.
+def delete_data(data: Path) -> None:
+    """Deletes a folder of data.
 
     Raises:
-        BusyError: somebody works on it; nothing was deleted.
+        BusyError: a process uses it; nothing was deleted.
     """
     if data.exists():
-        with by_ui(data), by_demo(data):
+        with hold_for_ui(data), hold_for_demo(data):
             shutil.rmtree(data)
 
 
 if __name__ == "__main__":
     try:
-        delete(Path(sys.argv[1]))
+        delete_data(Path(sys.argv[1]))
     except BusyError as error:
         sys.exit(str(error))

@@ -1,7 +1,8 @@
 """Sample files and a person's own files, which never share a domain.
 
-Belongs here: telling the two kinds apart, and what to do where both are. The engine knows no samples; the composition
-root hands these functions to it. Does not belong here: making samples (`samples/`).
+Belongs here: telling the two kinds apart, and what to do where both are. The engine knows no
+samples; the composition root hands these functions to it. Does not belong here: making samples
+(`samples/`).
 """
 
 from collections.abc import Callable, Collection
@@ -28,7 +29,7 @@ def is_sample(name: str) -> bool:
 
 
 def find_sample_domains(lake: Lake, catalog: Catalog) -> dict[str, str]:
-    """Returns the domains of which the lake holds samples only, each with the word shown as its freshness."""
+    """Returns the domains with sample files only, each with the word shown as its freshness."""
     return {
         domain: "samples"
         for domain, names in list_landed_files(lake, catalog).items()
@@ -37,11 +38,12 @@ def find_sample_domains(lake: Lake, catalog: Catalog) -> dict[str, str]:
 
 
 def prepare(here: Environment, make_samples: Callable[[], Any] | None) -> dict[str, LakehouseError]:
-    """Makes samples where there are no files at all, and refuses domains that hold both kinds of file.
+    """Makes samples where there are no files at all; refuses domains with both kinds of file.
 
     Args:
         here: where the files are.
-        make_samples: writes sample files into landing; None where landing is a folder of somebody's own.
+        make_samples: writes sample files into landing; None where landing is a folder of somebody's
+            own.
 
     Returns:
         The domains to leave alone, each with the refusal to show.
@@ -67,7 +69,8 @@ def refuse_samples(here: Environment, domain: str) -> None:
     """Raises unless samples may be written into a domain.
 
     Raises:
-        SetupError: landing is no folder of this machine, or the domain holds files that are no samples.
+        SetupError: landing is no folder of this machine, or the domain holds files that are no
+            samples.
     """
     if "://" in here.landing.root:
         raise SetupError(
@@ -84,7 +87,7 @@ def refuse_samples(here: Environment, domain: str) -> None:
 
 
 def refusal(here: Environment, domain: str, files: DomainFiles) -> SetupError:
-    """Returns the error for a domain that holds both kinds: which files they are, and how to go on."""
+    """Returns the error for a domain with both kinds: which files they are, and what to do."""
     return SetupError(
         f"Sample rows and your own never mix, and the domain {domain} holds both. "
         f"A file is a sample if its name begins with `{SAMPLE_PREFIX}`.\n"
@@ -119,7 +122,8 @@ def _next_step(here: Environment, files: DomainFiles) -> str:
         return f"take the samples out of {here.landing.root}. For a lake of samples: {elsewhere}."
     if kinds == {True, False}:
         return (
-            f"leave the lake {here.lake.root} as it is, and start new ones. Yours: {apart}. Samples: `make clean-data`, "
+            f"leave the lake {here.lake.root} as it is, and start new ones. "
+            f"Yours: {apart}. Samples: `make clean-data`, "
             "which deletes data/ with all that is in it: take your files out of data/landing first."
         )
     return (

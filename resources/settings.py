@@ -1,4 +1,4 @@
-"""The settings of this lakehouse: where data lies, and how to reach it. Each name begins `LAKEHOUSE_`."""
+"""The settings of this lakehouse, `LAKEHOUSE_…`: where data is, and how to reach it."""
 
 import json
 import os
@@ -26,8 +26,10 @@ class Settings(BaseSettings):
         lake: where the tables are; `<data>/lake` by default, or a URI such as `s3://bucket/lake`.
         landing: where files are delivered; `<data>/landing` by default, or a URI.
         storage_options: object store options for both, as delta-rs takes them, in JSON.
-        storage_secret: the secret in AWS Secrets Manager that holds more of these options, by name or ARN.
-        single_writer: whether only this machine writes to the lake; needed for a bucket that cannot put if absent.
+        storage_secret: the name or ARN of a secret in AWS Secrets Manager with more of these
+            options.
+        single_writer: whether only this machine writes to the lake. Needed for a bucket without
+            conditional put.
         rest_seconds: how long a delivered file has to lie unchanged before it counts as complete.
     """
 
@@ -43,14 +45,14 @@ class Settings(BaseSettings):
 
     @field_validator("data")
     @classmethod
-    def _absolute(cls, folder: Path) -> Path:
+    def _resolve_folder(cls, folder: Path) -> Path:
         if folder == Path():
             raise ValueError("is empty; leave it out, or name a folder")
         return (ROOT / folder.expanduser()).resolve()
 
     @field_validator("lake", "landing")
     @classmethod
-    def _place(cls, place: str | None) -> str | None:
+    def _resolve_place(cls, place: str | None) -> str | None:
         if place is None:
             return None
         if not place.strip():
@@ -63,8 +65,8 @@ class Settings(BaseSettings):
 
     @field_validator("storage_options", mode="before")
     @classmethod
-    def _decoded(cls, text: object) -> object:
-        """Decoded here and not by pydantic-settings, so that broken JSON is one problem among others."""
+    def _decode(cls, text: object) -> object:
+        """Decodes JSON here, not in pydantic-settings, so that a mistake is listed."""
         try:
             return json.loads(text) if isinstance(text, str) else text
         except json.JSONDecodeError as error:
@@ -81,29 +83,30 @@ class Settings(BaseSettings):
         return self.landing or str(self.data / "landing")
 
 
-def _told(place: tuple[int | str, ...], reason: str) -> str:
+def _describe_problem(place: tuple[int | str, ...], reason: str) -> str:
     setting, *keys = map(str, place)
     below = f" at {'.'.join(keys)}" if keys else ""
     return f"LAKEHOUSE_{setting.upper()}{below}: {reason.removeprefix('Value error, ')}"
 
 
-def dagster_home(known: Settings) -> Path:
-    """Where Dagster keeps its storage: as `DAGSTER_HOME` says, else below the data.
+def find_dagster_home(known: Settings) -> Path:
+    """Returns the folder of Dagster's storage: `DAGSTER_HOME`, or else a folder below the data.
 
-    `.env` speaks of the data that it names itself, not of those that the environment puts in their place.
+    `DAGSTER_HOME` in `.env` counts only with the data folder that `.env` names, not with another
+    one from the environment.
     """
     if named := os.environ.get("DAGSTER_HOME"):
         return Path(named)
-    told = {name: value for name, value in dotenv_values(Path.cwd() / ".env").items() if value}
-    named_data = Path(told.get("LAKEHOUSE_DATA", DATA))
+    in_file = {name: value for name, value in dotenv_values(Path.cwd() / ".env").items() if value}
+    named_data = Path(in_file.get("LAKEHOUSE_DATA", DATA))
     its_data = Settings(data=named_data, _env_file=None).data  # type: ignore[call-arg]
-    if its_data == known.data and "DAGSTER_HOME" in told:
-        return Path(told["DAGSTER_HOME"])
+    if its_data == known.data and "DAGSTER_HOME" in in_file:
+        return Path(in_file["DAGSTER_HOME"])
     return known.data / "dagster"
 
 
-def load() -> Settings:
-    """The settings of this process: from its environment, or from `.env` in the folder where it is called.
+def load_settings() -> Settings:
+    """Returns the settings of this process, from its environment or from `.env` in its folder.
 
     Raises:
         SetupError: naming every setting that is unknown or wrong.
@@ -111,18 +114,19 @@ def load() -> Settings:
     file = Path.cwd() / ".env"
     for name, value in dotenv_values(file).items():
         if name.startswith("AWS_") and value:
-            os.environ.setdefault(
-                name, value
-            )  # as Dagster does with every line, for the libraries that read them
+            # As Dagster does with every line, for the libraries that read these variables.
+            os.environ.setdefault(name, value)
     known = {f"LAKEHOUSE_{name.upper()}" for name in Settings.model_fields}
     given = [
         name for name in {**dotenv_values(file), **os.environ} if name.startswith("LAKEHOUSE_")
     ]
-    problems = [f"{name} is no setting" for name in sorted(given) if name not in known | {KILL_AT}]
+    problems = [
+        f"{name} is not a setting" for name in sorted(given) if name not in known | {KILL_AT}
+    ]
     try:
         settings = Settings(_env_file=file)  # type: ignore[call-arg]
     except ValidationError as error:
-        problems += [_told(one["loc"], one["msg"]) for one in error.errors()]
+        problems += [_describe_problem(one["loc"], one["msg"]) for one in error.errors()]
     if problems:
         raise SetupError(
             list_problems(

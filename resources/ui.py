@@ -1,28 +1,28 @@
-"""`python -m resources.ui <command …>`: become the program that serves the UI, and be known as such to others."""
+"""`python -m resources.ui <command …>`: runs the program that serves the UI, and locks its data."""
 
 import os
 import sys
 from collections.abc import Sequence
 
 from lakehouse.errors import BusyError, SetupError
-from resources.occupied import by_ui
-from resources.settings import load
+from resources.occupied import hold_for_ui
+from resources.settings import load_settings
 
 
-def become(command: Sequence[str]) -> None:
-    """Become a program that holds the place of the UI for as long as it lives.
+def run_as_ui(command: Sequence[str]) -> None:
+    """Replaces this process by a program that holds the data for the UI as long as it runs.
 
     Raises:
         SetupError: a setting is wrong.
-        BusyError: another UI works on the same data.
+        BusyError: another UI uses the same data.
     """
-    with by_ui(load().data) as descriptor:
+    with hold_for_ui(load_settings().data) as descriptor:
         os.set_inheritable(descriptor, True)
         os.execv(command[0], list(command))  # noqa: S606
 
 
 if __name__ == "__main__":
     try:
-        become(sys.argv[1:])
+        run_as_ui(sys.argv[1:])
     except (BusyError, SetupError) as error:
         sys.exit(str(error))

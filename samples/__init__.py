@@ -1,4 +1,4 @@
-"""Believable source data of any size, with counted dirt: to try the lakehouse on, and to hold it against the counts."""
+"""Realistic source data of any size with counted dirt, to compare what a lakehouse finds with."""
 
 from samples.retail import generate
 from samples.truth import Truth

@@ -1,7 +1,7 @@
-"""The vocabulary of an invented gift shop: products, services, customers, countries and the remarks of its staff.
+"""An invented gift shop: its products, services, customers, countries and staff remarks.
 
-Belongs here: words and numbers that could stand on an invoice, all made up. Does not belong here: when they are
-used.
+Belongs here: words and numbers that could stand on an invoice, all made up. Does not belong here:
+when they are used.
 """
 
 from dataclasses import dataclass

@@ -79,19 +79,19 @@ class Day:
         return Random(f"{self.run.seed} {self.date} {purpose}")
 
     def number(self, position: int) -> int:
-        """The invoice number at a position of the day's block; numbers start again after 900,000."""
+        """Returns the invoice number at a position of the day's block, out of 900,000 numbers."""
         offset = (self.date - _EPOCH).days * self.run.block + position % self.run.block
         return 100_000 + (_FIRST_NUMBER - 100_000 + offset) % _MOST_NUMBERS
 
     def planned(self, kind: str, share: float) -> int:
-        """How often a kind happens today: a share of the rows, spread evenly, and at least once in 11 days."""
+        """Returns how often a kind happens today: a share of the rows, at least once in 11 days."""
         rate = max(self.run.rows * share, 1 / _AT_LEAST_EVERY)
         phase = Random(f"{self.run.seed} {kind}").random()
         position = self.date.toordinal()
         return floor((position + 1) * rate + phase) - floor(position * rate + phase)
 
     def is_first_open_after(self, offset: int) -> bool:
-        """Whether this is the first open day at or after a day of the episode; an episode has 60 days."""
+        """Returns whether this is the first open day at or after a day of an episode of 60 days."""
         into = (self.date - self.run.start).days % _EPISODE
         return into >= offset and not any(
             is_open(self.date - ONE_DAY * n) for n in range(1, into - offset + 1)

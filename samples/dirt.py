@@ -1,6 +1,7 @@
 """What goes wrong: in the lines of a day, and in the bytes of a file.
 
-Belongs here: mistakes, planted on purpose. What is planted rarely is planted at least once in 11 days, on any seed.
+Belongs here: mistakes, planted on purpose. What is planted rarely is planted at least once in 11
+days, on any seed.
 """
 
 from collections.abc import Sequence
@@ -97,7 +98,7 @@ def _faults(rng: Random, day: Day) -> list[Fault]:
 
 
 def _no_date(rng: Random, day: date) -> str:
-    """A time that does not exist, mostly on a day that does not exist either; different for each day."""
+    """Returns a time that does not exist, mostly on no existing day; different for each day."""
     if rng.random() < _TIME_ONLY:
         return f"{day} 99:00:00"
     return f"{day.year}-{day.month + 12}-{day.day + 31} 99:00:00"

@@ -10,11 +10,11 @@ from datetime import date
 from pathlib import Path
 
 PREFIX = "sample-"
-"""Every file name begins with it: it tells a lake that holds sample data from one that holds yours."""
+"""Every file name begins with it: it tells sample data from yours."""
 
 
 def put(path: Path, content: bytes) -> None:
-    """Write a file under a hidden name and rename it; a file that holds these bytes already is left alone."""
+    """Writes a file under a hidden name and renames it, unless it has these bytes already."""
     if path.is_file() and path.read_bytes() == content:
         return
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Invented euro reference rates in the form of the European Central Bank: a wide table, newest day first.
+"""Invented euro reference rates in the ECB's form: a wide table, newest day first.
 
 Rates walk at random from invented levels; holidays and the life of a currency are as they were.
 """
@@ -20,7 +20,7 @@ _SATURDAY = 5
 
 @dataclass(frozen=True)
 class _Currency:
-    """A column of the table: its level at the start, decimals, daily spread, and the first and last day with a rate."""
+    """A column of the table: start level, decimals, spread, first and last day with a rate."""
 
     code: str
     level: float

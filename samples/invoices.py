@@ -1,6 +1,7 @@
 """Invoices and their lines, and how the till writes them.
 
-Belongs here: the form of a line. Does not belong here: what is sold (`shop.py`) and what goes wrong (`dirt.py`).
+Belongs here: the form of a line. Does not belong here: what is sold (`shop.py`) and what goes wrong
+(`dirt.py`).
 """
 
 from dataclasses import dataclass, field

@@ -1,6 +1,7 @@
 """The kinds of dirt, as they are told from a row or from all rows.
 
-Does not belong here: what is planted in the bytes of a file, which is counted where it is planted (`dirt.py`).
+Does not belong here: what is planted in the bytes of a file, which is counted where it is planted
+(`dirt.py`).
 """
 
 from collections import Counter

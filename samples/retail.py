@@ -1,4 +1,4 @@
-"""The retail domain's deliveries: a file of invoice lines a day and the exchange rates, with the truth about them.
+"""The deliveries of the retail domain: invoice lines a day, exchange rates, and the truth.
 
 A day is in memory at a time. The truth is returned, never written next to the files.
 """
@@ -23,8 +23,8 @@ def generate(
 ) -> Truth:
     """Write sample files for the retail domain into a landing folder.
 
-    A day's file follows from the seed, the rows, the start and the date; asking for more days adds files and leaves
-    those that are there alone.
+    A day's file follows from the seed, the rows, the start and the date; asking for more days adds
+    files and leaves those that are there alone.
 
     Args:
         out: the landing folder; made if it does not exist.
@@ -103,8 +103,8 @@ def _write_day(folder: Path, day: Day, truth: InvoiceTruth, names: Names) -> Non
 def _rows(day: Day, counts: Counts, names: Names) -> list[list[str]]:
     """The day's rows as text, counted on the way.
 
-    Two equal rows are always in one file: an invoice number belongs to one file of one day, and comes again only after
-    900,000 others, with another date.
+    Two equal rows are always in one file: an invoice number belongs to one file of one day, and
+    comes again only after 900,000 others, with another date.
     """
     invoices = open_shop(day)
     spoil(day, invoices)

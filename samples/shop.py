@@ -1,7 +1,8 @@
 """A day in the shop: who buys what, what comes back, and what the office books.
 
-Belongs here: everything that is true of a shop, odd as it may look. Does not belong here: mistakes (`dirt.py`).
-Shares follow the real shop's: lines of a kind in all lines, measured on 541,909 of them.
+Belongs here: everything that is true of a shop, odd as it may look. Does not belong here: mistakes
+(`dirt.py`). Shares follow the real shop's: lines of a kind in all lines, measured on 541,909 of
+them.
 """
 
 from collections.abc import Callable, Sequence
@@ -57,7 +58,7 @@ def open_shop(day: Day) -> list[Invoice]:
 
 
 def late_invoices(day: Day) -> list[Invoice]:
-    """Invoices of an earlier day that this day's file brings, numbered from the end of that day's numbers."""
+    """Returns an earlier day's invoices in this file, numbered from the end of its numbers."""
     if (earlier := day.late_from) is None:
         return []
     invoices = sorted(_sales(earlier, "late", _LATE), key=lambda invoice: invoice.at)
@@ -120,7 +121,7 @@ def _skewed(rng: Random, choices: Sequence[T], by: float) -> T:
 
 
 def _cancellation(rng: Random, day: Day, bought: Sequence[Invoice]) -> Invoice:
-    """Something comes back: mostly lines of an earlier invoice of the day, some that nobody finds."""
+    """Returns a cancellation, mostly of an earlier invoice of the day; some match no invoice."""
     if not bought or rng.random() < _UNMATCHED:
         returned = _invoice_of(rng, day, _skewed(rng, catalogue.customers(), 1.6))
         lines = [_item(rng, is_web=False)]

@@ -1,7 +1,7 @@
-"""What a lakehouse has to find in the sample files: counts from the planting, not from reading the files back.
+"""What a lakehouse has to find in the sample files, counted while they are written.
 
-Laws: `records = dead + raw_rows`, and `raw_rows = superseded + quarantined + written`. A row that repeats an earlier
-one is superseded first, whatever else is wrong with it.
+Laws: `records = dead + raw_rows`, and `raw_rows = superseded + quarantined + written`. A row that
+repeats an earlier one is superseded first, whatever else is wrong with it.
 """
 
 from collections import Counter
@@ -30,8 +30,9 @@ class Counts:
         service_lines: written rows whose code is not five digits and at most two letters.
         quarantined_by_reason: the quarantined rows by the rule that they break; each breaks one.
         dead_by_reason: the dead records by what is wrong with them.
-        dirt: how often each kind occurs, over all raw rows, superseded and quarantined ones included. Write-offs,
-            prices of zero and extreme quantities are counted where no rule is broken.
+        dirt: how often each kind occurs, over all raw rows, superseded and quarantined ones
+            included. Write-offs, prices of zero and extreme quantities are counted where no rule is
+            broken.
         rows_by_day: written rows by the day of `InvoiceDate`.
     """
 
@@ -92,14 +93,14 @@ class Counts:
 
 @dataclass
 class InvoiceTruth(Counts):
-    """The invoice lines of all files; a repeated file counts in `files` and `files_repeated` and nowhere else.
+    """The invoice lines of all files; a repeated file counts only in the numbers of files.
 
     Attributes:
         files: delivered files.
         files_repeated: those with the bytes of another one.
         copies: the repeated files, each with the file that it repeats.
-        by_file: the counts of each distinct file. Codes and customers with several names are counted anew over all
-            files, so those of the files do not add up to the total.
+        by_file: the counts of each distinct file. Codes and customers with several names are
+            counted anew over all files, so those of the files do not add up to the total.
     """
 
     files: int = 0

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from dotenv import dotenv_values
 
-from resources.occupied import by_demo
+from resources.occupied import hold_for_demo
 
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
@@ -127,7 +127,7 @@ def test_what_works_on_the_code_leaves_the_settings_alone(checkout, target):
 
 def test_a_wrong_setting_is_told_before_anything_is_written(checkout):
     (checkout / ".env").write_text("LAKEHOUSE_LAEK=x\n")
-    with pytest.raises(AssertionError, match="LAKEHOUSE_LAEK is no setting"):
+    with pytest.raises(AssertionError, match="LAKEHOUSE_LAEK is not a setting"):
         make(checkout, "setup")
     assert (checkout / ".env").read_text() == "LAKEHOUSE_LAEK=x\n"
 
@@ -166,7 +166,7 @@ def test_a_second_ui_on_the_same_data_is_refused(checkout, ui):  # noqa: ARG001
 
 def test_a_second_demo_on_the_same_data_is_refused(tmp_path):
     environment = {**os.environ, "LAKEHOUSE_DATA": str(tmp_path)}
-    with by_demo(tmp_path):
+    with hold_for_demo(tmp_path):
         done = subprocess.run(
             [BIN / "lakehouse", "demo"],
             env=environment,

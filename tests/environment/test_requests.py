@@ -161,7 +161,7 @@ def test_a_store_that_does_not_answer_is_reported_briefly_and_without_secrets(un
     told = str(refused.value)
     assert len(told.splitlines()) == 2
     assert (
-        "Next: see that the bucket exists, and that LAKEHOUSE_STORAGE_OPTIONS holds its credentials"
+        "Next: check that the bucket exists, and that LAKEHOUSE_STORAGE_OPTIONS holds its credentials"
         in told
     )
     assert not any(word in told for word in ("AKIAHUSH", "hush-hush", "Debug", "\x1b"))

@@ -22,17 +22,17 @@ def refusal(monkeypatch: pytest.MonkeyPatch, **values: str) -> str:
     for name, value in values.items():
         monkeypatch.setenv(f"LAKEHOUSE_{name}", value)
     with pytest.raises(SetupError) as refused:
-        settings.load()
+        settings.load_settings()
     return str(refused.value)
 
 
 def test_a_laptop_needs_no_setting():
-    assert settings.load().lake_uri == str(settings.ROOT / "data" / "lake")
+    assert settings.load_settings().lake_uri == str(settings.ROOT / "data" / "lake")
 
 
 def test_an_unknown_setting_is_refused_and_the_known_ones_are_named(monkeypatch):
     told = refusal(monkeypatch, LAEK="x")
-    assert "LAKEHOUSE_LAEK is no setting" in told
+    assert "LAKEHOUSE_LAEK is not a setting" in told
     assert "known are LAKEHOUSE_DATA, " in told
     assert "LAKEHOUSE_LAKE, LAKEHOUSE_LANDING" in told
     assert "LAKEHOUSE_KILL_AT" not in told
@@ -82,12 +82,12 @@ def test_a_place_in_a_bucket_that_readers_would_not_find_again_is_refused(monkey
 
 def test_a_folder_may_hold_a_colon(monkeypatch, tmp_path):
     monkeypatch.setenv("LAKEHOUSE_LAKE", f"{tmp_path}/a:/b")
-    assert settings.load().lake_uri == f"{tmp_path}/a:/b"
+    assert settings.load_settings().lake_uri == f"{tmp_path}/a:/b"
 
 
 def test_every_wrong_setting_is_named_at_once(monkeypatch):
     told = refusal(monkeypatch, LAEK="x", REST_SECONDS="soon", STORAGE_OPTIONS="{", LANDING="")
-    names = ("LAEK is no setting", "REST_SECONDS: ", "STORAGE_OPTIONS: ", "LANDING: ")
+    names = ("LAEK is not a setting", "REST_SECONDS: ", "STORAGE_OPTIONS: ", "LANDING: ")
     assert [name for name in names if f"LAKEHOUSE_{name}" not in told] == []
     assert told.splitlines()[-1].startswith("Next: ")
 
@@ -108,6 +108,6 @@ def test_the_command_reports_a_wrong_setting_without_a_traceback(tmp_path):
     command = [Path(sys.executable).parent / "lakehouse", "tables"]
     done = subprocess.run(command, env=environment, check=False, capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (1, "")
-    assert "LAKEHOUSE_LAEK is no setting" in done.stderr
+    assert "LAKEHOUSE_LAEK is not a setting" in done.stderr
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "data").exists()

@@ -55,7 +55,7 @@ def no_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 def told() -> dict[str, str]:
     return {
         name: value.get_secret_value()
-        for name, value in credentials.options(settings.load()).items()
+        for name, value in credentials.read_options(settings.load_settings()).items()
     }
 
 
