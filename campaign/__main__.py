@@ -11,7 +11,7 @@ from tempfile import mkdtemp
 from campaign import s3
 from campaign.fuzz import Fuzz
 from campaign.kill import Kills
-from campaign.server import serving
+from campaign.server import run_server
 from campaign.steps import WAYS
 from campaign.tally import Tally
 from campaign.writers import Writers
@@ -65,7 +65,7 @@ def _run(part: str, asked: argparse.Namespace, folder: Path) -> Tally:
 
 def _s3(asked: argparse.Namespace, folder: Path, tally: Tally, progress: Progress) -> None:
     ways = tuple(way for way in asked.way or s3.WAYS if way in s3.WAYS)
-    with serving() as server:
+    with run_server() as server:
         trials = s3.Trials(folder, tally, server)
         for seeds in progress(
             range(asked.seed, asked.seed + asked.seeds) if ways else range(0), 10

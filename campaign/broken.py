@@ -16,7 +16,7 @@ from typing import Literal
 
 import polars as pl
 
-from campaign.mutations import BYTES, Mutation, place_in
+from campaign.mutations import BYTES, Mutation, choose_position
 from campaign.structure import STRUCTURE
 
 REQUIRED = ("mark", "day", "amount")
@@ -45,7 +45,7 @@ _COMPRESSIONS: tuple[Literal["zstd", "snappy", "uncompressed", "gzip", "lz4"], .
 
 
 @dataclass(frozen=True)
-class Broken:
+class BrokenFile:
     """A file that may be broken.
 
     Attributes:
@@ -61,7 +61,7 @@ class Broken:
     how: tuple[str, ...]
 
 
-def broken(seed: int, number: int, real: Path | None) -> Broken:
+def build_broken_file(seed: int, number: int, real: Path | None) -> BrokenFile:
     """The file of a number: the same one for the same seed, and the same real files."""
     random = Random(f"broken {seed} {number}")
     kind = random.choice(["csv", "csv", "csv", "tsv", "jsonl", "jsonl", "parquet"])
@@ -85,7 +85,7 @@ def broken(seed: int, number: int, real: Path | None) -> Broken:
         content, how = _applied(random, BYTES, content, how)
     content, suffix, how = _packed(random, content, suffix, how)
     table = random.choice(["loose", "strict"])
-    return Broken(f"{seed}-{number:06}{suffix}", table, content, tuple(how))
+    return BrokenFile(f"{seed}-{number:06}{suffix}", table, content, tuple(how))
 
 
 def _mark(number: int, row: int, side: str) -> str:
@@ -241,7 +241,7 @@ def _as_packed(
 
 def _gzipped(random: Random, content: bytes) -> bytes:
     if random.random() < 0.2:
-        place = place_in(random, content)
+        place = choose_position(random, content)
         return gzip.compress(content[:place], mtime=0) + gzip.compress(content[place:], mtime=0)
     return gzip.compress(content, mtime=0)
 

@@ -83,7 +83,7 @@ def fork(work: Callable[..., None], *given: Any) -> BaseProcess:  # noqa: ANN401
     return process
 
 
-def ended(process: BaseProcess, seconds: float | None = None) -> bool:
+def wait_for_end(process: BaseProcess, seconds: float | None = None) -> bool:
     """Returns whether a child has ended, after some seconds at most; several threads may ask."""
     if not wait([process.sentinel], seconds):
         return False
@@ -102,15 +102,17 @@ def run(
 ) -> Ended:
     """Do a piece of work, and kill it: at a fault point, after some seconds, or when it hangs."""
     started, process = time.monotonic(), start(folder, work, *given, kill_at=kill_at)
-    is_late = not ended(process, longest if kill_after is None else kill_after)
+    is_late = not wait_for_end(process, longest if kill_after is None else kill_after)
     if is_late:
         process.kill()
-        ended(process)
+        wait_for_end(process)
     code = -1 if process.exitcode is None else process.exitcode
-    return Ended(code, time.monotonic() - started, is_late and kill_after is None, said(folder))
+    return Ended(
+        code, time.monotonic() - started, is_late and kill_after is None, read_output(folder)
+    )
 
 
-def said(folder: Path) -> str:
+def read_output(folder: Path) -> str:
     """The end of what the children of a world wrote to their standard error."""
     path = folder / "said.txt"
     return path.read_text(errors="replace")[-4000:] if path.exists() else ""

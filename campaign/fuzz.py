@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from campaign import children, landings, witness
-from campaign.broken import Broken, broken
+from campaign.broken import BrokenFile, build_broken_file
 from campaign.tally import Tally
 
 _LONGEST = 120.0
@@ -47,7 +47,7 @@ class Fuzz:
 
     def _land(self, numbers: Sequence[int]) -> None:
         """One batch; where it breaks, each file of it alone."""
-        files = [broken(self.seed, number, self.real) for number in numbers]
+        files = [build_broken_file(self.seed, number, self.real) for number in numbers]
         world = self.folder / f"fuzz-{numbers[0]}-{len(numbers)}"
         for file in files:
             path = world / "landing" / file.table / file.name
@@ -75,7 +75,7 @@ class Fuzz:
         problems: list[str] = json.loads((world / "stands.json").read_text())["problems"]
         return problems
 
-    def _judge(self, files: Sequence[Broken], stands: Mapping[str, Any]) -> None:
+    def _judge(self, files: Sequence[BrokenFile], stands: Mapping[str, Any]) -> None:
         by_name = {source.rpartition("#")[0]: found for source, found in stands.items()}
         twins = Counter((file.table, file.content) for file in files)
         for file in files:
@@ -85,19 +85,19 @@ class Fuzz:
                     self._find(file, "nothing stands of it")
                 self.tally.tried["the same bytes as another file"] += 1
                 continue
-            stood = witness.stands(found)
-            for complaint in witness.complaints(file, stood):
+            stood = witness.parse_landed_file(found)
+            for complaint in witness.find_complaints(file, stood):
                 self._find(file, complaint)
             self.tally.tried[f"{file.how[0]}: {_outcome(stood)}"] += 1
 
-    def _find(self, file: Broken, what: str) -> None:
+    def _find(self, file: BrokenFile, what: str) -> None:
         how = f"{', '.join(file.how)}, {len(file.content)} bytes"
         told = f"{file.name} for {file.table} ({how}): {what}"
         number = int(file.name.partition("-")[2][:6])
         self.tally.finding(told, f"make campaign ONLY=fuzz SEED={self.seed} FIRST={number} FILES=1")
 
 
-def _outcome(found: witness.Stands) -> str:
+def _outcome(found: witness.LandedFile) -> str:
     if found.is_refused:
         return "refused whole"
     if not found.dead:

@@ -105,4 +105,4 @@ def _wrong(world: Path, story: Story) -> list[str]:
     if ended.code:
         return [f"healing, or looking at the lake, ended with {ended.code}: {ended.said[-1500:]}"]
     found = json.loads((world / "state.json").read_text())
-    return [*found["problems"], *state.differences(story.content, found["content"])]
+    return [*found["problems"], *state.find_differences(story.content, found["content"])]

@@ -6,14 +6,14 @@ from random import Random
 Mutation = Callable[[Random, bytes], bytes]
 
 
-def place_in(random: Random, content: bytes) -> int:
+def choose_position(random: Random, content: bytes) -> int:
     """A place in a file, its end among them."""
     return random.randrange(len(content) + 1)
 
 
 def _insert(what: Callable[[Random], bytes]) -> Mutation:
     def apply(random: Random, content: bytes) -> bytes:
-        place = place_in(random, content)
+        place = choose_position(random, content)
         return content[:place] + what(random) + content[place:]
 
     return apply
@@ -28,30 +28,30 @@ def _flip(random: Random, content: bytes) -> bytes:
 
 
 def _remove(random: Random, content: bytes) -> bytes:
-    start = place_in(random, content)
+    start = choose_position(random, content)
     return content[:start] + content[start + random.randint(1, 200) :]
 
 
 def _repeat(random: Random, content: bytes) -> bytes:
-    start = place_in(random, content)
+    start = choose_position(random, content)
     part = content[start : start + random.randint(1, 400)]
     return content[:start] + part * random.choice([2, 2, 3, 20]) + content[start + len(part) :]
 
 
 def _swap(random: Random, content: bytes) -> bytes:
-    first, second, third = sorted(place_in(random, content) for _ in range(3))
+    first, second, third = sorted(choose_position(random, content) for _ in range(3))
     return content[:first] + content[second:third] + content[first:second] + content[third:]
 
 
 def _blank(random: Random, content: bytes) -> bytes:
-    start, size = place_in(random, content), random.randint(1, 100)
+    start, size = choose_position(random, content), random.randint(1, 100)
     return content[:start] + bytes(size) + content[start + size :]
 
 
 BYTES: dict[str, Mutation] = {
     "bits flipped": _flip,
-    "cut off": lambda random, content: content[: place_in(random, content)],
-    "beginning cut off": lambda random, content: content[place_in(random, content) :],
+    "cut off": lambda random, content: content[: choose_position(random, content)],
+    "beginning cut off": lambda random, content: content[choose_position(random, content) :],
     "bytes inserted": _insert(lambda random: random.randbytes(random.choice([1, 2, 9, 300]))),
     "bytes removed": _remove,
     "part repeated": _repeat,

@@ -56,12 +56,12 @@ Plan = Callable[[Request], str | None]
 """Gives the fault that a request meets; None for none."""
 
 
-def sound(_request: Request) -> str | None:
+def plan_no_fault(_request: Request) -> str | None:
     """No fault."""
     return None
 
 
-def flaky(seed: int, share: float, *, kinds: tuple[str, ...] = BEFORE + AFTER) -> Plan:
+def plan_random_faults(seed: int, share: float, *, kinds: tuple[str, ...] = BEFORE + AFTER) -> Plan:
     """Each request meets a fault with some probability."""
 
     def plan(request: Request) -> str | None:
@@ -71,26 +71,26 @@ def flaky(seed: int, share: float, *, kinds: tuple[str, ...] = BEFORE + AFTER) -
     return plan
 
 
-def outage(after: int, fault: str) -> Plan:
+def plan_outage(after: int, fault: str) -> Plan:
     """Every request from some number on meets the same fault."""
     seen = iter(range(1_000_000_000))
     return lambda _: fault if next(seen) >= after else None
 
 
-def on_commit(turn: int, fault: str) -> Plan:
+def plan_fault_of_commit(turn: int, fault: str) -> Plan:
     """The commit of some number meets a fault, and nothing else does."""
     return lambda asked: (
         fault if (asked.method, asked.kind, asked.number) == ("PUT", "log", turn) else None
     )
 
 
-def on_request(turn: int, fault: str) -> Plan:
+def plan_fault_of_request(turn: int, fault: str) -> Plan:
     """The request of some number meets a fault, and nothing else does."""
     seen = iter(range(1_000_000_000))
     return lambda _: fault if next(seen) == turn else None
 
 
-def first_commits(fault: str) -> Plan:
+def plan_faults_of_first_tries(fault: str) -> Plan:
     """Each commit meets a fault when it is tried first, and none when it is tried again."""
     tried: set[str] = set()
 
@@ -120,7 +120,7 @@ class Proxy:
 
     url: str
     upstream: str
-    plan: Plan = sound
+    plan: Plan = plan_no_fault
     seen: Counter[str] = field(default_factory=Counter)
     met: Counter[str] = field(default_factory=Counter)
     silence: float = 3.0
@@ -152,7 +152,7 @@ def _kind(path: str) -> str:
 
 
 @contextmanager
-def proxied(upstream: str) -> Iterator[Proxy]:
+def run_proxy(upstream: str) -> Iterator[Proxy]:
     """A proxy before a server, for as long as the block lasts."""
     proxy = Proxy("", upstream)
     with ThreadingHTTPServer(

@@ -22,12 +22,12 @@ from campaign.proxy import (
     BEFORE,
     Plan,
     Proxy,
-    flaky,
-    on_commit,
-    on_request,
-    outage,
-    proxied,
-    sound,
+    plan_fault_of_commit,
+    plan_fault_of_request,
+    plan_no_fault,
+    plan_outage,
+    plan_random_faults,
+    run_proxy,
 )
 from campaign.stories import Stories, Story, must
 from campaign.tally import Tally
@@ -44,7 +44,7 @@ _numbers = count()
 
 
 @dataclass(frozen=True)
-class Reach:
+class RequestCounts:
     """How far an undisturbed run goes.
 
     Attributes:
@@ -56,21 +56,21 @@ class Reach:
     commits: int
 
 
-def planned(seed: int, way: str, reach: Reach) -> tuple[str, Plan]:
+def plan_faults(seed: int, way: str, reach: RequestCounts) -> tuple[str, Plan]:
     """The faults of a seed, in words and as a plan."""
     dice = Random(f"s3 {seed} {way}")
     kind = dice.choice(("commit", "request", "share", "outage"))
     if kind == "commit":
         turn, fault = dice.randrange(reach.commits), dice.choice(AFTER)
-        return f"commit {turn}: {fault}", on_commit(turn, fault)
+        return f"commit {turn}: {fault}", plan_fault_of_commit(turn, fault)
     if kind == "request":
         turn, fault = dice.randrange(reach.requests), dice.choice(BEFORE + AFTER)
-        return f"request {turn}: {fault}", on_request(turn, fault)
+        return f"request {turn}: {fault}", plan_fault_of_request(turn, fault)
     if kind == "share":
         share = dice.choice((0.02, 0.1))
-        return f"{share:.0%} of all requests", flaky(seed, share)
+        return f"{share:.0%} of all requests", plan_random_faults(seed, share)
     after, fault = dice.randrange(reach.requests), dice.choice(("500", "reset", "lost"))
-    return f"from request {after} on: {fault}", outage(after, fault)
+    return f"from request {after} on: {fault}", plan_outage(after, fault)
 
 
 @dataclass
@@ -90,7 +90,7 @@ class Trials:
     server: str
     stories: int = _STORIES
     files: int = 5
-    _reaches: dict[tuple[Path, str], Reach] = field(default_factory=dict)
+    _reaches: dict[tuple[Path, str], RequestCounts] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
@@ -106,30 +106,30 @@ class Trials:
         story = self._stories.of(
             seed // len(WAYS), way
         )  # seeds that follow each other differ in their ways first
-        words, plan = planned(seed, way, self._reach(story, way))
+        words, plan = plan_faults(seed, way, self._reach(story, way))
         world, bucket = self.folder / f"{way}-{seed}", self._bucket(story)
         ended, proxy = self._disturb(world, bucket, way, plan)
         wrong = _broken(ended, "the disturbed run") or self._wrong(world, bucket, story)
         self._count(way, proxy, (world / "failed.txt").exists())
         if wrong:
-            buckets.save(self.server, bucket, world / "bucket")
+            buckets.download(self.server, bucket, world / "bucket")
             again = f"make campaign ONLY=s3 SEED={seed} SEEDS=1 WAY={way}"
             self.tally.finding(
                 f"{way}, seed {seed}, {words}: {'; '.join(wrong)} (kept in {world})", again
             )
         else:
             shutil.rmtree(world)
-        buckets.empty(self.server, bucket)
+        buckets.empty_bucket(self.server, bucket)
 
     def _disturb(
         self, world: Path, bucket: str, way: str, plan: Plan
     ) -> tuple[children.Ended, Proxy]:
         """Takes the step of a way through a proxy here: a child may block its own threads."""
-        with proxied(self.server) as proxy:
+        with run_proxy(self.server) as proxy:
             proxy.silence, proxy.plan = _SILENCE, plan
             return children.run(world, attack, proxy.url, bucket, way), proxy
 
-    def _reach(self, story: Story, way: str) -> Reach:
+    def _reach(self, story: Story, way: str) -> RequestCounts:
         """How far a way goes when nothing fails."""
         with self._lock:
             if (story.folder, way) not in self._reaches:
@@ -137,12 +137,12 @@ class Trials:
                     story.folder.with_name(f"{story.folder.name}-{way}-sound"),
                     self._bucket(story),
                 )
-                ended, proxy = self._disturb(world, bucket, way, sound)
+                ended, proxy = self._disturb(world, bucket, way, plan_no_fault)
                 must(ended)
-                self._reaches[story.folder, way] = Reach(
+                self._reaches[story.folder, way] = RequestCounts(
                     max(1, proxy.seen.total()), max(1, proxy.seen["PUT log"])
                 )
-                buckets.empty(self.server, bucket)
+                buckets.empty_bucket(self.server, bucket)
             return self._reaches[story.folder, way]
 
     def _bucket(self, story: Story) -> str:
@@ -156,19 +156,19 @@ class Trials:
                 for path in sorted(folder.rglob("*"))
                 if path.is_file() and path.name not in landed
             ]
-            buckets.fill(self.server, bucket, name, folder, files)
+            buckets.upload(self.server, bucket, name, folder, files)
         return bucket
 
     def _wrong(self, world: Path, bucket: str, story: Story) -> list[str]:
         """What is not as if nothing had happened, after an undisturbed run."""
-        with proxied(
+        with run_proxy(
             self.server
         ) as proxy:  # it keeps connections open, which moto's server does not
             ended = children.run(world, settle, proxy.url, bucket, story.records)
         if broken := _broken(ended, "the run after it"):
             return broken
         found = json.loads((world / "state.json").read_text())
-        return [*found["problems"], *state.differences(story.content, found["content"])]
+        return [*found["problems"], *state.find_differences(story.content, found["content"])]
 
     def _count(self, way: str, proxy: Proxy, is_failed: bool) -> None:  # noqa: FBT001
         met = proxy.met.total()
@@ -185,7 +185,7 @@ class Trials:
 
 def attack(folder: Path, url: str, bucket: str, way: str) -> None:
     """Takes the step of a way in a child; leaves its error behind, which must say what to do."""
-    here = buckets.lake_in(url, bucket, shop.catalog(), timeout=_PATIENCE)
+    here = buckets.open_environment(url, bucket, shop.build_catalog(), timeout=_PATIENCE)
     try:
         steps.WAYS[way][1](here)
     except LakehouseError as error:
@@ -196,13 +196,13 @@ def attack(folder: Path, url: str, bucket: str, way: str) -> None:
 
 def settle(folder: Path, server: str, bucket: str, records: dict[str, int | None]) -> None:
     """In a child: one healing run without a fault, and what stands in the bucket after it."""
-    here = buckets.lake_in(server, bucket, shop.catalog())
+    here = buckets.open_environment(server, bucket, shop.build_catalog())
     steps.bring_up_to_date(here)
-    state.leave(folder, here, records)
+    state.write_state(folder, here, records)
 
 
 def _landed(folder: Path) -> set[str]:
-    here = shop.opened(folder)
+    here = shop.open_shop(folder)
     if here.lake.open("quarantine/deliveries") is None:
         return set()
     sources = (

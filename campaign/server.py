@@ -11,7 +11,7 @@ from typing import Any
 
 
 @contextmanager
-def serving() -> Iterator[str]:
+def run_server() -> Iterator[str]:
     """Yields the URL of a new server, which ends with the block or with the process that asked."""
     command = [sys.executable, str(Path(__file__).resolve())]
     with subprocess.Popen(

@@ -168,7 +168,7 @@ def shops(sales: LazyFrame) -> LazyFrame:
     return sales.group_by("shop").agg(amount=col("amount").sum(), sales=pl.len().cast(pl.Int64))
 
 
-def catalog() -> Catalog:
+def build_catalog() -> Catalog:
     """Every table of the shop."""
     module, derived = (
         ModuleType("shop"),
@@ -182,17 +182,17 @@ def catalog() -> Catalog:
     return collect_tables([module])
 
 
-def opened(folder: Path) -> Environment:
+def open_shop(folder: Path) -> Environment:
     """The shop with its lake and its landing zone in a folder; a file needs no rest there."""
     (folder / "landing" / "sales").mkdir(parents=True, exist_ok=True)
     return Environment(
         Lake(str(folder / "lake"), limits=SMALL_LIMITS),
         Landing(str(folder / "landing"), rest_seconds=0),
-        catalog(),
+        build_catalog(),
     )
 
 
-def planner(here: Environment) -> Planner:
+def create_planner(here: Environment) -> Planner:
     """What is stale, by the campaign's clock."""
     return replace(here.create_planner(), now=NOW)
 
@@ -220,7 +220,7 @@ class Delivery:
         hidden.rename(target)
 
 
-def deliveries(seed: str, count: int, *, lines: int = 20) -> list[Delivery]:
+def create_deliveries(seed: str, count: int, *, lines: int = 20) -> list[Delivery]:
     """Files with repeats, rejects, unparseable records, late rows, copies and a new column."""
     random = Random(f"deliveries {seed}")
     made: list[Delivery] = []
@@ -260,7 +260,7 @@ def _line(random: Random, number: int, told: list[str]) -> str:
     return f"{number},{when},{random.choice(['north', 'south', 'east'])},{amount}"
 
 
-def records(delivered: list[Delivery]) -> Iterator[tuple[str, int | None]]:
+def count_records(delivered: list[Delivery]) -> Iterator[tuple[str, int | None]]:
     """The records of each file that is no copy of another: what has to be in raw or dead, once."""
     seen: set[bytes] = set()
     for one in delivered:

@@ -15,7 +15,7 @@ from pathlib import Path
 import obstore
 import polars as pl
 
-from campaign.shop import opened, planner
+from campaign.shop import create_planner, open_shop
 from lakehouse.environment import Environment
 from lakehouse.observe.overview import list_audits
 from lakehouse.quarantine import states
@@ -39,22 +39,22 @@ def describe(folder: Path, records: Mapping[str, int | None]) -> None:
         records: how many records each delivery has, by the start of the hash of its bytes; None if
             it is no table.
     """
-    leave(folder, opened(folder), records)
+    write_state(folder, open_shop(folder), records)
 
 
-def leave(folder: Path, here: Environment, records: Mapping[str, int | None]) -> None:
+def write_state(folder: Path, here: Environment, records: Mapping[str, int | None]) -> None:
     """Writes the same of any lake at rest into a folder; each table is opened once."""
-    at_rest = replace(here, lake=planner(here).lake)
-    found = {"content": content(at_rest), "problems": list(problems(at_rest, records))}
+    at_rest = replace(here, lake=create_planner(here).lake)
+    found = {"content": hash_tables(at_rest), "problems": list(find_problems(at_rest, records))}
     (folder / "state.json").write_text(json.dumps(found))
 
 
-def by_digest(delivered: Iterator[tuple[bytes, int | None]]) -> dict[str, int | None]:
+def key_by_digest(delivered: Iterator[tuple[bytes, int | None]]) -> dict[str, int | None]:
     """The records of each delivery, by the start of the hash of its bytes."""
     return {hashlib.sha256(content).hexdigest()[:16]: records for content, records in delivered}
 
 
-def content(here: Environment) -> dict[str, str]:
+def hash_tables(here: Environment) -> dict[str, str]:
     """Returns for each table its rows and an order-free hash of them, without runs and moments.
 
     Rows that are released from a quarantine stand by themselves, under a name that ends with
@@ -79,16 +79,16 @@ def _hashed(rows: pl.LazyFrame) -> str:
     return f"{len(lines)} rows, {digest}"
 
 
-def problems(here: Environment, records: Mapping[str, int | None]) -> Iterator[str]:
+def find_problems(here: Environment, records: Mapping[str, int | None]) -> Iterator[str]:
     """Everything that is wrong with a lake at rest."""
     yield from _origins(here, records)
     yield from _rejects(here)
     yield from _unaccounted(here)
     for table in here.lake.tables():
-        yield from (f"{table}: nobody owns {path}" for path in orphans(here, table))
+        yield from (f"{table}: nobody owns {path}" for path in find_orphans(here, table))
     yield from (
         f"{part.table}: still stale {', '.join(map(str, part.keys))}"
-        for part in planner(here).find_stale_tables()
+        for part in create_planner(here).find_stale_tables()
     )
 
 
@@ -152,7 +152,7 @@ def _height(here: Environment, table: str) -> int:
     )
 
 
-def orphans(here: Environment, table: str) -> Iterator[str]:
+def find_orphans(here: Environment, table: str) -> Iterator[str]:
     """Finds files that a full vacuum misses, and live ones that it would delete."""
     handle = here.lake.open(table)
     assert handle is not None
@@ -181,7 +181,7 @@ def _paths(lake: Lake, table: str) -> Iterator[str]:
             yield from (str(found["path"]).removeprefix(f"{table}/") for found in page)
 
 
-def differences(wanted: Mapping[str, str], found: Mapping[str, str]) -> list[str]:
+def find_differences(wanted: Mapping[str, str], found: Mapping[str, str]) -> list[str]:
     """Tables whose content is not that of another lake."""
     names = [name for name in {**wanted, **found} if wanted.get(name) != found.get(name)]
     return [

@@ -15,7 +15,7 @@ from typing import Any
 import dagster as dg
 from deltalake.exceptions import CommitFailedError
 
-from campaign.shop import DAYS, FIRST_DAY, NOW, opened, planner
+from campaign.shop import DAYS, FIRST_DAY, NOW, create_planner, open_shop
 from lakehouse import failpoints
 from lakehouse.calendar import Days
 from lakehouse.definitions import definitions
@@ -33,13 +33,13 @@ _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 _MOST_TICKS = 20
 
 
-def append(here: Environment) -> None:
+def land_all_files(here: Environment) -> None:
     """Land what lies in landing."""
     for raw in here.catalog.raw_tables:
         land(here.lake, here.landing, raw, now=NOW)
 
 
-def made(*tables: str) -> Callable[[Environment], None]:
+def make_tables(*tables: str) -> Callable[[Environment], None]:
     """Makes some tables again, all their periods; what is poisoned stays as it is."""
 
     def work(here: Environment) -> None:
@@ -50,19 +50,19 @@ def made(*tables: str) -> Callable[[Environment], None]:
     return work
 
 
-def by_spans(*tables: str) -> Callable[[Environment], None]:
+def make_by_spans(*tables: str) -> Callable[[Environment], None]:
     """Makes some tables again, a few days at a time."""
 
     def work(here: Environment) -> None:
         for table in tables:
-            for days in spans(4):
+            for days in iterate_spans(4):
                 with suppress(DataError):
                     make(here.lake, here.catalog, table, days, now=NOW)
 
     return work
 
 
-def spans(length: int) -> Iterator[Days]:
+def iterate_spans(length: int) -> Iterator[Days]:
     """The days of the shop, so many at a time."""
     first = FIRST_DAY.toordinal()
     for start in range(first, first + DAYS, length):
@@ -143,7 +143,7 @@ def _tick(
 
 def bring_up_to_date(here: Environment) -> None:
     """Heals: lands what is in landing, and makes stale tables until nothing is stale."""
-    append(here)
+    land_all_files(here)
     tried: set[tuple[object, ...]] = set()
     while _make_each(here, tried):
         pass
@@ -153,7 +153,7 @@ def _make_each(here: Environment, tried: set[tuple[object, ...]]) -> bool:
     """Makes each stale table once, inputs first; returns whether one is new at these versions."""
     is_made = False
     for table in here.catalog.derived_tables:
-        look = planner(here)
+        look = create_planner(here)
         part = look.find_stale_part(table)
         versions = tuple(look.lake.version(name) for name in here.catalog.tables)
         if part is None or (attempt := (part.table, part.keys, versions)) in tried:
@@ -170,7 +170,7 @@ def make_days(here: Environment, table: str, days: Days | None) -> None:
     make(here.lake, here.catalog, table, days, now=NOW)
 
 
-def tried(act: Callable[[], None]) -> str:
+def try_action(act: Callable[[], None]) -> str:
     """What came of something that other writers, or poisoned rows, may stand in the way of."""
     try:
         act()
@@ -190,35 +190,35 @@ def _vacuum(here: Environment, random: Random) -> None:
 
 
 def _some_days(random: Random) -> Days:
-    return random.choice(list(spans(random.randint(1, DAYS))))
+    return random.choice(list(iterate_spans(random.randint(1, DAYS))))
 
 
 STAGED, MARTS = ("staged/sales", "staged/last_sales"), ("marts/shop_days", "marts/shops")
 UPSERT, HISTORY = "staged/shelves", "staged/shelf_versions"
 Step = Callable[[Environment], None]
 _STAGED, _SPANS, _KEYED, _MARTS = (
-    made(*STAGED),
-    by_spans(*STAGED),
-    made(UPSERT, HISTORY),
-    made(*MARTS),
+    make_tables(*STAGED),
+    make_by_spans(*STAGED),
+    make_tables(UPSERT, HISTORY),
+    make_tables(*MARTS),
 )
 
 WAYS: Mapping[str, tuple[tuple[Step, ...], Step]] = {
-    "append": ((), append),
-    "replace": ((append,), _STAGED),
-    "spans": ((append,), _SPANS),
-    "upsert": ((append,), made(UPSERT)),
-    "history": ((append,), made(HISTORY)),
-    "marts": ((append, _STAGED), _MARTS),
-    "restore": ((append, _STAGED, _SPANS), go_back),
-    "compaction": ((append, _STAGED, _KEYED, _MARTS), compact),
+    "append": ((), land_all_files),
+    "replace": ((land_all_files,), _STAGED),
+    "spans": ((land_all_files,), _SPANS),
+    "upsert": ((land_all_files,), make_tables(UPSERT)),
+    "history": ((land_all_files,), make_tables(HISTORY)),
+    "marts": ((land_all_files, _STAGED), _MARTS),
+    "restore": ((land_all_files, _STAGED, _SPANS), go_back),
+    "compaction": ((land_all_files, _STAGED, _KEYED, _MARTS), compact),
     "sensors": ((), tick),
     "healing": ((), bring_up_to_date),
 }
 """For each way: the steps that lead there, and the step that is attacked."""
 
 ACTIONS: Mapping[str, Callable[[Environment, Random], None]] = {
-    "append": lambda here, _: append(here),
+    "append": lambda here, _: land_all_files(here),
     "replace": lambda here, random: make_days(here, random.choice(STAGED), _some_days(random)),
     "upsert": lambda here, _: make_days(here, UPSERT, None),
     "history": lambda here, _: make_days(here, HISTORY, None),
@@ -232,15 +232,15 @@ ACTIONS: Mapping[str, Callable[[Environment, Random], None]] = {
 
 def prepare(folder: Path, way: str, number: int) -> None:
     """In a child: take one of the steps that lead to a way."""
-    WAYS[way][0][number](opened(folder))
+    WAYS[way][0][number](open_shop(folder))
 
 
 def attack(folder: Path, way: str) -> None:
     """In a child: take the step of a way; the points that it reached are left beside the lake."""
-    WAYS[way][1](opened(folder))
+    WAYS[way][1](open_shop(folder))
     (folder / "trail.json").write_text(json.dumps(failpoints.trail))
 
 
 def heal(folder: Path) -> None:
     """In a child: one healing run."""
-    bring_up_to_date(opened(folder))
+    bring_up_to_date(open_shop(folder))

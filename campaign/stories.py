@@ -69,7 +69,7 @@ class Stories:
     def _told(self, number: int) -> Story:
         """Returns a world with all deliveries, the first in its tables, and its healed outcome."""
         folder = self.folder / f"story-{number}"
-        delivered = shop.deliveries(str(number), self.files)
+        delivered = shop.create_deliveries(str(number), self.files)
         first = delivered[: number % (self.files - 2)]
         for one in first:
             one.put(folder)
@@ -79,8 +79,8 @@ class Stories:
         other = Path(shutil.copytree(folder, self.folder / f"undisturbed-{number}"))
         must(children.run(other, steps.heal))
         contents = {one.name: one.content for one in delivered}
-        records = state.by_digest(
-            (contents[name], count) for name, count in shop.records(delivered)
+        records = state.key_by_digest(
+            (contents[name], count) for name, count in shop.count_records(delivered)
         )
         must(children.run(other, state.describe, records))
         found = json.loads((other / "state.json").read_text())

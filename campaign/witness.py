@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from campaign.broken import MARK, REQUIRED, Broken
+from campaign.broken import MARK, REQUIRED, BrokenFile
 
 _LINE = re.compile(rb"[^\r\n]+")
 _BROKEN = (
@@ -32,7 +32,7 @@ _TABLES = {".csv": ",", ".tsv": "\t"}
 
 
 @dataclass(frozen=True)
-class Stands:
+class LandedFile:
     """What stands of a file.
 
     Attributes:
@@ -51,14 +51,14 @@ class Stands:
         return not self.rows and [offset for offset, *_ in self.dead] == [None]
 
 
-def stands(found: Mapping[str, Any]) -> Stands:
+def parse_landed_file(found: Mapping[str, Any]) -> LandedFile:
     """What stands of a file, as the child that landed it wrote it down."""
-    return Stands(found["rows"], found["dead"], found["columns"])
+    return LandedFile(found["rows"], found["dead"], found["columns"])
 
 
-def complaints(file: Broken, found: Stands) -> Iterator[str]:
+def find_complaints(file: BrokenFile, found: LandedFile) -> Iterator[str]:
     """Whatever was lost of a file, doubled, or made up."""
-    plain, suffix = unpacked(file)
+    plain, suffix = decompress(file)
     if found.is_refused:
         yield from _of_refused(file, found, plain, suffix)
         return
@@ -75,7 +75,7 @@ def complaints(file: Broken, found: Stands) -> Iterator[str]:
         yield from _of_text(plain, suffix, found, len(numbers))
 
 
-def unpacked(file: Broken) -> tuple[bytes | None, str]:
+def decompress(file: BrokenFile) -> tuple[bytes | None, str]:
     """The plain bytes, None where nobody can have them, and the suffix that tells their format."""
     name = file.name
     try:
@@ -98,7 +98,9 @@ def _suffix(name: str) -> str:
     return f".{name.rpartition('.')[2]}" if "." in name else ""
 
 
-def _of_refused(file: Broken, found: Stands, plain: bytes | None, suffix: str) -> Iterator[str]:
+def _of_refused(
+    file: BrokenFile, found: LandedFile, plain: bytes | None, suffix: str
+) -> Iterator[str]:
     _, reason, payload = found.dead[0]
     if payload.encode("latin-1") != file.content[: 1 << 20]:
         yield f"its dead letter holds {len(payload)} bytes of {len(file.content)}"
@@ -119,7 +121,7 @@ def _is_plain_header(names: Sequence[str]) -> bool:
     )
 
 
-def _of_parquet(plain: bytes, found: Stands) -> Iterator[str]:
+def _of_parquet(plain: bytes, found: LandedFile) -> Iterator[str]:
     count = _parquet_rows(plain)
     if count is not None and count != len(found.rows):
         yield f"DuckDB reads {count} rows, {len(found.rows)} were landed"
@@ -139,7 +141,7 @@ def _parquet_rows(plain: bytes) -> int | None:
             return None
 
 
-def _of_text(plain: bytes, suffix: str, found: Stands, records: int) -> Iterator[str]:
+def _of_text(plain: bytes, suffix: str, found: LandedFile, records: int) -> Iterator[str]:
     yield from _of_marks(plain, _header(plain, _TABLES[suffix]) if suffix in _TABLES else "", found)
     if suffix in _TABLES:
         read = _csv(plain, _TABLES[suffix])
@@ -162,7 +164,7 @@ def _header(plain: bytes, separator: str) -> str:
     return "".join(lines[: reader.line_num])
 
 
-def _of_marks(plain: bytes, header: str, found: Stands) -> Iterator[str]:
+def _of_marks(plain: bytes, header: str, found: LandedFile) -> Iterator[str]:
     """Each mark below the header is in a row or in a dead letter, as often as in the file."""
     wanted = Counter(MARK.findall(plain.decode("latin-1"))) - Counter(MARK.findall(header))
     held = Counter(
@@ -191,7 +193,7 @@ def _is_sound(read: list[list[str]]) -> bool:
     return all(len(record) == len(read[0]) for record in read) and _is_plain_header(read[0])
 
 
-def _of_values(read: list[list[str]], found: Stands) -> Iterator[str]:
+def _of_values(read: list[list[str]], found: LandedFile) -> Iterator[str]:
     """Every value of every record, in the order of the file; empty ones are null."""
     wanted = [sorted(value for value in record if value) for record in read[1:]]
     landed = [sorted(values) for _, values in sorted(found.rows)]

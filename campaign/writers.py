@@ -25,7 +25,7 @@ _BACKFILLERS = 4
 
 def stock(folder: Path) -> None:
     """Makes every table in a child; vacuum may delete what was removed two minutes ago."""
-    here = shop.opened(folder)
+    here = shop.open_shop(folder)
     steps.bring_up_to_date(here)
     for table in here.lake.tables():
         handle = here.lake.open(table)
@@ -35,23 +35,26 @@ def stock(folder: Path) -> None:
 
 def work(folder: Path, name: str, until: float) -> None:
     """In a child: change the lake in one way after another, and note what came of each."""
-    here, random = shop.opened(folder), Random(f"writer {name}")
+    here, random = shop.open_shop(folder), Random(f"writer {name}")
     waiting = iter(_given(name))
     with (folder / f"did-{name}.jsonl").open("a", buffering=1) as notes:
         while time.time() < until:
             what, outcome = random.choice(list(steps.ACTIONS)), "done"
             if what == "append":
                 next(waiting).put(folder)
-            outcome = steps.tried(lambda: steps.ACTIONS[what](here, random))  # noqa: B023
+            outcome = steps.try_action(lambda: steps.ACTIONS[what](here, random))  # noqa: B023
             notes.write(json.dumps([what, outcome]) + "\n")
 
 
 def backfill(folder: Path, name: str, part: int, until: float) -> None:
     """In a child: make the same days again and again, which nobody else makes."""
-    here, (days, *_) = shop.opened(folder), list(steps.spans(shop.DAYS // _BACKFILLERS))[part:]
+    here, (days, *_) = (
+        shop.open_shop(folder),
+        list(steps.iterate_spans(shop.DAYS // _BACKFILLERS))[part:],
+    )
     with (folder / f"did-{name}.jsonl").open("a", buffering=1) as notes:
         while time.time() < until:
-            outcome = steps.tried(lambda: steps.make_days(here, "staged/sales", days))
+            outcome = steps.try_action(lambda: steps.make_days(here, "staged/sales", days))
             notes.write(json.dumps(["backfill", outcome]) + "\n")
 
 
@@ -128,7 +131,8 @@ class Writers:
         process.join()
         if process.exitcode not in (0, children.KILLED):
             self._find(
-                f"a writer ended with {process.exitcode}: {children.said(world)[-3000:]}", world
+                f"a writer ended with {process.exitcode}: {children.read_output(world)[-3000:]}",
+                world,
             )
 
     def _compare(self, world: Path, names: list[str]) -> None:
@@ -140,8 +144,8 @@ class Writers:
         delivered = [one for name in names for one in _given(name) if one.name in landed]
         self.tally.tried["files delivered"] += len(delivered)
         contents = {one.name: one.content for one in delivered}
-        records = state.by_digest(
-            (contents[name], count) for name, count in shop.records(delivered)
+        records = state.key_by_digest(
+            (contents[name], count) for name, count in shop.count_records(delivered)
         )
         found = [self._described(one, records) for one in (world, alone)]
         # A rejected row is released when an equal one of an earlier origin comes later; a single
@@ -150,7 +154,7 @@ class Writers:
             {n: told for n, told in one["content"].items() if not n.endswith(state.RELEASED)}
             for one in found
         )
-        for problem in (*found[0]["problems"], *state.differences(stands, wanted)):
+        for problem in (*found[0]["problems"], *state.find_differences(stands, wanted)):
             self._find(problem, world)
 
     def _described(self, world: Path, records: dict[str, int | None]) -> dict[str, dict[str, str]]:
@@ -173,9 +177,9 @@ class Writers:
 def _given(name: str) -> list[shop.Delivery]:
     """What a writer has to deliver; the first one fills the lake."""
     return (
-        shop.deliveries(name, 12)
+        shop.create_deliveries(name, 12)
         if name.endswith("-0")
-        else shop.deliveries(name, _FILES, lines=10)
+        else shop.create_deliveries(name, _FILES, lines=10)
     )
 
 

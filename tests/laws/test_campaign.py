@@ -13,7 +13,7 @@ from support.worlds import SHARED
 
 import lakehouse
 from campaign import children, shop, state, steps, witness
-from campaign.broken import broken
+from campaign.broken import build_broken_file
 from campaign.fuzz import Fuzz
 from campaign.kill import Kills
 from campaign.structure import STRUCTURE
@@ -83,7 +83,7 @@ def test_the_campaign_comes_by_every_fault_point_of_the_engine(tmp_path):
         for path in sources
         for point in re.findall(r"failpoint\(\"([^\"]+)\"\)", path.read_text())
     }
-    for one in shop.deliveries("0", 3):
+    for one in shop.create_deliveries("0", 3):
         one.put(tmp_path)
     reached: set[str] = set()
     for way in ("sensors", "healing", "spans", "restore"):
@@ -98,9 +98,9 @@ def test_the_campaign_comes_by_every_fault_point_of_the_engine(tmp_path):
 
 def test_the_end_of_a_child_is_told_to_every_thread_that_waits_for_it(tmp_path):
     for _ in range(20):
-        process = children.start(tmp_path, shop.opened)
+        process = children.start(tmp_path, shop.open_shop)
         with ThreadPoolExecutor(4) as pool:
-            list(pool.map(lambda _: children.ended(process, 60), range(4)))  # noqa: B023, it waits here
+            list(pool.map(lambda _: children.wait_for_end(process, 60), range(4)))  # noqa: B023, it waits here
         assert process.exitcode == 0
 
 
@@ -110,32 +110,34 @@ def test_the_end_of_a_child_is_told_to_every_thread_that_waits_for_it(tmp_path):
 @pytest.fixture
 def sold(tmp_path):
     """A lake that is in order, and the records of its deliveries."""
-    delivered = shop.deliveries("3", 3)
+    delivered = shop.create_deliveries("3", 3)
     for one in delivered:
         one.put(tmp_path)
-    here = shop.opened(tmp_path)
+    here = shop.open_shop(tmp_path)
     steps.bring_up_to_date(here)
     contents = {one.name: one.content for one in delivered}
-    return here, state.by_digest((contents[name], count) for name, count in shop.records(delivered))
+    return here, state.key_by_digest(
+        (contents[name], count) for name, count in shop.count_records(delivered)
+    )
 
 
 def test_a_lake_in_order_has_no_problems(sold):
-    assert list(state.problems(*sold)) == []
+    assert list(state.find_problems(*sold)) == []
 
 
 def test_a_lost_row_is_seen(sold):
     here, records = sold
-    before = state.content(here)
+    before = state.hash_tables(here)
     here.lake.open("raw/sales").delete("_offset = 1")
-    assert "records missing" in next(state.problems(here, records))
-    assert state.differences(before, state.content(here))[0].startswith("raw/sales: ")
+    assert "records missing" in next(state.find_problems(here, records))
+    assert state.find_differences(before, state.hash_tables(here))[0].startswith("raw/sales: ")
 
 
 def test_a_doubled_row_is_seen(sold):
     here, records = sold
     rows = here.lake.scan("raw/sales").head(2).collect()
     rows.write_delta(here.lake.uri("raw/sales"), mode="append")
-    assert "2 records too often" in next(state.problems(here, records))
+    assert "2 records too often" in next(state.find_problems(here, records))
 
 
 @pytest.mark.parametrize(
@@ -155,14 +157,14 @@ def test_a_released_row_that_is_doubled_or_of_nowhere_is_seen(sold, forge, said)
     forge(rows).with_columns(_state=pl.lit("released")).write_delta(
         here.lake.uri("quarantine/staged_sales"), mode="append"
     )
-    assert f"quarantine/staged_sales: {said}" in list(state.problems(here, records))
+    assert f"quarantine/staged_sales: {said}" in list(state.find_problems(here, records))
 
 
 def test_a_file_that_nobody_owns_is_seen(sold):
     here, _ = sold
     path = Path(here.lake.uri("staged/sales"), "_left_behind.parquet")
     path.write_bytes(b"x")
-    assert list(state.orphans(here, "staged/sales")) == [path.name]
+    assert list(state.find_orphans(here, "staged/sales")) == [path.name]
 
 
 @pytest.mark.parametrize(
@@ -176,11 +178,11 @@ def test_a_file_that_nobody_owns_is_seen(sold):
 def test_the_witness_sees_a_record_that_is_not_there(change, seen):
     file = next(
         one
-        for one in (broken(1, n, None) for n in range(999))
+        for one in (build_broken_file(1, n, None) for n in range(999))
         if one.how == ("csv",) and one.table == "loose"
     )
     plain = file.content.decode().splitlines()
     rows = [(n, line.split(",")) for n, line in enumerate(plain[1:], 1)]
-    stood = witness.Stands(rows, [], plain[0].split(","))
+    stood = witness.LandedFile(rows, [], plain[0].split(","))
     change(stood)
-    assert any(seen in complaint for complaint in witness.complaints(file, stood))
+    assert any(seen in complaint for complaint in witness.find_complaints(file, stood))

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from campaign.buckets import make_bucket
-from campaign.proxy import Proxy, proxied
-from campaign.server import serving
+from campaign.proxy import Proxy, run_proxy
+from campaign.server import run_server
 from samples import generate
 
 _numbers = count()
@@ -20,14 +20,14 @@ def server() -> Iterator[str]:
     """The URL of an S3 API server."""
     if importlib.util.find_spec("moto") is None:
         pytest.skip("moto is not installed (make test installs it)")
-    with serving() as url:
+    with run_server() as url:
         yield url
 
 
 @pytest.fixture
 def proxy(server: str) -> Iterator[Proxy]:
     """A proxy before that server."""
-    with proxied(server) as running:
+    with run_proxy(server) as running:
         yield running
 
 

@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 from support.buckets import bucket_world
 
-from campaign.buckets import keys
+from campaign.buckets import list_keys
 from campaign.proxy import Proxy
 from lakehouse.errors import BusyError, SetupError
 from lakehouse.publish.audit import Audit
@@ -36,7 +36,7 @@ def forgetful(proxy: Proxy) -> Proxy:
 
 def test_a_store_that_puts_if_absent_is_written_to_and_keeps_no_trace_of_the_proof(server, bucket):
     assert write(bucket_world(server, bucket).lake, None) == 0
-    assert not [key for key in keys(server, bucket) if "raw/numbers" not in key]
+    assert not [key for key in list_keys(server, bucket) if "raw/numbers" not in key]
 
 
 def test_a_store_that_writes_over_objects_is_refused_before_anything_is_written(
@@ -46,7 +46,7 @@ def test_a_store_that_writes_over_objects_is_refused_before_anything_is_written(
         SetupError, match=r"two writers would lose commits.\nNext: .* LAKEHOUSE_SINGLE_WRITER=true"
     ):
         write(bucket_world(forgetful.url, bucket).lake, None)
-    assert keys(server, bucket) == []
+    assert list_keys(server, bucket) == []
 
 
 def test_a_store_that_does_not_know_the_condition_is_refused(proxy, bucket):

@@ -15,7 +15,7 @@ import obstore
 import pytest
 from support.buckets import bucket_world
 
-from campaign.buckets import KEY, REGION, SECRET, client, options
+from campaign.buckets import KEY, REGION, SECRET, build_options, create_client
 from lakehouse.errors import SetupError
 from lakehouse.storage import duckdb_connection
 from lakehouse.storage.object_store import open_store
@@ -178,10 +178,10 @@ print(lake.scan("raw/fx_rates").collect().height, *sql.rows(lake, "select count(
 
 
 def test_every_client_takes_the_keys_of_a_role(proxy, bucket, monkeypatch, tmp_path):
-    known = {name: value for name, value in options(proxy.url).items() if "key" not in name}
+    known = {name: value for name, value in build_options(proxy.url).items() if "key" not in name}
     known["aws_metadata_endpoint"] = "http://127.0.0.1:9"  # so that nobody asks the machine itself
     here = bucket_world(proxy.url, bucket)
-    client(proxy.url).put_object(
+    create_client(proxy.url).put_object(
         Bucket=bucket, Key="landing/fx_rates/a.csv", Body=b"Date,USD\n2010-12-01,1.3\n"
     )
     (tmp_path / "token").write_text("a-token")
@@ -196,9 +196,9 @@ def test_every_client_takes_the_keys_of_a_role(proxy, bucket, monkeypatch, tmp_p
 
 
 def test_every_client_takes_the_keys_of_the_role_of_its_machine(proxy, bucket, monkeypatch):
-    known = {name: value for name, value in options(proxy.url).items() if "key" not in name}
+    known = {name: value for name, value in build_options(proxy.url).items() if "key" not in name}
     here = bucket_world(proxy.url, bucket)
-    client(proxy.url).put_object(
+    create_client(proxy.url).put_object(
         Bucket=bucket, Key="landing/fx_rates/a.csv", Body=b"Date,USD\n2010-12-01,1.3\n"
     )
     signed: list[str] = []
@@ -222,14 +222,14 @@ def python(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_a_run_leaves_no_secret_behind(proxy, bucket, monkeypatch, tmp_path):
-    client(proxy.url).put_object(
+    create_client(proxy.url).put_object(
         Bucket=bucket, Key="landing/fx_rates/a.csv", Body=b"Date,USD\n2010-12-01,1.3\n"
     )
     (tmp_path / "home").mkdir()
     for name, value in {
         "LAKEHOUSE_LAKE": f"s3://{bucket}/lake",
         "LAKEHOUSE_LANDING": f"s3://{bucket}/landing",
-        "LAKEHOUSE_STORAGE_OPTIONS": json.dumps(options(proxy.url)),
+        "LAKEHOUSE_STORAGE_OPTIONS": json.dumps(build_options(proxy.url)),
         "DAGSTER_HOME": str(tmp_path / "home"),
         "RUST_LOG": "info",
     }.items():
@@ -239,7 +239,7 @@ def test_a_run_leaves_no_secret_behind(proxy, bucket, monkeypatch, tmp_path):
     monkeypatch.setenv("LAKEHOUSE_LAKE", "s3://no-such-bucket/lake")
     bad = python(LAND)
     assert (bad.returncode, "NoSuchBucket" in bad.stderr) == (1, True), bad.stderr
-    store = open_store(f"s3://{bucket}", options(proxy.url))
+    store = open_store(f"s3://{bucket}", build_options(proxy.url))
     objects = [
         bytes(obstore.get(store, str(o["path"])).bytes())
         for page in obstore.list(store)

@@ -6,8 +6,8 @@ from support.worlds import catalog_of, land_all
 
 from assets.retail import raw
 from campaign import shop, state, steps
-from campaign.buckets import client, lake_in
-from campaign.proxy import first_commits, outage
+from campaign.buckets import create_client, open_environment
+from campaign.proxy import plan_faults_of_first_tries, plan_outage
 from campaign.s3 import Trials
 from campaign.tally import Tally
 from lakehouse.errors import OutageError
@@ -19,7 +19,7 @@ SEEDS = (3, 4, 8, 23, 30)  # five ways; a share of all requests, one request, tw
 @pytest.mark.parametrize("fault", ["lost", "500 after"])
 def test_a_commit_whose_answer_was_lost_stands_and_keeps_its_files(proxy, bucket, fault):
     here = bucket_world(proxy.url, bucket, catalog_of(rates=raw.fx_rates))
-    proxy.plan = first_commits(fault)
+    proxy.plan = plan_faults_of_first_tries(fault)
     for day in (1, 2):  # the first creates the table, the second adds to it
         put(here, "fx_rates", f"{day}.csv", f"Date,USD\n2010-12-0{day},1.3\n")
         land_all(here)
@@ -37,7 +37,7 @@ def test_a_commit_whose_answer_was_lost_stands_and_keeps_its_files(proxy, bucket
 def test_a_store_that_does_not_answer_is_told_of_in_a_line_with_what_to_do(proxy, bucket, fault):
     here = bucket_world(proxy.url, bucket, catalog_of(rates=raw.fx_rates))
     put(here, "fx_rates", "1.csv", "Date,USD\n2010-12-01,1.3\n")
-    proxy.plan = outage(0, fault)
+    proxy.plan = plan_outage(0, fault)
     with pytest.raises(OutageError, match=r"does not answer.*\nNext: see that the bucket exists"):
         land_all(here)
 
@@ -50,9 +50,11 @@ def test_what_is_disturbed_and_run_again_leads_to_the_same_tables(server, tmp_pa
 
 
 def test_a_file_in_a_bucket_that_nobody_owns_is_seen(server, bucket):
-    here = lake_in(server, bucket, shop.catalog())
+    here = open_environment(server, bucket, shop.build_catalog())
     put(here, "sales", "1.csv", f"{shop.HEADER}\n1,2024-06-01,north,1\n")
-    steps.append(here)
-    assert list(state.orphans(here, "raw/sales")) == []
-    client(server).put_object(Bucket=bucket, Key="lake/raw/sales/_left_behind.parquet", Body=b"x")
-    assert list(state.orphans(here, "raw/sales")) == ["_left_behind.parquet"]
+    steps.land_all_files(here)
+    assert list(state.find_orphans(here, "raw/sales")) == []
+    create_client(server).put_object(
+        Bucket=bucket, Key="lake/raw/sales/_left_behind.parquet", Body=b"x"
+    )
+    assert list(state.find_orphans(here, "raw/sales")) == ["_left_behind.parquet"]

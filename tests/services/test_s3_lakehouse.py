@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from support.buckets import put, put_all
 from support.worlds import bring_up_to_date, contents, deliver, world
 
-from campaign.buckets import KEY, REGION, SECRET, keys, make_bucket
+from campaign.buckets import KEY, REGION, SECRET, list_keys, make_bucket
 from lakehouse.cli import commands
 from lakehouse.composition import load_environment
 from lakehouse.definitions import definitions
@@ -81,9 +81,9 @@ def test_the_tables_are_those_of_a_local_folder(made, days, tmp_path):
 
 
 def test_nothing_new_writes_nothing(made, server, instance):
-    before = keys(server, "by-settings")
+    before = list_keys(server, "by-settings")
     assert tick(made, instance, "landing_sensor") == tick(made, instance, "commit_sensor") == 0
-    assert keys(server, "by-settings") == before
+    assert list_keys(server, "by-settings") == before
 
 
 def answer(here: Environment, *arguments: str) -> list[dict[str, object]]:

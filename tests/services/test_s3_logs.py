@@ -6,7 +6,7 @@ from deltalake import write_deltalake
 from support.buckets import bucket_world
 from support.worlds import with_limits
 
-from campaign.buckets import keys
+from campaign.buckets import list_keys
 from lakehouse.observe import sql
 from lakehouse.publish.commit import shorten_log
 
@@ -34,7 +34,7 @@ def in_log(server, bucket) -> list[int]:
     """The versions whose entries stand in the log itself."""
     names = (
         key.rpartition("/")[2]
-        for key in keys(server, bucket)
+        for key in list_keys(server, bucket)
         if "_delta_log" in key and key.endswith(".json")
     )
     return sorted(int(name.removesuffix(".json")) for name in names)

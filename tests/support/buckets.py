@@ -4,7 +4,7 @@ from pathlib import Path
 
 import obstore
 
-from campaign.buckets import client, lake_in
+from campaign.buckets import create_client, open_environment
 from lakehouse.environment import Environment
 from lakehouse.storage.object_store import open_store
 from lakehouse.tables.catalog import Catalog
@@ -20,7 +20,7 @@ def put_all(here: Environment, folder: Path) -> None:
 
 def put(here: Environment, table: str, name: str, text: str) -> None:
     """Deliver a file of some text."""
-    client(here.landing.options["aws_endpoint_url"]).put_object(
+    create_client(here.landing.options["aws_endpoint_url"]).put_object(
         Bucket=here.landing.root.split("/")[2], Key=f"landing/{table}/{name}", Body=text.encode()
     )
 
@@ -29,5 +29,5 @@ def bucket_world(
     endpoint: str, bucket: str, catalog: Catalog | None = None, **more: str
 ) -> Environment:
     """An empty lake and landing zone in a bucket that exists; its log is archived as in production."""
-    here = lake_in(endpoint, bucket, catalog or retail(), **more)
+    here = open_environment(endpoint, bucket, catalog or retail(), **more)
     return with_limits(here, entries_per_archive_file=500, commits_per_checkpoint=10)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from multiprocessing.process import BaseProcess
 from typing import Any
 
-from campaign.children import ended, fork
+from campaign.children import fork, wait_for_end
 from lakehouse.failpoints import KILL_AT
 
 _LONGEST = 120.0
@@ -22,7 +22,7 @@ def start(work: Callable[..., None], *given: Any, kill_at: str | None = None) ->
 
 def code_of(process: BaseProcess) -> int:
     """Waits for a process and returns its exit code; minus the signal that killed it."""
-    assert ended(process, _LONGEST), "the process does not end"
+    assert wait_for_end(process, _LONGEST), "the process does not end"
     assert process.exitcode is not None
     return process.exitcode
 
