@@ -81,4 +81,4 @@ campaign: $(DONE)
 	@$(BIN)/python -W ignore -m campaign $(foreach name,$(CAMPAIGN),$(if $($(name)),--$(shell echo $(name) | tr A-Z a-z) $($(name))))
 
 clean-data:
-	@$(PYTHON) -m resources.occupied "$(CURDIR)/data"
+	@$(PYTHON) -m resources.clean_data "$(CURDIR)/data"

@@ -1,16 +1,21 @@
-"""The `lakehouse` command, put together from the domains, their samples and the place where it runs."""
+"""The `lakehouse` command, put together from the project's tables, its samples, and its place."""
 
 from lakehouse import process_settings
 
 process_settings.configure_polars()
 
+from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from types import ModuleType
 
-from assets import retail
+from lakehouse import settings
 from lakehouse.cli import commands, demo_report
-from lakehouse.composition import load_environment
-from resources import occupied, sample_files, settings
-from samples import retail as retail_samples
+from lakehouse.composition import DOMAINS, is_in_project, load_environment, load_optional
+from lakehouse.data_locks import hold_for_demo
+from lakehouse.environment import Environment
+from lakehouse.errors import LakehouseError, SetupError
 
 
 def run_demo() -> None:
@@ -20,9 +25,8 @@ def run_demo() -> None:
 
     known, here = settings.load_settings(), load_environment()
     is_usual = known.landing_uri == str(known.data / "landing")
-    make_samples = (lambda: retail_samples.generate(here.landing.root)) if is_usual else None
-    with occupied.hold_for_demo(known.data):
-        refused = sample_files.prepare(here, make_samples=make_samples)
+    with hold_for_demo(known.data):
+        refused = _prepare_landing(here, is_usual=is_usual)
         demo_report.refuse_idle(here, refused)
         before = demo_report.read_versions(here)
         with demo_report.show_landing_progress() as progress:
@@ -33,20 +37,67 @@ def run_demo() -> None:
                 lambda run: demo_report.announce_run(run.tables, run.days),
                 skipped_domains=refused,
             )
-        demo_report.print_report(here, before, problems, refused, retail.FIRST_QUESTION)
+        demo_report.print_report(here, before, problems, refused, _find_first_question(here))
+
+
+def _prepare_landing(here: Environment, *, is_usual: bool) -> Mapping[str, LakehouseError]:
+    """Makes the landing folder, and samples in it if there is nothing to land.
+
+    Nothing is made where landing is not the usual folder: another one belongs to somebody.
+
+    Returns:
+        The domains that the demo leaves alone, each with the refusal to show.
+    """
+    if is_usual:
+        Path(here.landing.root).mkdir(parents=True, exist_ok=True)
+    guard = load_optional("resources.sample_files")
+    if guard is None:
+        return {}
+    samples = _load_samples(here) if is_usual else None
+    make_samples = partial(samples.generate, here.landing.root) if samples else None
+    refused: Mapping[str, LakehouseError] = guard.prepare(here, make_samples)
+    return refused
+
+
+def _find_first_question(here: Environment) -> str | None:
+    """The query whose answer ends the demo: `FIRST_QUESTION` of the first domain that has one."""
+    domains = sorted({table.domain for table in here.catalog.tables.values()})
+    packages = (load_optional(f"{DOMAINS}.{domain}") for domain in domains)
+    questions = (getattr(package, "FIRST_QUESTION", None) for package in packages)
+    return next(filter(None, questions), None)
 
 
 def add_samples(days: int) -> list[str]:
-    """Runs `lakehouse samples`: writes the sample files of the next days into landing, and returns their paths.
+    """Runs `lakehouse samples`: writes the sample files of the next days into landing.
+
+    Returns:
+        Their paths.
 
     Raises:
-        SetupError: landing is no folder of this machine, or holds somebody's own files.
+        SetupError: the project has no tables for samples, landing is no folder of this machine, or
+            it holds somebody's own files.
     """
     here = load_environment()
-    sample_files.refuse_samples(here, retail.__name__.rpartition(".")[2])
-    return retail_samples.add_days(here.landing.root, days)
+    samples = _load_samples(here)
+    if samples is None:
+        raise SetupError(
+            "There are no samples for the tables of this project.\n"
+            "Next: deliver files of your own into landing."
+        )
+    if guard := load_optional("resources.sample_files"):
+        guard.refuse_samples(here, samples.DOMAIN)
+    written: list[str] = samples.add_days(here.landing.root, days)
+    return written
+
+
+def _load_samples(here: Environment) -> ModuleType | None:
+    """The samples of the project, if the domain that they are made for is declared."""
+    samples = load_optional("samples")
+    domains = {raw.domain for raw in here.catalog.raw_tables}
+    return samples if samples and samples.DOMAIN in domains else None
 
 
 def main() -> None:
     """Runs the `lakehouse` command."""
-    commands.run_command_line(commands.App(load_environment, run_demo, add_samples))
+    samples = add_samples if is_in_project("samples") else None
+    commands.run_command_line(commands.App(load_environment, run_demo, samples))

@@ -15,7 +15,12 @@ from dotenv import dotenv_values, set_key
 
 from lakehouse.errors import SetupError
 from lakehouse.process_settings import EVENT_BATCH_SIZE
-from resources.settings import DATA, ROOT, Settings, find_dagster_home, load_settings
+from lakehouse.settings import (
+    Settings,
+    find_dagster_home,
+    find_default_data,
+    load_settings,
+)
 
 
 def find_missing_lines(
@@ -30,11 +35,11 @@ def find_missing_lines(
     """
     places = {"LAKEHOUSE_DATA": str(known.data), "LAKEHOUSE_LANDING": known.landing_uri}
     wanted = {name: place for name, place in places.items() if name in asked}
-    home, before = (
-        current.get("DAGSTER_HOME"),
-        Path(current.get("LAKEHOUSE_DATA") or DATA) / "dagster",
-    )
-    if not home or ("LAKEHOUSE_DATA" in asked and Path(home) == before):
+    home = current.get("DAGSTER_HOME")
+    data_before = Path(current.get("LAKEHOUSE_DATA") or find_default_data())
+    # Dagster's storage follows the data to another folder, unless a person put it elsewhere.
+    is_beside_data = home is not None and Path(home) == data_before / "dagster"
+    if not home or ("LAKEHOUSE_DATA" in asked and is_beside_data):
         wanted["DAGSTER_HOME"] = str(known.data / "dagster")
     if not current.get(EVENT_BATCH_SIZE):
         wanted[EVENT_BATCH_SIZE] = "1000"
@@ -64,10 +69,11 @@ def prepare(root: Path) -> str | None:
 
 def describe_unusual_places(known: Settings, home: Path) -> str | None:
     """Returns a line about what is not in the usual place; None if everything is."""
+    data = find_default_data()
     usual = {
-        "lake": str(DATA / "lake"),
-        "landing": str(DATA / "landing"),
-        "Dagster's storage": str(DATA / "dagster"),
+        "lake": str(data / "lake"),
+        "landing": str(data / "landing"),
+        "Dagster's storage": str(data / "dagster"),
     }
     found = {"lake": known.lake_uri, "landing": known.landing_uri, "Dagster's storage": str(home)}
     others = [f"{name} {place}" for name, place in found.items() if place != usual[name]]
@@ -79,7 +85,7 @@ def describe_unusual_places(known: Settings, home: Path) -> str | None:
 
 if __name__ == "__main__":
     try:
-        if line := prepare(ROOT):
+        if line := prepare(Path.cwd()):
             sys.stdout.write(f"{line}\n")
     except SetupError as error:
         sys.exit(str(error))

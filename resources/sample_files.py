@@ -6,7 +6,6 @@ samples; the composition root hands these functions to it. Does not belong here:
 """
 
 from collections.abc import Callable, Collection
-from pathlib import Path
 from typing import Any
 
 import click
@@ -42,14 +41,11 @@ def prepare(here: Environment, make_samples: Callable[[], Any] | None) -> dict[s
 
     Args:
         here: where the files are.
-        make_samples: writes sample files into landing; None where landing is a folder of somebody's
-            own.
+        make_samples: writes sample files into landing; None where none are to be made.
 
     Returns:
         The domains to leave alone, each with the refusal to show.
     """
-    if make_samples is not None:
-        Path(here.landing.root).mkdir(parents=True, exist_ok=True)
     files = list_domain_files(here)
     if make_samples is not None and not any(found.all for found in files.values()):
         click.echo(f"Making 60 days of sample files in {here.landing.root} …")

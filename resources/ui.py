@@ -4,9 +4,9 @@ import os
 import sys
 from collections.abc import Sequence
 
+from lakehouse.data_locks import hold_for_ui
 from lakehouse.errors import BusyError, SetupError
-from resources.occupied import hold_for_ui
-from resources.settings import load_settings
+from lakehouse.settings import load_settings
 
 
 def run_as_ui(command: Sequence[str]) -> None:
@@ -17,7 +17,7 @@ def run_as_ui(command: Sequence[str]) -> None:
         BusyError: another UI uses the same data.
     """
     with hold_for_ui(load_settings().data) as descriptor:
-        os.set_inheritable(descriptor, True)
+        os.set_inheritable(descriptor, True)  # the lock ends with the program that inherits it
         os.execv(command[0], list(command))  # noqa: S606
 
 

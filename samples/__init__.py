@@ -1,6 +1,6 @@
 """Realistic source data of any size with counted dirt, to compare what a lakehouse finds with."""
 
-from samples.retail import generate
+from samples.retail import DOMAIN, add_days, generate
 from samples.truth import Truth
 
-__all__ = ["Truth", "generate"]
+__all__ = ["DOMAIN", "Truth", "add_days", "generate"]

@@ -15,6 +15,8 @@ from samples.kinds import Names
 from samples.shop import late_invoices, open_shop
 from samples.truth import Counts, InvoiceTruth, Truth
 
+DOMAIN = "retail"
+"""The domain under `assets/` that reads these files."""
 FIRST_DAY = date(2010, 12, 1)
 
 

@@ -35,15 +35,22 @@ class App:
         environment: returns the environment; called only by commands that need it.
         demo: runs the demonstration.
         samples: writes the sample files of that many more days into landing; returns their paths.
+            None where the project has no samples, and so no such command.
     """
 
     environment: Callable[[], Environment]
     demo: Callable[[], None]
-    samples: Callable[[int], Sequence[str]]
+    samples: Callable[[int], Sequence[str]] | None
 
 
 class _Group(click.Group):
     """A group that shows the engine's errors as a message without a traceback."""
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Returns a command by name; there is no `samples` in a project that has none."""
+        if cmd_name == "samples" and isinstance(ctx.obj, App) and ctx.obj.samples is None:
+            return None
+        return super().get_command(ctx, cmd_name)
 
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401
         """Runs a command; an error of the engine or of a damaged table ends it with exit code 1."""

@@ -46,6 +46,11 @@ def refuse_idle(here: Environment, refused: Mapping[str, LakehouseError]) -> Non
     Raises:
         SetupError: there is nothing to land, or every domain with files is refused.
     """
+    if not here.catalog.raw_tables:
+        raise SetupError(
+            "No raw table is declared, so there is nothing to land.\n"
+            "Next: declare one under assets/, as docs/add-a-table.md shows."
+        )
     busy = [domain for domain, files in list_domain_files(here).items() if files.all]
     if not busy:
         folders = ", ".join(raw.landing for raw in here.catalog.raw_tables)
@@ -90,7 +95,7 @@ def print_report(
     before: Mapping[str, int | None],
     problems: Sequence[str],
     refused: Mapping[str, LakehouseError],
-    first_question: str,
+    first_question: str | None,
 ) -> None:
     """Prints what the runs did to every row, and what to try next.
 
@@ -99,7 +104,7 @@ def print_report(
         before: the version of each table before them.
         problems: why runs failed.
         refused: the domains that were left alone, each with the refusal.
-        first_question: the query whose rows are shown.
+        first_question: the query whose rows are shown, if there is one.
 
     Raises:
         DataError: a run failed.
@@ -117,7 +122,8 @@ def print_report(
     _print_notes(here)
     if note := describe_unclaimed(here):
         click.echo(f"\n{note}")
-    _print_answer(here, first_question)
+    if first_question:
+        _print_answer(here, first_question)
     if problems:
         reasons = [str(error).splitlines()[0] for error in refused.values()]
         raise DataError(

@@ -22,6 +22,7 @@ def demo(app: App) -> None:
 @click.pass_obj
 def samples(app: App, days: int) -> None:
     """Deliver the sample files of one more day into landing."""
+    assert app.samples is not None  # noqa: S101, without samples there is no such command
     for path in app.samples(days):
         click.echo(path)
     click.echo(

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from support.projects import link_project
 
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
@@ -18,6 +19,7 @@ README = (ROOT / "README.md").read_text()
 def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """A lake of samples, as `make demo` leaves it."""
     data = tmp_path_factory.mktemp("data")
+    link_project(data)
     (data / "dagster").mkdir()
     (data / "dagster" / "dagster.yaml").write_text((ROOT / "dagster.yaml").read_text())
     (data / ".env").write_text(f"DAGSTER_HOME={data / 'dagster'}\nLAKEHOUSE_DATA={data}\n")

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from support.projects import link_project
 from support.worlds import retail, world
 
 from lakehouse.calendar import Days
@@ -36,6 +37,7 @@ def here(tmp_path: Path) -> Environment:
 @pytest.fixture
 def daemon(tmp_path: Path) -> Iterator[str]:
     """A lake of samples, and `dagster dev` on it as `make ui` starts it; gives its address."""
+    link_project(tmp_path)
     home = tmp_path / "dagster"
     home.mkdir()
     (home / "dagster.yaml").write_text((ROOT / "dagster.yaml").read_text())

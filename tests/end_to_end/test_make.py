@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from dotenv import dotenv_values
 
-from resources.occupied import hold_for_demo
+from lakehouse.data_locks import hold_for_demo
 
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
@@ -170,11 +170,11 @@ def test_a_second_demo_on_the_same_data_is_refused(tmp_path):
         done = subprocess.run(
             [BIN / "lakehouse", "demo"],
             env=environment,
-            cwd=tmp_path,
+            cwd=ROOT,
             capture_output=True,
             text=True,
             check=False,
         )
     assert done.stderr == (
-        f"Another demo works on {tmp_path} (`make demo`).\nNext: wait until it has ended, then run again.\n"
+        f"Another demo works on {tmp_path} (`lakehouse demo`).\nNext: wait until it has ended, then run again.\n"
     )

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from lakehouse import settings
 from lakehouse.errors import SetupError
-from resources import settings
 
 
 @pytest.fixture(autouse=True)
@@ -27,7 +27,7 @@ def refusal(monkeypatch: pytest.MonkeyPatch, **values: str) -> str:
 
 
 def test_a_laptop_needs_no_setting():
-    assert settings.load_settings().lake_uri == str(settings.ROOT / "data" / "lake")
+    assert settings.load_settings().lake_uri == str(Path.cwd() / "data" / "lake")
 
 
 def test_an_unknown_setting_is_refused_and_the_known_ones_are_named(monkeypatch):

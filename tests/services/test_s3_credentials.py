@@ -16,11 +16,12 @@ import pytest
 from support.buckets import bucket_world
 
 from campaign.buckets import KEY, REGION, SECRET, build_options, create_client
+from lakehouse import credentials, settings
 from lakehouse.errors import SetupError
 from lakehouse.storage import duckdb_connection
 from lakehouse.storage.object_store import open_store
-from resources import credentials, settings
 
+ROOT = Path(__file__).resolve().parents[2]
 ROLE = {
     "AccessKeyId": KEY,
     "SecretAccessKey": SECRET,
@@ -38,7 +39,7 @@ here = load_environment()
 job = definitions(here).resolve_implicit_global_asset_job_def()
 with dg.DagsterInstance.get() as instance:
     done = job.execute_in_process(asset_selection=[dg.AssetKey(["raw", "fx_rates"])], instance=instance)
-print(here, definitions(here), done.success, *sql.rows(here.lake, "select count(*) from raw.fx_rates")[1])
+print(here, definitions(here), done.success, *sql.run_query(here.lake, "select count(*) from raw.fx_rates")[1])
 """
 
 
@@ -173,7 +174,7 @@ from lakehouse.ingest.files.landing_zone import Landing
 lake, landing, options = json.loads(sys.argv[1])
 lake = Lake(lake, options)
 land(lake, Landing(landing, options), fx_rates)
-print(lake.scan("raw/fx_rates").collect().height, *sql.rows(lake, "select count(*) from raw.fx_rates")[1])
+print(lake.scan("raw/fx_rates").collect().height, *sql.run_query(lake, "select count(*) from raw.fx_rates")[1])
 """
 
 
@@ -216,7 +217,7 @@ def test_every_client_takes_the_keys_of_the_role_of_its_machine(proxy, bucket, m
 
 def python(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Some code in a process of its own, with the settings of the test."""
-    known = {**os.environ, "PYTHONPATH": str(settings.ROOT)}
+    known = {**os.environ, "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-c", code, *arguments]
     return subprocess.run(command, env=known, capture_output=True, text=True, check=False)
 

@@ -1,15 +1,12 @@
-"""Locks on a folder of data, so that two processes do not get in each other's way.
+"""Locks on the data folder of a project, so that two processes do not get in each other's way.
 
-`python -m resources.occupied <data>` deletes the data if no process uses it.
+It needs the standard library alone: `make clean-data` runs before anything is installed.
 """
 
-import shutil
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from lakehouse.errors import BusyError
 from lakehouse.storage.locks import hold_lock
 
 
@@ -35,26 +32,19 @@ def hold_for_demo(data: Path) -> Iterator[None]:
         BusyError: another demonstration uses the data.
     """
     busy = (
-        f"Another demo works on {data} (`make demo`).\n"
+        f"Another demo works on {data} (`lakehouse demo`).\n"
         "Next: wait until it has ended, then run again."
     )
     with hold_lock(data / "demo.lock", busy):
         yield
 
 
-def delete_data(data: Path) -> None:
-    """Deletes a folder of data.
+@contextmanager
+def hold_for_deletion(data: Path) -> Iterator[None]:
+    """Holds the data against everybody else.
 
     Raises:
-        BusyError: a process uses it; nothing was deleted.
+        BusyError: a UI or a demonstration uses the data.
     """
-    if data.exists():
-        with hold_for_ui(data), hold_for_demo(data):
-            shutil.rmtree(data)
-
-
-if __name__ == "__main__":
-    try:
-        delete_data(Path(sys.argv[1]))
-    except BusyError as error:
-        sys.exit(str(error))
+    with hold_for_ui(data), hold_for_demo(data):
+        yield

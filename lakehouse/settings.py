@@ -1,4 +1,8 @@
-"""The settings of this lakehouse, `LAKEHOUSE_…`: where data is, and how to reach it."""
+"""The settings of a lakehouse, `LAKEHOUSE_…`: where data is, and how to reach it.
+
+The project is the folder where a process was started: its `.env` is read, and relative places begin
+there.
+"""
 
 import json
 import os
@@ -13,16 +17,17 @@ from lakehouse.errors import SetupError, list_problems
 from lakehouse.failpoints import KILL_AT
 from lakehouse.storage.object_store import find_uri_problem
 
-ROOT = Path(__file__).resolve().parent.parent
-DATA = ROOT / "data"
-"""The folder for everything, unless a setting names another."""
+
+def find_default_data() -> Path:
+    """Returns the folder for everything, unless a setting names another: `data/` of the project."""
+    return Path.cwd() / "data"
 
 
 class Settings(BaseSettings):
     """What differs between a laptop and production; a laptop needs none of it.
 
     Attributes:
-        data: the folder for everything, `data/` beside the code by default.
+        data: the folder for everything, `data/` of the project by default.
         lake: where the tables are; `<data>/lake` by default, or a URI such as `s3://bucket/lake`.
         landing: where files are delivered; `<data>/landing` by default, or a URI.
         storage_options: object store options for both, as delta-rs takes them, in JSON.
@@ -35,7 +40,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="LAKEHOUSE_", extra="ignore", frozen=True)
 
-    data: Path = DATA
+    data: Path = Field(default_factory=find_default_data)
     lake: str | None = None
     landing: str | None = None
     storage_options: Annotated[dict[str, SecretStr], NoDecode] = Field(default_factory=dict)
@@ -48,7 +53,7 @@ class Settings(BaseSettings):
     def _resolve_folder(cls, folder: Path) -> Path:
         if folder == Path():
             raise ValueError("is empty; leave it out, or name a folder")
-        return (ROOT / folder.expanduser()).resolve()
+        return folder.expanduser().resolve()
 
     @field_validator("lake", "landing")
     @classmethod
@@ -61,7 +66,7 @@ class Settings(BaseSettings):
             raise ValueError(wrong)
         if "://" in place:
             return place
-        return str((ROOT / Path(place).expanduser()).resolve())
+        return str(Path(place).expanduser().resolve())
 
     @field_validator("storage_options", mode="before")
     @classmethod
@@ -98,7 +103,7 @@ def find_dagster_home(known: Settings) -> Path:
     if named := os.environ.get("DAGSTER_HOME"):
         return Path(named)
     in_file = {name: value for name, value in dotenv_values(Path.cwd() / ".env").items() if value}
-    named_data = Path(in_file.get("LAKEHOUSE_DATA", DATA))
+    named_data = Path(in_file.get("LAKEHOUSE_DATA") or find_default_data())
     its_data = Settings(data=named_data, _env_file=None).data  # type: ignore[call-arg]
     if its_data == known.data and "DAGSTER_HOME" in in_file:
         return Path(in_file["DAGSTER_HOME"])
@@ -112,27 +117,19 @@ def load_settings() -> Settings:
         SetupError: naming every setting that is unknown or wrong.
     """
     file = Path.cwd() / ".env"
-    for name, value in dotenv_values(file).items():
+    lines = dotenv_values(file)
+    for name, value in lines.items():
         if name.startswith("AWS_") and value:
             # As Dagster does with every line, for the libraries that read these variables.
             os.environ.setdefault(name, value)
     known = {f"LAKEHOUSE_{name.upper()}" for name in Settings.model_fields}
-    given = [
-        name for name in {**dotenv_values(file), **os.environ} if name.startswith("LAKEHOUSE_")
-    ]
-    problems = [
-        f"{name} is not a setting" for name in sorted(given) if name not in known | {KILL_AT}
-    ]
+    given = sorted(name for name in {**lines, **os.environ} if name.startswith("LAKEHOUSE_"))
+    problems = [f"{name} is not a setting" for name in given if name not in known | {KILL_AT}]
     try:
         settings = Settings(_env_file=file)  # type: ignore[call-arg]
     except ValidationError as error:
         problems += [_describe_problem(one["loc"], one["msg"]) for one in error.errors()]
     if problems:
-        raise SetupError(
-            list_problems(
-                "The settings are wrong.",
-                problems,
-                f"set or unset them; known are {', '.join(sorted(known))}.",
-            )
-        )
+        next_step = f"set or unset them; known are {', '.join(sorted(known))}."
+        raise SetupError(list_problems("The settings are wrong.", problems, next_step))
     return settings

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pydantic import SecretStr
 
 from lakehouse.errors import OutageError, SetupError
-from resources.settings import Settings
+from lakehouse.settings import Settings
 
 _KEYS = {
     "aws_access_key_id": ("AWS_ACCESS_KEY_ID",),
@@ -38,19 +38,15 @@ def read_options(known: Settings) -> dict[str, SecretStr]:
         SetupError: the secret does not exist, may not be read, or has no options.
         OutageError: Secrets Manager does not answer.
     """
-    named = {
-        **known.storage_options,
-        **(_read_secret(known.storage_secret) if known.storage_secret else {}),
-    }
-    if not any(
-        place.startswith(("s3://", "s3a://")) for place in (known.lake_uri, known.landing_uri)
-    ):
+    secret = _read_secret(known.storage_secret) if known.storage_secret else {}
+    named = {**known.storage_options, **secret}
+    places = (known.lake_uri, known.landing_uri)
+    if not any(place.startswith(("s3://", "s3a://")) for place in places):
         return named
     names = {name.lower().removeprefix("aws_") for name in named}
     # Keys belong together: those of one identity do not work with the token of another.
-    missing = (
-        _PLACES if names & {"access_key_id", "token", "session_token"} else {**_PLACES, **_KEYS}
-    )
+    has_keys = bool(names & {"access_key_id", "token", "session_token"})
+    missing = _PLACES if has_keys else {**_PLACES, **_KEYS}
     found = {
         name: _find_first(variables)
         for name, variables in missing.items()
