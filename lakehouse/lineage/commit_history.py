@@ -49,6 +49,12 @@ def changes_rows(commit: Commit) -> bool:
     return bool(commit.data_added or commit.data_removed)
 
 
+def changes_content(commit: Commit) -> bool:
+    """Whether a reader of the whole table may see other rows than before."""
+    audit = read_audit(commit)
+    return changes_rows(commit) and not (audit is not None and audit.is_unchanged)
+
+
 def read_commit_history(
     lake: Lake, table: str, *, after: int = -1, until: int | None = None
 ) -> CommitHistory:

@@ -55,10 +55,12 @@ def find_intentionally_empty(  # noqa: PLR0913 - a question about two tables and
         return _find_filled_periods(lake, table, days) if is_settled else set()
     settled: set[date] = set()
     for commit in read_commit_history(lake, source.name, after=after, until=until).effective:
+        audit = read_audit(commit)
+        if audit is not None:
+            settled |= {day for span in audit.materialized for day in span}
+            continue
         touched = find_touched_days(lake, source, commit)
-        if read_audit(commit) is not None:
-            settled |= touched.days
-        elif touched.every:
+        if touched.every:
             settled = set()
         else:
             settled -= touched.days

@@ -12,7 +12,7 @@ from datetime import date, datetime
 import polars as pl
 
 from lakehouse.calendar import WHOLE_TABLE, Daily, Days, PeriodKey, join_days
-from lakehouse.lineage.commit_history import changes_rows
+from lakehouse.lineage.commit_history import changes_content, changes_rows
 from lakehouse.lineage.dated_changes import DatedInput, count_slack_days
 from lakehouse.lineage.empty_periods import find_intentionally_empty
 from lakehouse.lineage.key_changes import LookedUpInput, find_first_input
@@ -186,7 +186,7 @@ class Planner:
     ) -> Iterable[PeriodKey]:
         """Returns the periods that see what a commit of an input changed."""
         if table.partitions is None:
-            return [WHOLE_TABLE] if changes_rows(commit) else []
+            return [WHOLE_TABLE] if changes_content(commit) else []
         known = table.partitions.days_until(self.now)
         # A raw table beside the first input is read whole, so each of its rows may matter to every day.
         if isinstance(source, RawTable) and parameter != table.parameters[0]:

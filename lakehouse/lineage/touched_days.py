@@ -62,15 +62,21 @@ def unite_days(several: Iterable[TouchedDays]) -> TouchedDays:
 def find_touched_days(lake: Lake, source: Table, commit: Commit) -> TouchedDays:
     """Returns the days of a table that a commit touched.
 
-    A RESTORE touched the days of the commits that it undid. A commit of ours names its periods. The days of any other
-    commit are those of the files that it added and removed.
+    A RESTORE touched the days of the commits that it undid. A commit of ours touched the periods that it made with other
+    rows than before. The days of any other commit are those of the files that it added and removed.
     """
     undone = list_undone_commits(lake, source.name, commit)
     if undone is not None:
         return unite_days(find_touched_days(lake, source, one) for one in undone)
     audit = read_audit(commit)
     if audit is not None and isinstance(source, DerivedTable) and source.partitions:
-        return TouchedDays(frozenset(day for span in audit.materialized for day in span))
+        made, unchanged = (
+            frozenset(day for span in spans for day in span)
+            for spans in (audit.materialized, audit.unchanged)
+        )
+        return TouchedDays(made - unchanged)
+    if audit is not None and audit.is_unchanged:
+        return TouchedDays()
     column = EVENT_DATE if isinstance(source, RawTable) else source.properties.date_column
     return read_days_of_files(lake, source.name, commit, column)
 

@@ -68,6 +68,19 @@ class AffectedDays:
 
 
 @dataclass(frozen=True)
+class Content:
+    """What the periods of a table hold after a commit, as hashes that do not depend on the order of the rows.
+
+    Attributes:
+        method: what a hash depends on beside the rows; hashes of different methods are not comparable.
+        hashes: the hash of each period that was made, by its first day; by `all` for a table without periods.
+    """
+
+    method: str
+    hashes: Mapping[str, str]
+
+
+@dataclass(frozen=True)
 class Audit:
     """The account of one commit: every row that was read, by its fate.
 
@@ -87,6 +100,11 @@ class Audit:
             `read`.
         days: the span of days that was materialized, for tables with periods.
         materialized: the periods of that span that were replaced, neighbours joined.
+        unchanged: those of these periods whose rows are the same as before; no reader is stale
+            because of them.
+        is_unchanged: whether the commit changed no row of the table.
+        keeps_files: whether the commit left the files of the table, because it changed no row.
+        content: the hashes of these periods; None for tables whose content is not compared.
         untouched: days of that span left as they were, because the input holds no row of them.
         held_back: periods of that span that were held back and left as they were, with the reason.
         changed: for rows that are valid until the next one, the days on which a changed row is
@@ -95,7 +113,7 @@ class Audit:
         conflicting_events: events of a table with keys that contradict a later one of the same key
             and time.
         rules: rows by broken rule, zeros included; a row may break several.
-        rows: rows of this table that the commit added.
+        rows: rows of this table that the commit added, or found there unchanged.
         carried: rows outside the span that moved to new files unchanged.
         bytes: bytes added.
         files: files added.
@@ -117,6 +135,10 @@ class Audit:
     dead_letters: int = 0
     days: Days | None = None
     materialized: tuple[Days, ...] = ()
+    unchanged: tuple[Days, ...] = ()
+    is_unchanged: bool = False
+    keeps_files: bool = False
+    content: Content | None = field(default=None, repr=False)
     untouched: tuple[date, ...] = ()
     held_back: Mapping[date, str] = field(default_factory=dict)
     changed: Mapping[str, tuple[Days, ...]] = field(default_factory=dict, repr=False)
@@ -183,6 +205,7 @@ class Audit:
         del stored["by_period"], stored["version"]
         stored["days"] = [str(self.days.first), str(self.days.last)] if self.days else None
         stored["materialized"] = _ends(self.materialized)
+        stored["unchanged"] = _ends(self.unchanged)
         stored["changed"] = {column: _ends(spans) for column, spans in self.changed.items()}
         stored["affected"] = {
             name: {
@@ -208,6 +231,7 @@ class Audit:
         values = dict(stored)
         values["days"] = _span(values["days"]) if values.get("days") else None
         values["materialized"] = _spans(values.get("materialized", []))
+        values["unchanged"] = _spans(values.get("unchanged", []))
         changed = values.get("changed", {})
         values["changed"] = (
             {c: _spans(s) for c, s in changed.items()} if isinstance(changed, dict) else changed

@@ -26,6 +26,7 @@ from lakehouse.publish.file_actions import (
     make_remove_actions,
 )
 from lakehouse.publish.request import Append, ReplaceDays, Request
+from lakehouse.publish.schema_evolution import find_missing_columns
 from lakehouse.publish.write_plan import WritePlan
 from lakehouse.storage.lake import Lake
 from lakehouse.storage.limits import WriteLimits
@@ -54,6 +55,7 @@ class FileWriter:
         self.compacted: list[WrittenFile] = []
         self._compaction: Compaction | None = None
         self._started: list[str] = []
+        self._keeps_live_files = False
 
     def sink_new_rows(self) -> pl.LazyFrame:
         """Returns the lazy write of the rows of the request."""
@@ -92,6 +94,32 @@ class FileWriter:
         for rows in replacement.kept:
             self._sink(rows, self.moved).collect(engine="streaming")
         replacement.check_moved_rows(self.plan.table, _count_rows(self.moved), replaced)
+
+    def keep_live_files(self) -> bool:
+        """Leaves the live files of the table, because the new files hold the same rows.
+
+        The commit relies on the live files as if it removed them.
+
+        Returns:
+            False where they cannot stay: a file is lost, or the table gets other columns.
+        """
+        plan = self.plan
+        if plan.handle is None or plan.replacement is None or plan.changes_columns:
+            return False
+        if find_missing_columns(plan.handle, plan.request, plan.schema):
+            return False
+        live = plan.replacement.removed
+        if self.lake.each(self._read_size, live["path"].to_list()) != live["size_bytes"].to_list():
+            return False
+        self.new, self.moved, self.compacted, self._compaction = [], [], [], None
+        self._keeps_live_files = True
+        return True
+
+    def _read_size(self, path: str) -> int | None:
+        try:
+            return int(obstore.head(self.lake.store, f"{self.plan.table}/{path}")["size"])
+        except FileNotFoundError:
+            return None
 
     def _sink(
         self, rows: pl.LazyFrame, done: list[WrittenFile], split_by: str | pl.Expr | None = None
@@ -161,7 +189,7 @@ class FileWriter:
 
     @property
     def removes_files(self) -> bool:
-        """Whether the commit removes files of the table."""
+        """Whether the commit removes files of the table, or relies on those that it keeps."""
         return any(not files.is_empty() for files in self._removed())
 
     @property
@@ -176,7 +204,7 @@ class FileWriter:
         return replaced if self._compaction is None else [*replaced, self._compaction.files]
 
     def list_removed_paths(self) -> list[str]:
-        """Returns the files that the commit removes."""
+        """Returns the files that the commit removes, or relies on."""
         return [path for files in self._removed() for path in files["path"]]
 
     def make_add_actions(self) -> list[AddAction]:
@@ -185,6 +213,8 @@ class FileWriter:
 
     def make_remove_actions(self) -> list[RemoveAction]:
         """Returns the actions that remove the files that are replaced or compacted."""
+        if self._keeps_live_files:
+            return []
         column = self.plan.partition_column
         return [
             action for files in self._removed() for action in make_remove_actions(column, files)

@@ -103,7 +103,10 @@ def publish(
         main, *quarantine = commits
         result = _write_files(main.files, [commit.files for commit in quarantine], questions or {})
         failpoint("publish: files written")
-        audit = _measure(judge(result).check_balance(), main.files, started)
+        audit = judge(result).check_balance()
+        if audit.keeps_files:
+            audit = replace(audit, keeps_files=main.files.keep_live_files())
+        audit = _measure(audit, main.files, result.rows, started)
         for commit in quarantine:
             provenance = _commit_rejects(lake, commit, request.table, audit.provenance)
             audit = replace(audit, provenance=provenance)
@@ -136,11 +139,11 @@ def _write_files(
     )
 
 
-def _measure(audit: Audit, files: FileWriter, started: float) -> Audit:
+def _measure(audit: Audit, files: FileWriter, rows: int, started: float) -> Audit:
     """Returns an audit with the figures of the files and the time."""
     return replace(
         audit,
-        rows=files.new_rows,
+        rows=rows,
         carried=files.carried_rows,
         bytes=sum(file.size for file in files.files),
         files=len(files.files),

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from lakehouse.calendar import Days
 from lakehouse.errors import SetupError
 from lakehouse.lineage import dated_changes
+from lakehouse.lineage.content_hash import note_content
 from lakehouse.publish.audit import Audit, RefusedCommitError
 from lakehouse.publish.publish import PassResult, publish
 from lakehouse.publish.request import ReplaceAll, ReplaceDays, Request, TableInfo
@@ -27,6 +28,7 @@ from lakehouse.transform.inputs import open_inputs
 from lakehouse.transform.keyed.make_keyed import make_keyed
 from lakehouse.transform.lazy_pass import explain_transform_errors, judge_rows
 from lakehouse.transform.limits import MakeLimits
+from lakehouse.transform.period_counts import read_content_hashes
 from lakehouse.transform.plan import MakePlan, MakeRequest, plan_make
 from lakehouse.transform.row_verdicts import JudgedRows
 
@@ -109,7 +111,9 @@ def _run(lake: Lake, catalog: Catalog, plan: MakePlan) -> Audit:
         def account(findings: PassResult) -> Audit:
             result = CountedPass.of(judged, findings)
             audit = account_for_rows(judged, scope, plan.provenance, result)
-            return dated_changes.note_changed_days(audit, findings.answers)
+            audit = dated_changes.note_changed_days(audit, findings.answers)
+            hashes = read_content_hashes(table, findings.answers)
+            return note_content(lake, table, plan.base, audit, hashes)
 
         rejects = request_rejected_rows(
             lake,

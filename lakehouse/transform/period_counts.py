@@ -12,6 +12,8 @@ from typing import Any
 
 import polars as pl
 
+from lakehouse.calendar import WHOLE_TABLE, PeriodKey
+from lakehouse.lineage.content_hash import SQUARES, SUM
 from lakehouse.system_columns import WINDOW
 from lakehouse.tables.table_types import DerivedTable
 
@@ -122,6 +124,17 @@ def aggregate_by_period(
     return rows.group_by(table.partitions.period_start_expr(pl.col(day)).alias(PERIOD)).agg(
         **aggregates
     )
+
+
+def read_content_hashes(
+    table: DerivedTable, answers: Mapping[str, pl.DataFrame]
+) -> dict[PeriodKey, tuple[int, int]]:
+    """Returns what `hash_rows` gave for the rows to write of each period that has any."""
+    rows = answers[LATEST if table.keeps_latest_version else JUDGED]
+    return {
+        WHOLE_TABLE if period is None else period: (total or 0, squares or 0)
+        for period, total, squares in rows.select(PERIOD, SUM, SQUARES).iter_rows()
+    }
 
 
 def fingerprint_rows(

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from lakehouse.errors import SetupError, list_problems
+from lakehouse.lineage.content_hash import hash_rows
 from lakehouse.publish.audit import Provenance
 from lakehouse.quarantine.states import Attempt
 from lakehouse.system_columns import LINEAGE, RECEIVED, WINDOW
@@ -76,7 +77,8 @@ def judge(
     latest = _latest_versions(table, kept)
     questions = {JUDGED: aggregate_by_period(table, judged, _verdict_counts(table))}
     if table.keeps_latest_version:
-        questions[LATEST] = aggregate_by_period(table, latest, {"rows": pl.len()})
+        written = {"rows": pl.len(), **hash_rows(table)}
+        questions[LATEST] = aggregate_by_period(table, latest, written)
     # The rules of a table with keys are about all of its rows, which this pass does not see.
     table_rules = compile_table_rules(table) if isinstance(table, PeriodicTable) else {}
     if table_rules:
@@ -122,6 +124,8 @@ def _verdict_counts(table: DerivedTable) -> dict[str, pl.Expr]:
         "outside": (pl.col(_OK) & _is_moved(table)).sum(),
         **fingerprint_rows(table),
     }
+    if isinstance(table, PeriodicTable) and not table.keeps_latest_version:
+        counts |= hash_rows(table, pl.col(_OK))
     if not table.is_aggregate:
         return counts
     # A row represents several rows of the input there, so the rows to be written are counted apart.

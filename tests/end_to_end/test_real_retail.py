@@ -10,9 +10,11 @@ import pytest
 from independent import retail_figures
 from polars import col
 from polars.testing import assert_frame_equal
-from support.worlds import bring_up_to_date, deliver, retail, world, write
+from support.worlds import NOW, bring_up_to_date, deliver, land_all, retail, world, write
 
+from lakehouse.calendar import Days
 from lakehouse.observe.overview import list_audits
+from lakehouse.transform.make import make
 
 pytestmark = [pytest.mark.real_data, pytest.mark.slow]
 
@@ -252,3 +254,34 @@ def same(here, table, key, figures):
 def plain(value):
     """A figure as a mart holds it."""
     return value if value is None or isinstance(value, int | date) else float(value)
+
+
+MARCH = Days(date(2011, 3, 1), date(2011, 3, 31))
+
+
+def marts_of(here):
+    return [name for name in here.lake.tables() if name.startswith("marts/")]
+
+
+def test_a_backfill_of_a_month_without_news_makes_no_mart_again(later):
+    before = {name: later.lake.version(name) for name in marts_of(later)}
+    audit = make(later.lake, later.catalog, "staged/invoice_lines", MARCH, now=NOW)
+    assert audit.unchanged == audit.materialized != ()
+    assert audit.keeps_files
+    bring_up_to_date(later)
+    assert {name: later.lake.version(name) for name in marts_of(later)} == before
+
+
+def test_a_backfill_of_a_month_with_one_changed_row_makes_exactly_its_readers_again(later, kept):
+    day = min(line.invoice_date for line in kept if line.invoice_date >= MARCH.first)
+    since = {name: later.lake.version(name) for name in marts_of(later)}
+    deliver_line(later, 700002, "POST", "", 1, f"{day} 10:00:00", 1, "", "Atlantis")
+    land_all(later)
+    audit = make(later.lake, later.catalog, "staged/invoice_lines", MARCH, now=NOW)
+    changed = {one for span in audit.materialized for one in span}
+    changed -= {one for span in audit.unchanged for one in span}
+    assert changed == {day}
+    bring_up_to_date(later)
+    assert days_of_commits(later, "marts/sales", since["marts/sales"]) == [day]
+    week = {day + timedelta(days=number) for number in range(7)}
+    assert set(days_of_commits(later, "marts/daily_sales", since["marts/daily_sales"])) <= week

@@ -5,7 +5,7 @@ from datetime import date
 import polars as pl
 import pytest
 from polars import col
-from support.worlds import NOW, bring_up_to_date, catalog_of, world, write
+from support.worlds import NOW, bring_up_to_date, catalog_of, land_all, world, write
 
 from lakehouse.calendar import Daily, Days, Monthly
 from lakehouse.environment import Environment
@@ -161,6 +161,8 @@ def test_an_input_speaks_for_what_it_made_and_nobody_touched(tmp_path):
         here.catalog["marts/counts"],
         Days(june(1), june(9)),
     )
+    write(here, "notes", "b.csv", f"day,text\n{june(4)},z\n")
+    land_all(here)
     make(here.lake, here.catalog, "staged/notes", Days(june(4), june(4)), now=NOW)
     assert find_intentionally_empty(here.lake, counts, notes, every) == {june(3), june(4)}
     here.lake.open("staged/notes").delete(f"note_date = DATE '{june(4)}'")

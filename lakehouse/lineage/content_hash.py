@@ -1,0 +1,216 @@
+"""Early cut-off: whether a period that is made again has the same content, so that its readers need not be made again.
+
+Belongs here: the hash of a period's rows, and its comparison with the hash that the table's own log has of the live rows.
+Does not belong here: whether files are rewritten (`publish`), which periods of a reader are stale (`staleness.py`).
+
+The hash covers every column that a reader can see, `_source` and `_offset` among them: a transform may read these, and
+the rows that it rejects name them. So a period whose rows came from another file counts as changed.
+"""
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from datetime import date
+from functools import cache, reduce
+from operator import add
+
+import polars as pl
+
+from lakehouse.calendar import WHOLE_TABLE, Days, PeriodKey
+from lakehouse.lineage.commit_history import changes_rows, read_audit, read_commit_history
+from lakehouse.lineage.period_history import list_periods
+from lakehouse.lineage.touched_days import find_touched_days
+from lakehouse.publish.audit import Audit, Content
+from lakehouse.storage.lake import Lake, list_data_files
+from lakehouse.storage.log import Commit
+from lakehouse.storage.revision import Revision
+from lakehouse.tables.table_types import DerivedTable
+
+SUM, SQUARES = "_content_sum", "_content_squares"
+"""Names of the two aggregates that make a hash."""
+
+# Log entries that are read to find when a period was made last: a late row's period is among the newest commits. A
+# period that was made longer ago counts as changed, which costs a rebuild of its readers.
+_ENTRIES_READ = (32, 512)
+
+
+def hash_rows(table: DerivedTable, which: pl.Expr | None = None) -> dict[str, pl.Expr]:
+    """Returns the aggregates that hash the content of a frame, whatever the order of its rows.
+
+    Each value is hashed to 64 bits under a seed of its column, and the sum over a row is hashed again. The sum of these
+    row hashes and the sum of their squares, both modulo 2^64, are the 128 bits of the content. Two rows that differ have
+    the same hash with odds of 2^-64, so a change passes unseen once in 10^19 comparisons.
+
+    A null differs from every value, -0.0 from 0.0, and NaN equals NaN of the same bits, also inside lists and structs.
+
+    Args:
+        table: the table that the rows are for.
+        which: only the rows for which this holds; all by default.
+    """
+    columns = table.schema.items()
+    values = [
+        _to_bits(pl.col(name), dtype).hash(seed=number)
+        for number, (name, dtype) in enumerate(columns, start=1)
+    ]
+    row = reduce(add, values).hash()
+    chosen = row if which is None else row.filter(which)
+    return {SUM: chosen.sum(), SQUARES: (chosen * chosen).sum()}
+
+
+def _to_bits(value: pl.Expr, dtype: pl.DataType) -> pl.Expr:
+    """A value of which the hash tells -0.0 from 0.0, which Polars hashes alike; other values are left as they are."""
+    if not _has_floats(dtype):
+        return value
+    if isinstance(dtype, pl.List):
+        return value.list.eval(_to_bits(pl.element(), dtype.inner))  # type: ignore[arg-type] # a type or its class
+    if isinstance(dtype, pl.Struct):
+        fields = [
+            _to_bits(value.struct.field(field.name), field.dtype).alias(field.name)  # type: ignore[arg-type] # as above
+            for field in dtype.fields
+        ]
+        # The struct is put together again, so a null one must not become one of nulls.
+        return pl.struct(value.is_null().alias("_is_null"), *fields)
+    return value.reinterpret(dtype=pl.UInt32 if dtype == pl.Float32 else pl.UInt64)
+
+
+def _has_floats(dtype: object) -> bool:
+    if isinstance(dtype, pl.List):
+        return _has_floats(dtype.inner)
+    if isinstance(dtype, pl.Struct):
+        return any(_has_floats(field.dtype) for field in dtype.fields)
+    return dtype in (pl.Float32, pl.Float64)
+
+
+def describe_method(table: DerivedTable) -> str:
+    """Returns what a hash depends on beside the rows: hashes of different methods are not compared.
+
+    These are the columns, the periods, and how Polars hashes in this process: by its version, and by the hashes of some
+    values, because Polars promises neither across versions and machines.
+    """
+    columns = [f"{name}: {dtype}" for name, dtype in table.schema.items()]
+    parts = (*columns, repr(table.partitions), _describe_polars())
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+
+
+@cache
+def _describe_polars() -> str:
+    """The version of Polars, and the hashes that it gives to values of each kind."""
+    values: dict[str, list[object]] = {
+        "integer": [0, 1, -(2**63), None],
+        "text": ["", "a", "ä" * 40, None],
+        "day": [date(1, 1, 1), date(2024, 2, 29), date(9999, 12, 31), None],
+        "list": [[], ["a"], ["a", None], None],
+        "struct": [{"a": 1, "b": "x"}, {"a": None, "b": "x"}, {"a": 1, "b": None}, None],
+    }
+    hashes = pl.DataFrame(values).select(pl.all().hash(seed=1)).rows()
+    return f"{pl.__version__} {hashes}"
+
+
+def note_content(
+    lake: Lake,
+    table: DerivedTable,
+    base: Revision | None,
+    audit: Audit,
+    answers: Mapping[PeriodKey, tuple[int, int]],
+) -> Audit:
+    """Returns the audit with the content of its periods, and with those of them that are unchanged.
+
+    Args:
+        lake: where the tables are.
+        table: the table that is made.
+        base: the revision that the commit replaces.
+        audit: the audit so far.
+        answers: the two aggregates of `hash_rows` for each period with rows.
+    """
+    periods, method = list_periods(table, audit), describe_method(table)
+    hashes = {
+        _name(period): "".join(f"{part:016x}" for part in answers.get(period, (0, 0)))
+        for period in periods
+    }
+    audit = replace(audit, content=Content(method, hashes))
+    earlier = {} if base is None else _find_latest_audits(lake, table, base, periods)
+    unchanged = {
+        period: found
+        for period, found in earlier.items()
+        if found.content is not None
+        and found.content.method == method
+        and found.content.hashes.get(_name(period)) == hashes[_name(period)]
+    }
+    is_unchanged = bool(periods) and len(unchanged) == len(periods)
+    # A contract may hide the statistics of personal data or forbid nulls, so files of another contract are rewritten.
+    is_same_contract = all(
+        found.provenance.contract_version == table.contract_version for found in unchanged.values()
+    )
+    days = [period for period in unchanged if isinstance(period, date)]
+    spans = table.partitions.join_to_spans(days) if table.partitions else []
+    return replace(
+        audit,
+        unchanged=tuple(spans),
+        is_unchanged=is_unchanged,
+        keeps_files=is_unchanged and is_same_contract,
+    )
+
+
+def _name(period: PeriodKey) -> str:
+    return "all" if period is WHOLE_TABLE else str(period)
+
+
+def _find_latest_audits(
+    lake: Lake, table: DerivedTable, base: Revision, periods: Iterable[PeriodKey]
+) -> dict[PeriodKey, Audit]:
+    """Returns the audits that tell the live content of some periods; none for a period that something else changed."""
+    found: dict[PeriodKey, Audit] = {}
+    filled = _find_filled(lake, table, base, periods)
+    for entries in _ENTRIES_READ if filled else ():
+        after = max(base.version - entries, -1)
+        history = read_commit_history(lake, table.name, after=after, until=base.version)
+        found, unknown = {}, set(filled)
+        for commit in reversed(history.effective):
+            if not unknown:
+                break
+            audit, changed = read_audit(commit), _find_changed(lake, table, commit, unknown)
+            if audit is not None and audit.content is not None:
+                found |= dict.fromkeys(changed, audit)
+            unknown -= changed
+        if not unknown or after < 0:
+            break
+    return found
+
+
+def _find_filled(
+    lake: Lake, table: DerivedTable, base: Revision, periods: Iterable[PeriodKey]
+) -> set[PeriodKey]:
+    """Returns those of some periods of which a file may hold rows; a new period is not looked for in the log."""
+    handle, column = lake.open_shared(table.name, base.version), table.properties.date_column
+    calendar = table.partitions
+    if handle is None or calendar is None or column is None:
+        return set(periods)
+    files, bounds = list_data_files(handle), [f"min.{column}", f"max.{column}"]
+    if (
+        not set(bounds) <= set(files.columns)
+        or files.select(bounds).null_count().sum_horizontal()[0]
+    ):
+        return set(periods)
+    spans = [Days(*ends) for ends in files.select(bounds).unique().iter_rows()]
+    return {
+        period
+        for period in periods
+        if isinstance(period, date)
+        and any(Days(period, calendar.period_end(period)).clip(span) for span in spans)
+    }
+
+
+def _find_changed(
+    lake: Lake, table: DerivedTable, commit: Commit, asked: set[PeriodKey]
+) -> set[PeriodKey]:
+    """Returns those of some periods whose content a commit determined, or may have changed."""
+    audit = read_audit(commit)
+    if audit is not None:
+        is_by_period = table.partitions is not None and audit.materialized
+        return asked & set(list_periods(table, audit)) if is_by_period else set(asked)
+    if not changes_rows(commit):
+        return set()
+    touched = find_touched_days(lake, table, commit)
+    if table.partitions is None or touched.every or touched.undated:
+        return set(asked)
+    return asked & set(table.partitions.period_keys(touched.days))
