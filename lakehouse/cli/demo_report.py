@@ -157,6 +157,8 @@ def _print_audits(audits: Sequence[Audit]) -> None:
     rows = [_to_row(audit) for audit in audits]
     click.echo(f"\nWhat happened to every row\n{format_table(_COLUMNS, rows)}")
     for audit in audits:
+        if audit.has_unchanged:
+            click.echo(f"  {audit.table}: unchanged: {audit.describe_unchanged()}")
         for note in audit.notes:
             click.echo(f"  {audit.table}: {note}")
 

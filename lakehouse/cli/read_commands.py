@@ -93,6 +93,8 @@ def _describe_details(one: Audit) -> Iterable[str]:
     if one.conflicting_events:
         events = format_count(one.conflicting_events, "event")
         yield f": {events} lost to another of the same key and time"
+    if one.has_unchanged:
+        yield f": unchanged: {one.describe_unchanged()}"
     for period, reason in one.held_back.items():
         yield f" held back {period}: {reason}"
 
@@ -102,6 +104,7 @@ def _to_json(one: Audit) -> dict[str, Any]:
         **asdict(one),
         "days": str(one.days) if one.days else None,
         "materialized": list(map(str, one.materialized)),
+        "unchanged": list(map(str, one.unchanged)),
         "held_back": {str(period): reason for period, reason in one.held_back.items()},
         "provenance": one.provenance.to_metadata(),
     }

@@ -98,6 +98,7 @@ def describe_audit(audit: Audit) -> dict[str, Any]:
             if audit.held_back
             else {}
         ),
+        **({"unchanged": audit.describe_unchanged()} if audit.has_unchanged else {}),
         **({"untouched": ", ".join(map(str, audit.untouched))} if audit.untouched else {}),
     }
 

@@ -157,6 +157,15 @@ class Audit:
     by_period: Mapping[date, Mapping[str, int]] = field(default_factory=dict, repr=False)
 
     @property
+    def has_unchanged(self) -> bool:
+        """Whether the table, or a period of it, was made again with the same content."""
+        return self.is_unchanged or bool(self.unchanged)
+
+    def describe_unchanged(self) -> str:
+        """Returns which periods were made again with the same content."""
+        return ", ".join(map(str, self.unchanged)) or "the whole table"
+
+    @property
     def accounted_rows(self) -> int:
         """The sum of all fates; equal to `read`, or the commit stops."""
         return (
