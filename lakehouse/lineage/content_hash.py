@@ -20,7 +20,8 @@ from lakehouse.calendar import WHOLE_TABLE, Days, PeriodKey
 from lakehouse.lineage.commit_history import changes_rows, read_audit, read_commit_history
 from lakehouse.lineage.period_history import list_periods
 from lakehouse.lineage.touched_days import find_touched_days
-from lakehouse.publish.audit import Audit, Content
+from lakehouse.publish.audit import Audit
+from lakehouse.publish.changes import Content
 from lakehouse.storage.lake import Lake, list_data_files
 from lakehouse.storage.log import Commit
 from lakehouse.storage.revision import Revision

@@ -30,7 +30,7 @@ from lakehouse.lineage.dated_changes import (
     round_to_days,
 )
 from lakehouse.lineage.touched_days import find_touched_days
-from lakehouse.publish.audit import AffectedDays
+from lakehouse.publish.changes import AffectedDays
 from lakehouse.storage.lake import Lake
 from lakehouse.storage.log import Commit
 from lakehouse.storage.revision import Revision, log_position, read_revision

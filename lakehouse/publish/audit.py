@@ -13,6 +13,7 @@ from pydantic import TypeAdapter
 
 from lakehouse.calendar import Days
 from lakehouse.errors import DataError, LawError, list_problems
+from lakehouse.publish.changes import AffectedDays, Content
 from lakehouse.storage.revision import Revision, parse_revision
 
 AUDIT_KEY = "audit"
@@ -48,36 +49,6 @@ class Provenance:
             "inputs": {name: _text(revision) for name, revision in self.inputs.items()},
             "quarantine": _text(self.quarantine),
         }
-
-
-@dataclass(frozen=True)
-class AffectedDays:
-    """The days that a change of some keys affects in a reader that looks rows up by key.
-
-    It names no key, because keys may be personal data.
-
-    Attributes:
-        by: the columns of the reader's first input by which it looks rows up.
-        days: the days on which that input holds one of the keys and the row of the key has changed.
-        revision: the revision of that input that was read; None where there was none.
-    """
-
-    by: tuple[str, ...]
-    days: tuple[Days, ...]
-    revision: Revision | None = None
-
-
-@dataclass(frozen=True)
-class Content:
-    """What the periods of a table hold after a commit, as hashes that do not depend on the order of the rows.
-
-    Attributes:
-        method: what a hash depends on beside the rows; hashes of different methods are not comparable.
-        hashes: the hash of each period that was made, by its first day; by `all` for a table without periods.
-    """
-
-    method: str
-    hashes: Mapping[str, str]
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from lakehouse.calendar import Days
 from lakehouse.errors import LawError
-from lakehouse.publish.audit import AffectedDays, Audit, Provenance, sum_fates
+from lakehouse.publish.audit import Audit, Provenance, sum_fates
+from lakehouse.publish.changes import AffectedDays
 from lakehouse.storage.revision import Revision
 
 COUNTS = st.integers(0, 10**12)
