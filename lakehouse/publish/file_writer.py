@@ -31,7 +31,7 @@ from lakehouse.publish.write_plan import WritePlan
 from lakehouse.storage.lake import Lake
 from lakehouse.storage.limits import WriteLimits
 from lakehouse.storage.log import MOVED
-from lakehouse.storage.object_store import describe_store_error
+from lakehouse.storage.object_store import describe_store_error, fetch_all
 from lakehouse.storage.parquet import scan_parquet_files
 
 _log = logging.getLogger(__name__)
@@ -109,7 +109,8 @@ class FileWriter:
         if find_missing_columns(plan.handle, plan.request, plan.schema):
             return False
         live = plan.replacement.removed
-        if self.lake.each(self._read_size, live["path"].to_list()) != live["size_bytes"].to_list():
+        sizes = fetch_all(self._read_size, live["path"].to_list(), self.lake.requests_at_once)
+        if sizes != live["size_bytes"].to_list():
             return False
         self.new, self.moved, self.compacted, self._compaction = [], [], [], None
         self._keeps_live_files = True
