@@ -181,6 +181,7 @@ class Audit:
 
     def to_metadata(self) -> dict[str, Any]:
         """Returns the audit as JSON-able values, as a commit stores it."""
+        # These two belong to the caller: the version is only known after the commit.
         stored = asdict(replace(self, by_period={}, version=None))
         del stored["by_period"], stored["version"]
         stored["days"] = [str(self.days.first), str(self.days.last)] if self.days else None
@@ -212,6 +213,7 @@ class Audit:
         values["days"] = _span(values["days"]) if values.get("days") else None
         values["materialized"] = _spans(values.get("materialized", []))
         values["unchanged"] = _spans(values.get("unchanged", []))
+        # Values of another shape stay as they are, and the validator refuses them.
         changed = values.get("changed", {})
         values["changed"] = (
             {c: _spans(s) for c, s in changed.items()} if isinstance(changed, dict) else changed

@@ -69,6 +69,7 @@ def plan_compaction(
     # each commit.
     plain = small.filter(_is_plain(lake, request.table, handle, small))
     plain = _select_many(request, plain, limits).head(limits.files_at_once)
+    # A file alone would only move.
     chunks = [paths for paths in _chunk(plain, limits) if len(paths) > 1]
     if not chunks:
         return None
@@ -134,6 +135,7 @@ def _find_small_files(
         small = small.filter(~pl.col("path").is_in(replacement.removed["path"].implode()))
     if partitioning is None or not isinstance(request, ReplaceDays):
         return small
+    # Other partitions are left to the commits that write them.
     written = partitioning.list_values(request.days).rename(partition_value).to_frame()
     return small.join(written, on=partition_value, how="semi")
 

@@ -78,6 +78,7 @@ def commit_once(
                 f"{table}: another writer created the table first.\nNext: run again."
             ) from error
         raise
+    # delta-rs may have moved the commit on top of others, so its version is looked up.
     version = _find_commit(lake, table, base, properties)
     return (lake.version(table) or 0) if version is None else version
 

@@ -132,6 +132,7 @@ class FileWriter:
             rows = BatchCoalescer(partitioning.name, self.lake.limits.batches).apply(
                 partitioning.add_to(rows)
             )
+            # The log and the folder hold the partition value; the file does not repeat it.
             division = {"key": partitioning.name, "include_key": False}
         elif split_by is not None:
             division = {"key": split_by, "include_key": isinstance(split_by, str)}
@@ -145,6 +146,7 @@ class FileWriter:
             pl.PartitionBy(
                 self.lake.uri(self.plan.table), file_path_provider=self._name_file, **division
             ),
+            # As other writers of Delta compress.
             compression="snappy",
             row_group_size=choose_row_group_size(self.plan.request, self.lake.limits),
             lazy=True,
@@ -152,6 +154,7 @@ class FileWriter:
             storage_options=dict(self.lake.options) or None,
             sinked_paths_callback=report_finished,
         )
+        # A lazy sink is always a frame.
         assert sink is not None  # noqa: S101
         return sink
 
@@ -163,6 +166,7 @@ class FileWriter:
             folder = f"{column}={value or NULL_PARTITION}/"
         path = f"{folder}{uuid4()}.parquet"
         failpoint("files: file begun")
+        # Noted before the file exists, so that a broken pass can be cleaned up.
         self._started.append(path)
         return path
 

@@ -99,6 +99,7 @@ def publish(
         requests = [request] if rejects is None else [request, rejects]
         commits = [TableCommit(lake, plan_write(lake, asked)) for asked in requests]
         for commit in commits:
+            # Called after success as well; it keeps the files of a commit.
             undo.callback(commit.discard)
         main, *quarantine = commits
         result = _write_files(main.files, [commit.files for commit in quarantine], questions or {})
@@ -107,6 +108,8 @@ def publish(
         if audit.keeps_files:
             audit = replace(audit, keeps_files=main.files.keep_live_files())
         audit = _measure(audit, main.files, result.rows, started)
+        # Rejected rows go first: a kill in between leaves rejects that the next run writes again,
+        # but never a table whose rejects are lost.
         for commit in quarantine:
             provenance = _commit_rejects(lake, commit, request.table, audit.provenance)
             audit = replace(audit, provenance=provenance)
@@ -121,6 +124,7 @@ def _write_files(
 ) -> PassResult:
     """Writes new rows and answers the questions in one streaming pass; then moves other rows."""
     writers = [main, *quarantine]
+    # All sinks and questions run in one query, so that they share one scan of the sources.
     sinks = [writer.sink_new_rows() for writer in writers]
     counts = [writer.count_replaced_rows() for writer in writers]
     failpoint("publish: before files")
@@ -128,7 +132,9 @@ def _write_files(
     results = iter(pl.collect_all(queries, engine="streaming")[len(sinks) :])
     answers = {name: next(results) for name in questions}
     for writer, count in zip(writers, counts, strict=True):
+        # Only now: the rows that moved are proved against the count of the pass.
         writer.move_kept_rows(0 if count is None else int(next(results).item() or 0))
+        # A quarantine without changes gets no commit, and compacted files would be orphans.
         if writer is main or writer.has_changes:
             writer.compact_small_files()
     return PassResult(

@@ -75,6 +75,7 @@ def plan_replacement(
         columns: the columns of the new rows.
     """
     match request:
+        # Retyping writes every row again, and corrects it on the way.
         case Append() | ReplaceDays() if request.retyped:
             return _plan_retyping(lake, request, handle, columns)
         case Append() if request.corrections:
@@ -99,12 +100,15 @@ def _plan_day_replacement(lake: Lake, request: ReplaceDays, handle: DeltaTable) 
         live = live.with_columns(pl.lit(None, dtype=pl.Date).alias(bound) for bound in bounds)
     wanted = pl.Series("day", sorted(days), dtype=pl.Date)
     low, high = (pl.col(bound) for bound in bounds)
+    # A file may hold a wanted day if the first one from its lower bound on is not beyond its
+    # upper bound.
     place = wanted.search_sorted(live[bounds[0]].fill_null(date.min))
     first_wanted = wanted.extend_constant(date.max, 1).gather(place)
     touched = live.filter(low.is_null() | high.is_null() | (first_wanted <= high))
     mixed = touched.filter(
         low.is_null() | high.is_null() | (low != high) & ~_holds_only(wanted, low, high)
     )
+    # Files of replaced days alone go unread.
     if mixed.is_empty():
         return Replacement(touched)
     stays = _stays(request)
@@ -127,6 +131,7 @@ def _plan_correction(
     touched = live.filter(pl.any_horizontal(may_hold).fill_null(True))
     rows = scan_files(lake, table, handle, touched["path"])
     corrected = _correct(corrections, rows.collect_schema())
+    # A frame for each file: together they may not fit in memory.
     kept = [
         scan_files(lake, table, handle, [path]).with_columns(corrected) for path in touched["path"]
     ]
@@ -152,8 +157,10 @@ def _plan_key_replacement(
         .collect(engine="streaming")
         .with_columns(pl.col(_FILE).str.slice(len(lake.uri(table)) + 1))
     )
+    # A file without rows has no count; it counts as small.
     counted = live.join(counts, left_on="path", right_on=_FILE, how="left", maintain_order="left")
     touched = counted.filter((pl.col("goes") > 0) | (pl.col("rows") < small).fill_null(True))
+    # Each chunk becomes one new file.
     chunk = pl.col("rows").cum_sum().fill_null(0) // small
     chunks = touched.group_by(chunk, maintain_order=True).agg("path")["path"]
     return Replacement(

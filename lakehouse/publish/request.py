@@ -16,6 +16,7 @@ from lakehouse.calendar import Physical
 from lakehouse.storage.revision import Base
 
 _TRUNCATE: Mapping[Physical, str] = {"day": "1d", "month": "1mo", "year": "1y"}
+# Characters of an ISO date that name the partition.
 _NAME_LENGTH: Mapping[Physical, int] = {"day": 10, "month": 7, "year": 4}
 
 UNPARTITIONED = ""

@@ -57,6 +57,7 @@ def retry_if_busy(attempt: Callable[[], _T], limits: RetryLimits | None = None) 
             is_over = time.monotonic() - started >= limits.patience
             if outages >= limits.outages or (disturbed >= limits.attempts and is_over):
                 raise
+            # The pause doubles, and is random so that two writers do not meet again.
             longest = min(limits.longest_pause, 0.2 * 2 ** min(disturbed - 1, 9))
             pause = random.uniform(0.1, 1) * longest  # noqa: S311
             _log.info("%s Trying again in %.1f s.", str(error).splitlines()[0], pause)

@@ -49,6 +49,7 @@ def find_missing_columns(handle: DeltaTable, request: Request, wanted: Schema) -
         if field.name in present and present[field.name].type != field.type
     ]
     required = request.required if isinstance(request, ReplaceDays | ReplaceKeys) else None
+    # With required columns the table keeps exactly the columns of its contract.
     if required is not None:
         dropped = present.keys() - {field.name for field in wanted.fields}
         problems += [
@@ -88,6 +89,7 @@ def add_columns(handle: DeltaTable, table: str, missing: list[Field]) -> None:
     """
     before = handle.version()
     handle.alter.add_columns(missing)
+    # More than one version further, the handle has passed over the commit of another writer.
     if handle.version() != before + 1:
         raise BusyError(
             f"{table}: another writer committed while columns were added.\nNext: run again."

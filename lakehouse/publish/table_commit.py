@@ -116,15 +116,18 @@ class TableCommit:
 
     def _create(self, properties: CommitProperties) -> None:
         actions = self.files.make_add_actions()
+        # From here on the commit may be in the log, though no answer says so.
         self._may_be_committed = True
         create_table(self.lake, self.plan, actions, properties)
 
     def _commit_on_latest(self, handle: DeltaTable, properties: CommitProperties) -> None:
         """Commits on the latest version, if nothing changed there that the commit relies on."""
+        # Looked at once; the files of the plan do not change with the base.
         removed = self.files.list_removed_paths()
         for base in iterate_base_versions(
             self.lake, self.plan.table, handle, removed, self._transactions()
         ):
+            # Another writer won the race for this version: look at the next one.
             with suppress(CommitFailedError):
                 self._commit_on(base, properties)
                 return
@@ -138,6 +141,7 @@ class TableCommit:
         else:
             actions += self.files.make_remove_actions()
             if missing := find_missing_columns(handle, self.plan.request, self.plan.schema):
+                # A handle of its own: the shared one must not move to another version.
                 handle = self.lake.open(self.plan.table, handle.version()) or handle
                 add_columns(handle, self.plan.table, missing)
                 failpoint("commit: columns added")

@@ -94,9 +94,11 @@ def plan_write(lake: Lake, request: Request) -> WritePlan:
     schema = to_delta_schema(columns, request.info.comments, partition_column)
     if handle is None:
         return WritePlan(request, None, columns, schema, None)
+    # Before the replacement is planned: that may read files.
     check_partitioning(handle, request.table, [partition_column] if partition_column else [])
     replacement = plan_replacement(lake, request, handle, columns)
     plan = WritePlan(request, handle, columns, schema, replacement)
+    # Rows that stay need columns that fit the new ones.
     if not plan.keeps_no_row:
         find_missing_columns(handle, request, schema)
     return plan

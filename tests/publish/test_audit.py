@@ -1,4 +1,4 @@
-"""The account of a commit: its fates, the law of conservation, and the way into a commit and back."""
+"""The audit of a commit: its fates, the law of conservation, and its stored form."""
 
 import json
 from dataclasses import replace
@@ -75,7 +75,7 @@ def stored(**other: object) -> dict[str, object]:
     return Audit("staged/t", "replace", 1, 1).to_metadata() | other
 
 
-def test_what_another_version_of_this_software_stored_besides_is_ignored():
+def test_fields_that_are_unknown_here_are_ignored():
     found = Audit.from_metadata(
         stored(mood="good", provenance={"run_id": "r", "weather": "fine"}), 3
     )
@@ -85,7 +85,7 @@ def test_what_another_version_of_this_software_stored_besides_is_ignored():
 @pytest.mark.parametrize(
     "lost", ["days", "materialized", "untouched", "affected", "audited_at", "notes", "provenance"]
 )
-def test_what_another_version_of_this_software_did_not_store_is_as_if_nothing_were_said(lost):
+def test_fields_that_were_not_stored_have_their_defaults(lost):
     values = stored()
     del values[lost]
     assert Audit.from_metadata(values, 3).read == 1
@@ -115,7 +115,7 @@ MALFORMED = [
 
 
 @pytest.mark.parametrize("values", MALFORMED)
-def test_what_cannot_be_an_audit_is_told_apart(values):
+def test_what_cannot_be_an_audit_is_refused(values):
     with pytest.raises(ValueError, match="validation error"):
         Audit.from_metadata(values, 3)
 
@@ -175,10 +175,10 @@ def test_the_fates_of_no_commit_are_nothing_read():
     assert sum_fates([]) == {"read": 0}
 
 
-def test_an_audit_is_made_now_unless_it_says_otherwise():
+def test_an_audit_has_the_present_moment_by_default():
     assert abs(datetime.now(UTC) - Audit("t", "append", 0, 0).audited_at).total_seconds() < 5
 
 
-def test_a_fate_below_zero_closes_no_books():
+def test_a_fate_below_zero_breaks_the_law():
     with pytest.raises(LawError, match="superseded -3"):
         Audit("staged/t", "replace", read=2, written=5, superseded=-3).check_balance()

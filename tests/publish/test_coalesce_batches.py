@@ -1,4 +1,4 @@
-"""The batches of a write into many files: every row comes once, in large batches, and rare ones hold no other text."""
+"""Batches of a write into many files: each row once, in large batches, rare rows with own text."""
 
 from datetime import date, timedelta
 
@@ -37,7 +37,7 @@ def rows(height: int) -> pl.DataFrame:
 
 
 def batches(frame: pl.DataFrame, size: int, limits: BatchLimits = SMALL) -> list[pl.DataFrame]:
-    """Returns what becomes of a frame that comes in batches; the rows that waited at their end are the last."""
+    """Returns the batches that a frame becomes; rows that waited at the end are the last one."""
     frame = frame.with_columns(pl.col("day").dt.month_start().alias("_month"))
     one = BatchCoalescer("_month", limits)
     return [*(one._join(batch) for batch in frame.iter_slices(size)), one._finish(frame.schema)]
@@ -56,7 +56,7 @@ def rare(batch: pl.DataFrame) -> pl.DataFrame:
 
 
 @pytest.mark.parametrize("size", [1, 299, 300, 450, 5000, 50_000])
-def test_every_row_comes_once(size):
+def test_every_row_is_kept_once(size):
     frame = rows(20_000)
     assert_frame_equal(pl.concat(batches(frame, size)).drop("_month").sort("n"), frame)
 
@@ -69,14 +69,14 @@ def test_small_batches_become_large_ones(size):
     assert all(batch.n_chunks() == 1 for batch in (*all_but_last, last) if batch.height)
 
 
-def test_few_rows_do_not_wait_in_ever_more_batches():
-    """Each would keep the text that its rows were read with, and counting all of them each time takes ever longer."""
+def test_few_rows_wait_in_a_limited_number_of_batches():
+    """Each batch keeps the text that it was read with, and all batches are counted each time."""
     sizes = [batch.height for batch in batches(rows(500), 1, BatchLimits())]
     assert {*sizes[:-1]} == {0, 32}
     assert sizes[-1] == 500 % 32
 
 
-def test_rows_of_rare_partitions_wait_for_company():
+def test_rows_of_rare_partitions_wait_until_they_are_enough():
     *all_but_last, last = batches(rows(20_000), 450)
     company = [found for found in (rare(batch).height for batch in all_but_last) if found]
     assert (min(company) >= 7, len(company) * 4 < len(all_but_last), rare(last).height < 7) == (
@@ -97,7 +97,7 @@ def test_rows_of_rare_partitions_have_text_of_their_own():
         assert sum(ChunkedArray.from_arrow(waiting["text"]).nbytes for waiting in one._rare) < 1000
 
 
-def test_a_write_in_which_every_partition_is_rare_is_left_as_it_is():
+def test_batches_in_which_every_partition_is_rare_are_not_changed():
     days = pl.DataFrame({"n": range(5000)}).with_columns(
         day=FIRST + pl.duration(days=pl.col("n") * 31)
     )

@@ -56,12 +56,12 @@ def lake(tmp_path):
     return Lake(str(tmp_path / "lake"))
 
 
-def test_the_first_commit_makes_the_table_with_its_words_and_its_partitions(lake):
+def test_the_first_commit_creates_the_table_with_its_descriptions_and_partitions(lake):
     publish(
         lake,
         replace_all(
             partitioning=MONTHS,
-            info=TableInfo(description="Orders.", comments={"text": "What was said"}),
+            info=TableInfo(description="Orders.", comments={"text": "A remark"}),
         ),
         accepted,
     )
@@ -77,7 +77,7 @@ def test_the_first_commit_makes_the_table_with_its_words_and_its_partitions(lake
     )
     assert {f.name: f.metadata.get("comment") for f in handle.schema().fields} == {
         "day": None,
-        "text": "What was said",
+        "text": "A remark",
         "_month": None,
     }
     assert sorted(list_data_files(handle)["partition._month"]) == [
@@ -86,7 +86,7 @@ def test_the_first_commit_makes_the_table_with_its_words_and_its_partitions(lake
     ]
 
 
-def test_files_are_compressed_as_those_of_other_writers_of_delta(lake):
+def test_files_are_compressed_like_those_of_other_delta_writers(lake):
     publish(lake, replace_all(), accepted)
     [file] = parquet(lake)
     codecs = duckdb.sql(f"SELECT DISTINCT compression FROM parquet_metadata('{file}')").fetchall()
@@ -98,7 +98,7 @@ def test_the_published_rows_are_the_rows(lake):
     assert lake.scan(TABLE).sort("day").collect().equals(ROWS.collect())
 
 
-def test_the_audit_comes_back_from_the_log_as_it_was_given(lake):
+def test_the_audit_in_the_log_equals_the_one_that_was_returned(lake):
     provenance = Provenance("run 1", "code", "contract", {"raw/orders": Revision(4, "id")})
     given = publish(
         lake,
@@ -109,13 +109,13 @@ def test_the_audit_comes_back_from_the_log_as_it_was_given(lake):
     assert (given.version, given.rows, given.files, given.provenance.run_id) == (0, 2, 1, "run 1")
 
 
-def test_the_audit_tells_bytes_and_files_as_the_log_does(lake):
+def test_the_audit_counts_the_same_bytes_and_files_as_the_log(lake):
     audit = publish(lake, replace_all(partitioning=Partitioning("day", "day")), accepted)
     live = list_data_files(lake.open(TABLE))
     assert (audit.files, audit.bytes) == (live.height, live["size_bytes"].sum())
 
 
-def test_a_commit_of_somebody_else_carries_no_audit(lake):
+def test_a_commit_of_another_writer_carries_no_audit(lake):
     write_deltalake(lake.uri(TABLE), ROWS.collect())
     assert read_audit(lake.read_log(TABLE)[0]) is None
 
@@ -132,7 +132,7 @@ def test_questions_are_answered_in_the_same_pass(lake):
     assert found == {"n": 2, "rows": 2, "rejected": 1}
 
 
-def test_rejected_rows_are_committed_under_the_name_of_their_table(lake):
+def test_a_quarantine_commit_names_the_table_that_rejected_the_rows(lake):
     publish(lake, replace_all(), accepted, rejects=replace_all(table="quarantine/staged_orders"))
     assert lake.read_log("quarantine/staged_orders")[0].info["published_with"] == TABLE
 
@@ -195,7 +195,7 @@ def test_a_pass_that_breaks_off_leaves_no_table(lake):
     assert lake.tables() == []
 
 
-def test_files_of_a_broken_pass_are_taken_away_even_if_nobody_reported_them(lake):
+def test_files_of_a_broken_pass_are_deleted_even_if_no_sink_reported_them(lake):
     files = FileWriter(lake, plan_write(lake, replace_all(partitioning=MONTHS)))
     files.sink_new_rows().collect()
     files.new.clear()
@@ -203,7 +203,7 @@ def test_files_of_a_broken_pass_are_taken_away_even_if_nobody_reported_them(lake
     assert parquet(lake) == []
 
 
-def test_a_failed_commit_of_the_table_takes_its_files_away(lake):
+def test_a_failed_commit_deletes_its_files(lake):
     publish(lake, replace_all(), accepted)
     before = parquet(lake)
     with pytest.raises(SetupError):
@@ -211,7 +211,7 @@ def test_a_failed_commit_of_the_table_takes_its_files_away(lake):
     assert parquet(lake) == before
 
 
-def test_a_lake_below_a_folder_that_is_named_like_its_table_is_tidied_too(tmp_path):
+def test_files_are_deleted_in_a_lake_below_a_folder_named_like_its_table(tmp_path):
     lake = Lake(str(tmp_path / TABLE / "lake"))
     publish(lake, replace_all(), accepted)
     with pytest.raises(DataError):
@@ -219,7 +219,7 @@ def test_a_lake_below_a_folder_that_is_named_like_its_table_is_tidied_too(tmp_pa
     assert len(parquet(lake)) == list_data_files(lake.open(TABLE)).height == 1
 
 
-def test_an_empty_publish_makes_an_empty_table(lake):
+def test_an_empty_publish_creates_an_empty_table(lake):
     audit = publish(lake, replace_all(ROWS.head(0), partitioning=MONTHS), accepted)
     assert (audit.rows, audit.files, audit.version) == (0, 0, 0)
     assert lake.scan(TABLE).collect().is_empty()
@@ -232,14 +232,14 @@ def test_an_empty_replacement_of_everything_empties_the_table(lake):
     assert lake.scan(TABLE).collect().is_empty()
 
 
-def test_appended_rows_join_those_that_stand(lake):
+def test_appended_rows_join_the_rows_of_the_table(lake):
     for _ in range(2):
         publish(lake, append(), accepted)
     assert lake.scan(TABLE).collect().height == 4
     assert lake.version(TABLE) == 1
 
 
-def test_new_columns_are_added_and_older_rows_hold_null_in_them(lake):
+def test_new_columns_are_added_and_are_null_in_older_rows(lake):
     publish(lake, append(), accepted)
     publish(
         lake,
@@ -252,7 +252,7 @@ def test_new_columns_are_added_and_older_rows_hold_null_in_them(lake):
     assert lake.open(TABLE).schema().fields[2].metadata == {"comment": "New"}
 
 
-def test_columns_that_are_no_longer_written_stay_and_hold_null(lake):
+def test_columns_that_are_no_longer_written_stay_and_are_null(lake):
     publish(lake, append(), accepted)
     publish(lake, append(ROWS.drop("text")), accepted)
     assert lake.scan(TABLE).collect()["text"].null_count() == 2
@@ -307,7 +307,7 @@ def test_a_changed_partitioning_is_refused(lake, other):
 
 
 @pytest.mark.parametrize("request_of", [append, replace_all])
-def test_a_commit_since_the_version_that_was_read_makes_a_writer_wait(lake, request_of):
+def test_a_commit_since_the_version_that_was_read_makes_a_writer_busy(lake, request_of):
     publish(lake, request_of(), accepted)
     first = lake.revision(TABLE)
     publish(lake, request_of(base=first), accepted)
@@ -325,7 +325,7 @@ def test_rows_of_another_writer_are_not_left_beside_a_replacement_of_everything(
         publish(lake, replace_all(base=first), accepted)
 
 
-def test_a_table_that_somebody_made_meanwhile_makes_a_writer_wait(lake):
+def test_a_table_that_was_created_meanwhile_makes_a_writer_busy(lake):
     publish(lake, replace_all(), accepted)
     with pytest.raises(BusyError, match="another writer created the table first"):
         publish(lake, replace_all(base=None), accepted)
@@ -350,7 +350,7 @@ def test_two_writers_that_fill_different_empty_months_do_not_disturb_each_other(
     assert audit.version == 2
 
 
-def test_the_version_is_our_own_though_somebody_committed_since(lake):
+def test_the_returned_version_is_our_own_after_a_commit_of_another_writer(lake):
     publish(lake, append(), accepted)
     first = lake.revision(TABLE)
     write_deltalake(lake.uri(TABLE), ROWS.collect(), mode="append")

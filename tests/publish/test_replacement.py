@@ -1,4 +1,4 @@
-"""Replacing days inside files: rows outside stay, rows inside go, files that hold no replaced day are left alone."""
+"""Replacements of days and keys: other rows stay, and files without a replaced row are not read."""
 
 import json
 from datetime import date, timedelta
@@ -70,7 +70,7 @@ def plan(lake: Lake, request: Request) -> Replacement:
     return found
 
 
-def standing(lake: Lake) -> pl.DataFrame:
+def read_visits(lake: Lake) -> pl.DataFrame:
     return lake.scan(TABLE).select("day", "text").collect().sort("day", "text")
 
 
@@ -108,7 +108,7 @@ def test_replaced_days_are_replaced_and_no_other_row_changes(tmp_path_factory, p
             expected = pl.concat(
                 [expected.filter(~pl.col("day").is_in([day(n) for n in replaced])), fresh]
             )
-            assert standing(lake).equals(expected.sort("day", "text"))
+            assert read_visits(lake).equals(expected.sort("day", "text"))
 
     holds()
 
@@ -118,7 +118,9 @@ def test_replaced_days_are_replaced_and_no_other_row_changes(tmp_path_factory, p
     held=st.lists(st.integers(0, 90), min_size=1, max_size=15),
     replaced=st.sets(st.integers(0, 90), min_size=1, max_size=6),
 )
-def test_files_go_only_where_their_bounds_reach_a_replaced_day(tmp_path_factory, held, replaced):
+def test_files_are_removed_only_where_their_bounds_hold_a_replaced_day(
+    tmp_path_factory, held, replaced
+):
     lake = Lake(str(tmp_path_factory.mktemp("lake")))
     put(lake, visits(held, "0"))
     live = list_data_files(lake.open(TABLE))
@@ -130,7 +132,7 @@ def test_files_go_only_where_their_bounds_reach_a_replaced_day(tmp_path_factory,
     assert touch(lake, replaced) == sorted(reached["path"])
 
 
-def test_files_without_a_replaced_day_keep_their_place(lake):
+def test_files_without_a_replaced_day_stay(lake):
     put(lake, visits(range(70), "0"))
     before = set(list_data_files(lake.open(TABLE))["path"])
     put(lake, visits([0], "1"), [day(0)])
@@ -179,7 +181,7 @@ def test_a_file_without_a_replaced_key_stays_as_it_is(tmp_path):
     before = set(list_data_files(grown(lake).open(TABLE))["path"])
     put_keys(lake, visits([7], "b"), keys("b"))
     assert len(before & set(list_data_files(lake.open(TABLE))["path"])) == 2
-    assert standing(lake)["text"].to_list() == [*"acacac", "b"]
+    assert read_visits(lake)["text"].to_list() == [*"acacac", "b"]
 
 
 def test_small_files_are_joined_where_keys_are_replaced(lake):
@@ -196,23 +198,23 @@ def test_no_replaced_key_touches_nothing(lake):
 def test_rows_beside_a_replaced_key_stay_in_a_folder_of_any_name(tmp_path):
     lake = grown(Lake(str(tmp_path / "lake (1)")))
     put_keys(lake, visits([7], "b"), keys("b"))
-    assert standing(lake)["text"].to_list() == [*"acacac", "b"]
+    assert read_visits(lake)["text"].to_list() == [*"acacac", "b"]
 
 
-def test_rows_beside_a_replaced_key_that_cannot_be_seen_stop_the_commit(lake, monkeypatch):
+def test_rows_that_are_lost_beside_a_replaced_key_stop_the_commit(lake, monkeypatch):
     def blind(*args, **kwargs):
         return scan_files(*args, **kwargs).clear()
 
-    before = standing(grown(lake))
+    before = read_visits(grown(lake))
     monkeypatch.setattr("lakehouse.publish.replacement.scan_files", blind)
     with pytest.raises(LawError, match="were carried over"):
         put_keys(lake, visits([7], "b"), keys("b"))
-    assert standing(lake).equals(before)
+    assert read_visits(lake).equals(before)
 
 
 def test_a_key_may_have_several_columns(lake):
     put_keys(grown(lake), visits([1], "new"), keys("b", number=1))
-    assert standing(lake)["text"].to_list() == ["a", "b", "c", "a", "c", "new", "a", "b", "c"]
+    assert read_visits(lake)["text"].to_list() == ["a", "b", "c", "a", "c", "new", "a", "b", "c"]
 
 
 def test_no_replaced_day_touches_nothing(lake):
@@ -224,16 +226,16 @@ def test_a_replacement_of_everything_removes_every_file(lake):
     put(lake, visits(range(70), "0"))
     assert plan(lake, replace_all(visits([], ""))).removed.height == 4
     put(lake, visits([1], "1"))
-    assert standing(lake)["text"].to_list() == ["1"]
+    assert read_visits(lake)["text"].to_list() == ["1"]
 
 
-def test_days_that_get_no_rows_are_empty_afterwards(lake):
+def test_replaced_days_without_new_rows_are_empty(lake):
     put(lake, visits([7, 8, 9], "0"))
     put(lake, visits([], "1"), [day(8)])
-    assert standing(lake)["day"].to_list() == [day(7), day(9)]
+    assert read_visits(lake)["day"].to_list() == [day(7), day(9)]
 
 
-def test_rows_that_move_keep_columns_that_came_later_and_null_where_they_were_older(lake):
+def test_rows_that_move_keep_later_columns_and_their_nulls(lake):
     put(lake, visits([7, 8], "0"))
     wider = visits([8], "1").with_columns(more=pl.lit(5))
     put(lake, wider, [day(8)])
@@ -246,7 +248,7 @@ def test_rows_that_move_keep_columns_that_came_later_and_null_where_they_were_ol
 
 
 def foreign(lake: Lake, rows: pl.DataFrame, stats: str | None) -> None:
-    """Another writer adds a file, with the statistics that it pleases."""
+    """Adds a file as another writer does, with any statistics."""
     path = "_month=2024-02-01/foreign.parquet"
     rows.write_parquet(f"{lake.uri(TABLE)}/{path}")
     handle = lake.open(TABLE)
@@ -270,11 +272,16 @@ ONE_BOUND = json.dumps(
 
 
 @pytest.mark.parametrize("stats", [None, "{}", PARTLY, ONE_BOUND, json.dumps({"numRecords": 3})])
-def test_a_file_without_statistics_is_looked_into(lake, stats):
+def test_a_file_without_statistics_is_read(lake, stats):
     put(lake, visits([10, 40], "0"))
     foreign(lake, visits([9, 10, 11], "f"), stats)
     put(lake, visits([10], "1"), [day(10)])
-    assert standing(lake).rows() == [(day(9), "f"), (day(10), "1"), (day(11), "f"), (day(40), "0")]
+    assert read_visits(lake).rows() == [
+        (day(9), "f"),
+        (day(10), "1"),
+        (day(11), "f"),
+        (day(40), "0"),
+    ]
 
 
 def test_rows_of_a_foreign_file_without_a_day_stay(lake):
@@ -285,7 +292,7 @@ def test_rows_of_a_foreign_file_without_a_day_stay(lake):
         None,
     )
     put(lake, visits([10], "1"), [day(10)])
-    assert sorted(standing(lake).rows(), key=str) == [(None, "f"), (day(10), "1")]
+    assert sorted(read_visits(lake).rows(), key=str) == [(None, "f"), (day(10), "1")]
 
 
 def test_a_table_without_any_statistics_is_replaced_correctly(lake):
@@ -294,7 +301,7 @@ def test_a_table_without_any_statistics_is_replaced_correctly(lake):
     write_deltalake(lake.uri(TABLE), rows, partition_by=["_month"], configuration=properties)
     assert "min.day" not in list_data_files(lake.open(TABLE)).columns
     put(lake, visits([11], "1"), [day(11)])
-    assert standing(lake).rows() == [(day(10), "0"), (day(11), "1")]
+    assert read_visits(lake).rows() == [(day(10), "0"), (day(11), "1")]
 
 
 def test_a_compacted_table_is_replaced_correctly(lake):
@@ -303,11 +310,11 @@ def test_a_compacted_table_is_replaced_correctly(lake):
     lake.open(TABLE).optimize.compact()
     assert list_data_files(lake.open(TABLE)).height == 1
     put(lake, visits([9], "1"), [day(9)])
-    assert standing(lake)["text"].to_list() == ["0", "0", "1", "0", "0"]
+    assert read_visits(lake)["text"].to_list() == ["0", "0", "1", "0", "0"]
 
 
 def test_a_z_ordered_table_is_replaced_correctly(lake):
     put(lake, visits([7, 8, 9], "0"))
     lake.open(TABLE).optimize.z_order(["text"])
     put(lake, visits([8], "1"), [day(8)])
-    assert standing(lake)["text"].to_list() == ["0", "1", "0"]
+    assert read_visits(lake)["text"].to_list() == ["0", "1", "0"]

@@ -1,4 +1,4 @@
-"""Polars types as Delta types, and schemas that grow."""
+"""Polars types as Delta types."""
 
 from typing import ClassVar
 
@@ -6,9 +6,7 @@ import polars as pl
 import pytest
 from deltalake import write_deltalake
 
-from lakehouse.errors import BusyError, SetupError
-from lakehouse.publish.request import ReplaceKeys
-from lakehouse.publish.schema_evolution import add_columns, find_missing_columns
+from lakehouse.errors import SetupError
 from lakehouse.storage.delta_types import to_delta_schema, to_delta_type
 from lakehouse.storage.lake import Lake
 
@@ -85,47 +83,3 @@ def test_comments_stand_at_their_columns_and_the_partition_comes_last():
         ("b", {"comment": "Words"}),
         ("_month", {}),
     ]
-
-
-def grown(handle, wanted, required=None) -> None:
-    """A table gets the columns that rows beside its own need."""
-    request = ReplaceKeys(TABLE, pl.LazyFrame(), keys=pl.DataFrame(), required=required)
-    if missing := find_missing_columns(handle, request, wanted):
-        add_columns(handle, TABLE, missing)
-
-
-def test_a_schema_that_is_the_same_makes_no_commit(lake):
-    write_deltalake(lake.uri(TABLE), pl.DataFrame({"a": [1]}))
-    grown(lake.open(TABLE), schema(a=pl.Int64()))
-    assert lake.version(TABLE) == 0
-
-
-def test_missing_columns_are_added_in_one_commit(lake):
-    write_deltalake(lake.uri(TABLE), pl.DataFrame({"a": [1]}))
-    handle = lake.open(TABLE)
-    grown(handle, schema(b=pl.String(), a=pl.Int64(), c=pl.List(pl.Int64())))
-    assert (handle.version(), lake.version(TABLE)) == (1, 1)
-    assert lake.scan(TABLE).collect().rows() == [(1, None, None)]
-
-
-def test_a_field_inside_a_struct_that_changes_is_refused(lake):
-    write_deltalake(lake.uri(TABLE), pl.DataFrame({"a": [{"x": 1}]}))
-    with pytest.raises(SetupError, match="a is struct in the table and struct in the new rows"):
-        grown(lake.open(TABLE), schema(a=pl.Struct({"x": pl.String()})))
-
-
-def test_every_changed_type_is_named_and_nothing_is_added(lake):
-    write_deltalake(lake.uri(TABLE), pl.DataFrame({"a": [1], "b": ["x"]}))
-    with pytest.raises(SetupError) as refusal:
-        grown(lake.open(TABLE), schema(a=pl.Int32(), b=pl.Int64(), c=pl.Int64()))
-    assert "a is long in the table and integer in the new rows" in str(refusal.value)
-    assert "b is string in the table and long in the new rows" in str(refusal.value)
-    assert lake.version(TABLE) == 0
-
-
-def test_a_commit_while_columns_are_added_makes_a_writer_wait(lake):
-    write_deltalake(lake.uri(TABLE), pl.DataFrame({"a": [1]}))
-    handle = lake.open(TABLE)
-    write_deltalake(lake.uri(TABLE), pl.DataFrame({"a": [1]}), mode="append")
-    with pytest.raises(BusyError, match="another writer committed while columns were added"):
-        grown(handle, schema(a=pl.Int64(), b=pl.Int64()))

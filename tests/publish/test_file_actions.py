@@ -1,4 +1,4 @@
-"""File statistics in the Delta log: their bounds hold every value, so that no reader prunes a row away."""
+"""File statistics in the Delta log: no reader prunes a row away, because bounds hold all values."""
 
 import json
 from datetime import UTC, date, datetime, timedelta
@@ -42,7 +42,7 @@ VALUES = {
 
 
 def put(lake: Lake, df: pl.DataFrame, hidden: frozenset[str] = frozenset()) -> dict:
-    """Publish rows as one file; gives the statistics that the log holds of it."""
+    """Publishes rows as one file; returns its statistics in the log."""
     publish(
         lake,
         Append(TABLE, df.lazy(), info=TableInfo(hidden=hidden)),
@@ -81,7 +81,7 @@ def test_every_value_is_found_by_polars_and_by_duckdb(tmp_path_factory, dtype):
 
 
 def put_apart(lake: Lake, dtype: pl.DataType, values: list) -> list[dict]:
-    """Publish each value in a file of its own; gives their statistics."""
+    """Publishes each value in a file of its own; returns their statistics."""
     df = pl.DataFrame({"n": range(len(values)), "x": values}, schema={"n": pl.Int64, "x": dtype})
     request = Append(TABLE, df.lazy(), split_by="n")
     publish(lake, request, lambda findings: Audit(TABLE, "append", findings.rows, findings.rows))
@@ -139,7 +139,7 @@ def test_only_what_can_prune_safely_has_bounds(lake, dtype, values, found):
 
 
 @pytest.mark.parametrize("days", [[-800_000, 5], [5, 3_000_000], [-719_528, 5]])
-def test_days_that_the_log_cannot_write_have_no_bounds_and_no_reader_stumbles(lake, days):
+def test_days_that_the_log_cannot_write_have_no_bounds_and_are_readable(lake, days):
     values = pl.Series("x", days, dtype=pl.Int32).cast(pl.Date)
     assert column(put(lake, values.to_frame()))[:2] == (None, None)
     assert lake.scan(TABLE).filter(pl.col("x") == date(1970, 1, 6)).collect().height == 1
@@ -164,7 +164,7 @@ def test_text_beyond_the_first_plane_is_found_by_every_reader(lake, text):
     assert found_by_duckdb(lake, text) == 1
 
 
-def test_every_file_tells_how_many_rows_it_holds(lake):
+def test_the_log_counts_the_rows_of_every_file(lake):
     assert one(lake, pl.Float64(), [1.0, 2.0])["numRecords"] == 2
 
 
@@ -191,7 +191,7 @@ def test_nested_columns_are_published_without_bounds(lake):
     assert lake.scan(TABLE).collect().equals(df)
 
 
-def test_names_with_odd_letters_keep_their_bounds(lake):
+def test_columns_with_odd_names_have_bounds(lake):
     df = pl.DataFrame({"Größe, (cm)": [1, 2], 'a "b".c': [3, 4], "x": [5, 6]})
     assert put(lake, df)["minValues"] == {"Größe, (cm)": 1, 'a "b".c': 3, "x": 5}
 
