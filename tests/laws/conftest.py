@@ -1,5 +1,6 @@
 """Fixtures of the law tests: worlds that are made once and only read, and one that each test has for itself."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,18 +13,22 @@ from lakehouse.environment import Environment
 from samples import Truth, generate
 
 
-@pytest.fixture(autouse=True)
-def few_small_files_are_many(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(scope="module", autouse=True)
+def few_small_files_are_many() -> Iterator[None]:
     """Rows move to other files after two or three commits, so that every law is tried on rows that have."""
     limits = replace(worlds.LIMITS, many_files=3, many_files_in_partition=2)
-    monkeypatch.setattr(worlds, "LIMITS", limits)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(worlds, "LIMITS", limits)
+        yield
 
 
-@pytest.fixture(autouse=True)
-def old_log_entries_are_archived(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(scope="module", autouse=True)
+def old_log_entries_are_archived(few_small_files_are_many: None) -> Iterator[None]:  # noqa: ARG001
     """Of a log with twenty entries half are archived, so that laws of many commits are tried on logs that are."""
     limits = replace(worlds.LIMITS, entries_per_archive_file=10)
-    monkeypatch.setattr(worlds, "LIMITS", limits)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(worlds, "LIMITS", limits)
+        yield
 
 
 def deliver_all(here: Environment, folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
+from functools import cache
 from random import Random
 
 import polars as pl
@@ -72,6 +73,7 @@ def latest_valued(sales: LazyFrame, latest: LazyFrame) -> LazyFrame:
     return priced.with_columns(price=pl.when(col("since") <= col("at")).then("price")).drop("since")
 
 
+@cache
 def prices(
     moment: object = date,
     *,

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterable
 from datetime import timedelta
+from functools import cache
 from typing import NamedTuple
 
 import polars as pl
@@ -77,6 +78,7 @@ def _declared(name: str, transform: object, contract: type[Contract], **how: obj
     return staged(contract, deletes=col("op") == "d", **how)(items)
 
 
+@cache
 def stock() -> Catalog:
     """One raw table, and tables that apply its events in every way."""
     return catalog_of(

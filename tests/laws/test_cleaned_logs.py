@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import pytest
-from support.worlds import bring_up_to_date, contents
-from tills import lines, sell
+from support.worlds import bring_up_to_date, contents, copy_world, world
+from tills import lines, sell, till
 
 
 def clean_up(here, *tables: str) -> None:
@@ -20,9 +20,11 @@ def versions(here) -> dict[str, int]:
     return {table: here.lake.version(table) for table in here.lake.tables()}
 
 
-@pytest.fixture
-def grown(shop):
+@pytest.fixture(scope="module")
+def template(tmp_path_factory):
     """A till after three deliveries: new days, lines of an earlier day, and a reject."""
+    folder = tmp_path_factory.mktemp("template")
+    shop = world(folder, till())
     for name, *days in (
         ("a", lines(3, 1, 2), lines(4, 3)),
         ("b", lines(3, 6, first=9)),
@@ -30,7 +32,13 @@ def grown(shop):
     ):
         sell(shop, name, *days)
         bring_up_to_date(shop)
-    return shop
+    return folder
+
+
+@pytest.fixture
+def grown(template, tmp_path):
+    """A copy of it."""
+    return copy_world(template, tmp_path, till())
 
 
 @pytest.mark.parametrize("again", [False, True])

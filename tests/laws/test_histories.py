@@ -22,7 +22,8 @@ from price_lists import (
     prices,
     read_marts,
 )
-from support.worlds import NOW, bring_up_to_date, land_all, world
+from support.sizes import full
+from support.worlds import NOW, bring_up_to_date, copy_world, land_all, world
 
 from lakehouse.environment import Environment
 from lakehouse.lineage.commit_history import read_audit
@@ -50,15 +51,15 @@ def remake(here: Environment, *tables: str) -> None:
 
 
 @KINDS
-@pytest.mark.parametrize("seed", [1, 2])
-def test_a_changed_past_rebuilds_its_days(tmp_path: Path, moment: object, seed: int):
+@pytest.mark.parametrize(("seed", "times"), [(1, 2), full(1, 4), full(2, 4)])
+def test_a_changed_past_rebuilds_its_days(tmp_path: Path, moment: object, seed: int, times: int):
     random, here, delivered = (
         Random(seed),
         world(tmp_path, prices(moment)),
         Deliveries(is_by_date=moment is date),
     )
     delivered.sell(here, *ALL_SALES)
-    for _ in range(4):
+    for _ in range(times):
         delivered.price(
             here,
             *(
@@ -74,16 +75,16 @@ def test_a_changed_past_rebuilds_its_days(tmp_path: Path, moment: object, seed: 
 
 
 @KINDS
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize(("seed", "times"), [(0, 3), full(0, 5), full(1, 5)])
 def test_exactly_the_days_that_hold_a_changed_key_while_it_is_changed_are_rebuilt(
-    tmp_path, moment, seed
+    tmp_path, moment, seed, times
 ):
     random, delivered = Random(seed), Deliveries(is_by_date=moment is date)
     here = world(tmp_path, prices(moment, readers=("valued",)))
     delivered.sell(here, *random.sample(ALL_SALES, 12))
     delivered.price(here, ("a", HOURS[0], "1", "u"))
     bring_up_to_date(here)
-    for _ in range(5):
+    for _ in range(times):
         before, version = deepcopy(delivered), here.lake.version("marts/valued")
         sku = random.choice([*SKUS, "never sold"])
         delivered.price(
@@ -98,16 +99,17 @@ def test_exactly_the_days_that_hold_a_changed_key_while_it_is_changed_are_rebuil
     assert read_marts(here)["valued"] == delivered.expected()["valued"]
 
 
+@pytest.mark.parametrize("steps", [3, full(7)])
 @pytest.mark.parametrize("seed", range(2))
 def test_any_order_of_deliveries_makes_restores_and_compactions_ends_in_the_expected_rows(
-    tmp_path, seed
+    tmp_path, seed, steps
 ):
     random, moment = Random(seed), date if seed % 2 else Instant
     here, delivered = (
         world(tmp_path, prices(moment, partial=seed % 3 == 0)),
         Deliveries(moment is date, seed % 3 == 0),
     )
-    for _ in range(7):
+    for _ in range(steps):
         deliver_something(here, delivered, random)
         share = random.choice([0.0, 0.6, 1.0])
         make_some(here, random, share)
@@ -119,30 +121,47 @@ def test_any_order_of_deliveries_makes_restores_and_compactions_ends_in_the_expe
     assert here.create_planner().find_stale_tables() == []
 
 
-@pytest.mark.parametrize("table", ["raw/prices", "staged/prices", "staged/sales", "marts/valued"])
-def test_a_restored_table_ends_in_the_expected_rows(tmp_path, table):
-    random, here, delivered = Random(table), world(tmp_path, prices()), Deliveries()
+@pytest.fixture(scope="module")
+def four_times(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Deliveries]:
+    """A world after four deliveries of any kind, with sales and prices in each."""
+    folder = tmp_path_factory.mktemp("four_times")
+    random, here, delivered = Random("four times"), world(folder, prices()), Deliveries()
     for _ in range(4):
         deliver_something(here, delivered, random)
         delivered.sell(here, (random.choice(SKUS), random.choice(HOURS)))
         delivered.price(here, (random.choice(SKUS), random.choice(HOURS), "4", "u"))
         bring_up_to_date(here)
+    return folder, delivered
+
+
+@pytest.mark.parametrize("table", ["raw/prices", "staged/prices", "staged/sales", "marts/valued"])
+def test_a_restored_table_ends_in_the_expected_rows(four_times, tmp_path, table):
+    template, delivered = four_times
+    here = copy_world(template, tmp_path, prices())
     handle = here.lake.open(table)
     handle.restore(handle.version() - 2)
     bring_up_to_date(here)
     assert read_marts(here) == delivered.expected()
 
 
-@pytest.fixture
-def shop(tmp_path: Path) -> tuple[Environment, Deliveries]:
+@pytest.fixture(scope="module")
+def opened(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Deliveries]:
     """Article a is sold on days 1, 5 and 9, article b on days 2 to 8; both have a price."""
-    here, delivered = world(tmp_path, prices()), Deliveries()
+    folder = tmp_path_factory.mktemp("opened")
+    here, delivered = world(folder, prices()), Deliveries()
     delivered.sell(
         here, *(("a", HOURS[2 * n]) for n in (0, 4, 8)), *(("b", HOURS[2 * n]) for n in range(1, 8))
     )
     delivered.price(here, ("a", HOURS[0], "1", "u"), ("b", HOURS[0], "1", "u"))
     bring_up_to_date(here)
-    return here, delivered
+    return folder, delivered
+
+
+@pytest.fixture
+def shop(opened: tuple[Path, Deliveries], tmp_path: Path) -> tuple[Environment, Deliveries]:
+    """A copy of it."""
+    template, delivered = opened
+    return copy_world(template, tmp_path, prices()), deepcopy(delivered)
 
 
 def stale(here: Environment, name: str = "valued") -> list[int]:

@@ -10,9 +10,9 @@ from random import Random
 from tempfile import TemporaryDirectory
 
 from disturbing import disturb
-from hypothesis import given, settings
 from hypothesis import strategies as st
 from stock import KEYED_TABLES, Event, create_lake, deliver_events, make_tables, read_rows
+from support.sizes import examples
 from support.worlds import NOW, with_limits
 
 from lakehouse.environment import Environment
@@ -129,8 +129,7 @@ def found(here: Environment) -> dict[str, list[tuple[object, ...]]]:
     return {name: read_rows(here, name) for name in KEYED_TABLES}
 
 
-@settings(max_examples=12, deadline=None)
-@given(delivered=deliveries, data=st.data())
+@examples(3, 12, delivered=deliveries, data=st.data())
 def test_any_order_and_any_cut_ends_in_what_all_events_give(
     delivered: Delivered, data: st.DataObject
 ):
@@ -148,8 +147,7 @@ def test_any_order_and_any_cut_ends_in_what_all_events_give(
         assert found(here) == expected(delivered)
 
 
-@settings(max_examples=3, deadline=None)
-@given(delivered=deliveries)
+@examples(2, 4, delivered=deliveries)
 def test_a_rebuild_from_all_events_gives_what_the_increments_gave(delivered: Delivered):
     with TemporaryDirectory() as folder:
         here = create_lake(Path(folder))
@@ -164,8 +162,7 @@ def test_a_rebuild_from_all_events_gives_what_the_increments_gave(delivered: Del
         }
 
 
-@settings(max_examples=4, deadline=None)
-@given(delivered=deliveries, data=st.data())
+@examples(2, 4, delivered=deliveries, data=st.data())
 def test_a_restored_table_catches_up(delivered: Delivered, data: st.DataObject):
     with TemporaryDirectory() as folder:
         here = create_lake(Path(folder))
@@ -181,8 +178,7 @@ def test_a_restored_table_catches_up(delivered: Delivered, data: st.DataObject):
         assert found(here) == expected(delivered)
 
 
-@settings(max_examples=8, deadline=None)
-@given(delivered=deliveries, random=st.randoms(use_true_random=False))
+@examples(2, 8, delivered=deliveries, random=st.randoms(use_true_random=False))
 def test_restores_and_compactions_between_deliveries_change_nothing(
     delivered: Delivered, random: Random
 ):

@@ -9,7 +9,7 @@ import pytest
 from deltalake.exceptions import CommitFailedError
 from deltalake.transaction import AddAction
 from stock import KEYED_TABLES, Event, create_lake, deliver_events, make_tables, read_rows
-from support.worlds import NOW, bring_up_to_date, contents, with_limits, world
+from support.worlds import NOW, bring_up_to_date, contents, copy_world, with_limits, world
 from tills import lines, live_files, only, redo, rows, same_tables, sell, take, till
 
 from lakehouse.errors import LawError
@@ -43,6 +43,20 @@ def one_by_one(here, numbers):
         take(here)
 
 
+@pytest.fixture(scope="module")
+def eight_days_template(tmp_path_factory):
+    """A till that was brought up to date after each of eight days."""
+    folder = tmp_path_factory.mktemp("eight_days")
+    day_by_day(world(folder, till()), range(1, 9))
+    return folder
+
+
+@pytest.fixture
+def eight_days(eight_days_template, tmp_path):
+    """A copy of it."""
+    return copy_world(eight_days_template, tmp_path, till())
+
+
 def test_thousands_of_deliveries_are_few_files(shop):
     one_by_one(shop, range(2 * shop.lake.limits.many_files + 5))
     assert len(live_files(shop, RAW)) <= shop.lake.limits.many_files + 1
@@ -52,8 +66,8 @@ def test_thousands_of_deliveries_are_few_files(shop):
     )
 
 
-def test_a_table_of_days_has_few_files_a_month(shop):
-    day_by_day(shop, range(1, 11))
+def test_a_table_of_days_has_few_files_a_month(eight_days):
+    shop = eight_days
     assert all(
         len(live_files(shop, table)) <= shop.lake.limits.many_files_in_partition + 1
         for table in ("staged/sales", "marts/shop_days")
@@ -234,8 +248,8 @@ def test_rejected_rows_that_move_make_no_other_day_stale(shop):
 
 
 @pytest.mark.parametrize("back", [1, 2, 3])
-def test_a_raw_table_that_went_back_makes_the_days_stale_that_went(shop, back):
-    day_by_day(shop, range(1, 9))
+def test_a_raw_table_that_went_back_makes_the_days_stale_that_went(eight_days, back):
+    shop = eight_days
     shop.lake.open(RAW).restore(shop.lake.version(RAW) - back)
     take(shop)
     [stale, *_] = Planner(shop.lake, shop.catalog, NOW).find_stale_tables()
@@ -245,8 +259,8 @@ def test_a_raw_table_that_went_back_makes_the_days_stale_that_went(shop, back):
     )
 
 
-def test_restores_of_restores_reach_the_days_of_all_that_they_undid(shop):
-    day_by_day(shop, range(1, 9))
+def test_restores_of_restores_reach_the_days_of_all_that_they_undid(eight_days):
+    shop = eight_days
     for version in (5, 3, 7, 0, 7, 2):
         shop.lake.open(RAW).restore(version)
     take(shop)

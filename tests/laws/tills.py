@@ -4,6 +4,7 @@ import json
 import sys
 from collections.abc import Callable
 from datetime import date
+from functools import cache
 from pathlib import Path
 
 import polars as pl
@@ -111,6 +112,7 @@ def shops(sales: LazyFrame) -> LazyFrame:
     return sales.group_by("shop").agg(amount=col("amount").sum(), sales=pl.len().cast(pl.Int64))
 
 
+@cache
 def till() -> Catalog:
     """Sales, by day, and by shop."""
     return catalog_of(

@@ -5,6 +5,7 @@ import os
 import shutil
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 
@@ -26,6 +27,7 @@ NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 """The present, for tests."""
 
 
+@cache
 def retail() -> Catalog:
     """The tables of the retail domain."""
     return collect_tables([raw, staged, marts])
@@ -40,6 +42,12 @@ def world(folder: Path, catalog: Catalog | None = None) -> Environment:
     (folder / "landing").mkdir(parents=True, exist_ok=True)
     landing = Landing(str(folder / "landing"), rest_seconds=0)
     return Environment(Lake(str(folder / "lake"), limits=LIMITS), landing, catalog or retail())
+
+
+def copy_world(template: Path, folder: Path, catalog: Catalog | None = None) -> Environment:
+    """A world that begins as a copy of one that was made for several tests; its catalogue is not copied."""
+    shutil.copytree(template, folder, dirs_exist_ok=True)
+    return world(folder, catalog)
 
 
 def with_limits(here: Environment, **limits: int) -> Environment:
