@@ -1,1 +1,1 @@
-"""A lakehouse engine on Delta Lake, Polars and DuckDB that accounts for every row; it knows no domain."""
+"""A lakehouse engine on Delta Lake, Polars and DuckDB that accounts for every row."""

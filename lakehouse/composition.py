@@ -1,4 +1,4 @@
-"""Where a lakehouse is put together: the tables of the current project, and the place where they live.
+"""Where a lakehouse is put together: the tables of the current project, and where they live.
 
 The project is the folder where the process was started. It holds `assets/`, and may hold `samples/`
 and `resources/`. They are found by name, so that the engine from a wheel serves any project of this
@@ -56,7 +56,8 @@ def load_domains() -> list[ModuleType]:
         )
     files = sorted(domains.rglob("*.py"))
     names = [(DOMAINS, *file.relative_to(domains).with_suffix("").parts) for file in files]
-    # A folder needs no `__init__.py` to count; one that no import can name, as of notebooks, does not.
+    # A folder needs no `__init__.py` to count; one that no import can name, such as notebooks, does
+    # not.
     return [
         importlib.import_module(".".join(parts))
         for parts in names
@@ -70,7 +71,7 @@ def load_optional(name: str) -> ModuleType | None:
 
 
 def is_in_project(name: str) -> bool:
-    """Whether a module, or a package with an `__init__.py`, is beside `assets/` and not elsewhere."""
+    """Whether a module, or a package with an `__init__.py`, lies beside `assets/`."""
     domains = _find_domains()
     if domains is None:
         return False
@@ -79,7 +80,7 @@ def is_in_project(name: str) -> bool:
 
 
 def _find_domains() -> Path | None:
-    """The folder `assets/` of the project: the one in the working directory, or else one on Python's path."""
+    """Returns the project's folder `assets/`: in the working directory, else on Python's path."""
     # An installed command does not find modules in the working directory, as `python -m` does.
     project = str(Path.cwd())
     if project not in sys.path:

@@ -31,7 +31,7 @@ def definitions(here: Environment) -> dg.Definitions:
     """Everything that Dagster knows of an environment."""
     process_settings.batch_events()
     with warnings.catch_warnings():
-        # Single-run backfills and lenient partition mappings are public and still called beta in Dagster 1.13.
+        # Single-run backfills and lenient partition mappings are public, and beta in Dagster 1.13.
         warnings.simplefilter("ignore", dg.BetaWarning)
         ingest, making = (
             ingest_job.define_ingest_job(here.catalog),
@@ -49,7 +49,7 @@ def definitions(here: Environment) -> dg.Definitions:
 
 @dg.definitions
 def defs() -> dg.Definitions:
-    """What Dagster loads; made when it asks, so that a wrong setting is told by the process that meets it."""
+    """Returns what Dagster loads; built on request, so that a wrong setting fails right there."""
     here = load_environment()
     with suppress(OutageError):  # whoever writes first proves it then
         check_writable(here.lake)

@@ -82,7 +82,8 @@ def run_restore(  # noqa: PLR0913, one parameter an option of the command
 def run_replay(app: App, table: str) -> None:
     """Give the open rows in quarantine of TABLE another try.
 
-    Use it after the contract or the transform was fixed. Makes again exactly the periods that hold open rows. Of a raw table, reads the files with open
+    Use it after the contract or the transform was fixed. Makes again exactly the periods
+    that hold open rows. Of a raw table, reads the files with open
     dead letters again.
     """
     here = app.environment()

@@ -41,8 +41,8 @@ def open_sql(
 ) -> Iterator[duckdb.DuckDBPyConnection]:
     """Opens a DuckDB in which each table of the lake is a view, such as `staged.invoice_lines`.
 
-    It reads no other file. A quarantine shows its open rows; a view whose name ends in `_all` shows the
-    released and discarded ones too.
+    It reads no other file. A quarantine shows its open rows; a view whose name ends in `_all` shows
+    the released and discarded ones too.
 
     Args:
         lake: where the tables are.

@@ -24,7 +24,7 @@ class ReplayConfig(dg.Config):
     """What to replay."""
 
     table: str = Field(
-        description="The table that rejected the rows, such as staged/orders; or raw/… for dead letters"
+        description="The table that rejected the rows, such as staged/orders or raw/…"
     )
 
 

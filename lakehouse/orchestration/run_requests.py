@@ -100,7 +100,8 @@ def plan_runs(catalog: Catalog, stale: Iterable[StaleTable]) -> list[PlannedRun]
     """Returns the runs that can start now; tables with stale inputs wait until those are made.
 
     A table joins the run of the table that it reads if both have the same periods, or if it has
-    none. So a new row is in the mart after one run. What else the change affects is stale after that run.
+    none. So a new row is in the mart after one run. What else the change affects is stale after
+    that run.
     """
     waiting = {part.table: part for part in stale}
     ready = [part for part in waiting.values() if not _reads(catalog, part.table) & set(waiting)]

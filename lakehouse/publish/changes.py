@@ -1,4 +1,4 @@
-"""What a commit tells the readers of its table: the days that it affects, and the content that it leaves."""
+"""What a commit tells the readers of its table: the affected days, and the content it leaves."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
