@@ -129,7 +129,7 @@ def aggregate_by_period(
 def read_content_hashes(
     table: DerivedTable, answers: Mapping[str, pl.DataFrame]
 ) -> dict[PeriodKey, tuple[int, int]]:
-    """Returns what `hash_rows` gave for the rows to write of each period that has any."""
+    """Returns the two sums of `HASH_SUMS` over the rows to write of each period that has any."""
     rows = answers[LATEST if table.keeps_latest_version else JUDGED]
     return {
         WHOLE_TABLE if period is None else period: (total or 0, squares or 0)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from lakehouse.errors import SetupError, list_problems
-from lakehouse.lineage.content_hash import hash_rows
+from lakehouse.lineage.content_hash import HASH_SUMS, hash_rows
 from lakehouse.publish.audit import Provenance
 from lakehouse.quarantine.states import Attempt
 from lakehouse.system_columns import LINEAGE, RECEIVED, WINDOW
@@ -75,10 +75,13 @@ def judge(
     judged = rows.with_columns(verdicts).with_columns(keeps_all_rules(rules).alias(_OK))
     kept, broke = judged.filter(pl.col(_OK)), judged.filter(~pl.col(_OK))
     latest = _latest_versions(table, kept)
-    questions = {JUDGED: aggregate_by_period(table, judged, _verdict_counts(table))}
+    counts, hashed = _verdict_counts(table), judged
+    if isinstance(table, PeriodicTable) and not table.keeps_latest_version:
+        counts, hashed = {**counts, **HASH_SUMS}, hash_rows(table, judged, pl.col(_OK))
+    questions = {JUDGED: aggregate_by_period(table, hashed, counts)}
     if table.keeps_latest_version:
-        written = {"rows": pl.len(), **hash_rows(table)}
-        questions[LATEST] = aggregate_by_period(table, latest, written)
+        written = {"rows": pl.len(), **HASH_SUMS}
+        questions[LATEST] = aggregate_by_period(table, hash_rows(table, latest), written)
     # The rules of a table with keys are about all of its rows, which this pass does not see.
     table_rules = compile_table_rules(table) if isinstance(table, PeriodicTable) else {}
     if table_rules:
@@ -124,8 +127,6 @@ def _verdict_counts(table: DerivedTable) -> dict[str, pl.Expr]:
         "outside": (pl.col(_OK) & _is_moved(table)).sum(),
         **fingerprint_rows(table),
     }
-    if isinstance(table, PeriodicTable) and not table.keeps_latest_version:
-        counts |= hash_rows(table, pl.col(_OK))
     if not table.is_aggregate:
         return counts
     # A row represents several rows of the input there, so the rows to be written are counted apart.
