@@ -1,1 +1,1 @@
-"""What changed, what each period was made from, and what is stale."""
+"""What changed, what each period was built from, and what is stale."""

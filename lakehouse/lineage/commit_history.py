@@ -1,7 +1,8 @@
-"""Which commits of a table are in effect: the entries of its Delta log, minus those that a RESTORE has undone.
+"""Which commits of a table are in effect: all in its Delta log that no RESTORE has undone.
 
-Belongs here: the audit of a commit, RESTOREs, and the order of what is in effect. It does not matter who wrote a commit.
-Does not belong here: what a commit changed (`touched_days.py`), what a period was made from (`period_history.py`).
+Belongs here: the audit of a commit, and RESTOREs, whoever made them.
+Does not belong here: what a commit changed (`touched_days.py`), what a period was built from
+(`period_history.py`).
 """
 
 from collections.abc import Mapping
@@ -14,7 +15,7 @@ from lakehouse.storage.lake import Lake
 from lakehouse.storage.log import Commit
 
 RESTORED = "restored"
-"""The key of a commit's metadata under which `lakehouse restore` notes who went back, where to, and why."""
+"""The key of a commit's metadata under which `lakehouse restore` notes who did it and why."""
 
 _BEFORE_EVERY_LOG = -2
 
@@ -26,7 +27,8 @@ class CommitHistory:
     Attributes:
         effective: the commits in effect, oldest first.
         undone: the commits that a RESTORE has undone, oldest first.
-        is_complete: whether no commit is missing: none was cleaned up, and no RESTORE goes back before the version.
+        is_complete: whether no commit is missing: none was cleaned up, and no RESTORE goes back
+            before the version.
     """
 
     effective: tuple[Commit, ...]
@@ -81,9 +83,12 @@ def read_commit_history(
 
 
 def list_undone_commits(lake: Lake, table: str, commit: Commit) -> list[Commit] | None:
-    """Returns the commits that a RESTORE undid or brought back; None for other commits, and where the log is too short.
+    """Returns the commits that a RESTORE undid or brought back.
 
-    These tell the days that a RESTORE touched better than its own files do.
+    They tell the days that the RESTORE touched better than its own files do.
+
+    Returns:
+        None for any other commit, and where the log no longer reaches back to them.
     """
     if not _is_restore(commit) or (lowest := parse_restored_version(commit.info)) is None:
         return None
@@ -100,7 +105,7 @@ def list_undone_commits(lake: Lake, table: str, commit: Commit) -> list[Commit] 
 
 
 def parse_restored_version(info: Mapping[str, Any]) -> int | None:
-    """Returns the version that a RESTORE went back to; None where the commit names a time instead."""
+    """Returns the version that a RESTORE went back to; None where the commit names a time."""
     parameters = info.get("operationParameters")
     version = parameters.get("version") if isinstance(parameters, Mapping) else None
     return int(str(version)) if str(version).isdigit() else None

@@ -1,10 +1,12 @@
-"""Early cut-off: whether a period that is made again has the same content, so that its readers need not be made again.
+"""Early cut-off: readers of a period are not rebuilt if it was rebuilt with the same content.
 
-Belongs here: the hash of a period's rows, and its comparison with the hash that the table's own log has of the live rows.
-Does not belong here: whether files are rewritten (`publish`), which periods of a reader are stale (`staleness.py`).
+Belongs here: the hash of a period's rows, and its comparison with the hash that the table's own log
+has of the live rows. Does not belong here: whether files are rewritten (`publish`), which periods
+of a reader are stale (`staleness.py`).
 
-The hash covers every column that a reader can see, `_source` and `_offset` among them: a transform may read these, and
-the rows that it rejects name them. So a period whose rows came from another file counts as changed.
+The hash covers every column that a reader can see, `_source` and `_offset` among them: a transform
+may read these, and the rows that it rejects name them. So a period whose rows came from another
+file counts as changed.
 """
 
 import hashlib
@@ -33,8 +35,9 @@ SUM, SQUARES = "_content_sum", "_content_squares"
 HASH_SUMS = {name: pl.col(name).sum() for name in (SUM, SQUARES)}
 """The two aggregates that make the hash of a period, over rows from `hash_rows`."""
 
-# Log entries that are read to find when a period was made last: a late row's period is among the newest commits. A
-# period that was made longer ago counts as changed, which costs a rebuild of its readers.
+# Log entries that are read to find when a period was made last: a late row's period is among the
+# newest commits. A period that was made longer ago counts as changed, which costs a rebuild of its
+# readers.
 _ENTRIES_READ = (32, 512)
 
 
@@ -43,11 +46,13 @@ def hash_rows(
 ) -> pl.LazyFrame:
     """Returns rows with the two columns whose sums, `HASH_SUMS`, are the hash of their content.
 
-    Each value is hashed to 64 bits under a seed of its column, and the sum over a row is hashed again. The sum of these
-    row hashes and the sum of their squares, both modulo 2^64, are the 128 bits of the content, whatever the order of the
-    rows. Two rows that differ have the same hash with odds of 2^-64, so a change passes unseen once in 10^19 comparisons.
+    Each value is hashed to 64 bits under a seed of its column, and the sum over a row is hashed
+    again. The sum of these row hashes and the sum of their squares, both modulo 2^64, are the 128
+    bits of the content, whatever the order of the rows. Two rows that differ have the same hash
+    with odds of 2^-64, so a change passes unseen once in 10^19 comparisons.
 
-    A null differs from every value, -0.0 from 0.0, and NaN equals NaN of the same bits, also inside lists and structs.
+    A null differs from every value, -0.0 from 0.0, and NaN equals NaN of the same bits, also inside
+    lists and structs.
 
     Args:
         table: the table that the rows are for.
@@ -60,20 +65,21 @@ def hash_rows(
     ]
     row = reduce(add, values).hash()
     counted = row if which is None else pl.when(which).then(row).otherwise(0)
-    # Columns of their own: inside an aggregate, Polars hashes the row for each mention of it, at five times the cost.
+    # Columns of their own: inside an aggregate, Polars hashes the row for each mention of it, at
+    # five times the cost.
     hashed = rows.with_columns(counted.alias(SUM))
     return hashed.with_columns((pl.col(SUM) * pl.col(SUM)).alias(SQUARES))
 
 
-def _to_bits(value: pl.Expr, dtype: pl.DataType) -> pl.Expr:
-    """A value of which the hash tells -0.0 from 0.0, which Polars hashes alike; other values are left as they are."""
+def _to_bits(value: pl.Expr, dtype: object) -> pl.Expr:
+    """Returns a value whose hash tells -0.0 from 0.0; Polars hashes these two alike."""
     if not _has_floats(dtype):
         return value
     if isinstance(dtype, pl.List):
-        return value.list.eval(_to_bits(pl.element(), dtype.inner))  # type: ignore[arg-type] # a type or its class
+        return value.list.eval(_to_bits(pl.element(), dtype.inner))
     if isinstance(dtype, pl.Struct):
         fields = [
-            _to_bits(value.struct.field(field.name), field.dtype).alias(field.name)  # type: ignore[arg-type] # as above
+            _to_bits(value.struct.field(field.name), field.dtype).alias(field.name)
             for field in dtype.fields
         ]
         # The struct is put together again, so a null one must not become one of nulls.
@@ -92,8 +98,8 @@ def _has_floats(dtype: object) -> bool:
 def describe_method(table: DerivedTable) -> str:
     """Returns what a hash depends on beside the rows: hashes of different methods are not compared.
 
-    These are the columns, the periods, and how Polars hashes in this process: by its version, and by the hashes of some
-    values, because Polars promises neither across versions and machines.
+    These are the columns, the periods, and how Polars hashes in this process: by its version, and
+    by the hashes of some values, because Polars promises neither across versions and machines.
     """
     columns = [f"{name}: {dtype}" for name, dtype in table.schema.items()]
     parts = (*columns, repr(table.partitions), _describe_polars())
@@ -145,7 +151,8 @@ def note_content(
         and found.content.hashes.get(_name(period)) == hashes[_name(period)]
     }
     is_unchanged = bool(periods) and len(unchanged) == len(periods)
-    # A contract may hide the statistics of personal data or forbid nulls, so files of another contract are rewritten.
+    # A contract may hide the statistics of personal data or forbid nulls, so files of another
+    # contract are rewritten.
     is_same_contract = all(
         found.provenance.contract_version == table.contract_version for found in unchanged.values()
     )
@@ -166,7 +173,10 @@ def _name(period: PeriodKey) -> str:
 def _find_latest_audits(
     lake: Lake, table: DerivedTable, base: Revision, periods: Iterable[PeriodKey]
 ) -> dict[PeriodKey, Audit]:
-    """Returns the audits that tell the live content of some periods; none for a period that something else changed."""
+    """Returns the audit that tells the live content of each period.
+
+    A period is missing where another program, or a commit without a hash, changed it last.
+    """
     found: dict[PeriodKey, Audit] = {}
     filled = _find_filled(lake, table, base, periods)
     for entries in _ENTRIES_READ if filled else ():
@@ -188,7 +198,10 @@ def _find_latest_audits(
 def _find_filled(
     lake: Lake, table: DerivedTable, base: Revision, periods: Iterable[PeriodKey]
 ) -> set[PeriodKey]:
-    """Returns those of some periods of which a file may hold rows; a new period is not looked for in the log."""
+    """Returns those of some periods of which a file may hold rows.
+
+    The log is not searched for the others: most of them are new.
+    """
     handle, column = lake.open_shared(table.name, base.version), table.properties.date_column
     calendar = table.partitions
     if handle is None or calendar is None or column is None:

@@ -1,10 +1,12 @@
-"""Inputs that are read by date, whose rows hold until the next one of their series: the days that a commit changes.
+"""Inputs that are read by date: the days on which a commit changes what a reader sees.
 
-Belongs here: from when until when the rows hold that differ before and after a commit.
+A row of such an input is valid until the next row of its series.
+
+Belongs here: when the rows are valid that differ before and after a commit.
 Does not belong here: on which of these days a reader looks up a changed key (`key_changes.py`).
 
-A table that is made whole notes these days in its audit, from one comparison when it is made, so that nobody has to read
-old versions. For other commits they are found in the files that were added and removed.
+A table without periods notes these days in its audit when it is built, so that no old version has
+to be read later. For other commits they are found in the files that were added and removed.
 """
 
 from collections.abc import Iterable, Mapping
@@ -28,7 +30,7 @@ from lakehouse.tables.table_types import DerivedTable, Table
 
 _QUESTION = "changed by "
 FIRST, UNTIL = "_first", "_until"
-"""Columns of spans: the first day or instant, and the one before which the span ends; null for a span without end."""
+"""Columns of spans: the first day or instant, and the one before which the span ends, or null."""
 
 ALWAYS = (Days(date.min, date.max),)
 """The days of a change of which nothing tells when it matters."""
@@ -44,7 +46,8 @@ class DatedInput:
         lake: where it is.
         source: the input.
         column: the column from whose day on a row holds.
-        slack: how many days a day of the reader may lie beside the day in UTC; see `count_slack_days`.
+        slack: how many days a day of the reader may lie beside the day in UTC; see
+            `count_slack_days`.
     """
 
     lake: Lake
@@ -88,7 +91,7 @@ class DatedInput:
 
 
 def count_slack_days(source: Table, column: str, calendar: Daily) -> int:
-    """Returns how many days an instant may lie beside its day in UTC: 1 where the calendar has another time zone."""
+    """Returns how many days an instant may lie beside its day in UTC; 1 in other time zones."""
     return int(source.schema.get(column) != pl.Date and calendar.timezone != "UTC")
 
 
@@ -122,7 +125,8 @@ def compare_rows(
     )
     dated = pl.concat([rows.select(column, *series) for rows in (dates, before, after)])
     dated = dated.unique().sort(column)
-    # A row holds until the next one of its series. Without a key there is no series, so it holds without end.
+    # A row holds until the next one of its series. Without a key there is no series, so it holds
+    # without end.
     following = pl.col(column).shift(-1) if column in key else pl.lit(None, dtype=pl.Date)
     ends = dated.with_columns((following.over(series) if series else following).alias(UNTIL))
     begins = changed.select(column, *series).drop_nulls(column).unique()
@@ -144,8 +148,8 @@ def compare_versions(
         after: the same after it.
         moment: the column from whose day on a version holds.
         key: the key of the table.
-        values: the columns that are compared; when a version began is not one of them. A deleted key counts as one that
-            never existed.
+        values: the columns that are compared; when a version began is not one of them. A deleted
+            key counts as one that never existed.
     """
     version, nothing = pl.struct(DELETED, *values), pl.lit(None)
     old = before.select(*key, moment, _before=version, _after=nothing)
@@ -165,7 +169,7 @@ def compare_versions(
 def build_questions(
     lake: Lake, catalog: Catalog, table: DerivedTable, base: Revision | None, rows: pl.LazyFrame
 ) -> dict[str, pl.LazyFrame]:
-    """Returns what to ask of the new rows of a table, so that its audit can note the days that they change.
+    """Returns the questions about new rows of a table whose answers its audit notes for readers.
 
     Args:
         lake: where the tables are.
@@ -215,9 +219,10 @@ def _list_columns(source: Table) -> list[str]:
 
 
 def round_to_days(spans: pl.DataFrame, slack: int = 0) -> pl.DataFrame:
-    """Returns spans as the days that they enter, from `FIRST` to before `UNTIL`, within the years that Python has.
+    """Returns spans as the days that they contain a part of, from `FIRST` to before `UNTIL`.
 
-    The day on which a span ends counts, unless the span ends at its midnight. `slack` adds days at both ends.
+    The day on which a span ends counts, unless the span ends at its midnight. Days before year 1 or
+    after year 9999 are cut off: Python has no such dates. `slack` adds days at both ends.
     """
     first, until, more = pl.col(FIRST), pl.col(UNTIL), pl.duration(days=slack)
     if spans.schema[FIRST] != pl.Date:

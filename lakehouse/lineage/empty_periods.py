@@ -1,7 +1,7 @@
-"""Periods that are empty on purpose: the first input was made without rows for them, so a reader must be emptied too.
+"""Periods that are empty on purpose: the first input was built without rows for them.
 
-Every other read without rows erases nothing: a raw table may only be waiting for its file, and rows that somebody
-deleted by hand may come back.
+A table becomes empty there too. Any other read without rows erases nothing: a raw table may still
+be waiting for its file, and rows that were deleted by hand may come back.
 """
 
 from collections.abc import Collection
@@ -32,10 +32,11 @@ def find_intentionally_empty(  # noqa: PLR0913 - a question about two tables and
     after: int = -1,
     until: int | None = None,
 ) -> set[date]:
-    """Returns the periods of a table that its first input settles, even where the input holds no rows for them.
+    """Returns the periods of a table that its first input settles, with rows or without.
 
-    A derived input settles the periods that it was made for and that nobody has touched since. A raw input holds what
-    was delivered, so it settles no empty period, unless a person rolled it back by `lakehouse restore`.
+    A derived input settles the periods that it was built for, until another program touches them. A
+    raw input contains what was delivered, so it settles no empty period, unless a person rolled it
+    back by `lakehouse restore`.
 
     Args:
         lake: where the tables are.
@@ -75,7 +76,7 @@ def _find_rolled_back(
     filled: Collection[date],
     until: int | None,
 ) -> set[date]:
-    """Returns the periods that still have rows in a table, though its raw table was rolled back to none on purpose."""
+    """Returns the periods that have rows in a table and lost them in raw by `lakehouse restore`."""
     handle = lake.open_shared(source.name)
     restored = None if handle is None else read_transaction_id(handle, source.name, RESTORED)
     if restored is None or table.partitions is None:
@@ -98,7 +99,7 @@ def _find_rolled_back(
 
 
 def is_unmodified(lake: Lake, source: Table, *, until: int | None = None) -> bool:
-    """Whether a derived table is as it was last made: no other program has changed its rows since."""
+    """Whether no other program has changed the rows of a derived table since it was last built."""
     if not isinstance(source, DerivedTable):
         return False
     commits = read_commit_history(lake, source.name, until=until).effective

@@ -1,10 +1,12 @@
-"""The days that a change of some keys affects: those on which a reader's first input holds a row of a changed key.
+"""The days that changed keys affect: those on which a reader's first input has a row of such a key.
 
-Belongs here: what an update of a table with keys notes for the readers that look keys up, and which days to add since.
-Does not belong here: from when until when a key has other values (`dated_changes.py`), what is stale (`staleness.py`).
+Belongs here: the days that an update of a table with keys notes for the readers that look keys up,
+and the days that have to be added since.
+Does not belong here: when a key has other values (`dated_changes.py`), what is stale
+(`staleness.py`).
 
-A key may be a person, so no commit names a key; the days may be named. The log of the first input tells which rows came
-after the days were noted: a reader may have seen these before the change.
+A key may be a person, so commits name days and no keys. Rows of the first input that came after the
+days were noted are found in its log: a reader may have seen them before the change.
 """
 
 from bisect import bisect_right
@@ -52,7 +54,7 @@ def find_affected_days(
     changed: Mapping[str, pl.DataFrame],
     now: datetime,
 ) -> dict[str, AffectedDays]:
-    """Returns the days that matter to each reader that looks up keys of a table, by the reader's name.
+    """Returns the affected days of each reader that looks up keys of a table, by reader.
 
     Args:
         lake: where the tables are.
@@ -109,9 +111,9 @@ def _find_affected(
 def _find_days(
     handle: DeltaTable, first: Table, known: Days, by: tuple[str, ...], spans: pl.DataFrame
 ) -> pl.DataFrame:
-    """Returns the days on which a row of a table has a key within a span of it, as spans of one day.
+    """Returns the days on which a row of a table has a key within a span of that key.
 
-    Files without a day of any span are not read.
+    Each is a span of one day. Files without a day of any span are not read.
     """
     bounds = spans.select(pl.col(FIRST).min(), pl.col(UNTIL).fill_null(date.max).max())
     cut = find_day_filter(first, 0, Days(*bounds.row(0)), known, first=True)
@@ -147,8 +149,8 @@ class LookedUpInput:
     def find_changed_days(self, commit: Commit) -> tuple[Days, ...]:
         """Returns the days of the reader that see what a commit changed.
 
-        A day counts if it held a changed key when the change was noted, or if the first input touched it since. Where
-        nothing was noted, all days count on which a changed row holds.
+        A day counts if it held a changed key when the change was noted, or if the first input
+        touched it since. Where nothing was noted, all days count on which a changed row holds.
         """
         parts = [self._find_seeing_days(part) for part in self._list_parts(commit)]
         if ALWAYS in parts:
@@ -156,7 +158,7 @@ class LookedUpInput:
         return tuple(chain.from_iterable(parts))
 
     def _list_parts(self, commit: Commit) -> Sequence[Commit]:
-        """Returns the commit itself; of a RESTORE, the commits that it undid, because it takes back their changes."""
+        """Returns the commit itself; of a RESTORE, the commits whose changes it takes back."""
         undone = list_undone_commits(self.dated.lake, self.dated.source.name, commit)
         return [commit] if undone is None else undone
 
@@ -175,7 +177,10 @@ class LookedUpInput:
 
     @cached_property
     def _notes(self) -> Mapping[int, AffectedDays]:
-        """The days that commits have noted for this reader, by version, as far as they are about today's first input."""
+        """The days that commits noted for this reader, by version.
+
+        Notes about another first input than the one that exists now are left out.
+        """
         current = self.dated.lake.revision(self.first.name)
         parts = chain.from_iterable(map(self._list_parts, self.commits))
         audits = {part.version: read_audit(part) for part in parts}
@@ -189,13 +194,16 @@ class LookedUpInput:
         return {number: note for number, note in notes.items() if self._is_about(note, current)}
 
     def _is_about(self, note: AffectedDays, current: Revision | None) -> bool:
-        """Whether a note is about the first input as it is now; where there was none, all of it came since."""
+        """Whether a note is about the first input that exists now, or is older than that one."""
         is_known = note.revision is None or note.revision.is_in(current)
         return note.by == self.by and is_known
 
     @cached_property
     def _touched_since(self) -> tuple[int, Mapping[date, int]]:
-        """The version of the first input before which its days are unknown, and the last version that touched each day."""
+        """What the first input did since the oldest note.
+
+        The version before which its days are unknown, and the last version that touched each day.
+        """
         lake, touched = self.dated.lake, dict[date, int]()
         oldest = min(log_position(note.revision) for note in self._notes.values())
         log = lake.read_log_tail(self.first.name, after=oldest)
@@ -205,7 +213,8 @@ class LookedUpInput:
             if days.every:
                 unknown_until = commit.version
                 continue
-            # A raw row without a day of the reader is judged with the reader's first day; a derived row keeps its day.
+            # A raw row without a day of the reader is judged with the reader's first day; a derived
+            # row keeps its day.
             is_raw = isinstance(self.first, RawTable)
             assigned = days.assign(self.known) if is_raw else days.days
             touched |= dict.fromkeys(assigned, commit.version)

@@ -1,7 +1,7 @@
-"""What each period of a table was made from, by the audits in the table's own log.
+"""What each period of a table was built from, by the audits in the table's own log.
 
-Does not belong here: whether a later version of an input changed the period (`staleness.py`), which periods are empty on
-purpose (`empty_periods.py`).
+Does not belong here: whether a later version of an input changed the period (`staleness.py`), which
+periods are empty on purpose (`empty_periods.py`).
 """
 
 from collections.abc import Iterable, Mapping
@@ -19,24 +19,26 @@ from lakehouse.tables.table_types import DerivedTable
 
 @dataclass(frozen=True)
 class PeriodHistory:
-    """What each period of a table was made from.
+    """What each period of a table was built from.
 
     Attributes:
         audits: the latest audit of each period, as far as the log reaches back.
-        held: the latest audit that held a period back since then; the same code does not retry it on the same inputs.
+        held_back: the latest audit that held a period back since then. The same code does not
+            retry it on the same inputs.
         undone: the periods that the current code and contract had made before a RESTORE undid it.
-        is_complete: whether the log tells of every period that was made after the version asked for.
+        is_complete: whether the log tells of every period that was made after the version asked
+            for.
     """
 
     audits: Mapping[PeriodKey, Audit]
-    held: Mapping[PeriodKey, Audit]
+    held_back: Mapping[PeriodKey, Audit]
     undone: frozenset[PeriodKey] = frozenset()
     is_complete: bool = True
 
     def find_consumed_versions(
         self, name: str, current: DeltaTable, periods: Iterable[PeriodKey], default: int
     ) -> dict[PeriodKey, int]:
-        """Returns the version of an input that each period was made from.
+        """Returns the version of an input that each period was built from.
 
         Args:
             name: the input.
@@ -45,10 +47,11 @@ class PeriodHistory:
             default: the version for a period that is not in the log.
 
         Returns:
-            -1 where the period was made from a table of that name that has been deleted and built again since.
+            -1 where the period was built from a table of that name that has been deleted and built
+            again since.
         """
         latest = read_revision(current)
-        known = {**self.audits, **self.held}
+        known = {**self.audits, **self.held_back}
         consumed = dict.fromkeys(periods, default if default <= latest.version else -1)
         for period in consumed.keys() & known.keys():
             read = known[period].provenance.inputs.get(name)
@@ -57,35 +60,35 @@ class PeriodHistory:
 
     def list_undone_periods(self, table: DerivedTable) -> set[PeriodKey]:
         """Returns the periods that would be as declared if no RESTORE had undone it."""
-        return set(self.list_outdated_periods(table)) & self.undone - self.held.keys()
+        return set(self.list_outdated_periods(table)) & self.undone - self.held_back.keys()
 
     def list_outdated_periods(self, table: DerivedTable) -> list[PeriodKey]:
-        """Returns the periods that another transform or contract made than the ones declared now."""
+        """Returns the periods that were built by other code or under another contract than now."""
         return [key for key, audit in self.audits.items() if not has_current_code(table, audit)]
 
 
 def read_period_history(lake: Lake, table: DerivedTable, *, after: int = -1) -> PeriodHistory:
-    """Returns what each period was made from, by the commits in effect after a version.
+    """Returns what each period was built from, by the commits in effect after a version.
 
-    A period is missing where the log was cleaned up, or where a RESTORE went back further than the log does. It is
-    found again once it has been made again.
+    A period is missing where the log was cleaned up, or where a RESTORE went back further than the
+    log does. It is found again once it has been rebuilt.
     """
     history = read_commit_history(lake, table.name, after=after)
     audits: dict[PeriodKey, Audit] = {}
-    held: dict[PeriodKey, Audit] = {}
+    held_back: dict[PeriodKey, Audit] = {}
     for audit in filter(None, map(read_audit, history.effective)):
         periods = list_periods(table, audit)
         audits |= dict.fromkeys(periods, audit)
-        held = {key: earlier for key, earlier in held.items() if key not in periods}
+        held_back = {key: earlier for key, earlier in held_back.items() if key not in periods}
         if has_current_code(table, audit):
-            held |= dict.fromkeys(audit.held_back, audit)
+            held_back |= dict.fromkeys(audit.held_back, audit)
     undone = {
         period
         for audit in filter(None, map(read_audit, history.undone))
         if has_current_code(table, audit)
         for period in list_periods(table, audit)
     }
-    return PeriodHistory(audits, held, frozenset(undone), history.is_complete)
+    return PeriodHistory(audits, held_back, frozenset(undone), history.is_complete)
 
 
 def list_periods(table: DerivedTable, audit: Audit) -> list[PeriodKey]:

@@ -1,7 +1,7 @@
-"""The periods of a table that its rejected rows give a reason to make again.
+"""The periods of a table that its rejected rows give a reason to rebuild.
 
 Rejected rows are committed just before their table, to a log of their own. Another program may
-change or restore that table; then the periods whose rejected rows it touched are made again. So are
+change or restore that table; then the periods whose rejected rows it touched are rebuilt. So are
 the periods of rejected rows that were dated ahead, when their days have come, and of open rows in a
 replay.
 """

@@ -1,8 +1,9 @@
-"""Which tables and periods are stale: an input changed after they were made from it.
+"""Which tables and periods are stale: an input changed after they were built from it.
 
-Belongs here: the comparison of what each period was made from (`period_history.py`) with what commits of its inputs
-touched since (`touched_days.py`). Only the tables are asked: whether a sensor saw a commit does not matter. A period of
-which the log no longer tells counts as stale until it is made again.
+Belongs here: the comparison of what each period was built from (`period_history.py`) with what
+commits of its inputs touched since (`touched_days.py`). Only the tables are asked: whether a sensor
+saw a commit does not matter. A period of which the log no longer tells counts as stale until it is
+rebuilt.
 """
 
 from collections.abc import Iterable, Mapping
@@ -33,8 +34,9 @@ class StaleTable:
 
     Attributes:
         table: its name.
-        keys: the periods to make again; empty for a table without partitions, which is made whole.
-        spans: the same periods, neighbours joined; a period without rows in the input does not part its neighbours.
+        keys: the periods to rebuild; empty for a table without partitions, which is made whole.
+        spans: the same periods, neighbours joined; a period without rows in the input does not part
+            its neighbours.
     """
 
     table: str
@@ -50,8 +52,8 @@ class Planner:
         lake: where the tables are.
         catalog: the declared tables.
         now: the time that counts as the present.
-        since: the revisions of the tables when everything was known to be up to date; a hint that saves reading older
-            log entries. Without it every entry is read.
+        since: the revisions of the tables when everything was known to be up to date; a hint that
+            saves reading older log entries. Without it every entry is read.
     """
 
     lake: Lake
@@ -95,7 +97,7 @@ class Planner:
         return StaleTable(table.name, keys, _join(settled, changed, calendar)) if keys else None
 
     def _read_history(self, table: DerivedTable) -> tuple[PeriodHistory, Mapping[str, int]]:
-        """Returns what each period was made from, and the versions of the hint; none where it cannot be relied on."""
+        """Returns what each period was built from, and the versions of the hint where usable."""
         hint = self._read_hint(table)
         history = read_period_history(self.lake, table, after=hint.get(table.name, -1))
         if history.is_complete or not hint:
@@ -103,14 +105,14 @@ class Planner:
         return read_period_history(self.lake, table), {}
 
     def _read_hint(self, table: DerivedTable) -> Mapping[str, int]:
-        """Returns the versions in the hint; none unless all of them are of the tables that exist now."""
+        """Returns the versions in the hint; none unless all are of the tables that exist now."""
         names = dict.fromkeys((table.name, *self.catalog.find_inputs(table).values()))
         hinted = {name: self._hinted_version(name) for name in names if name in self.since}
         known = {name: version for name, version in hinted.items() if version is not None}
         return known if table.name in known and len(known) == len(hinted) else {}
 
     def _hinted_version(self, name: str) -> int | None:
-        """Returns the version of a table in the hint; None where the table has been built again since."""
+        """Returns the version of a table in the hint; None where the table was replaced since."""
         hint = self.since[name]
         return hint.version if hint.is_in(self.lake.revision(name)) else None
 
@@ -121,7 +123,7 @@ class Planner:
 
         Args:
             table: the table.
-            history: what each period was made from.
+            history: what each period was built from.
             floors: by input, the version for periods that are not in the history.
         """
         calendar = table.partitions
@@ -143,7 +145,7 @@ class Planner:
     def _find_changed_since(
         self, table: DerivedTable, parameter: str, consumed: Mapping[PeriodKey, int]
     ) -> set[PeriodKey]:
-        """Returns the periods that see a change of an input after the version that each was made from."""
+        """Returns the periods that see a change of an input since they were built from it."""
         source = self.catalog[self.catalog.find_inputs(table)[parameter]]
         log = self.lake.read_log_tail(source.name, after=min(consumed.values()))
         dated = self._read_by_date(table, parameter, source, log)
@@ -162,7 +164,7 @@ class Planner:
     def _read_by_date(
         self, table: DerivedTable, parameter: str, source: Table, log: LogTail
     ) -> DatedInput | LookedUpInput | None:
-        """Returns an input whose rows hold until the next one, as a table with periods reads it; None for any other."""
+        """Returns an input that a table with periods reads by date; None for any other input."""
         if table.partitions is None or parameter not in table.as_of:
             return None
         as_of = table.as_of[parameter]
@@ -188,7 +190,8 @@ class Planner:
         if table.partitions is None:
             return [WHOLE_TABLE] if changes_content(commit) else []
         known = table.partitions.days_until(self.now)
-        # A raw table beside the first input is read whole, so each of its rows may matter to every day.
+        # A raw table beside the first input is read whole, so each of its rows may matter to every
+        # day.
         if isinstance(source, RawTable) and parameter != table.parameters[0]:
             touched = EVERY_DAY if changes_rows(commit) else TouchedDays()
         else:
@@ -196,7 +199,7 @@ class Planner:
         return _find_seeing(table, join_days(touched.assign(known)), known)
 
     def _find_filled_periods(self, first: Table, calendar: Daily, days: Days) -> set[date]:
-        """Returns the periods for which the first input holds rows: there is nothing to make of the others."""
+        """Returns the periods for which the first input has rows; others cannot be built."""
         known = calendar.days_until(self.now)
         column = EVENT_DATE if isinstance(first, RawTable) else first.properties.date_column
         if column is None:
@@ -216,14 +219,14 @@ def _calendar(table: DerivedTable) -> Daily:
 
 
 def _find_seeing(table: DerivedTable, spans: Iterable[Days], known: Days) -> set[date]:
-    """Returns the periods that some days of an input enter, and those that look back on these days."""
+    """Returns the periods that contain some days of an input, or look back on these days."""
     inside = (span.clip(known.widen(back=table.lookback)) for span in spans)
     seen = (span.widen(ahead=table.lookback).clip(known) for span in inside if span)
     return {key for span in seen if span for key in _calendar(table).period_keys(span)}
 
 
 def _join(settled: Iterable[date], wanted: set[date], calendar: Daily) -> tuple[Days, ...]:
-    """Returns the wanted ones of the settled periods, joined where no other settled period lies between them."""
+    """Returns the wanted periods, joined where no other settled period lies between them."""
     spans: list[Days] = []
     is_open = False
     for key in sorted(settled):

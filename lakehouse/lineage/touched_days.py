@@ -1,6 +1,7 @@
-"""Which days a commit touched, by the Delta log: those of the rows that it added, changed or removed.
+"""Which days a commit touched: those of the rows that it added, changed or removed.
 
-Belongs here: one commit of one table. Does not belong here: which periods of a reader see these days (`staleness.py`).
+Belongs here: what the Delta log tells of one commit.
+Does not belong here: which periods of a reader see these days (`staleness.py`).
 """
 
 import json
@@ -62,8 +63,9 @@ def unite_days(several: Iterable[TouchedDays]) -> TouchedDays:
 def find_touched_days(lake: Lake, source: Table, commit: Commit) -> TouchedDays:
     """Returns the days of a table that a commit touched.
 
-    A RESTORE touched the days of the commits that it undid. A commit of ours touched the periods that it made with other
-    rows than before. The days of any other commit are those of the files that it added and removed.
+    A RESTORE touched the days of the commits that it undid. A commit of ours touched the periods
+    that it made with other rows than before. The days of any other commit are those of the files
+    that it added and removed.
     """
     undone = list_undone_commits(lake, source.name, commit)
     if undone is not None:
@@ -99,7 +101,7 @@ def read_days_of_files(lake: Lake, table: str, commit: Commit, column: str | Non
 def _read_days_of_file(
     lake: Lake, table: str, action: Mapping[str, Any], column: str
 ) -> TouchedDays:
-    """Returns the days in one file: from its statistics where they name a single day, else from its rows."""
+    """Returns the days in one file, from its statistics where they name a single day."""
     stats = json.loads(action.get("stats") or "{}")
     low, high = (stats.get(bound, {}).get(column) for bound in ("minValues", "maxValues"))
     if low is not None and low == high and stats.get("nullCount", {}).get(column) == 0:
