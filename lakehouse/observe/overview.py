@@ -90,7 +90,9 @@ def read_notes(lake: Lake, table: Table | None) -> TableNotes:
         return TableNotes({}, ())
     history = read_period_history(lake, table)
     held_back = {
-        key: audit.held_back[key] for key, audit in history.held_back.items() if isinstance(key, date)
+        key: audit.held_back[key]
+        for key, audit in history.held_back.items()
+        if isinstance(key, date)
     }
     return TableNotes(held_back, tuple(history.list_outdated_periods(table)))
 
