@@ -37,7 +37,9 @@ def run_demo() -> None:
                 lambda run: demo_report.announce_run(run.tables, run.days),
                 skipped_domains=refused,
             )
-        demo_report.print_report(here, before, problems, refused, _find_first_question(here))
+        question = _find_first_question(here)
+        ui_command = "make ui" if is_in_project("resources.ui") else "dagster dev"
+        demo_report.print_report(here, before, problems, refused, question, ui_command)
 
 
 def _prepare_landing(here: Environment, *, is_usual: bool) -> Mapping[str, LakehouseError]:

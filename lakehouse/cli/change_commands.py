@@ -72,7 +72,7 @@ def run_restore(  # noqa: PLR0913, one parameter an option of the command
     click.echo(f"{table} is now at version {made}, and holds what version {version} held.")
     click.echo(
         "Next: `lakehouse tables` shows what is stale; the next run makes it again "
-        "(`make demo`, or the UI)."
+        "(`lakehouse demo`, or Dagster's UI)."
     )
 
 
@@ -97,8 +97,8 @@ def run_replay(app: App, table: str) -> None:
     if stale:
         names = ", ".join(part.table for part in stale)
         click.echo(
-            f"Next: now stale are {names}; a running `make ui` makes them again by itself, "
-            "`make demo` at once."
+            f"Next: now stale are {names}; Dagster makes them again by itself while its UI runs, "
+            "`lakehouse demo` at once."
         )
     if report.problems:
         raise DataError("\n".join(report.problems))

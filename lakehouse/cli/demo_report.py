@@ -1,5 +1,6 @@
-"""What `make demo` prints: what happened to every row, a first answer, and what to try next."""
+"""What `lakehouse demo` prints: the fate of every row, a first answer, and what to try next."""
 
+import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date
@@ -29,6 +30,11 @@ from lakehouse.wording import escape_control_characters, format_count
 
 _EXAMPLES = 3
 """How many rejected rows of a table are shown."""
+
+_STEP_WIDTH = 29
+"""Characters for a command among the next steps, before its meaning."""
+
+_NEXT_LINE = f"\n{' ' * (_STEP_WIDTH + 2)}"
 
 _COLUMNS = (
     *("table", "days", "read", "written", "quarantined", "superseded"),
@@ -96,6 +102,7 @@ def print_report(
     problems: Sequence[str],
     refused: Mapping[str, LakehouseError],
     first_question: str | None,
+    ui_command: str,
 ) -> None:
     """Prints what the runs did to every row, and what to try next.
 
@@ -105,6 +112,7 @@ def print_report(
         problems: why runs failed.
         refused: the domains that were left alone, each with the refusal.
         first_question: the query whose rows are shown, if there is one.
+        ui_command: opens Dagster's UI.
 
     Raises:
         DataError: a run failed.
@@ -135,7 +143,7 @@ def print_report(
         )
     for error in refused.values():
         raise error
-    _print_next_steps(here)
+    _print_next_steps(here, ui_command)
 
 
 def _list_audits(here: Environment, name: str) -> list[Audit]:
@@ -224,30 +232,36 @@ def _print_answer(here: Environment, query: str) -> None:
     click.echo(f'\nA first answer:  lakehouse sql "{" ".join(query.split())}"\n{text}')
 
 
-def _print_next_steps(here: Environment) -> None:
-    example, span = _find_example(here)
-    click.echo(
-        "Try next\n"
-        "  make ui                      Dagster's UI on http://127.0.0.1:3000, sensors on\n"
-        "  . .venv/bin/activate         then\n"
-        "  lakehouse tables             rows, bytes, freshness, and what is stale\n"
-        f"  lakehouse audit {example}\n"
-        "                               what became of every row, commit by commit\n"
-        f"  lakehouse quarantine {example}\n"
-        "                               rejected rows, and why\n"
-        f"  dagster asset materialize -m lakehouse.definitions --select {example} "
-        f"--partition-range {span}\n"
-        "                               a backfill in one run"
-    )
+def _print_next_steps(here: Environment, ui_command: str) -> None:
+    steps = [(ui_command, "Dagster's UI on http://127.0.0.1:3000, sensors on")]
+    if shutil.which("lakehouse") is None:
+        steps.append((". .venv/bin/activate", "then"))
+    steps.append(("lakehouse tables", "rows, bytes, freshness, and what is stale"))
+    if example := _find_example(here):
+        table, span = example
+        steps.append((f"lakehouse audit {table}", "what became of every row, commit by commit"))
+        steps.append((f"lakehouse quarantine {table}", "rejected rows, and why"))
+        again = f"dagster asset materialize -m lakehouse.definitions --select {table}"
+        if span:
+            steps.append((f"{again} --partition-range {span}", "a backfill in one run"))
+        else:
+            steps.append((again, "makes it again"))
+    click.echo("Try next")
+    for command, meaning in steps:
+        # A long command stands on a line of its own.
+        gap = " " * (_STEP_WIDTH - len(command)) if len(command) < _STEP_WIDTH else _NEXT_LINE
+        click.echo(f"  {command}{gap}{meaning}")
 
 
-def _find_example(here: Environment) -> tuple[str, str]:
-    """Returns a table with partitions that was made, and the range of days that it was made for."""
+def _find_example(here: Environment) -> tuple[str, str | None] | None:
+    """Returns a table to try commands on, and the range of days that it was made for.
+
+    Prefers a table with partitions that was made; another one has no range. None if no table is
+    derived.
+    """
     for table in here.catalog.derived_tables:
         spans = [span for audit in _list_audits(here, table.name) for span in audit.materialized]
         if table.partitions and spans:
-            return (
-                table.name,
-                f"{min(span.first for span in spans)}...{max(span.last for span in spans)}",
-            )
-    return here.catalog.derived_tables[0].name, "A...B"
+            first, last = min(span.first for span in spans), max(span.last for span in spans)
+            return table.name, f"{first}...{last}"
+    return next(((table.name, None) for table in here.catalog.derived_tables), None)

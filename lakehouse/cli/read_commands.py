@@ -55,7 +55,7 @@ def tables(app: App, form: str) -> None:
     rows = ([getattr(state, column) for column in _TABLE_COLUMNS] for state in states)
     print_rows(_TABLE_COLUMNS, rows, form)
     if not states and form == "table":
-        click.echo("The lake is empty. Next: `make demo`.")
+        click.echo("The lake is empty. Next: `lakehouse demo`.")
     for note in report.notes:
         click.echo(note, err=form != "table")
 

@@ -26,6 +26,6 @@ def samples(app: App, days: int) -> None:
     for path in app.samples(days):
         click.echo(path)
     click.echo(
-        "Next: with `make ui` running, look at `lakehouse tables`; "
-        "without it, `make demo` lands them."
+        "Next: while Dagster's UI runs, look at `lakehouse tables`; "
+        "without it, `lakehouse demo` lands them."
     )

@@ -381,7 +381,7 @@ def test_what_is_older_than_promised_is_called_late(filled):
 
 
 def test_an_empty_lake_says_what_to_do(here):
-    assert printed(here, "tables").endswith("The lake is empty. Next: `make demo`.\n")
+    assert printed(here, "tables").endswith("The lake is empty. Next: `lakehouse demo`.\n")
     assert as_json(here, "tables") == []
 
 
