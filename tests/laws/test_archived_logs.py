@@ -311,7 +311,8 @@ def test_a_writer_whom_others_left_far_behind_starts_again(shop, tmp_path, monke
 
     monkeypatch.setattr(publish, "failpoint", overtaken)
     redo(shop, STAGED, only(2))
-    assert in_log(shop, STAGED)[0] >= 10
+    # The writer opened the version that it had planned on, so that entry is back in the log.
+    assert [version for version in in_log(shop, STAGED) if version < 10] in ([], [0])
     assert (contents(shop), next(passed, None)) == (before, None)
 
 

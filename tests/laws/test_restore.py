@@ -7,7 +7,6 @@ from deltalake import write_deltalake
 from support.worlds import bring_up_to_date, contents, world
 from tills import june, lines, only, redo, rows, sell, take, till
 
-from lakehouse.ingest.delivery_register import DELIVERIES
 from lakehouse.observe.overview import list_audits
 
 TABLES = ["raw/sales", "staged/sales", "marts/shop_days", "marts/shops"]
@@ -152,18 +151,6 @@ def test_a_compaction_of_the_quarantine_disturbs_nothing(shop):
         bring_up_to_date(shop)
     shop.lake.open("quarantine/staged_sales").optimize.compact()
     assert shop.create_planner().find_stale_tables() == []
-
-
-def test_a_register_that_does_not_know_of_dead_letters_goes_on_as_it_is(shop):
-    sell(shop, "a", lines(3, 1), "9,too,short\n")
-    bring_up_to_date(shop)
-    uri, older = shop.lake.uri(DELIVERIES), shop.lake.scan(DELIVERIES).drop("dead").collect()
-    write_deltalake(uri, older, mode="overwrite", schema_mode="overwrite")
-    sell(shop, "b", lines(4, 2, first=2), "8,too,short\n")
-    take(shop)
-    take(shop)
-    assert sorted(shop.lake.scan(DELIVERIES).collect()["dead"].to_list(), key=str) == [1, None]
-    assert shop.lake.scan("quarantine/dead_letters").collect().height == 2
 
 
 def test_a_single_dead_letter_that_is_lost_comes_back_alone(shop):

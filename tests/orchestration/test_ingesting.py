@@ -222,7 +222,7 @@ def test_a_day_that_is_held_back_is_told_although_the_table_was_busy_afterwards(
             raise BusyError(busy.pop())
         return make(*args, **named)
 
-    monkeypatch.setattr("lakehouse.orchestration.assets.make", busy_later)
+    monkeypatch.setattr("lakehouse.orchestration.run_events.make", busy_later)
     for number, (day, price) in enumerate(
         [("2010-12-01", 1), ("2010-12-02", -1), ("2010-12-09", 1)]
     ):

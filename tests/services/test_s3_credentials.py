@@ -50,7 +50,7 @@ def no_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         monkeypatch.delenv(name)
     monkeypatch.setenv("LAKEHOUSE_LAKE", "s3://bucket/lake")
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    duckdb_connection._chain.cache_clear()
+    duckdb_connection._find_credentials.cache_clear()
 
 
 def told() -> dict[str, str]:

@@ -38,7 +38,7 @@ def test_a_store_that_does_not_answer_is_told_of_in_a_line_with_what_to_do(proxy
     here = bucket_world(proxy.url, bucket, catalog_of(rates=raw.fx_rates))
     put(here, "fx_rates", "1.csv", "Date,USD\n2010-12-01,1.3\n")
     proxy.plan = plan_outage(0, fault)
-    with pytest.raises(OutageError, match=r"does not answer.*\nNext: see that the bucket exists"):
+    with pytest.raises(OutageError, match=r"does not answer.*\nNext: check that the bucket exists"):
         land_all(here)
 
 
