@@ -99,6 +99,8 @@ def test_a_way_that_has_lost_a_row_of_the_mart_is_not_compared(
         beside.side_by_side(query.work(tmp_path / "less", 0.01), rounds=1)
 
 
+@pytest.mark.full
+@pytest.mark.slow("six fresh processes are what it measures")
 @pytest.mark.usefixtures("out")
 def test_the_start_is_measured_beside_a_bare_project() -> None:
     lines = beside.side_by_side(start.work(), rounds=1)
@@ -110,6 +112,8 @@ def test_the_start_is_measured_beside_a_bare_project() -> None:
     assert lines[2].commits == 3
 
 
+@pytest.mark.full
+@pytest.mark.slow("the daemon, the code server and the UI start, after a demo")
 def test_a_late_file_is_timed_until_it_is_in_the_mart(
     out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -36,7 +36,8 @@ def test_days_in_two_steps_make_what_all_days_at_once_make(deliveries, tmp_path,
     assert figures[1] == at_once != figures[0]
 
 
-@pytest.mark.slow
+@pytest.mark.full
+@pytest.mark.slow("every run of Dagster is a process of its own")
 def test_dagster_makes_the_same(deliveries, tmp_path, at_once):
     for step in STEPS:
         deliver(deliveries, tmp_path, step)

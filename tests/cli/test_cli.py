@@ -15,7 +15,7 @@ import click
 import polars as pl
 import pytest
 from click.testing import CliRunner, Result
-from support.worlds import bring_up_to_date, world, write
+from support.worlds import bring_up_to_date, copy_world, world, write
 
 from lakehouse.cli import commands
 from lakehouse.environment import Environment
@@ -497,12 +497,20 @@ def test_the_quarantine_of_an_unknown_table_is_refused(filled):
 # replay and discard
 
 
-@pytest.fixture
-def dirty(here) -> Environment:
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A lake with two rejected lines and a dead letter."""
+    folder = tmp_path_factory.mktemp("dirty")
+    here = world(folder)
     write(here, "invoice_lines", "a.csv", "\n".join([HEADER, *LINES, BAD_LINE, "536398,85123A"]))
     bring_up_to_date(here)
-    return here
+    return folder
+
+
+@pytest.fixture
+def dirty(template: Path, tmp_path: Path) -> Environment:
+    """A copy of it."""
+    return copy_world(template, tmp_path)
 
 
 def test_a_discard_names_who_and_takes_the_rows_from_those_that_are_open(dirty):

@@ -1,6 +1,5 @@
 """The commands of the README, as a person types them, in a folder with a `.env` like that of `make`."""
 
-import os
 import re
 import subprocess
 import sys
@@ -8,7 +7,7 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
-from support.projects import link_project
+from support.demos import copy_demo
 
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
@@ -16,22 +15,10 @@ README = (ROOT / "README.md").read_text()
 
 
 @pytest.fixture(scope="module")
-def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """A lake of samples, as `make demo` leaves it."""
+def environment(demonstrated: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The environment of commands that are called in a copy of a demonstrated lake."""
     data = tmp_path_factory.mktemp("data")
-    link_project(data)
-    (data / "dagster").mkdir()
-    (data / "dagster" / "dagster.yaml").write_text((ROOT / "dagster.yaml").read_text())
-    (data / ".env").write_text(f"DAGSTER_HOME={data / 'dagster'}\nLAKEHOUSE_DATA={data}\n")
-    made = {
-        **os.environ,
-        "HERE": str(data),
-        "DAGSTER_HOME": str(data / "dagster"),
-        "PYTHONWARNINGS": "ignore",
-    }
-    made["PATH"] = f"{BIN}{os.pathsep}{made['PATH']}"
-    shell("lakehouse demo", made)
-    return made
+    return {**copy_demo(demonstrated, data), "HERE": str(data)}
 
 
 def shell(command: str, environment: dict[str, str]) -> str:
@@ -84,11 +71,11 @@ def test_the_backfill_of_the_readme_is_one_run_that_the_ui_shows(
     assert {"2010-12-01", "2011-01-28"} <= filled
 
 
-def test_a_second_demo_writes_nothing_and_says_so(environment: dict[str, str]):
-    shell("lakehouse demo", environment)
-    logs = sorted((Path(environment["HERE"]) / "lake").rglob("_delta_log/*.json"))
+def test_a_second_demo_writes_nothing_and_says_so(demonstrated: Path, tmp_path: Path):
+    environment = {**copy_demo(demonstrated, tmp_path), "HERE": str(tmp_path)}
+    logs = sorted((tmp_path / "lake").rglob("_delta_log/*.json"))
     assert "Nothing new" in shell("lakehouse demo", environment)
-    assert logs == sorted((Path(environment["HERE"]) / "lake").rglob("_delta_log/*.json"))
+    assert logs == sorted((tmp_path / "lake").rglob("_delta_log/*.json"))
 
 
 def demo(environment: dict[str, str], landing: Path) -> subprocess.CompletedProcess[str]:

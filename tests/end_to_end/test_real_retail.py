@@ -16,7 +16,10 @@ from lakehouse.calendar import Days
 from lakehouse.observe.overview import list_audits
 from lakehouse.transform.make import make
 
-pytestmark = [pytest.mark.real_data, pytest.mark.slow]
+pytestmark = [
+    pytest.mark.real_data,
+    pytest.mark.slow("a whole year of real files is landed and made once"),
+]
 
 
 @pytest.fixture(scope="module")

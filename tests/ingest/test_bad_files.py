@@ -373,7 +373,7 @@ def gzip_of_one_line(start: bytes) -> bytes:
     return gzip.compress(start) + gzip.compress(b"x" * (1 << 24)) * (GIGABYTE >> 24)
 
 
-@pytest.mark.slow
+@pytest.mark.slow("the line is a gigabyte")
 @pytest.mark.parametrize(
     ("start", "reason"),
     [

@@ -6,9 +6,9 @@ from tempfile import TemporaryDirectory
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars import col
+from support.sizes import examples
 from support.worlds import bring_up_to_date, catalog_of, contents, world
 from test_kills import run
 from tills import (
@@ -226,8 +226,7 @@ def step(here, number: int, kind: str, what):
     return here
 
 
-@settings(max_examples=12, deadline=None)
-@given(steps=st.lists(STEPS, max_size=8))
+@examples(3, 12, steps=st.lists(STEPS, max_size=8))
 def test_any_mix_of_changed_and_unchanged_backfills_ends_as_a_full_rebuild(steps):
     with TemporaryDirectory() as folder:
         here = filled(Path(folder) / "one")
