@@ -20,25 +20,27 @@ from tempfile import TemporaryDirectory
 
 from bench import daily
 from bench.beside import OUT, TARGET, Way, Work, installed, module, peer_module, side_by_side
+from bench.dagster_settings import settings
 from bench.figures import Line
 from bench.measure import ROOT
 from bench.stood import clone, in_delta, in_duckdb
 from lakehouse.storage.lake import Lake
 
 STEP = f"{daily.DAYS} days"
-OURS, ENGINE, PLAIN = "ours, one run", "ours, no dagster", "sink_delta"
+OURS, BATCHED = "ours, one run", "ours, batched events"
+ENGINE, PLAIN = "ours, no dagster", "sink_delta"
 DBT, BY_DAY, POLARS_BY_DAY = "dbt microbatch", "ours, a run a day", "dagster-polars"
 READING = "meter::bigint, round(power * 10)::bigint, read_at::timestamp, read_date::date"
 
 
-def some_days(home: Path, days: int) -> dict[str, float]:
-    """The first so many days in one run of Dagster."""
+def some_days(home: Path, days: int, *, is_batched: bool = False) -> dict[str, float]:
+    """The first so many days in one run of Dagster, whose storage may write events in batches."""
     last = daily.FIRST + timedelta(days=days - 1)
     tags = {
         "dagster/asset_partition_range_start": str(daily.FIRST),
         "dagster/asset_partition_range_end": str(last),
     }
-    return _run(home, tags)
+    return _run(home, tags, is_batched=is_batched)
 
 
 def one_day(home: Path, day: date) -> dict[str, float]:
@@ -46,7 +48,7 @@ def one_day(home: Path, day: date) -> dict[str, float]:
     return _run(home, {"dagster/partition": str(day)})
 
 
-def _run(home: Path, tags: dict[str, str]) -> dict[str, float]:
+def _run(home: Path, tags: dict[str, str], *, is_batched: bool = False) -> dict[str, float]:
     """A run of Dagster, with its storage beside the lake."""
     import dagster as dg  # noqa: PLC0415
 
@@ -58,7 +60,7 @@ def _run(home: Path, tags: dict[str, str]) -> dict[str, float]:
     here = Environment(
         Lake(str(home / "lake")), Landing(str(home / "landing")), collect_tables([daily])
     )
-    (home / "dagster.yaml").write_text((ROOT / "dagster.yaml").read_text())
+    (home / "dagster.yaml").write_text(settings(is_batched=is_batched))
     os.environ["DAGSTER_HOME"] = str(home)
     instance = dg.DagsterInstance.get()
     job = definitions(here).resolve_implicit_global_asset_job_def()
@@ -87,8 +89,8 @@ def by_engine(home: Path) -> None:
 
 def one(way: str, home: Path, days: int) -> dict[str, float]:
     """One way, once; gives its figures."""
-    if way == OURS:
-        return some_days(home, days)
+    if way in (OURS, BATCHED):
+        return some_days(home, days, is_batched=way == BATCHED)
     started = time.monotonic()
     if way == ENGINE:
         by_engine(home)
@@ -120,7 +122,7 @@ def _of_this_project(step: str, names: list[str], days: int) -> list[Way]:
 
 def at_once(raw: Path, *, has_peers: bool = True) -> Work:
     """All days, each way in its one call."""
-    ways = _of_this_project(STEP, [OURS, ENGINE, PLAIN], daily.DAYS)
+    ways = _of_this_project(STEP, [OURS, BATCHED, ENGINE, PLAIN], daily.DAYS)
     if has_peers:
         ways += installed({DBT: lambda: Way(DBT, {STEP: peer_module("dbt", "backfill", TARGET)})})
     title = f"{daily.DAYS} days of readings, made again at once"
@@ -165,7 +167,7 @@ def main() -> None:
     )
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--home", type=Path, help="for one way or day: a folder with a lake")
-    parser.add_argument("--way", choices=[OURS, ENGINE, PLAIN, BY_DAY])
+    parser.add_argument("--way", choices=[OURS, BATCHED, ENGINE, PLAIN, BY_DAY])
     parser.add_argument("--day", type=date.fromisoformat)
     given = parser.parse_args()
     if given.day:

@@ -1,4 +1,4 @@
-"""Locks on the data folder of a project, so that two processes do not get in each other's way.
+"""Locks on the folders of a project, so that two processes do not get in each other's way.
 
 It needs the standard library alone: `make clean-data` runs before anything is installed.
 """
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from lakehouse.storage.locks import hold_lock
+from lakehouse.storage.locks import hold_lock, wait_for_lock
 
 
 @contextmanager
@@ -48,3 +48,25 @@ def hold_for_deletion(data: Path) -> Iterator[None]:
     """
     with hold_for_ui(data), hold_for_demo(data):
         yield
+
+
+def is_set_up(dagster_home: Path) -> bool:
+    """Whether Dagster's storage in a folder was set up by a process that had it for itself."""
+    return (dagster_home / ".set_up").exists()
+
+
+@contextmanager
+def wait_to_set_up(dagster_home: Path) -> Iterator[None]:
+    """Lets the processes that open Dagster's storage in a fresh folder do so in turn.
+
+    Dagster sets its databases up in each process that finds none. If two do so at the same time,
+    one may take the half-made database of the other for one of an old version and stamp it with a
+    second revision. After that nobody can open it any more.
+    """
+    if is_set_up(dagster_home):
+        yield
+        return
+    dagster_home.mkdir(parents=True, exist_ok=True)
+    with wait_for_lock(dagster_home / ".setting_up"):
+        yield
+        (dagster_home / ".set_up").touch()

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import dagster as dg
 
+from lakehouse.data_locks import wait_to_set_up
 from lakehouse.environment import Environment
 from lakehouse.errors import indent_problem
 from lakehouse.ingest.land import read_news
@@ -43,8 +44,7 @@ def catch_up(
         Why runs failed, one text for each failed step; empty if all succeeded.
     """
     os.environ.setdefault("DAGSTER_HOME", str(dagster_home))
-    Path(os.environ["DAGSTER_HOME"]).mkdir(parents=True, exist_ok=True)
-    with dg.DagsterInstance.get() as instance:
+    with open_instance(Path(os.environ["DAGSTER_HOME"])) as instance:
         job = define(here).resolve_implicit_global_asset_job_def()
         _wait_for_fresh_files(here)
         problems = _land(here, job, instance, skipped_domains)
@@ -60,6 +60,12 @@ def catch_up(
                 problems += _execute(job, run, instance)
             done += runs
     return problems
+
+
+def open_instance(dagster_home: Path) -> dg.DagsterInstance:
+    """Opens Dagster's instance in the folder that `DAGSTER_HOME` names."""
+    with wait_to_set_up(dagster_home):
+        return dg.DagsterInstance.get()
 
 
 def _land(

@@ -1,14 +1,15 @@
-"""Dagster's storage in SQLite files, with the events of a range run written in one go.
+"""Optional: Dagster's storage in SQLite files, with the events of a range run written in batches.
 
-Dagster tells a run of many partitions in batches of events, but its SQLite event log writes each of them alone: a
+Dagster hands on the events of a run with many partitions in batches, but its SQLite event log writes each of them alone: a
 connection, two transactions and half a dozen statements, some 20 ms a partition. Here a batch is one transaction for
-each file. A check that is planned for many partitions is spelled out once, and of a file that is set up Alembic's
-migrations are not imported. Processes that start on a fresh folder set it up one by one. Nothing else differs, and the
-files are the same; `dagster.yaml` names this class. On Postgres, Dagster's own storage does the first already.
+each file. A check that is planned for many partitions is serialized once, and Alembic's migrations are not imported for
+a file that is already set up. Nothing else differs, and the files are the same.
+
+It is built of private modules of Dagster, so it is off by default. `dagster.yaml` has the switch, and
+`docs/decisions/0005-batched-event-storage.md` the gain. On Postgres, Dagster's own storage writes batches already.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import groupby
 from pathlib import Path
@@ -30,8 +31,6 @@ from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
 from dagster._serdes import ConfigurableClassData, serialize_value
 from sqlalchemy.engine import Engine
 from sqlalchemy.exc import DatabaseError
-
-from lakehouse.storage.locks import wait_for_lock
 
 
 class BatchedEventLog(SqliteEventLogStorage):
@@ -102,23 +101,6 @@ def _is_stamped(engine: Engine) -> bool:
         return False  # it is locked, say; Dagster's own tries again
 
 
-@contextmanager
-def _one_by_one(folder: Path) -> Iterator[None]:
-    """Let the processes that start on a fresh folder set its files up in turn.
-
-    Dagster's own do it at the same time. One may then take the half-made file of another for one of an old version, and
-    stamp it with a second revision: nobody can open it any more.
-    """
-    is_set_up = folder / ".set_up"
-    if is_set_up.exists():
-        yield
-        return
-    folder.mkdir(parents=True, exist_ok=True)
-    with wait_for_lock(folder / ".setting_up"):
-        yield
-        is_set_up.touch()
-
-
 def _row_of(event: EventLogEntry) -> tuple[AssetKey | None, str]:
     """What an event says something of in the index: its asset, by the kind of event."""
     told = event.get_dagster_event()
@@ -134,9 +116,8 @@ class LakehouseStorage(DagsterSqliteStorage):
     """Dagster's SQLite storage with a `BatchedEventLog`; takes the place of `storage: sqlite` in `dagster.yaml`."""
 
     def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
-        with _one_by_one(Path(base_dir)):
-            super().__init__(base_dir, inst_data)
-            self._event_log_storage = BatchedEventLog(str(Path(base_dir) / "history" / "runs"))
+        super().__init__(base_dir, inst_data)
+        self._event_log_storage = BatchedEventLog(str(Path(base_dir) / "history" / "runs"))
 
     @classmethod
     def from_config_value(

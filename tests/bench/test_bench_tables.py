@@ -114,6 +114,7 @@ def test_all_days_are_made_in_one_run_as_by_a_plain_write(tmp_path):
     lines = backfill.compare(tmp_path, rows_a_day=2, days=1, rounds=1, has_peers=False)
     assert [(line.way, line.step, line.commits) for line in lines] == [
         (backfill.OURS, "365 days", 1),
+        (backfill.BATCHED, "365 days", 1),
         (backfill.ENGINE, "365 days", 1),
         (backfill.PLAIN, "365 days", 1),
         (backfill.OURS, "1 days", 1),

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from bench import daily
-from bench.backfill import OURS
+from bench.backfill import BATCHED
 from bench.measure import run
 from lakehouse.storage.lake import Lake
 
@@ -13,7 +13,7 @@ from lakehouse.storage.lake import Lake
 def peak(folder: Path, rows_a_day: int) -> float:
     """Anonymous memory at its highest, in MiB, while a year of readings is staged in one run."""
     daily.fill(Lake(str(folder / "lake")), rows_a_day)
-    cost = run("bench.backfill", "--way", OURS, "--home", str(folder))
+    cost = run("bench.backfill", "--way", BATCHED, "--home", str(folder))
     assert cost.said["rows"] == rows_a_day * daily.DAYS
     return cost.peak_mib
 
