@@ -48,8 +48,8 @@ def test_the_storage_is_off_until_somebody_switches_it_on(tmp_path, monkeypatch)
 PRIVATE = {
     "_event_to_row": ["self", "event"],
     "_initdb": ["self", "engine", "for_index_shard"],
-    "_store_asset_event_tags": ["self", "index_conn", "events", "event_ids"],
-    "_store_asset_event": ["self", "event", "event_id"],
+    "_store_asset_event_tags": ["self", "conn", "events", "event_ids"],
+    "_store_asset_event": ["self", "conn", "event", "event_id"],
     "_store_asset_check_evaluation_planned": ["self", "event", "event_id"],
     "index_transaction": ["self"],
     "index_connection": ["self"],
@@ -137,7 +137,7 @@ def home(tmp_path, monkeypatch):
     return tmp_path
 
 
-@pytest.mark.parametrize("size", ["0", "7", "1000"])
+@pytest.mark.parametrize("size", ["0", full("7"), "1000"])
 def test_a_backfill_is_told_as_by_dagsters_own_storage(home, monkeypatch, size):
     (home / "own").mkdir()
     with dg.DagsterInstance.local_temp(str(home / "own")) as own:
