@@ -64,6 +64,7 @@ ROOMS = {
         *("publish", "tables", "storage"),
     },
     "orchestration": {
+        "data_locks",
         *("observe", "operations", "environment", "transform", "ingest", "lineage", "quarantine"),
         *("publish", "tables", "storage"),
     },
