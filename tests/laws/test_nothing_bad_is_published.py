@@ -259,7 +259,7 @@ def test_a_column_that_left_the_contract_goes_with_the_last_row_that_has_it(tmp_
     bring_up_to_date(here)
     here = under(here, with_days(by_day))
     with pytest.raises(
-        SetupError, match="weight stands in the table, and is no column of its contract"
+        SetupError, match="weight is a column of the table, but not of its contract"
     ):
         redo(here, "marts/shop_days", only(4))
     redo(here, "marts/shop_days")
