@@ -154,6 +154,7 @@ class Audit:
             LawError: the sum of the fates is not the number of rows read, or one of them is below
                 zero.
         """
+        # A fate below zero would let rows that count twice hide rows that are lost.
         fates = self.count_fates()
         if self.accounted_rows == self.read and min(fates.values()) >= 0:
             return self
@@ -209,6 +210,8 @@ class Audit:
         Raises:
             ValueError: it is not an audit.
         """
+        # A log is kept for years, so audits of other versions of the engine must be readable:
+        # unknown fields are ignored, and fields that were not stored have their defaults.
         values = dict(stored)
         values["days"] = _span(values["days"]) if values.get("days") else None
         values["materialized"] = _spans(values.get("materialized", []))
@@ -227,6 +230,7 @@ class Audit:
         return replace(_STORED.validate_python(values), version=version)
 
 
+# Built once: a log is read audit by audit.
 _STORED = TypeAdapter(Audit)
 
 

@@ -61,6 +61,7 @@ def plan_compaction(
     if not isinstance(request, ReplaceDays) and replacement is not None:
         return None  # it looks at every file, and rewrites the small ones as well
     limits = lake.limits
+    # Asked of the log first: whether a file is plain costs a request to open it.
     small = _find_small_files(request, handle, replacement, limits)
     small = _select_many(request, small, limits)
     if small.is_empty():
@@ -104,6 +105,7 @@ def _group_neighbours(
     group_rows = group_bytes = 0
     is_open = False
     for is_small, (rows, size) in zip(small, sizes, strict=True):
+        # Bounded by bytes as well: 500 files of 8 MiB with few long rows made one of gigabytes.
         fits = (
             group_rows + rows <= limits.rows_at_once and group_bytes + size <= limits.bytes_at_once
         )
@@ -127,6 +129,8 @@ def _find_small_files(
         return live.clear()
     if live.schema.get(partition_value) != (None if partitioning is None else pl.Date()):
         return live.clear()
+    # A new file of many short rows can be small in bytes. Without the bound on rows it would move
+    # again with every commit.
     small = live.filter(
         pl.col("size_bytes") < limits.small_file_bytes,
         pl.col("num_records") < limits.rows_at_once // 2,
@@ -158,7 +162,7 @@ def _name_partition_value(request: Request) -> str:
 def _is_plain(lake: Lake, table: str, handle: DeltaTable, small: pl.DataFrame) -> pl.Series:
     """Returns for each file whether it holds what the log says, in the column types of the table.
 
-    Other writers may leave it to the reader to put that right.
+    Other writers may leave it to readers to cast a column or to skip one.
     """
     schema = pl.scan_delta(handle).collect_schema()
 

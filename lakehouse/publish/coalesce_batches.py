@@ -25,7 +25,7 @@ from lakehouse.storage.limits import BatchLimits
 
 
 class BatchCoalescer:
-    """Joins the batches of one write, in any order; for the pass of one sink."""
+    """The batches of one sink's pass, joined in whatever order they come."""
 
     def __init__(self, partition: str, limits: BatchLimits) -> None:
         self.partition, self.limits = partition, limits
@@ -45,6 +45,8 @@ class BatchCoalescer:
 
     def _join(self, batch: pl.DataFrame) -> pl.DataFrame:
         """Returns a large batch when enough rows have come, and an empty one until then."""
+        # Several threads of the streaming engine call this. The number of batches is bounded too:
+        # a sparse write brings tiny ones, and each keeps all text that was read with it.
         with self._lock:
             self._waiting.append(batch)
             rows = sum(frame.height for frame in self._waiting)

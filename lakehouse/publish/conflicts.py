@@ -56,6 +56,8 @@ def _is_undisturbed(
     """Returns whether what a commit relies on is the same in the latest version."""
     if latest.version() == handle.version():
         return True
+    # A table that was deleted and built again has another id. A transaction with another number
+    # tells of a writer of the same part, whose rows may be in files that this one has not read.
     return (
         latest.metadata().id == handle.metadata().id
         and latest.schema() == handle.schema()

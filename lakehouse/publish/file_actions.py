@@ -72,7 +72,7 @@ def _make_add_action(table: str, file: WrittenFile, statistics: Mapping[str, Any
         name: None if value == NULL_PARTITION else value for name, value in folders.items()
     }
     # Text stays unescaped: readers built on arrow-rs take `\ud842\udfb7` for another letter and
-    # prune the file away.
+    # prune the file away. The time is in milliseconds, as Delta wants it.
     text = json.dumps({"numRecords": file.rows, **statistics}, ensure_ascii=False)
     return AddAction(path, file.size, partition, now, True, text)
 
@@ -80,6 +80,8 @@ def _make_add_action(table: str, file: WrittenFile, statistics: Mapping[str, Any
 def make_remove_actions(partition_column: str | None, files: pl.DataFrame) -> list[RemoveAction]:
     """Returns the actions that remove files, one row each, as `lake.list_data_files` gives them."""
     now = int(time.time() * 1000)
+    # Also for compacted files each action says that data changed (`True`). Marked otherwise, it
+    # would let a compaction of delta-rs pass that began before and removes the same files.
     return [
         RemoveAction(
             row["path"],
@@ -129,8 +131,10 @@ def read_statistics(
         if dtype is None or isinstance(dtype, (pl.List, pl.Struct)):
             continue
         statistics[path]["nullCount"][column] = int(nulls or 0)
+        # A row group without bounds may hold any value, and so may its file.
         if column in hidden or not (has_low and has_high):
             continue
+        # One text or day that has no bound in a row group leaves the whole file without.
         low = [_parse_bound(dtype, text, is_upper=False) for text in lows]
         high = [_parse_bound(dtype, text, is_upper=True) for text in highs]
         if None not in low and None not in high:

@@ -30,7 +30,7 @@ PUBLISHED_WITH = "published_with"
 
 @dataclass(frozen=True)
 class PassResult:
-    """What the one pass over the rows gives to the judge.
+    """The result of the one pass over the rows, which the judge decides on.
 
     Attributes:
         answers: the answers to the caller's questions, by name.
@@ -80,8 +80,7 @@ def publish(
     Args:
         lake: where the tables are.
         request: the rows to publish.
-        judge: makes the audit from the result of the pass, or refuses by raising; its `seconds`
-            were spent before.
+        judge: makes the audit from the result of the pass, or raises to refuse the commit.
         rejects: the rows that broke the contract, for the quarantine.
         questions: aggregates that the same pass answers.
 
@@ -103,6 +102,7 @@ def publish(
             undo.callback(commit.discard)
         main, *quarantine = commits
         result = _write_files(main.files, [commit.files for commit in quarantine], questions or {})
+        # A kill up to here leaves files that no version names; vacuum deletes them.
         failpoint("publish: files written")
         audit = judge(result).check_balance()
         if audit.keeps_files:
@@ -129,10 +129,11 @@ def _write_files(
     counts = [writer.count_replaced_rows() for writer in writers]
     failpoint("publish: before files")
     queries = [*sinks, *questions.values(), *(count for count in counts if count is not None)]
+    # The answers come in the order of the queries; a sink answers with an empty frame.
     results = iter(pl.collect_all(queries, engine="streaming")[len(sinks) :])
     answers = {name: next(results) for name in questions}
     for writer, count in zip(writers, counts, strict=True):
-        # Only now: the rows that moved are proved against the count of the pass.
+        # After the pass, whose count of replaced rows proves that no kept row was lost on the way.
         writer.move_kept_rows(0 if count is None else int(next(results).item() or 0))
         # A quarantine without changes gets no commit, and compacted files would be orphans.
         if writer is main or writer.has_changes:
@@ -147,6 +148,8 @@ def _write_files(
 
 def _measure(audit: Audit, files: FileWriter, rows: int, started: float) -> Audit:
     """Returns an audit with the figures of the files and the time."""
+    # The commit carries these figures, so its own time cannot be among them. A caller that worked
+    # before `publish`, as tables with keys do, has put its seconds into the audit.
     return replace(
         audit,
         rows=rows,

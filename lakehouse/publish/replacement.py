@@ -29,9 +29,9 @@ class Replacement:
     Attributes:
         removed: the files, one row each, as `lake.list_data_files` gives them.
         kept: the rows that stay, and move to new files; one frame at a time fits in memory.
-        replaced: a frame with the one number of rows in these files that do not stay; None where no
+        replaced: a frame with one number, the rows of these files that do not stay; None where no
             row stays.
-        total: how many rows the files hold from which rows move.
+        total: the number of rows in the files from which rows move.
         is_exclusive: whether no other commit may come between the version that was read and this
             one.
         is_retyping: whether the rows that stay get other column types.
@@ -82,6 +82,7 @@ def plan_replacement(
             return _plan_correction(lake, request.table, handle, request.corrections)
         case Append():
             return None
+        # Exclusive, because rows of a commit in between would stay beside the new ones.
         case ReplaceAll():
             return Replacement(list_data_files(handle), is_exclusive=True)
         case ReplaceDays():
@@ -91,7 +92,7 @@ def plan_replacement(
 
 
 def _plan_day_replacement(lake: Lake, request: ReplaceDays, handle: DeltaTable) -> Replacement:
-    """Returns the files that may hold a replaced day: a file without bounds in the log may."""
+    """Returns the files that may hold a replaced day; a file without bounds in the log may."""
     live, days = list_data_files(handle), request.days
     bounds = (f"min.{request.day_column}", f"max.{request.day_column}")
     if live.is_empty() or not days:
@@ -101,7 +102,7 @@ def _plan_day_replacement(lake: Lake, request: ReplaceDays, handle: DeltaTable) 
     wanted = pl.Series("day", sorted(days), dtype=pl.Date)
     low, high = (pl.col(bound) for bound in bounds)
     # A file may hold a wanted day if the first one from its lower bound on is not beyond its
-    # upper bound.
+    # upper bound. So files in a gap between wanted days are left alone.
     place = wanted.search_sorted(live[bounds[0]].fill_null(date.min))
     first_wanted = wanted.extend_constant(date.max, 1).gather(place)
     touched = live.filter(low.is_null() | high.is_null() | (first_wanted <= high))
@@ -149,6 +150,8 @@ def _plan_key_replacement(
     live, goes, small = list_data_files(handle), has_key(keys), lake.limits.small_file_rows
     if keys.is_empty():
         return Replacement(live.clear(), is_exclusive=True)
+    # As a filter, `goes` is applied before other columns are read. Rows that a join keeps held on
+    # to the texts of all rows read with them, and memory grew with the table.
     rows = scan_files(lake, table, handle, live["path"], path_column=_FILE)
     counts = (
         rows.select(_FILE, goes.alias("goes"))
@@ -160,13 +163,15 @@ def _plan_key_replacement(
     # A file without rows has no count; it counts as small.
     counted = live.join(counts, left_on="path", right_on=_FILE, how="left", maintain_order="left")
     touched = counted.filter((pl.col("goes") > 0) | (pl.col("rows") < small).fill_null(True))
-    # Each chunk becomes one new file.
+    # Each chunk becomes one new file, and only one is in memory at a time.
     chunk = pl.col("rows").cum_sum().fill_null(0) // small
     chunks = touched.group_by(chunk, maintain_order=True).agg("path")["path"]
     return Replacement(
         removed=touched.select(live.columns),
         kept=[scan_files(lake, table, handle, paths).filter(~goes) for paths in chunks],
         replaced=pl.LazyFrame({"replaced": [int(touched["goes"].sum())]}),
+        # From the log, not from this scan: rows that it misread would be missing on both sides of
+        # the proof. That happened in a folder named like a pattern.
         total=_count_rows(touched, scan_files(lake, table, handle, touched["path"])),
         is_exclusive=True,
     )
@@ -179,6 +184,7 @@ def _plan_retyping(
 
     A column that the rows lack becomes null.
     """
+    # delta-rs has no type widening, so a wider type means that every row is written again.
     live, is_exclusive = list_data_files(handle), isinstance(request, Append)
     if live.is_empty():
         return Replacement(live, is_exclusive=is_exclusive, is_retyping=True)
@@ -197,7 +203,7 @@ def _plan_retyping(
 
 
 def _stays(request: Append | ReplaceDays) -> pl.Expr:
-    """Returns what is true for a row that is not replaced; a row without a day stays."""
+    """Returns an expression that is true for a row that stays; a row without a day does."""
     if isinstance(request, Append):
         return pl.lit(True)
     days = pl.Series(request.days, dtype=pl.Date)
@@ -270,6 +276,7 @@ def scan_files(
         path_column: a column to add with the URI of the file that holds the row.
     """
     partitions = set(handle.metadata().partition_columns)
+    # The columns of the table: a file from before a column was added reads as null in it.
     schema = {
         name: dtype
         for name, dtype in pl.scan_delta(handle).collect_schema().items()

@@ -95,12 +95,12 @@ class Append(WriteRequest):
     """Adds rows to a table that is not partitioned.
 
     Attributes:
-        split_by: rows that differ in it share no new file; an expression has a name that is no
-            column's.
+        split_by: rows that differ in it go to different files; an expression needs a name that no
+            column has.
         transaction_ids: numbers that the commit leaves in the table for the next writer, by name;
             see `lake.read_transaction_id`.
-        corrections: for a value of `_source`, the new values of some columns in the rows that have
-            it already.
+        corrections: for a value of `_source`, new values of some columns in the rows of the table
+            that have it.
         retyped: columns that get another type; all rows of the table are written again in it.
     """
 
@@ -148,6 +148,7 @@ class ReplaceDays(WriteRequest):
     @property
     def parts(self) -> frozenset[str]:
         """Names of the partitions that are written."""
+        # Two writers of one month collide although their days differ: a file may hold both days.
         if self.physical is None:
             return frozenset({UNPARTITIONED})
         return frozenset(name_partitions(self.physical, self.days))

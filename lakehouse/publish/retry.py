@@ -15,14 +15,13 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True)
 class RetryLimits:
-    """How long a writer is patient.
+    """The limits of a writer's patience.
 
     Attributes:
         attempts: disturbed attempts after which it may give up.
-        patience: seconds before which it does not: writers that each come to an end all succeed if
-            they are patient.
-        outages: attempts without an answer from the store; its client has waited and asked again by
-            then.
+        patience: seconds before which it does not: whoever disturbs an attempt has committed, so
+            patient writers all succeed.
+        outages: attempts without an answer from the store; its client has retried within each.
         longest_pause: seconds between two attempts.
     """
 
@@ -36,8 +35,8 @@ def retry_if_busy(attempt: Callable[[], _T], limits: RetryLimits | None = None) 
     """Returns the result of the first attempt that no other writer disturbs.
 
     An attempt starts from a fresh handle each time: committing the same files again would not see
-    what changed. Whoever disturbs an attempt has committed. So all of several writers come to their
-    end if they are patient; how many attempts that takes depends on how many they are.
+    what changed. Whoever disturbs an attempt has committed, so several writers all succeed if they
+    are patient. The number of attempts grows with the number of writers.
 
     Args:
         attempt: reads, writes and commits.
@@ -54,6 +53,8 @@ def retry_if_busy(attempt: Callable[[], _T], limits: RetryLimits | None = None) 
             return attempt()
         except BusyError as error:
             disturbed, outages = disturbed + 1, outages + isinstance(error, OutageError)
+            # Attempts alone are no measure: among four backfills of disjoint days, one gave up
+            # after ten of them.
             is_over = time.monotonic() - started >= limits.patience
             if outages >= limits.outages or (disturbed >= limits.attempts and is_over):
                 raise

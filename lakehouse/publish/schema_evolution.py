@@ -9,6 +9,7 @@ from lakehouse.storage.lake import list_data_files
 
 def has_other_columns(present: Schema, wanted: Schema) -> bool:
     """Returns whether a table's columns, by name and type, are not those of its new rows."""
+    # Not by field: fields compare their descriptions as well, and a new text changes no row.
     return {(field.name, str(field.type)) for field in present.fields} != {
         (field.name, str(field.type)) for field in wanted.fields
     }
@@ -49,7 +50,8 @@ def find_missing_columns(handle: DeltaTable, request: Request, wanted: Schema) -
         if field.name in present and present[field.name].type != field.type
     ]
     required = request.required if isinstance(request, ReplaceDays | ReplaceKeys) else None
-    # With required columns the table keeps exactly the columns of its contract.
+    # With required columns the table keeps exactly the columns of its contract. A renamed column
+    # once stayed beside its new self, and the published version broke the contract.
     if required is not None:
         dropped = present.keys() - {field.name for field in wanted.fields}
         problems += [
@@ -87,6 +89,7 @@ def add_columns(handle: DeltaTable, table: str, missing: list[Field]) -> None:
     Raises:
         BusyError: another writer committed meanwhile.
     """
+    # `alter` commits on the latest version, whatever the handle has seen.
     before = handle.version()
     handle.alter.add_columns(missing)
     # More than one version further, the handle has passed over the commit of another writer.

@@ -63,9 +63,11 @@ class TableCommit:
                 self.lake, table, base, properties, lambda: self._attempt(properties)
             )
         except BusyError as error:
+            # Any other refusal has read the log, and found no commit of this writer in it.
             self._may_be_committed = self._may_be_committed and isinstance(error, OutageError)
             raise
         self._is_committed = True
+        # Last, so that an archive that fails cannot make `discard` delete committed files.
         shorten_log(self.lake, table, version)
         return version
 
@@ -95,6 +97,8 @@ class TableCommit:
     def _transactions(self) -> list[Transaction]:
         """Returns the transactions that make two writers of a part collide, even an empty one."""
         request, handle = self.plan.request, self.plan.handle
+        # Two writers that fill an empty partition remove no file in common, so delta-rs sees no
+        # conflict. It does see that the number of an application id has changed.
         next_version = 0 if handle is None else handle.version() + 1
         numbers = dict.fromkeys(sorted(request.parts), next_version)
         if isinstance(request, Append):
@@ -133,14 +137,17 @@ class TableCommit:
                 return
 
     def _commit_on(self, handle: DeltaTable, properties: CommitProperties) -> None:
-        """Commits on a version; where no row of it stays, the commit changes its columns too."""
+        """Commits on a version; the commit also changes the columns where no row stays."""
         actions: list[AddAction | RemoveAction] = [*self.files.make_add_actions()]
         mode, schema = "append", handle.schema()
         if self.plan.changes_columns:
-            mode, schema = "overwrite", self.plan.schema  # which removes all files by itself
+            # An overwrite removes all files by itself. delta-rs takes new columns in no other mode.
+            mode, schema = "overwrite", self.plan.schema
         else:
             actions += self.files.make_remove_actions()
             if missing := find_missing_columns(handle, self.plan.request, self.plan.schema):
+                # An append takes no new columns, so they come in a commit before it. A kill in
+                # between leaves columns that are null everywhere, which the next run fills.
                 # A handle of its own: the shared one must not move to another version.
                 handle = self.lake.open(self.plan.table, handle.version()) or handle
                 add_columns(handle, self.plan.table, missing)

@@ -87,6 +87,7 @@ def plan_write(lake: Lake, request: Request) -> WritePlan:
         SetupError: the table is partitioned otherwise, or its columns changed and some of its rows
             would stay; or two writers of this bucket would lose commits.
     """
+    # Before any file is written: a bucket without put-if-absent loses commits in silence.
     check_writable(lake)
     handle = _open_base(lake, request)
     columns, partitioning = request.rows.collect_schema(), find_partitioning(request)
@@ -98,7 +99,8 @@ def plan_write(lake: Lake, request: Request) -> WritePlan:
     check_partitioning(handle, request.table, [partition_column] if partition_column else [])
     replacement = plan_replacement(lake, request, handle, columns)
     plan = WritePlan(request, handle, columns, schema, replacement)
-    # Rows that stay need columns that fit the new ones.
+    # Rows that stay need columns that fit the new ones. Refused here, neither the table nor its
+    # quarantine has changed.
     if not plan.keeps_no_row:
         find_missing_columns(handle, request, schema)
     return plan
@@ -108,5 +110,7 @@ def _open_base(lake: Lake, request: Request) -> DeltaTable | None:
     """Opens the table at the revision that a request is based on."""
     if request.base is None:
         return None
+    # At the version that was read, though a later one may exist: the commit has to see the
+    # difference as a conflict.
     version = request.base.version if isinstance(request.base, Revision) else None
     return lake.open_shared(request.table, version)
