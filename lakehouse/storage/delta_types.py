@@ -8,6 +8,7 @@ from deltalake.schema import ArrayType, PrimitiveType, StructType
 
 from lakehouse.errors import SetupError
 
+# No unsigned numbers, times of day or durations: Delta has no type for them.
 _PRIMITIVES: Mapping[type[pl.DataType], str] = {
     pl.String: "string",
     pl.Binary: "binary",
@@ -34,6 +35,7 @@ def to_delta_type(dtype: pl.DataType) -> PrimitiveType | ArrayType | StructType:
     if isinstance(dtype, pl.Decimal):
         return PrimitiveType(f"decimal({dtype.precision or 38},{dtype.scale})")
     if isinstance(dtype, pl.List):
+        # A Polars list does not say whether its elements may be null, so they may.
         inner = to_delta_type(dtype.inner)  # type: ignore[arg-type] # Polars types it too widely
         return ArrayType(inner, contains_null=True)
     if isinstance(dtype, pl.Struct):
@@ -52,7 +54,7 @@ def _to_delta_field(field: pl.Field) -> Field:
 def to_delta_schema(
     schema: Mapping[str, pl.DataType], comments: Mapping[str, str], partition: str | None
 ) -> Schema:
-    """Returns the Delta schema of a table, with a partition column at its end if it has one.
+    """Returns the Delta schema of a table; a partition column comes last.
 
     Args:
         schema: the columns.
@@ -61,6 +63,7 @@ def to_delta_schema(
     """
     fields = []
     for name, dtype in schema.items():
+        # `comment` is the key under which Spark keeps the text of a column.
         metadata = {"comment": comments[name]} if comments.get(name) else None
         fields.append(Field(name, to_delta_type(dtype), metadata=metadata))
     if partition is not None:

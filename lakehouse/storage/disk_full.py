@@ -1,4 +1,4 @@
-"""A full disk, reported as one: a library that meets it while it writes may blame the file."""
+"""Full disks, reported as such: a library that meets one while it writes may blame the file."""
 
 import re
 import shutil
@@ -22,10 +22,10 @@ _LEAST_FREE_BYTES = 1 << 20  # with less, a write that failed is taken to have f
 
 @contextmanager
 def report_full_disk(root: str, least_free: int = _LEAST_FREE_BYTES) -> Iterator[None]:
-    """Turns the errors of a full disk into one that says so.
+    """Turns errors that a full disk caused into one that says so.
 
     Args:
-        root: where the block of work writes; it also writes into the folder for temporary files.
+        root: where the `with` block writes; it also writes into the folder for temporary files.
         least_free: free bytes below which a disk counts as full, whatever the error says.
 
     Raises:
@@ -34,6 +34,8 @@ def report_full_disk(root: str, least_free: int = _LEAST_FREE_BYTES) -> Iterator
     try:
         yield
     except (OSError, pl.exceptions.PolarsError, DeltaError, obstore.exceptions.BaseError) as error:
+        # Polars may say that the file it could not write is out of specification, and name no disk.
+        # So the disks are asked as well.
         places = (root, tempfile.gettempdir())
         folders = [place for place in places if "://" not in place and Path(place).exists()]
         full = [folder for folder in folders if shutil.disk_usage(folder).free < least_free]

@@ -1,7 +1,7 @@
 """DuckDB connections, with the Delta and S3 readers loaded from the wheels that carry them.
 
-Nothing is downloaded. This is the one module that knows which DuckDB this is, so that a move to
-another release is made here.
+Nothing is downloaded. Only this module depends on the release of DuckDB, so that a move to another
+one is made here.
 """
 
 from collections.abc import Mapping
@@ -19,6 +19,7 @@ _CONFIG: Mapping[str, str | bool | int | float | list[str]] = {
     # 82 MB for each connection.
     "allow_unsigned_extensions": "true",
 }
+# DuckDB's name of each setting, and the options of delta-rs that may give it, the first one first.
 _S3_SETTINGS = {
     "KEY_ID": ("aws_access_key_id", "access_key_id"),
     "SECRET": ("aws_secret_access_key", "secret_access_key"),
@@ -35,8 +36,8 @@ def connect(
 
     Args:
         options: object store options, as delta-rs takes them; they become a DuckDB secret.
-        remote: whether the lake is in a bucket.
-        delta: whether Delta tables will be read.
+        remote: whether to load the reader for buckets.
+        delta: whether to load the reader for Delta tables.
     """
     connection = _configure(duckdb.connect(config=dict(_CONFIG)))
     if delta:
@@ -45,6 +46,7 @@ def connect(
         connection.execute("SET parquet_metadata_cache = true")
     if remote:
         _load(connection, "httpfs")
+        # Keys of two identities must not mix: AWS is asked only where the options have none.
         given = {key.lower(): value for key, value in (options or {}).items()}
         secret = given if _has_keys(given) else {**given, **_read_role_keys()}
         connection.execute(_build_secret(secret))
@@ -52,7 +54,7 @@ def connect(
 
 
 def connect_for_footers(options: Mapping[str, str], *, remote: bool) -> duckdb.DuckDBPyConnection:
-    """Opens a DuckDB that reads Parquet files; for local files it is created once in a process."""
+    """Opens a DuckDB that reads Parquet files; a process creates the one for local files once."""
     if remote:
         return connect(options, remote=True, delta=False)
     return _configure(_connect_locally().cursor())
@@ -64,7 +66,9 @@ def _connect_locally() -> duckdb.DuckDBPyConnection:
 
 
 def restrict_access(connection: duckdb.DuckDBPyConnection, root: str, spool: str) -> None:
-    """Restricts a connection to files below a root, for good.
+    """Restricts a connection for good to files below a root.
+
+    Whoever may write a query could read any file of the machine otherwise, with `read_text`.
 
     Args:
         connection: the connection.
@@ -101,9 +105,9 @@ def _has_keys(options: Mapping[str, str]) -> bool:
 
 
 def _read_role_keys() -> dict[str, str]:
-    """Returns the keys that AWS gives to this process at the moment, which DuckDB cannot ask for.
+    """Returns the keys that AWS gives to this process now; empty if it gives none.
 
-    Empty if AWS gives none.
+    DuckDB cannot ask for them itself.
     """
     credentials = _find_credentials()
     if credentials is None:
@@ -115,7 +119,7 @@ def _read_role_keys() -> dict[str, str]:
 
 @cache
 def _find_credentials() -> Any:  # noqa: ANN401, botocore has no types
-    """Returns what renews the keys of a role before they expire."""
+    """Returns the credentials of the process, which renew the keys of a role before they expire."""
     from botocore.session import get_session  # noqa: PLC0415, its import opens a socket
 
     return get_session().get_credentials()
@@ -129,6 +133,8 @@ def _build_secret(options: Mapping[str, str]) -> str:
             parts.append(f"{name} {quote_literal(value)}")
     endpoint = next((options[name] for name in _ENDPOINTS if options.get(name)), None)
     if endpoint:
+        # delta-rs addresses a bucket by path, so a server with an endpoint of its own need not have
+        # a host name for each bucket.
         scheme, _, host = endpoint.rpartition("://")
         parts.append(f"ENDPOINT {quote_literal(host)}")
         parts.append("URL_STYLE 'path'")

@@ -1,8 +1,8 @@
-"""The cache of open tables, and of what was computed from them.
+"""Caches of open tables, and of what was computed from them.
 
 Opening a table reads its last checkpoint and all log entries after it; checking for one more entry
-is cheaper. So a handle is reused until its table has a newer commit. A handle also reads on in
-these files when it is asked for the version of an application. It is therefore given up as soon as
+is cheaper. So a handle is reused until its table has a newer commit. A handle also reads these
+files later, when it is asked for the version of an application. It is therefore given up as soon as
 there is a later checkpoint: the entries before that one may be cleaned up.
 
 Committing files through a handle leaves it at its version. A RESTORE or a new column moves it.
@@ -23,6 +23,7 @@ from lakehouse.storage.log import locate_entry
 
 # Delta, Parquet readers and object stores take these for an escape, a pattern or a partition.
 _AMBIGUOUS = frozenset("%*=[]{}")
+# What delta-rs says about an entry that it needs and that is not in the log any more.
 _STALE = re.compile(r"_delta_log/\d{20}\.json|contiguous commit files|Invalid table version")
 _T = TypeVar("_T")
 _C = TypeVar("_C")
@@ -32,10 +33,10 @@ FileState = tuple[object, ...] | None
 
 
 class FolderTable(DeltaTable):
-    """A table in a folder, whose files are named as the file system names them.
+    """A table in a folder, whose files are named as in the file system.
 
-    deltalake names them by URI, in which a blank is `%20` and a letter beyond ASCII is more of the
-    same. Polars takes that for the name of a file, and does not find it.
+    deltalake gives them as URIs, with blanks and letters beyond ASCII percent-encoded. Polars takes
+    such a URI for the name of a file, and does not find it.
     """
 
     def file_uris(self, *args: Any, **kwargs: Any) -> list[str]:  # noqa: ANN401, as in deltalake
@@ -50,7 +51,7 @@ def report_stale_handle(table: str) -> Iterator[None]:
     """Reports a handle whose log entries were archived since it was opened.
 
     Raises:
-        BusyError: other writers have made so many versions meanwhile.
+        BusyError: other writers made hundreds of versions meanwhile.
     """
     try:
         yield
@@ -77,13 +78,13 @@ def check_folder(root: str) -> None:
 
 
 class ValueCache(Generic[_T]):
-    """Values computed from open tables, by name; each is valid for the same handles only."""
+    """Values computed from open tables, by name; each is valid for its own handles only."""
 
     def __init__(self) -> None:
         self._values: dict[str, tuple[Handles, _T]] = {}
 
     def get(self, name: str, handles: Handles, compute: Callable[[], _T]) -> _T:
-        """Returns a value, computed anew if a handle is another one. Nobody may change it."""
+        """Returns a value, computed anew if a handle was replaced. Callers must not change it."""
         if name in self._values:
             known, value = self._values[name]
             if len(known) == len(handles) and all(map(_is_same, known, handles)):
@@ -94,11 +95,14 @@ class ValueCache(Generic[_T]):
 
 
 def _is_same(one: DeltaTable | None, other: DeltaTable | None) -> bool:
+    # A handle is replaced when its table changes, so identity tells. A cached value keeps its own
+    # handles alive: no later one can take over an address.
     return one is other
 
 
 @dataclass(frozen=True)
 class _CachedHandle:
+    # `state`: of the log entry of `version`, and of the pointer to the last checkpoint.
     handle: DeltaTable
     version: int
     state: tuple[FileState, FileState]
@@ -114,7 +118,7 @@ class HandleCache:
     def companion(self, kind: type[_C]) -> _C:
         """Returns the one cache of a class that lives as long as these handles.
 
-        A room above declares what it caches as a class of its own, and keeps it here.
+        A room above this one declares what it caches as a class, and keeps an instance here.
         """
         return cast("_C", self._companions.setdefault(kind, kind()))
 
@@ -125,18 +129,19 @@ class HandleCache:
         open_table: Callable[[str, int | None], DeltaTable],
         read_state: Callable[[str], FileState],
     ) -> DeltaTable:
-        """Returns a table at a version.
+        """Returns a table at a version, by the cached handle if that is current.
 
         Args:
             table: its name.
-            version: the version, None for the latest.
-            open_table: opens a table, if no handle can be reused.
+            version: the version; None for the latest.
+            open_table: opens a table at a version.
             read_state: reads the state of a file below the root of the lake.
         """
         cached = self._handles.get(table)
         if cached is not None and _is_current(table, version, cached, read_state):
             return cached.handle
         handle = open_table(table, version)
+        # An older version is not kept: a table has one cached handle, which most calls want latest.
         if version is None:
             state = _read_states(table, handle.version(), read_state)
             self._handles[table] = _CachedHandle(handle, handle.version(), state)
@@ -149,15 +154,16 @@ def _is_current(
     cached: _CachedHandle,
     read_state: Callable[[str], FileState],
 ) -> bool:
-    """Returns whether a handle is at the version that is asked for, and its table still the same.
+    """Returns whether a handle is at the wanted version, and its table still the same.
 
-    A table may be deleted, and another be created under its name: then its files have other states.
+    If a table was deleted and another one created under its name, the files have other states.
     """
     if version is None:
         if read_state(locate_entry(table, cached.version + 1)) is not None:
             return False
     elif version != cached.version:
         return False
+    # Without an entry both states are None, for a table that is gone as well: nothing is proved.
     has_entry = cached.state[0] is not None
     return has_entry and _read_states(table, cached.version, read_state) == cached.state
 

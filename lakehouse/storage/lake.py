@@ -1,4 +1,4 @@
-"""The lake: a root URI with its storage options, and reading the tables that lie below it.
+"""The lake: a root URI with its storage options, and reading the tables below it.
 
 Belongs here: names and places of tables, opening them, scanning a version, reading their logs.
 Does not belong here: writing. Publishing is the only way in which a table changes.
@@ -39,7 +39,7 @@ _NAME = re.compile(rf"({'|'.join(LAYERS)})/[a-z][a-z0-9_]*")
 
 @dataclass(frozen=True)
 class Lake:
-    """A root, a folder or a bucket, under which every table lies as `<layer>/<table>`.
+    """A folder or a bucket that holds every table as `<layer>/<table>`.
 
     Attributes:
         root: an absolute folder or a URI such as `s3://bucket/lake`.
@@ -53,12 +53,13 @@ class Lake:
     options: Mapping[str, str] = field(default_factory=dict, repr=False)
     single_writer: bool = False
     limits: WriteLimits = field(default_factory=WriteLimits, repr=False, kw_only=True)
+    # Not compared: what was opened is not part of what a lake is.
     handles: HandleCache = field(
         default_factory=HandleCache, repr=False, compare=False, kw_only=True
     )
 
     def __post_init__(self) -> None:
-        """Refuses a folder that would be misread, see `handle_cache.check_folder`."""
+        """Refuses a folder that would be misread; see `handle_cache.check_folder`."""
         if self.is_local:
             check_folder(self.root)
 
@@ -83,7 +84,7 @@ class Lake:
         return open_store(self.root, self.options)
 
     def translate_errors(self) -> AbstractContextManager[None]:
-        """Turns the errors of the store into short ones, see `translate_store_errors`."""
+        """Turns the errors of the store into short ones; see `translate_store_errors`."""
         return translate_store_errors(self.root, self.options)
 
     def uri(self, table: str) -> str:
@@ -96,7 +97,10 @@ class Lake:
         return f"{self.root.rstrip('/')}/{table}"
 
     def open(self, table: str, version: int | None = None) -> DeltaTable | None:
-        """Opens a table at a version, the latest by default; None when it does not exist yet."""
+        """Opens a table, at its latest version by default; None when it does not exist yet.
+
+        The caller alone has the handle, and may move it.
+        """
         try:
             with self.translate_errors():
                 return self._open_anew(table, version)
@@ -104,7 +108,8 @@ class Lake:
             return None
 
     def open_shared(self, table: str, version: int | None = None) -> DeltaTable | None:
-        """Opens a table as `open` does, by a shared handle; nobody may move it."""
+        """Opens a table as `open` does, by a shared handle that nobody may move."""
+        # A RESTORE moves its handle. Through a shared one it moved what a writer was based on.
         try:
             with self.translate_errors():
                 return self.handles.get(table, version, self._open_anew, self._read_state)
@@ -121,7 +126,8 @@ class Lake:
         try:
             return open_table()
         except DeltaError:
-            # The entries of an old version may be in the archive.
+            # The entries of an old version may be in the archive. The latest version never needs
+            # them, so its error is a real one.
             if version is None or not self.log_archive(table).restore_entries(version):
                 raise
         return open_table()
@@ -145,7 +151,7 @@ class Lake:
         return None if handle is None else read_revision(handle)
 
     def scan(self, table: str, version: int | None = None) -> pl.LazyFrame:
-        """Returns the rows of a table at a version, lazily.
+        """Returns the rows of a table, at its latest version by default.
 
         Raises:
             SetupError: there is no such table yet.
@@ -165,6 +171,8 @@ class Lake:
         for layer in LAYERS if self._may_exist else ():
             with self.translate_errors():
                 listed = obstore.list_with_delimiter(self.store, prefix=f"{layer}/")
+            # Not every folder is a table: `quarantine/_files` is none, nor is one that was never
+            # committed to.
             names = sorted(str(prefix).rstrip("/") for prefix in listed["common_prefixes"])
             tables = (name for name in names if _NAME.fullmatch(name))
             found += [name for name in tables if self.open_shared(name) is not None]
@@ -176,7 +184,10 @@ class Lake:
         return list(tail.commits) if tail.after <= after else None
 
     def read_log_tail(self, table: str, *, after: int = -1) -> LogTail:
-        """Reads the log entries after a version, or after the last one that was cleaned up."""
+        """Reads the log entries after a version, or after the last one that was cleaned up.
+
+        For a table that does not exist, the tail is empty.
+        """
         latest = self.version(table)
         if latest is None or latest <= after:
             return LogTail(after)
@@ -184,18 +195,20 @@ class Lake:
         wanted = range(after + 1, latest + 1)
         with self.translate_errors():
             found = self._log_reader(table).read(wanted)
+        # Entries before the last gap are left out: a reader must not take them for all there were.
         gap = max((version for version in wanted if version not in found), default=after)
         return LogTail(gap, tuple(found[version] for version in range(gap + 1, latest + 1)))
 
     def read_remaining_log(self, table: str, *, after: int = -1) -> list[Commit]:
         """Reads the log entries after a version that were not cleaned up, oldest first."""
-        if not self._may_exist:
+        if not self._may_exist:  # asking for the store would create the folder
             return []
         with self.translate_errors():
             return self._log_reader(table).read_remaining(after)
 
     def follow_log(self, table: str, *, after: int) -> Iterator[Commit]:
         """Reads the log entries that follow a version one by one, until one is missing."""
+        # One entry a time: a writer that looks for its own commit finds it within the first few.
         with self.translate_errors():
             while found := self._log_reader(table).read(range(after + 1, after + 2)):
                 yield from found.values()
@@ -220,7 +233,7 @@ class Lake:
 class PinnedLake(Lake):
     """A lake in which every table stays at the version at which it was first opened.
 
-    For a task that looks at many tables: it opens each once, and sees no commit made meanwhile.
+    A task that looks at many tables opens each once, and sees no commit made meanwhile.
     """
 
     _opened: dict[tuple[str, int | None], DeltaTable | None] = field(
@@ -228,18 +241,19 @@ class PinnedLake(Lake):
     )
 
     def open_shared(self, table: str, version: int | None = None) -> DeltaTable | None:
-        """Opens a table, at the version that was the latest when it was first opened by default."""
+        """Opens a table, by default at the version that was the latest at its first opening."""
         if (table, version) not in self._opened:
             self._opened[table, version] = super().open_shared(table, version)
         return self._opened[table, version]
 
 
 def check_name(table: str) -> None:
-    """Refuses what cannot be the name of a table.
+    """Refuses a text that cannot be the name of a table.
 
     Raises:
         SetupError: `table` is not of the form `<layer>/<table>`, in lower case.
     """
+    # Not `match` with `$`, which also matches before a final newline.
     if not _NAME.fullmatch(table):
         raise SetupError(
             f"{table!r} is not the name of a table.\n"
@@ -267,7 +281,7 @@ def list_data_files(handle: DeltaTable) -> pl.DataFrame:
 
 
 def read_transaction_id(handle: DeltaTable, table: str, name: str) -> int | None:
-    """Returns a number that commits have left in a table; None if none has.
+    """Returns the number that commits left in a table under a name; None if none did.
 
     A RESTORE does not take it back.
     """
@@ -276,5 +290,5 @@ def read_transaction_id(handle: DeltaTable, table: str, name: str) -> int | None
 
 
 def name_transaction(table: str, name: str) -> str:
-    """Returns the name of the application transaction under which a table keeps a number."""
+    """Returns the id of the application transaction in which a table keeps a number."""
     return f"lakehouse:{table}:{name}"

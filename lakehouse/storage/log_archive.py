@@ -1,9 +1,9 @@
 """The archive of a table's log: old entries, many in one file. No entry is thrown away.
 
 The audits in the log are the only record of what each period was made from, so they are kept for
-ever. But Delta's clients list the whole log of a folder for each look and each commit, and reading
-all of a log asks for one entry after another. So old entries are moved to `_delta_log/_archive`,
-byte for byte, and are put back into the log when somebody opens a version that needs them.
+ever. But Delta's clients list a whole log each time they open its table or commit to it, and to
+read a whole log is to request every entry. So old entries are moved to `_delta_log/_archive`, byte
+for byte, and are put back into the log when somebody opens a version that needs them.
 
 Does not belong here: what an entry says (`log.py`), and reading entries wherever they are
 (`log_reader.py`).
@@ -54,19 +54,22 @@ class LogArchive:
         return {version: found[version] for version in sorted(found.keys() & wanted)}
 
     def archive_old_entries(self, version: int) -> None:
-        """Moves all entries into the archive but the last ones.
+        """Moves all entries but the last ones into the archive.
 
         An entry leaves the log when it is in the archive, and only if what stays in the log begins
         with a checkpoint. A process that is killed in between leaves entries in both places, for
-        the next one to remove.
+        a later one to remove.
 
         Args:
             version: the version that was just committed.
         """
+        # With 500 entries a file, version 999 moves entries 0 to 499.
         count = version + 1
         kept_from = (count // self.entries_per_file - 1) * self.entries_per_file
+        # No request for a commit without a checkpoint, nor in a young log.
         if count % self.checkpoint_interval or kept_from <= 0:
             return
+        # Without this checkpoint, what stays of the log could not be opened.
         if not self._exists(self._locate_checkpoint(kept_from - 1)):
             return
         # Between two files of the archive, there is work only if an earlier process was killed.
@@ -74,6 +77,7 @@ class LogArchive:
             return
         entries, checkpoints = self._list_log()
         old = [one for one in entries if one < kept_from]
+        # All copies come before the first deletion: no entry is ever in neither place.
         for first in self._list_files(old):
             self._copy_to_file(first, old)
             failpoint("archive: entries written")
@@ -86,6 +90,7 @@ class LogArchive:
         # Not beyond the latest version: the archive of a deleted table must not continue the log of
         # another one that took its place.
         latest = max((*entries, *checkpoints), default=-1)
+        # From the checkpoint on: what is before it is not needed to open the version.
         found = self.read(range(begin, min(version, latest) + 1))
         for one, text in found.items():
             with suppress(obstore.exceptions.AlreadyExistsError):
@@ -103,7 +108,7 @@ class LogArchive:
         return sorted({version // size * size for version in versions})
 
     def _copy_to_file(self, first: int, versions: Iterable[int]) -> None:
-        """Copies those of some entries that belong to a file of the archive into it."""
+        """Copies into a file of the archive those of some entries that belong to it."""
         some = [one for one in versions if first <= one < first + self.entries_per_file]
         read = partial(read_entry, self.store, self.table)
         texts = fetch_all(read, some, self.requests_at_once)
@@ -159,6 +164,7 @@ class LogArchive:
         A file that holds other texts under the same versions is of a table that was deleted, and is
         replaced.
         """
+        # Read after the entries were fetched: what was gone from the log by then is in this file.
         known = self._read_file(first)
         is_of_another = any(known.get(version, text) != text for version, text in entries.items())
         if entries.keys() <= known.keys() and not is_of_another:
@@ -169,6 +175,7 @@ class LogArchive:
         content = io.BytesIO()
         typed = rows.cast({"version": pl.Int64, "entry": pl.Binary})
         typed.write_parquet(content, compression="zstd")
+        # A put replaces the file as a whole, in a folder as well: a kill leaves the old one.
         obstore.put(self.store, self._locate_file(first), content.getvalue())
 
     def _locate_file(self, first: int) -> str:

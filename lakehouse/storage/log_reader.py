@@ -1,4 +1,4 @@
-"""Reading several entries of a table's log, wherever they are: in the log, or in its archive.
+"""Reading several entries of a table's log, whether they are in the log or in its archive.
 
 Does not belong here: what an entry is (`log.py`), moving entries to the archive and back
 (`log_archive.py`), and which entries a caller relies on (`lake.py`).
@@ -34,6 +34,7 @@ class LogReader:
 
     def read_remaining(self, after: int) -> list[Commit]:
         """Reads all entries after a version that have not been cleaned up, oldest first."""
+        # The latest entries are never archived, so no wanted version is later than the log's last.
         in_log = self._list_after(after)
         wanted = range(after + 1, max(in_log, default=after) + 1)
         return list(self._read(in_log, wanted).values())

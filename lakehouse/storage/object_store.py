@@ -1,7 +1,7 @@
 """Object stores: a folder of this machine, or a bucket behind a URI; and their errors.
 
-Belongs here: which places there can be, opening them, asking them for many things at once, and
-their errors in one line without secrets. Does not belong here: what lies there (`lake.py` and
+Belongs here: which places there can be, opening them, requesting many things at once, and their
+errors in one line without secrets. Does not belong here: what is in them (`lake.py` and
 `ingest/files/landing_zone.py`).
 """
 
@@ -21,7 +21,8 @@ from lakehouse.errors import OutageError, SetupError
 
 _SCHEMES = ("s3", "s3a", "gs", "az", "abfs", "abfss")
 _URI = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):(//?)([^/]*)")
-# Options of delta-rs that obstore takes as settings of its client.
+# Options of delta-rs that obstore takes as settings of its client. Among the options of a store
+# they make it panic, which `except Exception` does not catch.
 _HTTP_OPTIONS = ("allow_http", "aws_allow_http")
 _CLIENT_OPTIONS = ("connect_timeout", "proxy_url", "timeout", "user_agent")
 _SECRET_OPTION = re.compile(r"secret|key|token|password|sas", re.IGNORECASE)
@@ -45,10 +46,11 @@ def is_remote(root: str) -> bool:
 
 
 def find_uri_problem(place: str) -> str | None:
-    """Returns why a text is neither a folder nor the URI of a bucket; None if it is one."""
+    """Returns why a text names neither a folder nor a bucket; None if it names one."""
     found = _URI.match(place)
     if found is None:
         return None
+    # Any text with a scheme is meant as a URI: `s3:/x` once became a folder of that name.
     scheme, slashes, bucket = found.groups()
     if scheme.lower() not in _SCHEMES:
         return (
@@ -95,14 +97,14 @@ def open_store(root: str, options: Mapping[str, str]) -> ObjectStore:
 
 
 def fetch_all(fetch: Callable[[_T], _R], things: Sequence[_T], at_once: int) -> list[_R]:
-    """Returns what a function fetches for each of some things, in their order.
+    """Calls a function for each of some things at once; returns the results in their order.
 
     Args:
-        fetch: the function, called in several threads.
-        things: what to fetch for.
+        fetch: the function, which is called in several threads.
+        things: its arguments.
         at_once: how many requests are under way at a time.
     """
-    if at_once == 1:
+    if at_once == 1:  # a local disk, which answers no faster to threads
         return list(map(fetch, things))
     with ThreadPoolExecutor(at_once) as pool:
         return list(pool.map(fetch, things))
@@ -110,7 +112,7 @@ def fetch_all(fetch: Callable[[_T], _R], things: Sequence[_T], at_once: int) -> 
 
 @contextmanager
 def translate_store_errors(root: str, options: Mapping[str, str]) -> Iterator[None]:
-    """Turns the errors of a bucket into short ones; the errors of a folder pass unchanged.
+    """Turns errors of a bucket into short ones; those of a folder pass unchanged.
 
     Raises:
         SetupError: the store refuses these credentials, or there is no such bucket.
@@ -136,6 +138,7 @@ def translate_store_errors(root: str, options: Mapping[str, str]) -> Iterator[No
 
 def is_store_error(root: str, error: Exception) -> bool:
     """Returns whether an error comes from a bucket, and not from this machine or from the data."""
+    # Callers take TableNotFoundError for the answer that there is no table yet.
     if not is_remote(root) or isinstance(error, TableNotFoundError):
         return False
     if isinstance(error, OSError):
@@ -157,7 +160,8 @@ def suggest_next_step(root: str) -> str:
 
 
 def describe_store_error(error: Exception, options: Mapping[str, str]) -> str:
-    """Returns the message of a store's error in one line, without the secrets among its options."""
+    """Returns the message of a store's error in one line, without secret values of its options."""
+    # obstore adds a dump for developers. Stores answer in XML, whose tags go.
     text = _TERMINAL_COLOUR.sub("", str(error)).partition("\n\nDebug source:")[0]
     for name, value in options.items():
         if value and _SECRET_OPTION.search(name):

@@ -1,4 +1,4 @@
-"""Scans of single Parquet files: of a table's data files, and of files that are read on the way.
+"""Scans of single Parquet files: data files of a table, and temporary files.
 
 Whole tables are scanned by `lake.py`, through their log.
 """
@@ -30,6 +30,7 @@ def scan_parquet_files(
     return pl.scan_parquet(
         paths,
         schema=None if schema is None else pl.Schema(schema),
+        # Files that were written before a column was added lack it.
         missing_columns="raise" if schema is None else "insert",
         extra_columns=extra_columns,
         include_file_paths=path_column,

@@ -1,8 +1,8 @@
-"""Put-if-absent: the one thing that a bucket must do so that two writers collide.
+"""Put-if-absent: the one condition that a bucket must support so that two writers collide.
 
 A commit is a file of the log that must not exist yet. A store that ignores this condition lets the
 later of two writers overwrite the commit of the earlier one, and nobody notices. So the store is
-tried before anything is written to it.
+tested before anything is written to it.
 """
 
 import re
@@ -25,15 +25,16 @@ _NOT_IMPLEMENTED = re.compile(r"\b501\b|NotImplemented")
 def prove_put_if_absent(root: str, options: Mapping[str, str]) -> None:
     """Checks once in a process that a bucket supports put-if-absent.
 
-    Several writers put one small object, which is removed again.
+    Several writers put the same small object, which is removed again.
 
     Raises:
-        SetupError: the store lets more than one writer put it, or does not know the condition.
-        OutageError: it does not answer.
+        SetupError: the store lets more than one writer succeed, or does not know the condition.
+        OutageError: the store does not answer.
     """
     _prove_once(root, tuple(sorted(options.items())))
 
 
+# Only a proof is cached: after an error, the next call tests the store again.
 @cache
 def _prove_once(root: str, options: tuple[tuple[str, str], ...]) -> None:
     store = open_store(root, dict(options))
@@ -75,6 +76,7 @@ def _lets_one_writer_win(store: ObjectStore, key: str) -> bool | None:
     winners = [number for number, is_winner in enumerate(outcomes) if is_winner]
     stored = bytes(obstore.get(store, key).bytes()).decode()
     obstore.delete(store, key)
+    # A store may refuse a writer and still keep what it sent.
     if len(winners) == 1:
         return stored == str(winners[0])
     # With no winner, the answer to the one that won was lost, and it was refused when it asked

@@ -1,7 +1,7 @@
 """Revisions: a version of one particular table, and its text form in commits and cursors.
 
 A version alone is not enough. A table that was deleted and built again counts its versions from
-zero once more, under another id.
+zero again, under another id.
 """
 
 import re
@@ -11,6 +11,7 @@ from typing import Literal
 
 from deltalake import DeltaTable
 
+# `12@7f4a…`: version and table id.
 _TEXT = re.compile(r"(\d+)@(.+)")
 
 
@@ -31,6 +32,7 @@ class Revision:
 
     def is_in(self, current: "Revision | None") -> bool:
         """Returns whether a table that is now at another revision was once at this one."""
+        # Within one table versions only grow: a RESTORE makes a new one, too.
         return (
             current is not None
             and self.table_id == current.table_id
@@ -39,11 +41,12 @@ class Revision:
 
 
 Base = Revision | None | Literal["latest"]
-"""What a write is based on: a revision that was read, None for no table, or whatever is there."""
+"""What a write is based on: a revision that was read, None for no table, or the latest one."""
 
 
 def parse_revision(text: object) -> Revision | None:
     """Reads the text form of a revision; None for anything else."""
+    # Cursors may be old or edited. What cannot be read counts as unknown, and is looked up anew.
     found = _TEXT.fullmatch(text) if isinstance(text, str) else None
     return Revision(int(found[1]), found[2]) if found else None
 

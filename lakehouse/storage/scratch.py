@@ -1,4 +1,4 @@
-"""Scratch folders: for rows that do not fit in memory, and gone after the work.
+"""Scratch folders: temporary folders for rows that do not fit in memory.
 
 A process that was killed leaves its folder behind, and the next one removes it. Such a folder is
 recognized by a lock on a file in it, not by its name alone: a lake may be in `/tmp/lakehouse-data`.
@@ -23,6 +23,7 @@ def create_scratch_folder() -> Iterator[Path]:
     """Creates a temporary folder for the length of a `with` block."""
     _remove_abandoned_folders()
     with tempfile.TemporaryDirectory(prefix=_PREFIX) as name:
+        # The system releases this lock when the process ends, also by a kill.
         descriptor = os.open(Path(name) / _LOCK, os.O_RDONLY | os.O_CREAT, 0o600)
         try:
             # Some file systems have no locks. There, no folder is ever removed for another process.

@@ -1,7 +1,7 @@
-"""What keeps two writers from losing each other's commits.
+"""Guards that keep two writers from losing each other's commits.
 
 In a folder, creating a file that exists fails, so there is nothing to do. A bucket must support
-put-if-absent; without it, a lake has one machine that writes, whose processes take turns.
+put-if-absent. Without it only one machine may write to the lake, and its processes take turns.
 """
 
 import hashlib
@@ -21,8 +21,8 @@ def check_writable(lake: Lake) -> None:
     """Refuses a bucket in which several writers would lose commits.
 
     Raises:
-        SetupError: its store does not support put-if-absent.
-        OutageError: it does not answer.
+        SetupError: the store does not support put-if-absent.
+        OutageError: the store does not answer.
     """
     if not lake.is_local and not lake.single_writer:
         prove_put_if_absent(lake.root, lake.options)
@@ -43,8 +43,10 @@ def lock_for_commit(lake: Lake, table: str, base: Revision | None) -> Iterator[N
     if lake.is_local or not lake.single_writer:
         yield
         return
+    # One lock for a lake. Its name is a hash, as a URI cannot be the name of a file.
     digest = hashlib.sha256(lake.root.encode()).hexdigest()[:16]
     with wait_for_lock(Path(tempfile.gettempdir(), f"lakehouse-{digest}.lock")):
+        # Compared under the lock: the store would let this commit overwrite one made meanwhile.
         if lake.revision(table) != base:
             raise BusyError(f"{table}: another writer committed first.\nNext: run again.")
         yield
