@@ -12,11 +12,12 @@ from typing import NamedTuple
 from lakehouse.ingest.files.lines import Line
 from lakehouse.ingest.limits import IngestLimits
 
+# What `surrogateescape` makes of the bytes 0x80 to 0xff where they are not UTF-8.
 _LONE_SURROGATE = re.compile("[\udc80-\udcff]")
 
 
 class Fields(NamedTuple):
-    """The values of a record and how many lines it takes."""
+    """The values of a record and the number of its lines."""
 
     values: list[str]
     lines: int
@@ -36,6 +37,7 @@ Peek = Callable[[int], Line | None]
 
 def decode_line(content: bytes) -> str:
     """Returns a line as text; bytes that are not UTF-8 become lone surrogates."""
+    # Quotes and separators are ASCII, so they are found whatever the encoding of the values is.
     return content.decode("utf-8", "surrogateescape")
 
 
@@ -59,6 +61,7 @@ def split_record(peek: Peek, separator: str, limits: IngestLimits) -> Fields:
         return Fields(text.split(separator), 1)
     scanner = _Scanner(peek, text, first, limits)
     values = [scanner.field(separator)]
+    # Behind a field is a separator or the end. A separator at the end opens one more, empty field.
     while scanner.position < len(scanner.text):
         scanner.position += len(separator)
         values.append(scanner.field(separator))
@@ -66,7 +69,7 @@ def split_record(peek: Peek, separator: str, limits: IngestLimits) -> Fields:
 
 
 class _Scanner:
-    """A position in the text of a record, behind the last field that was read."""
+    """A scanner of one record; `position` is in its current line, behind the last field read."""
 
     def __init__(self, peek: Peek, text: str, first: Line, limits: IngestLimits) -> None:
         self.text = text
@@ -91,6 +94,7 @@ class _Scanner:
         while True:
             end = self.text.find('"', self.position)
             if end < 0:
+                # The line end is part of the value and stays as delivered, CR included.
                 pieces.append(self.text[self.position :] + self._current.end.decode())
                 self._next_line()
                 continue
@@ -110,6 +114,8 @@ class _Scanner:
             raise MoreLinesError
         self.line += 1
         self._bytes += len(self._current.end) + following.size
+        # Without limits, one quote that is never closed would hold the rest of the file in memory
+        # as a single record. A cut line is not in memory whole, so no row can be made of it.
         if (
             following.is_cut
             or self.line >= self._limits.record_lines

@@ -1,4 +1,4 @@
-"""The header of a CSV file: its first line that is not blank; and when it refuses the file."""
+"""The header of a CSV file: its first line that is not blank, and why it may refuse the file."""
 
 from collections.abc import Collection, Iterator
 from itertools import islice
@@ -27,23 +27,26 @@ _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 def read_header(
     source: Iterator[Block], ledger: RecordLedger, separator: str, required: Collection[str]
 ) -> tuple[bytes, int]:
-    """Reads the columns.
+    """Reads the columns into the ledger.
 
     Returns:
         The rest of the block behind the header, and the number of its first line.
     """
     block, number = _first_block(source, ledger)
+    # Quoted names may span lines, as values may, and have the same limit.
     following = islice(split_lines(block, number, ledger.limits), ledger.limits.record_lines)
     first = [next(following)]
     header = _header(first, following, ledger, separator)
     names = name_columns(header.values)
     if required and not {name.casefold() for name in names} & set(fold_names(required)):
-        # The first line may be a record with personal data, so the message does not quote it.
+        # There may be no header at all. The first line may then be a record with personal data, so
+        # the message does not quote it.
         raise RefusedError(
             f"columns missing: {list_names(list(required))}; the first line names none of them"
         )
     ledger.columns = spell_names(names, required, ledger.limits.columns)
     used = first[: header.lines]
+    # The line ends before the last one are inside of quoted names. A file of one line has none.
     ledger.ends[used[-1].end] += bool(used[-1].end)
     return block[sum(len(line.content) + len(line.end) for line in used) :], number + header.lines
 
@@ -56,6 +59,7 @@ def _first_block(source: Iterator[Block], ledger: RecordLedger) -> tuple[bytes, 
             raise RefusedError(
                 f"header too long: {block.size:,} bytes; limit {ledger.limits.record_bytes:,}"
             )
+        # Only the first bytes of a file can be a mark; elsewhere the same bytes are part of a text.
         content = _remove_mark(block, ledger) if is_start else block
         is_start = False
         filled = content.lstrip(b"\r\n")
@@ -99,7 +103,10 @@ def _header(
     except BrokenError as error:
         raise RefusedError(f"the header cannot be read: {error}") from error
     except MoreLinesError as error:
+        # No further block is read for a header: a quote open at the end of the first one is an
+        # error, however large the file is.
         raise RefusedError("the header cannot be read: a quote is never closed") from error
+    # No column can have a name with lone surrogates.
     if not all(is_utf8(cell) for cell in header.values):
         raise RefusedError("the header is not valid UTF-8")
     return header

@@ -51,6 +51,7 @@ def read_csv(
         reader.read(block)
     reader.finish()
     if not ledger.records:
+        # Refused, not landed as no rows: an empty source must never empty a table (law 5).
         raise EmptyFileError("header only: no records")
 
 
@@ -68,8 +69,11 @@ class CsvReader:
         """Reads the next block; a record that continues beyond it waits for the one after."""
         if isinstance(block, LongLine):
             self._read_lines(block)
+        # While a record waits, the block begins within it and cannot be parsed by itself.
         elif self._waiting or not self._read_plain(block):
             for piece in split_block(block, _PIECE_BYTES):
+                # A block of one piece was tried a moment ago. Behind an odd piece, the next one may
+                # be plain again.
                 if self._waiting or len(piece) == len(block) or not self._read_plain(piece):
                     self._read_lines(piece)
 
@@ -89,6 +93,7 @@ class CsvReader:
         if plain is None:
             return False
         self._ledger.add_frame(plain.rows)
+        # The last line of a file may have no end.
         self._ledger.ends[plain.end] += plain.lines - (not block.endswith(plain.end))
         self._number += plain.lines
         return True
@@ -135,10 +140,12 @@ class CsvReader:
         """Adds a record with sound quotes as a row, unless its fields or its bytes are wrong."""
         width = len(self._ledger.columns)
         if len(record.values) < width or any(record.values[width:]):
+            # Over several lines, a stray quote is the likely cause: only its line is given up.
             self._reject(1, _describe_width(record, width))
             return
         content = [self._waiting[index].content for index in range(record.lines)]
         if not all(part.isascii() or is_utf8(decode_line(part)) for part in content):
+            # Quotes and number of fields are right, so the lines are one record and one letter.
             self._reject(record.lines, "not valid UTF-8")
             return
         self._ledger.add_row(
@@ -151,6 +158,7 @@ class CsvReader:
         taken = [self._waiting[index] for index in range(count)]
         last = taken[-1]
         payload = b"".join(line.content + line.end for line in taken[:-1]) + last.content
+        # Of a cut line there is only the beginning, but its true size is known.
         size = len(payload) - len(last.content) + last.size
         place = taken[0].place if count == 1 else f"lines {taken[0].number} to {last.number}"
         self._ledger.add_letter(reason, place, payload, size)
@@ -159,6 +167,7 @@ class CsvReader:
     def _drop(self, count: int) -> None:
         for _ in range(count):
             end = self._waiting.popleft().end
+        # Only the last line ends the record; the ends before it are part of a quoted value.
         self._ledger.ends[end] += bool(end)
 
 

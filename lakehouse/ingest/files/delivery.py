@@ -79,8 +79,11 @@ class Delivery:
 
     def refuse(self, reason: str) -> "Delivery":
         """Returns the same delivery, refused as a whole: one dead letter, no row."""
+        # The spooled bytes are those that were read. The file in landing may have changed since, or
+        # be gone.
         with self.received.open("rb") as file:
             payload = file.read(self.payload_bytes)
+        # Not the folder of the dead letters of records, which no longer count.
         folder = Path(tempfile.mkdtemp(prefix="refused-", dir=self.received.parent))
         letter = frame_letter_rows([(None, reason, _WHOLE_FILE, payload, self.size)])
         letter.write_parquet(folder / "000000.parquet")
@@ -116,17 +119,20 @@ def read_delivery(
         spool: a private folder; what the delivery points to stays in it.
         required: columns without which the file is refused; case and outer blanks do not count.
         limits: the limits of the file.
-        keep: rows of up to so many bytes stay in memory and are not spooled.
+        keep: how many bytes of rows may stay in memory; more are spooled.
 
     Raises:
         OSError: the bytes cannot be read, or the spool cannot be written; neither says anything
             about the file.
         LawError: a record is unaccounted for.
     """
+    # Threads read small files into the same spool, so each delivery has a folder to itself.
     work = Path(tempfile.mkdtemp(prefix="delivery-", dir=spool))
     try:
         received = receive(chunks, work / "received")
     except OSError:
+        # The source or the disk failed. That says nothing about the file, so no dead letter is made
+        # and the next attempt reads it again.
         shutil.rmtree(work)
         raise
     ledger, refusal = RecordLedger(work, limits, keep=keep), None
@@ -138,6 +144,7 @@ def read_delivery(
             shutil.rmtree(parts.folder, ignore_errors=True)
         ledger, refusal = RecordLedger(work, limits), error
     finally:
+        # The unpacked copy may be many times as large as the file; the rows do not need it.
         (work / "plain").unlink(missing_ok=True)
     delivery = _close(ledger, received, name)
     if refusal is None:
@@ -150,6 +157,7 @@ def _read(
     received: Received, name: str, ledger: RecordLedger, required: Collection[str], plain: Path
 ) -> None:
     path, suffix = unpack(received, name, plain)
+    # Checked here as well as before unpacking: a gzip or zip may hold an empty file.
     if not path.stat().st_size:
         raise EmptyFileError("empty file: 0 bytes")
     if suffix == ".parquet":
@@ -157,6 +165,8 @@ def _read(
     elif suffix in (".csv", ".tsv"):
         separator = "\t" if suffix == ".tsv" else ","
         read_csv(path, ledger, required=required, separator=separator)
+        # `.json` too means an object in each line: of one document over several lines, each line is
+        # a dead letter.
     else:
         read_json_lines(path, ledger, required=required)
 

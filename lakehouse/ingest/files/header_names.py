@@ -6,6 +6,8 @@ from collections.abc import Collection, Sequence
 from lakehouse.ingest.files.record_ledger import RefusedError
 from lakehouse.tables.column_names import is_pattern
 
+# A file may have thousands of columns, with names as long as a line may be. A reason is read by
+# people, in one line.
 _SHOWN = 60
 _SHOWN_CHARACTERS = 80
 
@@ -29,7 +31,7 @@ def name_columns(cells: Sequence[str]) -> list[str]:
 
 
 def spell_names(names: Sequence[str], required: Collection[str], most: int) -> list[str]:
-    """Returns column names as the table knows them: required ones in the required spelling.
+    """Spells column names as the table knows them: required ones in the required spelling.
 
     Raises:
         RefusedError: there is no name; or there are too many; or some differ only by case, are
@@ -39,6 +41,7 @@ def spell_names(names: Sequence[str], required: Collection[str], most: int) -> l
         raise RefusedError("no column has a name")
     if len(names) > most:
         raise RefusedError(f"{len(names):,} columns; the limit is {most:,}")
+    # Delta Lake compares names without their case, so two that differ only by case are one column.
     counts = Counter(name.casefold() for name in names)
     if repeated := [name for name in names if counts[name.casefold()] > 1]:
         raise RefusedError(f"duplicate column names: {list_names(repeated)}")
@@ -50,6 +53,7 @@ def spell_names(names: Sequence[str], required: Collection[str], most: int) -> l
         raise RefusedError(
             f"column names that stand for other columns in queries: {list_names(patterns)}"
         )
+    # Arrow passes names on as C strings: one such file made every later look at its table fail.
     if with_nul := [name for name in names if has_nul(name)]:
         raise RefusedError(
             f"column names with a NUL byte, which a table cannot have: {list_names(with_nul)}"
@@ -65,7 +69,7 @@ def has_nul(name: str) -> bool:
 
 
 def fold_names(required: Collection[str]) -> dict[str, str]:
-    """Returns the required spelling of names, by the form in which they are compared."""
+    """Maps names as they are compared, stripped and without case, to their required spelling."""
     return {name.strip().casefold(): name for name in required}
 
 

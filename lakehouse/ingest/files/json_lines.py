@@ -24,9 +24,11 @@ from lakehouse.ingest.files.record_ledger import EmptyFileError, RecordLedger
 from lakehouse.ingest.limits import IngestLimits
 from lakehouse.tables.column_names import is_pattern
 
+# Characters stay as delivered: the default would turn all but ASCII into escapes.
 _quote = json.JSONEncoder(ensure_ascii=False).encode
 
 
+# A subclass of text, so that `_json` can tell a number, which gets no quotes, from a string.
 class _Number(str):
     """A number as the file spells it."""
 
@@ -55,12 +57,13 @@ def read_json_lines(path: Path, ledger: RecordLedger, *, required: Collection[st
         number += 1 if isinstance(block, LongLine) else count_lines(block)
     if not ledger.records:
         raise EmptyFileError("no records: the file holds nothing but blank lines")
+    # Without any object there is nothing to say about columns: each line is a dead letter already.
     if reader.has_objects:
         refuse_missing(ledger.columns, required)
 
 
 class _JsonReader:
-    """A reader of one line after another, with the columns that it has met."""
+    """A reader of lines, one after another, that collects the columns it meets."""
 
     def __init__(self, ledger: RecordLedger, required: dict[str, str]) -> None:
         self._ledger = ledger
@@ -80,6 +83,7 @@ class _JsonReader:
             self._ledger.add_letter(str(error), line.place, line.content, line.size)
             return
         self.has_objects = True
+        # As wide as the columns known so far; the ledger fills up earlier and shorter rows.
         values: list[str | None] = [None] * len(self._ledger.columns)
         for place, value in zip(places, record.values(), strict=True):
             values[place] = value
@@ -94,6 +98,7 @@ class _JsonReader:
             if fold not in self._places
         }
         _check_keys(folded, record)
+        # All checks come before the first change: a rejected record leaves no column behind.
         if len(self._places) + len(new) > self._ledger.limits.columns:
             raise _NotARecordError(
                 f"more than {self._ledger.limits.columns:,} columns, "
@@ -130,6 +135,8 @@ def _parse(line: Line, limits: IngestLimits) -> dict[str, str | None]:
     if line.is_cut:
         raise _NotARecordError(f"line too long: {line.size:,} bytes; limit {limits.record_bytes:,}")
     try:
+        # Python's parser takes NaN and Infinity, which JSON does not have, and of a repeated key it
+        # keeps the last value without a word. The hooks refuse both.
         record = json.loads(
             line.content.decode(),
             parse_float=_Number,
@@ -140,6 +147,7 @@ def _parse(line: Line, limits: IngestLimits) -> dict[str, str | None]:
         if not isinstance(record, dict):
             raise _NotARecordError(f"not an object but {_KINDS.get(type(record), 'a number')}")
         texts = {key: _text(value) for key, value in record.items()}
+        # Python reads the escape `\ud800` without a complaint; Polars' text cannot hold the result.
         "".join([*texts, *(text for text in texts.values() if text)]).encode()
     except UnicodeDecodeError as error:
         raise _NotARecordError(
@@ -181,6 +189,7 @@ def _text(value: object) -> str | None:
 
 
 def _json(value: object) -> str:
+    # Not `json.dumps`: numbers within nested values keep their spelling too.
     if isinstance(value, _Number):
         return str(value)
     if isinstance(value, dict):
