@@ -1,7 +1,7 @@
 """Calendars: the periods in which a partitioned table is rebuilt.
 
-Belongs here: spans of days, and the periods of a table. Does not belong here: Dagster's partitions,
-which `orchestration/partitions.py` builds from these.
+Belongs here: spans of days, and periods. Does not belong here: Dagster's partitions, which
+`orchestration/partitions.py` builds from these.
 """
 
 from collections.abc import Iterable, Iterator
@@ -18,7 +18,7 @@ from lakehouse.errors import SetupError
 _DAY = timedelta(days=1)
 
 Physical = Literal["day", "month", "year"]
-"""The size of a partition of files, which a query can skip; it is independent of the periods."""
+"""The unit by which a table's files are partitioned; it is independent of the table's periods."""
 
 
 @dataclass(frozen=True, order=True)
@@ -38,7 +38,7 @@ class Days:
         return self.first <= day <= self.last
 
     def widen(self, *, back: int = 0, ahead: int = 0) -> "Days":
-        """Returns the span with a number of days more at each end."""
+        """Returns the span with `back` more days before it and `ahead` more after it."""
         return Days(self.first - _DAY * back, self.last + _DAY * ahead)
 
     def clip(self, bounds: "Days") -> "Days | None":
@@ -73,6 +73,7 @@ class Daily:
 
     def days_until(self, now: datetime) -> Days:
         """Returns all days of the calendar, up to and including the day of `now`."""
+        # Never empty: before the first day there is that day, with which undated rows are judged.
         return Days(self.first, max(self.first, now.astimezone(ZoneInfo(self.timezone)).date()))
 
     def period_start(self, day: date) -> date:
@@ -94,7 +95,7 @@ class Daily:
     def period_keys(self, days: Iterable[date]) -> list[date]:
         """Returns the keys of the periods that hold some days, in order."""
         if isinstance(days, Days):
-            return self._keys_of_span(days)
+            return self._keys_of_span(days)  # counted, not collected day by day
         return sorted({self.period_start(day) for day in days})
 
     def _keys_of_span(self, days: Days) -> list[date]:
@@ -104,6 +105,7 @@ class Daily:
         """Returns the spans that some periods form, in order; adjacent periods are joined."""
         spans: list[Days] = []
         for key in sorted(set(keys)):
+            # A span ends with its last period, so the key of the next one is a day later.
             if spans and key - spans[-1].last == _DAY:
                 spans[-1] = Days(spans[-1].first, self.period_end(key))
             else:
@@ -116,6 +118,7 @@ class Monthly(Daily):
     """A calendar with one period per month, whose key is the first day of the month."""
 
     def __post_init__(self) -> None:
+        # Otherwise the key of the first month would be a day before the calendar.
         if self.first.day != 1:
             raise SetupError(
                 f"Monthly({self.first}) begins within a month.\n"
@@ -142,6 +145,7 @@ class Monthly(Daily):
         return [date(month // 12, month % 12 + 1, 1) for month in months]
 
 
+# One member of an Enum: unlike None it means one thing, and `is` narrows its type.
 class WholeTable(Enum):
     """The one period of a table without partitions."""
 

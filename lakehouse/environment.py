@@ -1,4 +1,7 @@
-"""What the engine works on in one place: a laptop, a test, production."""
+"""The environment of the engine: a lake, its landing zone and the declared tables of one place.
+
+A place is a laptop, a test or production.
+"""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -26,7 +29,7 @@ class Environment:
         landing: where files are delivered.
         catalog: the declared tables.
         progress: called while files are landed, for a bar on a screen.
-        undated_domains: gives the domains whose dates do not follow the present, such as samples,
+        undated_domains: returns the domains whose dates do not follow the present, such as samples,
             each with the word that is shown as the freshness of its tables. No promise of freshness
             applies to them.
     """
@@ -34,6 +37,7 @@ class Environment:
     lake: Lake
     landing: Landing
     catalog: Catalog
+    # Functions are not compared: environments of the same place are equal.
     progress: Progress = field(default=ignore_progress, compare=False)
     undated_domains: Callable[[Lake, Catalog], Mapping[str, str]] = field(
         default=no_undated_domains, compare=False
@@ -50,6 +54,8 @@ class Environment:
         Args:
             since: revisions up to which no log entry has to be read; see `Planner`.
         """
+        # Pinned: a planner compares many tables, and must see one state of each throughout. Handles
+        # are shared, so that it opens only what changed since the last look.
         lake = self.lake
         pinned = PinnedLake(
             lake.root, lake.options, lake.single_writer, limits=lake.limits, handles=lake.handles

@@ -15,7 +15,7 @@ from collections.abc import Iterable
 
 
 class LakehouseError(Exception):
-    """Anything that this lakehouse refuses to do, with the reason and the next step."""
+    """A refusal by this lakehouse, with the reason and the next step."""
 
 
 class SetupError(LakehouseError):
@@ -30,6 +30,7 @@ class BusyError(LakehouseError):
     """Another writer committed first; the same call may succeed when it is repeated."""
 
 
+# A BusyError, so that whatever repeats a disturbed call repeats this one as well.
 class OutageError(BusyError):
     """The store did not answer; the same call may succeed when it does."""
 
@@ -45,6 +46,7 @@ def list_problems(headline: str, problems: Iterable[str], next_step: str) -> str
 
 def indent_problem(message: str) -> str:
     """Returns a message as one problem in a list: without its next step, its details indented."""
+    # The list has a next step of its own, and a message may list problems itself.
     first, *others = [line for line in message.splitlines() if not line.startswith("Next: ")]
     return "\n".join([first, *(f"    {line.strip()}" for line in others)])
 
@@ -55,6 +57,7 @@ def summarize_error(error: Exception) -> str:
     Polars separates the parts of a message by blank lines. The first part and its suggestion of a
     similar name are kept.
     """
+    # What follows the first blank line is a plan or a stack, often longer than a screen.
     first, *others = str(error).split("\n\n")
     suggestions = (part for part in others if part.startswith("Did you mean"))
     return " ".join(" ".join([first, *suggestions]).split())

@@ -10,7 +10,7 @@ import signal
 
 KILL_AT = "LAKEHOUSE_KILL_AT"
 trail: list[str] = []
-"""The failpoints that were passed, in order, if the environment names one; `#0` kills nowhere."""
+"""The failpoints passed so far, if the environment names one; `#0` records and kills nowhere."""
 
 
 def failpoint(name: str) -> None:
@@ -22,4 +22,5 @@ def failpoint(name: str) -> None:
     wanted_name, _, turn = wanted.partition("#")
     number = trail.count(name) if wanted_name else len(trail)
     if wanted_name in ("", name) and number == int(turn or 1):
+        # Not an exception: no handler, `finally` or exit hook may run, as when memory runs out.
         os.kill(os.getpid(), signal.SIGKILL)

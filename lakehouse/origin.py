@@ -12,9 +12,10 @@ import polars as pl
 DIGEST_DIGITS = 16
 """Hexadecimal digits of the hash in a `_source`: two of a million files collide with chance 3e-8.
 
-Stored rows carry this many digits: changing it makes every landed file look new."""
+Stored rows carry this many digits. Changing it makes every landed file look new."""
 
 _SEPARATOR = "#"
+# Not hexadecimal, so that no hash reads like it.
 _NO_DIGEST = "unreadable"
 
 
@@ -32,17 +33,18 @@ class Origin:
 
     @classmethod
     def of(cls, name: str, digest: str) -> "Origin":
-        """Returns the origin of a file by its name and the hash of its bytes or the start of it."""
+        """Returns the origin of a file by its name and the hash of its bytes, whole or cut off."""
         return cls(name, digest[:DIGEST_DIGITS])
 
     @classmethod
     def of_unreadable(cls, name: str) -> "Origin":
-        """Returns the origin of a file that could not be read; it is tried again each time."""
+        """Returns the origin of a file that could not be read; each landing tries it again."""
         return cls(name, _NO_DIGEST)
 
     @classmethod
     def parse(cls, source: str) -> "Origin":
         """Returns the origin that a `_source` names."""
+        # From the right: the name of a file may hold the separator, a digest cannot.
         name, _, digest = source.rpartition(_SEPARATOR)
         return cls(name, digest)
 
@@ -58,7 +60,8 @@ class Origin:
 
     @property
     def identity(self) -> str:
-        """What tells the file from others: its bytes, or its `_source` if they are not known."""
+        """What identifies the file: the hash of its bytes, or its `_source` if it has none."""
+        # Equal bytes under another name are the same delivery (docs/decisions/0002).
         return self.digest if self.is_readable else self.source
 
 

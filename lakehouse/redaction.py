@@ -1,7 +1,7 @@
 """Redaction: error messages of Polars and DuckDB without the values that they quote.
 
-A value may be personal, and a log is kept for ever. What stays in a message: the kind of the error,
-the words before the first value, types, the column, and Polars' expression.
+A value may be personal, and messages are kept in logs. A message keeps the kind of the error, the
+words before the first value, types, the column, and Polars' expression.
 """
 
 import re
@@ -46,6 +46,7 @@ def redact(error: Exception) -> str:
     message, expression = text, ""
     if _EXPRESSION in text:
         message, _, expression = text.rpartition(_EXPRESSION)
+    # A value may hold line breaks, so no later line is safe.
     line = message.split("\n", 1)[0]
     if isinstance(error, duckdb.InvalidInputException) and not _BY_DUCKDB.match(line):
         line = "Invalid Input Error"  # an error that the query itself raises may be a value alone

@@ -1,6 +1,6 @@
 """The system columns: every column that begins with `_`, its type and its meaning.
 
-Also the columns of a history, which people read by name. The states of rejected rows have theirs in
+The columns that date a history are here as well. The columns of the states of rejected rows are in
 `quarantine/states.py`.
 """
 
@@ -8,6 +8,8 @@ from collections.abc import Mapping
 
 import polars as pl
 
+# Times are in microseconds and UTC, for readers of Delta break on nanoseconds and naive times.
+# `_offset` is a number, because file statistics cut off long texts.
 ORIGIN: Mapping[str, pl.DataType] = {
     "_source": pl.String(),
     "_offset": pl.Int64(),
@@ -38,6 +40,7 @@ LAST = "_last"
 DELETED = "_deleted"
 """Column of a table with keys: true for a tombstone."""
 
+# Without `_`: people read these by name.
 VALID = ("valid_from", "valid_to", "is_current")
 """Columns of a history: a version is valid until before `valid_to`, null for the current one."""
 
@@ -46,7 +49,8 @@ BROKEN = "_rules"
 
 
 def hide_tombstones(rows: pl.LazyFrame) -> pl.LazyFrame:
-    """Returns the rows that a reader sees: no tombstones, nor the column that marks them."""
+    """Returns the rows that a reader sees: without tombstones and the column that marks them."""
+    # Only a table whose events can delete a key has the column.
     if DELETED not in rows.collect_schema():
         return rows
     return rows.filter(~pl.col(DELETED)).drop(DELETED)

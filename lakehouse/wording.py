@@ -8,6 +8,7 @@ def format_count(number: int, noun: str) -> str:
 
 def escape_control_characters(value: object) -> object:
     """Returns a text with its control characters escaped, and any other value unchanged."""
+    # A terminal obeys escape sequences, and names and reasons may come from a delivered file.
     if not isinstance(value, str) or value.isprintable():
         return value
     return "".join(char if char.isprintable() else repr(char)[1:-1] for char in value)
