@@ -1,7 +1,7 @@
 """A batch: what some deliveries bring to one raw table, frozen and ready to be published.
 
-Belongs here: what every source gives, whatever it reads. Does not belong here: how a batch is put
-together (`batch_builder.py`) and how it is committed (`publish_batch.py`).
+Belongs here: the value that every source gives. Does not belong here: how a batch is put together
+(`batch_builder.py`) and how it is committed (`publish_batch.py`).
 """
 
 from collections.abc import Mapping
@@ -34,6 +34,7 @@ class BatchStamp:
     def create(cls) -> "BatchStamp":
         """Returns a new stamp for a batch that begins now."""
         now = datetime.now(UTC)
+        # Sorts by time; the random digits tell batches of the same second apart.
         return cls(f"{now:%Y%m%dT%H%M%S}-{uuid4().hex[:8]}", now)
 
     def columns(self) -> list[pl.Expr]:
@@ -70,13 +71,13 @@ class Batch:
         base: the revision of the table that was read before the deliveries; None when there is no
             table.
         stamp: name and moment of the batch.
-        has_new_deliveries: whether any delivery is new, be it without a row.
+        has_new_deliveries: whether any delivery is new, even if it has no row.
         rows: the new rows in all columns of the table, with their origin.
         row_count: how many rows.
         file_of_row: gives the number of the data file for a row, as `_file`; None puts all rows
             into one.
         retyped: columns of the table that become wider, with their new types.
-        private: columns that may hold anything, so that no statistics of them are stored.
+        private: columns that may hold anything, so that the log holds no bounds of them.
         corrections: for a `_source` in the table, what `_source` and `_modified_at` become in its
             rows: the same bytes were delivered earlier under another name.
         dead_letters: the dead letters that the lake does not hold yet.
@@ -113,6 +114,7 @@ class Batch:
     @property
     def dead(self) -> int:
         """Dead letters that no audit has counted, those of an attempt that was killed included."""
+        # Each letter is in exactly one audit of its raw table, so the sum over the log is right.
         return self.dead_count + self.stored_letters.uncounted
 
     @property
@@ -123,4 +125,6 @@ class Batch:
     @property
     def is_empty(self) -> bool:
         """Whether there is nothing to commit to the raw table."""
+        # A corrected origin is a commit without a new row: it may change which version of a key is
+        # the latest, so readers have to see it.
         return not (self.has_new_deliveries or self.corrections or self.dead)

@@ -1,6 +1,6 @@
 """Building a batch: each delivery is new, repeats bytes that are known, or cannot be read.
 
-Belongs here: what becomes of a delivery in view of what is landed and of the deliveries before it.
+Belongs here: what becomes of a delivery, given what is landed and the deliveries before it.
 Does not belong here: reading the files (`read_batch.py`), and the frames of the batch
 (`batch_frames.py`).
 """
@@ -81,13 +81,15 @@ class BatchBuilder:
         self._changed.append(entry.name)
 
     def add(self, entry: Entry, delivery: Delivery) -> None:
-        """Adds a delivery; it brings nothing if its bytes are known."""
+        """Adds a delivery; it brings no rows if its bytes are known."""
         digest = delivery.digest
+        # The batch is asked first: it may have given landed bytes an earlier origin.
         twin = self._occurrences.get(digest) or self.known.find_twin(digest)
         if twin is None or self._is_better_named(delivery):
             self._add_new(entry, delivery)
             return
         self._add_repeated(entry, delivery, twin)
+        # Once a batch: a second copy of the file must not bring the lost letters again.
         is_incomplete = self.known.lacks_letters(digest) and digest not in self._occurrences
         if is_incomplete and delivery.dead_count:
             self._add_incomplete(entry, delivery, twin)
@@ -106,12 +108,14 @@ class BatchBuilder:
         """Returns the batch.
 
         Args:
-            stored: the dead letters that the lake holds, counted after the files were read.
-            skip_stored: leave out the dead letters of a delivery that has some in the lake already.
+            stored: the dead letters that the lake holds.
+            skip_stored: whether to leave out the dead letters of a delivery that has some in the
+                lake already. A replay says no: it has left out the stored ones one by one.
         """
         with_letters = [one for one in self._new if one.delivery.dead_count]
         unreadable = self._unreadable
         if skip_stored:
+            # A killed attempt has committed all letters of a file or none: they are one commit.
             known = self._find_stored()
             with_letters = [one for one in with_letters if one.origin.source not in known]
             unreadable = {
@@ -132,6 +136,7 @@ class BatchBuilder:
             row_count=sum(one.delivery.rows_count for one in self._new),
             file_of_row=number_files(self._new, self.lake.limits),
             retyped=retyped,
+            # A raw table does not know what is personal, and its log is kept for years.
             private=frozenset({*self.columns.all, RESCUED}),
             corrections=self._corrections,
             dead_letters=pl.concat([*letters, frame_unreadable(self.raw, unreadable, self.stamp)]),
@@ -150,17 +155,21 @@ class BatchBuilder:
         origin = Origin.of(entry.name, delivery.digest)
         if fitted.in_memory is not None:
             self.small.add(fitted.in_memory, projection, origin.source, entry.modified_at)
+        # Without its rows: `small` may spool them, and they must not stay in memory here.
         self._new.append(FittedDelivery(entry, replace(fitted, in_memory=None), origin, projection))
         self._occurrences[delivery.digest] = entry.occurrence
         if fitted.rows_count:
             self._rowless.discard(delivery.digest)
         else:
             self._rowless.add(delivery.digest)
+        # It is registered already if a RESTORE of the raw table took its rows away.
         if not self.known.is_registered(entry, delivery.digest):
             outcome: Outcome = "landed" if fitted.rows_count else "dead"
             self._register(entry, origin, outcome, fitted.dead_count)
         if fitted.refused is not None:
             self._refused[entry.name] = fitted.refused
+        # Before any commit, so that no dead letter names a file that is not there. If the process
+        # is killed first, the next attempt writes the same bytes to the same path.
         if fitted.is_cut:
             self._keep_file(origin, delivery)
 
@@ -180,6 +189,7 @@ class BatchBuilder:
         digest = delivery.digest
         origin, first = Origin.of(entry.name, digest), Origin.of(twin.name, digest)
         is_itself = entry.occurrence == twin
+        # Of bytes that have lost letters, the number in the register is counted anew.
         if not self.known.is_registered(entry, digest) or self.known.lacks_letters(digest):
             if is_itself:
                 outcome: Outcome = "dead" if self.known.is_rowless(digest) else "landed"
@@ -190,6 +200,8 @@ class BatchBuilder:
         if is_itself:
             return
         self._repeated[entry.name] = first
+        # The time of writing may decide which version of a key is the latest. Without a correction,
+        # staged tables would depend on the order of landing. Bytes without rows need none.
         if entry.occurrence < twin and not self.known.is_rowless(digest):
             self._corrections[first.source] = {
                 "_source": origin.source,
@@ -202,6 +214,7 @@ class BatchBuilder:
         origin = Origin.of(twin.name, delivery.digest)
         self._occurrences[delivery.digest] = twin
         as_landed = entry._replace(name=twin.name, modified_at=twin.modified_at)
+        # The rows are landed; only `rows_count` is needed, for `landed_rows` of the letters.
         without_rows = replace(delivery, in_memory=None)
         self._incomplete.append(FittedDelivery(as_landed, without_rows, origin, Projection({})))
         if delivery.is_cut:
@@ -224,6 +237,7 @@ class BatchBuilder:
 
     def _find_stored(self) -> frozenset[str]:
         """Returns the sources with dead letters in the lake, as a killed attempt leaves them."""
+        # By the bytes: the same file may have another name by now.
         sources = [one.origin.source for one in self._new]
         sources += [Origin.of_unreadable(entry.name).source for entry in self._unreadable]
         return DeadLetters(self.lake, self.raw.name).find_known(sources)
@@ -232,6 +246,7 @@ class BatchBuilder:
         if not self._incomplete:
             return None
         stored = DeadLetters(self.lake, self.raw.name)
+        # Only some letters of a file may be lost, so the others are left out one by one.
         return pl.concat(
             drop_stored(frame_letters(self.raw, one, self.stamp), stored.offsets(one.origin.source))
             for one in self._incomplete

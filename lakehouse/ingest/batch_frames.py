@@ -66,8 +66,10 @@ def frame_rows(
         for projection, rows in small.frames()
     ]
     rescued = {RESCUED: pl.String()} if raw.drift == "rescue" else {}
+    # Dead letters or corrections alone are a commit as well, and it needs the columns of the table.
     empty = pl.LazyFrame(schema={**columns.all, **rescued, **ORIGIN})
     rows = pl.concat(frames) if frames else empty
+    # Over the columns of the table, where values have their declared types and names.
     return rows if raw.day is None else rows.with_columns(raw.day.alias(EVENT_DATE))
 
 
@@ -76,6 +78,7 @@ def number_files(deliveries: Iterable[FittedDelivery], limits: WriteLimits) -> p
 
     A delivery has a file of its own, unless many are small: then neighbours share one.
     """
+    # A delivery without rows writes no file, so it must not count as one more small file.
     filled = [one for one in deliveries if one.delivery.rows_count]
     sizes = [(one.delivery.rows_count, one.delivery.size) for one in filled]
     files = group_deliveries(sizes, limits)
@@ -89,6 +92,7 @@ def frame_letters(raw: RawTable, one: FittedDelivery, stamp: BatchStamp) -> pl.L
     """Returns the dead letters of a delivery, open since the batch began."""
     delivery = one.delivery
     kept_at = locate_kept_file(raw, one.origin) if delivery.is_cut else None
+    # Without hive partitioning: Polars would read `a=b` in the path of the spool as a column.
     letters = pl.scan_parquet(str(delivery.dead), hive_partitioning=False).with_columns(
         pl.lit(raw.name).alias("table"),
         pl.lit(kept_at, dtype=pl.String).alias("kept_at"),
@@ -112,6 +116,7 @@ def frame_unreadable(
             "payload_bytes": entry.size,
             "kept_at": None,
             "landed_rows": 0,
+            # Nothing is known of its bytes, so the file is tried again by each landing.
             "_source": Origin.of_unreadable(entry.name).source,
             "_offset": None,
             "_modified_at": entry.modified_at,
@@ -131,6 +136,7 @@ def drop_stored(letters: pl.LazyFrame, stored: pl.Series) -> pl.LazyFrame:
         stored: the `_offset` of those that are stored; null stands for the file as a whole.
     """
     offset = pl.col("_offset")
+    # `is_in` gives null for null, so the letter of a whole file is compared apart.
     is_whole_file = offset.is_null() & pl.lit(stored.has_nulls())
     is_stored = offset.is_in(stored.implode()) | is_whole_file
     return letters.filter(~is_stored.fill_null(False))
@@ -138,6 +144,7 @@ def drop_stored(letters: pl.LazyFrame, stored: pl.Series) -> pl.LazyFrame:
 
 def locate_kept_file(raw: RawTable, origin: Origin) -> str:
     """Returns the path in the lake of a file that does not fit into a dead letter."""
+    # No table can be called `_files`. The hash in the name keeps versions of a file apart.
     return f"quarantine/_files/{raw.landing}/{origin.source}"
 
 
@@ -162,6 +169,7 @@ def _describe(raw: RawTable, one: FittedDelivery) -> list[str]:
 
 def _describe_letters(delivery: Delivery) -> str:
     letters = pl.scan_parquet(str(delivery.dead), hive_partitioning=False)
+    # One is enough for a note: a file may have millions, and all of them are in the table.
     first = letters.sort("_offset").select("place", "reason").first()
     [(place, reason)] = first.collect().rows()
     count = f"{delivery.dead_count:,} dead letter{'s' if delivery.dead_count > 1 else ''}"
@@ -178,4 +186,5 @@ def _origin(one: FittedDelivery, stamp: BatchStamp) -> list[pl.Expr]:
 
 
 def _open_state(stamp: BatchStamp) -> list[pl.Expr]:
+    # A dead letter has no columns for a run or versions, so the attempt needs none.
     return Attempt("", now=stamp.started_at).build_first_state()

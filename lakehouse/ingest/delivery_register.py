@@ -1,8 +1,8 @@
 """The register of deliveries, `quarantine/deliveries`: the outcome of each file that was read.
 
-Grain: a file. A registered file is recognised by name, time and size, so it need not be read again;
-this never becomes wrong. Whether its bytes are landed is for the raw table to say, so a RESTORE of
-that table needs no change here. The register is safe to lose: its files are read once more.
+Grain: a file. A registered file is recognised by name, time and size, so it need not be read again.
+Whether its bytes are landed is read from the raw table, so a RESTORE of that table needs no change
+here. The register is safe to lose: its files are read once more.
 """
 
 from collections.abc import Mapping, Sequence
@@ -47,6 +47,7 @@ _COMMENTS = {
     "_batch_id": "The batch in which it was read",
     "_ingested_at": "When it was read",
 }
+# The first four are the fields of an `Entry`, in its order: tuples of them are compared.
 _FILES = {
     "name": pl.String(),
     "modified_at": ORIGIN["_modified_at"],
@@ -55,6 +56,8 @@ _FILES = {
     "digest": pl.String(),
     "dead": pl.Int64(),
 }
+# With the number of dead letters: bytes that are read by another reader may have fewer, and then
+# the file gets a second row, which counts from then on.
 _KEY = ["table", "_source", "_modified_at", "size", "dead"]
 
 Outcome = Literal["landed", "dead", "repeated"]
@@ -111,6 +114,7 @@ class Register:
 
 def read_register(lake: Lake, table: str) -> Register:
     """Reads the registered files of a raw table."""
+    # Read whole by each look at landing; its commits compact it, so it stays a few files.
     handle, source = lake.open_shared(DELIVERIES), pl.col("_source")
     if handle is None:
         return Register(pl.DataFrame(schema=_FILES))
@@ -119,6 +123,7 @@ def read_register(lake: Lake, table: str) -> Register:
         select_name(source),
         pl.col("_modified_at").alias("modified_at"),
         "size",
+        # A file that was read to its end had no problem, so it equals the entry of the same file.
         pl.lit(None, dtype=pl.String).alias("problem"),
         select_digest(source),
         "dead",
@@ -146,6 +151,7 @@ def register_deliveries(
         return
     rows = [_make_row(table, outcome, read_at, made_by.batch_id) for outcome in outcomes]
     read = pl.DataFrame(rows, schema=REGISTER_SCHEMA)
+    # Other writers must not make a landing fail here: its rows are committed.
     with suppress(BusyError):
         retry_if_busy(lambda: _append(lake, read, made_by))
 
@@ -193,5 +199,7 @@ def _append(lake: Lake, read: pl.DataFrame, made_by: Provenance) -> Audit | None
 
 def _drop_registered(register: pl.LazyFrame, read: pl.DataFrame) -> pl.DataFrame:
     """Returns the files that no other landing has registered meanwhile."""
+    # Two landings may read a file at the same time: the second finds its rows in the raw table, but
+    # began before the first one had registered it.
     of_these = register.filter(pl.col("_source").is_in(read["_source"].to_list())).collect()
     return read.join(of_these, on=_KEY, how="anti")

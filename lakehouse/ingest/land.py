@@ -1,7 +1,7 @@
 """Landing delivered files in a raw table: each whole and once, whenever a process is killed.
 
-Which files are landed is read from the rows themselves: each carries its file, by name and by the
-hash of its bytes. A batch of files is one commit to the raw table. Dead letters go to
+Which files are landed is read from the rows themselves: each row names its file and the hash of
+the file's bytes. A batch of files is one commit to the raw table. Dead letters go to
 `quarantine/dead_letters` just before, and the outcome of each file goes to `quarantine/deliveries`
 just after.
 """
@@ -79,6 +79,7 @@ def read_news(lake: Lake, landing: Landing, raw: RawTable, now: datetime | None 
     # Listing many files takes as long as reading what is known of them, so both happen at once.
     pool = ThreadPoolExecutor(1)
     listing = pool.submit(landing.list_files, raw.landing)
+    # Not a `with` block: a lake that does not answer is reported without waiting for the listing.
     pool.shutdown(wait=False)
     with lake.translate_errors():
         known = read_landed_files(lake, raw.name)
@@ -86,9 +87,13 @@ def read_news(lake: Lake, landing: Landing, raw: RawTable, now: datetime | None 
     new = known.select_unsettled(list_new_entries(listed, known.stamps))
     opened = [landing.try_open(raw.landing, entry) for entry in new]
     readable = [entry for entry in opened if entry.problem is None]
+    # The listing takes a while: a file is incomplete if it was written shortly before it began, or
+    # while it went on. A time after its end is a wrong clock, and nothing to wait for.
     ended = now or datetime.now(UTC)
     complete = {entry for entry in readable if landing.is_complete(entry, began, ended)}
     return News(
+        # Bytes that come several times belong to the file that was written first, so it lands first
+        # and the rows need no correction.
         tuple(sorted(complete, key=lambda entry: entry.occurrence)),
         tuple(entry.name for entry in readable if entry not in complete),
         tuple(entry for entry in opened if entry.problem is not None),
@@ -127,9 +132,12 @@ def land(
         )
     news = read_news(lake, landing, raw, now)
     advance = _count_progress(raw, news, progress)
+    # There is always a first batch, if only an empty one: it counts the dead letters that a killed
+    # attempt left, even when their file is no longer in landing.
     first, *others = _divide(news.ready, landing.limits) or [()]
     land_some = partial(_land_batch, lake, landing, raw, run_id=run_id, advance=advance)
-    # Each batch is tried again by itself: what the ones before have published stays.
+    # Each batch is tried again by itself: what the ones before have published stays. Unreadable
+    # entries go into the first one only, or each batch would count them.
     landed = [
         retry_if_busy(partial(land_some, entries))
         for entries in ((*first, *news.unreadable), *others)
@@ -147,7 +155,10 @@ def _land_batch(
     advance: Callable[[Entry], None],
 ) -> tuple[Batch, Audit | None]:
     """Reads the position, then the files, and publishes them on that position."""
+    # Each attempt has a spool of its own, so it finds no parts of one that was given up.
     with create_scratch_folder() as spool, lake.translate_errors():
+        # The position comes before the files: whoever lands them meanwhile makes the commit on it
+        # fail, and the next attempt sees their rows.
         known = read_landed_files(lake, raw.name)
         with report_full_disk(lake.root):
             builder = begin_batch(lake, raw, known, spool, landing.limits)
@@ -172,7 +183,7 @@ def _count_progress(raw: RawTable, news: News, progress: Progress) -> Callable[[
 def _divide(entries: Sequence[Entry], limits: IngestLimits) -> list[tuple[Entry, ...]]:
     """Divides files into batches, in their order."""
     batches: list[list[Entry]] = []
-    size = 0
+    size = 0  # bytes as delivered; what a packed file unpacks to is not known yet
     for entry in entries:
         is_full = batches and (
             size + entry.size > limits.batch_bytes or len(batches[-1]) >= limits.batch_files
@@ -187,7 +198,7 @@ def _divide(entries: Sequence[Entry], limits: IngestLimits) -> list[tuple[Entry,
 
 def _summarize(news: News, landed: Sequence[tuple[Batch, Audit | None]]) -> LandResult:
     batches = [batch for batch, _ in landed]
-    # A file may be met by several batches; the last one has the word.
+    # Several batches may name a file; the last one counts.
     repeated = {name: twin for batch in batches for name, twin in batch.repeated.items()}
     refused = {name: reason for batch in batches for name, reason in batch.refused.items()}
     return LandResult(

@@ -29,7 +29,9 @@ from lakehouse.storage.lake import Lake
 from lakehouse.storage.revision import Revision, read_revision
 
 _FEW_ENTRIES = 100
-"""So many entries are looked up in the frame; for more, all settled files become a set first."""
+"""Fewer entries are looked up in the frame; for more, all settled files become a set first.
+
+A sensor that sees one new file must not pay for all that ever landed."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ class LandedFiles:
     Attributes:
         revision: the revision of the raw table that was read; None when there is no table.
         deliveries: the first occurrence of each delivery: `digest`, `_modified_at` and `name`.
-        rowless: the digests of deliveries of which only dead letters are left.
+        rowless: the digests of deliveries that have only dead letters left.
         register: what is known of each file that was read, landed or not.
         settled: the files that would change nothing, in the columns of an entry.
         incomplete: the digests of deliveries with rows that have lost dead letters.
@@ -55,6 +57,7 @@ class LandedFiles:
     @cached_property
     def stamps(self) -> Mapping[str, Stamp]:
         """The stamp of each settled file, by its name; the last one of a name counts."""
+        # Milliseconds, as a listing gives them: Delta statistics keep no more digits.
         times = self.settled["modified_at"].dt.epoch("ms").to_list()
         stamps = zip(times, self.settled["size"].to_list(), strict=True)
         return dict(zip(self.settled["name"].to_list(), stamps, strict=True))
@@ -114,6 +117,7 @@ def read_landed_files(lake: Lake, table: str) -> LandedFiles:
     """Reads which deliveries a raw table and its dead letters hold."""
     handle = lake.open_shared(table)
     with ThreadPoolExecutor(1) as beside:
+        # From this handle, so the rows are those of its version whenever the thread reads them.
         rows = beside.submit(read_first_occurrences, lake, table, handle)
         versions = (handle, lake.open_shared(DEAD_LETTERS), lake.open_shared(DELIVERIES))
         cache = lake.handles.companion(LandedFilesCache).by_table
@@ -125,12 +129,16 @@ def _combine(
 ) -> LandedFiles:
     letters, register = DeadLetters(lake, table).files(), read_register(lake, table)
     rows = of_rows.result()
+    # Bytes with rows are landed whatever their letters say: these give the name under which they
+    # were read first, which may be of another format.
     dead = [(source, moment) for source, moment, is_dead, _ in letters if is_dead]
     of_letters = select_first_occurrences(pl.DataFrame(dead, schema=ROW_ORIGIN, orient="row"))
     rowless = of_letters.join(rows, on="digest", how="anti") if of_letters.height else of_letters
     counts = {Origin.parse(source).digest: count for source, _, _, count in letters}
     incomplete = _find_incomplete(register, rows, counts)
     files = register.files
+    # Not settled, though their rows are landed: reading these files again brings back the letters
+    # that a RESTORE or a delete has taken out of quarantine.
     if incomplete:
         files = files.filter(~pl.col("digest").is_in(sorted(incomplete)))
     return LandedFiles(
@@ -158,6 +166,8 @@ def _select_settled(files: pl.DataFrame, rows: pl.DataFrame, rowless: pl.DataFra
     That is so if their bytes are landed under their own origin or an earlier one, or gave only dead
     letters.
     """
+    # An earlier delivery of landed bytes is not settled: it gives the rows its origin. On equal
+    # times the lesser name counts as earlier, as `Occurrence` is ordered.
     by_rows = files.join(rows.rename({"name": "first"}), on="digest")
     is_older = pl.col("_modified_at") < pl.col("modified_at")
     is_same_moment = pl.col("_modified_at") == pl.col("modified_at")

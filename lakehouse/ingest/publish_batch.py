@@ -49,8 +49,12 @@ def publish_batch(lake: Lake, batch: Batch, run_id: str) -> Audit | None:
         LawError: a record is unaccounted for; nothing was published.
     """
     made_by = Provenance(run_id=run_id, batch_id=batch.stamp.id)
+    # Lost letters come first and by themselves: an earlier raw commit has counted them, so they
+    # must not enter the audit of this one.
     batch = _restore_letters(lake, batch, made_by)
     audit = None if batch.is_empty else _publish_rows(lake, batch, made_by)
+    # A batch of known bytes is registered too. Otherwise each run would read the files again, and
+    # the sensor would call them news for ever.
     register_deliveries(lake, batch.raw.name, batch.outcomes, batch.stamp.started_at, made_by)
     return audit
 
@@ -66,6 +70,7 @@ def _restore_letters(lake: Lake, batch: Batch, made_by: Provenance) -> Batch:
         return Audit(DEAD_LETTERS, "append", rows, rows, notes=(note,), provenance=made_by)
 
     audit = publish(lake, _request_letters(batch, batch.lost_letters), account)
+    # The next commit to the dead letters is based on this one, or it would conflict with it.
     stored = batch.stored_letters
     if audit.version is not None:
         handle = lake.open_shared(DEAD_LETTERS, audit.version)
@@ -79,6 +84,7 @@ def _publish_rows(lake: Lake, batch: Batch, made_by: Provenance) -> Audit:
     raw = batch.raw
 
     def account(found: PassResult) -> Audit:
+        # `dead_count` is what the readers counted, `rejected` what is in the files.
         if found.rejected != batch.dead_count:
             raise LawError(
                 f"{raw.name}: {batch.dead_count:,} dead letters were found, "
@@ -103,6 +109,8 @@ def _publish_rows(lake: Lake, batch: Batch, made_by: Provenance) -> Audit:
             "Next: let it give null where the day is unknown (strict=False). "
             "Nothing was published."
         ) from None  # the error itself quotes values
+    # A kill here leaves files that are landed and not registered: they are read once more, and
+    # their bytes are known.
     failpoint("land: published")
     return audit
 
@@ -117,6 +125,8 @@ def _request_rows(batch: Batch) -> Append:
         info=info,
         split_by=batch.file_of_row,
         base=batch.base,
+        # The letters that are counted once this commit is made. What a killed attempt leaves beyond
+        # this number is counted by the next commit, whichever files that one brings.
         transaction_ids={COUNTED_DEAD_LETTERS: batch.stored_letters.count + batch.dead_count},
         corrections=batch.corrections,
         retyped=batch.retyped,
@@ -127,6 +137,7 @@ def _request_letters(batch: Batch, letters: pl.LazyFrame) -> Append:
     info = TableInfo(
         description="Records that could not be parsed, byte for byte.",
         comments=COMMENTS,
+        # These hold delivered text, which no bound in the log may quote.
         hidden=frozenset({"payload", "reason", "place"}),
     )
     return Append(DEAD_LETTERS, letters, base=batch.stored_letters.revision, info=info)

@@ -46,6 +46,7 @@ def begin_batch(
         spool: a private folder for rows that are too many for memory.
         limits: how many that are.
     """
+    # Not the latest version: columns that another writer adds meanwhile are a conflict.
     handle = _open_base(lake, raw, known)
     stored = {} if handle is None else pl.scan_delta(handle).collect_schema()
     small = SmallDeliveries(spool, limits.joined_bytes)
@@ -59,6 +60,8 @@ def count_stored_letters(lake: Lake, raw: RawTable, known: LandedFiles) -> Store
     handle = _open_base(lake, raw, known)
     count = DeadLetters(lake, raw.name).count()
     counted = 0 if handle is None else read_transaction_id(handle, raw.name, COUNTED_DEAD_LETTERS)
+    # Dead letters are committed before their rows, so a kill in between leaves more of them than
+    # raw commits have counted. There are fewer where some were deleted: these were counted once.
     uncounted = 0 if counted is None else max(0, count - counted)
     return StoredLetters(revision, count, uncounted)
 
@@ -85,6 +88,7 @@ def read_entries(
     """
     required = builder.columns.own_names
     read = partial(_read, landing, builder.raw.landing, spool=spool, required=required)
+    # An error must end the threads as well: they write into the spool, which is deleted next.
     with closing(_read_ahead(entries, read, landing.limits)) as deliveries:
         for entry, read_one in deliveries:
             _add(builder, landing, entry, read_one)
@@ -119,6 +123,8 @@ def _read_ahead(
         try:
             for entry in entries:
                 is_small = entry.size < limits.small_file_bytes and len(entries) > 1
+                # Either is called in the order of the entries, so what becomes of a file, its error
+                # included, is decided file after file.
                 read_one = pool.submit(read, entry).result if is_small else partial(read, entry)
                 ahead.append((entry, read_one))
                 # Twice as many as threads: each thread finds its next file while one is added.
@@ -139,14 +145,18 @@ def _add(builder: BatchBuilder, landing: Landing, entry: Entry, read_one: _Read)
         return
     if builder.raw.full_dumps:
         delivery = _name_digest(entry, delivery)
+    # Asked after reading: the bytes of a file that was written to meanwhile may be of two versions.
     if landing.is_unchanged(builder.raw.landing, entry):
         builder.add(entry, delivery)
     else:
         builder.add_changed(entry)
+    # Not sooner: `add` keeps the file of a large dead letter as it was read, not as it is by now.
     delivery.received.unlink()
 
 
 def _name_digest(entry: Entry, delivery: Delivery) -> Delivery:
     """Returns a full dump with its name in the digest: an unchanged dump is landed as well."""
+    # By its bytes alone, a dump that equals an earlier one would add no rows, and the table would
+    # stay as a dump in between left it.
     named = sha256(f"{entry.name}\n{delivery.digest}".encode()).hexdigest()
     return replace(delivery, digest=named)

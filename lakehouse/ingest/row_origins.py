@@ -1,4 +1,4 @@
-"""The deliveries of which a raw table holds rows, read from the rows' `_source` and `_modified_at`.
+"""The deliveries that have rows in a raw table, read from the rows' `_source` and `_modified_at`.
 
 Where a data file holds one delivery, the statistics in the Delta log answer without reading it.
 Where small deliveries share a file, its rows are read, once per process.
@@ -18,7 +18,7 @@ from lakehouse.storage.parquet import scan_parquet_files
 from lakehouse.system_columns import ORIGIN
 
 ROW_ORIGIN = pl.Schema({"_source": pl.String(), "_modified_at": ORIGIN["_modified_at"]})
-"""The columns that tell the delivery of a row."""
+"""The columns that identify the delivery of a row."""
 
 _FIRST = pl.Schema(
     {"digest": pl.String(), "_modified_at": ORIGIN["_modified_at"], "name": pl.String()}
@@ -26,7 +26,7 @@ _FIRST = pl.Schema(
 
 
 def read_occurrences(lake: Lake, table: str, handle: DeltaTable) -> dict[str, Occurrence]:
-    """Reads the deliveries of which a raw table holds rows at the handle's version.
+    """Reads the deliveries that have rows in a raw table at the handle's version.
 
     Returns:
         The first occurrence of each delivery, by the start of the hash of its bytes.
@@ -90,10 +90,12 @@ def _read_origins(lake: Lake, table: str, handle: DeltaTable) -> pl.DataFrame:
     if files.is_empty():
         return pl.DataFrame(schema=ROW_ORIGIN)
     bounds = [f"{end}.{column}" for column in ROW_ORIGIN for end in ("min", "max")]
+    # No file has such a bound, as where another program has written all of them.
     if any(bound not in files.columns for bound in bounds):
         return _read_files(lake, table, files["path"])
     is_one_source = pl.col(bounds[0]) == pl.col(bounds[1])
     is_one_moment = pl.col(bounds[2]) == pl.col(bounds[3])
+    # A file without bounds is read, as one whose name is too long for a bound.
     is_one = (is_one_source & is_one_moment).fill_null(False)
     by_statistics = files.filter(is_one).select(_source=bounds[0], _modified_at=bounds[2])
     by_rows = _read_files(lake, table, files.filter(~is_one)["path"])
@@ -107,7 +109,8 @@ def _read_files(lake: Lake, table: str, paths: Iterable[str]) -> pl.DataFrame:
         path: cached[path] if path in cached else _read_file(lake, f"{lake.uri(table)}/{path}")
         for path in paths
     }
-    # The cache is replaced, not extended: otherwise it would keep files that are long gone.
+    # The cache is replaced, not extended. Each compaction makes a file with the origins of all
+    # before it, so the memory of a daemon grew with the square of the deliveries.
     _cache(lake).by_file[table] = found
     return pl.concat([pl.DataFrame(schema=ROW_ORIGIN), *found.values()])
 

@@ -22,6 +22,7 @@ def count_open_dead_letters(lake: Lake) -> dict[str, int]:
         return {}
     letters = fill_states(lake.scan(DEAD_LETTERS)).filter(is_in(OPEN)).select(*_LETTER)
     settled = select_settled_letters(lake, letters)
+    # The `_offset` of a whole file is null, and must equal itself.
     left = letters.join(settled, on=_LETTER, how="anti", nulls_equal=True)
     return dict(left.group_by("table").len().collect().iter_rows())
 
@@ -43,6 +44,8 @@ def select_settled_letters(lake: Lake, letters: pl.LazyFrame) -> pl.LazyFrame:
         return letters.select(*_LETTER).clear()
     file = select_name(pl.col("_source")).alias("file")
     others = lake.scan(DELIVERIES).select("table", "_source", "_ingested_at", file)
+    # The letter of a record stays open: the next file of that name may be tomorrow's, which does
+    # not hold the record.
     of_files = letters.filter(pl.col("_offset").is_null()).select(*_LETTER, file)
     pairs = of_files.join(others, on=["table", "file"])
     is_later = pl.col("_ingested_at_right") > pl.col("_ingested_at")

@@ -32,6 +32,8 @@ class SmallDeliveries:
     Deliveries are of one kind if their columns go into the table in the same way.
     """
 
+    # By itself, each file would cost a plan of thirteen expressions and a spooled Parquet file.
+
     def __init__(self, spool: Path, joined_bytes: int) -> None:
         """Begins without rows.
 
@@ -56,6 +58,7 @@ class SmallDeliveries:
             source: their `_source`.
             modified_at: when the file was written.
         """
+        # All that decides the expressions of a projection: how many values are rescued does not.
         kind = (*projection.types.items(), *projection.projected.items(), *projection.rescued)
         _, parts = self._in_memory.setdefault(kind, (projection, []))
         parts.append(_Part(rows, source, modified_at))
@@ -73,6 +76,7 @@ class SmallDeliveries:
         folder = Path(tempfile.mkdtemp(prefix="joined-", dir=self._spool))
         for number, (projection, parts) in enumerate(self._in_memory.values()):
             path = folder / f"{number:06}.parquet"
+            # Read back once and whole, so bounds would prune nothing.
             _join(parts).write_parquet(path, compression="lz4", statistics=False)
             self._spooled.append((projection, pl.scan_parquet(path)))
         self._in_memory, self._bytes = {}, 0
