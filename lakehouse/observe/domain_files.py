@@ -27,7 +27,7 @@ class DomainFiles:
 
 
 def list_domain_files(here: Environment) -> dict[str, DomainFiles]:
-    """Returns the files of each domain that declares a raw table.
+    """Returns the files of each domain that declares a raw table, whether it has any or not.
 
     Raises:
         SetupError: the landing zone does not exist.
@@ -49,6 +49,7 @@ def list_landed_files(lake: Lake, catalog: Catalog) -> dict[str, set[str]]:
     """Returns the files of each domain whose rows are in the lake."""
     known: dict[str, set[str]] = {}
     for raw in catalog.raw_tables:
+        # Bytes that came under several names count once, under the name that was written first.
         origins = read_landed_files(lake, raw.name).by_digest.values()
         names = {f"{raw.landing}/{origin.name}" for origin in origins}
         known.setdefault(raw.domain, set()).update(names)

@@ -1,4 +1,4 @@
-"""What lies in landing and is in no table: files that wait, and entries that no table claims."""
+"""Reports what is in landing and in no table: files that wait, and entries no table claims."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ _NAMED = 10
 
 @dataclass(frozen=True)
 class LandingReport:
-    """What lies in landing and is not landed.
+    """The state of a landing zone: what is in it and has not landed.
 
     Attributes:
         news: the files that are not landed, by raw table; without tables whose folder cannot be
@@ -26,7 +26,7 @@ class LandingReport:
     notes: tuple[str, ...] = ()
 
     def describe(self, table: str) -> list[str]:
-        """Returns what waits for a raw table, in a few words each."""
+        """Returns what waits for a raw table, in a few words each; nothing for other tables."""
         found = self.news.get(table)
         if found is None:
             return []
@@ -40,9 +40,9 @@ class LandingReport:
 
 
 def report_landing(here: Environment) -> LandingReport:
-    """Returns what lies in landing and is not landed.
+    """Reports what is in landing and has not landed.
 
-    A landing zone that cannot be listed is a note, not an error: other tables are reported.
+    A landing zone that cannot be listed is a note, not an error: other tables are still reported.
     """
     found: dict[str, News] = {}
     notes: list[str] = []
@@ -51,8 +51,10 @@ def report_landing(here: Environment) -> LandingReport:
             found[raw.name] = read_news(here.lake, here.landing, raw)
         except (SetupError, BusyError) as error:
             notes.append(str(error))
+    # After a failure the zone is not looked at again: that would raise here, for the same reason.
     if not notes and (note := describe_unclaimed(here)):
         notes.append(note)
+    # A zone that does not exist fails for each raw table, with the same message.
     return LandingReport(found, tuple(dict.fromkeys(notes)))
 
 
@@ -63,10 +65,12 @@ def describe_unclaimed(here: Environment) -> str | None:
         SetupError: the landing zone does not exist.
         BusyError: it cannot be listed right now.
     """
+    # A folder with a misspelt name looks like success: its files never land, and nothing fails.
     folders = [raw.landing for raw in here.catalog.raw_tables]
     unclaimed = here.landing.list_unclaimed(folders)
     if not unclaimed:
         return None
+    # Anybody may name a file: a line feed in a name would end the line of the message.
     names = [str(escape_control_characters(name)) for name in unclaimed[:_NAMED]]
     if len(unclaimed) > _NAMED:
         names.append(f"and {len(unclaimed) - _NAMED:,} more")

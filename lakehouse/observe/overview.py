@@ -1,4 +1,4 @@
-"""What people ask of a lake: its tables with their state, and the commits of a table."""
+"""Overviews of a lake: its tables with their states, and the audits of a table."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -32,15 +32,15 @@ _HOURS_SHOWN = 48
 
 @dataclass(frozen=True)
 class TableState:
-    """One table of the lake.
+    """The state of one table.
 
     Attributes:
         table: its name.
         rows: its rows, without tombstones.
         bytes: the bytes of its data files.
         files: how many data files it has.
-        version: its Delta version; None for a table that does not exist yet and that files or
-            inputs wait for.
+        version: its Delta version; None for a table that does not exist yet and for which files or
+            inputs wait.
         newest: its newest event, or when rows were added last if they carry no event time.
         freshness: the age of the newest event, and whether that is later than promised; or the word
             for a domain whose dates do not follow the present.
@@ -60,11 +60,11 @@ class TableState:
 
 @dataclass(frozen=True)
 class TableNotes:
-    """What the log of a table says of its periods.
+    """The remarkable periods of a table, as its log shows them.
 
     Attributes:
-        held_back: the periods that were held back, with the reason; their rows are from before.
-        outdated: the periods that another transform or contract made than the ones declared now.
+        held_back: the periods that were held back, with the reason; their last good version stays.
+        outdated: the periods that were made by another transform or contract than is declared now.
     """
 
     held_back: Mapping[date, str]
@@ -85,10 +85,11 @@ class TableNotes:
 
 
 def read_notes(lake: Lake, table: Table | None) -> TableNotes:
-    """Returns what the log of a derived table says of its periods; nothing for other tables."""
+    """Reads the remarkable periods of a derived table; other tables have none."""
     if not isinstance(table, DerivedTable):
         return TableNotes({}, ())
     history = read_period_history(lake, table)
+    # A table without partitions has no period to name; as a whole it is refused, not held back.
     held_back = {
         key: audit.held_back[key]
         for key, audit in history.held_back.items()
@@ -109,6 +110,7 @@ def list_tables(
     """
     with here.lake.translate_errors():
         moment = now or datetime.now(UTC)
+        # One planner for all tables: it opens each once, and compares the same versions throughout.
         stale = {part.table: part for part in here.create_planner().find_stale_tables()}
         dead = count_open_dead_letters(here.lake)
         waiting = landing or report_landing(here)
@@ -123,6 +125,7 @@ def list_tables(
                 state = "never made" if name in stale else ""
                 states.append(TableState(name, 0, 0, 0, None, None, "", state))
         states = [_add_waiting(state, waiting) for state in states]
+        # The sort is stable: it only moves raw tables that do not exist yet to the other raw ones.
         return sorted(states, key=lambda state: not state.table.startswith("raw/"))
 
 
@@ -138,6 +141,7 @@ def list_audits(here: Environment, table: str) -> list[Audit]:
             raise SetupError(
                 f"There is no table {table!r} in the lake.\nNext: name one of {known}."
             )
+        # Commits of other programs, such as a compaction, carry no audit.
         audits = map(read_audit, here.lake.read_remaining_log(table))
         return [audit for audit in audits if audit is not None]
 
@@ -156,6 +160,7 @@ def _read_state(
 ) -> TableState:
     handle = here.lake.open_shared(name)
     assert handle is not None  # noqa: S101
+    # Rows and bytes come from the log; statistics count tombstones as rows.
     files = list_data_files(handle)
     notes = str(read_notes(here.lake, here.catalog.tables.get(name)))
     is_quarantine = name.startswith("quarantine/")
@@ -184,6 +189,8 @@ def _count_tombstones(handle: DeltaTable) -> int:
 def _describe_rejects(handle: DeltaTable) -> str:
     """Returns how many rows of a quarantine are in each state; empty for a table without states."""
     rows = scan_visible_rows(handle)
+    # The register of deliveries is in this layer too, and its rows are not rejected. A quarantine
+    # that another program wrote may have no states; then its rows are open.
     if not {"_state", BROKEN} & set(rows.collect_schema()):
         return ""
     counts = count_by_state(fill_states(rows))
@@ -191,6 +198,7 @@ def _describe_rejects(handle: DeltaTable) -> str:
 
 
 def _describe_staleness(name: str, stale: Mapping[str, StaleTable], dead: Mapping[str, int]) -> str:
+    # Only a raw table has dead letters, and only a derived one is stale.
     if name in stale:
         keys = stale[name].keys
         return f"stale: {format_count(len(keys), 'period')} to make again" if keys else "stale"
@@ -203,6 +211,7 @@ def _read_newest(catalog: Catalog, name: str, handle: DeltaTable) -> date | date
     column = _find_time_column(catalog, name)
     if column is None:
         return None
+    # Bounds in the log are no answer: they cover tombstones as well, and can be absent.
     rows = scan_visible_rows(handle)
     if column == "_last_seen_at":
         rows = fill_states(rows)
@@ -232,6 +241,7 @@ def _add_freshness(
     if table.domain in undated:
         return replace(state, freshness=undated[table.domain])
     if not isinstance(newest, datetime):
+        # A day is as old as its first moment: nothing in it says how late its last event was.
         newest = datetime(newest.year, newest.month, newest.day, tzinfo=UTC)
     age, promised = now - newest, table.properties.fresh_within
     if promised is None:

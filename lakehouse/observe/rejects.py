@@ -1,4 +1,4 @@
-"""The rejected rows of a table as people ask for them: how many, why, and some of them whole."""
+"""Reads the rejected rows of a table for people: how many, why, and some of them whole."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -34,7 +34,7 @@ class RejectedRows:
 def read_rejects(
     here: Environment, table: str, limit: int, state: State | None = "open"
 ) -> RejectedRows:
-    """Returns the rejected rows of a derived table, or the dead letters of a raw one.
+    """Reads the rejected rows of a derived table, or the dead letters of a raw one.
 
     Args:
         here: where the table is.
@@ -49,11 +49,13 @@ def read_rejects(
         declared = here.catalog[table]
         is_raw = isinstance(declared, RawTable)
         name = DEAD_LETTERS if isinstance(declared, RawTable) else declared.quarantine
+        # The first rejected row creates the table, so nothing was rejected.
         if here.lake.open_shared(name) is None:
             return RejectedRows(name, 0, {}, pl.DataFrame())
         rejected = fill_states(here.lake.scan(name))
         if is_raw:  # raw tables share one table of dead letters
             rejected = rejected.filter(pl.col("table") == table)
+        # A row counts under each rule that it broke; its number is asked for apart, in one scan.
         reason = pl.col("reason") if is_raw else pl.col(BROKEN).explode()
         wanted = rejected if state is None else rejected.filter(is_in(state))
         reasons, total = pl.collect_all(
@@ -61,6 +63,7 @@ def read_rejects(
                 wanted.select(reason.alias("reason"))
                 .group_by("reason")
                 .len()
+                # By name where counts are equal, so that two calls print the same.
                 .sort("len", "reason", descending=[True, False]),
                 wanted.select(pl.len()),
             ]
@@ -69,6 +72,7 @@ def read_rejects(
             name,
             total.item(),
             dict(reasons.iter_rows()),
+            # Only so many are read whole: the payload of a dead letter has up to 1 MiB.
             wanted.head(limit).collect(),
             count_by_state(rejected),
         )

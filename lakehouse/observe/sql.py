@@ -1,4 +1,4 @@
-"""SQL over the lake: DuckDB in memory with a schema for each layer and a view for each table."""
+"""SQL over the lake: a DuckDB in memory with a schema for each layer and a view for each table."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -24,15 +24,18 @@ _READS = {
     duckdb.StatementType.PRAGMA,
     duckdb.StatementType.RELATION,
 }
+# DuckDB gives an EXPLAIN one type, whatever it explains, and EXPLAIN ANALYZE runs that: one with a
+# COPY wrote a file. So the text is cut off behind it, comments and options included, and parsed.
 _EXPLAIN = re.compile(
     r"(?:\s|--[^\n]*\n|/\*.*?\*/)*EXPLAIN\b(?:\s+ANALYZE\b)?(?:\s*\(\s*(?:ANALYZE|FORMAT)\b[^)]*\))?",
     re.DOTALL | re.IGNORECASE,
 )
 _SHOW_TABLES = re.compile(r"\s*SHOW\s+TABLES\s*;?\s*", re.IGNORECASE)
 _ALL_TABLES = "SELECT schema, name FROM (SHOW ALL TABLES) ORDER BY ALL"
-"""What `SHOW TABLES` runs here: DuckDB's own ignores the tables of all schemas."""
+"""What `SHOW TABLES` runs here: DuckDB's own lists the current schema, which holds no table."""
 
 _ROWS_AT_ONCE = 10_000
+"""Rows that are fetched at a time; a result may be larger than memory."""
 
 
 @contextmanager
@@ -57,6 +60,8 @@ def open_sql(
         with lake.translate_errors():
             for table in lake.tables() if tables is None else tables:
                 _view(connection, lake, table)
+        # Last, because it locks the settings. Without it `read_csv` and `read_text` gave any file
+        # of the machine to whoever may write a query.
         restrict_access(connection, lake.root, str(spool))
         yield connection
 
@@ -64,6 +69,7 @@ def open_sql(
 def _view(connection: duckdb.DuckDBPyConnection, lake: Lake, table: str) -> None:
     """Creates the view of a table: without tombstones, and of a quarantine the open rows."""
     layer, name = table.split("/")
+    # The log knows the columns. Asking DuckDB for them would make it open each table twice.
     handle = lake.open_shared(table)
     columns = {field.name for field in handle.schema().fields} if handle is not None else set()
     scan = f"delta_scan({quote_literal(lake.uri(table))})"
@@ -71,6 +77,7 @@ def _view(connection: duckdb.DuckDBPyConnection, lake: Lake, table: str) -> None
     if layer == "staged" and DELETED in columns:
         shown = f"SELECT * EXCLUDE ({DELETED}) FROM {scan} WHERE NOT {DELETED}"  # noqa: S608
     if layer == "quarantine" and "_state" in columns:
+        # A row that another program wrote without a state is open, as everywhere.
         shown = f"{every} WHERE coalesce(_state, {quote_literal(OPEN)}) = {quote_literal(OPEN)}"
         connection.execute(
             f"CREATE VIEW {quote_identifier(layer)}.{quote_identifier(f'{name}_all')} AS {every}"
@@ -79,7 +86,7 @@ def _view(connection: duckdb.DuckDBPyConnection, lake: Lake, table: str) -> None
 
 
 def run_query(lake: Lake, query: str) -> tuple[list[str], Iterator[tuple[Any, ...]]]:
-    """Runs a query; returns its columns and its rows, which are read as they are asked for.
+    """Runs a query; returns its columns, and its rows as an iterator that fetches them on demand.
 
     Raises:
         SetupError: the query is not one statement that only reads.
@@ -91,6 +98,7 @@ def run_query(lake: Lake, query: str) -> tuple[list[str], Iterator[tuple[Any, ..
         raise SetupError(
             "`lakehouse sql` runs one statement that reads.\nNext: write a single SELECT."
         )
+    # Closes the connection on an error; on success the iterator of rows takes it over.
     with ExitStack() as stack:
         connection = stack.enter_context(open_sql(lake))
         try:
@@ -104,10 +112,8 @@ def run_query(lake: Lake, query: str) -> tuple[list[str], Iterator[tuple[Any, ..
 
 
 def _failed(error: duckdb.Error) -> DataError:
-    """Returns the error of a query.
-
-    An error that DuckDB meets after some rows is the last line of its message.
-    """
+    """Returns the error to raise for a query that fails."""
+    # An error that DuckDB meets after some rows comes as the last line of its message.
     reason = str(error).rpartition("closed pending query result\nError: ")[2]
     return DataError(
         f"The query fails: {reason}\nNext: fix it; `lakehouse tables` lists the tables."
@@ -115,7 +121,7 @@ def _failed(error: duckdb.Error) -> DataError:
 
 
 def _only_read(statements: Sequence[duckdb.Statement]) -> bool:
-    """Whether this is one statement that reads; `EXPLAIN ANALYZE` runs what it explains."""
+    """Whether this is one statement that reads."""
     if len(statements) != 1:
         return False
     if statements[0].type != duckdb.StatementType.EXPLAIN:
@@ -125,6 +131,7 @@ def _only_read(statements: Sequence[duckdb.Statement]) -> bool:
 
 
 def _parsed(query: str) -> list[duckdb.Statement]:
+    # Apart from the lake: a query with a mistake fails before any table is opened.
     try:
         with duckdb.connect() as parser:
             return parser.extract_statements(query)
@@ -138,6 +145,7 @@ def _parsed(query: str) -> list[duckdb.Statement]:
 def _fetched(
     lake: Lake, connection: duckdb.DuckDBPyConnection, held: ExitStack
 ) -> Iterator[tuple[Any, ...]]:
+    # Closed as well when the reader stops early, as `| head` does.
     with held:
         while batch := _next_rows(lake, connection):
             yield from batch

@@ -1,7 +1,7 @@
-"""Finds and reads the files that dead letters come from.
+"""Finding and reading the files that dead letters come from.
 
 A file that was refused whole is kept in its dead letter or beside it. A file of which other records
-landed has to lie in landing still.
+landed can be read again only while it is in landing, or if the lake kept it for a cut record.
 """
 
 import tempfile
@@ -41,7 +41,7 @@ class DeadLetterFiles:
     spool: Path
 
     def read(self, source: str, letters: pl.DataFrame) -> Delivery | None:
-        """Reads the file of some dead letters; returns None if its bytes are nowhere any more."""
+        """Reads the file of some dead letters; returns None if no copy of its bytes is left."""
         origin = Origin.parse(source)
         for chunks in self._list_copies(source, letters):
             try:
@@ -52,15 +52,20 @@ class DeadLetterFiles:
                     required=self.raw.required,
                     limits=self.landing.limits,
                 )
+            # The next copy may be readable. An outage is not caught: a store that does not answer
+            # has not said that the file is gone.
             except (FileNotFoundError, UnreadableError):
                 continue
+            # A name proves nothing: other bytes may have been delivered under it since. An origin
+            # holds only the first digits of the hash.
             if delivery.digest.startswith(origin.digest):
                 return delivery
+            # The spooled copy is as large as the file; the next candidate needs the room.
             delivery.received.unlink()
         return None
 
     def drop_stored(self, delivery: Delivery, origin: Origin, letters: pl.DataFrame) -> Delivery:
-        """Returns a delivery without the rows and the dead letters that the lake holds already.
+        """Returns a delivery without the rows and dead letters that the lake already holds.
 
         Args:
             delivery: the file, read again.
@@ -69,6 +74,8 @@ class DeadLetterFiles:
         """
         is_of_file = pl.col("_source") == letters["_source"][0]
         stored = DeadLetters(self.lake, self.raw.name).rows().filter(is_of_file)
+        # A released letter is no longer stored as dead. If its row was rolled back and its record
+        # cannot be parsed today, the record needs a new letter, or it would be in neither table.
         dead = stored.filter(~is_in(RELEASED)).select("_offset").drop_nulls()
         rows, rows_count = self._drop(delivery.rows, self._scan_stored_rows(origin))
         letters_left, dead_count = self._drop(delivery.dead, dead)
@@ -77,10 +84,13 @@ class DeadLetterFiles:
         )
 
     def _list_copies(self, source: str, letters: pl.DataFrame) -> Iterator[Iterable[bytes]]:
-        """Yields the places where the bytes of a file may be, the likeliest first."""
+        """Yields the copies that may hold the bytes of a file, the likeliest first."""
+        # Kept whole in the lake because a payload, at most 1 MiB, could not hold all of it.
         for path in letters["kept_at"].drop_nulls().unique():
             yield self._read_kept(path)
         if letters["_offset"].null_count():  # the letter is the whole file
+            # The letters at hand come without payloads, so this file's is fetched now. One that was
+            # cut has another hash, and `read` passes over it.
             is_file = (pl.col("_source") == source) & pl.col("_offset").is_null()
             stored = DeadLetters(self.lake, self.raw.name).rows().filter(is_file)
             payloads = stored.select("payload").drop_nulls().head(1).collect().to_series()
@@ -88,7 +98,9 @@ class DeadLetterFiles:
         yield from self._list_landing_copies(Origin.parse(source))
 
     def _list_landing_copies(self, origin: Origin) -> Iterator[Iterable[bytes]]:
-        """Yields the files in landing with these bytes, and an unread one of the same name."""
+        """Yields the files in landing with these bytes, and unregistered ones of the same name."""
+        # The register knows the hash of each file that was read: those with other bytes are left
+        # out unopened, and a file that was renamed since is found by its bytes.
         digests = self.known.register.digests
         entries = [
             entry
@@ -97,6 +109,7 @@ class DeadLetterFiles:
             and (entry in digests or entry.name == origin.name)
             and digests.get(entry, origin.digest) == origin.digest
         ]
+        # False sorts first: files that are known to hold these bytes, then the same name.
         entries.sort(
             key=lambda entry: (digests.get(entry) != origin.digest, entry.name != origin.name)
         )
@@ -113,7 +126,9 @@ class DeadLetterFiles:
             yield bytes(chunk)
 
     def _scan_stored_rows(self, origin: Origin) -> pl.LazyFrame:
-        """Scans the offsets of the rows that the raw table holds of a file."""
+        """Scans the offsets of a file's rows in the raw table."""
+        # At the revision on which the batch is based: rows that land later make its commit fail
+        # rather than be landed twice.
         revision = self.known.revision
         handle = (
             None if revision is None else self.lake.open_shared(self.raw.name, revision.version)
@@ -124,11 +139,12 @@ class DeadLetterFiles:
         return rows.select("_offset")
 
     def _drop(self, records: Path | None, stored: pl.LazyFrame) -> tuple[Path | None, int]:
-        """Spools records without those that are stored; returns the folder and their number."""
+        """Spools the records that are not stored; returns their folder and their number."""
         if records is None:
             return None, 0
         folder = Path(tempfile.mkdtemp(prefix="reread-", dir=self.spool))
         rows = pl.scan_parquet(str(records), hive_partitioning=False)
+        # Streamed from disk to disk: a file may hold more rows than memory.
         rows.join(stored, on="_offset", how="anti").sink_parquet(
             folder / "000000.parquet", engine="streaming"
         )

@@ -34,10 +34,10 @@ from lakehouse.transform.make import make
 
 @dataclass(frozen=True)
 class ReplayCounts:
-    """How many rows are in a state, and by which rule; a row may have broken several.
+    """The number of rows in a state, in all and by rule; a row may have broken several rules.
 
     Attributes:
-        rows: the rows.
+        rows: how many rows there are.
         rules: rows by the rule that they broke at the last try; dead letters by their reason.
     """
 
@@ -47,10 +47,10 @@ class ReplayCounts:
 
 @dataclass(frozen=True)
 class ReplayReport:
-    """What a replay did.
+    """The result of a replay.
 
     Attributes:
-        table: the table.
+        table: the table that rejected the rows.
         released: the rows that left quarantine.
         remaining: the rows that are still open.
         audits: the commits that the replay made.
@@ -83,7 +83,9 @@ def replay(
         LawError: a row is unaccounted for.
     """
     table = here.catalog[name]
+    # An id of its own: the released rows are counted by the run that they name.
     run = run_id or f"replay-{uuid4().hex[:8]}"
+    # One moment for all spans: a midnight between two of them would change which days exist.
     moment = now or datetime.now(UTC)
     if isinstance(table, RawTable):
         return _replay_letters(here, table, run, moment)
@@ -98,6 +100,7 @@ def replay(
         except DataError as error:
             problems.append(str(error))
             continue
+        # Without an input row nothing was judged, so nothing may be released either.
         if audit is None:
             where = f" [{days}]" if days else ""
             notes.append(f"{name}{where}: its input no longer holds rows for it; they stay open")
@@ -106,6 +109,7 @@ def replay(
         problems += [
             f"{name} [{period}]: held back: {why}" for period, why in audit.held_back.items()
         ]
+    # Asked of the quarantine, because an audit does not count the rows that were released.
     rows = scan_quarantine(here.lake, table)
     released = remaining = ReplayCounts()
     if rows is not None:
@@ -115,19 +119,24 @@ def replay(
 
 
 def _find_spans(here: Environment, table: DerivedTable, now: datetime) -> list[Days | None]:
-    """Returns the spans of periods to make again; `[None]` for a table without partitions."""
+    """Returns the spans of days to make again; `[None]` stands for a table without partitions."""
     known = None if table.partitions is None else table.partitions.days_until(now)
     audits = read_period_history(here.lake, table).audits
     keys: set[PeriodKey] = find_open_periods(here.lake, table)
+    # A replay that was killed before its table's commit has released rows that no version of the
+    # table holds. No row is open there, but no audit names that commit of the quarantine.
     keys |= find_disturbed_periods(here.lake, table, audits, known)
     if table.partitions is None or known is None:
         return [None] if keys else []
+    # A row dated ahead was rejected with the first period. Once its day exists, the first period
+    # has to be made again to release it, and its own period to publish it.
     keys |= find_arrived_periods(here.lake, table, audits, known)
+    # Neighbours are made in one commit. Dates are all that is left here; the test is for types.
     return [*table.partitions.join_to_spans(key for key in keys if isinstance(key, date))]
 
 
 def _replay_letters(here: Environment, table: RawTable, run_id: str, now: datetime) -> ReplayReport:
-    """Reads the files with open dead letters again."""
+    """Replays the dead letters of a raw table."""
     done = replay_dead_letters(here.lake, here.landing, table, run_id=run_id, now=now)
     letters = DeadLetters(here.lake, table.name).rows()
     released = _count(letters, _is_released_by(run_id), pl.col("reason"))
@@ -136,12 +145,15 @@ def _replay_letters(here: Environment, table: RawTable, run_id: str, now: dateti
 
 
 def _is_released_by(run_id: str) -> pl.Expr:
+    # The state as well: a discarded row names in the same column who gave it up.
     return is_in(RELEASED) & (pl.col("_settled_by") == run_id)
 
 
 def _count(rows: pl.LazyFrame, which: pl.Expr, rule: pl.Expr) -> ReplayCounts:
     """Counts some rows, in all and by rule."""
     chosen = rows.filter(which)
+    # The total is a query of its own, as a row with two rules is counted under both; run together
+    # they share one scan.
     by_rule = chosen.select(rule.alias("rule")).group_by("rule").len().sort("rule")
     counts, total = pl.collect_all([by_rule, chosen.select(pl.len())])
     return ReplayCounts(total.item(), dict(counts.iter_rows()))

@@ -1,8 +1,8 @@
 """Replays dead letters: after a declaration or a reader was fixed, their files are read again.
 
-What can be parsed now lands with the origin that it always had, unless the table holds it already;
-then its dead letter is released. So a replay that is killed in the middle and run again lands
-nothing twice.
+A record that can be parsed now lands under the origin that it always had, unless the table already
+holds it. Its dead letter is released after that. So a replay that is killed in the middle and run
+again lands nothing twice.
 """
 
 from collections.abc import Iterator
@@ -35,7 +35,9 @@ from lakehouse.storage.scratch import create_scratch_folder
 from lakehouse.tables.table_types import RawTable
 
 _LETTER = ("_source", "_offset", "_state")
-"""What names a dead letter; a record that died, was released and died again has two."""
+"""The columns that identify a dead letter.
+
+A record that died, was released and died again has two letters."""
 
 _OUTCOME = pl.Schema(
     {
@@ -51,7 +53,7 @@ _Outcome = tuple[str, int | None, str, str, str | None]
 
 @dataclass(frozen=True)
 class DeadLetterReplay:
-    """What a replay of dead letters did.
+    """The result of a replay of dead letters.
 
     Attributes:
         audits: the commits to the raw table.
@@ -65,10 +67,11 @@ class DeadLetterReplay:
 
 @dataclass
 class _Outcomes:
-    """What became of the dead letters whose files were read again.
+    """The outcomes of the dead letters whose files were read again.
 
     Attributes:
-        rows: an outcome for each dead letter: its name, its new state, and why it is still dead.
+        rows: for each dead letter `_source`, `_offset` and `_state`, its new state, and why it is
+            still dead; in the order in which they were found.
         missing: the files that were not found.
     """
 
@@ -87,7 +90,7 @@ def replay_dead_letters(
         lake: where the tables are.
         landing: where the files are.
         raw: the table that they are for.
-        run_id: who asks; stored in the commits and beside what is released.
+        run_id: who asks; stored in the commits and in the released letters.
         now: the time that counts as the present; it decides which files are complete.
 
     Raises:
@@ -112,7 +115,7 @@ def replay_dead_letters(
 def _attempt(
     lake: Lake, landing: Landing, raw: RawTable, run_id: str
 ) -> tuple[Audit | None, list[str]]:
-    """Reads files again and publishes what is new; returns the commit and the files not found."""
+    """Reads files again and publishes what is new; returns the audit and the files not found."""
     if lake.open_shared(DEAD_LETTERS) is None:
         return None, []
     known, outcomes = read_landed_files(lake, raw.name), _Outcomes()
@@ -124,27 +127,37 @@ def _attempt(
         builder = begin_batch(lake, raw, known, spool, landing.limits)
         for (source,), of_file in letters.group_by("_source", maintain_order=True):
             _read_again(files, builder, str(source), of_file, outcomes)
+        # Each of these files has letters in the lake, which is why it is read. `drop_stored` has
+        # left out its stored records; leaving out whole files would lose the new ones.
         audit = publish_batch(lake, builder.build(stored, skip_stored=False), run_id)
+    # Only now, because the publish has registered deliveries, and these settle earlier letters.
     settled = select_settled_letters(lake, DeadLetters(lake, raw.name).rows().filter(is_in(OPEN)))
     outcomes.rows += [
         (source, offset, OPEN, RELEASED, None)
         for _, source, _, offset in settled.collect().iter_rows()
     ]
+    # States come last. A kill before them leaves open letters whose records have landed; the next
+    # replay finds nothing new in their files and records the same outcomes. The other order would
+    # release letters whose records are nowhere. Retried apart: the rows are committed.
     retry_if_busy(lambda: _record_outcomes(lake, raw, outcomes, run_id))
     return audit, outcomes.missing
 
 
 def _select_letters(lake: Lake, raw: RawTable, known: LandedFiles) -> pl.DataFrame:
-    """Returns the dead letters to read again, without their bytes.
+    """Returns the dead letters to read again, without their payloads of up to 1 MiB each.
 
-    These are the open ones, and the refused files that were released and whose rows are gone, as
+    These are the open letters, and the released letters of refused files whose rows are gone, as
     after a restore.
     """
     letters = DeadLetters(lake, raw.name).rows()
     source = pl.col("_source")
+    # Imploded below: Polars deprecates `is_in` with a column of the same type, and warnings fail
+    # the tests.
     with_rows = pl.Series(sorted(known.by_digest.keys() - known.rowless), dtype=pl.String)
     is_whole_file = pl.col("_offset").is_null()
     is_gone = is_in(RELEASED) & is_whole_file & ~select_digest(source).is_in(with_rows.implode())
+    # A file whose bytes could not be read has no hash, so no copy can be proved to be that file. It
+    # is tried again with each landing instead.
     wanted = letters.filter((is_in(OPEN) | is_gone) & is_readable(source))
     settled = select_settled_letters(lake, wanted)
     wanted = wanted.join(
@@ -166,7 +179,7 @@ def _read_again(
     letters: pl.DataFrame,
     outcomes: _Outcomes,
 ) -> None:
-    """Reads the file of some dead letters; what is new in it joins the batch."""
+    """Reads the file of some dead letters again, and adds what is new in it to the batch."""
     origin = Origin.parse(source)
     delivery = files.read(source, letters)
     if delivery is None:
@@ -181,13 +194,14 @@ def _read_again(
         entry = Entry(first.name, first.modified_at, delivery.size)
         own = Origin.of(entry.name, origin.digest)
         new = files.drop_stored(fitted, own, letters)
+        # Nothing is new where an earlier replay was killed before it recorded the outcomes.
         if new.rows_count or new.dead_count:
             builder.add_reread(FittedDelivery(entry, new, own, projection), fitted.dead_count)
     delivery.received.unlink(missing_ok=True)
 
 
 def _list_outcomes(source: str, letters: pl.DataFrame, delivery: Delivery) -> Iterator[_Outcome]:
-    """Yields what became of each dead letter: released if its record, or its file, can be read."""
+    """Yields the outcome of each dead letter: released if its record or file can be read now."""
     offsets = letters["_offset"].drop_nulls().implode()
     readable: set[int] = set()
     if delivery.rows_count:
@@ -203,17 +217,21 @@ def _list_outcomes(source: str, letters: pl.DataFrame, delivery: Delivery) -> It
 
 
 def _record_outcomes(lake: Lake, raw: RawTable, outcomes: _Outcomes, run_id: str) -> None:
-    """Writes beside each dead letter its new state, and one more try if it is still dead."""
+    """Writes the new state of each dead letter; one that is still dead gets one more try."""
     handle = lake.open_shared(DEAD_LETTERS)
     if handle is None or not outcomes.rows:
         return
     rows = fill_states(scan_visible_rows(handle))
     names = rows.collect_schema().names()
     found = pl.DataFrame(outcomes.rows, schema=_OUTCOME, orient="row")
+    # A letter that was read in vain and has been settled meanwhile has two outcomes, and the later
+    # one is its release.
     found = found.unique(_LETTER, keep="last")
+    # Nulls are equal: the letter of a whole file has no offset.
     joined = rows.join(found.lazy(), on=_LETTER, how="left", nulls_equal=True)
     is_released = pl.col("_outcome") == RELEASED
     # A letter that was released before keeps who released it, and when.
+    # Two raw tables may be delivered the same file, hence the table.
     is_changed = (
         (pl.col("table") == raw.name)
         & pl.col("_outcome").is_not_null()

@@ -1,9 +1,9 @@
 """Restores an earlier version of a table, together with the rows that it rejected.
 
 A restore is a commit on top of the others, so it can be undone like any other. Rejected rows are
-restored first and the table last, as in a publish: a process killed in between is healed by the
-next run, and the same call may be made again. The table's own commit says who asked, and why.
-A restore does not stop anything from being made again: `staleness.py` decides what is stale.
+restored first and the table last, as in a publish. If the process is killed in between, the next
+run repairs that, and the same call may be made again. The table's own commit says who asked, and
+why. A restore keeps nothing from being made again: `staleness.py` decides what is stale.
 """
 
 from collections.abc import Mapping, Sequence
@@ -33,14 +33,14 @@ from lakehouse.tables.table_types import DerivedTable, RawTable, Table
 
 @dataclass(frozen=True)
 class RestoreRequest:
-    """Who asks for a restore, and why; stored in the commits."""
+    """The person who asks for a restore, and the reason; stored in the commits."""
 
     by: str
     reason: str = ""
 
 
 def restore(here: Environment, plan: RestorePlan, request: RestoreRequest) -> int:
-    """Carries out a plan on the version for which it was made.
+    """Carries out a plan, on the version for which it was made.
 
     Args:
         here: where the tables are.
@@ -57,8 +57,11 @@ def restore(here: Environment, plan: RestorePlan, request: RestoreRequest) -> in
     table, lake = here.catalog[plan.table], here.lake
     note = {"version": plan.target_version, "by": request.by, "reason": request.reason}
     check_writable(lake)
+    # A handle of its own: RESTORE moves the handle, and a shared one would move under other users.
     handle = lake.open(plan.table, plan.current_version)
     assert handle is not None  # noqa: S101
+    # Checked before the rejects are touched. A later commit is not in the plan that a person saw
+    # and agreed to, and would be undone unseen.
     if lake.version(plan.table) != plan.current_version:
         raise _busy(plan.table)
     if (
@@ -77,6 +80,7 @@ def restore(here: Environment, plan: RestorePlan, request: RestoreRequest) -> in
         _list_fences(here, table, plan, handle),
     )
     failpoint("restore: table restored")
+    # Delta may not move the commit, so it is the next version or none.
     return plan.current_version + 1
 
 
@@ -90,12 +94,19 @@ def _busy(table: str) -> BusyError:
 def _list_fences(
     here: Environment, table: Table, plan: RestorePlan, handle: DeltaTable
 ) -> list[Transaction]:
-    """Returns the transactions that make a writer fail which began before the restore."""
+    """Returns the transactions by which writers fail that began before the restore."""
+    # delta-rs refuses a commit that shares a transaction with one that it has not seen. So the
+    # restore writes the transactions of every part that a writer may be filling; `""` is the name
+    # of the whole of an unpartitioned table.
     version = plan.current_version + 1
     places = {"", *_list_places(here, table, plan, handle)}
     fences = [Transaction(name_transaction(plan.table, place), version) for place in sorted(places)]
     if isinstance(table, RawTable):
+        # Lineage finds by it the rows that a person took away, whose days then become empty in
+        # the readers. A RESTORE by another program has no such transaction and empties nothing.
         fences.append(Transaction(name_transaction(plan.table, RESTORED), version))
+        # RESTORE takes no transaction back. The number of counted letters is set to those that
+        # remain, or letters that a killed landing leaves later would pass for counted.
         if plan.quarantine_version is not None:
             counted = name_transaction(plan.table, COUNTED_DEAD_LETTERS)
             fences.append(Transaction(counted, plan.quarantined[1]))
@@ -105,12 +116,13 @@ def _list_fences(
 def _list_places(
     here: Environment, table: Table, plan: RestorePlan, handle: DeltaTable
 ) -> set[str]:
-    """Returns the partitions that writers may be filling: none of them may commit in between."""
+    """Returns the partitions that writers may be filling; none of these writers may commit."""
     physical = table.properties.physical if isinstance(table, DerivedTable) else None
     target = here.lake.open_shared(plan.table, plan.target_version)
     if physical is None or target is None:
         return set()
     column = f"partition._{physical}"
+    # Those of both versions: a day that only one of them holds changes as well.
     days = [
         pl.Series(files[column])
         for files in (list_data_files(handle), list_data_files(target))
@@ -128,6 +140,7 @@ def _restore_version(
     fences: Sequence[Transaction] = (),
 ) -> None:
     """Commits a restore once; it is never tried again on top of another writer's commit."""
+    # No retries: delta-rs would move the restore on top of another commit.
     properties = CommitProperties(dict(metadata), 0, list(fences))
     try:
         with lake.translate_errors(), lock_for_commit(lake, table, read_revision(handle)):
@@ -141,8 +154,9 @@ def _restore_rejects(
 ) -> None:
     """Restores the rejected rows of a table.
 
-    Raw tables share one table of dead letters, and a derived table may have had no quarantine then:
-    such rows are replaced instead, and those of other tables stay.
+    Their table goes back to the version that belongs to the target, except in two cases: raw tables
+    share one table of dead letters, and a derived table may have had no quarantine at the target.
+    Then the rows of this table are replaced, and those of others stay.
     """
     quarantine, version = plan.quarantine, plan.quarantine_version
     assert quarantine is not None  # noqa: S101
@@ -168,7 +182,7 @@ def _replace_rejects(
     current: Revision,
     note: Mapping[str, Any],
 ) -> None:
-    """Replaces the rejected rows of a table by those of the target version."""
+    """Replaces the rejected rows of a table by those that belong to the target version."""
     quarantine, version = plan.quarantine, plan.quarantine_version
     assert quarantine is not None  # noqa: S101
     assert version is not None  # noqa: S101
@@ -176,7 +190,9 @@ def _replace_rejects(
     is_shared = isinstance(table, RawTable)
     others = rows.filter(pl.col("table") != table.name) if is_shared else rows.clear()
     own = scan_own_rejects(here.lake, table, quarantine, version) if version >= 0 else rows.clear()
+    # Relaxed, because the columns may have grown or been widened since the target version.
     kept = pl.concat([others, own], how="diagonal_relaxed")
+    # Rejected rows may hold personal data in any column, so the log gets no bounds of them.
     hidden = frozenset(kept.collect_schema().names()) - {WINDOW, *LINEAGE}
     request = ReplaceAll(quarantine, kept, base=current, info=TableInfo(hidden=hidden))
     read = int(kept.select(pl.len()).collect().item())

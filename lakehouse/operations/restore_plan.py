@@ -1,8 +1,8 @@
-"""What restoring an earlier version of a table would undo, found out before anything is changed.
+"""Plans of restores: what an earlier version of a table would undo, before anything is changed.
 
 Belongs here: which versions can be restored, the commits that a restore undoes, and the rejected
-rows that have to be restored with the table. Does not belong here: doing it (`restore.py`), and
-what the next run makes again (`staleness.py`).
+rows that have to be restored with the table. Does not belong here: carrying out the plan
+(`restore.py`), and what the next run makes again (`staleness.py`).
 """
 
 from collections.abc import Iterator, Sequence
@@ -29,18 +29,17 @@ from lakehouse.tables.table_types import RawTable, Table
 
 @dataclass(frozen=True)
 class RestorePlan:
-    """What restoring an earlier version of a table would undo.
+    """The consequences of restoring an earlier version of a table.
 
     Attributes:
         table: its name.
-        current_version: the version on which all of this was found out.
+        current_version: the version for which the plan was made.
         target_version: the version to restore.
-        undone: commits that are in effect now and will not be.
+        undone: commits that are in effect now and will not be after the restore.
         reapplied: commits that an earlier restore undid, and that will be in effect again.
         is_log_complete: whether the log still holds every commit between the two versions.
         rows: the rows of the table, now and then.
-        quarantine: the table that holds its rejected rows or dead letters; None if that has not
-            changed since.
+        quarantine: the table of its rejected rows or dead letters; None if unchanged since.
         quarantine_version: the version of the quarantine that belongs to the target version, -1 if
             there was none; None if it is not known or gone, so that the quarantine stays as it is.
         quarantined: the rows of this table in quarantine, now and then.
@@ -70,12 +69,12 @@ class RestorePlan:
 
     @property
     def is_noop(self) -> bool:
-        """Whether the table holds the same at both versions; then its quarantine does as well."""
+        """Whether the table, and so its quarantine, holds the same at both versions."""
         return self.is_log_complete and not self.undone and not self.reapplied
 
 
 def plan_restore(here: Environment, name: str, version: int) -> RestorePlan:
-    """Returns what restoring a version of a table would undo; changes nothing.
+    """Plans the restore of a version of a table; changes nothing.
 
     Raises:
         SetupError: the table or the version does not exist, or files of the version are gone.
@@ -88,6 +87,7 @@ def plan_restore(here: Environment, name: str, version: int) -> RestorePlan:
     table, lake = here.catalog[name], here.lake
     current = _open(lake, name)
     target = _open_target(lake, name, version, current.version())
+    # Effective at each version, not all between the two: an earlier restore has undone some.
     now, then = (read_commit_history(lake, name, until=until) for until in (None, version))
     current_versions = {commit.version for commit in now.effective}
     target_versions = {commit.version for commit in then.effective}
@@ -118,7 +118,7 @@ def plan_restore(here: Environment, name: str, version: int) -> RestorePlan:
 def find_version_at(lake: Lake, name: str, moment: datetime) -> int:
     """Returns the latest version at a moment.
 
-    A commit of the same second counts, because people are shown seconds.
+    A commit of the same second counts, because times are shown to the second.
 
     Raises:
         SetupError: the table did not exist then, or its log no longer goes back that far.
@@ -146,7 +146,7 @@ def find_version_at(lake: Lake, name: str, moment: datetime) -> int:
 
 def read_commit_time(commit: Commit) -> datetime | None:
     """Returns when a commit was made; None if its log entry does not say."""
-    stamp = commit.info.get("timestamp")
+    stamp = commit.info.get("timestamp")  # milliseconds since 1970; other writers may omit it
     return datetime.fromtimestamp(stamp / 1000, UTC) if isinstance(stamp, int) else None
 
 
@@ -210,6 +210,7 @@ def _describe_log(lake: Lake, name: str) -> str:
 def _find_missing_files(lake: Lake, name: str, handle: DeltaTable) -> set[str]:
     """Returns the data files of a version that no longer exist."""
     wanted = set(_list_paths(handle))
+    # One listing of the folder, which a bucket answers in pages, and not a request for each file.
     pages = obstore.list(lake.store, prefix=name)
     there = {str(meta["path"]).removeprefix(f"{name}/") for page in pages for meta in page}
     return wanted - there
@@ -226,7 +227,7 @@ def _count_rows(handle: DeltaTable) -> int:
 
 
 def _find_quarantine_version(lake: Lake, quarantine: str, commits: Sequence[Commit]) -> int | None:
-    """Returns the version of a quarantine that belongs to the last of some commits of its table.
+    """Returns the version of a quarantine that belongs to the last of its table's commits.
 
     Returns:
         -1 if there was no quarantine yet; None if the commits do not say, or it is no longer whole.
@@ -238,6 +239,7 @@ def _find_quarantine_version(lake: Lake, quarantine: str, commits: Sequence[Comm
     revision = audits[-1].provenance.quarantine
     if revision is None:
         return -1
+    # A quarantine that was deleted and made anew has a version of that number under another id.
     is_there = revision.is_in(read_revision(handle))
     return revision.version if is_there and _is_intact(lake, quarantine, revision.version) else None
 
@@ -280,7 +282,7 @@ def _list_undone_files(
     try:
         entries = here.landing.list_entries(table.landing)
     except (SetupError, BusyError):
-        entries = []  # a landing zone that cannot be read brings nothing back
+        entries = []  # while landing cannot be read, a restore must not promise its files
     in_landing = {digests[entry] for entry in entries if entry in digests}
     landed_again = sorted(name for digest, name in names.items() if digest in in_landing)
     lost = sorted(name for digest, name in names.items() if digest not in in_landing)
