@@ -62,12 +62,11 @@ class Landing:
     limits: IngestLimits = DEFAULT_LIMITS
 
     def list_entries(self, table: str, known: Mapping[str, Stamp] = NOTHING_KNOWN) -> list[Entry]:
-        """Lists the files in a raw table's folder by name, those that are being written included.
+        """Lists the files in a raw table's folder by name, including those still being written.
 
         Args:
             table: the folder.
-            known: files to leave out if they still have the stamp that is known; they cost one look
-                each.
+            known: stamps by name. A file that still has its stamp is left out; it costs one look.
 
         Raises:
             SetupError: the landing zone does not exist.
@@ -76,7 +75,7 @@ class Landing:
         return list_new_entries(self.list_files(table), known)
 
     def list_files(self, table: str) -> list[ListedFile]:
-        """Lists a raw table's folder in no order; raises what `list_entries` raises."""
+        """Lists a raw table's folder in no particular order; raises what `list_entries` raises."""
         if "://" in self.root:
             return list(self._objects(table))
         folder = self._folder() / table
@@ -86,6 +85,8 @@ class Landing:
                 f"Next: make it one, and put the files for {table} into it."
             )
         try:
+            # A raw table without a folder has no files yet. The landing zone itself must exist: a
+            # wrong setting would otherwise look like a source that delivers nothing.
             return list(walk(folder)) if folder.is_dir() else []
         except OSError as error:
             raise BusyError(
@@ -104,7 +105,10 @@ class Landing:
         return root
 
     def list_unclaimed(self, folders: Collection[str]) -> list[str]:
-        """Lists what lies beside the raw tables' folders, without empty folders and hidden names.
+        """Lists the files and folders of no raw table; empty folders and hidden names do not count.
+
+        Args:
+            folders: the folders of all raw tables.
 
         Raises:
             SetupError: the landing zone does not exist.
@@ -129,6 +133,7 @@ class Landing:
 
     def _objects(self, table: str) -> Iterator[ListedFile]:
         with translate_store_errors(self.root, self.options):
+            # A prefix matches whole parts of a name: `trips` does not list `trips_2024/a.csv`.
             for page in obstore.list(open_store(self.root, self.options), prefix=table):
                 for meta in page:
                     name = str(meta["path"]).removeprefix(f"{table}/")
@@ -143,9 +148,11 @@ class Landing:
         Args:
             entry: the file.
             began: when the listing began.
-            ended: when it had ended. A file that is dated later was dated by another clock, so its
-                age is unknown.
+            ended: when it ended. A file with a later date was dated by another clock, so its age is
+                unknown.
         """
+        # A date in the future comes from another clock. Such a file counts as complete, or it would
+        # wait until then; whether it changed while it was read is checked anyway.
         rest = timedelta(seconds=self.rest_seconds)
         return "://" in self.root or not began - rest < entry.modified_at <= ended
 
@@ -164,6 +171,8 @@ class Landing:
         except (PermissionError, obstore.exceptions.PermissionDeniedError) as error:
             raise UnreadableError(describe_failure(error)) from error
         except (OSError, obstore.exceptions.BaseError) as error:
+            # A disk fails for one file, which is then named. A store that fails answers for no file
+            # at all, so nothing may be concluded about this one.
             if "://" not in self.root:
                 raise UnreadableError(describe_failure(error)) from error
             raise OutageError(
@@ -184,11 +193,13 @@ class Landing:
 
     def try_open(self, table: str, entry: Entry) -> Entry:
         """Returns an entry, with its problem if it is a local file that cannot be opened."""
+        # Opening reads no byte, and yet it tells which files are not permitted.
         if entry.problem is not None or "://" in self.root:
             return entry
         try:
             (Path(self.root) / table / entry.name).open("rb").close()
         except FileNotFoundError:
+            # Taken away since it was listed: reading it finds nothing, which is no problem.
             return entry
         except OSError as error:
             return entry._replace(problem=describe_failure(error))
@@ -199,6 +210,8 @@ class Landing:
         if "://" in self.root:
             return True
         try:
+            # Everything is compared, its time and its size above all: a file that was written to
+            # while it was read is left for the next run.
             return look_at(Path(self.root) / table / entry.name, entry.name) == entry
         except OSError:
             return False
@@ -209,5 +222,6 @@ def _top(root: Path) -> Iterator[str]:
     for path in root.iterdir():
         if not path.is_dir():
             yield spell_out(path.name)
+        # An empty folder is nothing that anybody delivered. `any` stops at the first file.
         elif any(make_entries(walk_below(path, path.name))):
             yield f"{spell_out(path.name)}/"

@@ -12,6 +12,7 @@ from typing import BinaryIO, NamedTuple
 from lakehouse.ingest.limits import IngestLimits
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+# A lone CR ends a line too. `\Z` is where a last line ends that has no end of its own.
 _LINE = re.compile(rb"([^\r\n]*)(\r\n|\n|\r|\Z)")
 _END = re.compile(rb"\r\n|\n|\r")
 
@@ -53,6 +54,7 @@ def read_blocks(path: Path, limits: IngestLimits) -> Iterator[Block]:
         for chunk in _chunks(file, limits.block_bytes):
             rest = chunk
             if long is not None:
+                # Inside a long line nothing matters but where it ends.
                 content, end, rest = _split_at_end(chunk)
                 long = long._replace(size=long.size + len(content), end=end)
                 if not end:
@@ -60,6 +62,7 @@ def read_blocks(path: Path, limits: IngestLimits) -> Iterator[Block]:
                 yield long
                 long = None
             pending += rest
+            # Whole lines only: what a block ends with would otherwise be two records.
             cut = max(pending.rfind(b"\n"), pending.rfind(b"\r")) + 1
             if cut:
                 yield pending[:cut]
@@ -75,6 +78,8 @@ def read_blocks(path: Path, limits: IngestLimits) -> Iterator[Block]:
 
 def _split_at_end(chunk: bytes) -> tuple[bytes, bytes, bytes]:
     """Splits a chunk into what precedes the first line end, that end (or b""), and the rest."""
+    # Searches for bytes, not a pattern: half a gigabyte of one line took 2.8 s by a pattern, and
+    # takes 0.3 s so.
     content, end, rest = chunk.partition(b"\n")
     if b"\r" not in content:
         return content, end, rest
@@ -87,6 +92,7 @@ def _chunks(file: BinaryIO, size: int) -> Iterator[bytes]:
     """Yields chunks that never separate a CR from its LF."""
     carry = b""
     while chunk := carry + file.read(size):
+        # An LF that came in the next chunk would count as a blank line.
         carry = file.read(1) if chunk.endswith(b"\r") else b""
         if carry == b"\n":
             chunk, carry = chunk + carry, b""
@@ -94,14 +100,17 @@ def _chunks(file: BinaryIO, size: int) -> Iterator[bytes]:
 
 
 def split_lines(block: Block, first: int, limits: IngestLimits) -> Iterator[Line]:
-    """Yields the lines of a block, numbered from `first`."""
+    """Yields the lines of a block, numbered from `first`; lines over the limit are cut."""
     if isinstance(block, LongLine):
         yield Line(first, *block)
         return
     for number, found in enumerate(_LINE.finditer(block), first):
         content, end = found.groups()
+        # A long line that came whole within a block is cut as well: the size of blocks must not
+        # decide what a dead letter holds.
         if len(content) > limits.record_bytes:
             yield Line(number, content[: limits.head_bytes], end, len(content))
+        # The pattern also matches nothing at the end of the block: that is no line.
         elif content or end:
             yield Line(number, content, end, len(content))
 
@@ -110,6 +119,7 @@ def split_block(block: bytes, size: int) -> Iterator[bytes]:
     """Yields a block in pieces of whole lines, of about `size` bytes each."""
     start = 0
     while start < len(block):
+        # A search that begins between a CR and its LF finds the LF, which ends the same line.
         found = _END.search(block, min(start + size, len(block)))
         end = found.end() if found else len(block)
         yield block[start:end]

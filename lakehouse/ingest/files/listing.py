@@ -1,4 +1,4 @@
-"""Listing a folder of landing: a file is looked at once, and is an entry unless it is known.
+"""Listing a folder of landing: one look at each file, and an entry for each that is not known.
 
 Belongs here: which names count, and what is no file. Does not belong here: the choice between a
 folder and a bucket, and reading the files (`landing_zone.py`).
@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
 
+# Suffixes that browsers and transfer tools give to files that they have not finished.
 _IN_FLIGHT = (".tmp", ".part", ".partial", ".crdownload", ".filepart")
 _HIDDEN = (".", "_", "~")
 _FORMATS = (".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".parquet", ".gz", ".zip")
@@ -70,9 +71,11 @@ def make_entries(
 
     Args:
         seen: the listed files.
-        known: files to leave out if they still have the stamp that is known.
+        known: stamps by name; a file that still has its stamp is left out.
     """
     for name, stamp, problem in seen:
+        # Known files go first: thousands of landed files may stay in landing, and each must cost no
+        # more than this comparison.
         if (known.get(name) != stamp or problem is not None) and not is_hidden(name):
             yield _entry(name, stamp, problem)
 
@@ -83,6 +86,7 @@ def list_new_entries(seen: Iterable[ListedFile], known: Mapping[str, Stamp]) -> 
 
 
 def _entry(name: str, stamp: Stamp, problem: str | None) -> Entry:
+    # Integers, no float: the time must equal the one that the register holds, to the millisecond.
     text, modified = spell_out(name), _EPOCH + stamp[0] * _MILLISECOND
     return Entry(
         text,
@@ -108,6 +112,8 @@ def walk(
             seen = _look(child.name, f"{below}{child.name}", here)
             if seen is None:
                 continue
+            # A folder named like a file lies where a file should be, so it is reported and not
+            # walked. Nothing in a hidden folder counts, so that is not walked either.
             if seen[2] is _IS_FOLDER and not (
                 child.name.lower().endswith(_FORMATS) or is_hidden(child.name)
             ):
@@ -150,8 +156,10 @@ def _look(place: str | Path, name: str, folder: int | None = None) -> ListedFile
         # The kind that the listing gave is not used: a file may have become a link since then.
         found = os.stat(place, dir_fd=folder)
     except OSError as error:
+        # A link to nothing is a problem to report. A name that is gone was taken away: no problem.
         is_gone = isinstance(error, FileNotFoundError) and not _is_there(place, folder)
         return None if is_gone else (name, _UNSEEN, describe_failure(error))
+    # Whole milliseconds: Delta statistics, from which landed files are known, keep no more digits.
     modified = found.st_mtime_ns // 1_000_000
     if stat.S_ISREG(found.st_mode):
         return name, (modified, found.st_size), None
@@ -163,7 +171,7 @@ def _look(place: str | Path, name: str, folder: int | None = None) -> ListedFile
 
 
 def _is_there(place: str | Path, folder: int | None) -> bool:
-    """Returns whether the name exists, be it as a link to nothing."""
+    """Returns whether the name exists, even as a link to nothing."""
     try:
         os.lstat(place, dir_fd=folder)
     except OSError:
@@ -179,12 +187,13 @@ def look_at(place: Path, name: str) -> Entry | None:
 
 def list_object(name: str, modified_at: datetime, size: int) -> ListedFile | None:
     """Returns an object of a bucket as a listed file; None for a console's empty-folder marker."""
+    # With the suffix of a format it is an empty file, which is refused and named.
     is_marker = size == 0 and not name.lower().endswith(_FORMATS)
     return None if is_marker else (name, ((modified_at - _EPOCH) // _MILLISECOND, size), None)
 
 
 def is_hidden(name: str) -> bool:
-    """Returns whether a part of a name is hidden, or is that of a file in transfer."""
+    """Returns whether some part of a name is hidden or marks a file in transfer."""
     parts = name.split("/") if "/" in name else (name,)
     return any(part.startswith(_HIDDEN) or part.lower().endswith(_IN_FLIGHT) for part in parts)
 

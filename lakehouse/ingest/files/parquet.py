@@ -23,6 +23,7 @@ from lakehouse.storage.delta_types import to_delta_type
 
 _MAGIC = b"PAR1"
 _LEAST_BYTES = 12  # magic bytes at both ends, and the length of the footer
+# Delta Lake has no unsigned integers and no half-precision numbers. 2⁶⁴ - 1 has 20 digits.
 _WIDER: dict[type[pl.DataType], pl.DataType] = {
     pl.UInt8: pl.Int16(),
     pl.UInt16: pl.Int32(),
@@ -42,6 +43,7 @@ def read_parquet(path: Path, ledger: RecordLedger, *, required: Collection[str])
     _check_magic(path)
     try:
         _read(path, ledger, required)
+    # A panic of Polars is no `Exception`: uncaught, one damaged file would end the whole landing.
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         raise RefusedError(
             f"Parquet file is damaged, or Polars cannot read it: {_message(error)}"
@@ -49,6 +51,7 @@ def read_parquet(path: Path, ledger: RecordLedger, *, required: Collection[str])
 
 
 def _read(path: Path, ledger: RecordLedger, required: Collection[str]) -> None:
+    # No glob: the path of a temporary folder may look like a pattern, which then finds no file.
     lf = pl.scan_parquet(path, hive_partitioning=False, glob=False)
     schema = lf.collect_schema()
     names = spell_names([name.strip() for name in schema], required, ledger.limits.columns)
@@ -77,6 +80,7 @@ def _check_magic(path: Path) -> None:
 
 
 def _message(error: BaseException) -> str:
+    # Polars quotes values in its errors, and reasons end in logs, which are kept for years.
     text = redact(error) if isinstance(error, pl.exceptions.PolarsError) else str(error)
     return text.split("\n", 1)[0][:500]
 
@@ -92,6 +96,8 @@ def _find_lossy(lf: pl.LazyFrame, schema: pl.Schema) -> frozenset[str]:
     }
     if not instants:
         return frozenset()
+    # There and back: what comes back changed had digits below the microsecond. All columns take
+    # one pass, because a file may be large.
     changed = [
         (pl.col(name).dt.cast_time_unit("us").dt.cast_time_unit(unit) != pl.col(name)).any()
         for name, unit in instants.items()
@@ -105,6 +111,7 @@ def _convert(name: str, dtype: pl.DataType, *, is_lossy: bool) -> pl.Expr:  # no
     column = pl.col(name)
     if isinstance(dtype, pl.Datetime):
         if dtype.time_zone is None:
+            # The spelling of such times in CSV, so that one cast in the transform reads both.
             return column.dt.to_string("%Y-%m-%d %H:%M:%S%.f")
         utc = column.dt.convert_time_zone("UTC")
         return (
@@ -120,6 +127,7 @@ def _convert(name: str, dtype: pl.DataType, *, is_lossy: bool) -> pl.Expr:  # no
         return column.cast(_WIDER[type(dtype)])
     if _is_delta_type(dtype):
         return column
+    # Delta Lake has lists, but none of a fixed length.
     if isinstance(dtype, pl.Array) and _is_delta_type(pl.List(dtype.inner)):
         return column.arr.to_list()
     return _as_json(name) if dtype.is_nested() else column.cast(pl.String())
@@ -130,6 +138,8 @@ def _is_delta_type(dtype: pl.DataType | DataTypeClass) -> bool:
     if not isinstance(dtype, pl.DataType):
         return False
     if isinstance(dtype, pl.Struct):
+        # Delta Lake compares the names of fields without their case, as it does those of columns,
+        # and Arrow cannot open a name with a NUL byte.
         names = {field.name.casefold() for field in dtype.fields}
         is_named_well = 0 < len(names) == len(dtype.fields) and not any(map(has_nul, names))
         return is_named_well and all(_is_delta_type(field.dtype) for field in dtype.fields)
@@ -147,4 +157,5 @@ def _as_json(name: str) -> pl.Expr:
     # Polars encodes only structs as JSON, so the value is wrapped in one and taken out again.
     json = pl.struct(pl.col(name).alias("v")).struct.json_encode()
     text = json.str.strip_prefix('{"v":').str.strip_suffix("}")
+    # A null would become the text `null`.
     return pl.when(pl.col(name).is_not_null()).then(text)

@@ -58,7 +58,7 @@ class RecordLedger:
         Args:
             folder: a private folder for rows and dead letters.
             limits: the limits of the file.
-            keep: rows of up to so many bytes stay in memory and are not spooled.
+            keep: how many bytes of rows may stay in memory; more are spooled.
         """
         self.limits = limits
         self.columns: list[str] = []
@@ -82,12 +82,14 @@ class RecordLedger:
         self._values.append(values)
         self._offsets.append(self.records)
         self._row_bytes += size
+        # A record of few bytes may have many columns, and each null takes its cell too.
         cells = _CELL_BYTES * len(self.columns) * len(self._values)
         if self._is_full(len(self._values), self._row_bytes + cells):
             self._flush_rows()
 
     def add_frame(self, frame: pl.DataFrame) -> None:
         """Adds the next records as the rows of a frame with exactly the source columns."""
+        # The pending rows come before these in the file, and so they do in the spool.
         self._flush_rows()
         start = self.records + 1
         self.records += frame.height
@@ -103,7 +105,9 @@ class RecordLedger:
             payload: its bytes, or the beginning of them.
             size: how many bytes it has; None if these are all in `payload`.
         """
+        # Rows and letters share one count, so `_offset` has no gap over both (law 2).
         self.records += 1
+        # The whole file is kept in the lake where a letter cannot hold all bytes (`is_cut`).
         kept = payload[: self.limits.payload_bytes]
         true_size = len(payload) if size is None else size
         self.is_cut |= len(kept) < true_size
@@ -117,6 +121,8 @@ class RecordLedger:
         self.columns, self.is_typed = list(columns), True
         numbered = lf.with_row_index("_offset", offset=1)
         self.rows.sink(numbered.select(pl.col("_offset").cast(pl.Int64), *columns))
+        # Streamed, so the number of rows is known only now. In a typed file no single record is a
+        # dead letter, so the numbers of its rows have no gaps.
         self.records = self.rows.count
 
     def finish(self) -> tuple[Path | None, Path | None]:
@@ -132,6 +138,7 @@ class RecordLedger:
 
     def describe(self) -> tuple[str, ...]:
         """Returns what was tolerated."""
+        # A last line without an end counted zero: that is no kind of line end.
         ends = [_LINE_ENDS[end] for end in sorted(self.ends) if self.ends[end]]
         notes = list(self.notes)
         if len(ends) > 1:

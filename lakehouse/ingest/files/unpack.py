@@ -13,7 +13,9 @@ from lakehouse.ingest.files.record_ledger import EmptyFileError, RefusedError
 
 FILE_SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet")
 _CHUNK = 1 << 20
-_ENCRYPTED = 0x1
+_ENCRYPTED = 0x1  # bit 0 of a member's flags
+# zipfile has no single error for damaged bytes: a method of compression that it does not know, for
+# example, is a `NotImplementedError`.
 _BROKEN_ZIP = (
     zipfile.BadZipFile,
     zlib.error,
@@ -39,6 +41,7 @@ def receive(chunks: Iterable[bytes], path: Path) -> Received:
     Raises:
         OSError: the source or the disk failed.
     """
+    # The hash is of the bytes as delivered, not as unpacked: it is the identity of a delivery.
     sha, size = hashlib.sha256(), 0
     with path.open("wb") as file:
         for chunk in chunks:
@@ -63,6 +66,7 @@ def unpack(received: Received, name: str, plain: Path) -> tuple[Path, str]:
     """
     if not received.size:
         raise EmptyFileError("empty file: 0 bytes")
+    # In a zip the name of its one member gives the format; that of the zip may say anything.
     if name.lower().endswith(".zip"):
         return plain, _unzip(received.path, plain)
     if not name.lower().endswith(".gz"):
@@ -90,7 +94,8 @@ def _write(plain: Path, chunks: Iterator[bytes]) -> None:
 
 
 def _inflated(source: BinaryIO) -> Iterator[bytes]:
-    """The content of a gzip file, of one member or several, at most a chunk at a time."""
+    """Yields the content of a gzip file, of one member or several, at most a chunk at a time."""
+    # 31 is gzip's header and trailer around the largest window, so zlib compares the checksums.
     member, done = zlib.decompressobj(wbits=31), 0
     try:
         while data := source.read(_CHUNK):
@@ -100,10 +105,12 @@ def _inflated(source: BinaryIO) -> Iterator[bytes]:
                     if not data:
                         break
                     member = zlib.decompressobj(wbits=31)
+                # At most a chunk comes out at once: a megabyte of gzip may hold a gigabyte.
                 plain = member.decompress(data, _CHUNK)
                 data = member.unused_data if member.eof else member.unconsumed_tail
                 done += len(plain)
                 yield plain
+        # zlib may hold back output that did not fit into the last chunk.
         while not member.eof and (plain := member.decompress(b"", _CHUNK)):
             done += len(plain)
             yield plain
@@ -111,6 +118,7 @@ def _inflated(source: BinaryIO) -> Iterator[bytes]:
         raise RefusedError(
             f"gzip stream is damaged somewhere after {done:,} bytes: {error}"
         ) from error
+    # A file that was cut off is refused: what arrived would land as a shorter file without a word.
     if not member.eof:
         raise RefusedError(f"gzip stream ends early after {done:,} bytes")
 
@@ -121,6 +129,7 @@ def _unzip(path: Path, plain: Path) -> str:
             member = _only_member(archive)
             suffix = _suffix(member.filename)
             with archive.open(member) as source:
+                # Read to its end, or zipfile would not compare the checksum.
                 _write(plain, iter(lambda: source.read(_CHUNK), b""))
     except OSError as error:
         if error.errno != errno.EINVAL:  # what seeking to a damaged, negative offset gives
