@@ -18,7 +18,10 @@ from lakehouse.system_columns import ORIGIN
 
 DEAD_LETTERS = "quarantine/dead_letters"
 COUNTED_DEAD_LETTERS = "dead letters"
-"""Names the transaction id of a raw table that says how many dead letters its audits counted."""
+"""Names the transaction id of a raw table that holds how many dead letters its audits counted.
+
+Letters are committed before their raw table. The number is how the next attempt knows those that a
+killed one left without an audit."""
 
 SCHEMA = pl.Schema(
     {
@@ -56,6 +59,7 @@ class DeadLetters:
 
     def rows(self) -> pl.LazyFrame:
         """Returns all of them, with their states."""
+        # One table for the whole lake holds them, so each question has to name its raw table.
         if self.lake.open_shared(DEAD_LETTERS) is None:
             return pl.LazyFrame(schema=SCHEMA)
         return fill_states(self.lake.scan(DEAD_LETTERS)).filter(pl.col("table") == self.table)
@@ -63,13 +67,13 @@ class DeadLetters:
     def files(self) -> list[tuple[str, datetime, bool, int]]:
         """Returns each file that has dead letters.
 
-        A file of which a dead letter was released has rows. When these are gone, it has to be read
-        again.
+        A file with a released dead letter has rows. When these are gone, it has to be read again.
 
         Returns:
-            For each file its origin, when it was written, whether nothing but dead letters is left
-            of it, and how many it has.
+            For each file its origin, when it was written, whether only dead letters are left of it,
+            and how many it has.
         """
+        # `landed_rows` is as of the first reading; a release since then has made rows.
         is_dead = (pl.col("landed_rows") == 0) & ~is_in(RELEASED)
         is_whole_file = is_dead & pl.col("_offset").is_null()
         found = (
@@ -80,16 +84,18 @@ class DeadLetters:
         return list(found.collect().iter_rows())
 
     def offsets(self, source: str) -> pl.Series:
-        """Returns the records of a file that are dead letters; null stands for the whole file."""
+        """Returns the `_offset` of each dead letter of a file; null is the file as a whole."""
+        # By the bytes: the letters of a renamed file keep the name that it had.
         is_same = select_identity(pl.col("_source")) == Origin.parse(source).identity
         return self.rows().filter(is_same).select("_offset").collect().to_series()
 
     def find_known(self, sources: Iterable[str]) -> frozenset[str]:
-        """Returns those of some files that have dead letters already, of the same bytes."""
+        """Returns the sources whose bytes have dead letters already, under any name."""
         identities = {source: Origin.parse(source).identity for source in sources}
         wanted = pl.Series(list(identities.values()), dtype=pl.String).implode()
         found = (
             self.rows()
+            # A record that is dead again after its release needs a letter of its own.
             .filter(~is_in(RELEASED))
             .select(select_identity(pl.col("_source")).unique())
             .filter(pl.col("identity").is_in(wanted))

@@ -59,9 +59,11 @@ class Choice:
             raise SetupError(
                 "Nothing says which rows.\nNext: use --where, --rule or --source; or --all."
             )
+        # Nobody gives up a row by accident: a condition that is null for it does not choose it.
         return pl.all_horizontal(*conditions, is_in(OPEN)).fill_null(False)
 
     def _match_rules(self, schema: pl.Schema) -> pl.Expr:
+        # Dead letters broke no rule. They have one reason.
         if BROKEN not in schema:
             return pl.col("reason").is_in(pl.Series(self.rules, dtype=pl.String).implode())
         return pl.col(BROKEN).list.set_intersection(list(self.rules)).list.len() > 0
@@ -80,6 +82,7 @@ class Choice:
         columns = ", ".join(name for name in schema if name not in STATES)
         try:
             condition = pl.sql_expr(where)
+            # Over no rows: a wrong name or type is found before any file is read.
             selected = pl.LazyFrame(schema=schema).select(condition.alias("chosen"))
             dtype = selected.collect_schema()["chosen"]
         except _UNKNOWN_COLUMN as error:
@@ -124,6 +127,7 @@ def discard(
     if not reason.strip():
         raise SetupError("A row is not discarded without a reason.\nNext: give it with --reason.")
     table = catalog[name]
+    # Each derived table has a quarantine of its own; all raw tables share the dead letters.
     if isinstance(table, RawTable):
         rows_of = pl.col("table") == name
         place = DEAD_LETTERS
@@ -136,11 +140,13 @@ def discard(
 def _discard_once(
     lake: Lake, place: str, rows_of: pl.Expr, choice: Choice, reason: str, who: str
 ) -> int:
+    # Opened by each attempt: another writer may have released rows that were chosen before.
     handle = lake.open_shared(place)
     if handle is None:
         return 0
     rows = fill_states(scan_visible_rows(handle))
     is_chosen = choice.to_filter(rows.collect_schema()) & rows_of
+    # `_last_seen_at` and `_tries` stay: nobody has judged the rows again.
     values = {
         "_state": pl.lit(DISCARDED),
         "_settled_at": pl.lit(datetime.now(UTC), dtype=STATES["_settled_at"]),

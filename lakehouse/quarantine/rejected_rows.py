@@ -51,10 +51,13 @@ def request_rejected_rows(  # noqa: PLR0913, two of them say which rows were jud
         is_all: whether all rows of these days were judged. If not, a row that was in quarantine and
             is not rejected now stays unchanged.
     """
+    # Read at its base: rows that another writer puts there meanwhile are a conflict at the commit.
     handle = None if base is None else lake.open_shared(table.quarantine, base.version)
     schema = {} if handle is None else scan_visible_rows(handle).collect_schema()
     rows, retyped = align_types(rows, schema)
     before = None if handle is None else _read_days(handle, days)
+    # Replacing these days would drop the rows that pass now. They stay, as released: nothing that
+    # was ever rejected disappears.
     if before is not None:
         before = before.with_columns(pl.col(name).cast(dtype) for name, dtype in retyped.items())
         identity = _identify(table, before.collect_schema(), rows.collect_schema())
@@ -80,7 +83,7 @@ def _describe(table: DerivedTable, rows: pl.LazyFrame) -> TableInfo:
             f"Rows that {table.name} rejected, as received, with every rule that they broke and "
             "their state."
         ),
-        # Rejected rows may hold personal data in any column, so there are no statistics of them.
+        # Rejected rows may hold personal data in any column, so the log holds no bounds of them.
         hidden=frozenset(rows.collect_schema().names()) - {WINDOW, *LINEAGE},
     )
 
@@ -111,7 +114,9 @@ def _identify(table: DerivedTable, before: pl.Schema, rejected: pl.Schema) -> li
         return identify_by_origin()
     key = table.properties.key if table.is_aggregate else ()
     if key:
+        # As text, so that a key whose declared type has changed since then still joins.
         return [pl.col(name).cast(pl.String) for name in key]
+    # Only what both have: a column that comes or goes must not turn old rows into new ones.
     common = [name for name in rejected if name in before and not name.startswith("_")]
     values = pl.struct(common).hash() if common else pl.lit(0, dtype=pl.UInt64)
     return [values] if table.is_aggregate else [*identify_by_origin(), values]
@@ -120,4 +125,5 @@ def _identify(table: DerivedTable, before: pl.Schema, rejected: pl.Schema) -> li
 def scan_quarantine(lake: Lake, table: DerivedTable) -> pl.LazyFrame | None:
     """Returns all rows that were ever rejected, with their states; None when none was."""
     handle = lake.open_shared(table.quarantine)
+    # Rows that another program has put there have no state yet.
     return None if handle is None else fill_states(scan_visible_rows(handle))

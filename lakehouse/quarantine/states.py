@@ -48,7 +48,7 @@ _BEFORE = "_before"  # ends the names of the columns of a row that was in quaran
 
 @dataclass(frozen=True)
 class Attempt:
-    """Who judges rows, and when.
+    """A judgement of rows: by which run, code and contract, and when.
 
     Attributes:
         run_id: the run.
@@ -109,6 +109,7 @@ def fill_states(rows: pl.LazyFrame) -> pl.LazyFrame:
     was ingested.
     """
     filled = _add_missing(rows, STATES)
+    # A table without `_ingested_at` does not say when: the moments stay null there.
     ingested = pl.lit(None, dtype=_MOMENT)
     if "_ingested_at" in filled.collect_schema():
         ingested = pl.col("_ingested_at")
@@ -170,9 +171,11 @@ def merge_all_judged(
         The columns of `rejected`, then those that only `quarantined` has.
     """
     named = _name_identity(identity)
+    # Equal rows are matched one to one: of three in quarantine and two rejected now, one passed.
     keys = [*named, "_number"]
     number = pl.int_range(pl.len(), dtype=pl.Int64).over(list(named))
     schema = rejected.collect_schema()
+    # Where identities are unique, 0 spares a window over all rejected rows.
     now = rejected.with_columns(**named).with_columns(
         (pl.lit(0, dtype=pl.Int64) if is_unique else number).alias("_number"),
         pl.lit(True).alias(_IS_REJECTED),
@@ -181,6 +184,7 @@ def merge_all_judged(
     before = before.with_columns(**named).with_columns(number.alias("_number"))
     old_schema = {n: dtype for n, dtype in before.collect_schema().items() if n not in keys}
     before = before.rename({name: f"{name}{_BEFORE}" for name in old_schema})
+    # A null in a key equals a null: else a row without a key would be added by each attempt.
     both = now.join(before, on=keys, how="full", nulls_equal=True, coalesce=True)
     new = {name: _pick_value(name, dtype, old_schema[name]) for name, dtype in schema.items()}
     others = {name: pl.col(f"{name}{_BEFORE}") for name in old_schema if name not in schema}
@@ -202,10 +206,12 @@ def merge_some_judged(
     """
     named = _name_identity(identity)
     before, judged = fill_states(quarantined).with_columns(**named), rejected.select(**named)
+    # The others were not judged, so their absence from `rejected` must not release them.
     others = before.join(judged, on=[*named], how="anti", nulls_equal=True).drop(named)
     again = before.join(judged, on=[*named], how="semi", nulls_equal=True).drop(named)
     rows = merge_all_judged(again, rejected, identity, attempt, is_unique=is_unique)
     known = others.collect_schema()
+    # The types of the merged rows, as in `_pick_value`: a value that does not fit becomes null.
     schema = {name: dtype for name, dtype in rows.collect_schema().items() if name in known}
     return pl.concat([others.cast(pl.Schema(schema), strict=False), rows], how="diagonal")
 
@@ -222,6 +228,7 @@ def _pick_value(name: str, dtype: pl.DataType, old_dtype: pl.DataType) -> pl.Exp
     """
     old = pl.col(f"{name}{_BEFORE}")
     if old_dtype != dtype:
+        # The old value stays readable in the older versions of the quarantine.
         is_nested = old_dtype.is_nested() or dtype.is_nested()
         old = pl.lit(None, dtype=dtype) if is_nested else old.cast(dtype, strict=False)
     return pl.when(pl.col(_IS_REJECTED).is_not_null()).then(pl.col(name)).otherwise(old)
@@ -231,7 +238,8 @@ def _build_states(attempt: Attempt) -> dict[str, pl.Expr]:
     """Returns each column of a state after an attempt."""
     old = {name: pl.col(f"{name}{_BEFORE}") for name in STATES}
     is_rejected = pl.col(_IS_REJECTED).is_not_null()
-    is_new = old["_state"].is_null()
+    is_new = old["_state"].is_null()  # `fill_states` leaves no null in a row that was there
+    # A decision of a person outlives a rebuild, but not a row that passes: that one is released.
     stays_discarded = is_rejected & (old["_state"] == DISCARDED).fill_null(False)
     is_released_now = ~is_rejected & (old["_state"] != RELEASED)
     # A row that was settled before keeps what was noted then. A row that is open again is not
@@ -264,6 +272,7 @@ def _build_states(attempt: Attempt) -> dict[str, pl.Expr]:
 
 def _is_try(attempt: Attempt) -> pl.Expr:
     """Returns true for a row last judged by another transform or contract; in a replay, run."""
+    # Without this, each backfill by the same code on the same rows would count as a try.
     current = {
         "_contract_version": attempt.contract_version,
         "_code_version": attempt.code_version,
@@ -271,5 +280,7 @@ def _is_try(attempt: Attempt) -> pl.Expr:
     if attempt.is_replay:
         current["_run_id"] = attempt.run_id
     return pl.any_horizontal(
-        (pl.col(f"{name}{_BEFORE}") != now).fill_null(False) for name, now in current.items()
+        # Unknown versions, as of a row that another program wrote, are no try.
+        (pl.col(f"{name}{_BEFORE}") != now).fill_null(False)
+        for name, now in current.items()
     )

@@ -53,11 +53,13 @@ def update_states(lake: Lake, change: StateChange, run_id: str) -> int:
     count, days = _find_changed(change)
     if count == 0:
         return 0
+    # All rows of the days are read and written, so the account balances; `count` is not part of it.
     request, read = _build_request(change, days)
     provenance = Provenance(run_id)
     publish(
         lake,
         request,
+        # With an audit the commit makes no period stale: the rejected rows are the same.
         lambda result: Audit(
             change.table, "replace", read=read, written=result.rows, provenance=provenance
         ),
@@ -82,9 +84,11 @@ def _build_request(
     names = frozenset(change.changed.collect_schema().names())
     info = TableInfo(
         comments=COMMENTS if change.table == DEAD_LETTERS else {},
+        # Days and origins prune files. Whatever else was delivered may be personal.
         hidden=names - {WINDOW, "table", *LINEAGE},
     )
-    # Another program has put a row without a day there. Then the whole table is written again.
+    # Dead letters have no days. Elsewhere another program has put a row without a day there. Then
+    # the whole table is written again.
     if days is None or days.null_count():
         request = ReplaceAll(change.table, change.changed, base=change.base, info=info)
         return request, _count(change.rows)
