@@ -67,6 +67,7 @@ def account_for_rows(
     """
     # The laws come before the verdict: their breach is a defect, and stops every period.
     periods, rejects = result.counts.periods, PassRejects(judged.table, result.rejected)
+    # Counted over the few rejected rows: in the pass, each rule cost a sum over every row.
     broken = rejects.count_broken_rules()
     audit = _audit(judged, scope, provenance, periods, broken).check_balance()
     _check_days(scope, periods)
@@ -127,6 +128,7 @@ def _check_days(scope: Scope, periods: Mapping[Period, PeriodCounts]) -> None:
 
 def _check_fingerprints(scope: Scope, counts: PassCounts) -> None:
     """Raises `LawError` when the transform returned other rows than it was given."""
+    # Counts alone let a join pass that drops one row and doubles another, or swaps two days.
     if counts.given != counts.returned:
         raise LawError(
             f"{_place(scope)}: the transform returned as many rows as it was given, but not "
@@ -139,7 +141,8 @@ def _check_files(
     scope: Scope, periods: Mapping[Period, PeriodCounts], written: int, rejected: int
 ) -> None:
     """Raises `LawError` when the files hold another number of rows than were judged."""
-    # The sinks count what they wrote; the aggregates count what was to be written.
+    # The sinks count what they wrote; the aggregates count what was to be written. Only the two
+    # together catch a write that loses or doubles rows.
     counts = periods.values()
     for kind, wanted, found in (
         ("written", sum(one.table_rows for one in counts), written),

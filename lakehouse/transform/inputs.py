@@ -52,6 +52,7 @@ class PinnedInput:
         if self.revision is None:
             return None
         handle = lake.open_shared(self.source.name, self.revision.version)
+        # Another version instead would make the audit name rows that were never read.
         if handle is None:
             raise BusyError(
                 f"{self.source.name}: it was deleted while it was read.\nNext: run again."
@@ -97,7 +98,8 @@ class InputFrames:
         rows = self.frames[one.parameter]
         if not one.lookup:
             return rows
-        # The transform must see no other keys: their changes do not make its days stale.
+        # The transform must see no other keys: their changes do not make its days stale. A wrong
+        # column then shows as missing values at once, rather than as old values later.
         keys = self.first.select(pl.col(name).alias(key) for key, name in one.lookup.items())
         return rows.join(keys.unique(), on=list(one.lookup), how="semi")
 
@@ -144,6 +146,7 @@ def _view(lake: Lake, one: PinnedInput, rows: pl.LazyFrame, first: str) -> str:
 
 def _condition(one: PinnedInput, stored: Mapping[str, pl.DataType], first: str) -> str:
     conditions = [] if one.cut is None else [one.cut.sql]
+    # DuckDB scans the table itself, so tombstones must be hidden here as in the frame.
     if DELETED in stored:
         conditions.append(f"NOT {DELETED}")
     if one.lookup:

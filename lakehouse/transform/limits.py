@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class MakeLimits:
-    """MakeLimits of one make; the defaults suit a process of some 500 MB.
+    """The limits of one make; the defaults suit a process of some 500 MB.
 
     Attributes:
         distinct_rows: rows among which repeats are looked for at once; larger inputs are divided by
@@ -18,6 +18,8 @@ class MakeLimits:
             whole log is.
     """
 
+    # More rows than these go to disk in parts: ten times the rows must not take ten times the
+    # memory.
     distinct_rows: int = 131_072
     keyed_rows: int = 65_536
     open_files: int = 16

@@ -50,8 +50,8 @@ def make(  # noqa: PLR0913  # where, what and which days; the other four only sa
         lake: where the tables are.
         catalog: the declared tables.
         name: `staged/<table>` or `marts/<table>`.
-        days: the days to make, add_missing_columns to whole periods; a table with partitions is
-            made for all its days by default.
+        days: the days to make, widened to whole periods; a table with partitions is made for all
+            its days by default.
         run_id: who asks; stored in the commit.
         now: the time that counts as the present; it decides which days exist.
         is_replay: whether quarantined rows are given another try on purpose, which is counted.
@@ -81,6 +81,7 @@ def make(  # noqa: PLR0913  # where, what and which days; the other four only sa
 
 def _make_once(lake: Lake, catalog: Catalog, request: MakeRequest) -> Audit | None:
     with lake.translate_errors():
+        # Planned anew in each attempt: committing the old files again would not see what changed.
         plan = plan_make(lake, catalog, request)
         if plan is None:
             return None
@@ -89,6 +90,8 @@ def _make_once(lake: Lake, catalog: Catalog, request: MakeRequest) -> Audit | No
         try:
             return _run(lake, catalog, plan)
         # Bad periods are held back alone: the good ones are judged and written again without them.
+        # Judged together, a small dirty day passed in company and was refused alone, so that a
+        # backfill differed from its increments.
         except RefusedCommitError as refused:
             rest = plan.without(refused.periods)
             if rest is None:
@@ -107,7 +110,8 @@ def _run(lake: Lake, catalog: Catalog, plan: MakePlan) -> Audit:
         judged = judge_rows(lake, plan, open_inputs(lake, plan.inputs, scope), spool)
         changes = dated_changes.build_questions(lake, catalog, table, plan.base, judged.valid)
 
-        # Called by `publish` when the files are written and nothing is committed yet.
+        # Called by `publish` when the files are written and nothing is committed yet. The content
+        # is compared last: that reads the table's log, which a refused commit does not need.
         def account(findings: PassResult) -> Audit:
             result = CountedPass.of(judged, findings)
             audit = account_for_rows(judged, scope, plan.provenance, result)
@@ -134,9 +138,11 @@ def _run(lake: Lake, catalog: Catalog, plan: MakePlan) -> Audit:
 
 def _request_rows(plan: MakePlan, judged: JudgedRows) -> Request:
     """Returns the request to put the judged rows in the place of the periods of a plan."""
-    # A row carries a day rather than its period, so days are what is replaced.
+    # A row carries a day rather than its period, so days are what is replaced. By the first day of
+    # each period alone, a table by months kept its old rows beside the new ones.
     table, days = plan.table, plan.scope.all_days
     known, described = table.properties, list_columns(table.contract)
+    # Bounds in the log outlive the rows that they are of, so personal data gets none.
     info = TableInfo(
         description=table.description,
         comments={c.name: c.meaning for c in described},

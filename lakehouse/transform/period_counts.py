@@ -153,7 +153,8 @@ def fingerprint_rows(
     if table.is_aggregate:
         number = pl.len().cast(pl.Int64) if is_input else count_represented(table)
         return {FINGERPRINT: number}
-    # The product of two hashes costs half as much as the hash of a struct.
+    # The product of two hashes costs half as much as the hash of a struct. Sums wrap at 2^64, which
+    # does not matter: they are only compared.
     identity = pl.col("_source").hash() * pl.col("_offset").hash()
     return {FINGERPRINT: (identity if which is None else identity.filter(which)).sum()}
 
@@ -174,7 +175,8 @@ def count_periods(table: DerivedTable, answers: Mapping[str, pl.DataFrame]) -> P
     # Without a search for repeats every row that is read is distinct.
     distinct, judged = found.get(DISTINCT, {}), found.get(JUDGED, {})
     found.setdefault(READ, distinct)
-    # Rows of an aggregate have no origin; those that it was given are counted instead.
+    # Rows of an aggregate have no origin; those that it was given are counted instead. Periods come
+    # from both ends: one to which rows were moved is known by the verdicts alone.
     given, returned = (PASSED, RETURNED) if table.is_aggregate else (DISTINCT, JUDGED)
     return PassCounts(
         {period: _count_period(table, period, found) for period in {*found[READ], *judged}},
@@ -200,6 +202,7 @@ def _count_period(
         read=read,
         written=written,
         quarantined=quarantined,
+        # Repeats, removed before the transform, and older versions of a key, after the verdict.
         superseded=read - first + kept - written,
         filtered={name: _number(distinct, f"{FILTERED}{name}") for name in table.leave_out},
         kept=kept,

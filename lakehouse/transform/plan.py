@@ -129,7 +129,8 @@ def plan_make(lake: Lake, catalog: Catalog, request: MakeRequest) -> MakePlan | 
         DataError: the table has none of the days that are asked for.
     """
     table = request.table
-    # The bases are read first: a commit that lands while the inputs are read makes this one fail.
+    # The bases are read first: a commit to the table or its quarantine that lands while the inputs
+    # are read makes this one fail. Read after them, it would be replaced by older rows.
     base, quarantine_base = (lake.revision(name) for name in (table.name, table.quarantine))
     known = table.partitions.days_until(request.now) if table.partitions else None
     wanted = None if known is None else _wanted_days(table, request.days, known)
@@ -141,7 +142,8 @@ def plan_make(lake: Lake, catalog: Catalog, request: MakeRequest) -> MakePlan | 
     if scope is None:
         return None
     plan = MakePlan(request, inputs, scope, base, quarantine_base)
-    # A replay judges all rows again, those that were rejected among them.
+    # A replay judges all rows again, those that were rejected among them. Without a table there is
+    # nothing to merge new rows into.
     if not isinstance(table, KeyedTable) or base is None or request.is_replay:
         return plan
     latest_commits = request.limits.latest_commits
@@ -185,6 +187,7 @@ def _pin_inputs(
 
 
 def _scope_of_whole_table(lake: Lake, table: DerivedTable, first: PinnedInput) -> Scope | None:
+    # An input that somebody emptied by hand erases nothing: only the engine's own commit does.
     has_rows = not first.scan(lake).head(1).collect().is_empty()
     is_empty_on_purpose = not has_rows and is_unmodified(
         lake, first.source, until=log_position(first.revision)
@@ -211,7 +214,8 @@ def _scope_of_periods(
     periods = tuple(sorted(period for period in found if period in wanted))
     if not periods:
         return None
-    # Only raw rows can be undated: a contract requires the day of all others.
+    # Only raw rows can be undated: a contract requires the day of all others. They are judged with
+    # the table's first period, whose verdict needs the size of the whole input.
     has_undated = known.first in wanted and first.source.day_column == EVENT_DATE
     return Scope(
         table,
@@ -236,6 +240,8 @@ def _find_periods(table: DerivedTable, rows: pl.LazyFrame) -> set[date]:
 
 def _count_rows(handle: DeltaTable | None) -> int:
     """Returns how many rows a table has; another writer may have left that out of the log."""
+    # From the log: counted beside the rows in one pass, it made the streaming engine keep every row
+    # until the end, 5.2 GiB for 33 million rows instead of 0.27.
     if handle is None:
         return 0
     counts = list_data_files(handle)["num_records"]

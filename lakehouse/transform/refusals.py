@@ -64,6 +64,7 @@ class PassRejects:
         """Returns the origins of a few rows and the rules that they broke; never a value."""
         if self.rows is None:
             return []
+        # Nulls are equal, because the one period of a table without any is null.
         wanted = pl.Series(list(periods), dtype=pl.Date).implode()
         rows = self.rows.filter(self._period.is_in(wanted, nulls_equal=True)).head(_EXAMPLES_SHOWN)
         return [_describe(row) for row in rows.collect(engine="streaming").iter_rows(named=True)]
@@ -85,6 +86,8 @@ def refuse_bad_periods(
         rejects: the rows that were rejected.
         broken: the number of these by period and broken rule.
     """
+    # Each period is judged by its own counts, so that it gets the same verdict alone and in a
+    # backfill.
     refused: dict[Period, list[str]] = {}
     for period, counts in sorted(periods.items(), key=str):
         problems = [f"the table rule {name!r} does not hold" for name in counts.failed_rules]
@@ -102,6 +105,7 @@ def _too_many_rejects(scope: Scope, counts: PeriodCounts) -> list[str]:
     """
     allowed = scope.table.properties.max_quarantined
     broke, undated = counts.quarantined, counts.undated
+    # The undated rows are taken out of both sides; they are held against the whole input below.
     is_fine = broke - undated <= allowed * (counts.read - undated)
     if is_fine and undated <= allowed * (scope.total_rows or 0):
         return []

@@ -11,7 +11,7 @@ from lakehouse.transform.limits import MakeLimits
 from lakehouse.transform.row_verdicts import period_of_row
 from lakehouse.transform.spill import split_by_key
 
-# Each reader of the stream holds a row group of the file that it reads.
+# Rows. Each reader of the stream holds a row group of the file that it reads.
 _ROWS_PER_GROUP = 8_192
 
 
@@ -22,6 +22,8 @@ def remove_repeats(
 
     The rows are written to files, because the pass reads them several times.
     """
+    # Parts are in the order of periods, so that rows of one period stay together on their way to
+    # its files.
     group = next(iter(period_of_row(table)), None)
     columns: list[str | pl.Expr] = [*table.distinct, *period_of_row(table)]
     folder = Path(tempfile.mkdtemp(dir=spool))

@@ -74,8 +74,11 @@ def judge(
     rules, verdicts = precompute_interpreted(rules)
     judged = rows.with_columns(verdicts).with_columns(keeps_all_rules(rules).alias(_OK))
     kept, broke = judged.filter(pl.col(_OK)), judged.filter(~pl.col(_OK))
+    # Of the rows that keep the contract: a newer version that breaks it hides no older one.
     latest = _latest_versions(table, kept)
     counts, hashed = _verdict_counts(table), judged
+    # The content hash is of the rows to write. Where older versions of a key fall away, these are
+    # known only after this question, so they have one of their own.
     if isinstance(table, PeriodicTable) and not table.keeps_latest_version:
         counts, hashed = {**counts, **HASH_SUMS}, hash_rows(table, judged, pl.col(_OK))
     questions = {JUDGED: aggregate_by_period(table, hashed, counts)}
@@ -121,6 +124,7 @@ def _verdict_counts(table: DerivedTable) -> dict[str, pl.Expr]:
     They are one question, because each further reader of a stream makes it hold more of its rows in
     memory.
     """
+    # One question less saved a tenth of the peak of a pass.
     counts = {
         "rows": count_represented(table),
         "broke": count_represented(table, ~pl.col(_OK)),
@@ -137,6 +141,8 @@ def compile_table_rules(table: DerivedTable) -> dict[str, pl.Expr]:
     """Returns the aggregates that must be true of the rows to publish, by the rule's name."""
     known = table.properties
     rules = dict(known.rules)
+    # Elsewhere a key is unique by construction: its latest version is kept, or its events are
+    # merged.
     if known.key and isinstance(table, PeriodicTable) and not table.keeps_latest_version:
         rules[f"{', '.join(known.key)} is a key"] = pl.struct(known.key).n_unique() == pl.len()
     return rules
@@ -162,6 +168,8 @@ def period_of_row(table: DerivedTable) -> list[pl.Expr]:
 
 def _is_moved(table: DerivedTable) -> pl.Expr:
     """Returns an expression that is true where the transform changed the day of a row."""
+    # The period is taken from `_window`, so a row that moved would land outside of what the commit
+    # replaces, and be doubled by the next make. Aggregates have lost the column.
     window = table.properties.date_column
     if table.is_aggregate or table.partitions is None or window is None:
         return pl.lit(False)

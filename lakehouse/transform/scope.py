@@ -72,6 +72,8 @@ class Scope:
 
     def subset(self, periods: Iterable[date], held_back: Mapping[date, str]) -> "Scope":
         """Returns the scope for some of its periods, where the others are held back."""
+        # Undated rows go with the period that they are judged with: where it is held back, they
+        # are, too.
         chosen = tuple(sorted(periods))
         return replace(
             self,
@@ -101,6 +103,7 @@ class Scope:
         # Only aggregates have lost `_window`; they carry a day of their own.
         window = str(self.table.properties.date_column)
         column = WINDOW if is_input or not self.table.is_aggregate else window
+        # A subset may have gaps, which the span of days would cover.
         if self.is_subset:
             return rows.filter(self.is_in_periods(column))
         return rows.filter(pl.col(column).is_between(self.days.first, self.days.last))

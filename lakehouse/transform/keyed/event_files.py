@@ -53,6 +53,7 @@ def write_events(lake: Lake, plan: MakePlan, opened: InputFrames, folder: Path) 
     # Nothing else is needed of broken rows: a dump only asks which keys it held.
     named = [*semantics.key, semantics.moment, "_source", "_modified_at"]
     frames = {"valid": judged.valid, "rejected": judged.rejected}
+    # Only a dump draws conclusions from a key that it lacks, so only it must know broken rows.
     if semantics.is_dumped:
         frames["broke"] = judged.broke.select(named)
     # One pass over the inputs writes all files and answers all questions.
@@ -63,6 +64,7 @@ def write_events(lake: Lake, plan: MakePlan, opened: InputFrames, folder: Path) 
     results = pl.collect_all([*sinks, *judged.questions.values()], engine="streaming")
     answers = dict(zip(judged.questions, results[len(sinks) :], strict=True))
     files = {name: pl.scan_parquet(folder / f"{name}.parquet") for name in frames}
+    # Read back rather than taken from the aggregates: a write that loses rows has to be caught.
     written, rejected = (
         files[name].select(pl.len()).collect().item() for name in ("valid", "rejected")
     )

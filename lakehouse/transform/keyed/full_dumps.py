@@ -45,7 +45,8 @@ def list_dumps(
     semantics = EventSemantics.of(table)
     moment = semantics.moment
     dumps = _find_dumps(valid, broke, semantics.key, moment)
-    # The stored rows have been emptied already where that was declared.
+    # The stored rows have been emptied already where that was declared. A change of the declaration
+    # changes the code version, and so makes the table from all events.
     emptied = table.full_dumps.emptied if stored is None else ()
     dumps = add_empty_dumps(table.name, dumps, moment, emptied)
     dumps = dumps.with_columns(is_next=pl.lit(True))
@@ -56,6 +57,7 @@ def list_dumps(
         before = last[moment][0]
         if before is not None:  # a table without a row has seen no dump
             dumps = dumps.with_columns(is_next=pl.col(moment) > before)
+            # The stored rows take the place of the last dump, so their number is its size.
             last = last.cast({"rows": dumps.schema["rows"]})
             dumps = pl.concat([last, dumps], how="diagonal")
     check_dump_sizes(table.name, dumps, moment, table.full_dumps)
@@ -79,6 +81,7 @@ def _find_dumps(
         ],
         how="diagonal",
     )
+    # The least `_source` names a dump of several files, in whatever order they came.
     has_key = pl.all_horizontal(pl.col(key).is_not_null())
     dumps = present.group_by(moment).agg(
         rows=pl.struct(key).filter(has_key).n_unique(),
@@ -151,7 +154,8 @@ def find_deletes(
         Key, moment, `_source`, `_modified_at`, `_offset` (`NO_RECORD`) and `_deleted`.
     """
     # A dump with a row whose key cannot be read says what is there, not what was deleted; the next
-    # whole one says that.
+    # whole one says that. A dump is compared with the next one alone: a key that returns later was
+    # deleted in between.
     whole = pl.when("is_whole").then(pl.col(moment))
     following = dumps.select(moment, whole.shift(-1).backward_fill().alias(_NEXT)).drop_nulls()
     expected = (

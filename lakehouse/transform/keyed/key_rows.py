@@ -72,6 +72,8 @@ class KeyRows:
         """Returns the stored rows of the keys of new events, and tombstones to remove."""
         if self.semantics.is_dumped:
             return stored  # a dump is about all keys
+        # A filter rather than a join: a row that a join keeps holds on to the texts of all rows
+        # read with it, and the memory of an increment grew with the table.
         is_touched = has_key(distinct_keys(self.events.valid, self.semantics))
         if self.watermark is not None:
             is_touched = is_touched | self.watermark.is_old_tombstone

@@ -77,6 +77,7 @@ class EventMerger:
             DataError: a full dump is too small to be believed.
             LawError: a row is unaccounted for.
         """
+        # `publish` adds its own time to the seconds that the audit has by then.
         started = time.monotonic()
         table = self.plan.keyed_table
         semantics = EventSemantics.of(table)
@@ -114,6 +115,7 @@ class EventMerger:
 
     def _read_all_events(self) -> pl.LazyFrame:
         """Returns every event of the inputs, judged."""
+        # At the pinned revisions, so late keys get no event that the audit does not count.
         opened = open_inputs(self.lake, self.plan.inputs, self.plan.scope)
         return judge_rows(self.lake, self.plan, opened, self.folder).valid
 
@@ -121,6 +123,8 @@ class EventMerger:
         self, merger: PartMerger, frames: Mapping[str, pl.LazyFrame]
     ) -> list[PartCounts]:
         """Merges a part of the keys at a time, and writes their rows to files."""
+        # All frames are divided alike, older events among them: those of very many late keys were
+        # once in memory together.
         limits, counts = self.plan.limits, []
         parts = split_by_key(
             self.folder / "parts",

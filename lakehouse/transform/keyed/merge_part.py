@@ -79,6 +79,7 @@ class PartMerger:
         rows, kept = self._without_old_tombstones(applied), self._without_old_tombstones(stored)
         counts = PartCounts(
             rows=rows.height,
+            # By origin: a stored row that no new event changed was counted when it came.
             written=rows.join(new, on=[*key, *LINEAGE], how="semi").height,
             conflicts=count_conflicts(together, self.semantics),
             removed_tombstones=stored.height - kept.height,

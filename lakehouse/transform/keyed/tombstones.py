@@ -35,6 +35,7 @@ class Watermark:
         """Returns the watermark so far behind the latest of some rows; None without a row."""
         latest = rows.select(_stored(column).max()).collect(engine="streaming").item()
         units = _in_units(kept, rows.collect_schema()[column])
+        # Before all moments no tombstone is old, so a retention longer than that keeps all.
         return None if latest is None else cls(column, max(latest - units, _SMALLEST))
 
     @property
@@ -49,6 +50,8 @@ class Watermark:
 
 
 def _stored(column: str) -> pl.Expr:
+    # The stored number: there are moments that Python's calendar does not have, and the first of
+    # them stopped the table.
     return pl.col(column).to_physical().cast(pl.Int64)
 
 
