@@ -1,8 +1,8 @@
 """The `lakehouse` command: its group, what the commands work with, and how errors look.
 
-Belongs here: what all commands share. The commands themselves are in `read_commands.py`,
-`change_commands.py` and `sample_commands.py`; what they answer is computed in `observe/` and
-`operations/`, and `output.py` prints it.
+Belongs here: what all commands share. Does not belong here: the commands themselves
+(`read_commands.py`, `change_commands.py`, `sample_commands.py`), their answers (`observe/`,
+`operations/`), and how answers are printed (`output.py`).
 """
 
 import getpass
@@ -22,6 +22,7 @@ from lakehouse.errors import LakehouseError, summarize_error
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 """What adds an option to a command."""
 
+# A limit below zero would cut the other end of a list.
 NOT_NEGATIVE = click.IntRange(min=0)
 
 _DAMAGED = "Next: run again; if it fails again, see docs/runbook.md, A damaged table."
@@ -29,10 +30,10 @@ _DAMAGED = "Next: run again; if it fails again, see docs/runbook.md, A damaged t
 
 @dataclass(frozen=True)
 class App:
-    """What the commands work with.
+    """The parts of a project that the commands work with.
 
     Attributes:
-        environment: returns the environment; called only by commands that need it.
+        environment: loads the environment; called only by commands that need it.
         demo: runs the demonstration.
         samples: writes the sample files of that many more days into landing; returns their paths.
             None where the project has no samples, and so no such command.
@@ -48,6 +49,7 @@ class _Group(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Returns a command by name; there is no `samples` in a project that has none."""
+        # click leaves a command that is None out of the list in the help, too.
         if cmd_name == "samples" and isinstance(ctx.obj, App) and ctx.obj.samples is None:
             return None
         return super().get_command(ctx, cmd_name)
@@ -70,6 +72,8 @@ class _Group(click.Group):
 
 def _end_with(message: str) -> click.exceptions.Exit:
     """Prints an error in red; returns the exit to raise."""
+    # Not wrapped, so that a path or a command in a message can be copied from one line. Escaped, as
+    # a message quotes names and values that may look like markup.
     console = Console(stderr=True, soft_wrap=True)
     console.print(f"[red]{escape(message)}[/red]", highlight=False)
     return click.exceptions.Exit(1)

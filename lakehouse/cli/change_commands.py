@@ -16,6 +16,7 @@ from lakehouse.operations.restore_plan import find_version_at, plan_restore
 from lakehouse.quarantine.discard import Choice, discard
 from lakehouse.wording import escape_control_characters, format_count
 
+# A time as `lakehouse audit` prints it can be pasted; without an offset it is in UTC.
 _TIMES = [
     "%Y-%m-%dT%H:%M:%S%z",
     "%Y-%m-%d",
@@ -57,7 +58,9 @@ def run_restore(  # noqa: PLR0913, one parameter an option of the command
     if moment is not None:
         in_utc = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
         version = find_version_at(here.lake, table, in_utc)
+    # One of the two was given, so there is a version; `or` is for the type checker.
     plan = plan_restore(here, table, version or 0)
+    # Printed even where nobody can be asked: without --yes the command shows what it would undo.
     for line in restore_text.describe_plan(plan):
         click.echo(line)
     if plan.is_noop:
@@ -82,9 +85,8 @@ def run_restore(  # noqa: PLR0913, one parameter an option of the command
 def run_replay(app: App, table: str) -> None:
     """Give the open rows in quarantine of TABLE another try.
 
-    Use it after the contract or the transform was fixed. Makes again exactly the periods
-    that hold open rows. Of a raw table, reads the files with open
-    dead letters again.
+    Use it after the contract or the transform was fixed. It makes again exactly the periods that
+    hold open rows. For a raw table, it reads the files with open dead letters again.
     """
     here = app.environment()
     report = replay(here, table)
@@ -93,6 +95,7 @@ def run_replay(app: App, table: str) -> None:
     _print_by_rule(table, report)
     for note in report.notes:
         click.echo(note)
+    # A replay that committed nothing made nothing stale.
     stale = here.create_planner().find_stale_tables() if report.audits else []
     if stale:
         names = ", ".join(part.table for part in stale)
@@ -100,6 +103,7 @@ def run_replay(app: App, table: str) -> None:
             f"Next: now stale are {names}; Dagster makes them again by itself while its UI runs, "
             "`lakehouse demo` at once."
         )
+    # Last of all: what was released is published and printed, whatever else failed.
     if report.problems:
         raise DataError("\n".join(report.problems))
 
@@ -145,5 +149,6 @@ def run_discard(
     passes later is published nevertheless.
     """
     here = app.environment()
+    # The conditions are options that are named like the fields of a choice.
     count = discard(here.lake, here.catalog, table, Choice(**chosen), reason=reason, who=who)
     click.echo(f"{table}: {format_count(*count_rejects(count, table))} discarded by {who}")

@@ -1,5 +1,6 @@
 """Every command of `lakehouse`, registered, and the entry point that runs them."""
 
+# Importing a module of commands registers them with the group.
 from lakehouse.cli import change_commands, read_commands, sample_commands
 from lakehouse.cli.app import App, cli
 

@@ -1,4 +1,4 @@
-"""What `lakehouse demo` prints: the fate of every row, a first answer, and what to try next."""
+"""Prints the report of `lakehouse demo`: every row's fate, a first answer, what to try next."""
 
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -62,6 +62,7 @@ def refuse_idle(here: Environment, refused: Mapping[str, LakehouseError]) -> Non
         folders = ", ".join(raw.landing for raw in here.catalog.raw_tables)
         next_step = describe_unclaimed(here) or f"Next: put them into its folders {folders}."
         raise SetupError(f"There are no files for a table in {here.landing.root}.\n{next_step}")
+    # Only domains with files can be refused. While one is left, the others are refused in the end.
     if len(refused) == len(busy):
         raise refused[busy[0]]
 
@@ -73,17 +74,19 @@ def read_versions(here: Environment) -> dict[str, int | None]:
 
 @contextmanager
 def show_landing_progress() -> Iterator[Callable[[str, int, int], None]]:
-    """Shows a progress bar for each table that lands files; gives the callback to report to."""
+    """Shows a progress bar for each table that lands files; yields the callback to report to."""
     columns = (
         TextColumn("  landing {task.description}"),
         BarColumn(),
         DownloadColumn(),
         TimeElapsedColumn(),
     )
+    # On standard error, so that the report can go into a file or a pipe.
     with Progress(*columns, console=Console(stderr=True)) as progress:
         tasks: dict[str, TaskID] = {}
 
         def report(table: str, done: int, whole: int) -> None:
+            # A bar appears with its first file: a table without news has none.
             if table not in tasks:
                 tasks[table] = progress.add_task(table, total=whole)
             progress.update(tasks[table], completed=done)
@@ -108,7 +111,7 @@ def print_report(
 
     Args:
         here: where they ran.
-        before: the version of each table before them.
+        before: the version of each table before the runs.
         problems: why runs failed.
         refused: the domains that were left alone, each with the refusal.
         first_question: the query whose rows are shown, if there is one.
@@ -122,6 +125,7 @@ def print_report(
     if audits:
         _print_audits(audits)
         _print_rejects(here)
+    # Beside a failure, "nothing new" would be false.
     elif not problems:
         click.echo(
             "Nothing new: every file in landing is landed, and no table is older than its inputs. "
@@ -132,6 +136,7 @@ def print_report(
         click.echo(f"\n{note}")
     if first_question:
         _print_answer(here, first_question)
+    # Errors end the command, so they come when all else is printed.
     if problems:
         reasons = [str(error).splitlines()[0] for error in refused.values()]
         raise DataError(
@@ -210,6 +215,8 @@ def _describe_place(row: Mapping[str, Any]) -> str:
 
 def _print_notes(here: Environment) -> None:
     """Prints periods that were held back or made by other code, and how to make them again."""
+    # No run makes these by itself: the same rows by the same code would be held back again, and
+    # changed code alone makes nothing stale. So the command is printed.
     for table in here.catalog.derived_tables:
         notes = overview.read_notes(here.lake, table)
         for period, reason in notes.held_back.items():
@@ -234,6 +241,7 @@ def _print_answer(here: Environment, query: str) -> None:
 
 def _print_next_steps(here: Environment, ui_command: str) -> None:
     steps = [(ui_command, "Dagster's UI on http://127.0.0.1:3000, sensors on")]
+    # `make demo` calls the command by its path in an environment that is not activated.
     if shutil.which("lakehouse") is None:
         steps.append((". .venv/bin/activate", "then"))
     steps.append(("lakehouse tables", "rows, bytes, freshness, and what is stale"))
@@ -248,15 +256,15 @@ def _print_next_steps(here: Environment, ui_command: str) -> None:
             steps.append((again, "makes it again"))
     click.echo("Try next")
     for command, meaning in steps:
-        # A long command stands on a line of its own.
+        # A long command gets a line of its own.
         gap = " " * (_STEP_WIDTH - len(command)) if len(command) < _STEP_WIDTH else _NEXT_LINE
         click.echo(f"  {command}{gap}{meaning}")
 
 
 def _find_example(here: Environment) -> tuple[str, str | None] | None:
-    """Returns a table to try commands on, and the range of days that it was made for.
+    """Returns a table to try commands on, and the range of days for which it was made.
 
-    Prefers a table with partitions that was made; another one has no range. None if no table is
+    A table with partitions that was made comes first; any other has no range. None if no table is
     derived.
     """
     for table in here.catalog.derived_tables:

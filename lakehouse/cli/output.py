@@ -1,4 +1,4 @@
-"""How answers look: a table for people, CSV or JSON for programs."""
+"""Prints answers: as a table for people, as CSV or JSON for programs."""
 
 import csv
 import io
@@ -16,13 +16,25 @@ from rich.markup import escape
 from rich.table import Table
 
 OUTPUT_FORMATS = ("table", "csv", "json")
+# Rows of a table for people. All of them are in memory before the first is printed, because their
+# values decide how wide the columns are.
 _SHOWN = 1000
+# Characters that are shown of a binary value, such as the payload of a dead letter.
 _LONGEST_BYTES = 100
 
 
 def print_rows(columns: Sequence[str], rows: Iterable[Sequence[Any]], form: str) -> None:
-    """Print rows as a table for people, or as CSV or JSON for programs."""
+    """Prints rows as a table for people, or as CSV or JSON for programs.
+
+    CSV and JSON are written row by row, whatever the number of rows.
+
+    Args:
+        columns: the names of the columns, which may repeat.
+        rows: the rows, each with a value for each column.
+        form: one of `OUTPUT_FORMATS`.
+    """
     if form == "csv":
+        # By default lines end in CR and LF, and `cut` or `sort` takes the CR for data.
         writer = csv.writer(sys.stdout, lineterminator="\n")
         writer.writerow(columns)
         writer.writerows([_plain(value) for value in row] for row in rows)
@@ -33,7 +45,7 @@ def print_rows(columns: Sequence[str], rows: Iterable[Sequence[Any]], form: str)
 
 
 def _show_json(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """An array of objects, written row by row."""
+    """Writes an array of objects, row by row."""
     before, names = "[", _distinct(columns)
     for row in rows:
         values = {name: _json_value(value) for name, value in zip(names, row, strict=True)}
@@ -43,7 +55,8 @@ def _show_json(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
 
 
 def _distinct(columns: Sequence[str]) -> list[str]:
-    """Names for the keys of an object: a name that was there before gets a number."""
+    """Returns names for the keys of an object: a name that occurred before gets a number."""
+    # A query may give two columns one name, and an object would keep only the last of them.
     names: list[str] = []
     for column in columns:
         tries = (f"{column}_{number}" if number > 1 else column for number in itertools.count(1))
@@ -52,9 +65,9 @@ def _distinct(columns: Sequence[str]) -> list[str]:
 
 
 def _json_value(value: Any) -> Any:  # noqa: ANN401
-    """A value that JSON has: it knows no NaN and no infinity, and only text as a key.
+    """Returns a value as JSON can hold it: without NaN and infinity, with only texts as keys.
 
-    A decimal is a number where a reader that takes numbers for floats gets the same value.
+    A decimal becomes a number only if a reader that parses numbers as floats gets the same value.
     """
     if isinstance(value, float):
         return value if math.isfinite(value) else None
@@ -71,8 +84,10 @@ def _json_value(value: Any) -> Any:  # noqa: ANN401
 def _show_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     table = Table(box=None, header_style="bold", pad_edge=False)
     taken = []
+    # One row more than is shown is fetched, to know whether there are more.
     for number, row in enumerate(rows):
         if number == _SHOWN:
+            # To standard error: standard output holds nothing but the rows.
             click.echo(
                 f"Only the first {_SHOWN:,} rows are shown; `--format csv` prints all.", err=True
             )
@@ -88,6 +103,7 @@ def _show_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
 
 
 def _width(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> int:
+    # rich puts a space on either side of a column.
     widths = (
         max([len(name), *(len(format_value(row[place])) for row in rows)]) + 2
         for place, name in enumerate(columns)
@@ -96,9 +112,10 @@ def _width(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> int:
 
 
 def format_value(value: Any) -> str:  # noqa: ANN401
-    """A value as a person reads it in a table."""
+    """Returns a value as a person reads it in a table."""
     if value is None:
         return ""
+    # Before numbers, because a bool of Python is an int.
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, int):
@@ -106,6 +123,7 @@ def format_value(value: Any) -> str:  # noqa: ANN401
     if isinstance(value, float):
         return f"{value:,.2f}"
     text = str(_plain(value))
+    # A dead letter may hold any bytes, and a terminal would obey the control characters in them.
     if isinstance(value, bytes) and (len(text) > _LONGEST_BYTES or not text.isprintable()):
         shown = "".join(
             sign if sign.isprintable() else repr(sign)[1:-1] for sign in text[:_LONGEST_BYTES]
@@ -115,8 +133,9 @@ def format_value(value: Any) -> str:  # noqa: ANN401
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401
-    """Bytes and lists as text, so that every format can hold them."""
+    """Returns bytes and lists as text, which every format can hold, and other values unchanged."""
     if isinstance(value, bytes):
+        # Often not UTF-8: the encoding may be why the record could not be read.
         return value.decode("utf-8", "backslashreplace")
     if isinstance(value, list):
         return "; ".join(map(str, value))
@@ -124,7 +143,7 @@ def _plain(value: Any) -> Any:  # noqa: ANN401
 
 
 def format_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    """A table for people, as text."""
+    """Returns a table for people as text."""
     text = io.StringIO()
     console, table = (
         Console(file=text, width=200),

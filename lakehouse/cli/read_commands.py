@@ -50,12 +50,14 @@ def run_sql(app: App, query: str, form: str) -> None:
 def tables(app: App, form: str) -> None:
     """List the tables: size, version, newest event, freshness, and what is stale or dead."""
     here = app.environment()
+    # Landing is listed once, for the states and for the notes below.
     report = report_landing(here)
     states = overview.list_tables(here, landing=report)
     rows = ([getattr(state, column) for column in _TABLE_COLUMNS] for state in states)
     print_rows(_TABLE_COLUMNS, rows, form)
     if not states and form == "table":
         click.echo("The lake is empty. Next: `lakehouse demo`.")
+    # CSV and JSON have standard output for themselves.
     for note in report.notes:
         click.echo(note, err=form != "table")
 
@@ -74,6 +76,7 @@ def tables(app: App, form: str) -> None:
 def audit(app: App, table: str, form: str, limit: int) -> None:
     """Show what became of every row that each commit of TABLE (`<layer>/<table>`) read."""
     here = app.environment()
+    # All of them for 0, since `[-0:]` leaves nothing out.
     audits = overview.list_audits(here, table)[-limit:]
     if form == "json":
         click.echo(json.dumps([_to_json(one) for one in audits], indent=2, default=str))
@@ -81,6 +84,7 @@ def audit(app: App, table: str, form: str, limit: int) -> None:
     print_rows(_AUDIT_COLUMNS, ([*_to_row(one)] for one in audits), form)
     if form != "table":
         return
+    # Below the table, because reasons are too long for a column.
     for one in audits:
         for line in _describe_details(one):
             click.echo(f"version {one.version}{line}")
@@ -89,7 +93,7 @@ def audit(app: App, table: str, form: str, limit: int) -> None:
 
 
 def _describe_details(one: Audit) -> Iterable[str]:
-    """Yields what a commit has beside its counts."""
+    """Yields what is notable about a commit beside its counts, as ends of lines."""
     if one.conflicting_events:
         events = format_count(one.conflicting_events, "event")
         yield f": {events} lost to another of the same key and time"
@@ -100,6 +104,7 @@ def _describe_details(one: Audit) -> Iterable[str]:
 
 
 def _to_json(one: Audit) -> dict[str, Any]:
+    # Spans of days become text, and so do the days that are keys, which JSON does not have.
     return {
         **asdict(one),
         "days": str(one.days) if one.days else None,
@@ -112,6 +117,7 @@ def _to_json(one: Audit) -> dict[str, Any]:
 
 def _to_row(one: Audit) -> Iterable[Any]:
     filtered = ", ".join(f"{count:,} {name}" for name, count in one.filtered.items()) or 0
+    # Law 1, shown rather than claimed: the fates of the rows add up to the rows that were read.
     closes = "=" if one.accounted_rows == one.read else "IS NOT"
     yield one.version
     yield f"{one.audited_at:%Y-%m-%d %H:%M:%S}"
@@ -119,6 +125,7 @@ def _to_row(one: Audit) -> Iterable[Any]:
     yield str(one.days or "all")
     yield from (one.read, one.written, one.quarantined, one.superseded, filtered, one.dead_letters)
     yield f"{one.accounted_rows:,} {closes} read"
+    # The start of a run id is enough to find the run in Dagster's UI.
     yield from (one.rows, one.seconds, one.provenance.run_id[:8])
 
 
@@ -141,14 +148,17 @@ def quarantine(app: App, table: str, state: str, form: str, limit: int) -> None:
 
     Of a raw table, shows its dead letters.
     """
+    # None for `all`, which is no state.
     wanted = next((one for one in _STATES if one == state), None)
     found = read_rejects(app.environment(), table, limit, wanted)
     if form != "table":
         print_rows(found.rows.columns, found.rows.iter_rows(), form)
         return
     _print_counts(table, found, wanted)
+    # Open rows are not settled yet, so these columns would be empty.
     without = (*_HIDDEN, "_state", *_SETTLED) if wanted == OPEN else _HIDDEN
     rows = found.rows.drop(*without, strict=False)
+    # As delivered, values may hold line feeds and control characters that break a line or a screen.
     texts = (list(map(escape_control_characters, row)) for row in rows.iter_rows())
     print_rows(rows.columns if found.total else [], texts, form)
 

@@ -1,4 +1,4 @@
-"""The text that describes a restore before it is done, and the restores in a log."""
+"""Texts about restores: what one would undo, and which ones a log holds."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -15,6 +15,7 @@ _NAMED = 10
 
 def describe_plan(plan: RestorePlan) -> Iterator[str]:
     """Yields what a restore undoes, line by line."""
+    # A person says yes or no to this, so it has to fit on a screen: long lists end in a count.
     target, current = plan.target_version, plan.current_version
     if plan.is_noop:
         yield f"{plan.table} holds what it held at version {target}: there is nothing to restore."
@@ -48,6 +49,7 @@ def describe_restores(lake: Lake, name: str) -> Iterator[str]:
     for commit in lake.read_remaining_log(name):
         if commit.info.get("operation") != "RESTORE":
             continue
+        # Only `lakehouse restore` leaves a note. Of others the log has a version, or just a time.
         note = commit.info.get(RESTORED)
         parameters = note or commit.info.get("operationParameters") or {}
         version = parameters.get("version", "an earlier version")
@@ -57,6 +59,7 @@ def describe_restores(lake: Lake, name: str) -> Iterator[str]:
 
 
 def _describe_commits(commits: Sequence[Commit]) -> Iterator[str]:
+    # Oldest first, so these are the latest.
     for commit in commits[-_NAMED:]:
         moment = read_commit_time(commit)
         time = "at an unknown time" if moment is None else f"{moment:%Y-%m-%d %H:%M:%S}"
@@ -81,6 +84,7 @@ def _format_counts(counts: Mapping[str, int]) -> str:
 
 def _describe_quarantine(plan: RestorePlan) -> Iterator[str]:
     now, then = plan.quarantined
+    # Unchanged since the target version.
     if plan.quarantine is None:
         return
     if plan.quarantine_version is None:
@@ -97,6 +101,7 @@ def _describe_files(plan: RestorePlan) -> Iterator[str]:
     if plan.landed_again:
         names = _name_files(plan.landed_again)
         yield f"  files whose rows go, and which the next run lands again from landing: {names}"
+    # No run brings these rows back, so the line must not be overlooked.
     if plan.lost_files:
         yield (
             "  files whose rows go, and which are NOT in landing; only restoring a later version, "
