@@ -18,7 +18,7 @@ _ENGINE = {*ORIGIN, EVENT_DATE, RESCUED}
 
 
 class TableColumns:
-    """The columns of a raw table; those of the engine are left aside.
+    """The columns of a raw table without those of the engine.
 
     Attributes:
         raw: the raw table.
@@ -42,10 +42,13 @@ class TableColumns:
         usable = {name: t for name, t in declared.items() if common.get(name, t) is not None}
         self._declared = {**own, **usable}
         evolved = {name: t for name, t in common.items() if t is not None}
+        # A stored type wins over the declared one. Only `evolve` may widen it to hold both.
         self.current = {**declared, **own, **(evolved if raw.drift == "evolve" else {})}
         self.added: dict[str, pl.DataType] = {}
         self._undeclared = {name for name in own if name not in declared}
         self._spelled = {name.casefold(): name for name in self.current}
+        # After the columns: a file's column goes where an alias sends it, even if rows that landed
+        # before the alias was declared have a column of the old name.
         self._spelled |= {
             old.casefold(): self._spelled[new.casefold()] for old, new in raw.aliases.items()
         }
@@ -57,7 +60,7 @@ class TableColumns:
 
     @property
     def own_names(self) -> tuple[str, ...]:
-        """The required columns that are delivered under their own names only."""
+        """The required columns without an alias, which a reader can check by their names alone."""
         return tuple(name for name in self.raw.required if name not in self.raw.aliases.values())
 
     @property
@@ -73,6 +76,8 @@ class TableColumns:
         """Returns whether nothing declares a column; such a column holds text."""
         if column not in self.current:
             return True
+        # Only `evolve` takes any value as text: `freeze` asks for the stored type, and `rescue` sets
+        # aside what is not of it.
         is_text = self.current[column] == pl.String
         return is_text and column in self._undeclared and self.raw.drift == "evolve"
 
@@ -84,6 +89,7 @@ class TableColumns:
         """Widens columns, and adds new ones as text."""
         self.current |= wider
         for name in new:
+            # Text, whatever the file has: no order of deliveries can then decide a type.
             self.added[name] = pl.String()
             self._spelled[name.casefold()] = name
 
@@ -95,7 +101,7 @@ class TableColumns:
         return values
 
     def describe_changes(self) -> Iterator[str]:
-        """Yields what a person should know of columns that are new or become wider."""
+        """Yields a note for the new columns and one for the wider ones."""
         if self.added:
             yield f"new columns: {', '.join(self.added)}"
         if wider := [f"{name} ({self.stored[name]} to {t})" for name, t in self.retyped.items()]:

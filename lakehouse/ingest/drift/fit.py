@@ -63,9 +63,12 @@ def _refuse_early(
     raw = columns.raw
     if raw.full_dumps and delivery.is_empty:
         return f"{delivery.refused}; {_EMPTY_DUMP}"
+    # A full dump deletes every key that it lacks, so it is taken whole or not at all.
     if raw.full_dumps and delivery.dead_count and delivery.refused is None:
         lost = f"{delivery.dead_count:,} of {delivery.records:,} records cannot be read"
         return f"{lost}, and a full dump would delete what it lacks"
+    # Columns with aliases cannot be missed by a reader, which knows no aliases. Without a row there
+    # may be no columns at all, as where no JSON line is an object.
     missing = [name for name in raw.required if name not in names.values()]
     if missing and delivery.rows_count:
         return f"columns missing, by their own names and by others: {list_names(missing)}"
@@ -73,7 +76,7 @@ def _refuse_early(
 
 
 def _fit_rescuing(columns: TableColumns, file: DeliveredColumns) -> tuple[Delivery, Projection]:
-    """Fits each value into its column as that is, or into `_rescued`."""
+    """Fits each value into its column, whose type stays as it is, or into `_rescued`."""
     projected = [
         (column, ProjectedColumn(name, file.types[name], columns.current[column], file.is_read))
         for name, column in file.names.items()
@@ -81,6 +84,8 @@ def _fit_rescuing(columns: TableColumns, file: DeliveredColumns) -> tuple[Delive
     ]
     projection = Projection(file.names, group_by_column(projected), types=file.types)
     left = projection.find_leftovers()
+    # No delivered column begins with `_`, so the count of rows has a name of its own. Both counts
+    # take one pass.
     counts = count_rows_where(file.delivery, {**left, _ANY: pl.any_horizontal(left.values())})
     rows = counts.pop(_ANY)
     rescued = {name: count for name, count in counts.items() if count}
@@ -92,6 +97,7 @@ def _fit_rescuing(columns: TableColumns, file: DeliveredColumns) -> tuple[Delive
 
 def _fit_whole(columns: TableColumns, file: DeliveredColumns) -> tuple[Delivery, Projection]:
     """Fits each value into a column that may be new or become wider, or refuses the whole file."""
+    # Every problem is collected first, so that one message lists all columns to correct.
     chosen, wrong = choose_types(columns, file)
     wider, too_different = _widen(columns, file, chosen)
     wrong += too_different
@@ -103,10 +109,12 @@ def _fit_whole(columns: TableColumns, file: DeliveredColumns) -> tuple[Delivery,
     if wrong:
         problems.append(_describe_types(wrong))
     projection = _project(columns, file, chosen)
+    # Last, because it reads all rows once more.
     if not problems and (twice := _describe_twice(file, projection)):
         problems.append(twice)
     if problems:
         return file.delivery.refuse("; ".join(problems)), projection
+    # Only now: a refused file leaves no trace in the columns that the next file meets.
     columns.grow(wider, new)
     return file.delivery, projection
 
@@ -121,6 +129,8 @@ def _widen(
         column = file.names[name]
         if column not in columns.current:
             continue
+        # `current` has what earlier files of the batch asked for; `wider` has what other names of
+        # the same column in this file ask for.
         common = type_widening.find_common_type(wider.get(column, columns.current[column]), dtype)
         if common is None:
             wrong.append(describe_difference(columns, file, name))

@@ -37,6 +37,7 @@ class ProjectedColumn:
         """What goes into the column; null where a value does not fit exactly."""
         if self.wanted == pl.String and self.is_undeclared:
             return format_text(pl.col(self.name), self.dtype)
+        # Text of a typed format was meant as text, so it does not fit a column of another type.
         if self.dtype == pl.String != self.wanted and not self.is_read:
             return pl.lit(None, dtype=self.wanted)
         return type_widening.cast_losslessly(pl.col(self.name), self.dtype, self.wanted)
@@ -72,10 +73,12 @@ class Projection:
         """Returns the values of a column of the table; null where the delivery has none."""
         if column not in self.projected:
             return pl.lit(None, dtype=dtype)
+        # Cast from the type that this file asked for to that of the table, which other files of the
+        # batch may have widened since.
         return pl.coalesce([one.value.cast(dtype) for one in self.projected[column]])
 
     def find_leftovers(self) -> dict[str, pl.Expr]:
-        """Returns for each delivered column what of it stays out of the table, as true row by row.
+        """Returns, for each delivered column, an expression that is true where its value stays out.
 
         Of a column with several names, the first value of a row goes in; the others are left over.
         """
@@ -83,6 +86,7 @@ class Projection:
         for several in self.projected.values():
             is_filled = pl.lit(False)
             for one in several:
+                # A second value of a row is left over even if it is equal: it was delivered.
                 left[one.name] = one.is_left | (is_filled & pl.col(one.name).is_not_null())
                 is_filled = is_filled | one.value.is_not_null()
         return left
@@ -90,6 +94,7 @@ class Projection:
     def collect_rescued(self) -> pl.Expr:
         """Returns what stays out of the table as a JSON object; null where nothing does."""
         left = self.find_leftovers()
+        # Only the columns that have a value to rescue: each expression is run for every row.
         texts = {name: format_text(pl.col(name), self.types[name]) for name in self.rescued}
         return format_object((name, pl.when(left[name]).then(text)) for name, text in texts.items())
 
@@ -117,5 +122,6 @@ def count_rows_where(delivery: Delivery, conditions: Mapping[str, pl.Expr]) -> d
     """Counts the rows in which each condition is true, in one pass."""
     if not conditions:
         return {}
+    # Streamed: a delivery may be larger than memory (law 7).
     sums = [condition.sum().alias(name) for name, condition in conditions.items()]
     return scan_rows(delivery).select(sums).collect(engine="streaming").row(0, named=True)

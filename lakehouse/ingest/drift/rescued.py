@@ -36,6 +36,7 @@ def format_object(pieces: Iterable[tuple[str, pl.Expr]]) -> pl.Expr:
     ]
     if not members:
         return pl.lit(None, dtype=pl.String)
+    # A member of null is left out here. Were all of them null, braces alone would be left.
     joined = pl.concat_str(members, separator=",", ignore_nulls=True)
     has_any = pl.any_horizontal([member.is_not_null() for member in members])
     return pl.when(has_any).then(pl.concat_str(pl.lit("{"), joined, pl.lit("}")))
@@ -43,6 +44,7 @@ def format_object(pieces: Iterable[tuple[str, pl.Expr]]) -> pl.Expr:
 
 def _json(value: pl.Expr) -> pl.Expr:
     """Returns a value as JSON."""
+    # Polars encodes only structs as JSON, so the value is wrapped in one and taken out again.
     return (
         pl.struct(value.alias("v"))
         .struct.json_encode()

@@ -67,6 +67,8 @@ def _list_allowed(
     column, dtype = file.names[name], file.types[name]
     if columns.is_undeclared(column):
         return (pl.String(),) if has_text_form(dtype) else ()
+    # By the declared type, not by the present one: what earlier files made of the column must not
+    # decide about this one.
     if columns.raw.drift == "evolve":
         declared = columns.declared_type(column)
         return type_widening.list_allowed_types(declared, dtype, is_read=file.is_read)
@@ -84,6 +86,7 @@ def _count_misfits(
     conditions: dict[str, pl.Expr] = {}
     for name, types in allowed.items():
         conditions |= {
+            # The number comes first, so that no name can give the key of another one.
             f"{number} {name}": is_left
             for number, is_left in _find_misfits(columns, file, name, types)
         }
@@ -102,7 +105,10 @@ def _find_misfits(
     for number, wanted in enumerate(types):
         if wanted == pl.String:
             continue  # text holds every value
+        # Whether text may be read at all was decided when the types were listed.
         one = ProjectedColumn(name, dtype, wanted, is_read=True)
+        # Whole numbers of 64 bits that a later file may turn into doubles must be exact as doubles
+        # already, or the order of the files would decide whether they lose digits.
         if _may_become_double(columns, column, one):
             exact = type_widening.cast_losslessly(one.value, one.wanted, pl.Float64())
             yield number, pl.col(one.name).is_not_null() & exact.is_null()
