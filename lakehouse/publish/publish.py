@@ -171,4 +171,6 @@ def _commit_rejects(
     """
     if commit.files.has_changes:
         commit.commit({PUBLISHED_WITH: table, "run_id": provenance.run_id})
+    # Also without a commit: lineage compares this revision with the quarantine, so periods whose
+    # rejected rows are rolled back or deleted later become stale.
     return replace(provenance, quarantine=lake.revision(commit.plan.table))

@@ -136,6 +136,7 @@ def _plan_correction(
     kept = [
         scan_files(lake, table, handle, [path]).with_columns(corrected) for path in touched["path"]
     ]
+    # Bytes that also came under an earlier name get its origin; that adds and replaces no row.
     none_replaced = pl.LazyFrame({"replaced": [0]})
     return Replacement(touched, kept, none_replaced, _count_rows(touched, rows))
 

@@ -139,7 +139,7 @@ class _Filtered:
 
 
 def _first_matches(table: DerivedTable) -> dict[str, pl.Expr]:
-    """Returns for each rule the rows that it is the first to leave out: none counts twice."""
+    """Returns for each rule the rows that it is the first to leave out, so none counts twice."""
     matched: dict[str, pl.Expr] = {}
     before = pl.lit(False)
     for name, rule in table.leave_out.items():

@@ -45,8 +45,7 @@ reduced to the latest version of each key; the table rules must be true of what 
 class PeriodCounts:
     """What became of the rows of one period.
 
-    Counts are rows of the first input; in a table of aggregates a row counts as many as it
-    represents.
+    Counts are rows of the first input; a row of aggregates counts as the rows that it represents.
 
     Attributes:
         read: rows read.
@@ -112,7 +111,7 @@ def aggregate_by_period(
     """Returns aggregates for each period of a table; of all rows where it has no periods.
 
     Args:
-        table: whose periods.
+        table: the table whose periods they are.
         rows: rows of the first input, or of the transform.
         aggregates: the expressions, by name.
         is_input: whether they are rows of the first input.
@@ -160,7 +159,7 @@ def fingerprint_rows(
 
 
 def count_represented(table: DerivedTable, which: pl.Expr | None = None) -> pl.Expr:
-    """Returns an aggregate: the rows of the first input that rows of the transform represent."""
+    """Returns an aggregate that counts the rows of the first input behind rows of the transform."""
     counts = table.properties.counts
     # The contract names the column that says how many rows of the input a row represents.
     if counts:

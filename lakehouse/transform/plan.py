@@ -34,7 +34,7 @@ from lakehouse.transform.scope import Scope
 
 @dataclass(frozen=True)
 class MakeRequest:
-    """What is to be made, for whom and when.
+    """A request to make a table: which days, for whom and when.
 
     Attributes:
         table: the table.
@@ -61,8 +61,8 @@ class MakePlan:
         request: what was asked for.
         inputs: the inputs at the revisions that are read, the one that is accounted for first.
         scope: the periods that are replaced; the whole table where it has no periods.
-        base: the revision of the table on which the commit is based, None for none; a later one
-            makes it fail.
+        base: the revision of the table on which the commit is based, None where there is no table;
+            a later commit of another writer makes it fail.
         quarantine_base: the same for its quarantine.
         new_rows: the new rows of the first input, where a table with keys is brought up to date by
             these alone; None where it is made from all rows.

@@ -18,7 +18,7 @@ _ROWS_PER_GROUP = 8_192
 def remove_repeats(
     table: DerivedTable, rows: pl.LazyFrame, spool: Path, limits: MakeLimits
 ) -> pl.LazyFrame:
-    """Returns the first by origin of the rows of a period that are equal in `distinct` columns.
+    """Returns one row of those in a period that are equal in `distinct` columns: the first origin.
 
     The rows are written to files, because the pass reads them several times.
     """
@@ -43,7 +43,7 @@ def remove_repeats(
 
 
 def _first_of_equals(rows: pl.DataFrame, columns: list[str | pl.Expr]) -> pl.DataFrame:
-    """Returns the first by origin of rows that are equal in some columns.
+    """Returns one row of those that are equal in some columns: the one with the first origin.
 
     Most rows have a hash of their own and so no equal; only the others are sorted.
     """

@@ -1,7 +1,7 @@
-"""Splits rows by key into parts of which each fits in memory.
+"""Splits rows by key into parts that each fit in memory.
 
-The same key falls into the same part in each of several frames. Few rows are one part, and are not
-written to files.
+Rows of one key are in the same part, whichever frame they come from. Few rows are one part, and are
+not written to files.
 """
 
 import math
@@ -32,10 +32,9 @@ def split_by_key(  # rows, their key, and the two limits of memory that callers 
         spool: a folder that does not exist yet, for their files.
         key: columns that all frames have; rows with the same values in them are in the same part.
         frames: rows, by name; they are read twice.
-        rows_at_once: how many rows a part holds, more or less.
+        rows_at_once: about how many rows a part holds.
         open_files: how many files are written at once; more parts are split in several rounds.
-        group: a part of the key by which the parts are in order, so that rows that go to the same
-            place stay together.
+        group: a part of the key that orders the parts, so that rows of one group stay together.
     """
     groups = pl.lit(0) if group is None else group
     sizes = pl.concat([frame.group_by(groups.alias(_GROUP)).len() for frame in frames.values()])
@@ -91,7 +90,7 @@ def _places(sizes: pl.DataFrame, rows_at_once: int) -> pl.DataFrame:
 def _split(
     spool: Path, frames: Mapping[str, pl.LazyFrame], numbers: range, open_files: int
 ) -> Iterator[Mapping[str, pl.DataFrame]]:
-    """Yields the parts of some numbers, in rounds that keep few files open."""
+    """Yields the parts with some numbers, in rounds that keep few files open."""
     if len(numbers) == 1:
         yield {
             name: frame.drop(_PART).collect(engine="streaming") for name, frame in frames.items()

@@ -1,7 +1,7 @@
 """Runs transforms written in SQL: DuckDB over views that are pinned to table versions.
 
-The result leaves DuckDB as a Parquet file, so that a query of any size streams, and goes on like
-every other transform.
+The result leaves DuckDB as a Parquet file, so a query of any size streams. From there on it is
+treated like the result of any other transform.
 """
 
 from collections.abc import Mapping

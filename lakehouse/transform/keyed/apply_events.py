@@ -24,7 +24,7 @@ _TIE_BREAK = ("_modified_at", *LINEAGE)
 
 @dataclass(frozen=True)
 class EventSemantics:
-    """How the events of a table change its rows.
+    """The way in which the events of a table change its rows.
 
     Attributes:
         mode: `upsert` keeps the latest version of a key (SCD type 1), `history` all of them (SCD
@@ -47,7 +47,7 @@ class EventSemantics:
 
     @classmethod
     def of(cls, table: KeyedTable) -> "EventSemantics":
-        """The semantics of a table with keys."""
+        """Returns the semantics of a table with keys."""
         known = table.properties
         others = {*known.key, *known.sequence}
         values = (name for name in to_polars_schema(table.contract) if name not in others)
@@ -63,7 +63,7 @@ class EventSemantics:
     def order(self) -> tuple[str, ...]:
         """The columns that order the events of a key totally.
 
-        Of a record that holds several events, their values decide.
+        Where a record holds several events, their values decide last.
         """
         return (*self.sequence, *_TIE_BREAK, *((DELETED, *self.values) if self.is_unpacked else ()))
 

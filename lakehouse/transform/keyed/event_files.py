@@ -30,8 +30,8 @@ class EventFiles:
     Attributes:
         valid: the events to apply.
         rejected: the rows that broke the contract, as they go to quarantine.
-        broke: key, moment and origin of these, for full dumps: a row that broke the contract was
-            there.
+        broke: key, moment and origin of these, for full dumps: a row that broke the contract shows
+            that the dump held its key.
         audit: the account of the rows that were read.
     """
 

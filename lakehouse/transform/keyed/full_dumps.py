@@ -1,7 +1,7 @@
 """Full dumps as a source: what was deleted between two, and whether one is too small.
 
-Belongs here: deletes that no row tells of. A dump is all rows of one moment, by the contract's
-first `sequence` column.
+Belongs here: deletes that no row reports. A dump is all rows of one moment, by the contract's first
+`sequence` column.
 """
 
 from collections.abc import Sequence
@@ -71,7 +71,7 @@ def _find_dumps(
 
     Columns: moment, `rows` (keys), `is_whole`, `_source`, `_modified_at`.
 
-    A dump is known by its valid rows: a broken one may not even know when it was taken.
+    A dump is known by its valid rows: a broken row may not even say when its dump was taken.
     """
     named = [*key, moment, "_source", "_modified_at"]
     present = pl.concat(
@@ -108,7 +108,7 @@ def add_empty_dumps(
     there is no key. A dump of that moment counts for what it holds.
 
     Raises:
-        SetupError: what is declared is no moment.
+        SetupError: a declared moment is no value of the moment's type.
     """
     dtype = dumps.schema[moment]
     try:

@@ -23,7 +23,7 @@ NEW, OLDER, STORED, BROKE = "new", "older", "stored", "broke"
 
 @dataclass(frozen=True)
 class KeyRows:
-    """Collects the rows that the new events of a table are merged with.
+    """The rows with which the new events of a table are merged.
 
     Attributes:
         table: the table.

@@ -122,7 +122,7 @@ def _request_rows(plan: MakePlan, merged: MergedTable) -> Request:
 def _request_rejects(lake: Lake, plan: MakePlan, merged: MergedTable) -> Request:
     """Returns the request to add the rejected rows to quarantine.
 
-    Where all rows were judged, those there that are not rejected any more are released.
+    Where all rows were judged, rows in quarantine that are no longer rejected are released.
     """
     # New events alone say nothing about rows that were rejected before.
     is_all = merged.keys is None

@@ -31,11 +31,11 @@ from lakehouse.transform.spill import split_by_key
 
 @dataclass(frozen=True)
 class MergedTable:
-    """What became of the events.
+    """The outcome of a merge of events into a table.
 
     Attributes:
         rows: the rows of the touched keys now, in the columns of the table, tombstones among them.
-        height: how many these are.
+        height: the number of these rows.
         keys: the touched keys, one row each; None when the whole table is made from all events.
         rejected: the rows that broke the contract.
         audit: the account of the rows that were read.
@@ -50,7 +50,7 @@ class MergedTable:
 
 @dataclass(frozen=True)
 class EventMerger:
-    """Merges new events into the stored rows of a table, or all events into a new table.
+    """A merge of new events into the stored rows of a table, or of all events into a new table.
 
     Attributes:
         lake: where the tables are.

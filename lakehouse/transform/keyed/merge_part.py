@@ -17,7 +17,7 @@ from lakehouse.transform.keyed.tombstones import Watermark
 
 @dataclass(frozen=True)
 class PartCounts:
-    """What became of the events of some keys.
+    """The fates of the events of some keys.
 
     Attributes:
         rows: rows of these keys now, tombstones among them.
@@ -25,8 +25,8 @@ class PartCounts:
         conflicts: events that differ from a later one of the same key and instant.
         removed_tombstones: tombstones that were removed.
         keys: the keys, one row each; None when the whole table is made.
-        changed: for each column by which readers date the rows, from when until when a key has
-            other values than before.
+        changed: the spans in which a key has other values than before, by the column by which
+            readers date the rows.
     """
 
     rows: int
@@ -39,7 +39,7 @@ class PartCounts:
 
 @dataclass(frozen=True)
 class PartMerger:
-    """Merges the events of some keys at a time.
+    """A merge of events that takes some keys at a time.
 
     Attributes:
         table: the table.
@@ -106,7 +106,7 @@ class PartMerger:
         return events.with_columns(pl.col(DELETED).fill_null(False))
 
     def _deletes(self, part: Mapping[str, pl.DataFrame], dumps: pl.DataFrame) -> pl.DataFrame:
-        """Returns the deletes of keys that a dump lacks; one that broke the contract was there."""
+        """Returns the deletes of keys that a dump lacks, even among its rejected rows."""
         # Every key that is visible now was in the last dump, whatever its own newest event is.
         moment = self.semantics.moment
         last = pl.lit(dumps[moment][0], dumps.schema[moment]).alias(moment)
@@ -116,7 +116,7 @@ class PartMerger:
         return find_deletes(present, dumps, self.semantics.key, moment)
 
     def _changes(self, before: pl.DataFrame, after: pl.DataFrame) -> dict[str, pl.DataFrame]:
-        """Returns when rows hold that changed, for readers that read by date."""
+        """Returns the spans in which changed rows are valid, for readers that read by date."""
         # A history is read by date through `valid_from` alone.
         semantics = self.semantics
         old, new = (self._as_events(rows).lazy() for rows in (before, after))

@@ -1,7 +1,7 @@
-"""Finds the rows of a raw table that a table with keys was not made from yet, in both logs.
+"""Finds the rows of a raw table that a table with keys has not read yet, from the logs of both.
 
 Belongs here: the version from which a table was made, and the rows that were appended after it.
-None is the answer to everything that is not certain; then the table is made from all rows.
+Where anything is uncertain the answer is None, and the table is made from all rows.
 """
 
 import json
@@ -127,7 +127,7 @@ def _count_in_log(files: Sequence[Mapping[str, Any]]) -> int | None:
 
 
 def _read_last_audit(lake: Lake, table: KeyedTable, latest_commits: int) -> Audit | None:
-    """Returns the last audit of a table, if that is its last change and by the current code."""
+    """Returns the audit of a table's last change; None if the current code did not make it."""
     version = lake.version(table.name)
     if version is None:
         return None

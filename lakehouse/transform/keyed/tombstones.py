@@ -19,12 +19,12 @@ class Watermark:
     """The moment behind which the tombstones of a table are removed.
 
     It follows from the rows alone, and never falls once tombstones were removed: the latest event
-    of all is the latest of its key, and so it is stored. A change of the retention makes the table
-    from all events.
+    of all is the latest of its key, and so it is stored. A change of the retention rebuilds the
+    table from all events.
 
     Attributes:
         column: the column by which events are ordered first.
-        value: the moment, as Polars stores it: it has moments that Python's calendar has not.
+        value: the moment, as the number that Polars stores.
     """
 
     column: str
@@ -32,7 +32,7 @@ class Watermark:
 
     @classmethod
     def of(cls, rows: pl.LazyFrame, column: str, kept: timedelta | int) -> "Watermark | None":
-        """Returns the watermark so far behind the latest of some rows; None without a row."""
+        """Returns the watermark that lies `kept` behind the latest row; None without a row."""
         latest = rows.select(_stored(column).max()).collect(engine="streaming").item()
         units = _in_units(kept, rows.collect_schema()[column])
         # Before all moments no tombstone is old, so a retention longer than that keeps all.
