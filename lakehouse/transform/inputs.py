@@ -30,7 +30,7 @@ class PinnedInput:
         parameter: the name by which the transform knows it.
         source: the table.
         revision: the revision that is read; None where it does not exist yet.
-        cut: the days of which rows are read; None when it is read whole.
+        cut: the days whose rows are read; None when it is read whole.
         lookup: for each column of the key by which its rows are looked up, the column of the first
             input.
         is_first: whether each of its rows is accounted for; these carry their day as `_window`.

@@ -1,4 +1,4 @@
-"""The plan of one make: which revisions are read, and what is replaced on top of which one.
+"""The plan of one make: which revisions are read, what is replaced, and on which base.
 
 Belongs here: every look at a log or at a latest version that a make takes. A plan is a value:
 whatever runs it reads the same rows, however the tables change meanwhile.
@@ -198,7 +198,7 @@ def _scope_of_whole_table(lake: Lake, table: DerivedTable, first: PinnedInput) -
 def _scope_of_periods(
     lake: Lake, table: DerivedTable, first: PinnedInput, wanted: Days, known: Days
 ) -> Scope | None:
-    """Returns the periods of which the first input holds rows, or is empty on purpose."""
+    """Returns the periods for which the first input holds rows, or is empty on purpose."""
     assert table.partitions is not None  # noqa: S101
     # Most makes find rows of each period; only the others pay for a look at the input's log.
     found = _find_periods(table, first.scan(lake))
