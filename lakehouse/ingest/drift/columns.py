@@ -65,7 +65,7 @@ class TableColumns:
 
     @property
     def retyped(self) -> dict[str, pl.DataType]:
-        """The columns that the table has with a narrower type."""
+        """The columns whose type becomes wider than the stored one."""
         return {name: t for name, t in self.current.items() if self.stored.get(name, t) != t}
 
     def match_names(self, delivered: Iterable[str]) -> dict[str, str]:
@@ -76,8 +76,8 @@ class TableColumns:
         """Returns whether nothing declares a column; such a column holds text."""
         if column not in self.current:
             return True
-        # Only `evolve` takes any value as text: `freeze` asks for the stored type, and `rescue` sets
-        # aside what is not of it.
+        # Only `evolve` takes any value as text: `freeze` asks for the stored type, and `rescue`
+        # sets aside what is not of it.
         is_text = self.current[column] == pl.String
         return is_text and column in self._undeclared and self.raw.drift == "evolve"
 

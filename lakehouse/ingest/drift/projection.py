@@ -50,7 +50,7 @@ class ProjectedColumn:
 
 @dataclass(frozen=True)
 class Projection:
-    """How one delivery goes into the columns of a table.
+    """A mapping of the columns of one delivery to those of a table.
 
     Attributes:
         names: the column of the table, by the name that the file has for it; rescued columns

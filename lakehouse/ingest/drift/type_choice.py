@@ -18,7 +18,7 @@ from lakehouse.tables import type_widening
 
 @dataclass(frozen=True)
 class DeliveredColumns:
-    """The columns of a delivery beside those of its table.
+    """The columns of a delivery, matched with those of its table.
 
     Attributes:
         delivery: the delivery.
@@ -100,7 +100,7 @@ def _count_misfits(
 def _find_misfits(
     columns: TableColumns, file: DeliveredColumns, name: str, types: tuple[pl.DataType, ...]
 ) -> Iterator[tuple[int, pl.Expr]]:
-    """Yields the number of each type that may not hold a value, and the test for such a value."""
+    """Yields, for each type that may fail to hold a value, its number and the test for that."""
     column, dtype = file.names[name], file.types[name]
     for number, wanted in enumerate(types):
         if wanted == pl.String:

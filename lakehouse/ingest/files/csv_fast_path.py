@@ -100,7 +100,7 @@ def _all_bytes_but(separator: bytes) -> bytes:
 
 @cache
 def _match_partly_quoted(separator: bytes) -> re.Pattern[bytes]:
-    """Returns a pattern that finds quotes that surround only a part of a field."""
+    """Returns a pattern that finds quoted text that is only a part of its field."""
     beside = b"[%b\n]" % re.escape(separator)
     return re.compile(b"%b(?:(?<!%b%b)|(?!%b))" % (_MARKER, beside, _MARKER, beside))
 

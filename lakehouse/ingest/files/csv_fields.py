@@ -24,11 +24,11 @@ class Fields(NamedTuple):
 
 
 class BrokenError(Exception):
-    """The quotes of a record are broken; never leaves the CSV reader."""
+    """Broken quotes in a record; never leaves the CSV reader."""
 
 
 class MoreLinesError(Exception):
-    """A quoted field is still open where the known lines end; never leaves the CSV reader."""
+    """A quoted field that is still open where the known lines end; never leaves the CSV reader."""
 
 
 Peek = Callable[[int], Line | None]

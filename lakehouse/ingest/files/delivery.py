@@ -55,7 +55,7 @@ class Delivery:
         notes: what was tolerated.
         is_cut: whether a dead letter holds less than the whole of its record or file.
         received: the file as delivered, spooled.
-        payload_bytes: bytes of it that a dead letter may hold.
+        payload_bytes: how many bytes of it a dead letter may hold.
         is_typed: whether its format has types of its own; otherwise all values are text.
     """
 

@@ -23,7 +23,7 @@ def list_names(names: Collection[str]) -> str:
 
 
 def name_columns(cells: Sequence[str]) -> list[str]:
-    """Returns the names in a header, stripped; blank cells at its end go, others get a number."""
+    """Returns the stripped names of a header; blank ones are dropped at its end, or numbered."""
     names = [cell.strip() for cell in cells]
     while names and not names[-1]:
         names.pop()

@@ -36,7 +36,7 @@ class _Number(str):
 
 
 class _NotARecordError(ValueError):
-    """A line is no record; the message says why. Never leaves this module."""
+    """A line that is no record; the message says why. Never leaves this module."""
 
 
 def read_json_lines(path: Path, ledger: RecordLedger, *, required: Collection[str]) -> None:

@@ -41,7 +41,7 @@ _CHUNK = 1 << 20
 
 
 class UnreadableError(Exception):
-    """The bytes of a file in landing cannot be read; the message says why."""
+    """A file in landing whose bytes cannot be read; the message says why."""
 
 
 @dataclass(frozen=True)

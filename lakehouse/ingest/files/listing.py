@@ -27,7 +27,7 @@ ListedFile = tuple[str, Stamp, str | None]
 """Name below the folder, stamp, why it cannot be read; a plain tuple because there are many."""
 
 NOTHING_KNOWN: Mapping[str, Stamp] = {}
-"""Stands for no known file."""
+"""No file is known."""
 
 _UNSEEN: Stamp = (0, 0)
 

@@ -107,7 +107,7 @@ def _find_lossy(lf: pl.LazyFrame, schema: pl.Schema) -> frozenset[str]:
 
 
 def _convert(name: str, dtype: pl.DataType, *, is_lossy: bool) -> pl.Expr:  # noqa: PLR0911
-    """Returns a column in a type that the raw table can hold, by the rows of the table above."""
+    """Returns a column in a type that the raw table can hold; see the table of this module."""
     column = pl.col(name)
     if isinstance(dtype, pl.Datetime):
         if dtype.time_zone is None:

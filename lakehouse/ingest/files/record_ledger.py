@@ -31,11 +31,11 @@ _Letter = tuple[int | None, str, str, bytes, int]
 
 
 class RefusedError(DataError):
-    """The file cannot be read as the format of its name; it becomes a refused delivery."""
+    """A file that cannot be read as the format of its name; it becomes a refused delivery."""
 
 
 class EmptyFileError(RefusedError):
-    """The file holds no record."""
+    """A file without a record."""
 
 
 class RecordLedger:
@@ -137,7 +137,7 @@ class RecordLedger:
         return self.rows.finish(), self.dead.finish()
 
     def describe(self) -> tuple[str, ...]:
-        """Returns what was tolerated."""
+        """Returns a note for each kind of thing that was tolerated."""
         # A last line without an end counted zero: that is no kind of line end.
         ends = [_LINE_ENDS[end] for end in sorted(self.ends) if self.ends[end]]
         notes = list(self.notes)
