@@ -17,7 +17,7 @@ from lakehouse.storage.log import Commit
 RESTORED = "restored"
 """The key of a commit's metadata under which `lakehouse restore` notes who did it and why."""
 
-_BEFORE_EVERY_LOG = -2
+_BEFORE_EVERY_LOG = -2  # below -1, after which a whole log is read: such a history is not complete
 
 
 @dataclass(frozen=True)
@@ -41,18 +41,21 @@ def read_audit(commit: Commit) -> Audit | None:
     stored = commit.info.get(AUDIT_KEY)
     if not isinstance(stored, Mapping):
         return None
+    # One that cannot be read must stop nobody. Its commit counts as one of another program, and the
+    # files that it added and removed say what it changed.
     with suppress(ValueError):
         return Audit.from_metadata(stored, commit.version)
     return None
 
 
 def changes_rows(commit: Commit) -> bool:
-    """Whether a commit added or removed rows, rather than moved them to other files."""
+    """Returns whether a commit added or removed rows, rather than moved them to other files."""
     return bool(commit.data_added or commit.data_removed)
 
 
 def changes_content(commit: Commit) -> bool:
-    """Whether a reader of the whole table may see other rows than before."""
+    """Returns whether a reader of the whole table may see other rows than before."""
+    # An unchanged table may have new files, as under another contract; its audit knows better.
     audit = read_audit(commit)
     return changes_rows(commit) and not (audit is not None and audit.is_unchanged)
 
@@ -66,6 +69,8 @@ def read_commit_history(
     latest = max(found, default=log.after)
     version = latest if until is None else min(until, latest)
     effective: list[Commit] = []
+    # Back from the latest version, through each RESTORE to the version that it names. Forwards, a
+    # RESTORE that a later one undid would still take effect.
     while version > log.after:
         commit = found[version]
         if not _is_restore(commit):
@@ -73,6 +78,7 @@ def read_commit_history(
             version -= 1
             continue
         restored = parse_restored_version(commit.info)
+        # Always further back, whatever version a broken entry names: the walk has to end.
         version = _BEFORE_EVERY_LOG if restored is None else min(restored, version - 1)
     undone = sorted(found.keys() - {commit.version for commit in effective})
     return CommitHistory(
@@ -85,7 +91,8 @@ def read_commit_history(
 def list_undone_commits(lake: Lake, table: str, commit: Commit) -> list[Commit] | None:
     """Returns the commits that a RESTORE undid or brought back.
 
-    They tell the days that the RESTORE touched better than its own files do.
+    Their days are those that the RESTORE touched. Its own files name more: they also hold rows that
+    were only compacted.
 
     Returns:
         None for any other commit, and where the log no longer reaches back to them.

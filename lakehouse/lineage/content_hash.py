@@ -72,7 +72,7 @@ def hash_rows(
 
 
 def _to_bits(value: pl.Expr, dtype: object) -> pl.Expr:
-    """Returns a value whose hash tells -0.0 from 0.0; Polars hashes these two alike."""
+    """Returns a value whose hash distinguishes -0.0 from 0.0; Polars hashes these two alike."""
     if not _has_floats(dtype):
         return value
     if isinstance(dtype, pl.List):
@@ -108,7 +108,7 @@ def describe_method(table: DerivedTable) -> str:
 
 @cache
 def _describe_polars() -> str:
-    """The version of Polars, and the hashes that it gives to values of each kind."""
+    """Returns the version of Polars, and the hashes that it gives to values of each kind."""
     values: dict[str, list[object]] = {
         "integer": [0, 1, -(2**63), None],
         "text": ["", "a", "ä" * 40, None],
@@ -151,8 +151,8 @@ def note_content(
         and found.content.hashes.get(_name(period)) == hashes[_name(period)]
     }
     is_unchanged = bool(periods) and len(unchanged) == len(periods)
-    # A contract may hide the statistics of personal data or forbid nulls, so files of another
-    # contract are rewritten.
+    # A contract may hide the bounds of personal data or forbid nulls, so files of another contract
+    # are rewritten.
     is_same_contract = all(
         found.provenance.contract_version == table.contract_version for found in unchanged.values()
     )
@@ -173,7 +173,7 @@ def _name(period: PeriodKey) -> str:
 def _find_latest_audits(
     lake: Lake, table: DerivedTable, base: Revision, periods: Iterable[PeriodKey]
 ) -> dict[PeriodKey, Audit]:
-    """Returns the audit that tells the live content of each period.
+    """Returns for each period the audit with the hash of its live rows.
 
     A period is missing where another program, or a commit without a hash, changed it last.
     """
@@ -182,10 +182,12 @@ def _find_latest_audits(
     for entries in _ENTRIES_READ if filled else ():
         after = max(base.version - entries, -1)
         history = read_commit_history(lake, table.name, after=after, until=base.version)
+        # Anew for the longer range: a RESTORE may go back to before the shorter one.
         found, unknown = {}, set(filled)
         for commit in reversed(history.effective):
             if not unknown:
                 break
+            # The newest commit that touched a period decides, even if it has no hash to compare.
             audit, changed = read_audit(commit), _find_changed(lake, table, commit, unknown)
             if audit is not None and audit.content is not None:
                 found |= dict.fromkeys(changed, audit)
@@ -198,7 +200,7 @@ def _find_latest_audits(
 def _find_filled(
     lake: Lake, table: DerivedTable, base: Revision, periods: Iterable[PeriodKey]
 ) -> set[PeriodKey]:
-    """Returns those of some periods of which a file may hold rows.
+    """Returns the periods that may have rows in a file, among those asked for.
 
     The log is not searched for the others: most of them are new.
     """
@@ -232,6 +234,7 @@ def _find_changed(
     if not changes_rows(commit):
         return set()
     touched = find_touched_days(lake, table, commit)
+    # When in doubt all: a change that is missed would leave readers stale for ever.
     if table.partitions is None or touched.every or touched.undated:
         return set(asked)
     return asked & set(table.partitions.period_keys(touched.days))

@@ -6,7 +6,7 @@ Belongs here: when the rows are valid that differ before and after a commit.
 Does not belong here: on which of these days a reader looks up a changed key (`key_changes.py`).
 
 A table without periods notes these days in its audit when it is built, so that no old version has
-to be read later. For other commits they are found in the files that were added and removed.
+to be read later. For other commits, the files that were added and removed are compared.
 """
 
 from collections.abc import Iterable, Mapping
@@ -28,12 +28,12 @@ from lakehouse.system_columns import DELETED
 from lakehouse.tables.catalog import Catalog
 from lakehouse.tables.table_types import DerivedTable, Table
 
-_QUESTION = "changed by "
+_QUESTION = "changed by "  # begins the names of these questions among all that one pass answers
 FIRST, UNTIL = "_first", "_until"
 """Columns of spans: the first day or instant, and the one before which the span ends, or null."""
 
 ALWAYS = (Days(date.min, date.max),)
-"""The days of a change of which nothing tells when it matters."""
+"""All days, for a change whose days are unknown."""
 
 _DAY = timedelta(days=1)
 
@@ -45,7 +45,7 @@ class DatedInput:
     Attributes:
         lake: where it is.
         source: the input.
-        column: the column from whose day on a row holds.
+        column: the column that dates a row; the row is valid from that day on.
         slack: how many days a day of the reader may lie beside the day in UTC; see
             `count_slack_days`.
     """
@@ -56,11 +56,12 @@ class DatedInput:
     slack: int = 0
 
     def find_changed_days(self, commit: Commit) -> tuple[Days, ...]:
-        """Returns the days on which a row holds that a commit added, changed or removed."""
+        """Returns the days on which rows are valid that a commit added, changed or removed."""
         return tuple(_widen(span, self.slack) for span in self._find_spans(commit))
 
     def _find_spans(self, commit: Commit) -> tuple[Days, ...]:
         audit = read_audit(commit)
+        # Comparing versions for each commit cost more with every commit, and vacuum removes them.
         if audit is not None and self.column in audit.changed:
             return audit.changed[self.column]
         try:
@@ -75,6 +76,7 @@ class DatedInput:
     @cached_property
     def _current_dates(self) -> pl.DataFrame:
         """The dates of each series now."""
+        # Read once for all commits: a date that came or went later has a span by its own commit.
         columns = {self.column, *self.source.row_key}
         return self.lake.scan(self.source.name).select(columns).collect()
 
@@ -92,6 +94,7 @@ class DatedInput:
 
 def count_slack_days(source: Table, column: str, calendar: Daily) -> int:
     """Returns how many days an instant may lie beside its day in UTC; 1 in other time zones."""
+    # Without it a reader by days of New York kept the price of before for an evening.
     return int(source.schema.get(column) != pl.Date and calendar.timezone != "UTC")
 
 
@@ -108,13 +111,13 @@ def compare_rows(
     column: str,
     key: tuple[str, ...],
 ) -> pl.LazyFrame:
-    """Returns the spans in which rows hold that are on one side only, under their series.
+    """Returns the spans in which rows are valid that are on one side only, under their series.
 
     Args:
         before: the rows before a change.
         after: the rows after it, in the same columns.
         dates: the date and key of rows that neither of them contains.
-        column: the column from whose day on a row holds.
+        column: the column that dates a row; the row is valid from that day on.
         key: the key of the table; without `column` it names the series.
     """
     names = after.collect_schema().names()
@@ -125,10 +128,11 @@ def compare_rows(
     )
     dated = pl.concat([rows.select(column, *series) for rows in (dates, before, after)])
     dated = dated.unique().sort(column)
-    # A row holds until the next one of its series. Without a key there is no series, so it holds
-    # without end.
+    # A row is valid until the next one of its series. Without a key there is no series, so it is
+    # valid without end.
     following = pl.col(column).shift(-1) if column in key else pl.lit(None, dtype=pl.Date)
     ends = dated.with_columns((following.over(series) if series else following).alias(UNTIL))
+    # A row without a date is never valid, so nobody sees its change.
     begins = changed.select(column, *series).drop_nulls(column).unique()
     spans = begins.join(ends, on=[column, *series], nulls_equal=True)
     return spans.select(*series, pl.col(column).alias(FIRST), UNTIL).unique()
@@ -146,7 +150,7 @@ def compare_versions(
     Args:
         before: the versions of some keys before a change, tombstones among them.
         after: the same after it.
-        moment: the column from whose day on a version holds.
+        moment: the column that dates a version; the version is valid from then on.
         key: the key of the table.
         values: the columns that are compared; when a version began is not one of them. A deleted
             key counts as one that never existed.
@@ -155,6 +159,7 @@ def compare_versions(
     old = before.select(*key, moment, _before=version, _after=nothing)
     new = after.select(*key, moment, _before=nothing, _after=version)
     both = pl.concat([old, new], how="vertical_relaxed").sort(*key, moment)
+    # At each moment of either side: the version that was valid then, before and after the change.
     both = both.with_columns(pl.col("_before", "_after").forward_fill().over(key))
     points = both.unique([*key, moment], keep="last", maintain_order=True)
     ends = points.with_columns(pl.col(moment).shift(-1).over(key).alias(UNTIL))
@@ -184,6 +189,7 @@ def build_questions(
     if table.partitions is not None or any(columns.get(name) != schema[name] for name in names):
         return {}  # a column that is new, or has another type, changes every row
     old, new = before.select(names), rows.select(names)
+    # Both sides are the whole table, so no other row ends a span.
     return {
         f"{_QUESTION}{column}": compare_rows(old, new, old.clear(), column, table.row_key)
         .select(FIRST, UNTIL)

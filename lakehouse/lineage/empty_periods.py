@@ -32,7 +32,7 @@ def find_intentionally_empty(  # noqa: PLR0913 - a question about two tables and
     after: int = -1,
     until: int | None = None,
 ) -> set[date]:
-    """Returns the periods of a table that its first input settles, with rows or without.
+    """Returns the periods of a table that its first input settles, with or without rows for them.
 
     A derived input settles the periods that it was built for, until another program touches them. A
     raw input contains what was delivered, so it settles no empty period, unless a person rolled it
@@ -51,6 +51,7 @@ def find_intentionally_empty(  # noqa: PLR0913 - a question about two tables and
         return set()
     if isinstance(source, RawTable):
         return _find_rolled_back(lake, table, source, days, filled, until)
+    # Made whole, the input settles every period. Those without rows here need no emptying.
     if source.partitions is None:
         is_settled = is_unmodified(lake, source, until=until)
         return _find_filled_periods(lake, table, days) if is_settled else set()
@@ -60,6 +61,7 @@ def find_intentionally_empty(  # noqa: PLR0913 - a question about two tables and
         if audit is not None:
             settled |= {day for span in audit.materialized for day in span}
             continue
+        # Another program: what it deleted by hand may come back, so it empties no reader.
         touched = find_touched_days(lake, source, commit)
         if touched.every:
             settled = set()
@@ -77,10 +79,12 @@ def _find_rolled_back(
     until: int | None,
 ) -> set[date]:
     """Returns the periods that have rows in a table and lost them in raw by `lakehouse restore`."""
+    # Asked first: the log of a raw table is read only if somebody has restored it.
     handle = lake.open_shared(source.name)
     restored = None if handle is None else read_transaction_id(handle, source.name, RESTORED)
     if restored is None or table.partitions is None:
         return set()
+    # Only what the table holds and raw does not can be emptied; mostly that is nothing.
     asked = _find_filled_periods(lake, table, days) - set(filled)
     if not asked:
         return set()
@@ -89,6 +93,7 @@ def _find_rolled_back(
         if until is not None and commit.version > until:
             break
         touched = find_touched_days(lake, source, commit)
+        # Law 5: where it is not known what became empty on purpose, nothing is emptied.
         if touched.every:
             emptied = set()
         elif RESTORED in commit.info:
@@ -99,7 +104,7 @@ def _find_rolled_back(
 
 
 def is_unmodified(lake: Lake, source: Table, *, until: int | None = None) -> bool:
-    """Whether no other program has changed the rows of a derived table since it was last built."""
+    """Returns whether no other program has changed a derived table since it was last built."""
     if not isinstance(source, DerivedTable):
         return False
     commits = read_commit_history(lake, source.name, until=until).effective
@@ -109,6 +114,7 @@ def is_unmodified(lake: Lake, source: Table, *, until: int | None = None) -> boo
 
 def _find_filled_periods(lake: Lake, table: DerivedTable, days: Days) -> set[date]:
     """Returns the periods for which a table or its quarantine holds rows."""
+    # A period may have rejected rows only. They would stay open for ever if it were not made empty.
     found: set[date] = set()
     for name, column in ((table.name, table.properties.date_column), (table.quarantine, WINDOW)):
         handle = lake.open_shared(name)

@@ -71,6 +71,8 @@ def find_affected_days(
             spans = round_to_days(changed[as_of.column], slack)
             spans = spans.rename(dict(zip(key, as_of.names, strict=True)))
             first, known = find_first_input(catalog, reader), reader.partitions.days_until(now)
+            # A reader that is left out here is rebuilt on all days of the spans: that is never
+            # wrong. Of one late line of the real year one day mattered, and 232 were made.
             affected = _find_affected(lake, first, known, as_of.names, spans)
             if affected is not None:
                 found[reader.name] = affected
@@ -96,6 +98,7 @@ def _find_affected(
 ) -> AffectedDays | None:
     """Returns the days for one reader; None where the first input cannot be read."""
     handle = lake.open_shared(first.name)
+    # Without a revision: all that comes into the input later came after the note.
     if handle is None:
         return AffectedDays(by, ())
     try:
@@ -153,6 +156,7 @@ class LookedUpInput:
         touched it since. Where nothing was noted, all days count on which a changed row holds.
         """
         parts = [self._find_seeing_days(part) for part in self._list_parts(commit)]
+        # Of a RESTORE whose parts are gone, its own files may still say more than every day.
         if ALWAYS in parts:
             return self.dated.find_changed_days(commit)
         return tuple(chain.from_iterable(parts))
@@ -168,6 +172,7 @@ class LookedUpInput:
             return spans
         unknown_until, touched = self._touched_since
         noted_at = log_position(note.revision)
+        # What the first input did since is not all known, so the note does not say enough.
         if noted_at < unknown_until:
             return spans
         since = (
@@ -194,7 +199,7 @@ class LookedUpInput:
         return {number: note for number, note in notes.items() if self._is_about(note, current)}
 
     def _is_about(self, note: AffectedDays, current: Revision | None) -> bool:
-        """Whether a note is about the first input that exists now, or is older than that one."""
+        """Returns whether a note is about the first input that exists now, or is older than it."""
         is_known = note.revision is None or note.revision.is_in(current)
         return note.by == self.by and is_known
 
@@ -208,6 +213,7 @@ class LookedUpInput:
         oldest = min(log_position(note.revision) for note in self._notes.values())
         log = lake.read_log_tail(self.first.name, after=oldest)
         unknown_until = log.after
+        # Oldest first, so that the last version that touched a day is the one that remains.
         for commit in log.commits:
             days = find_touched_days(lake, self.first, commit)
             if days.every:
@@ -224,6 +230,6 @@ class LookedUpInput:
 
 
 def _is_within(day: date, spans: Sequence[Days]) -> bool:
-    """Whether one of some spans, given in order, contains a day."""
+    """Returns whether one of some spans, given in order, contains a day."""
     place = bisect_right(spans, day, key=lambda span: span.first)
     return place > 0 and day in spans[place - 1]

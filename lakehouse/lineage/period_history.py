@@ -26,8 +26,7 @@ class PeriodHistory:
         held_back: the latest audit that held a period back since then. The same code does not
             retry it on the same inputs.
         undone: the periods that the current code and contract had made before a RESTORE undid it.
-        is_complete: whether the log tells of every period that was made after the version asked
-            for.
+        is_complete: whether the log has every commit after the version asked for.
     """
 
     audits: Mapping[PeriodKey, Audit]
@@ -47,23 +46,29 @@ class PeriodHistory:
             default: the version for a period that is not in the log.
 
         Returns:
-            -1 where the period was built from a table of that name that has been deleted and built
-            again since.
+            -1 where the input did not exist then, or was deleted and built again since.
         """
         latest = read_revision(current)
+        # A held-back period has consumed its inputs as well: the same rows are not tried again, and
+        # readers go on without it.
         known = {**self.audits, **self.held_back}
+        # A version above the latest one is of a table that was deleted and built again since.
         consumed = dict.fromkeys(periods, default if default <= latest.version else -1)
         for period in consumed.keys() & known.keys():
             read = known[period].provenance.inputs.get(name)
+            # By table id: a table that was built again soon has as many versions as the old one.
             consumed[period] = read.version if read is not None and read.is_in(latest) else -1
         return consumed
 
     def list_undone_periods(self, table: DerivedTable) -> set[PeriodKey]:
         """Returns the periods that would be as declared if no RESTORE had undone it."""
+        # A RESTORE brought back rows of other code although this code had made the period since.
+        # One that this code holds back would only be held back again.
         return set(self.list_outdated_periods(table)) & self.undone - self.held_back.keys()
 
     def list_outdated_periods(self, table: DerivedTable) -> list[PeriodKey]:
         """Returns the periods that were built by other code or under another contract than now."""
+        # These are reported, not stale: a changed transform must not start a backfill by itself.
         return [key for key, audit in self.audits.items() if not has_current_code(table, audit)]
 
 
@@ -79,6 +84,8 @@ def read_period_history(lake: Lake, table: DerivedTable, *, after: int = -1) -> 
     for audit in filter(None, map(read_audit, history.effective)):
         periods = list_periods(table, audit)
         audits |= dict.fromkeys(periods, audit)
+        # A period that was made since is held back no more. Nor does it count what other code held
+        # back: the fix deserves a try.
         held_back = {key: earlier for key, earlier in held_back.items() if key not in periods}
         if has_current_code(table, audit):
             held_back |= dict.fromkeys(audit.held_back, audit)
@@ -99,7 +106,7 @@ def list_periods(table: DerivedTable, audit: Audit) -> list[PeriodKey]:
 
 
 def has_current_code(table: DerivedTable, audit: Audit) -> bool:
-    """Whether a commit was made by the transform and the contract that are declared now."""
+    """Returns whether a commit was made by the transform and contract that are declared now."""
     made = audit.provenance
     return (made.code_version, made.contract_version) == (
         table.code_version,

@@ -37,15 +37,18 @@ def find_disturbed_periods(
         known: all days that the table has; None for a table without periods.
     """
     handle = lake.open_shared(table.quarantine)
+    # Without the table, every period that had put rows into it has lost them.
     if handle is None or not audits:
         return {key for key, audit in audits.items() if audit.quarantined}
     latest = read_revision(handle)
     made = {key: audit.provenance.quarantine for key, audit in audits.items()}
+    # Their revision is gone: the table was deleted, and built again by other periods since.
     disturbed = {
         key
         for key, revision in made.items()
         if audits[key].quarantined and revision is not None and not revision.is_in(latest)
     }
+    # RESTORE is a commit like others here: its files name the days whose rejected rows went back.
     named = set(map(log_position, made.values()))
     for commit in lake.read_log_tail(table.quarantine, after=min(named)).commits:
         if changes_rows(commit) and not _is_expected(commit, named):
@@ -55,10 +58,11 @@ def find_disturbed_periods(
 
 
 def _is_expected(commit: Commit, named: set[int]) -> bool:
-    """Whether a commit is known to leave rejected rows as the audits say.
+    """Returns whether a commit is known to leave rejected rows as the audits say.
 
-    A commit with an audit changes only the states of rows. A commit beside a table counts if an
-    audit names it; if none does, a run ended before it committed the table.
+    A commit with an audit changes only the states of rows. The commit of rejected rows has none. It
+    is expected if an audit of the table names it; if none does, a run ended before it committed the
+    table.
     """
     if read_audit(commit) is not None:
         return True
@@ -76,6 +80,7 @@ def _find_touched_periods(
     if table.partitions is None or known is None:
         return {WHOLE_TABLE}
     touched = read_days_of_files(lake, table.quarantine, commit, WINDOW)
+    # Where the days are unknown, as after a vacuum, every period that was made counts.
     return {*made} if touched.every else {*table.partitions.period_keys(touched.assign(known))}
 
 
@@ -97,8 +102,8 @@ def find_arrived_periods(
 ) -> set[date]:
     """Returns the periods of rejected rows that were dated ahead, and whose days exist by now.
 
-    Such rows were rejected with the first period, which is therefore among the periods as long as
-    some of them are not released. Their own period may still have to be made when they are released
+    Such rows were rejected with the first period, so it is among the periods as long as some of
+    them are not released. Their own period may still have to be made when they are released
     already: a run may have ended between the two.
 
     Args:
@@ -110,6 +115,7 @@ def find_arrived_periods(
     rows = scan_quarantine(lake, table)
     if rows is None or table.partitions is None:
         return set()
+    # Only rows that were received from a raw table with a declared day have `_event_date`.
     if not {WINDOW, EVENT_DATE} <= set(rows.collect_schema()):
         return set()
     day = pl.col(EVENT_DATE)
@@ -123,6 +129,7 @@ def find_arrived_periods(
         audit = audits.get(period)
         if is_waiting:
             periods |= {table.partitions.period_start(known.first), period}
+        # A period that was made after the release has the rows.
         elif audit is None or (released_at is not None and audit.audited_at <= released_at):
             periods.add(period)
     return periods

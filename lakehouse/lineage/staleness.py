@@ -2,8 +2,8 @@
 
 Belongs here: the comparison of what each period was built from (`period_history.py`) with what
 commits of its inputs touched since (`touched_days.py`). Only the tables are asked: whether a sensor
-saw a commit does not matter. A period of which the log no longer tells counts as stale until it is
-rebuilt.
+saw a commit does not matter. A period without a commit in what is left of the log counts as stale
+until it is rebuilt.
 """
 
 from collections.abc import Iterable, Mapping
@@ -74,6 +74,7 @@ class Planner:
     def find_stale_part(self, table: DerivedTable) -> StaleTable | None:
         """Returns the part of a table that is stale; None when it is up to date."""
         first = find_first_input(self.catalog, table)
+        # Law 5: an input that does not exist empties no reader.
         if self.lake.open_shared(first.name) is None:
             return None
         history, floors = self._read_history(table)
@@ -89,6 +90,7 @@ class Planner:
             return None
         days = Days(min(changed), calendar.period_end(max(changed)))
         settled = self._find_filled_periods(first, calendar, days)
+        # Making a period that nothing settles would change nothing, and it would be stale for ever.
         if changed - settled:
             settled |= find_intentionally_empty(
                 self.lake, table, first, days, filled=settled, after=floors.get(first.name, -1)
@@ -102,10 +104,13 @@ class Planner:
         history = read_period_history(self.lake, table, after=hint.get(table.name, -1))
         if history.is_complete or not hint:
             return history, hint
+        # A RESTORE went back to before the hint, or entries since then are gone: all is read.
         return read_period_history(self.lake, table), {}
 
     def _read_hint(self, table: DerivedTable) -> Mapping[str, int]:
         """Returns the versions in the hint; none unless all are of the tables that exist now."""
+        # By version alone, a table that was built again to as many versions would pass for the one
+        # in the hint: days that its first versions changed waited for the nightly run.
         names = dict.fromkeys((table.name, *self.catalog.find_inputs(table).values()))
         hinted = {name: self._hinted_version(name) for name in names if name in self.since}
         known = {name: version for name, version in hinted.items() if version is not None}
@@ -149,7 +154,7 @@ class Planner:
         source = self.catalog[self.catalog.find_inputs(table)[parameter]]
         log = self.lake.read_log_tail(source.name, after=min(consumed.values()))
         dated = self._read_by_date(table, parameter, source, log)
-        # Nothing tells what changed in commits whose log entries have been cleaned up.
+        # What commits changed whose log entries were cleaned up is unknown.
         changed = {period for period, version in consumed.items() if version < log.after}
         for commit in log.commits:
             if dated is None:

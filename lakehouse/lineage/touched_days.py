@@ -1,6 +1,6 @@
 """Which days a commit touched: those of the rows that it added, changed or removed.
 
-Belongs here: what the Delta log tells of one commit.
+Belongs here: what the Delta log says of one commit.
 Does not belong here: which periods of a reader see these days (`staleness.py`).
 """
 
@@ -28,7 +28,7 @@ class TouchedDays:
     Attributes:
         days: these days.
         undated: whether rows without a day are among the rows.
-        every: whether the rows may be of any day, because nothing tells their days.
+        every: whether the rows may be of any day, because their days are unknown.
     """
 
     days: frozenset[date] = frozenset()
@@ -43,6 +43,7 @@ class TouchedDays:
         if self.every:
             return frozenset(known)
         inside = frozenset(day for day in self.days if day in known)
+        # Each row has to be judged with some period, or it would be in no account.
         is_outside = self.undated or len(inside) < len(self.days)
         return inside | {known.first} if is_outside else inside
 
@@ -71,6 +72,8 @@ def find_touched_days(lake: Lake, source: Table, commit: Commit) -> TouchedDays:
     if undone is not None:
         return unite_days(find_touched_days(lake, source, one) for one in undone)
     audit = read_audit(commit)
+    # The audit and not the files: a commit copies rows of other days that share a file with it, and
+    # a period that became empty is in no new file.
     if audit is not None and isinstance(source, DerivedTable) and source.partitions:
         made, unchanged = (
             frozenset(day for span in spans for day in span)
@@ -92,6 +95,7 @@ def read_days_of_files(lake: Lake, table: str, commit: Commit, column: str | Non
         commit: the commit.
         column: the column that holds the day of a row; None where no column does.
     """
+    # Removed files as well: the day that a row had before is touched, too.
     actions = (*commit.data_added, *commit.data_removed)
     if actions and column is None:
         return EVERY_DAY
@@ -104,6 +108,7 @@ def _read_days_of_file(
     """Returns the days in one file, from its statistics where they name a single day."""
     stats = json.loads(action.get("stats") or "{}")
     low, high = (stats.get(bound, {}).get(column) for bound in ("minValues", "maxValues"))
+    # Nulls are not within the bounds, and their number may be missing: it must be known to be 0.
     if low is not None and low == high and stats.get("nullCount", {}).get(column) == 0:
         return TouchedDays(frozenset({date.fromisoformat(low)}))
     rows = scan_parquet_files(f"{lake.uri(table)}/{action['path']}", lake.options)
@@ -115,5 +120,5 @@ def _read_days_of_file(
 
 
 def _python_date(day: pl.Expr) -> pl.Expr:
-    """Null for a day before year 1 or after year 9999: Python has no such date."""
+    """Returns null for a day before year 1 or after year 9999: Python has no such date."""
     return pl.when(day.dt.year().is_between(1, 9999)).then(day)
