@@ -1,4 +1,4 @@
-"""Joining a history: the version of a key that was valid at a moment."""
+"""As-of joins: rows with the version of their key that was valid at a moment."""
 
 from collections.abc import Sequence
 
@@ -29,8 +29,9 @@ def join_as_of(
 
     Raises:
         SetupError: `columns` names when a version began or ended, or its origin. A reader is
-            rebuilt only where the values of a history changed, and these change without that.
+            rebuilt only where the values of a history changed; these can change without that.
     """
+    # By the names in the history. By the new ones, `valid_from` under another name got through.
     if refused := sorted(name for name in columns if name in VALID or name.startswith("_")):
         raise SetupError(
             f"join_as_of cannot return {', '.join(refused)}: they change without a change of what "
@@ -38,6 +39,7 @@ def join_as_of(
             "Next: name other columns of the history."
         )
     begins, ends, _ = VALID
+    # Under names of their own, for `rows` may have columns with the names of the history's.
     named = {f"_version_{new}": pl.col(old) for old, new in columns.items()}
     key = [on] if isinstance(on, str) else list(on)
     versions = history.select(*key, _begins=pl.col(begins), _ends=pl.col(ends), **named)
@@ -45,6 +47,7 @@ def join_as_of(
     found = rows.sort(at).join_asof(
         versions.sort("_begins"), left_on=at, right_on="_begins", by=key, check_sortedness=False
     )
+    # The last version that had begun may have ended: its key was deleted.
     is_valid = pl.col("_ends").is_null() | (pl.col(at) < pl.col("_ends"))
     results = {
         name.removeprefix("_version_"): pl.when(is_valid).then(pl.col(name)) for name in named

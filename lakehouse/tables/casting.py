@@ -1,14 +1,14 @@
-"""Typed casts that remember where a value was there and could not be read."""
+"""Typed casts that remember where a value was present and could not be read."""
 
 import polars as pl
 
 _TYPED = "_typed_"
 UNREAD = "_unread_"
-"""Prefix of the columns in which `cast` remembers that a value could not be read."""
+"""Prefix of the Boolean columns in which `cast` remembers that a value could not be read."""
 
 
 def cast(lf: pl.LazyFrame, **typed: pl.Expr) -> pl.LazyFrame:
-    """Adds typed columns, and remembers where a value was there but could not be read.
+    """Adds typed columns, and remembers where a value was present but could not be read.
 
     Write the casts with `strict=False`: what cannot be read becomes null here, and the engine
     quarantines its row under the rule `<column> can be read`, whether or not the column is

@@ -34,6 +34,7 @@ class Catalog:
         Raises:
             SetupError: tables read each other in a circle.
         """
+        # In rounds: those whose inputs are all in order come next, as they were declared.
         waiting = {t.name: t for t in self.tables.values() if isinstance(t, DerivedTable)}
         ordered: list[DerivedTable] = []
         while waiting:
@@ -62,10 +63,13 @@ class Catalog:
         return set(self.find_inputs(table).values())
 
     def _find_input(self, table: Table, parameter: str) -> str:
+        # Staged tables go before marts: a mart may have the name of the staged table that it reads.
         candidates = [f"staged/{parameter}", f"marts/{parameter}"]
         if parameter.startswith("raw_"):
+            # A derived table may be called `raw_…` as well; the raw table goes first.
             candidates.insert(0, f"raw/{parameter.removeprefix('raw_')}")
         for name in candidates:
+            # No table reads itself, so that its own name means another table.
             if name in self.tables and name != table.name:
                 return name
         raise SetupError(

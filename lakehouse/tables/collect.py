@@ -1,4 +1,4 @@
-"""Collecting the tables that modules declare into a catalogue that has been checked."""
+"""Collecting the tables that modules declare into a checked catalogue."""
 
 from collections.abc import Iterable, Iterator
 from types import ModuleType
@@ -11,7 +11,7 @@ from lakehouse.tables.table_types import DerivedTable, RawTable, Table
 
 
 def collect_tables(modules: Iterable[ModuleType]) -> Catalog:
-    """Returns the catalogue of everything that some modules declare.
+    """Returns the catalogue of all tables that some modules declare.
 
     Raises:
         SetupError: naming every problem of every table at once.
@@ -19,8 +19,11 @@ def collect_tables(modules: Iterable[ModuleType]) -> Catalog:
     tables: dict[str, Table] = {}
     for table in _find_declared(modules):
         check_name(table.name)
+        # A raw table that several modules import is found in each, and is one declaration.
         if tables.setdefault(table.name, table) is not table:
             raise SetupError(f"{table.name} is declared twice.\nNext: rename one of the two.")
+    # Without an order nothing else can be checked: a circle, or an input that does not exist, is
+    # reported alone.
     unordered = Catalog(tables)
     # Raw tables first, then each after what it reads: the order in which people look at them.
     ordered: list[Table] = [*unordered.raw_tables, *unordered.derived_tables]

@@ -33,7 +33,7 @@ def Field(*, unit: str | None = None, pii: bool = False, **options: Any) -> Any:
         **options: whatever `pandera.Field` takes (`ge`, `isin`, `str_matches`, `nullable`,
             `description`, …).
 
-    An option that does not exist, or whose value makes no sense, is refused by the contract, which
+    The contract refuses an option that does not exist or whose value makes no sense, because it
     knows the name of the column.
     """
     try:
@@ -51,6 +51,7 @@ class _InvalidField:
 
 
 def _explain_invalid_field(error: Exception) -> str:
+    # Pandera takes an unknown option for a custom check that nobody registered.
     unknown = re.match(r"custom check '(\w+)' is not available", str(error))
     if unknown is None:
         return str(error)
@@ -61,11 +62,11 @@ def _explain_invalid_field(error: Exception) -> str:
 
 @dataclass(frozen=True)
 class TableProperties:
-    """What is true of a table beyond its rows; written as `class Table` inside a contract.
+    """The properties of a table as a whole; written as `class Table` inside a contract.
 
     Attributes:
-        key: columns that name a row. In staged tables the latest version of a key supersedes the
-            others; in marts a repeated key refuses the commit.
+        key: columns that identify a row. In staged tables the latest version of a key supersedes
+            the others; in marts a repeated key refuses the commit.
         sequence: columns that order the versions of a key. Where they are equal, the time of the
             delivery and the origin of the row decide.
         event_time: the column with the time of the event; `lakehouse tables` shows its newest
@@ -75,7 +76,7 @@ class TableProperties:
         counts: the column with the number of rows of the first input behind a row (aggregates).
         max_quarantined: the largest share of the rows read that may break the contract; with more,
             the commit is refused.
-        fresh_within: how old the newest event may be before the table counts as late.
+        fresh_within: how old the newest event may become before the table counts as late.
         rules: named Polars aggregates over the rows to be published; each must be true.
     """
 
@@ -101,10 +102,12 @@ class Contract(pa.DataFrameModel):
         strict = True
 
     def __init_subclass__(cls, **kwargs: object) -> None:
+        # Its own only: a contract without `class Table` has the properties of its base.
         inner = cls.__dict__.get("Table")
         if inner is not None:
             delattr(cls, "Table")  # Pandera takes every public name for a column
             cls.__properties__ = _build_properties(cls.__name__, inner)
+        # Here and not in `Field`: the columns have names, and all problems are reported at once.
         problems = [
             f"column {name!r}: {value.problem}"
             for name, value in vars(cls).items()
@@ -118,6 +121,7 @@ class Contract(pa.DataFrameModel):
 
 
 def _build_properties(contract: str, inner: type) -> TableProperties:
+    # A class body also defines `__module__`, `__qualname__` and the like.
     declared = {name: value for name, value in vars(inner).items() if not name.startswith("__")}
     known = {f.name for f in fields(TableProperties)}
     if unknown := sorted(set(declared) - known):
@@ -153,7 +157,7 @@ class Column:
 
     @property
     def meaning(self) -> str:
-        """Its description with its unit."""
+        """The description of the column, with its unit."""
         return f"{self.description} [{self.unit}]" if self.unit else self.description
 
 
@@ -171,6 +175,7 @@ def list_columns(contract: type[Contract]) -> tuple[Column, ...]:
     """
     try:
         schema = contract.to_schema()
+    # Pandera compiles the model here, and not before: annotations may name types that do not exist.
     except (pa.errors.SchemaInitError, NameError, TypeError, ValueError) as error:
         raise SetupError(
             f"Contract {contract.__name__} ({contract.__module__}) does not compile: {error}\n"
@@ -197,5 +202,5 @@ def _instantiate(dtype: Any) -> pl.DataType:  # noqa: ANN401 - a type or an inst
 
 
 def to_polars_schema(contract: type[Contract]) -> pl.Schema:
-    """Returns the columns that a transform has to return, without those of the engine."""
+    """Returns the columns of a contract with their types, without those of the engine."""
     return pl.Schema({column.name: column.dtype for column in list_columns(contract)})

@@ -15,6 +15,7 @@ from lakehouse.tables.contract import (
     list_columns,
 )
 
+# What `storage/delta_types.py` can store; instants have a check of their own.
 _TEXT_AND_TIME = (pl.String, pl.Binary, pl.Boolean, pl.Date)
 _NUMBERS = (pl.Decimal, pl.Float32, pl.Float64, pl.Int8, pl.Int16, pl.Int32, pl.Int64)
 _DELTA_TYPES = (*_TEXT_AND_TIME, *_NUMBERS, pl.List, pl.Struct)
@@ -50,6 +51,7 @@ def check_contract(contract: type[Contract]) -> None:
 def _find_unknown_columns(
     properties: TableProperties, columns: Mapping[str, Column]
 ) -> Iterator[str]:
+    # `key = "id"` is malformed, which another check reports: its letters are not columns.
     tuples = {"key": properties.key, "sequence": properties.sequence}
     named = {name: value for name, value in tuples.items() if isinstance(value, tuple)}
     for name in ("event_time", "date_column", "counts"):
@@ -91,6 +93,7 @@ def _find_malformed_properties(properties: TableProperties) -> Iterator[str]:
 
 
 def _find_key_problems(properties: TableProperties, columns: Mapping[str, Column]) -> Iterator[str]:
+    # Rows with a null key would count as versions of one another.
     for name in properties.key if isinstance(properties.key, tuple) else ():
         if name in columns and columns[name].nullable:
             yield f"key column {name!r} is nullable"
@@ -100,6 +103,7 @@ def _find_type_problems(columns: Iterable[Column]) -> Iterator[str]:
     for column in columns:
         if column.name.startswith("_"):
             yield f"column {column.name!r}: names that begin with _ belong to the engine"
+        # Other units and zones break Delta's and Spark's readers.
         if isinstance(column.dtype, pl.Datetime):
             if column.dtype != _INSTANT:
                 yield (
@@ -112,6 +116,8 @@ def _find_type_problems(columns: Iterable[Column]) -> Iterator[str]:
 
 def _find_unenforced(contract: type[Contract]) -> Iterator[str]:
     """Yields what Pandera declares but the row pass does not enforce, so that none is ignored."""
+    # Pandera would check or convert all of this in `validate`, which the engine does not call: on a
+    # LazyFrame that looks at the schema alone.
     schema = contract.to_schema()
     unique = [schema.unique] if isinstance(schema.unique, str) else list(schema.unique or ())
     unique += [name for name, column in schema.columns.items() if column.unique]

@@ -1,4 +1,4 @@
-"""Filters of an input to the days for which a table is rebuilt, for Polars and for SQL."""
+"""Filters of an input to the days for which a table is rebuilt, in Polars and in SQL."""
 
 from dataclasses import dataclass
 from datetime import date
@@ -17,8 +17,8 @@ class DayFilter:
     Attributes:
         column: the column with the day of a row.
         seen: the days whose rows are seen.
-        known: set where undated rows are seen as well, which count for its first day: all days of
-            the table.
+        known: all days of the table, set where undated rows are seen as well; they count for the
+            first of these days.
     """
 
     column: str
@@ -35,7 +35,7 @@ class DayFilter:
     def window(self) -> pl.Expr:
         """The day for which a row counts."""
         day = pl.col(self.column)
-        if self.known is None:
+        if self.known is None:  # each seen row has a day of its own
             return day
         return pl.when(self._is_undated(self.known)).then(self.known.first).otherwise(day)
 
@@ -47,6 +47,7 @@ class DayFilter:
         if self.known is None:
             return inside
         first, last = _to_sql_date(self.known.first), _to_sql_date(self.known.last)
+        # In SQL as in Polars, null is neither between two days nor outside of them.
         return f"({inside} OR {day} IS NULL OR NOT ({day} BETWEEN {first} AND {last}))"
 
     def _is_undated(self, known: Days) -> pl.Expr:
@@ -75,7 +76,9 @@ def find_day_filter(
     if isinstance(source, RawTable):
         if not first:
             return None
+        # Days before the first one are not looked back to: rows dated there are undated here.
         inside = Days(max(seen.first, known.first), min(seen.last, known.last))
+        # Only the period of the first day sees them, so that each is accounted for once.
         return DayFilter(column, inside, known if known.first in wanted else None)
     # A row of a longer period stands for all of its days, so it is read with the whole period.
     if source.partitions is not None and not first:

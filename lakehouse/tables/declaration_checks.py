@@ -50,6 +50,7 @@ def _find_day_problems(table: RawTable, day: pl.Expr) -> Iterator[str]:
 
 
 def _find_alias_problems(table: RawTable) -> Iterator[str]:
+    # A header's blanks are cut off, and names that begin with `_` are the engine's.
     columns = {name.casefold() for name in table.columns}
     # A header is matched without regard to case, so two aliases must differ in more than that.
     spellings = Counter(alias.strip().casefold() for alias in table.aliases)
@@ -78,13 +79,14 @@ def find_derived_problems(catalog: Catalog, table: DerivedTable) -> list[str]:
 
     Args:
         catalog: all declared tables.
-        table: the table.
+        table: the table to check.
     """
     return [f"{table.name}: {problem}" for problem in _find_problems(catalog, table)]
 
 
 def _find_problems(catalog: Catalog, table: DerivedTable) -> Iterable[str]:
     try:
+        # Everything below relies on a contract that makes sense, and on the columns returned.
         compile_rules(table.contract)
         returned = _infer_schema(catalog, table)
     except LakehouseError as error:
@@ -110,6 +112,7 @@ def _find_column_problems(table: DerivedTable, returned: pl.Schema) -> Iterator[
             yield f"the transform does not return {name!r}"
         elif returned[name] != dtype:
             yield f"{name!r} is {returned[name]}, its contract says {dtype}"
+    # Other transforms may return more: they keep the columns of their input.
     if table.is_aggregate:
         for name in returned:
             if name not in wanted:
@@ -134,7 +137,7 @@ def _find_partition_problems(catalog: Catalog, table: DerivedTable) -> Iterator[
 def _find_hidden_column_problems(catalog: Catalog, table: DerivedTable) -> Iterator[str]:
     """Yields columns of a history that a reader by date must not read.
 
-    They are its sequence, which may change while what was valid on a day stays the same.
+    These are its sequence, which may change while what was valid on a day stays the same.
     """
     for parameter, name in catalog.find_inputs(table).items():
         source = catalog[name]
@@ -143,6 +146,8 @@ def _find_hidden_column_problems(catalog: Catalog, table: DerivedTable) -> Itera
         if parameter not in table.as_of:
             continue
         hidden = source.properties.sequence
+        # A late event that says the same moves the sequence of a row. A mart that showed it was not
+        # rebuilt, and stayed other than a backfill makes it. A transform that reads it fails here.
         try:
             _infer_schema(catalog, table, {parameter: hidden})
         except (LakehouseError, pl.exceptions.PolarsError):
@@ -160,7 +165,7 @@ def _infer_schema(
     Args:
         catalog: all declared tables.
         table: the table.
-        hidden: columns that the transform does not get, by parameter.
+        hidden: columns to withhold from the transform, by parameter.
 
     Raises:
         SetupError: the transform fails, returns no LazyFrame, or reads times by a format that is
@@ -175,6 +180,7 @@ def _infer_schema(
     with _explain_user_code(table.transform):
         if table.is_sql:
             return infer_query_schema(table.transform(), schemas)
+        # The inputs are prepared as in a make, so that what passes here passes there.
         first, *others = (pl.LazyFrame(schema=schema) for schema in schemas.values())
         if table.partitions:
             first = first.with_columns(pl.lit(None, dtype=pl.Date).alias(WINDOW))
@@ -186,6 +192,7 @@ def _infer_schema(
         raise SetupError(
             f"the transform returns {type(returned).__name__}, it has to return a LazyFrame"
         )
+    # Outside of the block: a wrong expression shows only now, as an error of Polars.
     found = returned.collect_schema()
     if infers_time_format(returned):
         raise SetupError(f"it reads times by {INFERRED_FORMAT}")
@@ -195,7 +202,7 @@ def _infer_schema(
 class _explain_user_code:  # noqa: N801 - it is used like a function
     """Turns any error of a transform into a SetupError that names its line.
 
-    Code that people write may raise anything, so no list of exceptions would do; errors of Polars
+    Code that people write may raise anything, so no list of exceptions would do. Errors of Polars
     say enough already.
     """
 
@@ -214,6 +221,7 @@ class _explain_user_code:  # noqa: N801 - it is used like a function
         if isinstance(error, LakehouseError | pl.exceptions.PolarsError):
             return
         if isinstance(error, Exception):
+            # The innermost line of the transform's own file; inside of it are those of libraries.
             frames = [f for f in traceback.extract_tb(trace) if f.filename == self.file]
             line = (
                 f" ({Path(frames[-1].filename).name}, line {frames[-1].lineno})" if frames else ""

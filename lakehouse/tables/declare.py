@@ -1,4 +1,4 @@
-"""The decorators by which people declare tables: `raw`, `staged`, `mart`, `sql_mart`."""
+"""The functions with which people declare tables: `raw`, `staged`, `mart`, `sql_mart`."""
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping
@@ -43,11 +43,12 @@ def raw(  # noqa: PLR0913 - the keywords are the fields of `RawTable`
     aliases: Mapping[str, str] | None = None,
     owner: str | None = None,
 ) -> RawTable:
-    """Declares a table of files as they are landed; for the keywords see `RawTable`.
+    """Declares a table of landed files; for the keywords see `RawTable`.
 
     Raises:
         SetupError: `optional` names a column that is not declared.
     """
+    # Names alone are text: a cast on the way in could lose what was delivered.
     typed = columns if isinstance(columns, Mapping) else dict.fromkeys(columns, pl.String())
     if unknown := sorted(set(optional) - set(typed)):
         raise SetupError(
@@ -111,11 +112,11 @@ def sql_mart(
     reads: tuple[str, ...],
     **declared: Any,  # noqa: ANN401 - typed by the fields of `PeriodicTable`
 ) -> Callable[[Callable[[], str]], DerivedTable]:
-    """Declares a mart by a query: a function that returns SQL over views, named as in `reads`.
+    """Declares a mart with a query: a function that returns SQL over views, named as in `reads`.
 
     Args:
         contract: the contract that the rows must keep.
-        reads: the tables that the query reads, the one whose rows are accounted for first.
+        reads: the tables that the query reads; the rows of the first one are accounted for.
         **declared: the fields of `PeriodicTable`.
 
     Raises:
@@ -135,6 +136,7 @@ def _build(
     name = f"{layer}/{transform.__name__}"
     parameters = reads or tuple(inspect.signature(transform).parameters)
     if not parameters:
+        # The first input's rows are accounted for, so there has to be one.
         raise SetupError(
             f"{name} ({transform.__module__}): the transform reads no table.\n"
             "Next: name a table as a parameter, such as `raw_orders` or `orders`."
@@ -156,6 +158,7 @@ def _build(
     }
     if declared.get("mode", "replace") != "replace":
         return KeyedTable(**common, **declared)
+    # `replace` is the mode of all periodic tables, and no field of theirs.
     rest = {keyword: value for keyword, value in declared.items() if keyword != "mode"}
     rest["as_of"] = {
         parameter: as_of if isinstance(as_of, AsOf) else AsOf(as_of)
@@ -172,7 +175,7 @@ def _list_keyword_problems(layer: str, declared: Mapping[str, Any]) -> Iterator[
     mode = declared.get("mode", "replace")
     if mode not in _MODES:
         yield f"mode is {mode!r}, it has to be one of {', '.join(_MODES)}"
-        return
+        return  # which keywords fit depends on the mode
     if mode != "replace" and layer != "staged":
         yield f'mode="{mode}" is for staged tables, whose rows keep their origin'
     known = set(_list_keywords(declared))
@@ -189,6 +192,7 @@ def _list_keyword_problems(layer: str, declared: Mapping[str, Any]) -> Iterator[
 
 def _get_caller() -> str:
     """Returns the name of the module that calls the public function that calls this one."""
+    # Not `inspect.stack()`, which reads source files for each frame.
     frame = inspect.currentframe()
     caller = frame and frame.f_back and frame.f_back.f_back
     return str(caller.f_globals["__name__"]) if caller else ""

@@ -1,4 +1,4 @@
-"""Whether rows read times from text by a format that Polars infers.
+"""Detection of times that are read from text by a format that Polars infers.
 
 Polars takes the format of the first value that it can read for the format of all. So one odd row
 changes what the rows beside it mean, and streaming holds every row until the format is known.
@@ -18,11 +18,12 @@ INFERRED_FORMAT = (
 
 
 def infers_time_format(rows: pl.LazyFrame) -> bool:
-    """Returns whether a column of the plan, or a part of an expression, is read by such a format.
+    """Returns whether a plan reads a column, or a part of an expression, by such a format.
 
-    Parts of expressions are only seen where the plan has no Python function: Polars cannot
+    Parts of expressions are found only where the plan has no Python function: Polars cannot
     serialize one as JSON.
     """
+    # The physical plan shows columns. It hides what is within aggregates, windows and lists.
     graph = rows.show_graph(raw_output=True, plan_stage="physical", engine="streaming")
     if 'label="strptime-infer' in str(graph):
         return True

@@ -1,4 +1,7 @@
-"""Checks that events can be applied to keyed tables, and that readers can look up their rows."""
+"""Checks that events can be applied to keyed tables, and that readers can look up their rows.
+
+The contracts were checked before: `key` and `sequence` name columns that exist.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
@@ -20,7 +23,7 @@ _INT64_END = 2**63
 def find_key_problems(
     table: KeyedTable, sources: Sequence[Table], returned: pl.Schema
 ) -> Iterator[str]:
-    """Yields what keeps events from being applied to a table.
+    """Yields the problems that keep events from being applied to a table.
 
     Args:
         table: the table.
@@ -41,7 +44,7 @@ def find_key_problems(
 
 
 def find_lookup_problems(table: DerivedTable, sources: Mapping[str, Table]) -> Iterator[str]:
-    """Yields what keeps a table from reading its dated inputs as it declares.
+    """Yields the problems that keep a table from reading its dated inputs as declared.
 
     Args:
         table: the reader.
@@ -71,6 +74,7 @@ def _find_by_problems(source: Table, first: Table, as_of: AsOf) -> Iterator[str]
             f'as_of: `by` is for tables with keys, mode="upsert" or mode="history", '
             f"which {source.name} is not"
         )
+    # By position: the names may differ on the two sides, and so must be as many, and distinct.
     elif not len(set(names)) == len(names) == len(key):
         yield (
             f"as_of: `by` names {', '.join(names)}, "
@@ -91,6 +95,7 @@ def _find_by_problems(source: Table, first: Table, as_of: AsOf) -> Iterator[str]
 def _find_source_problems(table: KeyedTable, sources: Sequence[Table]) -> Iterator[str]:
     if table.is_aggregate:
         yield "a table with keys keeps the origin of its rows, so its contract cannot have `counts`"
+    # New rows are applied alone: a second input that changes would change old rows, too.
     if len(sources) != 1 or not isinstance(sources[0], RawTable):
         yield (
             "a table with keys reads one raw table and nothing else, "
@@ -112,6 +117,7 @@ def _find_sequence_problems(table: KeyedTable, columns: Mapping[str, Column]) ->
     for name in properties.sequence:
         if columns[name].nullable:
             yield f"sequence column {name!r} is nullable"
+    # All rows of a dump are of one moment, by which dumps are compared.
     if table.full_dumps is not None and len(properties.sequence) != 1:
         yield "the contract of full dumps names one `sequence` column: when the dump was taken"
 
@@ -129,6 +135,7 @@ def _find_partial_problems(table: KeyedTable, columns: Mapping[str, Column]) -> 
 
 
 def _find_history_problems(table: KeyedTable, columns: Mapping[str, Column]) -> Iterator[str]:
+    # The first sequence column becomes `valid_from` and `valid_to`, to which readers join days.
     for name in table.properties.sequence[:1]:
         dtype = columns[name].dtype
         if not isinstance(dtype, _MOMENTS):
@@ -144,6 +151,7 @@ def _find_delete_problems(
     if table.full_dumps is not None:
         yield "a full dump deletes the keys that it lacks, so `deletes` has no place beside it"
         return
+    # Over what the transform returns: the flag may be a column that the contract does not have.
     rows = pl.LazyFrame(schema=returned).select(deletes=deletes)
     try:
         dtype = rows.collect_schema()["deletes"]

@@ -12,25 +12,27 @@ from lakehouse.tables.contract import to_polars_schema
 from lakehouse.tables.table_types import DerivedTable
 
 Mode = Literal["upsert", "history"]
-"""What a keyed table keeps of each key: the latest version, or all and when each was valid."""
+"""What a keyed table keeps of each key: the latest version, or all versions (SCD type 1 or 2)."""
 
 
 @dataclass(frozen=True)
 class FullDumps:
-    """Deliveries that each hold every row of the source, at one value of the first `sequence`.
+    """Deliveries that each hold all rows of the source at one moment, their first `sequence`.
 
     A key that is missing from a later dump was deleted at the source.
 
     Attributes:
         may_shrink: the largest share of its rows by which a dump may be smaller than the previous
             one.
-        accepted: dumps that are even smaller and still right, by that value, as text.
-        emptied: times at which the source was empty, as text. Without this, a dump without records
+        accepted: the moments, as text, of dumps that are even smaller and still right.
+        emptied: the moments, as text, at which the source was empty. Any other dump without records
             deletes nothing.
     """
 
+    # A dump that was cut off would delete every key after the cut.
     may_shrink: float = 0.1
     accepted: tuple[str, ...] = ()
+    # An empty file never becomes rows whose number could be compared, so it is declared apart.
     emptied: tuple[str, ...] = ()
 
 
@@ -43,8 +45,8 @@ class KeyedTable(DerivedTable):
     Attributes:
         mode: `upsert` keeps the latest version of each key, `history` all versions with the time
             each was valid.
-        deletes: true for a row of the transform that deletes its key. Such a row needs only key and
-            sequence.
+        deletes: true for a row of the transform that deletes its key. Such a row needs no more than
+            key and sequence.
         partial: whether null in an event keeps the previous value.
         full_dumps: set where deliveries are full dumps.
         tombstone_retention: how far a tombstone of an `upsert` may lie behind the latest event
@@ -76,12 +78,15 @@ class KeyedTable(DerivedTable):
     @property
     def event_schema(self) -> pl.Schema:
         """The columns of an event: the contract's, its origin, and whether it deletes its key."""
+        # `_modified_at` decides between events of one key and sequence: the later delivery counts.
         origin = {name: ORIGIN[name] for name in (*LINEAGE, "_modified_at")}
         return pl.Schema({**to_polars_schema(self.contract), **origin, DELETED: pl.Boolean()})
 
     @property
     def stored_schema(self) -> pl.Schema:
         """The columns that the table stores, with those that later events are compared to."""
+        # `_last` shows which new events are late. In these modes the stored rows of a key are then
+        # not enough, and all of its events are read.
         sequence, declared = self.properties.sequence, to_polars_schema(self.contract)
         engine: dict[str, pl.DataType] = {"_modified_at": ORIGIN["_modified_at"]}
         if self.deletes is not None or self.full_dumps is not None:

@@ -1,4 +1,4 @@
-"""The rows of a table in its declared columns."""
+"""Reading the rows of a table in its declared columns."""
 
 import polars as pl
 from deltalake import DeltaTable
@@ -19,8 +19,9 @@ def scan_declared(handle: DeltaTable, source: Table) -> pl.LazyFrame:
 
 
 def add_missing_columns(rows: pl.LazyFrame, source: RawTable) -> pl.LazyFrame:
-    """Returns the rows of a raw table, null in columns declared after its last commit."""
+    """Returns the rows of a raw table; columns declared after its last commit are null."""
     stored = rows.collect_schema()
+    # The origin is in every commit.
     known = {
         name: t for name, t in source.schema.items() if name in source.columns or name == RESCUED
     }

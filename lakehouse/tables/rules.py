@@ -1,7 +1,7 @@
 """The checks of a contract as Polars expressions: one lazy pass finds every rule that a row breaks.
 
-Belongs here: turning Pandera checks into expressions, and what the pass asks of them.
-A missing value keeps every rule but one: whether it may be missing is a rule of its own.
+Belongs here: turning Pandera checks into expressions, and combining these for the pass. A missing
+value keeps every rule but one: whether it may be missing is a rule of its own.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -32,11 +32,12 @@ class Rule:
 
     Attributes:
         name: the rule as people read it, such as `unit_price >= 0`.
-        holds: true where a row keeps the rule.
+        holds: true where a row keeps the rule, false where it breaks it; never null.
         compiled: false where the check runs as Pandera runs it, over whole columns in memory.
     """
 
     name: str
+    # With a null, a row would be neither among the valid rows nor among the rejected ones.
     holds: pl.Expr
     compiled: bool = True
 
@@ -63,6 +64,7 @@ def _length(c: pl.Expr, s: Mapping[str, Any]) -> tuple[str, pl.Expr]:
     )
 
 
+# Each verdict is Pandera's own; a test compares them on random rows, check by check.
 _COMPILERS: dict[str, _Compiler] = {
     "equal_to": lambda c, s: (f"= {s['value']}", c == s["value"]),
     "not_equal_to": lambda c, s: (f"!= {s['value']}", c != s["value"]),
@@ -92,6 +94,7 @@ def _text(pattern: Any) -> str:  # noqa: ANN401
 
 
 def _anchored(pattern: Any) -> str:  # noqa: ANN401
+    # As in Pandera, to the letter: of `b|a` only the first branch is anchored.
     text = _text(pattern)
     return text if text.startswith("^") else f"^{text}"
 
@@ -130,6 +133,7 @@ def _is_present(column: Column) -> pl.Expr:
 
 def _compile(column: str, check: pa.Check, names: tuple[str, ...]) -> Rule:
     compiler = _COMPILERS.get(check.name or "")
+    # A check of a person's own may have the name of a known one; it has no statistics.
     if compiler is None or check.element_wise or not check.statistics:
         return _interpret(column, check, names)
     text, holds = compiler(pl.col(column), check.statistics)
@@ -138,8 +142,9 @@ def _compile(column: str, check: pa.Check, names: tuple[str, ...]) -> Rule:
 
 
 def _interpret(column: str | None, check: pa.Check, names: tuple[str, ...]) -> Rule:
-    """Returns a check that only Pandera can run: it sees the whole table in memory."""
+    """Returns the rule of a check that only Pandera can run, over the whole table in memory."""
 
+    # All columns go in: a check of one column may read others beside it.
     def run(rows: pl.Series) -> pl.Series:
         frame = rows.struct.unnest().lazy()
         output = check(frame, column).check_output
@@ -155,7 +160,11 @@ def _interpret(column: str | None, check: pa.Check, names: tuple[str, ...]) -> R
 
 
 def _check_rules(contract: type[Contract], rules: Iterable[Rule]) -> None:
-    """Runs every compiled rule on no rows: Polars names what does not fit."""
+    """Runs every compiled rule on no rows: Polars names what does not fit.
+
+    Raises:
+        SetupError: naming every rule that does not fit its columns.
+    """
     empty = pl.LazyFrame(schema=to_polars_schema(contract))
     problems = []
     for rule in rules:
@@ -171,6 +180,7 @@ def _check_rules(contract: type[Contract], rules: Iterable[Rule]) -> None:
         except pl.exceptions.PolarsError as error:
             problems.append(f"table rule {name}: {summarize_error(error)}")
             continue
+        # On no rows, too, an aggregate gives one row: anything else is a rule of rows.
         if answer.shape != (1, 1) or answer.dtypes != [pl.Boolean]:
             problems.append(
                 f"table rule {name}: it has to return one true or false for the table, "
@@ -196,7 +206,7 @@ def list_unread_rules(schema: pl.Schema) -> tuple[Rule, ...]:
 def precompute_interpreted(rules: tuple[Rule, ...]) -> tuple[tuple[Rule, ...], list[pl.Expr]]:
     """Returns rules whose interpreted checks read a column, and the expressions of these columns.
 
-    An interpreted check sees the whole table, so its column is added before the rows are split.
+    An interpreted check needs the whole table, so its column is added before the rows are split.
     """
     columns = {n: f"{_VERDICT}{n}" for n, rule in enumerate(rules) if not rule.compiled}
     read = tuple(

@@ -1,4 +1,4 @@
-"""Polars types as DuckDB types, and the columns that a query returns."""
+"""Polars types as DuckDB types and back, and the columns that a query returns."""
 
 import re
 from collections.abc import Mapping
@@ -10,6 +10,7 @@ from polars.datatypes import DataTypeClass
 from lakehouse.errors import SetupError
 from lakehouse.storage.duckdb_connection import quote_identifier
 
+# Read in both directions, so no name may occur twice.
 _TYPES: dict[pl.DataType, str] = {
     pl.String(): "VARCHAR",
     pl.Binary(): "BLOB",
@@ -40,11 +41,13 @@ def infer_query_schema(sql: str, schemas: Mapping[str, pl.Schema]) -> pl.Schema:
                 f"{quote_identifier(name)} {to_sql_type(dtype)}" for name, dtype in schema.items()
             )
             connection.execute(f"CREATE TABLE {quote_identifier(view)} ({columns})")
+        # DESCRIBE plans the query and runs nothing. The line break ends a comment at its end.
         try:
             described = connection.execute(f"DESCRIBE SELECT * FROM ({sql}\n)").fetchall()  # noqa: S608
         except duckdb.Error as error:
             raise SetupError(f"the query does not run: {error}") from error
     found = {name: _polars_type(kind) for name, kind, *_ in described}
+    # Most often HUGEINT, which `sum` gives for BIGINT.
     unknown = [f"{name} is {kind}" for name, kind, *_ in described if found[name] is None]
     if unknown:
         raise SetupError(

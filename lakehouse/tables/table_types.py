@@ -1,8 +1,7 @@
 """The kinds of declared table: raw tables, and derived tables, which are periodic or keyed.
 
-A declaration is data: it reads and writes nothing. `declare.py` has the decorators that build
-declarations, `collect.py` finds them in modules, and `declaration_checks.py` checks that they fit
-together. Keyed tables are in `keyed_table.py`.
+A declaration is data: it reads and writes nothing. `declare.py` builds declarations, `collect.py`
+finds them in modules, `declaration_checks.py` checks them. Keyed tables are in `keyed_table.py`.
 """
 
 import inspect
@@ -65,9 +64,8 @@ class RawTable:
         columns: the expected columns with their types; text unless the source is typed.
         optional: the columns that a delivery may lack; they are then null.
         day: the day that a row belongs to, from its own columns; null where it cannot be read.
-        full_dumps: whether each file holds every row of the source at its time. The same bytes
-            under another name are then a new delivery, because a source may return to an earlier
-            state.
+        full_dumps: whether each file holds every row of the source at its time. Equal bytes under
+            another name are then a new delivery: a source may return to an earlier state.
         drift: what happens to a file with other columns or types: `evolve` adds the columns and
             widens the types, `freeze` refuses the whole file, `rescue` keeps what does not fit in
             `_rescued`.
@@ -173,7 +171,7 @@ class DerivedTable:
 
     @property
     def properties(self) -> TableProperties:
-        """What the contract says of the table as a whole."""
+        """The properties that the contract gives to the table as a whole."""
         return get_properties(self.contract)
 
     @property
@@ -215,6 +213,7 @@ class DerivedTable:
     @property
     def quarantine(self) -> str:
         """The table that holds its rejected rows."""
+        # The layer goes into the name: a staged table and a mart may have the same name.
         return f"quarantine/{self.name.replace('/', '_')}"
 
     @property
@@ -222,6 +221,7 @@ class DerivedTable:
         """The version of the contract, which every commit of the table names."""
         return versions.compute_contract_version(self.contract)
 
+    # Kept: planning asks for it dozens of times, and the source takes 5 ms to read.
     @cached_property
     def code_version(self) -> str:
         """A hash of the transform, of what it names outside itself, and of the declaration."""
@@ -229,7 +229,7 @@ class DerivedTable:
         return versions.compute_code_version(functions, self._describe_declaration())
 
     def _describe_declaration(self) -> tuple[object, ...]:
-        """Returns what of the declaration decides the content of the table."""
+        """Returns the parts of the declaration that decide the content of the table."""
         return tuple(
             (name, versions.describe_expression(rule))
             for name, rule in sorted(self.leave_out.items())
@@ -246,6 +246,7 @@ class DerivedTable:
         """
         if self.is_aggregate:
             return rows.drop(WINDOW, strict=False)
+        # `_source` and `_offset` go to quarantine from the row itself.
         engine = {"_batch_id", "_ingested_at", EVENT_DATE, RESCUED}
         names = rows.collect_schema().names()
         kept = [name for name in names if not name.startswith("_") or name in engine]
@@ -277,6 +278,7 @@ class PeriodicTable(DerivedTable):
         return bool(self.properties.key) and self.name.startswith("staged/")
 
     def _describe_declaration(self) -> tuple[object, ...]:
+        # Only `by`: it decides which keys the transform sees. The dates decide what is stale.
         by_key = [(name, as_of.names) for name, as_of in sorted(self.as_of.items()) if as_of.names]
         inherited = super()._describe_declaration()
         return (self.lookback, self.distinct, *inherited, *by_key)

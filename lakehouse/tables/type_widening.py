@@ -1,4 +1,4 @@
-"""The common type of two types, and casts that lose nothing.
+"""Common types of two types, and casts that lose nothing.
 
 Types widen as in Delta Lake's own type widening: whole and real numbers into larger ones, whole
 numbers of up to 32 bits into doubles, decimals into longer ones. What a file may do to a column
@@ -18,12 +18,16 @@ _INSTANT = pl.Datetime("us", "UTC")
 
 
 def find_common_type(one: pl.DataType, other: pl.DataType) -> pl.DataType | None:
-    """Returns the smallest type that holds the values of both; None if there is none."""
+    """Returns the smallest type for the values of both; None if there is none.
+
+    For whole numbers of 64 bits and real ones that is a double, which holds the former up to 2^53.
+    """
     if one == other:
         return one
     for types in (_WHOLE, _REAL):
         if one in types and other in types:
             return max(one, other, key=types.index)
+    # A whole number that a double does not hold becomes null in `cast_losslessly`: it does not fit.
     if {one, other} <= {*_WHOLE, *_REAL}:
         return pl.Float64()
     if isinstance(one, pl.Decimal) and isinstance(other, pl.Decimal) and one.scale == other.scale:
@@ -48,6 +52,7 @@ def list_allowed_types(
         return (declared,)
     if declared == pl.String:
         return () if loses_as_text(delivered) else (declared,)
+    # CSV and JSON lines have no types. In a typed file, text is meant as text.
     if delivered == pl.String:
         return _list_readable(declared) if is_read else ()
     if isinstance(declared, pl.Decimal) and isinstance(delivered, pl.Decimal):
@@ -60,7 +65,7 @@ def list_allowed_types(
 
 
 def _list_readable(declared: pl.DataType) -> tuple[pl.DataType, ...]:
-    """Returns the types that text may be read as."""
+    """Returns the types that text may be read as, the narrowest first."""
     if declared not in _WHOLE:
         return () if loses_as_text(declared) else (declared,)
     return (*_WHOLE[_WHOLE.index(declared) :], *(() if declared == pl.Int64 else (pl.Float64(),)))
@@ -73,7 +78,10 @@ def _lengthen(declared: pl.Decimal, delivered: pl.Decimal) -> pl.Decimal:
 
 
 def loses_as_text(dtype: pl.DataType) -> bool:
-    """Returns whether text loses something: bytes may be no text, nested values lose names."""
+    """Returns whether a type loses something as text.
+
+    Bytes may be no text, and nested values lose names.
+    """
     return dtype == pl.Binary or dtype.is_nested()
 
 
@@ -92,6 +100,7 @@ def cast_losslessly(value: pl.Expr, dtype: pl.DataType, wanted: pl.DataType) -> 
         return _parse(value, wanted)
     if not (dtype.is_numeric() and wanted.is_numeric()):
         return pl.lit(None, dtype=wanted)
+    # There and back again: where something was lost, the value differs, or is null.
     taken = value.cast(wanted, strict=False)
     return pl.when(taken.cast(dtype, strict=False) == value).then(taken)
 
@@ -101,8 +110,8 @@ def align_types(
 ) -> tuple[pl.LazyFrame, dict[str, pl.DataType]]:
     """Returns new rows in types that also hold the stored rows, and the stored columns that widen.
 
-    Where a stored column widens, all stored rows are written again beside the new ones. The new
-    rows then get every stored column.
+    Where a stored column widens, the new rows get every stored column, because all stored rows are
+    written again beside them.
 
     Args:
         rows: the new rows.
@@ -114,6 +123,7 @@ def align_types(
         common = find_common_type(stored[name], schema[name]) if name in stored else None
         if common is not None:
             types[name] = common
+    # delta-rs knows no type widening, and an append takes no new schema: the commit overwrites.
     widened = {name: dtype for name, dtype in types.items() if dtype != stored[name]}
     casts = [pl.col(name).cast(dtype) for name, dtype in types.items() if dtype != schema[name]]
     if widened:
@@ -129,9 +139,12 @@ def _parse(text: pl.Expr, wanted: pl.DataType) -> pl.Expr:
     """
     bare = text.str.strip_chars()
     if isinstance(wanted, pl.Decimal):
+        # Digits beyond the scale may only be zeros.
         is_exact = bare.str.contains(rf"^[+-]?\d*(\.\d{{0,{wanted.scale}}}0*)?$")
         return pl.when(is_exact).then(bare.cast(wanted, strict=False))
     if wanted in (*_WHOLE, *_REAL):
+        # Whole numbers of up to seven digits are exact in all of these types: a float of 32 bits
+        # holds them up to 2^24. Longer ones are compared. "nan" and "inf" are no numbers.
         number, count = bare.cast(wanted, strict=False), bare.cast(pl.Int64, strict=False)
         is_long = bare.str.contains(r"^[+-]?\d{8,}$")
         return pl.when(
@@ -143,6 +156,8 @@ def _parse(text: pl.Expr, wanted: pl.DataType) -> pl.Expr:
     if wanted == pl.Date:
         return bare.str.to_date("%Y-%m-%d", strict=False)
     if wanted == _INSTANT:
+        # The offset is required, for without it the time zone is unknown. A time finer than
+        # microseconds would be cut off, so it does not fit.
         moment = bare.str.to_datetime(
             "%Y-%m-%dT%H:%M:%S%.f%#z", strict=False, time_unit="us", time_zone="UTC"
         )

@@ -1,7 +1,7 @@
-"""Versions of code and contracts: short hashes in every commit, so that it can be built again.
+"""Versions of code and contracts: short hashes that every commit names in its provenance.
 
-The version of a transform covers its own source and what it names outside of itself, in its module
-or in an enclosing function: expressions, plain values, and other functions of the same project.
+The version of a transform covers its own source and what it names outside itself, in its module or
+in an enclosing function: expressions, plain values, and other functions of the same project.
 Libraries are not part of it.
 """
 
@@ -30,9 +30,10 @@ _COLLECTIONS = (tuple, list, dict, set, frozenset)
 def compute_code_version(
     functions: Iterable[Callable[..., Any] | None], declaration: object
 ) -> str:
-    """Returns a short hash of some functions and of what is declared beside them."""
+    """Returns a short hash of some functions, of what they name, and of a declaration."""
     known: dict[str, str] = {}
     chosen = [function for function in functions if function is not None]
+    # As text: a changed comment makes another version, too.
     source = "".join(inspect.getsource(function) for function in chosen)
     for function in chosen:
         _note_outside(function, known)
@@ -40,6 +41,7 @@ def compute_code_version(
     return _hash(f"{source}{declaration}{outside}")
 
 
+# Planning asks for the version of each contract many times.
 @cache
 def compute_contract_version(contract: type[Contract]) -> str:
     """Returns a short hash of all that a contract declares, with the source of custom checks."""
@@ -59,13 +61,15 @@ def compute_contract_version(contract: type[Contract]) -> str:
         (field.name, _describe_property(getattr(properties, field.name)))
         for field in fields(TableProperties)
     ]
+    # Checks that read several columns of a row. Their code is in the sources.
     over_row = [_describe_check(check) for check in schema.checks]
     return _hash(repr((declared, table, over_row, _list_sources(contract))))
 
 
 def describe_expression(expr: pl.Expr) -> str:
     """Returns an expression as text that is the same in every process."""
-    # The serialized form of a Python function differs between processes; its short form does not.
+    # `str(expr)` leaves out the middle of a long list, where a changed value would be missed.
+    # But a Python function is serialized differently by each process; its short form is the same.
     return str(expr) if "python_udf" in str(expr) else repr(expr.meta.serialize())
 
 
@@ -74,7 +78,7 @@ def _hash(text: str) -> str:
 
 
 def _note_outside(function: Callable[..., Any], known: dict[str, str]) -> None:
-    """Notes what a function names outside itself, and what that names in turn."""
+    """Adds to `known` what a function names outside itself, and what that names in turn."""
     if not isinstance(function, FunctionType):
         return
     module, namespace = function.__module__, function.__globals__
@@ -86,19 +90,21 @@ def _note_outside(function: Callable[..., Any], known: dict[str, str]) -> None:
         with suppress(ValueError):  # the cell is still empty
             outside[f"{module}.{function.__qualname__}.{name}"] = cell.cell_contents
     for place, value in outside.items():
-        if place in known:
+        if place in known:  # functions may name each other in a circle
             continue
         if isinstance(value, pl.Expr):
             known[place] = describe_expression(value)
         elif isinstance(value, (*_SCALARS, *_COLLECTIONS)):
             known[place] = _describe_value(value)
         elif isinstance(value, FunctionType) and _get_project(value) == _get_project(function):
+            # Before its own names are followed, for it may be among them.
             known[place] = inspect.getsource(value)
             _note_outside(value, known)
 
 
 def _list_names(code: CodeType) -> Iterator[str]:
     """Yields every global name that a function and its inner functions use."""
+    # Attributes are among these names: a global that has the name of one counts as well.
     yield from code.co_names
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
@@ -136,6 +142,7 @@ def _describe_property(value: object) -> str:
 
 def _list_sources(contract: type[Contract]) -> list[str]:
     """Returns the source of every method of a contract: its custom checks, and what they call."""
+    # With the classes in between: a contract may inherit checks from another.
     own_classes = contract.__mro__[: contract.__mro__.index(Contract)]
     methods = [
         value.__func__ if isinstance(value, classmethod | staticmethod) else value
