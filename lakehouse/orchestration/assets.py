@@ -42,6 +42,7 @@ def _common(environment: Environment, table: Table) -> dict[str, Any]:
         "tags": {"layer": layer},
         "metadata": metadata.describe_table(table, environment.lake),
         "required_resource_keys": {RESOURCE},
+        # The steps of the other jobs that write this table are in the same pool.
         "pool": name_pool(table.name),
     }
 
@@ -58,6 +59,7 @@ def _raw(environment: Environment, table: RawTable) -> dg.AssetsDefinition:
     asset: Any = dg.asset(
         **_common(environment, table),
         kinds={"deltalake", "file"},
+        # Not blocking: a dead letter takes nothing from the records that could be parsed.
         check_specs=[_check(table, metadata.READABLE_CHECK, readable, blocking=False)],
     )
 
@@ -68,6 +70,7 @@ def _raw(environment: Environment, table: RawTable) -> dg.AssetsDefinition:
                 here.lake, here.landing, table, run_id=context.run.run_id, progress=here.progress
             )
         )
+        # A misspelt folder would look like success: nothing of it lands, and nothing fails.
         if note := run_with_clear_failures(lambda: describe_unclaimed(here)):
             context.log.warning(note)
         log_landing(context, table, report)
@@ -93,8 +96,11 @@ def _derived(environment: Environment, table: DerivedTable) -> dg.AssetsDefiniti
         kinds={"deltalake", "duckdb" if table.is_sql else "polars"},
         deps=[_build_dependency(environment, table, source) for source in sources],
         partitions_def=partitions.define_partitions(calendar) if calendar else None,
+        # One run for a range, however long: a process takes seconds to start, a partition costs
+        # milliseconds of events.
         backfill_policy=dg.BackfillPolicy.single_run() if calendar else None,
         code_version=table.code_version,
+        # Blocking: in the same run, no reader is made from a table that was refused.
         check_specs=[_check(table, metadata.CONTRACT_CHECK, promise, blocking=True)],
     )
 
@@ -106,6 +112,8 @@ def _derived(environment: Environment, table: DerivedTable) -> dg.AssetsDefiniti
                 lambda: make(here.lake, here.catalog, table.name, days, run_id=context.run.run_id)
             )
         except RefusedCommitError as refused:
+            # The check goes first: a step that has raised reports nothing more. No retry, as the
+            # same rows would be refused again.
             yield metadata.build_contract_result(table, refused.audit, str(refused))
             raise dg.Failure(str(refused), allow_retries=False) from refused
         context.log.info(
@@ -137,7 +145,7 @@ def _report_held_back(
 
 
 def build_result(table: DerivedTable, audit: Audit | None) -> Any:  # noqa: ANN401
-    """Returns the result of the step that made a table."""
+    """Returns the result of the step that made a table; None for an input without rows."""
     nothing: dict[str, Any] = {
         "notes": "the input holds no rows for these days; the table is unchanged",
         "dagster/row_count": 0,
@@ -151,6 +159,7 @@ def build_result(table: DerivedTable, audit: Audit | None) -> Any:  # noqa: ANN4
 
 def _log_periods(context: dg.AssetExecutionContext, audit: Audit | None) -> None:
     """Adds the counts of each partition to the events of a range run."""
+    # The counts of a single partition are those of the whole step, which its event has anyway.
     if audit is None or not context.has_partition_key_range or len(audit.by_period) < 2:  # noqa: PLR2004
         return
     for period, fates in audit.by_period.items():
@@ -160,6 +169,7 @@ def _log_periods(context: dg.AssetExecutionContext, audit: Audit | None) -> None
 
 
 def _build_dependency(environment: Environment, table: DerivedTable, source: str) -> dg.AssetDep:
+    # Raw tables have no partitions in Dagster: a file may hold rows of any day.
     upstream = environment.catalog[source]
     is_partitioned = upstream.partitions is not None
     return dg.AssetDep(

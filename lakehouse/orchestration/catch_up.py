@@ -1,6 +1,7 @@
 """Brings every table up to date in this process, by the runs that the sensors would ask for.
 
-`make demo` uses it, as may anybody without a daemon. It prints nothing; the caller announces runs.
+`lakehouse demo` uses it, and so may any program without a daemon. It prints nothing; the caller
+announces runs.
 """
 
 import os
@@ -19,6 +20,7 @@ from lakehouse.orchestration.names import to_asset_key
 from lakehouse.orchestration.run_requests import TRIGGER, PlannedRun, plan_runs
 from lakehouse.tables.table_types import RawTable
 
+# Dagster would print each step to the screen of a person who reads the report of the lakehouse.
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 _POLL_SECONDS = 0.2
 
@@ -43,13 +45,15 @@ def catch_up(
     Returns:
         Why runs failed, one text for each failed step; empty if all succeeded.
     """
+    # Dagster finds its folder by this variable alone; one that the user exported is kept.
     os.environ.setdefault("DAGSTER_HOME", str(dagster_home))
     with open_instance(Path(os.environ["DAGSTER_HOME"])) as instance:
         job = define(here).resolve_implicit_global_asset_job_def()
         _wait_for_fresh_files(here)
         problems = _land(here, job, instance, skipped_domains)
         done: list[PlannedRun] = []
-        # A run that failed leaves its tables stale; it is not tried again, or this would never end.
+        # Planned anew after each round, because a run makes its readers stale. A run that failed
+        # leaves its tables stale; it is not tried again, or this would never end.
         while runs := [
             run
             for run in plan_runs(here.catalog, _find_stale(here, skipped_domains))
@@ -74,7 +78,7 @@ def _land(
     instance: dg.DagsterInstance,
     skipped_domains: Collection[str],
 ) -> list[str]:
-    """Runs the raw tables that have something to land; returns why that failed."""
+    """Lands files in one run of the raw tables that have news; returns why that failed."""
     tables = tuple(
         raw.name
         for raw in here.catalog.raw_tables
@@ -105,11 +109,13 @@ def _wait_for_fresh_files(here: Environment) -> None:
 
 def _has_news(here: Environment, raw: RawTable) -> bool:
     found = read_news(here.lake, here.landing, raw)
+    # An unreadable file is news as well: landing it makes it a dead letter with a reason.
     return bool(found.ready or found.unreadable)
 
 
 def _execute(job: dg.JobDefinition, run: PlannedRun, instance: dg.DagsterInstance) -> list[str]:
     """Executes one run in this process; returns why its steps failed."""
+    # In this process, as a process for each run would take seconds to start.
     result = job.execute_in_process(
         asset_selection=[to_asset_key(table) for table in run.tables],
         tags={TRIGGER: "demo", **run.partition},
@@ -125,7 +131,8 @@ def _execute(job: dg.JobDefinition, run: PlannedRun, instance: dg.DagsterInstanc
 
 
 def _read_reason(event: dg.DagsterEvent) -> str:
-    """Returns the message of a failed step: the engine's own where it has one."""
+    """Returns the message of a failed step: the engine's own if there is one."""
+    # `dg.Failure` carries the engine's message as its description; other errors bring a traceback.
     failure = event.step_failure_data
     error = failure.user_failure_data
     if error and error.description:

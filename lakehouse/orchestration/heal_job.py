@@ -1,7 +1,7 @@
 """The nightly job: lands every file that has not landed, and makes again every table that is stale.
 
-It asks the tables, not the sensors, and so finds what a sensor missed. One run does it all, in the
-order in which tables read each other, and reports each partition to Dagster.
+It asks the tables, not the sensors, and so finds what a sensor missed. One run does everything, in
+the order in which tables read each other, and reports each partition to Dagster.
 """
 
 import dagster as dg
@@ -29,8 +29,12 @@ def define_heal_job() -> dg.JobDefinition:
         """Land what lies in landing, then make again what is stale."""
         here: Environment = getattr(context.resources, RESOURCE)
         problems: list[str] = []
+        # An outage of landing must not keep tables from being made of what has landed.
         for raw in here.catalog.raw_tables:
             yield from _land(context, here, raw, problems)
+        # One part at a time, and asked again after each: making it may make its readers stale. They
+        # come after it, so the first is always one whose inputs are done. What failed is tried
+        # again only if an input has changed since, or the loop would never end.
         tried: set[tuple[object, ...]] = set()
         while parts := [
             part
@@ -39,6 +43,7 @@ def define_heal_job() -> dg.JobDefinition:
         ]:
             tried.add(_state(here, parts[0]))
             yield from _make_again(context, here, parts[0], problems)
+        # The run ends red even if only one file was refused.
         if problems:
             message = list_problems(
                 "Not every table could be brought up to date.",
@@ -74,6 +79,7 @@ def _land(
         context.log.error(str(error))
         problems.append(str(error))
         return
+    # Without news no event, or each night would look like a materialization of each raw table.
     if report.audits or report.refused:
         yield dg.AssetMaterialization(to_asset_key(raw.name), metadata=describe_landing(report))
         yield metadata.to_evaluation(metadata.build_readable_result(raw, report))
@@ -87,6 +93,7 @@ def _make_again(
     table = here.catalog[part.table]
     assert isinstance(table, DerivedTable)  # noqa: S101
     failed: list[dg.AssetCheckEvaluation] = []
+    # No span stands for the whole of a table without partitions.
     for days in part.spans or (None,):
         try:
             yield from defer_failed_checks(make_within_job(context, here, table, days), failed)
@@ -97,11 +104,11 @@ def _make_again(
 
 
 def define_nightly_schedule() -> dg.ScheduleDefinition:
-    """Defines the schedule that runs the job every night at two."""
+    """Defines the schedule that runs the job every night at two, UTC."""
     return dg.ScheduleDefinition(
         name="heal_nightly_schedule",
         job=define_heal_job(),
-        cron_schedule="0 2 * * *",
+        cron_schedule="0 2 * * *",  # without a time zone, Dagster takes UTC
         default_status=dg.DefaultScheduleStatus.RUNNING,
         description="Lands and makes again whatever the sensors missed.",
     )

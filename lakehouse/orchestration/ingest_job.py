@@ -42,13 +42,13 @@ seconds, and writes its events in one batch.
 
 
 class LandConfig(dg.Config):
-    """Config of a step that lands."""
+    """The config of a step that lands files."""
 
     asked: bool = Field(default=True, description="Whether to land files in this table.")
 
 
 class MakeConfig(dg.Config):
-    """Config of a step that makes a table."""
+    """The config of a step that makes a table."""
 
     since: dict[str, str] = Field(
         default_factory=dict,
@@ -68,8 +68,10 @@ def define_ingest_job(catalog: Catalog) -> dg.JobDefinition:
         description="Lands what lies in landing, and makes again what that made stale.",
     )
     def job() -> None:
+        # Inputs first: the order of `derived_tables` has each table after those that it reads.
         done = {raw.name: steps[raw.name]() for raw in catalog.raw_tables}
         for table in catalog.derived_tables:
+            # A table may read an input under two names, and depends on its step once.
             read = dict.fromkeys(catalog.find_inputs(table).values())
             done[table.name] = steps[table.name]([done[name] for name in read])
 
@@ -84,21 +86,23 @@ def build_run_config(
     Args:
         catalog: the declared tables.
         tables: the raw tables in which it lands files.
-        since: revisions; it makes what later commits made stale.
+        since: the revisions of the tables; the run makes what later commits made stale.
     """
+    # A step gets the revisions of its table and inputs, which is all that its planner asks for.
     ops: dict[str, Any] = {
         _step(raw.name): {"config": {"asked": raw.name in tables}} for raw in catalog.raw_tables
     }
     for table in catalog.derived_tables:
         known = (table.name, *dict.fromkeys(catalog.find_inputs(table).values()))
         ops[_step(table.name)] = {
+            # As text, because config is JSON. A table that does not exist yet has no revision.
             "config": {"since": {name: str(since[name]) for name in known if name in since}}
         }
     return {"ops": ops}
 
 
 def _step(table: str) -> str:
-    """Returns a name unlike those that Dagster derives from asset keys."""
+    """Returns the name of a table's step, which must differ from that of its asset's own step."""
     return f"{'land' if table.startswith('raw/') else 'make'}_{name_pool(table)}"
 
 
@@ -125,6 +129,7 @@ def _landing(raw: RawTable) -> dg.OpDefinition:
             context.log.warning(note)
         yield dg.AssetMaterialization(to_asset_key(raw.name), metadata=describe_landing(report))
         yield metadata.to_evaluation(metadata.build_readable_result(raw, report))
+        # Only a commit is news for the readers; without an output they are skipped.
         if report.audits:
             yield dg.Output(None)
 
@@ -144,6 +149,7 @@ def _making(table: DerivedTable) -> dg.OpDefinition:
     def step(context: dg.OpExecutionContext, config: MakeConfig) -> Events:
         here: Environment = getattr(context.resources, RESOURCE)
         part = run_with_clear_failures(lambda: _stale(here, table, config.since))
+        # No output in the first two cases: the table has not changed for its readers.
         if part is None:
             context.log.info(f"{table.name}: nothing is stale")
         elif len(part.keys) > _AT_ONCE:
@@ -179,11 +185,13 @@ def _made(
         try:
             yield from defer_failed_checks(make_within_job(context, here, table, days), failed)
         except BusyError as error:
+            # `make` has tried for ten minutes by now, or three times without an answer. The spans
+            # that were made are no longer stale, so the next try makes only the rest.
             if not problems:
                 raise dg.RetryRequested(max_retries=3, seconds_to_wait=5) from error
-            problems.append(
-                str(error)
-            )  # a period that is held back is not stale, so that a retry would end green
+            # Not retried beside another problem: a period that was held back is not stale any more,
+            # so a retry would not see it, and would end green.
+            problems.append(str(error))
             break
         except LakehouseError as error:
             problems.append(str(error))

@@ -32,6 +32,7 @@ def build_column_schema(table: Table) -> dg.TableSchema:
         )
     return dg.TableSchema(
         [
+            # No unit of its own in Dagster: `meaning` has it.
             dg.TableColumn(
                 column.name,
                 str(column.dtype),
@@ -61,10 +62,13 @@ def describe_table(table: Table, lake: Lake) -> dict[str, Any]:
 def describe_audit(audit: Audit) -> dict[str, Any]:
     """Returns an audit as metadata, each count under its own name so that Dagster plots it."""
     counts = {
+        # A table with keys is written again file by file: its new files hold the rows that changed
+        # and those that were carried along.
         "dagster/row_count": audit.rows
         + (audit.carried if audit.mode in ("upsert", "history") else 0),
         "read": audit.read,
         **{
+            # `filtered: some rule` becomes `filtered_some_rule`.
             name.replace(": ", "_").replace(" ", "_"): count
             for name, count in audit.count_fates().items()
         },
@@ -72,6 +76,7 @@ def describe_audit(audit: Audit) -> dict[str, Any]:
         "files": audit.files,
         "bytes": audit.bytes,
     }
+    # Only raw tables have no inputs: files are not versions of anything.
     inputs = [
         f"{name} at version {revision.version}" if revision else f"{name}, which does not exist yet"
         for name, revision in audit.provenance.inputs.items()
@@ -105,6 +110,7 @@ def describe_audit(audit: Audit) -> dict[str, Any]:
 
 def describe_period(fates: Mapping[str, int]) -> dict[str, Any]:
     """Returns what became of the rows of one partition, beside the counts of the whole range."""
+    # With a prefix: Dagster puts them into the event that has the counts of the whole range.
     counts = {
         f"partition_{name.replace(': ', '_').replace(' ', '_')}": count
         for name, count in fates.items()
@@ -114,6 +120,7 @@ def describe_period(fates: Mapping[str, int]) -> dict[str, Any]:
 
 def tabulate_rules(audit: Audit) -> dg.TableMetadataValue:
     """Returns a table of rows by broken rule, zeros included."""
+    # A zero says that the rule was applied; a missing line would leave that open.
     schema = dg.TableSchema([dg.TableColumn("rule"), dg.TableColumn("rows", "int")])
     return dg.MetadataValue.table(
         [dg.TableRecord({"rule": r, "rows": n}) for r, n in audit.rules.items()], schema=schema
@@ -123,7 +130,13 @@ def tabulate_rules(audit: Audit) -> dg.TableMetadataValue:
 def build_contract_result(
     table: DerivedTable, audit: Audit | None, refusal: str | None = None
 ) -> dg.AssetCheckResult:
-    """Builds the verdict on a commit: rows by rule, and the quarantined and the allowed share."""
+    """Builds the verdict on a commit: rows by rule, and the quarantined and the allowed share.
+
+    Args:
+        table: the table.
+        audit: the audit of the commit; None if there was nothing to make.
+        refusal: why the commit, or some of its periods, were refused; None if nothing was.
+    """
     allowed = table.properties.max_quarantined
     facts: Mapping[str, Any] = {}
     if audit is not None:
@@ -150,6 +163,7 @@ def build_readable_result(table: RawTable, report: LandResult) -> dg.AssetCheckR
         check_name=READABLE_CHECK,
         asset_key=dg.AssetKey(table.name.split("/")),
         passed=not dead and not report.refused,
+        # A warning: the records that could be parsed have landed, and readers may go on.
         severity=dg.AssetCheckSeverity.WARN,
         metadata={
             "dead_letters": dead,
@@ -164,6 +178,7 @@ def build_readable_result(table: RawTable, report: LandResult) -> dg.AssetCheckR
 
 def to_evaluation(result: dg.AssetCheckResult) -> dg.AssetCheckEvaluation:
     """Returns a check result as an event that an op may yield outside of the asset's own run."""
+    # Within the asset's own step Dagster would fill both in; the results of this module name them.
     assert result.asset_key is not None  # noqa: S101
     assert result.check_name is not None  # noqa: S101
     return dg.AssetCheckEvaluation(

@@ -21,7 +21,7 @@ from lakehouse.wording import format_count
 
 
 class ReplayConfig(dg.Config):
-    """What to replay."""
+    """The config of a replay."""
 
     table: str = Field(
         description="The table that rejected the rows, such as staged/orders or raw/…"
@@ -42,6 +42,7 @@ def define_replay_job() -> dg.JobDefinition:
         context.log.info(f"{config.table}: {_sentence(done)}")
         for note in done.notes:
             context.log.warning(note)
+        # Before the failure: what was released is published, whatever could not be made.
         yield from _events(here, done)
         if done.problems:
             message = list_problems(
@@ -49,6 +50,7 @@ def define_replay_job() -> dg.JobDefinition:
                 done.problems,
                 "fix what is named and replay again.",
             )
+            # No retry: the next step is a fix, and then another replay.
             raise dg.Failure(message, metadata=_figures(done), allow_retries=False)
 
     @dg.job(
@@ -62,6 +64,7 @@ def define_replay_job() -> dg.JobDefinition:
 
 def _events(here: Environment, done: ReplayReport) -> Iterator[Any]:
     """Yields the events for Dagster: each partition that was made, and the result of the replay."""
+    # A raw table has no partitions. Its check is about a landing, and stays what that left.
     table = here.catalog[done.table]
     for audit in done.audits:
         if not isinstance(table, DerivedTable):
@@ -75,6 +78,7 @@ def _events(here: Environment, done: ReplayReport) -> Iterator[Any]:
                 table, audit, describe_held_back(audit) if audit.held_back else None
             )
         )
+    # An observation, because a replay has a result even where it made nothing.
     yield dg.AssetObservation(to_asset_key(done.table), metadata=_figures(done))
 
 

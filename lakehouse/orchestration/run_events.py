@@ -1,4 +1,4 @@
-"""What every job tells Dagster after it landed files or made a table."""
+"""Reports to Dagster what was landed and made: events, logs and failures of every job."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -32,9 +32,10 @@ def log_landing(context: Any, table: RawTable, report: LandResult) -> None:  # n
 
 
 def describe_landing(report: LandResult) -> dict[str, Any]:
-    """Returns the metadata of a landing: the last commit, with the rows of all its commits."""
+    """Returns the metadata of a landing: its last commit, with the counts of all its commits."""
     if not report.audits:
         return {"notes": "nothing new in landing", "dagster/row_count": 0, "read": 0}
+    # Many files are landed in several commits, and a step has one event for all of them.
     last = metadata.describe_audit(report.audits[-1])
     summed = {"dagster/row_count": sum(a.rows for a in report.audits)}
     summed |= {
@@ -54,6 +55,7 @@ def list_materializations(table: DerivedTable, audit: Audit) -> list[dg.AssetMat
 
     A table without partitions has one event.
     """
+    # Only what was made: a period that was held back keeps the event of its last good version.
     key, calendar = to_asset_key(table.name), table.partitions
     common = metadata.describe_audit(audit)
     if calendar is None:
@@ -77,11 +79,13 @@ def make_within_job(
     """Makes part of a table in a run of another job, and reports each period to Dagster.
 
     Raises:
-        LakehouseError: it could not be made. A `DataError` also says that periods were held back.
+        LakehouseError: it could not be made. A `DataError` is also raised for periods that were
+            held back; the others are published and reported by then.
     """
     try:
         audit = make(here.lake, here.catalog, table.name, days, run_id=context.run_id)
     except RefusedCommitError as refused:
+        # Reported here, where the audit is at hand: callers see an error like any other.
         yield metadata.to_evaluation(
             metadata.build_contract_result(table, refused.audit, str(refused))
         )
@@ -141,9 +145,12 @@ def run_with_clear_failures(work: Any) -> Any:  # noqa: ANN401
     """
     try:
         return work()
+    # Left to the caller, which reports the failed check with the audit that the error carries.
     except RefusedCommitError:
         raise
+    # The engine has tried for ten minutes by then, or three times without an answer of the store.
     except BusyError as error:
         raise dg.RetryRequested(max_retries=3, seconds_to_wait=5) from error
+    # A person has to fix something first; the tree in `errors.py` says what.
     except LakehouseError as error:
         raise dg.Failure(str(error), allow_retries=False) from error

@@ -1,6 +1,6 @@
-"""From what is stale to Dagster runs: which assets, which partitions, in which order.
+"""Plans runs of Dagster for what is stale: which assets, which partitions, in which order.
 
-Sensors, schedules and `catch_up` all plan their runs here, so that they cannot disagree.
+The commit sensor and `catch_up` both plan their runs here, so that they cannot disagree.
 """
 
 from collections.abc import Iterable
@@ -18,6 +18,7 @@ from lakehouse.tables.catalog import Catalog
 TRIGGER = "lakehouse/trigger"
 """Run tag that names who asked for a run."""
 
+# Dagster's own tags of a run over a range of partitions, both ends included.
 _RANGE = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
 
 
@@ -40,6 +41,7 @@ class PlannedRun:
         """The run tags that name its partitions."""
         if self.days is None or self.calendar is None:
             return {}
+        # A partition is named by the first day of its period, also at the end of a range.
         first, last = (self.calendar.period_start(day) for day in (self.days.first, self.days.last))
         if first == last:
             return {"dagster/partition": partitions.to_partition_key(first)}
@@ -52,8 +54,11 @@ class PlannedRun:
         )
 
     def request(self, catalog: Catalog, trigger: str) -> dg.RunRequest:
-        """Returns the run request; without a run key, as the same days may become stale again."""
+        """Returns the run request."""
+        # Without a run key, which Dagster remembers for ever: the same days may become stale again,
+        # and the request would be dropped without a word.
         tags = {TRIGGER: trigger, **self.partition}
+        # A single partition is a field of the request, from which Dagster makes the tag.
         key = tags.pop("dagster/partition", None)
         keys = [to_asset_key(table) for table in self.tables]
         job = name_jobs(catalog)[self.calendar]
@@ -71,6 +76,7 @@ def name_jobs(catalog: Catalog) -> dict[Daily | None, str]:
     ):
         kind = type(calendar).__name__.lower()
         name = f"{kind}_job"
+        # A second calendar of a kind is told apart by its first day and a number.
         names[calendar] = (
             name
             if name not in names.values()
@@ -81,6 +87,7 @@ def name_jobs(catalog: Catalog) -> dict[Daily | None, str]:
 
 def define_partition_jobs(catalog: Catalog) -> list[Any]:
     """Defines a job for each calendar; tables without partitions can run in each of them."""
+    # Dagster allows one set of partitions in a job, and any number of assets without.
     return [
         dg.define_asset_job(
             name,
@@ -100,11 +107,12 @@ def plan_runs(catalog: Catalog, stale: Iterable[StaleTable]) -> list[PlannedRun]
     """Returns the runs that can start now; tables with stale inputs wait until those are made.
 
     A table joins the run of the table that it reads if both have the same periods, or if it has
-    none. So a new row is in the mart after one run. What else the change affects is stale after
-    that run.
+    none. So a new row is in the mart after one run. Whatever else the change affects is stale after
+    that run, and is planned then.
     """
     waiting = {part.table: part for part in stale}
     ready = [part for part in waiting.values() if not _reads(catalog, part.table) & set(waiting)]
+    # Stale without naming a period: the tables without partitions.
     whole = [part.table for part in ready if not part.keys]
     found: list[PlannedRun] = []
     for calendar in dict.fromkeys(_calendar(catalog, part.table) for part in ready if part.keys):
@@ -113,6 +121,7 @@ def plan_runs(catalog: Catalog, stale: Iterable[StaleTable]) -> list[PlannedRun]
             found += [PlannedRun(tables, days, calendar) for days in spans]
     if not found:
         return [PlannedRun(_with_followers(catalog, whole, None))] if whole else []
+    # Tables without partitions are in the first run alone, or each run would make them again.
     first, *others = found
     with_whole = PlannedRun(
         _with_followers(catalog, (*whole, *first.tables), first.calendar),
@@ -138,6 +147,7 @@ def _with_followers(
     catalog: Catalog, tables: Iterable[str], calendar: Daily | None, *, whole: bool = True
 ) -> tuple[str, ...]:
     """Returns tables with those that read them, as far as they fit into the same run."""
+    # One pass finds readers of readers, as each table comes after those that it reads.
     chosen = set(tables)
     for table in catalog.derived_tables:
         fits = table.partitions == calendar if table.partitions else whole

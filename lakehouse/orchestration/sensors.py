@@ -1,6 +1,6 @@
-"""Sensors: files that are not landed, and commits that made a table stale.
+"""Sensors: for files that have not landed, and for commits that made a table stale.
 
-Each reads the landing zone and the tables, decides in plain functions, and emits run requests.
+Each reads the landing zone or the tables, decides in plain functions, and emits run requests.
 Cursors only save work: a sensor without its cursor looks at everything and asks for the same runs.
 
 The landing sensor asks for an ingest run, which also makes what it made stale (`ingest_job.py`).
@@ -23,6 +23,8 @@ from lakehouse.orchestration.ingest_job import INGEST_JOB, build_run_config
 from lakehouse.orchestration.run_requests import TRIGGER, plan_runs
 from lakehouse.storage.revision import Revision, parse_revisions
 
+# Every state in which a run may still land or make something. A run that is being cancelled is at
+# work until its step has ended.
 _RUNNING = [
     dg.DagsterRunStatus.QUEUED,
     dg.DagsterRunStatus.NOT_STARTED,
@@ -32,12 +34,15 @@ _RUNNING = [
 ]
 _AT_WORK = [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
 _FAILED = [dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
+# Run tag with a hash of the entries that a run was asked to land: their runs are counted by it.
 _NEWS = "lakehouse/news"
 _TRIES = 3
+# A cursor of another version is ignored, which costs one look at everything.
 _CURSOR_VERSION = 2
-# Just under nine turns of the daemon's loop, and under the minute after which it gives up a tick.
+# Seconds: just under nine turns of the daemon's loop, and under the minute after which it gives up
+# a tick.
 _WATCH_SECONDS = 44.0
-_LOOK_EVERY = 0.4
+_LOOK_EVERY = 0.4  # seconds
 _REST = 4  # times as long as a look took: on a large lake, looking takes at most a fifth of a core
 
 Answer = dg.SensorResult | dg.SkipReason
@@ -50,12 +55,14 @@ def define_landing_sensor(environment: Environment) -> dg.SensorDefinition:
     raw = environment.catalog.raw_tables
 
     def look(instance: dg.DagsterInstance, cursor: str | None) -> Answer:
+        # One at a time: files are news until they have landed, so a second run would find the same.
         if _is_running(instance, "landing"):
             return dg.SkipReason("an ingest run is under way")
         found = {
             table.name: read_news(environment.lake, environment.landing, table) for table in raw
         }
         entries = _entries(found)
+        # Entries that have landed or were taken away are forgotten, so that the cursor stays small.
         stored = _asked(cursor)
         asked = {entry: mark for entry, mark in stored.items() if entry in entries}
         failed = {mark for mark in set(asked.values()) if _may_retry(instance, mark)}
@@ -67,9 +74,11 @@ def define_landing_sensor(environment: Environment) -> dg.SensorDefinition:
                 if asked == stored
                 else dg.SensorResult(skip_reason=nothing, cursor=_write(asked))
             )
+        # The same files give the same mark at each try, by which the tries are counted.
         mark = hashlib.sha256("".join(fresh).encode()).hexdigest()[:16]
         tables = sorted({entries[entry] for entry in fresh})
         config = build_run_config(environment.catalog, tables, environment.list_revisions())
+        # The revisions in the config are from before the landing, so its commits are later.
         request = dg.RunRequest(run_config=config, tags={TRIGGER: "landing", _NEWS: mark})
         return dg.SensorResult(
             run_requests=[request], cursor=_write(asked | dict.fromkeys(fresh, mark))
@@ -91,7 +100,8 @@ def _entries(found: Mapping[str, News]) -> dict[str, str]:
 def _asked(cursor: str | None) -> dict[str, str]:
     """Returns the entries for which a run was requested, with the tag of that run.
 
-    A file that cannot be read stays in landing; without this it would be asked for at every look.
+    A file that cannot be read stays in landing. Without the cursor it would be asked for at every
+    look.
     """
     stored = json.loads(cursor) if cursor else {}
     return stored.get("asked", {}) if stored.get("cursor_version") == _CURSOR_VERSION else {}
@@ -103,6 +113,7 @@ def _write(asked: Mapping[str, str]) -> str:
 
 def _may_retry(instance: dg.DagsterInstance, mark: str) -> bool:
     """Whether the last ingest run with this tag failed, and there were fewer than three."""
+    # Newest first. A run that was asked for just now may not be stored yet.
     runs = instance.get_runs(dg.RunsFilter(tags={_NEWS: mark}), limit=_TRIES)
     return 0 < len(runs) < _TRIES and runs[0].status in _FAILED
 
@@ -115,6 +126,7 @@ def define_commit_sensor(environment: Environment, jobs: Sequence[Any]) -> dg.Se
             return dg.SkipReason("a run that an earlier commit asked for is under way")
         if _is_ingesting(instance):
             return dg.SkipReason("an ingest run makes what it lands")
+        # Read before the logs are: a commit in between is planned now and looked at once more.
         since, seen = _read_cursor(cursor), environment.list_revisions()
         if since == seen:
             return dg.SkipReason("no new commits")
@@ -123,7 +135,8 @@ def define_commit_sensor(environment: Environment, jobs: Sequence[Any]) -> dg.Se
             return dg.SensorResult(
                 skip_reason="new commits made nothing stale", cursor=_write_cursor(seen)
             )
-        # The cursor moves when everything is made: until then the tables say what is left.
+        # The cursor moves when everything is made: until then the tables say what is left. If no
+        # table has changed since the last request, its runs made nothing, and would not now.
         if _read_cursor(cursor, "asked") == seen:
             return dg.SensorResult(
                 skip_reason="the last runs left tables stale; the nightly schedule tries again",
@@ -152,7 +165,7 @@ def _sensor(
 
     @dg.sensor(
         name=name,
-        minimum_interval_seconds=1,
+        minimum_interval_seconds=1,  # so that the daemon's own loop, 5 seconds, sets the pace
         default_status=dg.DefaultSensorStatus.RUNNING,
         description=description,
         **runs,
@@ -160,6 +173,8 @@ def _sensor(
     def sense(context: dg.SensorEvaluationContext) -> Answer:
         try:
             found = _watch(environment, look, context)
+        # Landing or the lake does not answer, which the next tick may find different. Any other
+        # error fails the tick: a landing zone that is gone is not an empty one.
         except BusyError as error:
             return dg.SkipReason(str(error))
         failpoint("sensor: looked")
@@ -184,6 +199,7 @@ def _watch(environment: Environment, look: Look, context: dg.SensorEvaluationCon
             if found.run_requests:
                 return found
         if time.monotonic() >= deadline:
+            # A cursor that an earlier look moved is kept, although the last look has none.
             return (
                 found
                 if cursor == context.cursor
@@ -222,7 +238,7 @@ def _is_running(instance: dg.DagsterInstance, trigger: str) -> bool:
 def _is_ingesting(instance: dg.DagsterInstance) -> bool:
     """Whether an ingest run is executing.
 
-    One that is queued has landed nothing yet; between two of them other runs get a turn.
+    One that is queued has landed nothing yet, so that other runs get a turn between two of them.
     """
     return bool(instance.get_runs(dg.RunsFilter(job_name=INGEST_JOB, statuses=_AT_WORK), limit=1))
 
