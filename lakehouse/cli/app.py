@@ -20,7 +20,7 @@ from lakehouse.environment import Environment
 from lakehouse.errors import LakehouseError, summarize_error
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
-"""What adds an option to a command."""
+"""A decorator that adds an option to a command."""
 
 # A limit below zero would cut the other end of a list.
 NOT_NEGATIVE = click.IntRange(min=0)

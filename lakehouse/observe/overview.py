@@ -60,7 +60,7 @@ class TableState:
 
 @dataclass(frozen=True)
 class TableNotes:
-    """The remarkable periods of a table, as its log shows them.
+    """The periods of a table that were held back or made by other code, as its log shows them.
 
     Attributes:
         held_back: the periods that were held back, with the reason; their last good version stays.
@@ -85,7 +85,10 @@ class TableNotes:
 
 
 def read_notes(lake: Lake, table: Table | None) -> TableNotes:
-    """Reads the remarkable periods of a derived table; other tables have none."""
+    """Reads which periods of a derived table were held back or made by other code.
+
+    Other tables have no such periods.
+    """
     if not isinstance(table, DerivedTable):
         return TableNotes({}, ())
     history = read_period_history(lake, table)

@@ -274,7 +274,7 @@ def _count_rejects(lake: Lake, table: Table, rejects: str, version: int | None) 
 def _list_undone_files(
     here: Environment, table: RawTable, current: DeltaTable, target: DeltaTable
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Returns the files whose rows go: those that still lie in landing, and those that do not."""
+    """Returns the files whose rows go: those that are still in landing, and the others."""
     now = read_occurrences(here.lake, table.name, current)
     then = read_occurrences(here.lake, table.name, target)
     names = {digest: origin.name for digest, origin in now.items() if digest not in then}

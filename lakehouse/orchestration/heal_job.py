@@ -26,7 +26,7 @@ def define_heal_job() -> dg.JobDefinition:
 
     @dg.op(required_resource_keys={RESOURCE}, out=dg.Out(dg.Nothing))
     def heal(context: dg.OpExecutionContext) -> Events:
-        """Land what lies in landing, then make again what is stale."""
+        """Lands what lies in landing, then makes again what is stale."""
         here: Environment = getattr(context.resources, RESOURCE)
         problems: list[str] = []
         # An outage of landing must not keep tables from being made of what has landed.

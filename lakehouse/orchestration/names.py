@@ -1,4 +1,4 @@
-"""The names that Dagster knows a table by, and the resource that holds the environment."""
+"""The names by which Dagster knows a table, and the resource that holds the environment."""
 
 import dagster as dg
 

@@ -33,7 +33,7 @@ def define_replay_job() -> dg.JobDefinition:
 
     @dg.op(required_resource_keys={RESOURCE}, out=dg.Out(dg.Nothing))
     def replay_table(context: dg.OpExecutionContext, config: ReplayConfig) -> Events:
-        """Give the open rows of a table's quarantine another try."""
+        """Gives the open rows of a table's quarantine another try."""
         here: Environment = getattr(context.resources, RESOURCE)
         try:
             done = replay(here, config.table, run_id=context.run_id)
