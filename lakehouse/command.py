@@ -10,12 +10,12 @@ from functools import partial
 from pathlib import Path
 from types import ModuleType
 
-from lakehouse import settings
 from lakehouse.cli import commands, demo_report
-from lakehouse.composition import DOMAINS, is_in_project, load_environment, load_optional
-from lakehouse.data_locks import hold_for_demo
 from lakehouse.environment import Environment
 from lakehouse.errors import LakehouseError, SetupError
+from lakehouse.project import settings
+from lakehouse.project.composition import DOMAINS, is_in_project, load_environment, load_optional
+from lakehouse.project.data_locks import hold_for_demo
 
 
 def run_demo() -> None:

@@ -10,7 +10,6 @@ from contextlib import suppress
 
 import dagster as dg
 
-from lakehouse.composition import load_environment
 from lakehouse.environment import Environment
 from lakehouse.errors import OutageError
 from lakehouse.orchestration import (
@@ -22,6 +21,7 @@ from lakehouse.orchestration import (
     run_requests,
     sensors,
 )
+from lakehouse.project.composition import load_environment
 from lakehouse.storage.write_guards import check_writable
 
 process_settings.resume_collector()

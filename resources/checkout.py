@@ -15,7 +15,7 @@ from dotenv import dotenv_values, set_key
 
 from lakehouse.errors import SetupError
 from lakehouse.process_settings import EVENT_BATCH_SIZE
-from lakehouse.settings import (
+from lakehouse.project.settings import (
     Settings,
     find_dagster_home,
     find_default_data,

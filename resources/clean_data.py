@@ -7,8 +7,8 @@ import shutil
 import sys
 from pathlib import Path
 
-from lakehouse.data_locks import hold_for_deletion
 from lakehouse.errors import BusyError
+from lakehouse.project.data_locks import hold_for_deletion
 
 
 def delete_data(data: Path) -> None:

@@ -6,9 +6,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from lakehouse.data_locks import hold_for_ui, is_set_up, wait_to_set_up
 from lakehouse.errors import BusyError, SetupError
-from lakehouse.settings import find_dagster_home, load_settings
+from lakehouse.project.data_locks import hold_for_ui, is_set_up, wait_to_set_up
+from lakehouse.project.settings import find_dagster_home, load_settings
 
 
 def run_as_ui(command: Sequence[str]) -> None:

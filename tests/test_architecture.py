@@ -20,7 +20,7 @@ MODULES = {
     for package in PACKAGES
     for path in sorted((ROOT / package).rglob("*.py"))
 }
-ROOTS = ("lakehouse.composition", "lakehouse.definitions", "lakehouse.command")
+ROOTS = ("lakehouse.project.composition", "lakehouse.definitions", "lakehouse.command")
 """Where the engine, the domains and their surroundings are put together."""
 
 GROUND = {
@@ -45,9 +45,7 @@ ROOMS = {
     "ingest": {"quarantine", "publish", "tables", "storage"},
     "transform": {"lineage", "quarantine", "publish", "tables", "storage"},
     "environment": {"transform", "ingest", "lineage", "quarantine", "publish", "tables", "storage"},
-    "settings": {"storage"},
-    "credentials": {"settings"},
-    "data_locks": {"storage"},
+    "project": {"storage"},
     "operations": {
         "environment",
         "transform",
@@ -64,8 +62,16 @@ ROOMS = {
         *("publish", "tables", "storage"),
     },
     "orchestration": {
-        "data_locks",
-        *("observe", "operations", "environment", "transform", "ingest", "lineage", "quarantine"),
+        *(
+            "project",
+            "observe",
+            "operations",
+            "environment",
+            "transform",
+            "ingest",
+            "lineage",
+            "quarantine",
+        ),
         *("publish", "tables", "storage"),
     },
 }

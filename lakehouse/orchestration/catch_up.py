@@ -11,13 +11,13 @@ from pathlib import Path
 
 import dagster as dg
 
-from lakehouse.data_locks import wait_to_set_up
 from lakehouse.environment import Environment
 from lakehouse.errors import indent_problem
 from lakehouse.ingest.land import read_news
 from lakehouse.lineage.staleness import StaleTable
 from lakehouse.orchestration.names import to_asset_key
 from lakehouse.orchestration.run_requests import TRIGGER, PlannedRun, plan_runs
+from lakehouse.project.data_locks import wait_to_set_up
 from lakehouse.tables.table_types import RawTable
 
 # Dagster would print each step to the screen of a person who reads the report of the lakehouse.

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from lakehouse import settings
 from lakehouse.errors import SetupError
+from lakehouse.project import settings
 
 
 @pytest.fixture(autouse=True)

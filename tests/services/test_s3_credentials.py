@@ -16,8 +16,8 @@ import pytest
 from support.buckets import bucket_world
 
 from campaign.buckets import KEY, REGION, SECRET, build_options, create_client
-from lakehouse import credentials, settings
 from lakehouse.errors import SetupError
+from lakehouse.project import credentials, settings
 from lakehouse.storage import duckdb_connection
 from lakehouse.storage.object_store import open_store
 
@@ -31,7 +31,7 @@ ROLE = {
 NAMED = {"aws_access_key_id": KEY, "aws_secret_access_key": SECRET}
 LAND = """
 from lakehouse.observe import sql
-from lakehouse.composition import load_environment
+from lakehouse.project.composition import load_environment
 from lakehouse.definitions import definitions
 from lakehouse.ingest.land import land
 import dagster as dg

@@ -11,9 +11,9 @@ from support.worlds import bring_up_to_date, contents, deliver, world
 
 from campaign.buckets import KEY, REGION, SECRET, list_keys, make_bucket
 from lakehouse.cli import commands
-from lakehouse.composition import load_environment
 from lakehouse.definitions import definitions
 from lakehouse.environment import Environment
+from lakehouse.project.composition import load_environment
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 RANGE = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pydantic import SecretStr
 
 from lakehouse.errors import OutageError, SetupError
-from lakehouse.settings import Settings
+from lakehouse.project.settings import Settings
 
 _KEYS = {
     "aws_access_key_id": ("AWS_ACCESS_KEY_ID",),

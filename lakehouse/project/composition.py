@@ -12,11 +12,11 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
-from lakehouse import settings
-from lakehouse.credentials import read_options
 from lakehouse.environment import Environment, no_undated_domains
 from lakehouse.errors import SetupError
 from lakehouse.ingest.files.landing_zone import Landing
+from lakehouse.project import settings
+from lakehouse.project.credentials import read_options
 from lakehouse.storage.lake import Lake
 from lakehouse.tables import collect
 
