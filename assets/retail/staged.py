@@ -22,7 +22,7 @@ COUNTRY = col("Country").str.strip_chars()
 
 @staged(InvoiceLine, partitions=DAILY, distinct=tuple(raw_lines.columns), owner=OWNER)
 def invoice_lines(raw_invoice_lines: LazyFrame) -> LazyFrame:
-    """Typed invoice lines; a line that is repeated in every field as received is superseded."""
+    """Typed invoice lines; exact repeats of a received line are superseded."""
     in_london = LOCAL.dt.replace_time_zone(
         "Europe/London", ambiguous="earliest", non_existent="null"
     )
