@@ -6,23 +6,24 @@ BIN    := $(VENV)/bin
 DONE   := $(VENV)/.installed
 PORT   ?= 3000
 
-# What is asked for here, or stands in the environment, becomes lines in .env: later calls then need not say it again.
+# A folder named here or in the environment becomes a line of .env, so that later calls use it too.
 ifdef LANDING
 export LAKEHOUSE_LANDING := $(LANDING)
 endif
-unexport DAGSTER_HOME # that of another project; .env says which is ours
+unexport DAGSTER_HOME # it may belong to another project; .env names ours
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo ui test test-full lint format bench campaign clean-data
 
 help:
-	@echo "make demo [LANDING=<folder>]  set everything up and run the retail domain, on samples or on your files"
+	@echo "make demo [LANDING=<folder>]  install everything and run the retail domain, on samples or on your files"
 	@echo "make ui [PORT=3000]           Dagster's UI with its daemon; sensors and schedules are on"
 	@echo "make test                     every kind of test; a few minutes"
-	@echo "make test-full                the rest: larger sizes and more seeds of the same kinds"
+	@echo "make test-full                the other tests: larger sizes and more seeds of the same kinds"
 	@echo "make lint                     formatting, lint and types"
-	@echo "make bench [KEEP=<folder>]    what it costs, beside what one would use instead; over an hour with filled lakes in KEEP, up to another to fill them"
-	@echo "make campaign [SEED=1] [MINUTES=] [ONLY=kill|writers|fuzz|s3]  kills, writers, broken files, failing stores; about three hours"
+	@echo "make format                   format, and fix what ruff can fix"
+	@echo "make bench [KEEP=<folder>]    compare cost with the alternatives; takes over an hour, and up to an hour more to fill lakes; KEEP keeps them"
+	@echo "make campaign [SEED=1] [MINUTES=] [ONLY=kill|writers|fuzz|s3]  kills, concurrent writers, broken files, failing stores; about three hours"
 	@echo "make clean-data               delete data/: lake, landing and Dagster's storage"
 
 $(DONE): pyproject.toml constraints.txt
@@ -32,7 +33,7 @@ $(DONE): pyproject.toml constraints.txt
 	@PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[dev]"
 	@touch $@
 
-# Dagster reads .env in the folder where it is called, so that its commands find data/dagster with nothing set by hand.
+# Dagster reads .env in the folder where it is called, so its commands find data/dagster without further settings.
 setup: $(DONE)
 	@$(BIN)/python -m resources.checkout
 
@@ -42,8 +43,8 @@ demo: setup
 ui: setup
 	@$(BIN)/python -m resources.ui $(BIN)/dagster dev --workspace workspace.yaml --host 127.0.0.1 --port $(PORT)
 
-# Tests are shared out in long runs of neighbours, so that most fixtures of a module are made once; a worker that has none
-# left takes half of what another still has.
+# Each worker gets a long run of neighbouring tests, so most fixtures of a module are built once. A worker that has finished
+# takes half of the tests that another still has to run.
 PYTEST := $(BIN)/python -m pytest -n 2 --dist worksteal -rs
 
 test: $(DONE)
@@ -75,7 +76,7 @@ bench: $(DONE)
 	@$(BIN)/python -m bench.increment $(if $(KEEP),--keep $(KEEP))
 	@$(BIN)/python -m bench.report
 
-# Each of SEED, MINUTES, ONLY, SEEDS, WAY, FIRST, FILES and OUT becomes an option; `python -m campaign --help` tells of them.
+# Each of SEED, MINUTES, ONLY, SEEDS, WAY, FIRST, FILES and OUT becomes an option; see `python -m campaign --help`.
 CAMPAIGN := SEED MINUTES ONLY SEEDS WAY FIRST FILES OUT
 campaign: $(DONE)
 	@$(BIN)/python -W ignore -m campaign $(foreach name,$(CAMPAIGN),$(if $($(name)),--$(shell echo $(name) | tr A-Z a-z) $($(name))))
