@@ -17,20 +17,22 @@ class InvoiceLine(Contract):
     stock_code: str = Field(
         str_length={"min_value": 1}, description="Product or service code, upper case"
     )
-    description: str = Field(nullable=True, description="Product text, blanks folded")
+    description: str = Field(
+        nullable=True, description="Product description, runs of spaces collapsed"
+    )
     quantity: pl.Int32 = Field(
         ne=0, unit="pieces", description="Pieces sold; negative when returned or written off"
     )
     unit_price: float = Field(ge=0, unit="GBP", description="Price of a piece")
     customer_id: pl.Int64 = Field(
-        nullable=True, pii=True, description="Customer number; missing for anonymous sales"
+        nullable=True, pii=True, description="Customer number; null for anonymous sales"
     )
     country: str = Field(
         str_length={"min_value": 1}, description="Country of the customer, as booked"
     )
     invoiced_at: Instant = Field(description="When the invoice was written")
     invoice_date: date = Field(description="Day of the invoice in London")
-    is_cancellation: bool = Field(description="The line takes an earlier sale back")
+    is_cancellation: bool = Field(description="The line reverses an earlier sale")
     is_service: bool = Field(
         description="Postage, fees, discounts and samples rather than a product"
     )
@@ -43,13 +45,17 @@ class InvoiceLine(Contract):
 
 
 class Product(Contract):
-    """What a product was called, since a day."""
+    """What a product was called from a day on."""
 
     stock_code: str = Field(
         str_length={"min_value": 1}, description="Product or service code, upper case"
     )
-    described_on: date = Field(description="Day in London on which it was sold under this text")
-    description: str = Field(str_length={"min_value": 1}, description="Product text, blanks folded")
+    described_on: date = Field(
+        description="Day in London on which it was sold under this description"
+    )
+    description: str = Field(
+        str_length={"min_value": 1}, description="Product description, runs of spaces collapsed"
+    )
 
     class Table:
         key = ("stock_code",)
@@ -58,7 +64,7 @@ class Product(Contract):
 
 
 class Customer(Contract):
-    """Where a customer was, since a day."""
+    """The country of a customer from a day on."""
 
     customer_id: pl.Int64 = Field(pii=True, description="Customer number")
     seen_on: date = Field(description="Day in London of a sale")
@@ -78,7 +84,7 @@ class Sale(Contract):
     invoice: str = Field(description="Invoice number; C marks a cancellation, A an adjustment")
     stock_code: str = Field(description="Product or service code")
     customer_id: pl.Int64 = Field(
-        nullable=True, pii=True, description="Customer number; missing for anonymous sales"
+        nullable=True, pii=True, description="Customer number; null for anonymous sales"
     )
     sales_date: date = Field(description="Day of the invoice in London")
     quantity: pl.Int32 = Field(
@@ -86,7 +92,7 @@ class Sale(Contract):
     )
     unit_price: float = Field(ge=0, unit="GBP", description="Price of a piece")
     revenue_gbp: float = Field(unit="GBP", description="Quantity times price")
-    product: str = Field(nullable=True, description="Text of the product as of that day")
+    product: str = Field(nullable=True, description="Description of the product as of that day")
     country: str = Field(
         description="Country of the customer as of that day; as booked for anonymous sales"
     )
@@ -102,7 +108,7 @@ class FxRate(Contract):
 
     rate_date: date = Field(description="Day of the rate")
     currency: str = Field(str_matches=r"^[A-Z]{3}$", description="ISO 4217 code")
-    rate: float = Field(gt=0, unit="per EUR", description="Units of the currency for one euro")
+    rate: float = Field(gt=0, unit="per EUR", description="Units of the currency per euro")
 
     class Table:
         key = ("rate_date", "currency")
@@ -115,18 +121,20 @@ class DailySales(Contract):
 
     sales_date: date = Field(description="Day of the invoices in London")
     country: str = Field(
-        description="Where the customer was on that day; as booked where nobody is named"
+        description="Country of the customer on that day; as booked for anonymous sales"
     )
     revenue_gbp: float = Field(
-        unit="GBP", description="Quantity times price over all lines, returns taken off"
+        unit="GBP", description="Quantity times price over all lines, less returns"
     )
     revenue_eur: float = Field(
-        unit="EUR", nullable=True, description="The same by the last rate known on that day"
+        unit="EUR",
+        nullable=True,
+        description="The same in euros, at the last rate known on that day",
     )
     revenue_gbp_7d_mean: float = Field(
-        unit="GBP", description="Mean of the 7 days up to this one; days without sales are 0"
+        unit="GBP", description="Mean of the 7 days up to this one; days without sales count as 0"
     )
-    invoices: pl.Int64 = Field(ge=0, description="Invoices that are no cancellations")
+    invoices: pl.Int64 = Field(ge=0, description="Invoices that are not cancellations")
     units: pl.Int64 = Field(ge=0, unit="pieces", description="Pieces sold")
     returns: pl.Int64 = Field(ge=0, unit="pieces", description="Pieces returned or written off")
     lines: pl.Int64 = Field(ge=1, description="Invoice lines behind the row")
@@ -145,9 +153,9 @@ class ProductMonth(Contract):
 
     month: date = Field(description="First day of the month")
     stock_code: str = Field(description="Product or service code")
-    units: pl.Int64 = Field(unit="pieces", description="Pieces sold, returns taken off")
-    revenue_gbp: float = Field(unit="GBP", description="Quantity times price, returns taken off")
-    invoices: pl.Int64 = Field(ge=0, description="Invoices that are no cancellations")
+    units: pl.Int64 = Field(unit="pieces", description="Pieces sold, less returns")
+    revenue_gbp: float = Field(unit="GBP", description="Quantity times price, less returns")
+    invoices: pl.Int64 = Field(ge=0, description="Invoices that are not cancellations")
     customers: pl.Int64 = Field(ge=0, description="Known customers")
     lines: pl.Int64 = Field(ge=1, description="Invoice lines behind the row")
 
@@ -171,8 +179,8 @@ class CustomerFeatures(Contract):
         unit="days",
         description="From the latest purchase to the newest line of any known customer",
     )
-    frequency: pl.Int64 = Field(ge=0, description="Invoices that are no cancellations")
-    monetary_gbp: float = Field(unit="GBP", description="Quantity times price, returns taken off")
+    frequency: pl.Int64 = Field(ge=0, description="Invoices that are not cancellations")
+    monetary_gbp: float = Field(unit="GBP", description="Quantity times price, less returns")
     returns: pl.Int64 = Field(ge=0, unit="pieces", description="Pieces returned")
     lines: pl.Int64 = Field(ge=1, description="Invoice lines behind the row")
 

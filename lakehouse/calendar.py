@@ -121,8 +121,8 @@ class Monthly(Daily):
         # Otherwise the key of the first month would be a day before the calendar.
         if self.first.day != 1:
             raise SetupError(
-                f"Monthly({self.first}) begins within a month.\n"
-                f"Next: begin with {self.first.replace(day=1)}."
+                f"Monthly({self.first}) does not start on the first day of a month.\n"
+                f"Next: start with {self.first.replace(day=1)}."
             )
 
     def period_start(self, day: date) -> date:

@@ -84,7 +84,7 @@ def add_samples(days: int) -> list[str]:
     if samples is None:
         raise SetupError(
             "There are no samples for the tables of this project.\n"
-            "Next: deliver files of your own into landing."
+            "Next: put files of your own into landing."
         )
     if guard := load_optional("resources.sample_files"):
         guard.refuse_samples(here, samples.DOMAIN)

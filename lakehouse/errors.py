@@ -13,6 +13,8 @@ once.
 
 from collections.abc import Iterable
 
+REPORT_IT = "Next: report this as a bug of the engine; running it again cannot help."
+
 
 class LakehouseError(Exception):
     """A refusal by this lakehouse, with the reason and the next step."""

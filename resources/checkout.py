@@ -79,8 +79,8 @@ def describe_unusual_places(known: Settings, home: Path) -> str | None:
     others = [f"{name} {place}" for name, place in found.items() if place != usual[name]]
     if not others:
         return None
-    back = "`make demo LAKEHOUSE_DATA=data LANDING=data/landing` goes back"
-    return f"These are not in the usual place, because .env says so: {', '.join(others)} ({back})."
+    back = "to go back: `make demo LAKEHOUSE_DATA=data LANDING=data/landing`"
+    return f".env names other places than the usual ones: {', '.join(others)} ({back})."
 
 
 if __name__ == "__main__":

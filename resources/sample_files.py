@@ -70,22 +70,22 @@ def refuse_samples(here: Environment, domain: str) -> None:
     """
     if "://" in here.landing.root:
         raise SetupError(
-            f"Samples are written into a folder, and landing is {here.landing.root}.\n"
-            "Next: leave LAKEHOUSE_LANDING out, or name a folder."
+            f"Samples can only be written into a folder, but landing is {here.landing.root}.\n"
+            "Next: unset LAKEHOUSE_LANDING, or set it to a folder."
         )
     files = list_domain_files(here)[domain]
     if own := _own(files):
         raise SetupError(
-            f"Sample rows and your own never mix, and the domain {domain} holds files of yours: "
-            f"{_some(own, files.landed)}.\n"
-            "Next: make a lake of samples elsewhere, `make demo LAKEHOUSE_DATA=<new folder>`."
+            f"A domain holds samples or your own files, never both. The domain {domain} holds "
+            f"your own files: {_some(own, files.landed)}.\n"
+            "Next: make a lake of samples elsewhere: `make demo LAKEHOUSE_DATA=<new folder>`."
         )
 
 
 def refusal(here: Environment, domain: str, files: DomainFiles) -> SetupError:
     """Returns the error for a domain with both kinds: which files they are, and what to do."""
     return SetupError(
-        f"Sample rows and your own never mix, and the domain {domain} holds both. "
+        f"A domain holds samples or your own files, never both. The domain {domain} holds both. "
         f"A file is a sample if its name begins with `{SAMPLE_PREFIX}`.\n"
         f"  - your own: {_some(_own(files), files.landed)}\n"
         f"  - samples: {_some(_samples(files), files.landed)}\n"
@@ -119,8 +119,8 @@ def _next_step(here: Environment, files: DomainFiles) -> str:
     if kinds == {True, False}:
         return (
             f"leave the lake {here.lake.root} as it is, and start new ones. "
-            f"Yours: {apart}. Samples: `make clean-data`, "
-            "which deletes data/ with all that is in it: take your files out of data/landing first."
+            f"For your files: {apart}. For samples: take your files out of data/landing, then run "
+            "`make clean-data`, which deletes data/ and everything in it."
         )
     return (
         f"take your files out of {here.landing.root} into a folder of their own, and run {apart}."

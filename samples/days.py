@@ -44,7 +44,7 @@ class Run:
 
     def __post_init__(self) -> None:
         if self.days < 1 or self.rows < 1:
-            raise ValueError(f"Days and rows are at least 1, not {self.days} and {self.rows}.")
+            raise ValueError(f"Days and rows must be at least 1, not {self.days} and {self.rows}.")
         if self.block > _MOST_NUMBERS:
             raise ValueError(
                 f"{self.rows:,} rows a day need more invoice numbers than six digits hold."

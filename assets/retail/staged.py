@@ -46,7 +46,7 @@ def invoice_lines(raw_invoice_lines: LazyFrame) -> LazyFrame:
 @staged(
     Product,
     mode="history",
-    leave_out={"without a text": TEXT.is_null(), "a remark on stock, at no price": PRICE == 0},
+    leave_out={"no description": TEXT.is_null(), "stock remark, at price 0": PRICE == 0},
     owner=OWNER,
 )
 def products(raw_invoice_lines: LazyFrame) -> LazyFrame:

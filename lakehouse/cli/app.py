@@ -79,7 +79,7 @@ def _end_with(message: str) -> click.exceptions.Exit:
     return click.exceptions.Exit(1)
 
 
-@click.group(cls=_Group, help="Look into the lake: SQL, tables, audits and quarantine.")
+@click.group(cls=_Group, help="Inspect and operate the lake.")
 def cli() -> None:
     """The commands."""
 
@@ -98,7 +98,13 @@ def format_option(rows: str) -> Decorator:
 
 def user_option() -> Decorator:
     """Returns the option `--by`, which names the person who asks; the system's user by default."""
-    return click.option("--by", "who", default=_find_user, show_default="you", help="Who asks.")
+    return click.option(
+        "--by",
+        "who",
+        default=_find_user,
+        show_default="you",
+        help="Your name, kept with the change.",
+    )
 
 
 def _find_user() -> str:
@@ -106,7 +112,9 @@ def _find_user() -> str:
         return getpass.getuser()
     except (KeyError, OSError):
         # A container may run under a user id that has no name.
-        raise click.UsageError("Your user has no name here. Name yourself with --by.") from None
+        raise click.UsageError(
+            "This system has no name for your user. Next: add --by <name>."
+        ) from None
 
 
 def count_rejects(count: int, table: str) -> tuple[int, str]:

@@ -29,11 +29,13 @@ _TIMES = [
 
 @cli.command("restore", short_help="Restore an earlier version of a table.")
 @click.argument("table")
-@click.option("--version", type=NOT_NEGATIVE, help="The version; `lakehouse audit` lists them.")
-@click.option("--time", "moment", type=click.DateTime(_TIMES), help="Or a time, in UTC.")
-@click.option("--reason", default="", help="Why; kept in the commit.")
+@click.option(
+    "--version", type=NOT_NEGATIVE, help="The version to restore; `lakehouse audit` lists them."
+)
+@click.option("--time", "moment", type=click.DateTime(_TIMES), help="Or a point in time, in UTC.")
+@click.option("--reason", default="", help="The reason; kept in the commit.")
 @user_option()
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @click.pass_obj
 def run_restore(  # noqa: PLR0913, one parameter an option of the command
     app: App,
@@ -47,13 +49,14 @@ def run_restore(  # noqa: PLR0913, one parameter an option of the command
 ) -> None:
     """Restore an earlier version of TABLE (`<layer>/<table>`), with the rows that it rejected.
 
-    Shows what that undoes, and asks. The next run makes again what is stale: see docs/runbook.md.
+    Shows what this undoes and asks for confirmation. The next run rebuilds what is stale: see
+    docs/runbook.md.
     """
     here = app.environment()
     if (version is None) == (moment is None):
         raise SetupError(
-            "A restore needs a version or a time.\n"
-            "Next: add --version <number>, or --time <UTC time>."
+            f"{table}: a restore needs either a version or a time.\n"
+            "Next: give --version <number> or --time <UTC time>, not both."
         )
     if moment is not None:
         in_utc = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
@@ -67,14 +70,15 @@ def run_restore(  # noqa: PLR0913, one parameter an option of the command
         return
     if not yes and not sys.stdin.isatty():
         raise SetupError(
-            "Nothing was restored: there is no terminal to ask for consent.\nNext: add --yes."
+            f"{table}: nothing was restored, because there is no terminal on which to confirm.\n"
+            "Next: add --yes."
         )
     if not yes:
         click.confirm("Restore it?", abort=True)
     made = restore(here, plan, RestoreRequest(who, reason))
-    click.echo(f"{table} is now at version {made}, and holds what version {version} held.")
+    click.echo(f"{table} is now at version {made}, with the content of version {version}.")
     click.echo(
-        "Next: `lakehouse tables` shows what is stale; the next run makes it again "
+        "Next: `lakehouse tables` shows what is stale; the next run rebuilds it "
         "(`lakehouse demo`, or Dagster's UI)."
     )
 
@@ -83,10 +87,10 @@ def run_restore(  # noqa: PLR0913, one parameter an option of the command
 @click.argument("table")
 @click.pass_obj
 def run_replay(app: App, table: str) -> None:
-    """Give the open rows in quarantine of TABLE another try.
+    """Give the open rows in the quarantine of TABLE another try.
 
-    Use it after the contract or the transform was fixed. It makes again exactly the periods that
-    hold open rows. For a raw table, it reads the files with open dead letters again.
+    Use it after the contract or the transform was fixed. It rebuilds only the periods that hold
+    open rows. For a raw table, it rereads the files with open dead letters.
     """
     here = app.environment()
     report = replay(here, table)
@@ -100,8 +104,8 @@ def run_replay(app: App, table: str) -> None:
     if stale:
         names = ", ".join(part.table for part in stale)
         click.echo(
-            f"Next: now stale are {names}; Dagster makes them again by itself while its UI runs, "
-            "`lakehouse demo` at once."
+            f"Now stale: {names}.\nNext: run `lakehouse demo`, or wait: Dagster rebuilds them "
+            "while its UI runs."
         )
     # Last of all: what was released is published and printed, whatever else failed.
     if report.problems:
@@ -121,9 +125,9 @@ def _print_by_rule(table: str, report: ReplayReport) -> None:
     print_rows([name, "released", "open"], rows, "table")
 
 
-@cli.command("discard", short_help="Give up rejected rows.")
+@cli.command("discard", short_help="Discard rejected rows.")
 @click.argument("table")
-@click.option("--reason", required=True, help="Why; stored beside each row.")
+@click.option("--reason", required=True, help="The reason; stored with each row.")
 @click.option("--where", help="A condition in SQL over the columns that the quarantine shows.")
 @click.option(
     "--rule",
@@ -143,10 +147,10 @@ def run_discard(
     who: str,
     **chosen: Any,  # noqa: ANN401
 ) -> None:
-    """Give up open rows in quarantine of TABLE, or dead letters of a raw one.
+    """Discard open rows in the quarantine of TABLE, or the dead letters of a raw table.
 
-    Takes the rows that meet every condition given. They stay in quarantine as discarded. A row that
-    passes later is published nevertheless.
+    A row is discarded if it meets every condition given. It stays in quarantine, marked as
+    discarded. If it passes later, it is published after all.
     """
     here = app.environment()
     # The conditions are options that are named like the fields of a choice.

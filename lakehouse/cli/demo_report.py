@@ -60,7 +60,7 @@ def refuse_idle(here: Environment, refused: Mapping[str, LakehouseError]) -> Non
     busy = [domain for domain, files in list_domain_files(here).items() if files.all]
     if not busy:
         folders = ", ".join(raw.landing for raw in here.catalog.raw_tables)
-        next_step = describe_unclaimed(here) or f"Next: put them into its folders {folders}."
+        next_step = describe_unclaimed(here) or f"Next: put files into its folders {folders}."
         raise SetupError(f"There are no files for a table in {here.landing.root}.\n{next_step}")
     # Only domains with files can be refused. While one is left, the others are refused in the end.
     if len(refused) == len(busy):
@@ -141,9 +141,9 @@ def print_report(
         reasons = [str(error).splitlines()[0] for error in refused.values()]
         raise DataError(
             list_problems(
-                "Not every table could be made.",
+                "Some tables could not be made.",
                 [*problems, *reasons],
-                "fix what is named and run again; everything else is up to date.",
+                "fix these problems and run again; everything else is up to date.",
             )
         )
     for error in refused.values():
@@ -220,12 +220,12 @@ def _print_notes(here: Environment) -> None:
     for table in here.catalog.derived_tables:
         notes = overview.read_notes(here.lake, table)
         for period, reason in notes.held_back.items():
-            click.echo(f"  {table.name} [{period}]: held back, unchanged since before: {reason}")
+            click.echo(f"  {table.name} [{period}]: held back, so it is unchanged: {reason}")
         if notes.outdated:
             periods = [period for period in notes.outdated if isinstance(period, date)]
             span = f" --partition-range {min(periods)}...{max(periods)}" if periods else ""
             click.echo(
-                f"  {table.name}: {notes}. To make it again: "
+                f"  {table.name}: {notes}. To rebuild: "
                 f"dagster asset materialize -m lakehouse.definitions --select {table.name}{span}"
             )
 
@@ -243,7 +243,7 @@ def _print_next_steps(here: Environment, ui_command: str) -> None:
     steps = [(ui_command, "Dagster's UI on http://127.0.0.1:3000, sensors on")]
     # `make demo` calls the command by its path in an environment that is not activated.
     if shutil.which("lakehouse") is None:
-        steps.append((". .venv/bin/activate", "then"))
+        steps.append((". .venv/bin/activate", "puts `lakehouse` on the path"))
     steps.append(("lakehouse tables", "rows, bytes, freshness, and what is stale"))
     if example := _find_example(here):
         table, span = example
@@ -253,7 +253,7 @@ def _print_next_steps(here: Environment, ui_command: str) -> None:
         if span:
             steps.append((f"{again} --partition-range {span}", "a backfill in one run"))
         else:
-            steps.append((again, "makes it again"))
+            steps.append((again, "rebuilds it"))
     click.echo("Try next")
     for command, meaning in steps:
         # A long command gets a line of its own.

@@ -30,12 +30,12 @@ _AUDIT_COLUMNS = (
 )
 
 
-@cli.command("sql", short_help="Run a query that reads.")
+@cli.command("sql", short_help="Run a read-only query.")
 @click.argument("query")
 @format_option("rows")
 @click.pass_obj
 def run_sql(app: App, query: str, form: str) -> None:
-    """Run a query that reads, such as "select * from marts.daily_sales limit 5".
+    """Run a read-only query, such as "select * from marts.daily_sales limit 5".
 
     `-` reads the query from standard input.
     """
@@ -56,7 +56,7 @@ def tables(app: App, form: str) -> None:
     rows = ([getattr(state, column) for column in _TABLE_COLUMNS] for state in states)
     print_rows(_TABLE_COLUMNS, rows, form)
     if not states and form == "table":
-        click.echo("The lake is empty. Next: `lakehouse demo`.")
+        click.echo("The lake is empty. Next: run `lakehouse demo`.")
     # CSV and JSON have standard output for themselves.
     for note in report.notes:
         click.echo(note, err=form != "table")
@@ -96,7 +96,7 @@ def _describe_details(one: Audit) -> Iterable[str]:
     """Yields what is notable about a commit beside its counts, as ends of lines."""
     if one.conflicting_events:
         events = format_count(one.conflicting_events, "event")
-        yield f": {events} lost to another of the same key and time"
+        yield f": {events} lost to another event with the same key and time"
     if one.has_unchanged:
         yield f": unchanged: {one.describe_unchanged()}"
     for period, reason in one.held_back.items():
@@ -129,14 +129,14 @@ def _to_row(one: Audit) -> Iterable[Any]:
     yield from (one.rows, one.seconds, one.provenance.run_id[:8])
 
 
-@cli.command(short_help="Show rejected rows, and why.")
+@cli.command(short_help="Show rejected rows and the reasons.")
 @click.argument("table")
 @click.option(
     "--state",
     type=click.Choice([*_STATES, "all"]),
     default=OPEN,
     show_default=True,
-    help="Which rows.",
+    help="The state of the rows to show.",
 )
 @format_option("rows")
 @click.option(
@@ -146,7 +146,7 @@ def _to_row(one: Audit) -> Iterable[Any]:
 def quarantine(app: App, table: str, state: str, form: str, limit: int) -> None:
     """Show the rejected rows of TABLE, with every rule that they broke.
 
-    Of a raw table, shows its dead letters.
+    For a raw table, show its dead letters.
     """
     # None for `all`, which is no state.
     wanted = next((one for one in _STATES if one == state), None)

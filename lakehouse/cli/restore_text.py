@@ -18,7 +18,7 @@ def describe_plan(plan: RestorePlan) -> Iterator[str]:
     # A person says yes or no to this, so it has to fit on a screen: long lists end in a count.
     target, current = plan.target_version, plan.current_version
     if plan.is_noop:
-        yield f"{plan.table} holds what it held at version {target}: there is nothing to restore."
+        yield f"{plan.table} already has the content of version {target}: nothing to restore."
         return
     yield f"Restoring version {target} of {plan.table}, which is at version {current}:"
     if not plan.is_log_complete:
@@ -34,13 +34,13 @@ def describe_plan(plan: RestorePlan) -> Iterator[str]:
         count = format_count(len(days), "day")
         yield f"  periods of these commits: {count}, {days[0]} to {days[-1]}"
     if fates := {name: count for name, count in sum_fates(plan.audits).items() if count}:
-        yield f"  rows by what became of them: {_format_counts(fates)}"
-    yield f"  rows of the table: {plan.rows[0]:,}, then {plan.rows[1]:,}"
+        yield f"  rows by fate: {_format_counts(fates)}"
+    yield f"  rows of the table: {plan.rows[0]:,} now, {plan.rows[1]:,} afterwards"
     yield from _describe_quarantine(plan)
     yield from _describe_files(plan)
     if plan.readers:
-        yield f"  made from it, and so affected: {', '.join(plan.readers)}"
-    yield "The next run makes again what is stale. To keep the old state, remove the cause first:"
+        yield f"  affected, because they are made from it: {', '.join(plan.readers)}"
+    yield "The next run rebuilds what is stale. To keep the old state, remove the cause first:"
     yield "take the bad file out of landing, or put the code back (docs/runbook.md, Restore)."
 
 
@@ -89,23 +89,27 @@ def _describe_quarantine(plan: RestorePlan) -> Iterator[str]:
         return
     if plan.quarantine_version is None:
         yield (
-            f"  {plan.quarantine} stays as it is, because what it held then is not known; "
+            f"  {plan.quarantine} stays as it is, because its content at that time is not known; "
             "the next run brings it up to date"
         )
     else:
         rows = format_count(now, "row")
-        yield f"  {plan.quarantine} is restored with it: {rows} of this table, then {then:,}"
+        yield (
+            f"  {plan.quarantine} is restored with it: "
+            f"{rows} of this table now, {then:,} afterwards"
+        )
 
 
 def _describe_files(plan: RestorePlan) -> Iterator[str]:
     if plan.landed_again:
         names = _name_files(plan.landed_again)
-        yield f"  files whose rows go, and which the next run lands again from landing: {names}"
+        yield f"  files whose rows are removed, but which the next run lands again: {names}"
     # No run brings these rows back, so the line must not be overlooked.
     if plan.lost_files:
         yield (
-            "  files whose rows go, and which are NOT in landing; only restoring a later version, "
-            f"or delivering them again, brings the rows back: {_name_files(plan.lost_files)}"
+            "  files whose rows are removed, and which are NOT in landing; to get the rows back, "
+            "restore a later version or deliver the files again: "
+            f"{_name_files(plan.lost_files)}"
         )
 
 

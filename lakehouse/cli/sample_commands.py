@@ -17,7 +17,11 @@ def demo(app: App) -> None:
 
 @cli.command(short_help="Deliver one more day of samples.")
 @click.option(
-    "--days", type=click.IntRange(min=1), default=1, show_default=True, help="How many days' files."
+    "--days",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="How many days of files.",
 )
 @click.pass_obj
 def samples(app: App, days: int) -> None:
@@ -26,6 +30,5 @@ def samples(app: App, days: int) -> None:
     for path in app.samples(days):
         click.echo(path)
     click.echo(
-        "Next: while Dagster's UI runs, look at `lakehouse tables`; "
-        "without it, `lakehouse demo` lands them."
+        "Next: run `lakehouse demo` to land them, or wait: Dagster lands them while its UI runs."
     )

@@ -257,13 +257,13 @@ class BatchBuilder:
         for name, twin in self._repeated.items():
             is_earlier = name in earlier
             what = (
-                "written earlier: the rows get its origin"
+                "which was written later; the rows now name this file"
                 if is_earlier
                 else "superseded as a whole"
             )
             yield f"{name}: same bytes as {twin.source}, {what}"
         yield from (f"{name}: {reason}" for name, reason in self._refused.items())
         if stored.uncounted:
-            yield f"dead letters of an attempt that was killed, counted here: {stored.uncounted:,}"
+            yield f"dead letters from a killed attempt, counted here: {stored.uncounted:,}"
         yield from self.columns.describe_changes()
         yield from describe_deliveries(self.raw, self._new)

@@ -38,8 +38,8 @@ REGISTER_SCHEMA = pl.Schema(
 )
 _COMMENTS = {
     "table": "The raw table for which the file was delivered",
-    "outcome": "landed; dead, if all records are dead letters; repeated, if its bytes are known",
-    "same_bytes_as": "The origin of the rows with the same bytes, when this file was read",
+    "outcome": "landed; dead, if all records are dead letters; repeated, if its bytes were known",
+    "same_bytes_as": "The origin of the rows that had the same bytes when this file was read",
     "size": "Bytes of the file",
     "dead": "How many dead letters it has",
     "_source": "The delivered file and the start of the hash of its bytes",

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import polars as pl
 
-from lakehouse.errors import DataError, LawError
+from lakehouse.errors import REPORT_IT, DataError, LawError
 from lakehouse.failpoints import failpoint
 from lakehouse.ingest.batch import Batch
 from lakehouse.ingest.delivery_register import register_deliveries
@@ -28,7 +28,7 @@ _ORIGIN_COMMENTS = {
     "_batch_id": "The batch in which the file was landed",
     "_ingested_at": "When the batch began",
     EVENT_DATE: "The day that the row belongs to, by its own values",
-    RESCUED: "Delivered values that do not fit: a JSON object of texts, by the names in the file",
+    RESCUED: "Delivered values that do not fit the columns: a JSON object of texts by name",
 }
 
 
@@ -65,7 +65,7 @@ def _restore_letters(lake: Lake, batch: Batch, made_by: Provenance) -> Batch:
         return batch
 
     def account(found: PassResult) -> Audit:
-        note = f"dead letters of {batch.raw.name} that were there before: {found.rows:,}"
+        note = f"lost dead letters of {batch.raw.name}, stored again: {found.rows:,}"
         rows = found.rows
         return Audit(DEAD_LETTERS, "append", rows, rows, notes=(note,), provenance=made_by)
 
@@ -87,8 +87,8 @@ def _publish_rows(lake: Lake, batch: Batch, made_by: Provenance) -> Audit:
         # `dead_count` is what the readers counted, `rejected` what is in the files.
         if found.rejected != batch.dead_count:
             raise LawError(
-                f"{raw.name}: {batch.dead_count:,} dead letters were found, "
-                f"{found.rejected:,} written."
+                f"{raw.name}: {batch.dead_count:,} dead letters were found, but "
+                f"{found.rejected:,} were written.\n{REPORT_IT}"
             )
         return Audit(
             table=raw.name,
@@ -106,7 +106,7 @@ def _publish_rows(lake: Lake, batch: Batch, made_by: Provenance) -> Audit:
     except pl.exceptions.PolarsError as error:
         raise DataError(
             f"{raw.name}: `day` fails on the data: {redact(error)}\n"
-            "Next: let it give null where the day is unknown (strict=False). "
+            "Next: make it return null where the day is unknown (strict=False). "
             "Nothing was published."
         ) from None  # the error itself quotes values
     # A kill here leaves files that are landed and not registered: they are read once more, and

@@ -76,10 +76,11 @@ class TableNotes:
         if self.held_back:
             notes.append(f"{format_count(len(self.held_back), 'period')} held back")
         if WHOLE_TABLE in self.outdated:
-            notes.append("made by other code or contract")
+            notes.append("made by another version of the code or contract")
         elif self.outdated:
             notes.append(
-                f"{format_count(len(self.outdated), 'period')} made by other code or contract"
+                f"{format_count(len(self.outdated), 'period')} "
+                "made by another version of the code or contract"
             )
         return "; ".join(notes)
 
@@ -204,7 +205,7 @@ def _describe_staleness(name: str, stale: Mapping[str, StaleTable], dead: Mappin
     # Only a raw table has dead letters, and only a derived one is stale.
     if name in stale:
         keys = stale[name].keys
-        return f"stale: {format_count(len(keys), 'period')} to make again" if keys else "stale"
+        return f"stale: {format_count(len(keys), 'period')} to rebuild" if keys else "stale"
     if name in dead:
         return format_count(dead[name], "dead letter")
     return _UP_TO_DATE

@@ -96,7 +96,7 @@ def run_query(lake: Lake, query: str) -> tuple[list[str], Iterator[tuple[Any, ..
     statements = _parsed(_ALL_TABLES if _SHOW_TABLES.fullmatch(query) else query)
     if not _only_read(statements):
         raise SetupError(
-            "`lakehouse sql` runs one statement that reads.\nNext: write a single SELECT."
+            "`lakehouse sql` runs one read-only statement.\nNext: write a single SELECT."
         )
     # Closes the connection on an error; on success the iterator of rows takes it over.
     with ExitStack() as stack:
@@ -116,7 +116,7 @@ def _failed(error: duckdb.Error) -> DataError:
     # An error that DuckDB meets after some rows comes as the last line of its message.
     reason = str(error).rpartition("closed pending query result\nError: ")[2]
     return DataError(
-        f"The query fails: {reason}\nNext: fix it; `lakehouse tables` lists the tables."
+        f"The query fails: {reason}\nNext: fix the query; `lakehouse tables` lists the tables."
     )
 
 

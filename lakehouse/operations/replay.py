@@ -103,7 +103,7 @@ def replay(
         # Without an input row nothing was judged, so nothing may be released either.
         if audit is None:
             where = f" [{days}]" if days else ""
-            notes.append(f"{name}{where}: its input no longer holds rows for it; they stay open")
+            notes.append(f"{name}{where}: its input no longer has these rows; they stay open")
             continue
         audits.append(audit)
         problems += [

@@ -102,7 +102,7 @@ def replay_dead_letters(
     audit, missing = retry_if_busy(lambda: _attempt(lake, landing, raw, run_id))
     notes = [
         *report.refused,
-        *(f"{name} may still be written; replay again later" for name in report.unfinished),
+        *(f"{name} may not be complete yet; replay again later" for name in report.unfinished),
         *(
             f"{name} is no longer in landing, so its dead letters cannot be read again"
             for name in missing

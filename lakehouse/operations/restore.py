@@ -86,8 +86,8 @@ def restore(here: Environment, plan: RestorePlan, request: RestoreRequest) -> in
 
 def _busy(table: str) -> BusyError:
     return BusyError(
-        f"{table}: another writer committed meanwhile.\n"
-        "Next: look at what the restore would undo now, then run it again."
+        f"{table}: another writer committed in the meantime.\n"
+        "Next: check what the restore would undo now, then run it again."
     )
 
 

@@ -81,8 +81,8 @@ def plan_restore(here: Environment, name: str, version: int) -> RestorePlan:
     """
     if name.startswith("quarantine/"):
         raise SetupError(
-            f"{name} is restored together with the table whose rows it holds.\n"
-            "Next: restore that table; or leave it, the next run brings its quarantine up to date."
+            f"{name} is restored together with the table that rejected its rows.\n"
+            "Next: restore that table, or wait: the next run brings the quarantine up to date."
         )
     table, lake = here.catalog[name], here.lake
     current = _open(lake, name)
@@ -139,7 +139,7 @@ def find_version_at(lake: Lake, name: str, moment: datetime) -> int:
         )
         raise SetupError(
             f"{name}: there was no version at {moment}; {oldest}.\n"
-            "Next: ask for a later time, or for a version."
+            "Next: give a later time, or a version."
         )
     return max(earlier)
 

@@ -54,7 +54,7 @@ def _check(table: Table, name: str, description: str, *, blocking: bool) -> dg.A
 
 
 def _raw(environment: Environment, table: RawTable) -> dg.AssetsDefinition:
-    readable = "Every delivered record could be parsed; the others are in quarantine.dead_letters."
+    readable = "Every delivered record can be parsed; the rest go to quarantine.dead_letters."
 
     asset: Any = dg.asset(
         **_common(environment, table),
@@ -86,8 +86,7 @@ def _raw(environment: Environment, table: RawTable) -> dg.AssetsDefinition:
 def _derived(environment: Environment, table: DerivedTable) -> dg.AssetsDefinition:
     sources = environment.catalog.find_inputs(table).values()
     promise = (
-        f"No more rows break {table.contract.__name__} than it allows, "
-        "and every rule of the table holds."
+        f"No more rows break {table.contract.__name__} than it allows, and every table rule holds."
     )
     calendar = table.partitions
 
@@ -119,7 +118,7 @@ def _derived(environment: Environment, table: DerivedTable) -> dg.AssetsDefiniti
         context.log.info(
             summarize_audit(audit)
             if audit
-            else f"{table.name}: its input holds no rows for it; nothing changed"
+            else f"{table.name}: its input has no rows for it; nothing changed"
         )
         if audit and audit.held_back:
             yield from _report_held_back(context, table, audit)
@@ -147,7 +146,7 @@ def _report_held_back(
 def build_result(table: DerivedTable, audit: Audit | None) -> Any:  # noqa: ANN401
     """Returns the result of the step that made a table; None for an input without rows."""
     nothing: dict[str, Any] = {
-        "notes": "the input holds no rows for these days; the table is unchanged",
+        "notes": "the input has no rows for these days; the table is unchanged",
         "dagster/row_count": 0,
     }
     return dg.MaterializeResult(

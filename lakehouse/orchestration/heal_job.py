@@ -46,15 +46,15 @@ def define_heal_job() -> dg.JobDefinition:
         # The run ends red even if only one file was refused.
         if problems:
             message = list_problems(
-                "Not every table could be brought up to date.",
+                "Some tables could not be brought up to date.",
                 problems,
-                "fix what is named; the rest is up to date.",
+                "fix these problems and run again; everything else is up to date.",
             )
             raise dg.Failure(message, allow_retries=False)
 
     @dg.job(
         name="heal_job",
-        description="Lands what lies in landing, and makes again whatever is stale.",
+        description="Lands the files in landing and rebuilds whatever is stale.",
     )
     def job() -> None:
         heal()
@@ -110,5 +110,5 @@ def define_nightly_schedule() -> dg.ScheduleDefinition:
         job=define_heal_job(),
         cron_schedule="0 2 * * *",  # without a time zone, Dagster takes UTC
         default_status=dg.DefaultScheduleStatus.RUNNING,
-        description="Lands and makes again whatever the sensors missed.",
+        description="Lands and rebuilds whatever the sensors missed.",
     )

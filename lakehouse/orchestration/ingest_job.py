@@ -52,8 +52,8 @@ class MakeConfig(dg.Config):
 
     since: dict[str, str] = Field(
         default_factory=dict,
-        description="Revisions of the table and its inputs; what later commits made stale is made. "
-        "Empty: whatever is stale.",
+        description="Revisions of the table and its inputs. The run makes what later commits made "
+        "stale; if this is empty, it makes whatever is stale.",
     )
 
 
@@ -65,7 +65,7 @@ def define_ingest_job(catalog: Catalog) -> dg.JobDefinition:
 
     @dg.job(
         name=INGEST_JOB,
-        description="Lands what lies in landing, and makes again what that made stale.",
+        description="Lands the files in landing and rebuilds what they make stale.",
     )
     def job() -> None:
         # Inputs first: the order of `derived_tables` has each table after those that it reads.

@@ -18,9 +18,9 @@ READABLE_CHECK = "every_record_is_readable"
 
 
 _VALID = {
-    "valid_from": "When this version starts to hold",
-    "valid_to": "When it stops holding; missing for the current version",
-    "is_current": "Whether it holds now",
+    "valid_from": "When this version becomes valid",
+    "valid_to": "When it stops being valid; null for the current version",
+    "is_current": "Whether it is valid now",
 }
 
 
@@ -152,7 +152,7 @@ def build_contract_result(
         passed=refusal is None,
         severity=dg.AssetCheckSeverity.ERROR,
         metadata=facts,
-        description=refusal or "Every published row keeps the contract.",
+        description=refusal or "Every published row meets the contract.",
     )
 
 
@@ -172,7 +172,7 @@ def build_readable_result(table: RawTable, report: LandResult) -> dg.AssetCheckR
             ),
         },
         description=f"{format_count(dead, 'dead letter')} in quarantine.dead_letters; "
-        f"{format_count(len(report.refused), 'file')} not readable.",
+        f"{format_count(len(report.refused), 'file')} could not be read.",
     )
 
 

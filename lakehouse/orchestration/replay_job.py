@@ -24,7 +24,7 @@ class ReplayConfig(dg.Config):
     """The config of a replay."""
 
     table: str = Field(
-        description="The table that rejected the rows, such as staged/orders or raw/…"
+        description="The table whose rejected rows are replayed, such as staged/orders or raw/…"
     )
 
 
@@ -48,7 +48,7 @@ def define_replay_job() -> dg.JobDefinition:
             message = list_problems(
                 f"{config.table}: {_sentence(done)}.",
                 done.problems,
-                "fix what is named and replay again.",
+                "fix these problems and replay again.",
             )
             # No retry: the next step is a fix, and then another replay.
             raise dg.Failure(message, metadata=_figures(done), allow_retries=False)

@@ -24,7 +24,7 @@ def log_landing(context: Any, table: RawTable, report: LandResult) -> None:  # n
     for line in (*report.repeated, *report.refused):
         context.log.warning(f"{table.name}: {line}")
     for name in report.unfinished:
-        context.log.info(f"{table.name}: {name} may still be written; the next run reads it")
+        context.log.info(f"{table.name}: {name} may not be complete yet; the next run reads it")
     if not report.audits:
         context.log.info(f"{table.name}: nothing new in landing")
     for audit in report.audits:
@@ -92,7 +92,7 @@ def make_within_job(
         raise
     if audit is None:
         context.log.info(
-            f"{table.name}{f' [{days}]' if days else ''}: its input holds no rows for it"
+            f"{table.name}{f' [{days}]' if days else ''}: its input has no rows for it"
         )
         return
     context.log.info(summarize_audit(audit))
@@ -121,10 +121,10 @@ def describe_held_back(audit: Audit) -> str:
     periods = format_count(len(audit.held_back), "period")
     return list_problems(
         f"{audit.table} [{audit.days}]: {periods} held back and unchanged. "
-        "The others are published.",
+        "The others were published.",
         (f"{period}: {reason}" for period, reason in audit.held_back.items()),
-        "fix the source or the transform and run these days again; "
-        "or change the contract on purpose.",
+        "fix the source or the transform and run these days again. "
+        "If the rows are right, change the contract.",
     )
 
 

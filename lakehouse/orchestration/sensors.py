@@ -57,7 +57,7 @@ def define_landing_sensor(environment: Environment) -> dg.SensorDefinition:
     def look(instance: dg.DagsterInstance, cursor: str | None) -> Answer:
         # One at a time: files are news until they have landed, so a second run would find the same.
         if _is_running(instance, "landing"):
-            return dg.SkipReason("an ingest run is under way")
+            return dg.SkipReason("an ingest run is in progress")
         found = {
             table.name: read_news(environment.lake, environment.landing, table) for table in raw
         }
@@ -84,7 +84,7 @@ def define_landing_sensor(environment: Environment) -> dg.SensorDefinition:
             run_requests=[request], cursor=_write(asked | dict.fromkeys(fresh, mark))
         )
 
-    description = "Asks for one ingest run when there are files in landing that are not landed."
+    description = "Requests an ingest run when landing has files that have not landed yet."
     return _sensor(environment, "landing_sensor", description, look, job_name=INGEST_JOB)
 
 
@@ -123,7 +123,7 @@ def define_commit_sensor(environment: Environment, jobs: Sequence[Any]) -> dg.Se
 
     def look(instance: dg.DagsterInstance, cursor: str | None) -> Answer:
         if _is_running(instance, "commit"):
-            return dg.SkipReason("a run that an earlier commit asked for is under way")
+            return dg.SkipReason("a run that an earlier commit triggered is in progress")
         if _is_ingesting(instance):
             return dg.SkipReason("an ingest run makes what it lands")
         # Read before the logs are: a commit in between is planned now and looked at once more.
@@ -148,8 +148,8 @@ def define_commit_sensor(environment: Environment, jobs: Sequence[Any]) -> dg.Se
         )
 
     description = (
-        "Reads from the Delta logs which days new commits fall into, "
-        "and asks for runs of these days downstream."
+        "Reads from the Delta logs which days new commits touch, "
+        "and requests runs of these days downstream."
     )
     return _sensor(environment, "commit_sensor", description, look, jobs=jobs)
 

@@ -52,7 +52,7 @@ def load_domains() -> list[ModuleType]:
     if domains is None:
         raise SetupError(
             f"There is no folder `{DOMAINS}` in {Path.cwd()}, so no tables are declared.\n"
-            "Next: call this in the folder of your project, where `assets/` is."
+            "Next: run this in the folder of your project, where `assets/` is."
         )
     files = sorted(domains.rglob("*.py"))
     names = [(DOMAINS, *file.relative_to(domains).with_suffix("").parts) for file in files]

@@ -75,16 +75,17 @@ def _read_secret(name: str) -> Mapping[str, SecretStr]:
         kind = SetupError if code in _REFUSED else OutageError
         raise kind(
             f"{_describe_secret(name)} cannot be read: {code}.\n"
-            "Next: see that it exists and may be read."
+            "Next: check that it exists, and that this process may read it."
         ) from None
     except (NoCredentialsError, NoRegionError) as error:
-        next_step = "set AWS_REGION, and give this process a role or AWS's variables."
+        next_step = "set AWS_REGION, and give this process a role, or set AWS's variables."
         raise SetupError(
             f"{_describe_secret(name)} cannot be read: {error}\nNext: {next_step}"
         ) from None
     except BotoCoreError as error:
         raise OutageError(
-            f"{_describe_secret(name)} cannot be read: {error}\nNext: see that AWS can be reached."
+            f"{_describe_secret(name)} cannot be read: {error}\n"
+            "Next: check that AWS can be reached, and run again."
         ) from None
     return _decode_options(name, text)
 
@@ -98,8 +99,8 @@ def _decode_options(name: str, text: str) -> dict[str, SecretStr]:
         isinstance(value, str) for value in decoded.values()
     ):
         raise SetupError(
-            f"{_describe_secret(name)} has no options.\n"
-            "Next: store an object of texts in it: "
+            f"{_describe_secret(name)} holds no storage options.\n"
+            "Next: store a JSON object of strings in it: "
             '{"aws_access_key_id": "…", "aws_secret_access_key": "…"}.'
         )
     return {str(option): SecretStr(value) for option, value in decoded.items()}

@@ -18,7 +18,8 @@ def hold_for_ui(data: Path) -> Iterator[int]:
         BusyError: another UI uses the data.
     """
     busy = (
-        f"A UI with its daemon works on {data} (`make ui`).\nNext: use that one, or stop it first."
+        f"A UI with its daemon is already using {data} (`make ui`).\n"
+        "Next: use that one, or stop it first."
     )
     with hold_lock(data / "ui.lock", busy) as descriptor:
         yield descriptor
@@ -32,8 +33,8 @@ def hold_for_demo(data: Path) -> Iterator[None]:
         BusyError: another demonstration uses the data.
     """
     busy = (
-        f"Another demo works on {data} (`lakehouse demo`).\n"
-        "Next: wait until it has ended, then run again."
+        f"Another demo is already using {data} (`lakehouse demo`).\n"
+        "Next: wait until it ends, then run again."
     )
     with hold_lock(data / "demo.lock", busy):
         yield

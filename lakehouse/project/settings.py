@@ -52,7 +52,7 @@ class Settings(BaseSettings):
     @classmethod
     def _resolve_folder(cls, folder: Path) -> Path:
         if folder == Path():
-            raise ValueError("is empty; leave it out, or name a folder")
+            raise ValueError("is empty; unset it, or name a folder")
         return folder.expanduser().resolve()
 
     @field_validator("lake", "landing")
@@ -61,7 +61,7 @@ class Settings(BaseSettings):
         if place is None:
             return None
         if not place.strip():
-            raise ValueError("is empty; leave it out, or name a folder or a URI")
+            raise ValueError("is empty; unset it, or name a folder or a URI")
         if wrong := find_uri_problem(place):
             raise ValueError(wrong)
         if "://" in place:
@@ -130,6 +130,6 @@ def load_settings() -> Settings:
     except ValidationError as error:
         problems += [_describe_problem(one["loc"], one["msg"]) for one in error.errors()]
     if problems:
-        next_step = f"set or unset them; known are {', '.join(sorted(known))}."
-        raise SetupError(list_problems("The settings are wrong.", problems, next_step))
+        next_step = f"correct or unset them. The settings are {', '.join(sorted(known))}."
+        raise SetupError(list_problems("Some settings are wrong.", problems, next_step))
     return settings

@@ -161,11 +161,11 @@ class Audit:
         place = f"{self.table} [{self.days}]" if self.days else self.table
         raise LawError(
             list_problems(
-                f"{place}: {self.read:,} rows were read, but {self.accounted_rows:,} have a fate. "
-                "Nothing was published.",
+                f"{place}: {self.read:,} rows were read, but {self.accounted_rows:,} are "
+                "accounted for. Nothing was published.",
                 [f"{name} {count:,}" for name, count in fates.items()],
                 "look for a join, a filter or an aggregation in the transform that drops or "
-                "repeats rows without being declared.",
+                "repeats rows without declaring it.",
             )
         )
 

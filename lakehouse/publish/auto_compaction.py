@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import polars as pl
 from deltalake import DeltaTable
 
-from lakehouse.errors import LawError
+from lakehouse.errors import REPORT_IT, LawError
 from lakehouse.publish.replacement import Replacement, scan_files
 from lakehouse.publish.request import ReplaceDays, Request, find_partitioning
 from lakehouse.storage.lake import Lake, list_data_files
@@ -43,7 +43,7 @@ class Compaction:
         if moved != self.total:
             raise LawError(
                 f"{table}: {self.total:,} rows are in {self.files.height:,} small files that are "
-                f"compacted, but {moved:,} were carried over. Nothing was published."
+                f"compacted, but {moved:,} were carried over. Nothing was published.\n{REPORT_IT}"
             )
 
 

@@ -257,7 +257,7 @@ class FileWriter:
         except obstore.exceptions.BaseError as error:
             # Only a warning: the error for which the files are deleted must reach the caller.
             reason = describe_store_error(error, self.lake.options)
-            _log.warning("%s: files of no commit stay until vacuum: %s", table, reason)
+            _log.warning("%s: uncommitted files stay until the next vacuum: %s", table, reason)
 
 
 def choose_row_group_size(request: Request, limits: WriteLimits) -> int:

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 
 import polars as pl
 
-from lakehouse.errors import LawError
+from lakehouse.errors import REPORT_IT, LawError
 from lakehouse.failpoints import failpoint
 from lakehouse.publish.audit import AUDIT_KEY, Audit, Provenance
 from lakehouse.publish.file_writer import FileWriter
@@ -63,7 +63,8 @@ class PassResult:
         for kind, wanted, found in expected:
             if wanted != found:
                 raise LawError(
-                    f"{place}: {wanted:,} rows were to be {kind}, {found:,} are in the files."
+                    f"{place}: {wanted:,} rows should be {kind}, but the files hold {found:,}.\n"
+                    f"{REPORT_IT}"
                 )
 
 

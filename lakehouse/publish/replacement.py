@@ -13,7 +13,7 @@ from typing import Any
 import polars as pl
 from deltalake import DeltaTable
 
-from lakehouse.errors import LawError
+from lakehouse.errors import REPORT_IT, LawError
 from lakehouse.expressions import has_key
 from lakehouse.publish.request import Append, ReplaceAll, ReplaceDays, ReplaceKeys, Request
 from lakehouse.storage.lake import Lake, list_data_files
@@ -59,7 +59,7 @@ class Replacement:
             raise LawError(
                 f"{table}: {self.total:,} rows are in files that are partly replaced, "
                 f"{replaced:,} of them are replaced, but {moved:,} were carried over. "
-                "Nothing was published."
+                f"Nothing was published.\n{REPORT_IT}"
             )
 
 

@@ -26,7 +26,7 @@ def check_partitioning(handle: DeltaTable, table: str, wanted: list[str]) -> Non
         raise SetupError(
             f"{table}: its files are partitioned by {', '.join(present) or 'nothing'}, not by "
             f"{', '.join(wanted) or 'nothing'}.\n"
-            "Next: keep `physical`, or give the table a new name."
+            "Next: set `physical` back, or give the table a new name."
         )
 
 
@@ -58,7 +58,7 @@ def find_missing_columns(handle: DeltaTable, request: Request, wanted: Schema) -
             f"{name} is a column of the table, but not of its contract" for name in sorted(dropped)
         ]
         problems += [
-            f"{field.name} must not be null, and the rows that stay do not have it"
+            f"{field.name} must not be null, but the rows that stay have no value for it"
             for field in missing
             if field.name in required
         ]
@@ -67,7 +67,7 @@ def find_missing_columns(handle: DeltaTable, request: Request, wanted: Schema) -
             list_problems(
                 f"{request.table}: its columns changed, but not all of its rows are replaced.",
                 problems,
-                f"make all{_describe_days(handle, request)} again in one run, "
+                f"rebuild all{_describe_days(handle, request)} in one run, "
                 "or keep the columns as they were.",
             )
         )

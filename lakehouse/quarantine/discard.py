@@ -57,7 +57,8 @@ class Choice:
             conditions.append(self._match_sources(schema))
         if not conditions and not self.is_all:
             raise SetupError(
-                "Nothing says which rows.\nNext: use --where, --rule or --source; or --all."
+                "No condition says which rows to discard.\n"
+                "Next: add --where, --rule or --source; or --all for every open row."
             )
         # Nobody gives up a row by accident: a condition that is null for it does not choose it.
         return pl.all_horizontal(*conditions, is_in(OPEN)).fill_null(False)
@@ -71,7 +72,8 @@ class Choice:
     def _match_sources(self, schema: pl.Schema) -> pl.Expr:
         if "_source" not in schema:
             raise SetupError(
-                "Rows of a table of aggregates have no source.\nNext: use --where or --rule."
+                "The rows of this table are aggregates and have no source file.\n"
+                "Next: use --where or --rule."
             )
         names = pl.Series(self.sources, dtype=pl.String).implode()
         file = select_name(pl.col("_source"))
@@ -94,12 +96,13 @@ class Choice:
             message = str(error).splitlines()[0]
             raise SetupError(
                 f"The condition cannot be read: {message}\n"
-                f"Next: write SQL over {columns}; they hold what was received, so numbers may be "
-                "text that wants a TRY_CAST."
+                f"Next: write SQL over {columns}. They hold values as received, so a number may be "
+                "text and need TRY_CAST."
             ) from error
         if dtype != pl.Boolean:
             raise SetupError(
-                f"The condition gives {dtype}, not true or false.\nNext: compare with something."
+                f"The condition returns {dtype}, not true or false.\n"
+                "Next: write a comparison, such as quantity < 0."
             )
         return condition
 
@@ -125,7 +128,7 @@ def discard(
         BusyError: other writers kept being faster.
     """
     if not reason.strip():
-        raise SetupError("A row is not discarded without a reason.\nNext: give it with --reason.")
+        raise SetupError(f"{name}: discarding rows needs a reason.\nNext: give one with --reason.")
     table = catalog[name]
     # Each derived table has a quarantine of its own; all raw tables share the dead letters.
     if isinstance(table, RawTable):
@@ -164,5 +167,5 @@ def _discard_once(
         # Not chained: the error itself quotes values.
         raise SetupError(
             f"The condition fails on the rows: {redact(error)}\n"
-            "Next: write TRY_CAST where a value may be no number."
+            "Next: write TRY_CAST where a value may not be a number."
         ) from None

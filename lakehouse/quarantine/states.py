@@ -33,7 +33,7 @@ STATES: Mapping[str, pl.DataType] = {
 """The columns of a state."""
 
 COMMENTS = {
-    "_state": "open; released, when it is no longer rejected; discarded, when somebody gave it up",
+    "_state": "open; released, once it is no longer rejected; discarded, once given up on",
     "_first_seen_at": "When it was first rejected",
     "_last_seen_at": "When it was last rejected",
     "_tries": "How often it was rejected: by another transform or contract, or in a replay",

@@ -42,7 +42,7 @@ def report_full_disk(root: str, least_free: int = _LEAST_FREE_BYTES) -> Iterator
         if not full and not _DISK_FULL.search(str(error)):
             raise
         raise SetupError(
-            f"There is no room left in {' and '.join(full or folders)}. What was being written was "
-            "not published; the tables are as they were.\n"
-            "Next: make room there and run again (docs/runbook.md, A full disk)."
+            f"There is no space left in {' and '.join(full or folders)}. What was being written "
+            "was not published; the tables are unchanged.\n"
+            "Next: free space there and run again (docs/runbook.md, A full disk)."
         ) from None

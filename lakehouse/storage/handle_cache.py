@@ -59,7 +59,8 @@ def report_stale_handle(table: str) -> Iterator[None]:
         if not _STALE.search(str(error)):
             raise
         raise BusyError(
-            f"{table}: other writers made many versions meanwhile.\nNext: run again. ({error})"
+            f"{table}: other writers committed many versions in the meantime.\n"
+            f"Next: run again. ({error})"
         ) from error
 
 
@@ -71,9 +72,9 @@ def check_folder(root: str) -> None:
     """
     if found := sorted(set(root) & _AMBIGUOUS):
         raise SetupError(
-            f"The lake cannot lie in {root}: {' '.join(found)} in the path of a folder is misread "
-            "by Delta's and Parquet's readers.\n"
-            "Next: choose a folder without (LAKEHOUSE_LAKE or LAKEHOUSE_DATA)."
+            f"The lake cannot be in {root}: readers of Delta and Parquet misread {' '.join(found)} "
+            "in the path of a folder.\n"
+            "Next: choose another folder (LAKEHOUSE_LAKE or LAKEHOUSE_DATA)."
         )
 
 

@@ -161,7 +161,7 @@ class Lake:
             known = ", ".join(self.tables()) or "none yet"
             raise SetupError(
                 f"There is no table {table} in {self.root}.\n"
-                f"Next: make it first; there are: {known}."
+                f"Next: make it first. The tables are: {known}."
             )
         return scan_visible_rows(handle)
 
@@ -257,7 +257,7 @@ def check_name(table: str) -> None:
     if not _NAME.fullmatch(table):
         raise SetupError(
             f"{table!r} is not the name of a table.\n"
-            f"Next: write <layer>/<table>, lower case, with a layer of {', '.join(LAYERS)}."
+            f"Next: write <layer>/<table> in lower case; the layers are {', '.join(LAYERS)}."
         )
 
 

@@ -154,8 +154,8 @@ class LogArchive:
             raise SetupError(
                 f"{self.table}: old log entries cannot be read, because {path} is damaged: "
                 f"{summarize_error(error)}\n"
-                "Next: put that file back from a copy of the lake; or remove it, and the table's "
-                "log counts as one that was cleaned up."
+                "Next: restore that file from a copy of the lake, or remove it; the table's log "
+                "then counts as cleaned up."
             ) from None
 
     def _write_file(self, first: int, entries: Mapping[int, bytes]) -> None:

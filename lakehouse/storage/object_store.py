@@ -60,8 +60,8 @@ def find_uri_problem(place: str) -> str | None:
         return f"names no bucket; write {scheme}://<bucket>/<folder>"
     if unsafe := sorted(set(_UNSAFE_CHARACTER.findall(place))):
         return (
-            f"holds {' '.join(map(repr, unsafe))}, which not every client of a bucket finds again; "
-            "use letters and digits"
+            f"holds {' '.join(map(repr, unsafe))}, which some clients of a bucket cannot "
+            "find again; use letters and digits"
         )
     return None
 
@@ -151,7 +151,7 @@ def is_store_error(root: str, error: Exception) -> bool:
 def suggest_next_step(root: str) -> str:
     """Returns what to do when a store does not answer."""
     if not is_remote(root):
-        return "Next: repair that; nothing changed."
+        return "Next: fix the cause and run again; nothing changed."
     return (
         "Next: check that the bucket exists, and that LAKEHOUSE_STORAGE_OPTIONS holds its "
         'credentials, region and endpoint, e.g. {"aws_access_key_id": "…", '

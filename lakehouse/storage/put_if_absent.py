@@ -45,14 +45,15 @@ def _prove_once(root: str, options: tuple[tuple[str, str], ...]) -> None:
                 break
     if is_proved is None:
         raise OutageError(
-            f"{root} answers too seldom to prove put-if-absent.\nNext: run again when it answers."
+            f"{root} left too many requests unanswered to prove put-if-absent.\n"
+            "Next: run again when it answers."
         )
     if not is_proved:
         raise SetupError(
             f"{root}: the store overwrites an object although it was asked not to "
-            "(If-None-Match: *), so that two writers would lose commits.\n"
-            "Next: use a store that supports it, or let one machine alone write and set "
-            "LAKEHOUSE_SINGLE_WRITER=true there."
+            "(If-None-Match: *), so two writers would lose commits.\n"
+            "Next: use a store that supports this header, or let only one machine write and set "
+            "LAKEHOUSE_SINGLE_WRITER=true on it."
         )
 
 

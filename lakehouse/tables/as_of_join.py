@@ -34,7 +34,7 @@ def join_as_of(
     # By the names in the history. By the new ones, `valid_from` under another name got through.
     if refused := sorted(name for name in columns if name in VALID or name.startswith("_")):
         raise SetupError(
-            f"join_as_of cannot return {', '.join(refused)}: they change without a change of what "
+            f"join_as_of cannot return {', '.join(refused)}: they change without a change in what "
             "was valid on a day.\n"
             "Next: name other columns of the history."
         )

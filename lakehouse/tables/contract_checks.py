@@ -123,7 +123,7 @@ def _find_unenforced(contract: type[Contract]) -> Iterator[str]:
     unique += [name for name, column in schema.columns.items() if column.unique]
     for names in unique:
         yield (
-            f"{names!r} is declared unique, which no row can keep by itself: "
+            f"{names!r} is declared unique, which cannot be checked row by row: "
             "name it in `key`, or in a table rule"
         )
     for name, column in schema.columns.items():

@@ -62,7 +62,7 @@ def _find_alias_problems(table: RawTable) -> Iterator[str]:
         if name.casefold() in columns:
             yield f"aliases: {alias!r} is a column of the table itself"
         elif spellings[name.casefold()] > 1:
-            yield f"aliases: {alias!r} is named twice, in another case"
+            yield f"aliases: {alias!r} is named twice, in different case"
         elif not name or alias != name or name.startswith("_") or is_pattern(name):
             yield f"aliases: no file can deliver a column named {alias!r}"
 
@@ -153,7 +153,7 @@ def _find_hidden_column_problems(catalog: Catalog, table: DerivedTable) -> Itera
         except (LakehouseError, pl.exceptions.PolarsError):
             yield (
                 f"it reads {' or '.join(map(repr, hidden))} of {name}, which changes without a "
-                "change of what was valid on a day; read valid_from instead"
+                "change in what was valid on a day; read valid_from instead"
             )
 
 

@@ -144,7 +144,7 @@ def _build(
     if problems := list(_list_keyword_problems(layer, declared)):
         raise SetupError(
             list_problems(
-                f"{name} ({transform.__module__}) cannot be declared like this.",
+                f"{name} ({transform.__module__}) cannot be declared with these keywords.",
                 problems,
                 f"a table of this kind takes {', '.join(_list_keywords(declared))}.",
             )

@@ -12,8 +12,8 @@ from typing import Any
 import polars as pl
 
 INFERRED_FORMAT = (
-    "a format that is inferred from the first rows, so that a row means something else beside "
-    'other rows; name it, as in str.to_date("%Y-%m-%d", strict=False)'
+    "a format that is inferred from the first rows, so the same row can be read differently "
+    'next to other rows; name the format, as in str.to_date("%Y-%m-%d", strict=False)'
 )
 
 

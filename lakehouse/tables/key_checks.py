@@ -119,7 +119,7 @@ def _find_sequence_problems(table: KeyedTable, columns: Mapping[str, Column]) ->
             yield f"sequence column {name!r} is nullable"
     # All rows of a dump are of one moment, by which dumps are compared.
     if table.full_dumps is not None and len(properties.sequence) != 1:
-        yield "the contract of full dumps names one `sequence` column: when the dump was taken"
+        yield "the contract of full dumps names one `sequence` column: the time of the dump"
 
 
 def _find_partial_problems(table: KeyedTable, columns: Mapping[str, Column]) -> Iterator[str]:
@@ -130,7 +130,7 @@ def _find_partial_problems(table: KeyedTable, columns: Mapping[str, Column]) -> 
     for check in table.contract.to_schema().checks:
         yield (
             f"check {check.name or 'check'} reads several columns, "
-            "of which a partial event has only some"
+            "but a partial event may lack some of them"
         )
 
 
@@ -149,7 +149,7 @@ def _find_delete_problems(
     table: KeyedTable, deletes: pl.Expr, returned: pl.Schema
 ) -> Iterator[str]:
     if table.full_dumps is not None:
-        yield "a full dump deletes the keys that it lacks, so `deletes` has no place beside it"
+        yield "a full dump deletes the keys that it lacks, so `deletes` cannot be declared as well"
         return
     # Over what the transform returns: the flag may be a column that the contract does not have.
     rows = pl.LazyFrame(schema=returned).select(deletes=deletes)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from lakehouse.errors import LawError
+from lakehouse.errors import REPORT_IT, LawError
 from lakehouse.publish.audit import Audit, Provenance
 from lakehouse.publish.publish import PassResult
 from lakehouse.quarantine.states import RELEASED, is_in
@@ -120,9 +120,9 @@ def _check_days(scope: Scope, periods: Mapping[Period, PeriodCounts]) -> None:
         outside += sum(one.kept for period, one in periods.items() if period not in scope.periods)
     if outside:
         raise LawError(
-            f"{_place(scope)}: {outside:,} rows carry a day outside the days that are made. "
+            f"{_place(scope)}: {outside:,} rows have a day outside the days that are made. "
             "Nothing was published.\n"
-            "Next: make the transform keep the day that its first input gives a row."
+            "Next: make the transform keep the day that each row has in its first input."
         )
 
 
@@ -150,7 +150,8 @@ def _check_files(
     ):
         if wanted != found:
             raise LawError(
-                f"{_place(scope)}: {wanted:,} rows were to be {kind}, {found:,} are in the files."
+                f"{_place(scope)}: {wanted:,} rows should be {kind}, "
+                f"but the files hold {found:,}.\n{REPORT_IT}"
             )
 
 

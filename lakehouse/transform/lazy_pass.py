@@ -48,7 +48,7 @@ def explain_transform_errors(scope: Scope) -> Iterator[None]:
         where = f" [{scope.days}]" if scope.days else ""
         raise DataError(
             f"{scope.table.name}{where}: the transform fails on the data: {redact(error)}\n"
-            "Next: mend the transform, or cast with strict=False so that the row is quarantined. "
+            "Next: fix the transform, or cast with strict=False so that the row is quarantined. "
             "Nothing was published."
         ) from None  # the error itself quotes values
 

@@ -155,7 +155,7 @@ def _wanted_days(table: DerivedTable, days: Days | None, known: Days) -> Days:
     calendar = table.partitions
     wanted = calendar.widen_to_periods(days or known).clip(calendar.widen_to_periods(known))
     if wanted is None:
-        raise DataError(f"{table.name} has no days {days}.\nNext: ask for days in {known}.")
+        raise DataError(f"{table.name} has no days {days}.\nNext: name days within {known}.")
     return wanted
 
 

@@ -133,11 +133,10 @@ def _refusal(
     place = next(iter(refused)) if len(refused) == 1 else audit.days
     where = f" [{place}]" if audit.days else ""
     message = list_problems(
-        f"{audit.table}{where}: refused, nothing of it was published; "
-        "the table is as it was there.",
+        f"{audit.table}{where}: refused. Nothing was published; the table is unchanged.",
         lines,
-        "mend the source or the transform and run these days again; "
-        "or change the contract on purpose.",
+        "fix the source or the transform and run these days again. "
+        "If the rows are right, change the contract.",
     )
     first_reasons = {period: problems[0] for period, problems in refused.items()}
     return RefusedCommitError(message, audit, first_reasons)

@@ -109,11 +109,11 @@ def _check_types(table: DerivedTable, schema: pl.Schema) -> None:
     if wrong:
         raise SetupError(
             list_problems(
-                f"{table.name}: the transform returns other types than its contract. "
+                f"{table.name}: the transform returns types that differ from the contract. "
                 "Nothing was published.",
                 wrong,
-                "a column of an input grew wider: cast it in the transform, "
-                "or change the contract.",
+                "cast the columns in the transform, or change the contract. "
+                "The type of an input column was widened.",
             )
         )
 

@@ -208,7 +208,7 @@ def test_whatever_could_write_is_refused(filled, tmp_path, query):
     file = tmp_path / "written"
     told = refused(filled, "sql", "-", stdin=query.format(file=file))
     assert (
-        "`lakehouse sql` runs one statement that reads.\nNext: write a single SELECT." in told
+        "`lakehouse sql` runs one read-only statement.\nNext: write a single SELECT." in told
         or ("The query cannot be parsed: " in told)
     )
     assert not file.exists()
@@ -259,7 +259,7 @@ def test_a_query_may_need_more_than_memory(filled):
 def test_a_query_that_fails_says_what_and_what_to_do(filled):
     told = refused(filled, "sql", "SELECT * FROM staged.nothing")
     assert "The query fails: Catalog Error: Table with name nothing does not exist!" in told
-    assert "Next: fix it; `lakehouse tables` lists the tables." in told
+    assert "Next: fix the query; `lakehouse tables` lists the tables." in told
 
 
 def test_a_query_that_cannot_be_parsed_says_where(filled):
@@ -381,7 +381,7 @@ def test_what_is_older_than_promised_is_called_late(filled):
 
 
 def test_an_empty_lake_says_what_to_do(here):
-    assert printed(here, "tables").endswith("The lake is empty. Next: `lakehouse demo`.\n")
+    assert printed(here, "tables").endswith("The lake is empty. Next: run `lakehouse demo`.\n")
     assert as_json(here, "tables") == []
 
 
@@ -594,7 +594,7 @@ def test_a_restore_by_somebody_without_a_name_asks_for_one(dirty, monkeypatch):
     for name in ("USER", "LOGNAME", "LNAME", "USERNAME"):
         monkeypatch.delenv(name, raising=False)
     back = ("restore", "raw/invoice_lines", "--version", "0", "--yes")
-    assert "Name yourself with --by" in run(dirty, *back).stderr
+    assert "add --by <name>" in run(dirty, *back).stderr
     assert "Traceback" not in run(dirty, *back, "--by", "ann").stderr
 
 
@@ -624,7 +624,7 @@ def test_discarded_dead_letters_are_not_told_of(dirty):
 
 
 def test_a_discard_that_names_no_rows_is_refused(dirty):
-    assert "Nothing says which rows." in refused(
+    assert "No condition says which rows to discard." in refused(
         dirty, "discard", "staged/invoice_lines", "--reason", "a test"
     )
 

@@ -96,7 +96,7 @@ def test_the_demo_refuses_to_mix_samples_with_other_files(
     (tmp_path / "invoice_lines" / "mine.csv").write_text("InvoiceNo\n1\n")
     done = demo(environment, tmp_path)
     assert done.returncode == 1
-    assert "never mix" in done.stderr
+    assert "never both" in done.stderr
     assert "your own: invoice_lines/mine.csv\n" in done.stderr
     assert "its name begins with `sample-`" in done.stderr
     assert "LANDING=<folder of your files> LAKEHOUSE_DATA=<new folder>" in done.stderr

@@ -147,7 +147,7 @@ def ui(checkout: Path) -> Iterator[subprocess.Popen[bytes]]:
 def test_data_that_a_ui_works_on_are_not_deleted(checkout, ui):
     with pytest.raises(
         AssertionError,
-        match=f"A UI with its daemon works on {checkout}/data .*\n +Next: .* stop it first",
+        match=f"A UI with its daemon is already using {checkout}/data .*\n +Next: .* stop it first",
     ):
         make(checkout, "clean-data")
     assert (checkout / "data").exists()
@@ -176,5 +176,5 @@ def test_a_second_demo_on_the_same_data_is_refused(tmp_path):
             check=False,
         )
     assert done.stderr == (
-        f"Another demo works on {tmp_path} (`lakehouse demo`).\nNext: wait until it has ended, then run again.\n"
+        f"Another demo is already using {tmp_path} (`lakehouse demo`).\nNext: wait until it ends, then run again.\n"
     )

@@ -139,4 +139,4 @@ def test_a_folder_without_tables_is_told_where_to_go(tools, tmp_path):
     done = run(tools / "lakehouse", "tables", cwd=tmp_path)
     assert done.returncode == 1
     assert done.stderr.startswith(f"There is no folder `assets` in {tmp_path}")
-    assert "Next: call this in the folder of your project" in done.stderr
+    assert "Next: run this in the folder of your project" in done.stderr

@@ -28,7 +28,7 @@ def files_of(here: Environment) -> list[Path]:
 )
 def test_what_cannot_be_the_name_of_a_table_is_refused(here, name):
     with pytest.raises(
-        SetupError, match=r"is not the name of a table.\nNext: write <layer>/<table>, lower case"
+        SetupError, match=r"is not the name of a table.\nNext: write <layer>/<table> in lower case"
     ):
         here.lake.scan(name)
 
@@ -40,7 +40,7 @@ def test_a_table_that_does_not_exist_is_refused_and_the_others_are_named(here):
         here.lake.scan("raw/nothing")
     assert str(refused.value) == (
         f"There is no table raw/nothing in {here.lake.root}.\n"
-        f"Next: make it first; there are: raw/invoice_lines, {DEAD_LETTERS}, {DELIVERIES}."
+        f"Next: make it first. The tables are: raw/invoice_lines, {DEAD_LETTERS}, {DELIVERIES}."
     )
 
 
@@ -80,7 +80,7 @@ def test_a_missing_landing_folder_is_refused_before_anything_is_written(here, tm
     missing = Landing(str(tmp_path / "nowhere"))
     with pytest.raises(SetupError) as refused:
         land(here.lake, missing, here.catalog["raw/fx_rates"])
-    told = f"The landing folder {tmp_path / 'nowhere'} does not exist.\nNext: create it, or set LAKEHOUSE_LANDING to yours."
+    told = f"The landing folder {tmp_path / 'nowhere'} does not exist.\nNext: create it, or set LAKEHOUSE_LANDING to another folder."
     assert str(refused.value) == told
     assert files_of(here) == []
 

@@ -64,7 +64,7 @@ def test_a_lake_that_holds_both_stays_as_it_is(here):
     write(here, "orders", "sample-1.csv", f"{FILE}2\n")
     land_all(here)
     assert f"leave the lake {here.lake.root} as it is, and start new ones." in refusal(here)
-    assert "take your files out of data/landing first" in refusal(here)
+    assert "take your files out of data/landing, then run" in refusal(here)
 
 
 def test_samples_are_not_put_beside_other_files(here):
@@ -72,7 +72,7 @@ def test_samples_are_not_put_beside_other_files(here):
     write(here, "orders", "mine.csv", FILE)
     with pytest.raises(
         SetupError,
-        match=r"files of yours: orders/mine.csv\.\nNext: make a lake of samples elsewhere",
+        match=r"your own files: orders/mine.csv\.\nNext: make a lake of samples elsewhere",
     ):
         sample_files.refuse_samples(here, "shop")
     sample_files.refuse_samples(here, "door")

@@ -116,7 +116,7 @@ PARTLY = (
     ),
 )
 UNREADABLE = (
-    unreadable("folder.csv", Path.mkdir, "a folder that is named like a file"),
+    unreadable("folder.csv", Path.mkdir, "a folder with the name of a file"),
     unreadable("forbidden.csv", forbid, "Permission denied"),
     unreadable(
         "loop.csv", lambda path: path.symlink_to(path.name), "Too many levels of symbolic links"
@@ -125,7 +125,9 @@ UNREADABLE = (
         "dangling.csv", lambda path: path.symlink_to("nothing"), "No such file or directory"
     ),
     unreadable("pipe.csv", os.mkfifo, "neither a file nor a folder"),
-    unreadable("back", lambda path: path.symlink_to("."), "a link to a folder that it lies in"),
+    unreadable(
+        "back", lambda path: path.symlink_to("."), "a link to a folder that contains the link"
+    ),
     unreadable("n\\xe4me.csv", misname, "its name is not UTF-8"),
 )
 BAD = (*REFUSED, *PARTLY, *UNREADABLE)
@@ -133,6 +135,6 @@ BAD = (*REFUSED, *PARTLY, *UNREADABLE)
 TOLERATED = {
     "mark.csv": (b"\xef\xbb\xbf" + invoice(31, 32), "byte order mark removed"),
     "cr.csv": (invoice(33, 34, end="\r"), "lines end with CR only"),
-    "mixed.csv": (invoice(35) + line(36).encode() + b"\r\n", "mixed line ends: LF, CRLF"),
+    "mixed.csv": (invoice(35) + line(36).encode() + b"\r\n", "mixed line endings: LF, CRLF"),
 }
 """Files that are not as they should be and land whole: content and note."""

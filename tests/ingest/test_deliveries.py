@@ -397,7 +397,7 @@ def test_a_bad_thing_in_landing_is_counted_in_one_batch_only(events):
         write(events, "events", f"{number}.csv", f"id\n{number}\n")
     report = land_in_batches(events, 1)
     assert [audit.dead_letters for audit in report.audits] == [1, 0, 0]
-    assert report.refused == ("folder.csv: a folder that is named like a file",)
+    assert report.refused == ("folder.csv: a folder with the name of a file",)
 
 
 def test_the_same_bytes_in_a_later_batch_land_once(events):
@@ -511,7 +511,7 @@ def test_a_json_key_that_polars_takes_for_a_pattern_is_a_dead_letter(events):
     land_now(events)
     assert rows(events)["id"].to_list() == ["1"]
     assert (
-        "stand for other columns in queries: *"
+        "queries would read as patterns: *"
         in events.lake.scan(DEAD_LETTERS).collect()["reason"].to_list()[0]
     )
 

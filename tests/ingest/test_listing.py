@@ -66,7 +66,7 @@ def test_an_entry_that_is_not_a_file_is_listed_even_if_its_time_and_size_are_kno
     os.utime(folder / "a.csv", ns=(WRITTEN_AT * 1_000_000,) * 2)
     stamp = (WRITTEN_AT, (folder / "a.csv").stat().st_size)
     [entry] = Landing(str(folder.parent)).list_entries("events", dict.fromkeys(NAMES, stamp))[-1:]
-    assert (entry.name, entry.problem) == ("a.csv", "a folder that is named like a file")
+    assert (entry.name, entry.problem) == ("a.csv", "a folder with the name of a file")
 
 
 def test_an_entry_that_cannot_be_inspected_is_listed(folder):

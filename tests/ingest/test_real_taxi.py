@@ -174,7 +174,7 @@ def test_a_frozen_table_takes_the_files_of_its_own_generation_whatever_their_for
     assert by_month(here) == {
         month: rows for month, rows in ROWS.items() if month not in ("2013-08", "2025-01")
     }
-    frozen = "columns that raw/trips does not have, and it is frozen: "
+    frozen = "new columns, but raw/trips is frozen: "
     assert dead(here) == {
         "2013-08": frozen + ", ".join(COORDINATES),
         "2025-01": frozen + "cbd_congestion_fee",

@@ -284,7 +284,7 @@ def test_an_earlier_file_with_landed_bytes_gives_the_rows_its_origin_and_adds_no
     assert (last.read, last.written, last.carried) == (0, 0, 2)
     assert (
         re.sub("#\\w+", "", last.notes[0])
-        == "a.csv: same bytes as c.csv, written earlier: the rows get its origin"
+        == "a.csv: same bytes as c.csv, which was written later; the rows now name this file"
     )
 
 

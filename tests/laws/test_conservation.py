@@ -125,19 +125,19 @@ def refused(here, table, days=None):
 
 def test_an_undeclared_filter_stops_the_commit(sold):
     here = sold(with_sales(lambda raw_sales: typed(raw_sales).filter(col("amount") > 1)))
-    assert "6 rows were read, but 5 have a fate" in refused(here, "staged/sales")
+    assert "6 rows were read, but 5 are accounted for" in refused(here, "staged/sales")
 
 
 def test_a_join_that_drops_rows_stops_the_commit(sold):
     towns = pl.LazyFrame({"shop": ["south"]})
     here = sold(with_sales(lambda raw_sales: typed(raw_sales).join(towns, on="shop")))
-    assert "6 rows were read, but 0 have a fate" in refused(here, "staged/sales")
+    assert "6 rows were read, but 0 are accounted for" in refused(here, "staged/sales")
 
 
 def test_a_join_that_doubles_rows_stops_the_commit(sold):
     towns = pl.LazyFrame({"shop": ["north", "north"]})
     here = sold(with_sales(lambda raw_sales: typed(raw_sales).join(towns, on="shop")))
-    assert "6 rows were read, but 12 have a fate" in refused(here, "staged/sales")
+    assert "6 rows were read, but 12 are accounted for" in refused(here, "staged/sales")
 
 
 def test_a_join_that_drops_one_row_and_doubles_another_stops_the_commit(sold):
@@ -154,7 +154,7 @@ def test_a_join_with_a_declared_table_that_doubles_rows_stops_the_commit(sold):
     )
     write(here, "shops", "a.csv", "shop,town\nnorth,York\nnorth,Leeds\n")
     take(here, "raw/shops")
-    assert "6 rows were read, but 12 have a fate" in refused(here, "staged/sales")
+    assert "6 rows were read, but 12 are accounted for" in refused(here, "staged/sales")
 
 
 @pytest.mark.parametrize("days", [None, only(3), only(4)])
@@ -176,7 +176,7 @@ def test_a_transform_that_swaps_two_days_stops_the_commit(sold):
 def test_an_aggregation_without_a_day_stops_the_commit(sold):
     here = sold(with_days(lambda sales: by_day(sales.filter(col("sold_on") < june(4)))))
     redo(here, "staged/sales")
-    assert "6 rows were read, but 3 have a fate" in refused(here, "marts/shop_days")
+    assert "6 rows were read, but 3 are accounted for" in refused(here, "marts/shop_days")
 
 
 def test_an_aggregation_that_moves_days_stops_the_commit(sold):

@@ -222,7 +222,7 @@ def test_a_row_whose_key_cannot_be_read_does_not_count_as_deleted(here):
 def test_a_dump_with_a_record_that_cannot_be_parsed_is_refused_whole(here):
     dump(here, 1, "1,a", "2,b", "3,c", "4,d")
     (refused,) = dump(here, 2, "1,a", "2,b", "3,c,oops,x", "4,d")
-    assert "a full dump would delete what it lacks" in refused
+    assert "a full dump would delete the keys that it lacks" in refused
     assert names(here) == [(1, "a"), (2, "b"), (3, "c"), (4, "d")]
 
 
@@ -285,7 +285,7 @@ def test_a_dump_with_rows_counts_although_its_moment_was_declared_empty(tmp_path
 
 def test_a_declared_moment_that_is_no_moment_is_named(tmp_path):
     here = world(tmp_path, small(full_dumps=FullDumps(emptied=("June",))))
-    with pytest.raises(SetupError, match=r"emptied=.*is not of taken_on"):
+    with pytest.raises(SetupError, match=r"emptied=.*does not fit taken_on"):
         dump(here, 1, "1,a")
 
 

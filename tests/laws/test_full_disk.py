@@ -36,7 +36,7 @@ def test_a_run_without_room_changes_nothing_and_the_next_one_ends_as_ever(tmp_pa
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     command = [sys.executable, "-c", WRITING, tmp_path / "full", str(most)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    assert "There is no room left in" in done.stderr
+    assert "There is no space left in" in done.stderr
     for each in (here, other):
         bring_up_to_date(each)
     assert contents(here) == contents(other)

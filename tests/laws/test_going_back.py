@@ -185,7 +185,7 @@ def test_a_writer_that_was_faster_stops_it(grown):
     sell(grown, "d", lines(6, 1, first=40))
     take(grown)
     before = state(grown)
-    with pytest.raises(BusyError, match="another writer committed meanwhile"):
+    with pytest.raises(BusyError, match="another writer committed in the meantime"):
         restore(grown, found, ME)
     assert state(grown) == before
 

@@ -242,7 +242,9 @@ def test_a_column_that_must_not_be_null_is_refused_for_some_days_and_taken_for_a
     )
     with pytest.raises(SetupError) as refused:
         redo(here, "marts/shop_days", only(4))
-    assert "weight must not be null, and the rows that stay do not have it" in str(refused.value)
+    assert "weight must not be null, but the rows that stay have no value for it" in str(
+        refused.value
+    )
     assert "2024-06-03...2024-06-05" in str(refused.value)
     assert (
         contents(here),

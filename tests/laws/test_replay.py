@@ -100,7 +100,7 @@ def test_what_is_open_of_rows_that_are_gone_stays_and_that_is_said(strict):
     done = replay(strict, STAGED, now=NOW)
     assert (done.released.rows, done.remaining.rows) == (0, 3)
     assert done.notes == (
-        f"{STAGED} [2024-06-03]: its input no longer holds rows for it; they stay open",
+        f"{STAGED} [2024-06-03]: its input no longer has these rows; they stay open",
     )
 
 
@@ -203,10 +203,10 @@ def test_rows_are_chosen_by_rule_by_source_and_by_condition(strict, choice, chos
 @pytest.mark.parametrize(
     ("choice", "told"),
     [
-        (Choice(), "Nothing says which rows."),
+        (Choice(), "No condition says which rows to discard."),
         (Choice(where="price > 1"), "There is no such column"),
         (Choice(where="amount >"), "The condition cannot be read"),
-        (Choice(where="shop"), "The condition gives String"),
+        (Choice(where="shop"), "The condition returns String"),
         (Choice(where="CAST(shop AS FLOAT) > 1"), "The condition fails on the rows"),
     ],
     ids=str,

@@ -33,13 +33,17 @@ def test_it_tells_what_it_undoes_and_does_it_with_yes(here):
     assert done.exit_code == 0
     assert "undoes 1 commit:" in done.stdout
     assert "read 2, written 1, quarantined 0, superseded 0, dead letters 1" in done.stdout
-    assert "rows of the table: 3, then 2" in done.stdout
-    assert "quarantine/dead_letters is restored with it: 1 row of this table, then 0" in done.stdout
-    assert "the next run lands again from landing: 1 (b.csv)" in done.stdout
+    assert "rows of the table: 3 now, 2 afterwards" in done.stdout
     assert (
-        "made from it, and so affected: staged/sales, marts/shop_days, marts/shops" in done.stdout
+        "quarantine/dead_letters is restored with it: 1 row of this table now, 0 afterwards"
+        in done.stdout
     )
-    assert "raw/sales is now at version 2, and holds what version 0 held." in done.stdout
+    assert "the next run lands again: 1 (b.csv)" in done.stdout
+    assert (
+        "affected, because they are made from it: staged/sales, marts/shop_days, marts/shops"
+        in done.stdout
+    )
+    assert "raw/sales is now at version 2, with the content of version 0." in done.stdout
     assert len(rows(here, "raw/sales")) == 2
 
 
@@ -66,14 +70,15 @@ def test_a_version_that_holds_the_same_is_nothing_to_do(here):
     done = run(here, "raw/sales", "--version", "1")
     assert (done.exit_code, done.stdout) == (
         0,
-        "raw/sales holds what it held at version 1: there is nothing to restore.\n",
+        "raw/sales already has the content of version 1: nothing to restore.\n",
     )
 
 
 @pytest.mark.parametrize("arguments", [[], ["--version", "0", "--time", "2024-06-01"]])
 def test_one_of_version_and_time_is_needed(here, arguments):
     assert (
-        "add --version <number>, or --time <UTC time>" in run(here, "raw/sales", *arguments).stderr
+        "give --version <number> or --time <UTC time>, not both"
+        in run(here, "raw/sales", *arguments).stderr
     )
 
 

@@ -64,9 +64,13 @@ def test_periods_that_other_code_made_are_told_until_they_are_made_again(poisone
 
     assert said(poisoned, "marts/shop_days") == ""
     here = replace(poisoned, catalog=with_days(doubled))
-    assert said(here, "marts/shop_days") == "2 periods made by other code or contract"
+    assert (
+        said(here, "marts/shop_days") == "2 periods made by another version of the code or contract"
+    )
     redo(here, "marts/shop_days", only(3))
-    assert said(here, "marts/shop_days") == "1 period made by other code or contract"
+    assert (
+        said(here, "marts/shop_days") == "1 period made by another version of the code or contract"
+    )
     redo(here, "marts/shop_days")
     assert said(here, "marts/shop_days") == ""
 
@@ -80,7 +84,7 @@ def test_a_table_without_periods_is_made_by_other_code_as_a_whole(tmp_path):
     changed = replace(
         rates, transform=lambda raw_fx_rates: rates.transform(raw_fx_rates).filter(pl.lit(True))
     )
-    assert str(read_notes(here.lake, changed)) == "made by other code or contract"
+    assert str(read_notes(here.lake, changed)) == "made by another version of the code or contract"
 
 
 def test_a_run_of_other_code_that_was_cut_off_before_its_table_is_noticed(tmp_path, monkeypatch):

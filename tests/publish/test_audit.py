@@ -138,7 +138,7 @@ def test_an_audit_that_adds_up_is_balanced():
 @pytest.mark.parametrize("by", [1, -1])
 def test_a_row_without_a_fate_breaks_the_law(fate, by):
     audit = Audit("staged/t", "replace", 10, 4, quarantined=3, superseded=2, dead_letters=1)
-    with pytest.raises(LawError, match=f"10 rows were read, but {10 + by} have a fate"):
+    with pytest.raises(LawError, match=f"10 rows were read, but {10 + by} are accounted for"):
         replace(audit, **{fate: getattr(audit, fate) + by}).check_balance()
 
 
@@ -149,7 +149,7 @@ def test_a_broken_law_names_the_table_the_days_and_every_fate():
             "staged/t", "replace", 9, 1, filtered={"tests": 2}, days=Days(day, day)
         ).check_balance()
     assert str(refusal.value).splitlines()[:5] == [
-        "staged/t [2020-01-01]: 9 rows were read, but 3 have a fate. Nothing was published.",
+        "staged/t [2020-01-01]: 9 rows were read, but 3 are accounted for. Nothing was published.",
         "  - written 1",
         "  - quarantined 0",
         "  - superseded 0",

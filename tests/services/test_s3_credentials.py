@@ -100,7 +100,11 @@ def test_a_secret_is_read_from_secrets_manager(manager, monkeypatch):
 
 @pytest.mark.parametrize(
     ("text", "said"),
-    [(None, "ResourceNotFound"), ("hush-hush", "no options"), ('["hush-hush"]', "no options")],
+    [
+        (None, "ResourceNotFound"),
+        ("hush-hush", "no storage options"),
+        ('["hush-hush"]', "no storage options"),
+    ],
 )
 def test_a_secret_that_is_no_help_is_told_of_and_not_shown(manager, monkeypatch, text, said):
     if text is not None:

@@ -21,7 +21,7 @@ from lakehouse.storage.disk_full import report_full_disk
 )
 def test_an_error_that_speaks_of_room_is_told_as_one(tmp_path, error):
     with (
-        pytest.raises(SetupError, match="There is no room left in"),
+        pytest.raises(SetupError, match="There is no space left in"),
         report_full_disk(str(tmp_path)),
     ):
         raise error
@@ -29,7 +29,7 @@ def test_an_error_that_speaks_of_room_is_told_as_one(tmp_path, error):
 
 def test_an_error_that_blames_the_file_is_told_as_one_where_the_disk_is_full(tmp_path):
     with (
-        pytest.raises(SetupError, match="Next: make room there and run again"),
+        pytest.raises(SetupError, match="Next: free space there and run again"),
         report_full_disk(str(tmp_path), least_free=1 << 62),
     ):
         raise ComputeError("parquet: File out of specification: Invalid thrift: transport error")

@@ -193,7 +193,7 @@ def test_a_proof_lists_every_problem_at_once():
         "  - key column 'a' is nullable",
         "  - column 'when' is Datetime(time_unit='ns', time_zone=None): declare times as Instant (microseconds, UTC)",
         "  - column 'length' is Duration(time_unit='us'), which Delta Lake cannot store",
-        "  - 'a' is declared unique, which no row can keep by itself: name it in `key`, or in a table rule",
+        "  - 'a' is declared unique, which cannot be checked row by row: name it in `key`, or in a table rule",
     ]
 
 

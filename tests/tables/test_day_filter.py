@@ -172,5 +172,7 @@ def test_a_cut_takes_the_same_rows_in_polars_and_in_sql(days, seen, known):
 
 
 def test_months_that_begin_within_a_month_are_refused():
-    with pytest.raises(SetupError, match="Monthly\\(2024-01-15\\) begins within a month"):
+    with pytest.raises(
+        SetupError, match="Monthly\\(2024-01-15\\) does not start on the first day of a month"
+    ):
         Monthly(date(2024, 1, 15))

@@ -241,7 +241,7 @@ def test_a_transform_that_moves_a_row_to_another_day_breaks_the_law(tmp_path):
     def transform(raw_orders: pl.LazyFrame) -> pl.LazyFrame:
         return typed(raw_orders).with_columns(on_day=pl.col("on_day").dt.offset_by("1d"))
 
-    with pytest.raises(LawError, match="carry a day outside the days that are made"):
+    with pytest.raises(LawError, match="have a day outside the days that are made"):
         made(tmp_path, ["a,2024-01-01,1,1"], orders_by(transform))
 
 

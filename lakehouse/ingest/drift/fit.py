@@ -31,8 +31,8 @@ from lakehouse.tables import type_widening
 
 _ANY = "_any"
 _EMPTY_DUMP = (
-    "an empty dump deletes nothing. If the source really is empty, declare it with the moment of "
-    "this dump: FullDumps(emptied=(...,)); then discard this dead letter"
+    "an empty dump deletes nothing. If the source really is empty, declare the time of this dump: "
+    "FullDumps(emptied=(...,)). Then discard this dead letter"
 )
 
 
@@ -66,12 +66,12 @@ def _refuse_early(
     # A full dump deletes every key that it lacks, so it is taken whole or not at all.
     if raw.full_dumps and delivery.dead_count and delivery.refused is None:
         lost = f"{delivery.dead_count:,} of {delivery.records:,} records cannot be read"
-        return f"{lost}, and a full dump would delete what it lacks"
+        return f"{lost}, and a full dump would delete the keys that it lacks"
     # Columns with aliases cannot be missed by a reader, which knows no aliases. Without a row there
     # may be no columns at all, as where no JSON line is an object.
     missing = [name for name in raw.required if name not in names.values()]
     if missing and delivery.rows_count:
-        return f"columns missing, by their own names and by others: {list_names(missing)}"
+        return f"columns missing, also under their aliases: {list_names(missing)}"
     return None
 
 
@@ -105,7 +105,7 @@ def _fit_whole(columns: TableColumns, file: DeliveredColumns) -> tuple[Delivery,
     problems = []
     if new and columns.raw.drift == "freeze":
         table = columns.raw.name
-        problems.append(f"columns that {table} does not have, and it is frozen: {list_names(new)}")
+        problems.append(f"new columns, but {table} is frozen: {list_names(new)}")
     if wrong:
         problems.append(_describe_types(wrong))
     projection = _project(columns, file, chosen)
@@ -175,7 +175,7 @@ def _describe_twice(file: DeliveredColumns, projection: Projection) -> str | Non
     ]
     if not wrong:
         return None
-    return f"columns with two values in a row, under several names: {'; '.join(wrong)}"
+    return f"columns that got two values in one row, under different names: {'; '.join(wrong)}"
 
 
 def _describe_types(problems: Iterable[str]) -> str:

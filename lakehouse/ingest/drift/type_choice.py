@@ -139,4 +139,4 @@ def describe_difference(
 
 def describe_no_text(name: str, dtype: pl.DataType) -> str:
     """Returns what is wrong with values that a column of text cannot hold."""
-    return f"{name} is {dtype}, which no text can hold; declare it with its type"
+    return f"{name} is {dtype}, which cannot be stored as text; declare its type"

@@ -51,7 +51,7 @@ def spell_names(names: Sequence[str], required: Collection[str], most: int) -> l
         )
     if patterns := [name for name in names if is_pattern(name)]:
         raise RefusedError(
-            f"column names that stand for other columns in queries: {list_names(patterns)}"
+            f"column names that queries would read as patterns: {list_names(patterns)}"
         )
     # Arrow passes names on as C strings: one such file made every later look at its table fail.
     if with_nul := [name for name in names if has_nul(name)]:

@@ -113,7 +113,7 @@ class _JsonReader:
 def _check_keys(folded: list[str], record: Collection[str]) -> None:
     counts = Counter(folded)
     if same := [key for key, fold in zip(record, folded, strict=True) if counts[fold] > 1]:
-        raise _NotARecordError(f"keys are equal but for case: {list_names(same)}")
+        raise _NotARecordError(f"keys differ only in case: {list_names(same)}")
     if reserved := [
         key for key, fold in zip(record, folded, strict=True) if fold.startswith("_") or not fold
     ]:
@@ -121,9 +121,7 @@ def _check_keys(folded: list[str], record: Collection[str]) -> None:
             f"keys are blank or begin with _, reserved for the engine: {list_names(reserved)}"
         )
     if patterns := [key for key in record if is_pattern(key.strip())]:
-        raise _NotARecordError(
-            f"keys that stand for other columns in queries: {list_names(patterns)}"
-        )
+        raise _NotARecordError(f"keys that queries would read as patterns: {list_names(patterns)}")
     if with_nul := [key for key in record if has_nul(key)]:
         raise _NotARecordError(
             f"keys with a NUL byte, which no column can have: {list_names(with_nul)}"
@@ -158,7 +156,7 @@ def _parse(line: Line, limits: IngestLimits) -> dict[str, str | None]:
             "an escape is half of a surrogate pair, which no text can hold"
         ) from error
     except RecursionError as error:
-        raise _NotARecordError("nested too deep") from error
+        raise _NotARecordError("nested too deeply") from error
     except json.JSONDecodeError as error:
         raise _NotARecordError(f"invalid JSON: {error.msg} at character {error.colno}") from error
     return texts
@@ -168,7 +166,7 @@ _KINDS = {str: "a string", list: "a list", bool: "true or false", type(None): "n
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    raise _NotARecordError(f"invalid JSON: {name} is no number")
+    raise _NotARecordError(f"invalid JSON: {name} is not a number")
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -82,7 +82,7 @@ class Landing:
         if folder.exists() and not folder.is_dir():
             raise SetupError(
                 f"{folder} is not a folder.\n"
-                f"Next: make it one, and put the files for {table} into it."
+                f"Next: replace it with a folder, and put the files for {table} there."
             )
         try:
             # A raw table without a folder has no files yet. The landing zone itself must exist: a
@@ -91,7 +91,7 @@ class Landing:
         except OSError as error:
             raise BusyError(
                 f"The landing folder {folder} cannot be listed: {error}.\n"
-                "Next: fix that; nothing was changed."
+                "Next: fix the cause and run again; nothing was changed."
             ) from error
 
     def _folder(self) -> Path:
@@ -100,7 +100,7 @@ class Landing:
             what = "is not a folder" if root.exists() else "does not exist"
             raise SetupError(
                 f"The landing folder {root} {what}.\n"
-                "Next: create it, or set LAKEHOUSE_LANDING to yours."
+                "Next: create it, or set LAKEHOUSE_LANDING to another folder."
             )
         return root
 
@@ -120,7 +120,7 @@ class Landing:
         except OSError as error:
             raise BusyError(
                 f"The landing zone {self.root} cannot be listed: {error}\n"
-                "Next: fix that; nothing was changed."
+                "Next: fix the cause and run again; nothing was changed."
             ) from None
         return sorted(
             name for name in found if name.removesuffix("/") not in folders and not is_hidden(name)

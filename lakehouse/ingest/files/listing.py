@@ -18,7 +18,7 @@ _HIDDEN = (".", "_", "~")
 _FORMATS = (".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".parquet", ".gz", ".zip")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
-_IS_FOLDER = "a folder that is named like a file"
+_IS_FOLDER = "a folder with the name of a file"
 
 Stamp = tuple[int, int]
 """When a file was last written, in milliseconds since 1970 UTC, and its size in bytes."""
@@ -141,7 +141,7 @@ def walk_below(
     try:
         found = folder.stat()
         if (found.st_dev, found.st_ino) in above:
-            yield name, _UNSEEN, "a link to a folder that it lies in"
+            yield name, _UNSEEN, "a link to a folder that contains the link"
         else:
             yield from walk(folder, f"{name}/", above)
     except FileNotFoundError:

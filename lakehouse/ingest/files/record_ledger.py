@@ -142,7 +142,7 @@ class RecordLedger:
         ends = [_LINE_ENDS[end] for end in sorted(self.ends) if self.ends[end]]
         notes = list(self.notes)
         if len(ends) > 1:
-            notes.append(f"mixed line ends: {', '.join(ends)}")
+            notes.append(f"mixed line endings: {', '.join(ends)}")
         if ends == ["CR"]:
             notes.append("lines end with CR only")
         if self.blank_lines:

@@ -135,7 +135,7 @@ def _unzip(path: Path, plain: Path) -> str:
         if error.errno != errno.EINVAL:  # what seeking to a damaged, negative offset gives
             raise
         raise RefusedError(
-            "zip file is damaged or cut off: its directory points outside of it"
+            "zip file is damaged or cut off: its directory points outside the file"
         ) from error
     except _BROKEN_ZIP as error:
         raise RefusedError(f"zip file is damaged or cut off: {error}") from error

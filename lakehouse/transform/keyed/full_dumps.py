@@ -119,9 +119,9 @@ def add_empty_dumps(
             at = text.cast(dtype)
     except pl.exceptions.PolarsError as error:
         raise SetupError(
-            f"{table}: FullDumps(emptied={emptied!r}) is not of {moment}, which is {dtype}: "
+            f"{table}: FullDumps(emptied={emptied!r}) does not fit {moment}, which is {dtype}: "
             f"{error}\n"
-            "Next: write the value as this column has it."
+            "Next: write a value of this type."
         ) from None
     declared = {
         "rows": pl.lit(0, dumps.schema["rows"]),
@@ -183,7 +183,7 @@ def check_dump_sizes(table: str, dumps: pl.DataFrame, moment: str, promised: Ful
         source = dumps.filter(pl.col(moment) == when)["_source"][0]
         raise DataError(
             f"{table}: the dump of {when} ({source}) has {rows:,} rows, the one before {before:,}: "
-            f"{1 - rows / before:.1%} fewer, {promised.may_shrink:.1%} are allowed. "
-            "Nothing was published.\nNext: deliver it whole; or accept it on purpose: "
-            f"FullDumps(accepted=({str(when)!r},))."
+            f"{1 - rows / before:.1%} fewer, but {promised.may_shrink:.1%} are allowed. "
+            "Nothing was published.\nNext: deliver the whole dump; or, if the rows are really "
+            f"gone, declare FullDumps(accepted=({str(when)!r},))."
         )

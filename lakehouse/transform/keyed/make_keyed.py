@@ -161,9 +161,10 @@ def _check_written(plan: MakePlan, merged: MergedTable, findings: PassResult) ->
     ]
     if failed:
         message = list_problems(
-            f"{name}: refused, nothing of it was published; the table is as it was.",
+            f"{name}: refused. Nothing was published; the table is unchanged.",
             failed,
-            "mend the source or the transform and run again; or change the contract on purpose.",
+            "fix the source or the transform and run again. "
+            "If the rows are right, change the contract.",
         )
         raise RefusedCommitError(message, merged.audit, {None: failed[0]})
     return merged.audit

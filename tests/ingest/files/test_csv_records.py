@@ -43,7 +43,7 @@ def test_each_line_end_ends_a_record(read, end):
 def test_mixed_line_ends_are_noted(read):
     seen = read(b"a\n1\r\n2\r3\n4")
     assert seen.rows == [("1",), ("2",), ("3",), ("4",)]
-    assert seen.delivery.notes == ("mixed line ends: LF, CR, CRLF",)
+    assert seen.delivery.notes == ("mixed line endings: LF, CR, CRLF",)
 
 
 def test_a_last_line_without_an_end_is_a_record(read):
