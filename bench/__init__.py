@@ -1,4 +1,4 @@
-"""Benchmarks: what is measured, beside what, and how the figures come about; see README.md."""
+"""Benchmarks: what is measured, against what, and how; see README.md."""
 
 from lakehouse import process_settings
 

@@ -1,10 +1,10 @@
-"""`make bench`: 365 daily partitions in one run of Dagster, beside a plain write and peers.
+"""`make bench`: 365 daily partitions in one run of Dagster, against a plain write and peers.
 
 The peers are dbt's microbatch, and a run for each partition.
 
-All read the same raw rows of text, which are there before. Beside a plain write Dagster's start is
-not counted. Where each day has a run of its own, the run is a process, as Dagster's launcher starts
-it, and counts whole; so does the one run for all of these days beside it.
+All read the same raw rows of text, which are written beforehand. Against a plain write, Dagster's
+start is not counted. Where each day has its own run, the run is a process, as Dagster's launcher
+starts it, and the whole process counts. The one run that it is compared with counts whole as well.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from bench import daily
-from bench.beside import OUT, TARGET, Way, Work, installed, module, peer_module, side_by_side
+from bench.beside import OUT, TARGET, Way, Work, list_installable, module, peer_module, side_by_side
 from bench.dagster_settings import settings
 from bench.figures import Line
 from bench.measure import ROOT
@@ -34,7 +34,7 @@ READING = "meter::bigint, round(power * 10)::bigint, read_at::timestamp, read_da
 
 
 def some_days(home: Path, days: int, *, is_batched: bool = False) -> dict[str, float]:
-    """The first so many days in one run of Dagster, whose storage may write events in batches."""
+    """Makes the first days in one run of Dagster, whose storage may write events in batches."""
     last = daily.FIRST + timedelta(days=days - 1)
     tags = {
         "dagster/asset_partition_range_start": str(daily.FIRST),
@@ -44,7 +44,7 @@ def some_days(home: Path, days: int, *, is_batched: bool = False) -> dict[str, f
 
 
 def one_day(home: Path, day: date) -> dict[str, float]:
-    """One day in a run of Dagster."""
+    """Makes one day in a run of Dagster."""
     return _run(home, {"dagster/partition": str(day)})
 
 
@@ -80,7 +80,7 @@ def _run(home: Path, tags: dict[str, str], *, is_batched: bool = False) -> dict[
 
 
 def by_engine(home: Path) -> None:
-    """Every day without Dagster."""
+    """Makes every day without Dagster."""
     from lakehouse.tables.collect import collect_tables  # noqa: PLC0415
     from lakehouse.transform.make import make  # noqa: PLC0415
 
@@ -88,7 +88,7 @@ def by_engine(home: Path) -> None:
 
 
 def one(way: str, home: Path, days: int) -> dict[str, float]:
-    """One way, once; gives its figures."""
+    """Runs one way once and returns its figures."""
     if way in (OURS, BATCHED):
         return some_days(home, days, is_batched=way == BATCHED)
     started = time.monotonic()
@@ -108,7 +108,7 @@ def one(way: str, home: Path, days: int) -> dict[str, float]:
 
 
 def outcome(way: str, _step: str, folder: Path) -> Hashable:
-    """The readings as a way has them."""
+    """Returns the readings as a way has written them."""
     if way == DBT:
         return in_duckdb(folder / "readings.duckdb", "readings", READING)
     places = {PLAIN: "plain", POLARS_BY_DAY: "readings.delta"}
@@ -121,21 +121,23 @@ def _of_this_project(step: str, names: list[str], days: int) -> list[Way]:
 
 
 def at_once(raw: Path, *, has_peers: bool = True) -> Work:
-    """All days, each way in its one call."""
+    """Returns the bench on all days, each way in one call."""
     ways = _of_this_project(STEP, [OURS, BATCHED, ENGINE, PLAIN], daily.DAYS)
     if has_peers:
-        ways += installed({DBT: lambda: Way(DBT, {STEP: peer_module("dbt", "backfill", TARGET)})})
+        ways += list_installable(
+            {DBT: lambda: Way(DBT, {STEP: peer_module("dbt", "backfill", TARGET)})}
+        )
     title = f"{daily.DAYS} days of readings, made again at once"
     return Work("backfill", title, ways, PLAIN, outcome, partial(_prepare, raw))
 
 
 def by_day(raw: Path, days: int, *, has_peers: bool = True) -> Work:
-    """Some of the days, one run for all and a run for each."""
+    """Returns the bench on some days: one run for all, and a run for each."""
     step = f"{days} days"
     ways = _of_this_project(step, [OURS, BY_DAY], days)
     if has_peers:
         command = partial(peer_module, "dagster_polars", "backfill", TARGET, str(days))
-        ways += installed({POLARS_BY_DAY: lambda: Way(POLARS_BY_DAY, {step: command()})})
+        ways += list_installable({POLARS_BY_DAY: lambda: Way(POLARS_BY_DAY, {step: command()})})
     title = f"{days} of {daily.DAYS} days of readings, one run for all and a run for each"
     return Work("backfill-by-day", title, ways, OURS, outcome, partial(_prepare, raw), whole=True)
 
@@ -147,7 +149,7 @@ def _prepare(raw: Path, _way: str, _step: str, folder: Path) -> None:
 def compare(
     out: Path, rows_a_day: int, days: int, rounds: int, *, has_peers: bool = True
 ) -> list[Line]:
-    """All ways."""
+    """Compares all ways."""
     with TemporaryDirectory(dir=out) as folder:
         daily.fill(Lake(folder), rows_a_day)
         whole = side_by_side(at_once(Path(folder), has_peers=has_peers), rounds)

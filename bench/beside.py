@@ -1,4 +1,4 @@
-"""The same work in several ways, in turns: each in its own processes, its result checked."""
+"""Does the same work in several ways in turn, each in its own processes, and checks the results."""
 
 import statistics
 import sys
@@ -26,8 +26,8 @@ class Way:
 
     Attributes:
         name: what it is called in tables and plots.
-        steps: a command for each step of the work, by the name of the step; all see the same
-            folder.
+        steps: a command for each step of the work, by the name of the step; all steps share
+            one folder.
     """
 
     name: str
@@ -40,21 +40,21 @@ Run = tuple[str, str]
 
 @dataclass(frozen=True)
 class Work:
-    """What is done by each way.
+    """The work that each way does.
 
     Attributes:
-        name: the name of the bench, in small letters.
+        name: the name of the bench, in lower case.
         title: what is done to what, in one line.
         ways: the ways; the first is ours.
         base: the name of the way to which the others are compared.
-        outcome: what a way has made in its folder after a step; all ways have to make the same.
-            None: not looked at.
-        prepare: what is done to a way's folder before a step, unmeasured.
-        whole: whether the seconds of whole processes count, imports among them.
+        outcome: reads what a way has made in its folder after a step; all ways must make the
+            same. None: it is not checked.
+        prepare: prepares a way's folder before a step; not measured.
+        whole: whether the seconds of the whole process count, imports included.
         base_step: the step of the base to which all steps are compared; None compares each to the
             same step.
-        pairs: runs that are compared besides, each the first to the second.
-        is_apart: whether no step stands on the one before, so that they take turns in being first.
+        pairs: further runs to compare, the first of each pair to the second.
+        is_apart: whether the steps are independent, so that each may take the first turn.
     """
 
     name: str
@@ -71,7 +71,7 @@ class Work:
 
 @dataclass(frozen=True)
 class Taken:
-    """What one run of a step took: its cost, and the data files and log entries that came."""
+    """The cost of one run of a step, and the data files and log entries that it added."""
 
     cost: Cost
     seconds: float
@@ -80,12 +80,12 @@ class Taken:
 
 
 def module(name: str, *arguments: str) -> list[str]:
-    """The command that runs a module of this project."""
+    """Returns the command that runs a module of this project."""
     return [sys.executable, "-W", "ignore", "-m", name, *arguments]
 
 
 def peer_module(peer: str, script: str, *arguments: str) -> list[str]:
-    """The command that runs a script of a peer in the peer's environment.
+    """Returns the command that runs a script of a peer in the peer's environment.
 
     Raises:
         RuntimeError: it cannot be installed.
@@ -93,8 +93,8 @@ def peer_module(peer: str, script: str, *arguments: str) -> list[str]:
     return [str(python_of(peer)), "-W", "ignore", "-m", f"bench.peers.{peer}.{script}", *arguments]
 
 
-def installed(peers: Mapping[str, Callable[[], Way]]) -> list[Way]:
-    """The ways of the peers that can be installed; the others are named."""
+def list_installable(peers: Mapping[str, Callable[[], Way]]) -> list[Way]:
+    """Returns the ways of the peers that can be installed; prints the names of the others."""
     found = []
     for name, way in peers.items():
         try:
@@ -104,8 +104,8 @@ def installed(peers: Mapping[str, Callable[[], Way]]) -> list[Way]:
     return found
 
 
-def grown(ways: Sequence[Way]) -> list[tuple[Run, Run]]:
-    """Each later step of a way beside its first."""
+def pair_with_first(ways: Sequence[Way]) -> list[tuple[Run, Run]]:
+    """Returns the pairs that compare each later step of a way with its first."""
     return [
         ((step, way.name), (next(iter(way.steps)), way.name))
         for way in ways
@@ -114,10 +114,10 @@ def grown(ways: Sequence[Way]) -> list[tuple[Run, Run]]:
 
 
 def side_by_side(work: Work, rounds: int) -> list[Line]:
-    """Do the work in every way, print a table and keep it in `bench/out/results`.
+    """Does the work in every way, prints a table and keeps it in `bench/out/results`.
 
     Raises:
-        RuntimeError: a way failed, or made something else than ours.
+        RuntimeError: a way failed, or its result differs from ours.
     """
     OUT.mkdir(parents=True, exist_ok=True)
     taken: dict[Run, list[Taken]] = {}
@@ -151,10 +151,10 @@ def _round(
             if work.prepare is not None:
                 work.prepare(way.name, step, Path(folder))
             flush_written_pages()
-            before = counted(Path(folder))
+            before = count_files(Path(folder))
             cost = run_command([part.replace(TARGET, folder) for part in way.steps[step]])
             files, commits = (
-                now - then for now, then in zip(counted(Path(folder)), before, strict=True)
+                now - then for now, then in zip(count_files(Path(folder)), before, strict=True)
             )
             if work.outcome is not None:
                 outcomes.setdefault(step, {})[way.name] = work.outcome(way.name, step, Path(folder))
@@ -170,8 +170,8 @@ def _agree(work: Work, outcomes: Mapping[str, Mapping[str, Hashable]]) -> None:
             raise RuntimeError(f"{work.name}, {step}: not all ways made the same: {dict(by_way)}")
 
 
-def counted(folder: Path) -> tuple[int, int]:
-    """Data files and log entries below a folder, without what is only handed in."""
+def count_files(folder: Path) -> tuple[int, int]:
+    """Counts the data files and log entries below a folder, without the input files."""
     files = [path for path in folder.rglob("*") if path.is_file() and not path.is_symlink()]
     commits = [
         path for path in files if path.parent.name == "_delta_log" and path.suffix == ".json"
@@ -205,8 +205,8 @@ def _pair(taken: Mapping[Run, Sequence[Taken]], one: Run, other: Run) -> Pair:
     seconds, cpu, peak = (_ratios(taken[one], taken[other], name) for name in names)
     middle = statistics.median
     return Pair(
-        _named(one),
-        _named(other),
+        _name_run(one),
+        _name_run(other),
         middle(seconds),
         min(seconds),
         max(seconds),
@@ -215,14 +215,14 @@ def _pair(taken: Mapping[Run, Sequence[Taken]], one: Run, other: Run) -> Pair:
     )
 
 
-def _named(run: Run) -> str:
-    """A run as a reader finds it in the table."""
+def _name_run(run: Run) -> str:
+    """Returns the name of a run as the table shows it."""
     step, way = run
     return f"{way}, {step}"
 
 
 def _ratios(these: Sequence[Taken], others: Sequence[Taken], figure: str) -> list[float]:
-    """The ratio of each round."""
+    """Returns the ratio of each round."""
     of = attrgetter(figure)
     return [of(one) / of(other) for one, other in zip(these, others, strict=True)]
 

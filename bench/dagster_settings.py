@@ -6,6 +6,6 @@ from bench.measure import ROOT
 
 
 def settings(*, is_batched: bool = False) -> str:
-    """The text of `dagster.yaml`, with the optional storage switched on if asked for."""
+    """Returns the text of `dagster.yaml`, with the optional storage switched on if requested."""
     text = (ROOT / "dagster.yaml").read_text()
     return re.sub(r"(?m)^#(?=storage:|  )", "", text) if is_batched else text

@@ -1,4 +1,4 @@
-"""A year of daily readings as a table, made by Dagster in one run, and written plainly."""
+"""A year of daily readings as a table: made by Dagster in one run, and by a plain write."""
 
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -40,8 +40,8 @@ raw_readings = raw(
 )
 
 
-def typed(readings: pl.LazyFrame) -> pl.LazyFrame:
-    """The readings with their types."""
+def cast_readings(readings: pl.LazyFrame) -> pl.LazyFrame:
+    """Returns the readings with their types."""
     return cast(
         readings,
         meter=pl.col("meter").cast(pl.Int64, strict=False),
@@ -56,13 +56,13 @@ def typed(readings: pl.LazyFrame) -> pl.LazyFrame:
 @staged(Reading, partitions=Daily(FIRST))
 def readings(raw_readings: pl.LazyFrame) -> pl.LazyFrame:
     """Typed readings."""
-    return typed(raw_readings)
+    return cast_readings(raw_readings)
 
 
 @staged(Reading, partitions=Daily(FIRST), distinct=("meter", "power", "read_at"))
 def distinct_readings(raw_readings: pl.LazyFrame) -> pl.LazyFrame:
-    """Typed readings, each once."""
-    return typed(raw_readings)
+    """Typed readings without repeats."""
+    return cast_readings(raw_readings)
 
 
 def fill(lake: Lake, rows_a_day: int, repeated: int = 0) -> None:
@@ -72,7 +72,7 @@ def fill(lake: Lake, rows_a_day: int, repeated: int = 0) -> None:
     Args:
         lake: where it is made.
         rows_a_day: rows of each day.
-        repeated: one in so many rows repeats the one before it; 0 for none.
+        repeated: every n-th row repeats the row before it; 0 for none.
     """
     now = datetime(2025, 1, 1, tzinfo=UTC)
     for month in range(1, 13):
@@ -112,8 +112,8 @@ def fill(lake: Lake, rows_a_day: int, repeated: int = 0) -> None:
 
 
 def plain(lake: Lake, target: Path) -> None:
-    """The same rows in one unpartitioned write of Polars, unaudited."""
-    rows = typed(lake.scan(raw_readings.name)).select(
+    """Writes the same rows by one unpartitioned, unaudited write of Polars."""
+    rows = cast_readings(lake.scan(raw_readings.name)).select(
         "meter", "power", "read_at", "read_date", "_source", "_offset"
     )
     rows.sink_delta(str(target / "plain"), mode="overwrite")

@@ -4,7 +4,7 @@ from datetime import date
 
 from polars import LazyFrame
 
-from bench.daily import Reading, raw_readings, typed
+from bench.daily import Reading, cast_readings, raw_readings
 from lakehouse.calendar import Daily
 from lakehouse.tables.declare import staged
 
@@ -16,4 +16,4 @@ __all__ = ["raw_readings", "readings"]
 @staged(Reading, partitions=Daily(FIRST))
 def readings(raw_readings: LazyFrame) -> LazyFrame:
     """Typed readings of ten years."""
-    return typed(raw_readings)
+    return cast_readings(raw_readings)

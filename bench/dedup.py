@@ -1,4 +1,4 @@
-"""`make bench`: a year of readings, one in fifty repeated, deduplicated in one range."""
+"""`make bench`: a year of readings, one in fifty repeated, deduplicated in one run."""
 
 import argparse
 import json
@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from bench import daily
-from bench.beside import OUT, TARGET, Way, Work, grown, module, side_by_side
+from bench.beside import OUT, TARGET, Way, Work, module, pair_with_first, side_by_side
 from bench.figures import Line
 from bench.stood import clone, number_of
 from lakehouse.storage.lake import Lake
@@ -21,7 +21,7 @@ _REPEATED = 50
 
 
 def one(lake: Lake) -> None:
-    """The range, once; prints its figures."""
+    """Makes the whole range once and prints its figures."""
     started = time.monotonic()
     assert make(lake, collect_tables([daily]), TABLE) is not None
     print(json.dumps({"seconds": time.monotonic() - started}))
@@ -36,10 +36,10 @@ def _home(folder: Path, step: str) -> Path:
 
 
 def outcome(_way: str, step: str, folder: Path) -> Hashable:
-    """That each reading stands once.
+    """Checks that the table holds each reading once.
 
     Raises:
-        RuntimeError: a repeat is left, or a reading is lost.
+        RuntimeError: a repeat is left, or a reading is missing.
     """
     audit = Lake(str(_home(folder, step))).read_remaining_log(TABLE)[-1].info["audit"]
     if (
@@ -51,12 +51,12 @@ def outcome(_way: str, step: str, folder: Path) -> Hashable:
 
 
 def work(filled: Path, sizes: Sequence[int]) -> Work:
-    """The bench on raw tables that are filled."""
+    """Returns the bench on raw tables that are already filled."""
     ours = Way(
         "ours", {_step(rows): module("bench.dedup", "--lake", f"{TARGET}/{rows}") for rows in sizes}
     )
     title = f"distinct rows of {daily.DAYS} days, one in {_REPEATED} repeated"
-    made, pairs = partial(_copied, filled), grown([ours])
+    made, pairs = partial(_copy_filled, filled), pair_with_first([ours])
     return Work(
         "dedup",
         title,
@@ -70,12 +70,12 @@ def work(filled: Path, sizes: Sequence[int]) -> Work:
     )
 
 
-def _copied(filled: Path, _way: str, step: str, folder: Path) -> None:
+def _copy_filled(filled: Path, _way: str, step: str, folder: Path) -> None:
     clone(_home(filled, step), _home(folder, step))
 
 
 def compare(out: Path, sizes: Sequence[int], rounds: int) -> list[Line]:
-    """Few and many rows; prints how they grow."""
+    """Compares few with many rows."""
     with TemporaryDirectory(dir=out) as folder:
         for rows in sizes:
             a_day = rows // daily.DAYS // _REPEATED * _REPEATED

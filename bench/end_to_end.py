@@ -3,9 +3,9 @@
 It runs beside dlt with dbt on DuckDB.
 
 The work is the 305 real days of `online_retail` and one table of rates of the ECB. A way gets them
-in two steps: all days but the last into an empty place, then the last day into what stands. The
-seconds are those of whole processes, imports among them, as a scheduler would start them. All ways
-have to make the same figures.
+in two steps: all days but the last into an empty place, then the last day on top. The seconds are
+those of whole processes, imports included, as a scheduler would start them. All ways must produce
+the same figures.
 """
 
 import argparse
@@ -20,7 +20,7 @@ from pathlib import Path
 import duckdb
 
 from bench import retail
-from bench.beside import OUT, TARGET, Way, Work, installed, side_by_side
+from bench.beside import OUT, TARGET, Way, Work, list_installable, side_by_side
 from bench.measure import ROOT
 from bench.venvs import PEERS, python_of
 from lakehouse.observe import sql
@@ -45,10 +45,10 @@ _FIGURES = {
 
 @dataclass(frozen=True)
 class Deliveries:
-    """What is delivered.
+    """The files that are delivered.
 
     Attributes:
-        days: a file of invoice lines each, the oldest first.
+        days: a file of invoice lines for each day, oldest first.
         rates: the file of the exchange rates.
     """
 
@@ -56,7 +56,7 @@ class Deliveries:
     rates: Path
 
     def put(self, way: str, step: str, folder: Path) -> None:
-        """Deliver what comes before a step; every file is as old as its delivery."""
+        """Delivers the files of a step; the modification time of each is that of its delivery."""
         _ = way
         invoices = folder / "landing" / "invoice_lines"
         invoices.mkdir(parents=True, exist_ok=True)
@@ -69,13 +69,13 @@ class Deliveries:
 
 
 def real_days(days: int | None) -> Deliveries:
-    """The real days beside the checkout, the first so many of them."""
+    """Returns the first real days from the folder next to the checkout."""
     files = sorted((SHARED / "online_retail" / "by_day").glob("*.csv.gz"))
     return Deliveries(tuple(files[:days]), max((SHARED / "ecb_fx").glob("*.zip")))
 
 
 def sample_days(days: int | None, folder: Path) -> Deliveries:
-    """Invented days, made in a folder; so many of the calendar, 60 if nobody says."""
+    """Writes sample days into a folder: a number of calendar days, 60 by default."""
     generate(folder, days=days or 60)
     return Deliveries(
         tuple(sorted((folder / "invoice_lines").glob("*.csv.gz"))),
@@ -83,8 +83,8 @@ def sample_days(days: int | None, folder: Path) -> Deliveries:
     )
 
 
-def made(way: str, step: str, folder: Path) -> Hashable:
-    """The figures of the three marts as a way has made them."""
+def read_figures(way: str, step: str, folder: Path) -> Hashable:
+    """Returns the figures of the three marts as a way has made them."""
     _ = step
     if way == PEER:
         with duckdb.connect(folder / "retail.duckdb", read_only=True) as connection:
@@ -104,7 +104,7 @@ def _question(mart: str, schema: str) -> str:
 
 
 def _plain(mart: str, found: Sequence[object] | None) -> Hashable:
-    """Figures that compare alike, whatever type a way gives them."""
+    """Returns figures as types that compare equal, whatever types a way returns."""
     return (
         mart,
         *(
@@ -115,14 +115,14 @@ def _plain(mart: str, found: Sequence[object] | None) -> Hashable:
 
 
 def ways(*, has_peer: bool = True) -> list[Way]:
-    """Ours, ours by Dagster, and the peer."""
+    """Returns our way, our way by Dagster, and the peer."""
     ours = (sys.executable, "-W", "ignore", "-m", "bench.retail", "--home", TARGET)
     commands = {OURS: ours, OURS_BY_DAGSTER: (*ours, "--dagster")}
     found = [Way(name, dict.fromkeys(STEPS, command)) for name, command in commands.items()]
     return [
         *found,
         *(
-            installed({PEER: lambda: Way(PEER, dict.fromkeys(STEPS, peer_command()))})
+            list_installable({PEER: lambda: Way(PEER, dict.fromkeys(STEPS, peer_command()))})
             if has_peer
             else ()
         ),
@@ -130,7 +130,7 @@ def ways(*, has_peer: bool = True) -> list[Way]:
 
 
 def peer_command() -> tuple[str, ...]:
-    """Load by dlt, then build and test by dbt, as a scheduler would call them one after the other.
+    """Returns the command that loads by dlt, then builds and tests by dbt, as a scheduler would.
 
     Raises:
         RuntimeError: one of them cannot be installed.
@@ -161,11 +161,13 @@ def peer_command() -> tuple[str, ...]:
 
 
 def work(deliveries: Deliveries, kind: str, *, is_all: bool = False, has_peer: bool = True) -> Work:
-    """The bench on some deliveries; only what all real days gave replaces what is kept of these."""
+    """Returns the bench on some deliveries; only all real days replace the kept result."""
     days = len(deliveries.days)
     name = "end-to-end" if kind == "real" and is_all else f"end-to-end-{days}-{kind}"
     title = f"{days} {kind} days, from landing to three marts"
-    return Work(name, title, ways(has_peer=has_peer), OURS, made, deliveries.put, whole=True)
+    return Work(
+        name, title, ways(has_peer=has_peer), OURS, read_figures, deliveries.put, whole=True
+    )
 
 
 def main() -> None:

@@ -1,7 +1,8 @@
-"""What ways took, as figures: printed, and kept for the report.
+"""The measured figures of each way: printed, and kept for the report.
 
-Belongs here: what a line and a pair say, how they look in a terminal, what is kept of them and of
-the machine. Does not belong here: doing the work (`beside.py`), pages and plots (`report.py`).
+Belongs here: the content of a line and of a pair, how they look in a terminal, and what is kept of
+them and of the machine. Does not belong here: doing the work (`beside.py`), pages and plots
+(`report.py`).
 """
 
 import json
@@ -21,23 +22,23 @@ RESULTS = ROOT / "bench" / "out" / "results"
 
 @dataclass(frozen=True)
 class Line:
-    """What a way took for a step: medians over the rounds.
+    """The figures of one way for one step: medians over the rounds.
 
     Attributes:
         step: the step.
         way: the way.
         seconds: the time.
         least: the shortest time of a round, s.
-        most: the longest, s.
-        ratio: the time by that of the base in the same round, so that a machine that becomes slower
-            counts for both.
-        ratio_least: that of the round in which it was lowest.
-        ratio_most: that of the round in which it was highest.
+        most: the longest time, s.
+        ratio: the time divided by that of the base in the same round, so that a slower machine
+            affects both.
+        ratio_least: the lowest ratio of a round.
+        ratio_most: the highest.
         cpu_seconds: user and system time.
         peak_mib: anonymous memory of the process tree at its highest, MiB.
-        written_mib: what its processes wrote to files, those that they deleted again too, MiB.
-        files: the data files that came.
-        commits: the log entries that came.
+        written_mib: what its processes wrote to files, deleted ones included, MiB.
+        files: the data files that it added.
+        commits: the log entries that it added.
     """
 
     step: str
@@ -57,14 +58,14 @@ class Line:
 
 @dataclass(frozen=True)
 class Pair:
-    """How one run compares to another, by the ratios of each round, in the middle.
+    """How one run compares to another: medians of the ratios of each round.
 
     Attributes:
         one: what is compared.
-        other: to what.
+        other: what it is compared to.
         seconds: the ratio of the times.
-        least: that of the round in which it was lowest.
-        most: that of the round in which it was highest.
+        least: the lowest ratio of a round.
+        most: the highest.
         cpu_seconds: the ratio of user and system time.
         peak_mib: the ratio of the highest memory.
     """
@@ -79,7 +80,7 @@ class Pair:
 
 
 def show(title: str, base: str, lines: Sequence[Line], pairs: Sequence[Pair], rounds: int) -> None:
-    """Print tables of what the ways took, and of what is compared besides."""
+    """Prints a table of the ways, and a table of the further comparisons."""
     print(f"\n{title}; {rounds} rounds, ratios to {base}")
     names = (
         "seconds",
@@ -124,7 +125,7 @@ def show(title: str, base: str, lines: Sequence[Line], pairs: Sequence[Pair], ro
 
 
 def about() -> dict[str, object]:
-    """When, where, and with what something is measured."""
+    """Returns the time, the machine and the versions of a measurement."""
     libraries = ("polars", "deltalake", "duckdb", "pandera", "dagster")
     told = subprocess.run(
         ["git", "rev-parse", "--short", "HEAD"],
@@ -144,6 +145,6 @@ def about() -> dict[str, object]:
 
 
 def keep(name: str, found: Mapping[str, object]) -> None:
-    """Keep what a bench found, for the report."""
+    """Keeps the result of a bench for the report."""
     RESULTS.mkdir(parents=True, exist_ok=True)
     (RESULTS / f"{name}.json").write_text(json.dumps({"name": name, **about(), **found}, indent=1))

@@ -1,10 +1,10 @@
 """`make bench`: all versions of the orders over ten deliveries.
 
-It runs beside a snapshot of dbt, and beside SQL of DuckDB by hand.
+It runs against a dbt snapshot, and against hand-written SQL for DuckDB.
 
 The first delivery holds all orders; each of the nine others changes one in a hundred, some of them
-twice, and brings some new ones. They are brought in one after another, in one process for the first
-and one for the rest.
+twice, and adds some new ones. They are loaded one after another: one process loads the first,
+another the rest.
 """
 
 import argparse
@@ -16,7 +16,7 @@ from pathlib import Path
 import duckdb
 
 from bench import orders
-from bench.beside import OUT, TARGET, Way, Work, installed, module, peer_module, side_by_side
+from bench.beside import OUT, TARGET, Way, Work, list_installable, module, peer_module, side_by_side
 from bench.figures import Line
 from bench.stood import VERSION, in_delta, in_duckdb
 
@@ -41,7 +41,7 @@ _BEGUN = """
 
 
 def by_hand(home: Path, files: list[Path]) -> None:
-    """What a careful hand would write, one transaction for each delivery."""
+    """Applies deliveries by hand-written SQL, one transaction for each."""
     for file in files:
         with duckdb.connect(str(home / "orders.duckdb")) as connection:
             connection.begin()
@@ -57,7 +57,7 @@ def by_hand(home: Path, files: list[Path]) -> None:
 
 
 def outcome(way: str, _step: str, folder: Path) -> Hashable:
-    """The versions as a way has them."""
+    """Returns the versions as a way has written them."""
     if way == OURS:
         return in_delta(folder / "lake/staged/order_versions", VERSION)
     if way == SQL:
@@ -70,16 +70,16 @@ def outcome(way: str, _step: str, folder: Path) -> Hashable:
 
 
 def _steps(rows: int, files: Path, command: list[str]) -> dict[str, list[str]]:
-    """A command with the files of each step, which are made if they are not there."""
+    """Returns a command with the files of each step; writes files that are missing."""
     days = {
-        step: [str(orders.delivered(files, rows, day).resolve()) for day in days]
+        step: [str(orders.write_delivery(files, rows, day).resolve()) for day in days]
         for step, days in zip(STEPS, DAYS, strict=True)
     }
     return {step: [*command, *given] for step, given in days.items()}
 
 
 def of_this_project(rows: int, files: Path) -> list[Way]:
-    """Ours and the hand."""
+    """Returns our way and the hand-written SQL."""
     commands = {
         OURS: module("bench.orders", "history", TARGET),
         SQL: module("bench.history", "--by-hand", TARGET),
@@ -88,8 +88,8 @@ def of_this_project(rows: int, files: Path) -> list[Way]:
 
 
 def of_peers(rows: int, files: Path) -> list[Way]:
-    """The peer, if it can be installed."""
-    return installed(
+    """Returns the peer, if it can be installed."""
+    return list_installable(
         {
             DBT: lambda: Way(
                 DBT, _steps(rows, files, peer_module("dbt", "orders", "snapshot", TARGET))
@@ -99,14 +99,14 @@ def of_peers(rows: int, files: Path) -> list[Way]:
 
 
 def work(rows: int, ways: list[Way]) -> Work:
-    """Runs the bench on so many orders, beside the peer, or beside SQL by hand without it."""
+    """Returns the bench on a number of orders; the base is the peer, or else hand-written SQL."""
     title = f"all versions of {rows:,} orders; then nine deliveries of 1 % changed and 0.3 % new"
     base = DBT if any(way.name == DBT for way in ways) else SQL
     return Work("history" if rows == orders.ROWS else f"history-{rows}", title, ways, base, outcome)
 
 
 def compare(rows: int, rounds: int) -> list[Line]:
-    """All ways."""
+    """Compares all ways."""
     return side_by_side(work(rows, [*of_this_project(rows, OUT), *of_peers(rows, OUT)]), rounds)
 
 

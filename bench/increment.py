@@ -2,11 +2,11 @@
 
 It runs after few and after many commits.
 
-All lakes hold the same 3,650 days; one has got there by ten deliveries, others by thousands. What
-is timed is what the sensors and their runs do: find the file, land it, find the stale day, make
-that day. The second way is the same where files are taken out of landing once they are landed; the
-third is without the cursor of a sensor, as after the loss of Dagster's storage: every log entry is
-read. The last is dlt, which tells new files by the dates of their modification.
+All lakes hold the same 3,650 days: one received them in ten deliveries, others in thousands. The
+time is that of what the sensors and their runs do: find the file, land it, find the stale day, make
+that day. The second way does the same, but files leave landing once they have landed. The third has
+no sensor cursor, as after the loss of Dagster's storage, so every log entry is read. The last is
+dlt, which recognises new files by their modification time.
 """
 
 import argparse
@@ -22,7 +22,17 @@ from tempfile import TemporaryDirectory
 
 from bench import decade
 from bench.backfill import READING
-from bench.beside import OUT, TARGET, Way, Work, grown, installed, module, peer_module, side_by_side
+from bench.beside import (
+    OUT,
+    TARGET,
+    Way,
+    Work,
+    list_installable,
+    module,
+    pair_with_first,
+    peer_module,
+    side_by_side,
+)
 from bench.decade import DAYS, FIRST
 from bench.figures import Line
 from bench.measure import run_command
@@ -39,13 +49,13 @@ _ROWS_A_DAY = 24
 
 
 def here(home: Path) -> Environment:
-    """A lake and its landing zone in a folder."""
+    """Opens a lake and its landing zone in a folder."""
     landing = Landing(str(home / "landing"), rest_seconds=0)
     return Environment(Lake(str(home / "lake")), landing, collect_tables([decade]))
 
 
 def deliver(landing: Path, number: int, days: range) -> None:
-    """Writes a file of readings; days differ in power, so that no two files are equal."""
+    """Writes a file of readings; the power differs by day, so no two files are equal."""
     lines = (
         f"{hour},{number}.5,{FIRST + timedelta(days=day)} {hour:02}:00:00"
         for day in days
@@ -57,7 +67,7 @@ def deliver(landing: Path, number: int, days: range) -> None:
 
 
 def bring(at: Environment, since: dict[str, str] | None = None) -> int:
-    """Land what is there and make what is stale; gives how many days were made."""
+    """Lands the files, makes what is stale, and returns how many days were made."""
     made = 0
     assert land(at.lake, at.landing, decade.raw_readings).audits
     for stale in at.create_planner(since).find_stale_tables():
@@ -68,7 +78,7 @@ def bring(at: Environment, since: dict[str, str] | None = None) -> int:
 
 
 def deliveries(commits: int) -> list[range]:
-    """The days of each of so many deliveries, ten years in all; the first holds nearly all."""
+    """Returns the days of each delivery, ten years in all; the first has nearly all days."""
     last = DAYS - commits + 1
     later = [
         (last + number - 1) % DAYS if last > 0 else number % DAYS for number in range(1, commits)
@@ -77,7 +87,7 @@ def deliveries(commits: int) -> list[range]:
 
 
 def fill(home: Path, commits: int) -> None:
-    """Land and make each delivery before the next one comes."""
+    """Lands and makes each delivery before the next one arrives."""
     at = here(home)
     for number, days in enumerate(deliveries(commits)):
         deliver(home / "landing", number, days)
@@ -86,14 +96,14 @@ def fill(home: Path, commits: int) -> None:
 
 
 def fill_dlt(home: Path, commits: int) -> None:
-    """Let dlt load each delivery before the next one comes."""
+    """Lets dlt load each delivery before the next one arrives."""
     for number, days in enumerate(deliveries(commits)):
         deliver(home / "arriving", number, days)
     run_command(peer_module("dlt", "increment", str(home)))
 
 
 def one(home: Path, *, has_cursor: bool) -> None:
-    """One increment, once; prints its figures."""
+    """Runs one increment and prints its figures."""
     at = here(home)
     since = at.list_revisions() if has_cursor else None
     started = time.monotonic()
@@ -101,8 +111,8 @@ def one(home: Path, *, has_cursor: bool) -> None:
     print(json.dumps({"seconds": time.monotonic() - started}))
 
 
-def filled(keep: Path, way: str, commits: int) -> Path:
-    """Returns the folder of a way after so many commits; fills it if it is incomplete."""
+def ensure_filled(keep: Path, way: str, commits: int) -> Path:
+    """Returns the folder of a way after a number of commits; fills it if it is incomplete."""
     kind, by = (DLT, fill_dlt) if way == DLT else (OURS, fill)
     home = keep / f"{kind}-{commits}"
     if not (home / "filled").exists():
@@ -121,22 +131,22 @@ def _step(commits: int) -> str:
 
 
 def prepare(keep: Path, way: str, step: str, folder: Path) -> None:
-    """A copy of what is filled, and one more file in landing."""
+    """Copies a filled folder and puts one more file into landing."""
     commits = number_of(step)
-    clone(filled(keep, way, commits), folder / str(commits))
+    clone(ensure_filled(keep, way, commits), folder / str(commits))
     if way == CLEARED:
         shutil.rmtree(folder / str(commits) / "landing")
     deliver(folder / str(commits) / "landing", commits, range(commits % DAYS, commits % DAYS + 1))
 
 
 def outcome(way: str, step: str, folder: Path) -> Hashable:
-    """The readings as a way has them."""
+    """Returns the readings as a way has written them."""
     home = folder / str(number_of(step))
     return in_delta(home / ("public/readings" if way == DLT else "lake/staged/readings"), READING)
 
 
 def of_this_project(sizes: Sequence[int]) -> list[Way]:
-    """Ours, with and without the cursor of a sensor, and the files that were landed."""
+    """Returns our ways: with and without a sensor cursor, and with landing emptied."""
     given = {OURS: "cursor", CLEARED: "cursor", WITHOUT: "none"}
     return [
         Way(
@@ -153,8 +163,8 @@ def of_this_project(sizes: Sequence[int]) -> list[Way]:
 
 
 def of_peers(sizes: Sequence[int]) -> list[Way]:
-    """The peer, if it can be installed."""
-    return installed(
+    """Returns the peer, if it can be installed."""
+    return list_installable(
         {
             DLT: lambda: Way(
                 DLT,
@@ -168,7 +178,7 @@ def of_peers(sizes: Sequence[int]) -> list[Way]:
 
 
 def work(keep: Path, sizes: Sequence[int], ways: list[Way]) -> Work:
-    """The bench after so many commits."""
+    """Returns the bench after some numbers of commits."""
     title = f"one file into {DAYS:,} days, after few and after many commits"
     made, few = partial(prepare, keep), _step(min(sizes))
     return Work(
@@ -179,13 +189,13 @@ def work(keep: Path, sizes: Sequence[int], ways: list[Way]) -> Work:
         outcome,
         made,
         base_step=few,
-        pairs=grown(ways),
+        pairs=pair_with_first(ways),
         is_apart=True,
     )
 
 
 def compare(keep: Path, sizes: Sequence[int], peer_sizes: Sequence[int], rounds: int) -> list[Line]:
-    """All ways, and how they grow."""
+    """Compares all ways after few and after many commits."""
     ways = [*of_this_project(sizes), *(of_peers(peer_sizes) if peer_sizes else ())]
     return side_by_side(work(keep, sizes, ways), rounds)
 

@@ -1,7 +1,7 @@
 """`make bench`: changes applied to ten times the orders, as upserts and as histories.
 
-Beside it delta-rs' bare merge of the same rows, unaudited. Tables are filled once; each round works
-on a copy of them.
+The base is delta-rs' bare merge of the same rows, unaudited. Tables are filled once; each round
+works on a copy of them.
 """
 
 import argparse
@@ -11,7 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from bench import orders
-from bench.beside import OUT, TARGET, Way, Work, grown, module, side_by_side
+from bench.beside import OUT, TARGET, Way, Work, module, pair_with_first, side_by_side
 from bench.figures import Line
 from bench.measure import run_command
 from bench.stood import ORDER, clone, hand_on, in_delta, number_of
@@ -24,9 +24,9 @@ def _step(rows: int) -> str:
 
 
 def fill(way: str, home: Path, files: Path, rows: int) -> None:
-    """The table before the changes; says what bringing in all rows took."""
+    """Fills the table before the changes; prints the cost of loading all rows."""
     home.mkdir(parents=True)
-    hand_on(orders.delivered(files, rows, 0), home)
+    hand_on(orders.write_delivery(files, rows, 0), home)
     whole = run_command(module("bench.orders", way, str(home)))
     print(
         f"{way}, {rows:,} rows anew: {whole.seconds:.1f} s, {whole.peak_mib:,.0f} MiB", flush=True
@@ -34,15 +34,15 @@ def fill(way: str, home: Path, files: Path, rows: int) -> None:
 
 
 def prepare(filled: Path, files: Path, way: str, step: str, folder: Path) -> None:
-    """A copy of what is filled, and the changes."""
+    """Copies a filled table and adds the changes."""
     rows = number_of(step)
     home = folder / str(rows)
     clone(filled / f"{way}-{rows}", home)
-    hand_on(orders.delivered(files, rows, 1), home)
+    hand_on(orders.write_delivery(files, rows, 1), home)
 
 
 def outcome(way: str, step: str, folder: Path) -> Hashable:
-    """The orders that hold now; of a history those of its current versions."""
+    """Returns the current orders; for a history, those of its current versions."""
     home = folder / str(number_of(step))
     if way == orders.MERGE:
         return in_delta(home / "plain", ORDER)
@@ -53,18 +53,27 @@ def outcome(way: str, step: str, folder: Path) -> Hashable:
 
 
 def work(filled: Path, files: Path, sizes: Sequence[int]) -> Work:
-    """The bench on tables that are filled."""
+    """Returns the bench on tables that are already filled."""
     ways = [
         Way(way, {_step(rows): module("bench.orders", way, f"{TARGET}/{rows}") for rows in sizes})
         for way in WAYS
     ]
     title = "1 % of the orders changed and 0.3 % new, into few and into many"
     made = partial(prepare, filled, files)
-    return Work("keyed", title, ways, orders.MERGE, outcome, made, pairs=grown(ways), is_apart=True)
+    return Work(
+        "keyed",
+        title,
+        ways,
+        orders.MERGE,
+        outcome,
+        made,
+        pairs=pair_with_first(ways),
+        is_apart=True,
+    )
 
 
 def compare(out: Path, sizes: Sequence[int], rounds: int) -> list[Line]:
-    """All ways on all sizes; prints how they grow."""
+    """Compares all ways on all sizes."""
     with TemporaryDirectory(dir=out) as folder:
         for way in WAYS:
             for rows in sizes:

@@ -1,8 +1,8 @@
 """`make bench`: the time from a file in landing to its rows in the mart, with Dagster's daemon.
 
-Each file holds lines of a day some weeks back, so that its day and the week after it are made
-again. CPU seconds, what was written, files and commits are those of all processes of `dagster dev`,
-sensors among them, by file.
+Each file holds lines of a day some weeks back, so its day and the week after it are rebuilt. CPU
+seconds, MiB written, files and commits are for each file and cover all processes of `dagster dev`,
+sensors included.
 """
 
 import argparse
@@ -23,7 +23,7 @@ from tempfile import TemporaryDirectory
 import polars as pl
 import psutil
 
-from bench.beside import OUT, counted
+from bench.beside import OUT, count_files
 from bench.figures import Line, keep, show
 from bench.measure import ROOT, Tree
 from lakehouse.storage.lake import Lake
@@ -36,7 +36,7 @@ _LONGEST, _LONGEST_END = 120.0, 20.0
 
 @contextmanager
 def daemon(home: Path) -> Iterator[tuple[Path, Tree]]:
-    """Yields the log and the processes of `dagster dev` on a lake of samples, and ends them."""
+    """Starts `dagster dev` on a lake of samples, yields its log and processes, and ends them."""
     dagster = home / "dagster"
     dagster.mkdir()
     (dagster / "dagster.yaml").write_text((ROOT / "dagster.yaml").read_text())
@@ -75,7 +75,7 @@ def daemon(home: Path) -> Iterator[tuple[Path, Tree]]:
 
 
 def end(leader: subprocess.Popen[bytes]) -> None:
-    """Ends a process and its descendants, which share a group, so that none writes any more."""
+    """Ends a process and its descendants, which share a group, so that none keeps writing."""
     living = [psutil.Process(leader.pid), *psutil.Process(leader.pid).children(recursive=True)]
     for how in (signal.SIGTERM, signal.SIGKILL):
         os.killpg(leader.pid, how)
@@ -94,11 +94,11 @@ def _goes_on(process: psutil.Process) -> bool:
         return False
 
 
-def waited(for_: Callable[[], bool], meanwhile: Callable[[], None]) -> float:
-    """How long it took until something became true, s; what is done meanwhile counts.
+def wait_until(for_: Callable[[], bool], meanwhile: Callable[[], None]) -> float:
+    """Returns the seconds until a condition is true; calls a function in the meantime.
 
     Raises:
-        TimeoutError: it did not.
+        TimeoutError: it did not become true.
     """
     started = time.monotonic()
     while not for_():
@@ -110,13 +110,13 @@ def waited(for_: Callable[[], bool], meanwhile: Callable[[], None]) -> float:
 
 
 def lines_of(lake: Lake, day: date) -> int:
-    """The invoice lines behind the rows of a day in the mart."""
+    """Counts the invoice lines behind the rows of a day in the mart."""
     mart = lake.scan("marts/daily_sales").filter(pl.col("sales_date") == day)
     return int(mart.select(pl.col("lines").sum()).collect().item())
 
 
 def drop(home: Path, number: int, tree: Tree) -> float:
-    """Deliver one late file; gives the seconds until it is visible in the mart."""
+    """Delivers one late file and returns the seconds until it is visible in the mart."""
     lake, day = Lake(str(home / "lake")), _FIRST + timedelta(days=number)
     before = lines_of(lake, day)
     rows = [
@@ -124,25 +124,25 @@ def drop(home: Path, number: int, tree: Tree) -> float:
     ]
     target = home / "landing" / "invoice_lines" / f"sample-late-{number:03}.csv"
     target.write_text("\n".join([_HEADER, *rows]) + "\n")
-    return waited(lambda: lines_of(lake, day) == before + _LINES, tree.look)
+    return wait_until(lambda: lines_of(lake, day) == before + _LINES, tree.look)
 
 
 def measure(files: int, pause: float) -> tuple[list[float], Line]:
-    """Returns the seconds for each of some late files, with pauses between, and the cost of one."""
+    """Returns the seconds of each late file, with pauses in between, and the cost of one."""
     with TemporaryDirectory(dir=OUT) as folder, daemon(Path(folder)) as (log, tree):
         lake, taken = Path(folder) / "lake", list[float]()
-        waited(
+        wait_until(
             lambda: all(name in log.read_bytes() for name in (b"commit_sensor", b"landing_sensor")),
             tree.look,
         )
-        before = (*tree.totals(), *counted(lake))
+        before = (*tree.totals(), *count_files(lake))
         for number in range(files):
             taken.append(drop(Path(folder), number, tree))
             print(f"file {number + 1}: {taken[-1]:.1f} s", flush=True)
             time.sleep(pause)
         cpu, written, data, commits = (
             (now - then) / files
-            for now, then in zip((*tree.totals(), *counted(lake)), before, strict=True)
+            for now, then in zip((*tree.totals(), *count_files(lake)), before, strict=True)
         )
     times = (statistics.median(taken), min(taken), max(taken))
     return taken, Line(

@@ -64,19 +64,19 @@ class LineItem(Contract):
 
 
 def rows(csv: Path) -> pl.LazyFrame:
-    """The generated file, lazily."""
+    """Scans the generated file."""
     return pl.scan_csv(csv, schema=SCHEMA)
 
 
 def table() -> DerivedTable:
-    """The line items as a staged table; its rows come from a file rather than from a raw table."""
+    """Returns the line items as a staged table; its rows come from a file, not from a raw table."""
     return PeriodicTable(
         name="staged/lineitem", contract=LineItem, transform=rows, parameters=("raw_lineitem",)
     )
 
 
 def ours(csv: Path, target: Path) -> dict[str, int]:
-    """Judges by nine rules, quarantines, partitions by month, accounts for each row, publishes."""
+    """Checks nine rules, quarantines, partitions by month, accounts for each row and publishes."""
     item = table()
     rules = [rule for rule in compile_rules(LineItem) if not rule.name.endswith("is present")]
     assert len(rules) == 9, rules  # beside sixteen rules that no value is missing
@@ -114,7 +114,7 @@ def ours(csv: Path, target: Path) -> dict[str, int]:
 
 
 def sink_delta(csv: Path, target: Path) -> dict[str, int]:
-    """Polars' own partitioned Delta write; no rule is looked at."""
+    """Writes by Polars' own partitioned Delta write; checks no rule."""
     month = rows(csv).with_columns(_month=pl.col("l_shipdate").dt.truncate("1mo"))
     month.sink_delta(
         str(target / "delta"), mode="overwrite", delta_write_options={"partition_by": ["_month"]}
@@ -125,7 +125,7 @@ def sink_delta(csv: Path, target: Path) -> dict[str, int]:
 def sink_parquet(
     csv: Path, target: Path, compression: ParquetCompression = "zstd"
 ) -> dict[str, int]:
-    """Polars' bare Parquet write to one file, compressed as it does by default: the limit."""
+    """Writes one Parquet file by Polars, with its default compression: the limit."""
     target.mkdir(parents=True, exist_ok=True)
     rows(csv).sink_parquet(target / "lineitem.parquet", compression=compression)
     return {}

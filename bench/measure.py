@@ -1,4 +1,4 @@
-"""Run a piece of work in a process of its own, and say what it took.
+"""Runs work in a process of its own and measures what it cost.
 
 Peak memory is that of the whole process tree: anonymous memory, because mapped files can be dropped
 at any time.
@@ -24,17 +24,17 @@ _LOOK_EVERY, _LOOK_AT_TREE_EVERY = 0.02, 0.5
 
 @dataclass(frozen=True)
 class Cost:
-    """What one run took.
+    """The cost of one run.
 
     Attributes:
-        seconds: as the work itself measured them, imports not counted; those of the whole process
-            if it measured none.
+        seconds: as the work itself measured them, without imports; those of the whole process if
+            it measured none.
         wall_seconds: from the start of the process to its end.
-        cpu_seconds: user and system time of the tree, of processes that ended on the way too.
+        cpu_seconds: user and system time of the tree, including processes that ended early.
         peak_mib: the highest sum of anonymous memory, MiB.
-        written_mib: what all processes wrote to files, deleted ones too, MiB; not a number where
-            only Linux can tell.
-        said: what the work returned.
+        written_mib: what all processes wrote to files, deleted ones included, MiB; NaN except on
+            Linux.
+        said: the JSON that the work printed.
     """
 
     seconds: float
@@ -46,7 +46,7 @@ class Cost:
 
 
 def run(module: str, *arguments: str) -> Cost:
-    """Run `python -m module arguments`, which prints one line of JSON with `seconds` in it.
+    """Runs `python -m module arguments`, which prints one line of JSON with `seconds` in it.
 
     Raises:
         RuntimeError: the process failed.
@@ -55,20 +55,20 @@ def run(module: str, *arguments: str) -> Cost:
 
 
 def run_command(command: Sequence[str], folder: Path = ROOT) -> Cost:
-    """Run a command in a folder; what it prints last may be a line of JSON.
+    """Runs a command in a folder; its last printed line may be JSON.
 
     Raises:
         RuntimeError: the process failed.
     """
-    started, reaped, written = time.monotonic(), _reaped(), written_bytes()
+    started, reaped, written = time.monotonic(), _sum_reaped(), written_bytes()
     with (
         tempfile.TemporaryFile("w+") as printed,
         subprocess.Popen(command, stdout=printed, stderr=subprocess.STDOUT, cwd=folder) as process,
     ):
         tree, peak, used = psutil.Process(process.pid), 0, dict[int, float]()
         while process.poll() is None:
-            living = _living(tree)
-            peak, used = max(peak, _anonymous(living)), used | _used(living)
+            living = _list_living(tree)
+            peak, used = max(peak, _anonymous(living)), used | _read_used(living)
             time.sleep(_LOOK_EVERY)
         wall = time.monotonic() - started
         printed.seek(0)
@@ -80,7 +80,7 @@ def run_command(command: Sequence[str], folder: Path = ROOT) -> Cost:
     said = json.loads(lines[-1]) if lines and lines[-1].startswith("{") else {}
     # The system adds up a process tree exactly, except for processes that nobody waits for; those
     # are measured while they live.
-    cpu = max(_reaped() - reaped, sum(used.values()))
+    cpu = max(_sum_reaped() - reaped, sum(used.values()))
     return Cost(
         said.pop("seconds", wall),
         wall,
@@ -92,26 +92,26 @@ def run_command(command: Sequence[str], folder: Path = ROOT) -> Cost:
 
 
 class Tree:
-    """A process that goes on, and its descendants, looked at from time to time.
+    """A running process and its descendants, sampled from time to time.
 
     Attributes:
-        peak_mib: the highest sum of anonymous memory of the looks, MiB.
+        peak_mib: the highest sum of anonymous memory in a sample, MiB.
     """
 
     def __init__(self, process: int) -> None:
-        """Nothing was looked at yet."""
+        """Starts without a sample."""
         self._root, self._next, self.peak_mib = psutil.Process(process), 0.0, 0.0
 
     def look(self) -> None:
-        """A look at the memory, if the last one is some time ago."""
+        """Samples the memory, unless the last sample is recent."""
         if time.monotonic() >= self._next:
-            self.peak_mib = max(self.peak_mib, _anonymous(_living(self._root)) / 2**20)
+            self.peak_mib = max(self.peak_mib, _anonymous(_list_living(self._root)) / 2**20)
             self._next = time.monotonic() + _LOOK_AT_TREE_EVERY
 
     def totals(self) -> tuple[float, float]:
-        """CPU seconds and MiB written until now, by processes that have ended too."""
+        """Returns CPU seconds and MiB written so far, including processes that have ended."""
         cpu = written = 0.0
-        for process in _living(self._root):
+        for process in _list_living(self._root):
             try:
                 times, wrote = process.cpu_times(), written_bytes(str(process.pid))
             except (psutil.Error, OSError):
@@ -121,14 +121,14 @@ class Tree:
         return cpu, written / 2**20
 
 
-def _reaped() -> float:
-    """User and system time of all processes that this one and its descendants have waited for."""
+def _sum_reaped() -> float:
+    """Returns user and system time of all processes that this one or a descendant waited for."""
     times = resource.getrusage(resource.RUSAGE_CHILDREN)
     return times.ru_utime + times.ru_stime
 
 
 def written_bytes(process: str = "self") -> float:
-    """Bytes that a process wrote to files, and all that it and its descendants have waited for."""
+    """Returns the bytes that a process and the descendants it waited for wrote to files."""
     told = Path(f"/proc/{process}/io")
     if not told.exists():
         return math.nan
@@ -139,7 +139,7 @@ def written_bytes(process: str = "self") -> float:
     )
 
 
-def _living(tree: psutil.Process) -> list[psutil.Process]:
+def _list_living(tree: psutil.Process) -> list[psutil.Process]:
     try:
         return [tree, *tree.children(recursive=True)]
     except psutil.Error:
@@ -167,8 +167,8 @@ def _anonymous(living: Iterable[psutil.Process]) -> int:
     return total
 
 
-def _used(living: Iterable[psutil.Process]) -> dict[int, float]:
-    """User and system time of each process by itself."""
+def _read_used(living: Iterable[psutil.Process]) -> dict[int, float]:
+    """Returns user and system time of each process alone."""
     found = {}
     for process in living:
         try:
@@ -180,5 +180,5 @@ def _used(living: Iterable[psutil.Process]) -> dict[int, float]:
 
 
 def flush_written_pages() -> None:
-    """Flush what a run left in the page cache, so that the next one does not pay for it."""
+    """Flushes what a run left in the page cache, so that the next run does not pay for it."""
     os.sync()

@@ -1,6 +1,6 @@
-"""Orders that change: events applied as upserts and as histories, and the same by delta-rs alone.
+"""Orders that change: events applied as upserts and as histories, and by delta-rs alone.
 
-`python -m bench.orders <way> <home> [file …]` does one of them in a folder; files are brought in
+`python -m bench.orders <way> <home> [file …]` applies one of them in a folder; files are loaded
 one after another.
 """
 
@@ -34,7 +34,7 @@ _ROWS_AT_ONCE = ROWS
 
 
 class Order(Contract):
-    """What is known of one order, since a day."""
+    """The state of one order from a day on."""
 
     order_id: pl.Int64
     changed_on: date
@@ -52,8 +52,8 @@ raw_orders = raw(
 )
 
 
-def typed(raw_orders: LazyFrame) -> LazyFrame:
-    """Changes with their types."""
+def cast_changes(raw_orders: LazyFrame) -> LazyFrame:
+    """Returns changes with their types."""
     return cast(
         raw_orders,
         order_id=col("order_id").cast(pl.Int64, strict=False),
@@ -65,13 +65,13 @@ def typed(raw_orders: LazyFrame) -> LazyFrame:
 @staged(Order, mode="upsert")
 def orders(raw_orders: LazyFrame) -> LazyFrame:
     """The latest of each order."""
-    return typed(raw_orders)
+    return cast_changes(raw_orders)
 
 
 @staged(Order, mode="history")
 def order_versions(raw_orders: LazyFrame) -> LazyFrame:
     """All versions of each order."""
-    return typed(raw_orders)
+    return cast_changes(raw_orders)
 
 
 TABLES = {"upsert": orders, "history": order_versions}
@@ -80,7 +80,7 @@ CATALOG = Catalog({table.name: table for table in (raw_orders, *TABLES.values())
 
 
 def events(first: int, count: int, step: int, day: int) -> pl.LazyFrame:
-    """Changes of every `step`-th order from `first` on, all of one day, as text."""
+    """Returns changes of every `step`-th order from `first` on, all on one day, as text."""
     number = first + pl.int_range(count, eager=True) * step
     text = (pl.col("n") * 7919 + 31 * day) % 1_000_003
     return pl.LazyFrame({"n": number}).select(
@@ -104,8 +104,8 @@ def delivery(rows: int, day: int) -> pl.LazyFrame:
     return pl.concat([changed, events(rows + (day - 1) * new, new, 1, day)])
 
 
-def delivered(folder: Path, rows: int, day: int) -> Path:
-    """The file of what comes on a day, made once."""
+def write_delivery(folder: Path, rows: int, day: int) -> Path:
+    """Returns the file that arrives on a day; writes it once."""
     file = folder / f"orders-{rows}" / f"{day}.parquet"
     if not file.exists():
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -114,7 +114,7 @@ def delivered(folder: Path, rows: int, day: int) -> Path:
 
 
 def arrive(lake: Lake, file: Path) -> None:
-    """Add the rows of a file to the raw table, as landing would."""
+    """Adds the rows of a file to the raw table, as landing would."""
     name, called, arrived = raw_orders.name, file.resolve().name, pl.scan_parquet(file)
     for first in range(0, arrived.select(pl.len()).collect().item(), _ROWS_AT_ONCE):
         rows = arrived.slice(first, _ROWS_AT_ONCE).with_columns(
@@ -133,7 +133,7 @@ def arrive(lake: Lake, file: Path) -> None:
 
 def merge(target: Path, file: Path) -> None:
     """Merges the rows of a file by delta-rs, unaudited; Polars writes them to a new table."""
-    rows = typed(pl.scan_parquet(file)).select(*Order.to_schema().columns)
+    rows = cast_changes(pl.scan_parquet(file)).select(*Order.to_schema().columns)
     if not DeltaTable.is_deltatable(str(target)):
         rows.sink_delta(str(target))
         return
@@ -144,12 +144,12 @@ def merge(target: Path, file: Path) -> None:
 
 
 def take(way: str, home: Path, files: Sequence[Path]) -> None:
-    """Bring files into the table of a way, one after another.
+    """Loads files into the table of a way, one after another.
 
     Args:
         way: a name of `TABLES`, or `merge`.
         home: a folder for the lake, or for the table `plain`.
-        files: the deliveries; what has arrived in the folder, where none are named.
+        files: the deliveries; by default the file that has arrived in the folder.
     """
     lake = Lake(str(home / "lake"))
     for file in files or [arrived_in(home)]:

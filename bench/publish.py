@@ -1,9 +1,9 @@
-"""`make bench`: TPC-H line items from CSV into a table by month, judged by nine rules.
+"""`make bench`: TPC-H line items from CSV into a table by month, checked by nine rules.
 
-It runs beside peers and bare writes.
+It runs against peers and bare writes.
 
-Every way reads the same CSV in a process of its own, and all that judge have to publish the same
-rows.
+Every way reads the same CSV in a process of its own. All ways that check rules must publish the
+same rows.
 """
 
 import argparse
@@ -15,9 +15,9 @@ from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
-from bench.beside import TARGET, Way, Work, installed, peer_module, side_by_side
+from bench.beside import TARGET, Way, Work, list_installable, peer_module, side_by_side
 from bench.figures import Line
-from bench.published import published_from
+from bench.published import build_reader
 
 OUT = Path(__file__).parent / "out"
 ROWS_SCALE = 0.05
@@ -33,8 +33,8 @@ _BESIDE_FILES = [(("publish", "ours"), ("publish", file)) for file in _FILES]
 BY_ROWS = {"dlt arrow": ("dlt", "arrow"), "dlt rows": ("dlt", "rows")}
 
 
-def generated(scale: float) -> Path:
-    """The line items of a scale factor, made once by `tpchgen-cli`."""
+def generate_line_items(scale: float) -> Path:
+    """Returns the line items of a scale factor; `tpchgen-cli` generates them once."""
     folder = OUT / f"tpch-{scale:g}"
     if not (folder / "lineitem.csv").exists():
         tool = Path(sys.executable).parent / "tpchgen-cli"
@@ -51,7 +51,7 @@ def generated(scale: float) -> Path:
 
 
 def one(way: str, csv: Path, target: Path) -> None:
-    """One way of this project, once; prints its figures."""
+    """Runs one way of this project once and prints its figures."""
     from bench.lineitem import WAYS  # noqa: PLC0415
 
     started = time.monotonic()
@@ -60,7 +60,7 @@ def one(way: str, csv: Path, target: Path) -> None:
 
 
 def of_this_project(csv: Path, *names: str) -> list[Way]:
-    """Ways that need nothing but what the project is made of."""
+    """Returns the ways that need no peer."""
     command = [
         sys.executable,
         "-W",
@@ -77,32 +77,32 @@ def of_this_project(csv: Path, *names: str) -> list[Way]:
 
 
 def of_peers(csv: Path, peers: Mapping[str, tuple[str, ...]]) -> list[Way]:
-    """Ways of the peers that can be installed; the others are named."""
+    """Returns the ways of the peers that can be installed; prints the names of the others."""
 
     def by(name: str, peer: str, *arguments: str) -> Way:
         return Way(name, {"publish": peer_module(peer, "publish", *arguments, str(csv), TARGET)})
 
-    return installed({name: partial(by, name, *peer) for name, peer in peers.items()})
+    return list_installable({name: partial(by, name, *peer) for name, peer in peers.items()})
 
 
 def work(name: str, csv: Path, ways: list[Way], base: str) -> Work:
-    """Publishing the rows of a file."""
+    """Returns the bench that publishes the rows of a file."""
     size = csv.stat().st_size / 2**20
     title = f"{name}: TPC-H line items, {size:,.0f} MiB of CSV, nine rules, rejects kept, by month"
-    return Work(name, title, ways, base, published_from(csv), pairs=_BESIDE_FILES)
+    return Work(name, title, ways, base, build_reader(csv), pairs=_BESIDE_FILES)
 
 
 def at_scale(scale: float, rounds: int) -> list[Line]:
-    """Ours, the peers and the bare writes, which judge nothing and are the limit."""
-    csv = generated(scale)
+    """Runs ours, the peers and the bare writes, which check nothing and are the limit."""
+    csv = generate_line_items(scale)
     bare = of_this_project(csv, "sink_delta", *_FILES)
     ways = [*of_this_project(csv, "ours"), *of_peers(csv, PEERS), *bare]
     return side_by_side(work(f"publish-{scale:g}", csv, ways, "sink_delta"), rounds)
 
 
 def by_rows(rounds: int) -> None:
-    """Ours beside both paths of dlt on few rows, a title and a table of their own."""
-    csv = generated(ROWS_SCALE)
+    """Runs ours against both paths of dlt on few rows, as a bench of its own."""
+    csv = generate_line_items(ROWS_SCALE)
     if peers := of_peers(csv, BY_ROWS):
         side_by_side(
             work("publish-rows", csv, [*of_this_project(csv, "ours"), *peers], "ours"), rounds
@@ -110,7 +110,7 @@ def by_rows(rounds: int) -> None:
 
 
 def compare(scales: list[float], rounds: int) -> None:
-    """All ways on all scales."""
+    """Compares all ways on all scales."""
     peaks = {scale: at_scale(scale, rounds)[0].peak_mib for scale in scales}
     if len(peaks) > 1:
         low, high = min(peaks), max(peaks)

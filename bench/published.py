@@ -1,6 +1,7 @@
-"""What each way of publishing has left in its folder, so that only equal results are compared.
+"""What each way has published into its folder, so that only equal results are compared.
 
-Belongs here: where the ways put their tables, and reading them. Does not belong here: the ways.
+Belongs here: where the ways put their tables, and how they are read. Does not belong here: the
+ways.
 """
 
 from collections.abc import Callable
@@ -41,24 +42,24 @@ COLUMNS = """
 
 
 class Rows(NamedTuple):
-    """The number of rows, and the sum of the hashes of all their columns, in any order."""
+    """The number of rows, and the order-free sum of the hashes of all their columns."""
 
     count: int
     hashes: int
 
 
 class Published(NamedTuple):
-    """The rows that hold, and those that do not as they were received."""
+    """The valid rows, and the rejected rows as received."""
 
     valid: Rows
     rejected: Rows
 
 
-def published_from(csv: Path) -> Callable[[str, str, Path], Published]:
-    """Tells what a way has published from a file.
+def build_reader(csv: Path) -> Callable[[str, str, Path], Published]:
+    """Returns a function that reads what a way has published from a file.
 
-    Ways without rules write every row. If they did, they are taken to agree with what DuckDB finds
-    in the file, so that every other way has to.
+    Ways without rules write every row. If they did, their result counts as what DuckDB finds in the
+    file, so that every other way must match it.
     """
     lines = f"read_csv('{csv}')"
     asked = Published(
@@ -68,9 +69,9 @@ def published_from(csv: Path) -> Callable[[str, str, Path], Published]:
 
     def outcome(way: str, _step: str, folder: Path) -> Published:
         if way == "sink_delta":
-            return _unjudged(asked, _in_delta(folder / "delta"))
+            return _count_unjudged(asked, _in_delta(folder / "delta"))
         if way.startswith("sink_parquet"):
-            return _unjudged(asked, _rows(f"'{folder}/lineitem.parquet'"))
+            return _count_unjudged(asked, _rows(f"'{folder}/lineitem.parquet'"))
         if way == "dbt-duckdb":
             return _by_dbt(folder)
         valid, rejected = (_in_delta(folder / place) for place in PLACES[way])
@@ -80,7 +81,7 @@ def published_from(csv: Path) -> Callable[[str, str, Path], Published]:
 
 
 def _by_dbt(folder: Path) -> Published:
-    """Reads what dbt wrote; its materialization writes a row of nulls for a table without rows."""
+    """Reads what dbt wrote; its materialization writes one row of nulls for an empty table."""
     rejected = (
         f"'{folder}/lineitem_rejected.parquet' "
         "where l_shipdate is not null or l_orderkey is not null"
@@ -88,8 +89,8 @@ def _by_dbt(folder: Path) -> Published:
     return Published(_rows(f"'{folder}/lineitem/*/*.parquet'"), _rows(rejected))
 
 
-def _unjudged(asked: Published, written: Rows) -> Published:
-    """What was asked for if every row of it was written, valid or not."""
+def _count_unjudged(asked: Published, written: Rows) -> Published:
+    """Returns the expected result if every row was written, valid or not."""
     every = Rows(
         asked.valid.count + asked.rejected.count, asked.valid.hashes + asked.rejected.hashes
     )
@@ -97,7 +98,7 @@ def _unjudged(asked: Published, written: Rows) -> Published:
 
 
 def _in_delta(table: Path) -> Rows:
-    """The rows of a Delta table; none if there is no table, or no file in it."""
+    """Counts and hashes the rows of a Delta table; none if it has no file or does not exist."""
     files = DeltaTable(str(table)).file_uris() if DeltaTable.is_deltatable(str(table)) else []
     return _rows(f"read_parquet({files})") if files else Rows(0, 0)
 

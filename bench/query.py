@@ -1,10 +1,9 @@
 """`make bench`: five SQL questions to a staged table and to a mart of the lake.
 
-It runs beside DuckDB and Polars on the same
-rows in a Parquet file each.
+It runs against DuckDB and Polars on the same rows, one Parquet file for each table.
 
-Cold is a process that opens the lake, or the files, and asks each question once; warm is the same
-questions again. All ways have to give the same answers.
+Cold is a process that opens the lake, or the files, and asks each question once. Warm asks the same
+questions again. All ways must return the same answers.
 """
 
 import argparse
@@ -23,7 +22,7 @@ import polars as pl
 
 from bench import lineitem
 from bench.beside import OUT, TARGET, Way, Work, module, side_by_side
-from bench.publish import generated
+from bench.publish import generate_line_items
 from lakehouse.observe.sql import open_sql
 from lakehouse.storage.lake import Lake
 from lakehouse.tables.catalog import Catalog
@@ -62,7 +61,7 @@ Ask = Callable[[str], Iterable[Any]]
 
 
 class ShippedMonth(Contract):
-    """What was shipped in a month, by what became of it."""
+    """What was shipped in a month, by return flag."""
 
     month: date = Field()
     l_returnflag: str = Field()
@@ -94,11 +93,11 @@ def shipped_months(lineitem: pl.LazyFrame) -> pl.LazyFrame:
 def fill(folder: Path, scale: float) -> None:
     """Fills a lake with line items and their mart, and writes the same rows as Parquet files.
 
-    There are two files of each table: one compressed as Polars does by default, one as those of the
-    lake are.
+    There are two files for each table: one with the default compression of Polars, one with that of
+    the lake.
     """
     lake, staged = Lake(str(folder / "lake")), lineitem.table()
-    lineitem.ours(generated(scale), Path(lake.root))
+    lineitem.ours(generate_line_items(scale), Path(lake.root))
     make(
         lake,
         Catalog({table.name: table for table in (raw_lineitem, staged, shipped_months)}),
@@ -112,14 +111,14 @@ def fill(folder: Path, scale: float) -> None:
 
 
 def ask_lake(folder: Path, stack: ExitStack) -> Ask:
-    """By `lakehouse sql`'s own views."""
+    """Opens the views of `lakehouse sql`."""
     connection = stack.enter_context(open_sql(Lake(str(folder / "lake"))))
     connection.execute("SET search_path = 'staged,marts'")
     return lambda question: connection.execute(question).fetchall()
 
 
 def ask_duckdb(folder: Path, stack: ExitStack, compression: str = "zstd") -> Ask:
-    """By DuckDB on the files."""
+    """Opens DuckDB on the files."""
     connection = stack.enter_context(duckdb.connect())
     for name in TABLES:
         connection.execute(
@@ -129,7 +128,7 @@ def ask_duckdb(folder: Path, stack: ExitStack, compression: str = "zstd") -> Ask
 
 
 def ask_polars(folder: Path, _: ExitStack) -> Ask:
-    """By Polars' SQL on the files."""
+    """Opens Polars' SQL on the files."""
     context = pl.SQLContext(
         {name: pl.scan_parquet(folder / "zstd" / f"{name}.parquet") for name in TABLES}
     )
@@ -145,7 +144,7 @@ WAYS = {
 
 
 def one(way: str, folder: Path, target: Path, *, is_warm: bool) -> None:
-    """Asks all questions, once cold or several times warm; prints seconds, keeps answers."""
+    """Asks all questions, once cold or several times warm; prints seconds and keeps answers."""
     with ExitStack() as stack:
         started = time.monotonic()
         ask = WAYS[way](folder, stack)
@@ -163,7 +162,7 @@ def one(way: str, folder: Path, target: Path, *, is_warm: bool) -> None:
 
 
 def _plain(value: object) -> object:
-    """Returns a value as every way gives it: cents, millionths of means, days as text."""
+    """Returns a value in a common form: cents, means in millionths, days as text."""
     return (
         round(value, 2 if abs(value) >= 1 else 6) if isinstance(value, int | float) else str(value)
     )
@@ -194,7 +193,7 @@ def main() -> None:
 
 
 def work(home: Path, scale: float) -> Work:
-    """Each way cold and warm."""
+    """Returns the bench of each way, cold and warm."""
     asked = {way: ("--way", way, "--home", str(home), "--target", TARGET) for way in WAYS}
     ways = [
         Way(

@@ -1,7 +1,6 @@
-"""`make bench` at its end: the kept results as tables and plots in `docs/benchmarks.md`.
+"""The last step of `make bench`: writes the results and plots into `docs/benchmarks.md`.
 
-What stands between `<!-- name -->` and `<!-- /name -->` there is written anew; the words around it
-are for people.
+The text between `<!-- name -->` and `<!-- /name -->` is replaced. People write the text around it.
 """
 
 import json
@@ -21,7 +20,7 @@ _OURS, _OTHERS, _RANGE = "#2f6f9f", "#b8c4cc", "#30363d"
 
 
 def plot(title: str, lines: Sequence[Mapping[str, Any]]) -> str:
-    """Returns an SVG: the seconds of each way as bars from zero, the range of rounds as thin lines.
+    """Returns an SVG: bars for the seconds of each way, thin lines for the range of the rounds.
 
     Args:
         title: what is drawn.
@@ -56,7 +55,7 @@ def plot(title: str, lines: Sequence[Mapping[str, Any]]) -> str:
 
 
 def table(lines: Sequence[Mapping[str, Any]]) -> str:
-    """The figures of each way as Markdown."""
+    """Returns the figures of each way as Markdown."""
     head = (
         "| step | way | s | range | ratio | range "
         "| CPU s | peak MiB | written MiB | files | commits |"
@@ -72,8 +71,8 @@ def table(lines: Sequence[Mapping[str, Any]]) -> str:
     return "\n".join([head, "|---" * 2 + "|--:" * 9 + "|", *rows])
 
 
-def compared(pairs: Sequence[Mapping[str, Any]]) -> str:
-    """What is compared besides, as Markdown; nothing where nothing is."""
+def format_pairs(pairs: Sequence[Mapping[str, Any]]) -> str:
+    """Returns the further comparisons as Markdown; empty if there are none."""
     rows = [
         f"| {pair['one']} | {pair['other']} | {pair['seconds']:.2f} "
         f"| {pair['least']:.2f} to {pair['most']:.2f} "
@@ -85,7 +84,7 @@ def compared(pairs: Sequence[Mapping[str, Any]]) -> str:
 
 
 def section(result: Mapping[str, Any]) -> str:
-    """What the page says of one bench."""
+    """Returns the section of the page for one bench."""
     versions = ", ".join(f"{name} {number}" for name, number in result["versions"].items())
     peers = "".join(
         f"; {peer}: {', '.join(pinned)}" for peer, pinned in result.get("peers", {}).items()
@@ -93,7 +92,7 @@ def section(result: Mapping[str, Any]) -> str:
     name, rounds = result["name"], result["rounds"]
     return (
         f"![{result['title']}](benchmarks/{name}.svg)\n\n{table(result['lines'])}\n\n"
-        f"{compared(result.get('pairs', ()))}{result['note'] + ' ' if 'note' in result else ''}"
+        f"{format_pairs(result.get('pairs', ()))}{result['note'] + ' ' if 'note' in result else ''}"
         f"{rounds} round{'s' if rounds > 1 else ''} on {result['day']}, "
         f"ratios to {result['base']}. "
         f"{result['machine']}; commit {result['commit']}; {versions}{peers}."
@@ -101,7 +100,7 @@ def section(result: Mapping[str, Any]) -> str:
 
 
 def write(page: Path, results: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Writes the results into the page, with the plots; returns the names without a place in it."""
+    """Writes results and plots into the page; returns the names that have no place in it."""
     text, lost = page.read_text(), []
     PLOTS.mkdir(exist_ok=True)
     for result in results:

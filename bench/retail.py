@@ -1,7 +1,7 @@
-"""Our side of the end-to-end bench: landed files become the retail marts in one process.
+"""Our side of the end-to-end bench: lands files and makes the retail marts in one process.
 
-`python -m bench.retail --home <folder>` does what the runs do that the sensors ask for; with
-`--dagster` those runs are Dagster's, one after another in this process, as `make demo` runs them.
+`python -m bench.retail --home <folder>` does what the runs do that the sensors request. With
+`--dagster`, Dagster runs them one after another in this process, as `make demo` does.
 """
 
 import argparse
@@ -24,7 +24,7 @@ _MOST_LOOKS = 10
 
 
 def here(home: Path) -> Environment:
-    """Returns the retail environment in a folder, without tables that no other side makes."""
+    """Returns the retail environment in a folder, without tables that no other way makes."""
     declared = collect_tables([raw, staged, marts]).tables
     catalog = Catalog({name: table for name, table in declared.items() if name != _NOT_MADE})
     return Environment(
@@ -33,7 +33,7 @@ def here(home: Path) -> Environment:
 
 
 def bring(at: Environment) -> None:
-    """Land what is there and make what is stale, until nothing is.
+    """Lands the files and makes what is stale, until nothing is stale.
 
     Raises:
         RuntimeError: something stays stale.
@@ -53,7 +53,7 @@ def bring(at: Environment) -> None:
 
 
 def bring_by_dagster(at: Environment, home: Path) -> None:
-    """The same by runs of Dagster, with their events in its own storage.
+    """Does the same by runs of Dagster, with their events in its own storage.
 
     Raises:
         RuntimeError: something stays stale.

@@ -1,6 +1,6 @@
-"""`make bench`: the time to import this project, to load Dagster's view, and to run something.
+"""`make bench`: the time to import this project, to load its definitions, and to run something.
 
-Beside it a Dagster project of two assets that import nothing.
+The base is a Dagster project of two assets that import nothing.
 """
 
 import argparse
@@ -28,7 +28,7 @@ _LOADED = "\ndefs.resolve_all_asset_specs()"
 
 
 def _prepare(_: str, step: str, folder: Path) -> None:
-    """The bare project, and a landing folder with one file."""
+    """Writes the bare project, and a landing folder with one file."""
     if step != "import":
         return
     (folder / "dagster").mkdir()
@@ -55,7 +55,7 @@ def _run(path: str, *project: str, assets: str) -> list[str]:
 
 
 def work() -> Work:
-    """Ours and a bare project: imported, loaded, and run once."""
+    """Returns the bench: ours and a bare project, imported, loaded and run once."""
     ours, bare = str(ROOT), TARGET
     return Work(
         "start",

@@ -1,7 +1,7 @@
-"""`make bench`: one in a hundred orders changes and some are new, beside delta-rs, dlt and dbt.
+"""`make bench`: one in a hundred orders changes and some are new, against delta-rs, dlt and dbt.
 
-Every way first loads all orders and then takes the changes, in a process each, from the same files
-of text; ours lands them in a raw table first, which counts.
+Every way first loads all orders and then applies the changes, in a process each, from the same text
+files. Ours lands them in a raw table first, and that time counts.
 """
 
 import argparse
@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from bench import orders
-from bench.beside import OUT, TARGET, Way, Work, installed, module, peer_module, side_by_side
+from bench.beside import OUT, TARGET, Way, Work, list_installable, module, peer_module, side_by_side
 from bench.figures import Line
 from bench.stood import ORDER, hand_on, in_delta, in_duckdb
 
@@ -19,12 +19,12 @@ OURS, MERGE, DLT, DBT = "ours", "delta-rs merge", "dlt", "dbt-duckdb"
 
 
 def prepare(rows: int, files: Path, _way: str, step: str, folder: Path) -> None:
-    """Let a delivery arrive."""
-    hand_on(orders.delivered(files, rows, STEPS.index(step)), folder)
+    """Makes a delivery arrive."""
+    hand_on(orders.write_delivery(files, rows, STEPS.index(step)), folder)
 
 
 def outcome(way: str, _step: str, folder: Path) -> Hashable:
-    """The orders as a way has them."""
+    """Returns the orders as a way has written them."""
     if way == DBT:
         return in_duckdb(folder / "orders.duckdb", "orders", ORDER)
     places = {OURS: "lake/staged/orders", MERGE: "plain", DLT: "public/orders"}
@@ -32,7 +32,7 @@ def outcome(way: str, _step: str, folder: Path) -> Hashable:
 
 
 def of_this_project() -> list[Way]:
-    """Ours and the bare merge."""
+    """Returns our way and the bare merge."""
     commands = {
         OURS: module("bench.orders", "upsert", TARGET),
         MERGE: module("bench.orders", "merge", TARGET),
@@ -41,25 +41,25 @@ def of_this_project() -> list[Way]:
 
 
 def of_peers() -> list[Way]:
-    """The peers that can be installed."""
+    """Returns the peers that can be installed."""
 
     def by(name: str, peer: str, script: str, *arguments: str) -> Way:
         return Way(name, dict.fromkeys(STEPS, peer_module(peer, script, *arguments, TARGET)))
 
-    return installed(
+    return list_installable(
         {DLT: partial(by, DLT, "dlt", "upsert"), DBT: partial(by, DBT, "dbt", "orders", "run")}
     )
 
 
 def work(rows: int, files: Path, ways: list[Way]) -> Work:
-    """The bench on so many orders."""
+    """Returns the bench on a number of orders."""
     title = f"{rows:,} orders loaded; then 1 % of them changed and 0.3 % new"
     name = "upsert" if rows == orders.ROWS else f"upsert-{rows}"
     return Work(name, title, ways, MERGE, outcome, partial(prepare, rows, files))
 
 
 def compare(rows: int, rounds: int) -> list[Line]:
-    """All ways."""
+    """Compares all ways."""
     return side_by_side(work(rows, OUT, [*of_this_project(), *of_peers()]), rounds)
 
 

@@ -12,9 +12,9 @@ _HOME = ROOT / "bench" / "out" / "venvs"
 
 
 def python_of(peer: str) -> Path:
-    """The interpreter in which a peer is installed, as `bench/peers/<peer>/requirements.txt` says.
+    """Returns the interpreter of a peer, installed by `bench/peers/<peer>/requirements.txt`.
 
-    All that these need has the version that `constraints.txt` beside them says.
+    `constraints.txt` next to it pins the version of every dependency.
 
     Raises:
         RuntimeError: pip cannot install it.
@@ -45,7 +45,7 @@ def python_of(peer: str) -> Path:
 
 
 def versions_of_peers(commands: str) -> dict[str, list[str]]:
-    """What is pinned of each peer whose interpreter some commands call."""
+    """Returns the pinned versions of each peer whose interpreter some commands call."""
     peers = sorted(path.parent for path in PEERS.glob("*/requirements.txt"))
     called = [peer for peer in peers if str(_HOME / peer.name) in commands]
     return {peer.name: (peer / "requirements.txt").read_text().splitlines() for peer in called}

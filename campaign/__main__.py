@@ -1,4 +1,4 @@
-"""`make campaign`: breaks the lakehouse in every known way, by seed, and reports the findings."""
+"""`make campaign`: breaks the lakehouse in every known way, by seed, and reports what it found."""
 
 import argparse
 import shutil
@@ -22,7 +22,7 @@ _REAL = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the campaign; 1 if anything was found."""
+    """Runs the campaign; returns 1 if anything was found."""
     asked = _parser().parse_args(arguments)
     if asked.out is not None:
         asked.out.mkdir(parents=True, exist_ok=True)
@@ -38,7 +38,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def say(line: str) -> None:
-    """Print a line at once."""
+    """Prints a line at once."""
     sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
 
@@ -74,7 +74,7 @@ def _s3(asked: argparse.Namespace, folder: Path, tally: Tally, progress: Progres
 
 
 def _progress(part: str, until: float | None) -> Progress:
-    """Cuts a range into parts, says which is next, and stops when the time is over."""
+    """Cuts a range into parts, prints which is next, and stops when the time is over."""
 
     def cut(whole: range, size: int) -> Iterator[range]:
         for start in range(0, len(whole), size):

@@ -1,7 +1,6 @@
 """Broken files, by seed: real and invented records, mutated as text and bytes, in any container.
 
-Each record carries marks that no other record of any file carries, so that it can be found again
-wherever it ended up.
+Each record carries marks that are unique among all files, so it can be found wherever it ended up.
 """
 
 import gzip
@@ -49,7 +48,7 @@ class BrokenFile:
     """A file that may be broken.
 
     Attributes:
-        name: its name in landing; the suffix tells its format.
+        name: its name in landing; the suffix gives its format.
         table: the raw table that it is delivered for, by the name of its folder.
         content: its bytes.
         how: what was done to it.
@@ -62,7 +61,7 @@ class BrokenFile:
 
 
 def build_broken_file(seed: int, number: int, real: Path | None) -> BrokenFile:
-    """The file of a number: the same one for the same seed, and the same real files."""
+    """Builds the file of a number: always the same for the same seed and the same real files."""
     random = Random(f"broken {seed} {number}")
     kind = random.choice(["csv", "csv", "csv", "tsv", "jsonl", "jsonl", "parquet"])
     lines = _real(random, kind, real) if real is not None and random.random() < 0.4 else []
@@ -74,7 +73,7 @@ def build_broken_file(seed: int, number: int, real: Path | None) -> BrokenFile:
             if kind == "jsonl"
             else _csv(random, number, lines, "\t" if kind == "tsv" else ",")
         )
-        content, how = _mutated_text(random, text, kind)
+        content, how = _mutate_text(random, text, kind)
         how = [f"real {kind}" if lines else kind, *how]
     suffix = (
         f".{kind}"
@@ -82,8 +81,8 @@ def build_broken_file(seed: int, number: int, real: Path | None) -> BrokenFile:
         else random.choice([".csv", ".json", ".parquet", ".txt", ""])
     )
     for _ in range(random.choice([0, 1, 1, 1, 2, 4])):
-        content, how = _applied(random, BYTES, content, how)
-    content, suffix, how = _packed(random, content, suffix, how)
+        content, how = _apply(random, BYTES, content, how)
+    content, suffix, how = _pack(random, content, suffix, how)
     table = random.choice(["loose", "strict"])
     return BrokenFile(f"{seed}-{number:06}{suffix}", table, content, tuple(how))
 
@@ -93,11 +92,13 @@ def _mark(number: int, row: int, side: str) -> str:
 
 
 def _csv(random: Random, number: int, lines: list[str], separator: str) -> str:
-    """A header and lines, each between two marks."""
+    """Returns a header and lines, each line between two marks."""
     inside = lines[0].split(separator) if lines and '"' not in lines[0] else ["text", "more"]
     header = separator.join(["mark", "day", *inside, "amount", "last"])
     wanted = (
-        lines[1:] if lines else [_made_up(random, separator) for _ in range(random.randint(1, 25))]
+        lines[1:]
+        if lines
+        else [_invent_line(random, separator) for _ in range(random.randint(1, 25))]
     )
     rows = [
         separator.join(
@@ -114,7 +115,7 @@ def _csv(random: Random, number: int, lines: list[str], separator: str) -> str:
     return "\n".join([header, *rows]) + ("\n" if random.random() < 0.8 else "")
 
 
-def _made_up(random: Random, separator: str) -> str:
+def _invent_line(random: Random, separator: str) -> str:
     cells = [random.choice(_TEXTS) for _ in range(2)]
     quoted = [
         f'"{cell.replace(chr(34), chr(34) * 2)}"' if re.search(r'["\n,\t]', cell) else cell
@@ -124,7 +125,7 @@ def _made_up(random: Random, separator: str) -> str:
 
 
 def _json(random: Random, number: int, lines: list[str]) -> str:
-    """Objects, a line each, between two marks."""
+    """Returns one object in each line, between two marks."""
     wanted = lines or [
         json.dumps(_object(random), ensure_ascii=random.random() < 0.5)
         for _ in range(random.randint(1, 25))
@@ -190,7 +191,7 @@ _REAL = {
 
 
 def _real(random: Random, kind: str, folder: Path) -> list[str]:
-    """Some lines of a real file, its header first; none where there is no such file."""
+    """Returns some lines of a real file, its header first; none if there is no such file."""
     found = sorted(path for pattern in _REAL.get(kind, ()) for path in folder.glob(pattern))
     if not found:
         return []
@@ -206,47 +207,47 @@ def _real(random: Random, kind: str, folder: Path) -> list[str]:
     )
 
 
-def _mutated_text(random: Random, text: str, kind: str) -> tuple[bytes, list[str]]:
+def _mutate_text(random: Random, text: str, kind: str) -> tuple[bytes, list[str]]:
     content, how = text.encode(), list[str]()
     for _ in range(random.choice([0, 1, 1, 2])):
-        content, how = _applied(random, STRUCTURE[kind], content, how)
+        content, how = _apply(random, STRUCTURE[kind], content, how)
     return content, how
 
 
-def _applied(
+def _apply(
     random: Random, known: dict[str, Mutation], content: bytes, how: list[str]
 ) -> tuple[bytes, list[str]]:
     name = random.choice(list(known))
     return known[name](random, content), [*how, name]
 
 
-def _packed(
+def _pack(
     random: Random, content: bytes, suffix: str, how: list[str]
 ) -> tuple[bytes, str, list[str]]:
-    """Sometimes into gzip or zip, sometimes broken once more there."""
+    """Packs content into gzip or zip at times, and breaks the result at times."""
     kind = random.choice(["plain"] * 6 + ["gz", "zip"])
     if kind == "plain":
         return content, suffix, how
-    packed = _gzipped(random, content) if kind == "gz" else _zipped(random, content, suffix)
+    packed = _gzip(random, content) if kind == "gz" else _zip(random, content, suffix)
     if random.random() < 0.5:
-        return (*_as_packed(*_applied(random, BYTES, packed, [*how, kind]), suffix, kind),)
+        return (*_name_packed(*_apply(random, BYTES, packed, [*how, kind]), suffix, kind),)
     return packed, f"{suffix}.{kind}", [*how, kind]
 
 
-def _as_packed(
+def _name_packed(
     content: bytes, how: list[str], suffix: str, kind: str
 ) -> tuple[bytes, str, list[str]]:
     return content, f"{suffix}.{kind}", [*how[:-1], f"{how[-1]} in {kind}"]
 
 
-def _gzipped(random: Random, content: bytes) -> bytes:
+def _gzip(random: Random, content: bytes) -> bytes:
     if random.random() < 0.2:
         place = choose_position(random, content)
         return gzip.compress(content[:place], mtime=0) + gzip.compress(content[place:], mtime=0)
     return gzip.compress(content, mtime=0)
 
 
-def _zipped(random: Random, content: bytes, suffix: str) -> bytes:
+def _zip(random: Random, content: bytes, suffix: str) -> bytes:
     file = io.BytesIO()
     with zipfile.ZipFile(
         file, "w", random.choice([zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2])

@@ -19,7 +19,7 @@ KEY, SECRET = "AKIDLAKEHOUSETESTS", "a-secret/key+that=must-stay-secret"
 
 
 def build_options(endpoint: str) -> dict[str, str]:
-    """The storage options of a server on loopback."""
+    """Returns the storage options of a server on loopback."""
     return {
         "aws_access_key_id": KEY,
         "aws_secret_access_key": SECRET,
@@ -30,13 +30,13 @@ def build_options(endpoint: str) -> dict[str, str]:
 
 
 def create_client(endpoint: str) -> Any:  # noqa: ANN401, boto3 makes its classes when it is called
-    """AWS's own client of a server."""
+    """Returns AWS's own client for a server."""
     known = {"aws_access_key_id": KEY, "aws_secret_access_key": SECRET, "region_name": REGION}
     return boto3.client("s3", endpoint_url=endpoint, **known)
 
 
 def make_bucket(endpoint: str, name: str) -> str:
-    """A new bucket."""
+    """Makes a new bucket."""
     create_client(endpoint).create_bucket(
         Bucket=name, CreateBucketConfiguration={"LocationConstraint": REGION}
     )
@@ -44,20 +44,20 @@ def make_bucket(endpoint: str, name: str) -> str:
 
 
 def list_keys(endpoint: str, bucket: str) -> list[str]:
-    """Everything that lies in a bucket."""
+    """Lists everything in a bucket."""
     store = open_store(f"s3://{bucket}", build_options(endpoint))
     return sorted(str(found["path"]) for page in obstore.list(store) for found in page)
 
 
 def upload(endpoint: str, bucket: str, prefix: str, folder: Path, files: Iterable[Path]) -> None:
-    """Put files of a folder into a bucket, below a prefix."""
+    """Puts the files of a folder into a bucket, below a prefix."""
     store = open_store(f"s3://{bucket}", build_options(endpoint))
     for file in files:
         obstore.put(store, f"{prefix}/{file.relative_to(folder).as_posix()}", file)
 
 
 def download(endpoint: str, bucket: str, folder: Path) -> None:
-    """Get everything that lies in a bucket into a folder."""
+    """Downloads everything in a bucket into a folder."""
     store = open_store(f"s3://{bucket}", build_options(endpoint))
     for key in list_keys(endpoint, bucket):
         (folder / key).parent.mkdir(parents=True, exist_ok=True)
@@ -65,14 +65,14 @@ def download(endpoint: str, bucket: str, folder: Path) -> None:
 
 
 def empty_bucket(endpoint: str, bucket: str) -> None:
-    """Take everything away that lies in a bucket."""
+    """Deletes everything in a bucket."""
     obstore.delete(
         open_store(f"s3://{bucket}", build_options(endpoint)), list_keys(endpoint, bucket)
     )
 
 
 def open_environment(endpoint: str, bucket: str, catalog: Catalog, **more: str) -> Environment:
-    """The lake and the landing zone in a bucket; a file needs no rest there."""
+    """Opens the lake and the landing zone in a bucket; its files count as complete at once."""
     opts = {**build_options(endpoint), **more}
     landing = Landing(f"s3://{bucket}/landing", opts, rest_seconds=0)
     return Environment(Lake(f"s3://{bucket}/lake", opts, limits=SMALL_LIMITS), landing, catalog)

@@ -1,7 +1,7 @@
-"""Pieces of work in processes of their own, which may be killed at any moment.
+"""Work in child processes, which may be killed at any moment.
 
-They are forked from a server that has imported everything and started nothing, so that a child is
-there at once.
+They are forked from a server that has imported everything and started nothing, so a child starts at
+once.
 """
 
 import multiprocessing
@@ -32,11 +32,11 @@ SMALL_LIMITS = WriteLimits(
 
 _LONGEST = 300.0
 _turn = threading.Lock()
-"""Of all who start children or ask for their ends.
+"""Held while a child is started or its exit code is read.
 
-Multiprocessing reads an end from a pipe, where it stands once, and looks for those of all whenever
-one is started: of two threads that look at the same time, one finds the pipe empty and tells of
-255.
+Multiprocessing reads an exit code from a pipe, which holds it only once, and polls all children
+whenever one is started. Of two threads that poll at the same time, one finds the pipe empty and
+reports 255.
 """
 
 
@@ -47,14 +47,14 @@ class Ended:
     Attributes:
         code: 0, or the exit code; minus the signal that killed it.
         seconds: how long it took.
-        is_hung: whether it was still at work after its time.
-        said: what it wrote to its standard error, from its end.
+        is_hung: whether it was still working when its time was over.
+        errors: the end of what it wrote to standard error.
     """
 
     code: int
     seconds: float
     is_hung: bool
-    said: str
+    errors: str
 
 
 def _context() -> ForkServerContext:
@@ -76,7 +76,7 @@ def start(
 
 
 def fork(work: Callable[..., None], *given: Any) -> BaseProcess:  # noqa: ANN401
-    """Starts a piece of work as it is: nothing is tuned or redirected for it."""
+    """Starts work as it is: nothing is tuned or redirected for it."""
     process = _context().Process(target=work, args=given)
     with _turn:
         process.start()
@@ -84,7 +84,7 @@ def fork(work: Callable[..., None], *given: Any) -> BaseProcess:  # noqa: ANN401
 
 
 def wait_for_end(process: BaseProcess, seconds: float | None = None) -> bool:
-    """Returns whether a child has ended, after some seconds at most; several threads may ask."""
+    """Returns whether a child has ended after some seconds; safe for several threads."""
     if not wait([process.sentinel], seconds):
         return False
     with _turn:
@@ -100,7 +100,7 @@ def run(
     kill_after: float | None = None,
     longest: float = _LONGEST,
 ) -> Ended:
-    """Do a piece of work, and kill it: at a fault point, after some seconds, or when it hangs."""
+    """Does work in a child and kills it: at a failpoint, after some seconds, or when it hangs."""
     started, process = time.monotonic(), start(folder, work, *given, kill_at=kill_at)
     is_late = not wait_for_end(process, longest if kill_after is None else kill_after)
     if is_late:
@@ -113,7 +113,7 @@ def run(
 
 
 def read_output(folder: Path) -> str:
-    """The end of what the children of a world wrote to their standard error."""
+    """Returns the end of what the children of a world wrote to standard error."""
     path = folder / "said.txt"
     return path.read_text(errors="replace")[-4000:] if path.exists() else ""
 

@@ -1,4 +1,4 @@
-"""Broken files through landing: no crash, no hang, and each record a row or a dead letter."""
+"""Lands broken files: no crash, no hang, and each record becomes a row or a dead letter."""
 
 import json
 import shutil
@@ -25,7 +25,7 @@ class Fuzz:
         folder: where its worlds are made.
         tally: what it tried and found.
         seed: decides the files.
-        real: the folder of real data, where it is there.
+        real: the folder of real data, if there is one.
         at_once: how many files are landed together.
     """
 
@@ -36,7 +36,7 @@ class Fuzz:
     at_once: int = 100
 
     def run(self, numbers: Sequence[int]) -> None:
-        """Land the files of some numbers."""
+        """Lands the files of some numbers."""
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             list(
                 pool.map(
@@ -46,7 +46,7 @@ class Fuzz:
             )
 
     def _land(self, numbers: Sequence[int]) -> None:
-        """One batch; where it breaks, each file of it alone."""
+        """Lands one batch; if that breaks, lands each of its files alone."""
         files = [build_broken_file(self.seed, number, self.real) for number in numbers]
         world = self.folder / f"fuzz-{numbers[0]}-{len(numbers)}"
         for file in files:
@@ -71,7 +71,7 @@ class Fuzz:
         if ended.is_hung:
             return [f"it hung for {_LONGEST:.0f} s"]
         if ended.code:
-            return [f"the process ended with {ended.code}: {ended.said[-600:]}"]
+            return [f"the process ended with {ended.code}: {ended.errors[-600:]}"]
         problems: list[str] = json.loads((world / "stands.json").read_text())["problems"]
         return problems
 

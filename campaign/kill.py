@@ -1,7 +1,7 @@
-"""Law 2 under fire: kill a process at any fault point or moment, run again, compare.
+"""Law 2 under fire: kills a process at any failpoint or moment, runs again, and compares.
 
-A seed decides what is delivered, how far the lake had come, and where each way of changing it is
-killed: once, or again while it heals.
+A seed decides what is delivered, how far the lake has come, and where each kind of change is
+killed: once, or again during healing.
 """
 
 import json
@@ -40,7 +40,7 @@ class Kills:
         self._stories = Stories(self.folder, self.tally, self.stories, self.files)
 
     def run(self, cases: Iterable[tuple[int, str]]) -> None:
-        """Attack ways, each with a seed."""
+        """Attacks ways, each with a seed."""
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             list(pool.map(lambda case: self._attack(*case), cases))
 
@@ -59,7 +59,7 @@ class Kills:
             shutil.rmtree(world)
 
     def _kill(self, world: Path, story: Story, way: str, random: Random) -> str:
-        """Start a way and kill it: at a fault point, or after a moment; says where."""
+        """Starts a way and kills it at a failpoint or after a moment; returns where."""
         if story.trail and random.random() < 0.7:
             number = random.randint(1, len(story.trail))
             ended = children.run(world, steps.attack, way, kill_at=f"#{number}")
@@ -72,7 +72,7 @@ class Kills:
         return f"after {moment:.3f} s of {way}"
 
     def _kill_again(self, world: Path, story: Story, random: Random) -> str:
-        """Kills the healing run, too; its fault points depend on where the first run was killed."""
+        """Kills the healing run as well; its failpoints depend on where the first kill was."""
         number = random.randint(1, max(8, len(story.trail)))
         self._count(
             children.run(world, steps.heal, kill_at=f"#{number}"),
@@ -89,20 +89,20 @@ class Kills:
         ] += 1
         if ended.is_hung or ended.code not in (0, children.KILLED):
             self.tally.finding(
-                f"{way} {where}: ended with {ended.code}, {ended.said[-1500:]}", f"see {world}"
+                f"{way} {where}: ended with {ended.code}, {ended.errors[-1500:]}", f"see {world}"
             )
 
 
 def settle(folder: Path, records: Mapping[str, int | None]) -> None:
-    """In a child: one healing run, and what stands after it."""
+    """In a child: does one healing run, and describes the lake after it."""
     steps.heal(folder)
     state.describe(folder, records)
 
 
 def _wrong(world: Path, story: Story) -> list[str]:
-    """What is not as if nothing had happened, after a healing run."""
+    """Returns what differs from an undisturbed lake after a healing run."""
     ended = children.run(world, settle, story.records)
     if ended.code:
-        return [f"healing, or looking at the lake, ended with {ended.code}: {ended.said[-1500:]}"]
+        return [f"healing, or looking at the lake, ended with {ended.code}: {ended.errors[-1500:]}"]
     found = json.loads((world / "state.json").read_text())
     return [*found["problems"], *state.find_differences(story.content, found["content"])]

@@ -1,4 +1,4 @@
-"""Landing a batch of broken files, in a child, and what stands of each file afterwards."""
+"""Lands a batch of broken files in a child, and describes what the lake holds of each file."""
 
 import json
 import time
@@ -24,7 +24,7 @@ TABLES = (
 
 
 def land_all(folder: Path) -> None:
-    """In a child: land everything, and leave what stands of each file in `stands.json`."""
+    """In a child: lands everything, and writes what became of each file to `stands.json`."""
     lake, landing = (
         Lake(str(folder / "lake"), limits=SMALL_LIMITS),
         Landing(str(folder / "landing"), rest_seconds=0),
@@ -54,7 +54,7 @@ def land_all(folder: Path) -> None:
 
 
 def _files(lake: Lake) -> dict[str, dict[str, object]]:
-    """For each source the rows, the dead letters and the column names."""
+    """Returns for each source the rows, the dead letters and the column names."""
     found: dict[str, dict[str, object]] = {}
     for table in TABLES:
         found |= _of_table(lake, table)

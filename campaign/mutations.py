@@ -1,4 +1,4 @@
-"""What is done to the bytes of a file, whatever they are."""
+"""Mutations of the bytes of any file."""
 
 from collections.abc import Callable
 from random import Random
@@ -7,7 +7,7 @@ Mutation = Callable[[Random, bytes], bytes]
 
 
 def choose_position(random: Random, content: bytes) -> int:
-    """A place in a file, its end among them."""
+    """Returns a random position in a file; its end counts."""
     return random.randrange(len(content) + 1)
 
 

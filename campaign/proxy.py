@@ -1,7 +1,7 @@
-"""A proxy before an S3 API server that injures requests: errors, delays, resets, lost answers.
+"""A proxy in front of an S3 API server that adds errors, delays, resets and lost answers.
 
-What happens to a request depends on a plan alone, and a plan on a seed: the same requests meet the
-same faults.
+What happens to a request depends only on a plan, and a plan depends on a seed: the same requests
+meet the same faults.
 """
 
 import random
@@ -40,7 +40,7 @@ class Request:
         method: GET, PUT, …
         kind: what it is about: `log` for commits, `list`, `landing`, or `data` for all other
             objects.
-        number: how many of this method and kind came before.
+        number: how many requests of this method and kind came before.
         path: the bucket and key.
         headers: names in lower case.
     """
@@ -57,12 +57,12 @@ Plan = Callable[[Request], str | None]
 
 
 def plan_no_fault(_request: Request) -> str | None:
-    """No fault."""
+    """Plans no fault."""
     return None
 
 
 def plan_random_faults(seed: int, share: float, *, kinds: tuple[str, ...] = BEFORE + AFTER) -> Plan:
-    """Each request meets a fault with some probability."""
+    """Plans a fault for each request with some probability."""
 
     def plan(request: Request) -> str | None:
         dice = random.Random(f"{seed} {request.method} {request.kind} {request.number}")
@@ -72,26 +72,26 @@ def plan_random_faults(seed: int, share: float, *, kinds: tuple[str, ...] = BEFO
 
 
 def plan_outage(after: int, fault: str) -> Plan:
-    """Every request from some number on meets the same fault."""
+    """Plans the same fault for every request from some number on."""
     seen = iter(range(1_000_000_000))
     return lambda _: fault if next(seen) >= after else None
 
 
 def plan_fault_of_commit(turn: int, fault: str) -> Plan:
-    """The commit of some number meets a fault, and nothing else does."""
+    """Plans a fault for one commit and nothing else."""
     return lambda asked: (
         fault if (asked.method, asked.kind, asked.number) == ("PUT", "log", turn) else None
     )
 
 
 def plan_fault_of_request(turn: int, fault: str) -> Plan:
-    """The request of some number meets a fault, and nothing else does."""
+    """Plans a fault for one request and nothing else."""
     seen = iter(range(1_000_000_000))
     return lambda _: fault if next(seen) == turn else None
 
 
 def plan_faults_of_first_tries(fault: str) -> Plan:
-    """Each commit meets a fault when it is tried first, and none when it is tried again."""
+    """Plans a fault for the first try of each commit, and none when it is tried again."""
     tried: set[str] = set()
 
     def plan(asked: Request) -> str | None:
@@ -113,9 +113,9 @@ class Proxy:
         plan: what happens to requests from now on.
         seen: how many requests there were, by method and kind.
         met: how many faults there were, by their kind.
-        silence: how long a silent request is held, in seconds.
+        silence: for how many seconds a silent request gets no answer.
         dropped: headers that never reach the server, in lower case.
-        written: every request, when asked for.
+        written: every request, if they are recorded.
     """
 
     url: str
@@ -129,7 +129,7 @@ class Proxy:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def judge(self, method: str, path: str, headers: dict[str, str]) -> str | None:
-        """Count a request; gives the fault that it meets."""
+        """Counts a request and returns the fault that it meets."""
         kind = _kind(path)
         with self.lock:
             name = f"{method} {kind}"
@@ -153,7 +153,7 @@ def _kind(path: str) -> str:
 
 @contextmanager
 def run_proxy(upstream: str) -> Iterator[Proxy]:
-    """A proxy before a server, for as long as the block lasts."""
+    """Runs a proxy in front of a server for as long as the block lasts."""
     proxy = Proxy("", upstream)
     with ThreadingHTTPServer(
         ("127.0.0.1", 0), type("Handler", (_Handler,), {"proxy": proxy})
@@ -260,4 +260,4 @@ class _Handler(BaseHTTPRequestHandler):
         self.connection.close()
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Logs nothing."""

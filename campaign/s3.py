@@ -1,7 +1,6 @@
-"""The laws on S3 while requests fail: a proxy injures the requests; run again, compare.
+"""The laws on S3 while requests fail: a proxy disturbs a run; then it runs again and compares.
 
-A seed decides the way in which the lake changes, the world that it changes in, and which requests
-meet which fault.
+A seed decides how the lake changes, in which world, and which requests meet which fault.
 """
 
 import json
@@ -57,7 +56,7 @@ class RequestCounts:
 
 
 def plan_faults(seed: int, way: str, reach: RequestCounts) -> tuple[str, Plan]:
-    """The faults of a seed, in words and as a plan."""
+    """Returns the faults of a seed, in words and as a plan."""
     dice = Random(f"s3 {seed} {way}")
     kind = dice.choice(("commit", "request", "share", "outage"))
     if kind == "commit":
@@ -97,19 +96,19 @@ class Trials:
         self._stories = Stories(self.folder, self.tally, self.stories, self.files)
 
     def run(self, seeds: Iterable[int], ways: tuple[str, ...] = WAYS) -> None:
-        """A trial for each seed, each of one of the ways in turn."""
+        """Makes a trial for each seed, with the ways in turn."""
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             list(pool.map(lambda seed: self._try(seed, ways[seed % len(ways)]), seeds))
 
     def _try(self, seed: int, way: str) -> None:
-        """A disturbed run, an undisturbed one after it, and what must hold then."""
+        """Does a disturbed run, then an undisturbed one, and checks what must hold after it."""
         story = self._stories.of(
             seed // len(WAYS), way
         )  # seeds that follow each other differ in their ways first
         words, plan = plan_faults(seed, way, self._reach(story, way))
         world, bucket = self.folder / f"{way}-{seed}", self._bucket(story)
         ended, proxy = self._disturb(world, bucket, way, plan)
-        wrong = _broken(ended, "the disturbed run") or self._wrong(world, bucket, story)
+        wrong = _find_break(ended, "the disturbed run") or self._wrong(world, bucket, story)
         self._count(way, proxy, (world / "failed.txt").exists())
         if wrong:
             buckets.download(self.server, bucket, world / "bucket")
@@ -124,13 +123,13 @@ class Trials:
     def _disturb(
         self, world: Path, bucket: str, way: str, plan: Plan
     ) -> tuple[children.Ended, Proxy]:
-        """Takes the step of a way through a proxy here: a child may block its own threads."""
+        """Takes the step of a way; the proxy runs here, as a child may block its own threads."""
         with run_proxy(self.server) as proxy:
             proxy.silence, proxy.plan = _SILENCE, plan
             return children.run(world, attack, proxy.url, bucket, way), proxy
 
     def _reach(self, story: Story, way: str) -> RequestCounts:
-        """How far a way goes when nothing fails."""
+        """Counts the requests of a way when nothing fails."""
         with self._lock:
             if (story.folder, way) not in self._reaches:
                 world, bucket = (
@@ -146,9 +145,9 @@ class Trials:
             return self._reaches[story.folder, way]
 
     def _bucket(self, story: Story) -> str:
-        """Fills a bucket with the world of a story, without landed files: they would look new."""
+        """Fills a bucket with the world of a story, without landed files, which would look new."""
         bucket = buckets.make_bucket(self.server, f"campaign-{next(_numbers)}")
-        landed = _landed(story.folder)
+        landed = _list_landed(story.folder)
         found = {name: story.folder / name for name in ("lake", "landing")}
         for name, folder in found.items():
             files = [
@@ -160,12 +159,12 @@ class Trials:
         return bucket
 
     def _wrong(self, world: Path, bucket: str, story: Story) -> list[str]:
-        """What is not as if nothing had happened, after an undisturbed run."""
+        """Returns what differs from an undisturbed lake after an undisturbed run."""
         with run_proxy(
             self.server
         ) as proxy:  # it keeps connections open, which moto's server does not
             ended = children.run(world, settle, proxy.url, bucket, story.records)
-        if broken := _broken(ended, "the run after it"):
+        if broken := _find_break(ended, "the run after it"):
             return broken
         found = json.loads((world / "state.json").read_text())
         return [*found["problems"], *state.find_differences(story.content, found["content"])]
@@ -184,7 +183,7 @@ class Trials:
 
 
 def attack(folder: Path, url: str, bucket: str, way: str) -> None:
-    """Takes the step of a way in a child; leaves its error behind, which must say what to do."""
+    """In a child: takes the step of a way; writes its error, which must name the next step."""
     here = buckets.open_environment(url, bucket, shop.build_catalog(), timeout=_PATIENCE)
     try:
         steps.WAYS[way][1](here)
@@ -195,13 +194,13 @@ def attack(folder: Path, url: str, bucket: str, way: str) -> None:
 
 
 def settle(folder: Path, server: str, bucket: str, records: dict[str, int | None]) -> None:
-    """In a child: one healing run without a fault, and what stands in the bucket after it."""
+    """In a child: does one healing run without a fault, and describes the bucket after it."""
     here = buckets.open_environment(server, bucket, shop.build_catalog())
     steps.bring_up_to_date(here)
     state.write_state(folder, here, records)
 
 
-def _landed(folder: Path) -> set[str]:
+def _list_landed(folder: Path) -> set[str]:
     here = shop.open_shop(folder)
     if here.lake.open("quarantine/deliveries") is None:
         return set()
@@ -211,7 +210,7 @@ def _landed(folder: Path) -> set[str]:
     return {source.rpartition("#")[0] for source in sources}
 
 
-def _broken(ended: children.Ended, what: str) -> list[str]:
+def _find_break(ended: children.Ended, what: str) -> list[str]:
     if ended.is_hung:
         return [f"{what} hung"]
-    return [f"{what} ended with {ended.code}: {ended.said[-1500:]}"] if ended.code else []
+    return [f"{what} ended with {ended.code}: {ended.errors[-1500:]}"] if ended.code else []

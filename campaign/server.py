@@ -1,4 +1,4 @@
-"""An S3 API server on a free loopback port, in its own process; as a program, that process."""
+"""An S3 API server on a free loopback port, in a process of its own: this module as a program."""
 
 import logging
 import subprocess
@@ -12,7 +12,7 @@ from typing import Any
 
 @contextmanager
 def run_server() -> Iterator[str]:
-    """Yields the URL of a new server, which ends with the block or with the process that asked."""
+    """Yields the URL of a new server, which ends with the block or with this process."""
     command = [sys.executable, str(Path(__file__).resolve())]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -25,7 +25,7 @@ def run_server() -> Iterator[str]:
 
 
 def main() -> None:
-    """Serve S3 and Secrets Manager until standard input ends."""
+    """Serves S3 and Secrets Manager until standard input ends."""
     # Only this process needs them.
     from moto.moto_server.werkzeug_app import (  # noqa: PLC0415
         DomainDispatcherApplication,

@@ -1,8 +1,7 @@
-"""A shop of a few lines: a table of every way in which rows land, and what it delivers, by seed.
+"""A small shop: a table for every way in which rows land, and its deliveries, by seed.
 
 Belongs here: the tables under attack (a new mode is a new table, and steps for it in `steps.py`),
-and deliveries whose records are counted while they are made. Does not belong here: what is done to
-them.
+and deliveries, whose records are counted when they are written. Does not belong here: the attacks.
 """
 
 from collections.abc import Iterator
@@ -49,7 +48,7 @@ class Sale(Contract):
 
 
 class LastSale(Contract):
-    """The latest word on a sale."""
+    """The latest version of a sale."""
 
     id: pl.Int64
     sold_on: date
@@ -63,7 +62,7 @@ class LastSale(Contract):
 
 
 class Shelf(Contract):
-    """What is known of a shelf, by its latest sale; it goes away with some sales."""
+    """The state of a shelf after its latest sale; some sales delete it."""
 
     shelf: str
     sold_on: date
@@ -111,7 +110,7 @@ raw_sales = raw(
 )
 
 
-def _typed(raw_sales: LazyFrame) -> LazyFrame:
+def _cast_types(raw_sales: LazyFrame) -> LazyFrame:
     return cast(
         raw_sales,
         id=col("id").cast(pl.Int64, strict=False),
@@ -126,17 +125,17 @@ _IS_LAST = col("id") % 7 == 0
 @staged(Sale, partitions=_DAILY, distinct=tuple(raw_sales.columns))
 def sales(raw_sales: LazyFrame) -> LazyFrame:
     """Typed sales; a repeated line is superseded."""
-    return _typed(raw_sales)
+    return _cast_types(raw_sales)
 
 
 @staged(LastSale, partitions=_DAILY)
 def last_sales(raw_sales: LazyFrame) -> LazyFrame:
-    """Typed sales; the latest delivery of a number wins, day by day."""
-    return _typed(raw_sales)
+    """Typed sales; for each day and number the latest delivery wins."""
+    return _cast_types(raw_sales)
 
 
 def _of_shelf(raw_sales: LazyFrame) -> LazyFrame:
-    typed = _typed(raw_sales)
+    typed = _cast_types(raw_sales)
     return typed.with_columns(
         shelf=pl.concat_str("shop", (col("id") % 5).cast(pl.String), separator=" ")
     )
@@ -144,13 +143,13 @@ def _of_shelf(raw_sales: LazyFrame) -> LazyFrame:
 
 @staged(Shelf, mode="upsert", deletes=_IS_LAST, tombstone_retention=timedelta(days=1))
 def shelves(raw_sales: LazyFrame) -> LazyFrame:
-    """The shelves as they are."""
+    """The current shelves."""
     return _of_shelf(raw_sales)
 
 
 @staged(Shelf, mode="history", deletes=_IS_LAST)
 def shelf_versions(raw_sales: LazyFrame) -> LazyFrame:
-    """The shelves as they were."""
+    """All versions of the shelves."""
     return _of_shelf(raw_sales)
 
 
@@ -169,7 +168,7 @@ def shops(sales: LazyFrame) -> LazyFrame:
 
 
 def build_catalog() -> Catalog:
-    """Every table of the shop."""
+    """Builds every table of the shop."""
     module, derived = (
         ModuleType("shop"),
         (sales, last_sales, shelves, shelf_versions, shop_days, shops),
@@ -183,7 +182,7 @@ def build_catalog() -> Catalog:
 
 
 def open_shop(folder: Path) -> Environment:
-    """The shop with its lake and its landing zone in a folder; a file needs no rest there."""
+    """Opens the shop with its lake and landing in a folder; files count as complete at once."""
     (folder / "landing" / "sales").mkdir(parents=True, exist_ok=True)
     return Environment(
         Lake(str(folder / "lake"), limits=SMALL_LIMITS),
@@ -193,7 +192,7 @@ def open_shop(folder: Path) -> Environment:
 
 
 def create_planner(here: Environment) -> Planner:
-    """What is stale, by the campaign's clock."""
+    """Returns a planner of stale tables that uses the campaign's clock."""
     return replace(here.create_planner(), now=NOW)
 
 
@@ -204,7 +203,7 @@ class Delivery:
     Attributes:
         name: its name in landing.
         content: its bytes.
-        records: the records in it; None where it has to be refused whole.
+        records: how many records it has; None if it must be refused whole.
     """
 
     name: str
@@ -212,7 +211,7 @@ class Delivery:
     records: int | None
 
     def put(self, folder: Path) -> None:
-        """Write it into the landing zone of a world, under its name only when it is whole."""
+        """Writes it into the landing zone of a world; it gets its name once it is complete."""
         target = folder / "landing" / "sales" / self.name
         target.parent.mkdir(parents=True, exist_ok=True)
         hidden = target.with_name(f".{self.name}")
@@ -221,7 +220,7 @@ class Delivery:
 
 
 def create_deliveries(seed: str, count: int, *, lines: int = 20) -> list[Delivery]:
-    """Files with repeats, rejects, unparseable records, late rows, copies and a new column."""
+    """Creates files with repeats, rejects, unparseable records, late rows, copies, a new column."""
     random = Random(f"deliveries {seed}")
     made: list[Delivery] = []
     told: list[str] = []
@@ -248,7 +247,7 @@ def create_deliveries(seed: str, count: int, *, lines: int = 20) -> list[Deliver
 
 
 def _line(random: Random, number: int, told: list[str]) -> str:
-    """A sale; sometimes one that was told before, one that breaks the contract, or none at all."""
+    """Returns a sale; at times a repeat, one that breaks the contract, or no sale at all."""
     kind = random.random()
     if told and kind < 0.15:
         return random.choice(told)
@@ -261,7 +260,7 @@ def _line(random: Random, number: int, told: list[str]) -> str:
 
 
 def count_records(delivered: list[Delivery]) -> Iterator[tuple[str, int | None]]:
-    """The records of each file that is no copy of another: what has to be in raw or dead, once."""
+    """Counts the records of each file that is no copy; raw or dead letters hold each once."""
     seen: set[bytes] = set()
     for one in delivered:
         if one.content not in seen:

@@ -1,7 +1,7 @@
-"""What stands in a lake: its content, and whatever must never be seen in one.
+"""The state of a lake: its content, and what must never be found in it.
 
-Belongs here: comparing lakes, origins without gap or repeat, audits, and files that nobody owns.
-Does not belong here: what led there.
+Belongs here: comparing lakes, origins without gap or repeat, audits, and orphaned files. Does not
+belong here: how the lake got there.
 """
 
 import hashlib
@@ -32,7 +32,7 @@ RELEASED = ", released"
 
 
 def describe(folder: Path, records: Mapping[str, int | None]) -> None:
-    """In a child: leave the content of each table and what is wrong with the lake in `state.json`.
+    """In a child: writes the content of each table and all problems of the lake to `state.json`.
 
     Args:
         folder: of the world.
@@ -43,21 +43,21 @@ def describe(folder: Path, records: Mapping[str, int | None]) -> None:
 
 
 def write_state(folder: Path, here: Environment, records: Mapping[str, int | None]) -> None:
-    """Writes the same of any lake at rest into a folder; each table is opened once."""
+    """Writes the same for any lake at rest into a folder; each table is opened once."""
     at_rest = replace(here, lake=create_planner(here).lake)
     found = {"content": hash_tables(at_rest), "problems": list(find_problems(at_rest, records))}
     (folder / "state.json").write_text(json.dumps(found))
 
 
 def key_by_digest(delivered: Iterator[tuple[bytes, int | None]]) -> dict[str, int | None]:
-    """The records of each delivery, by the start of the hash of its bytes."""
+    """Returns the records of each delivery, by the start of the hash of its bytes."""
     return {hashlib.sha256(content).hexdigest()[:16]: records for content, records in delivered}
 
 
 def hash_tables(here: Environment) -> dict[str, str]:
     """Returns for each table its rows and an order-free hash of them, without runs and moments.
 
-    Rows that are released from a quarantine stand by themselves, under a name that ends with
+    Rows that are released from a quarantine are listed apart, under a name that ends with
     `RELEASED`.
     """
     found = {name: here.lake.scan(name) for name in here.lake.tables()}
@@ -67,10 +67,10 @@ def hash_tables(here: Environment) -> dict[str, str]:
             name: found[name].filter(~is_out),
             f"{name}{RELEASED}": found[name].filter(is_out),
         }
-    return {name: _hashed(rows) for name, rows in found.items()}
+    return {name: _hash_rows(rows) for name, rows in found.items()}
 
 
-def _hashed(rows: pl.LazyFrame) -> str:
+def _hash_rows(rows: pl.LazyFrame) -> str:
     schema = rows.collect_schema()
     names = sorted(name for name in schema if name not in _MOVING)
     floats = [pl.col(name).round_sig_figs(9) for name in names if schema[name].is_float()]
@@ -80,10 +80,10 @@ def _hashed(rows: pl.LazyFrame) -> str:
 
 
 def find_problems(here: Environment, records: Mapping[str, int | None]) -> Iterator[str]:
-    """Everything that is wrong with a lake at rest."""
+    """Finds everything that is wrong with a lake at rest."""
     yield from _origins(here, records)
     yield from _rejects(here)
-    yield from _unaccounted(here)
+    yield from _find_unaccounted(here)
     for table in here.lake.tables():
         yield from (f"{table}: nobody owns {path}" for path in find_orphans(here, table))
     yield from (
@@ -93,7 +93,7 @@ def find_problems(here: Environment, records: Mapping[str, int | None]) -> Itera
 
 
 def _origins(here: Environment, records: Mapping[str, int | None]) -> Iterator[str]:
-    """Law 2: each record of each delivery is a row or a dead letter, once."""
+    """Checks law 2: each record of each delivery is a row or a dead letter, once."""
     found = Counter(
         (source.rpartition("#")[2], offset or _WHOLE_FILE) for source, offset in _all_origins(here)
     )
@@ -114,7 +114,7 @@ def _all_origins(here: Environment) -> Iterator[tuple[str, int | None]]:
 
 
 def _rejects(here: Environment) -> Iterator[str]:
-    """Each rejected row that has an origin, whatever its state, is one row of the raw table."""
+    """Checks that each rejected row that has an origin is one row of the raw table."""
     for table in here.catalog.derived_tables:
         name = table.quarantine
         rows = None if here.lake.open(name) is None else here.lake.scan(name)
@@ -129,7 +129,7 @@ def _rejects(here: Environment) -> Iterator[str]:
             yield f"{name}: {strange} rejected rows are none of raw/sales"
 
 
-def _unaccounted(here: Environment) -> Iterator[str]:
+def _find_unaccounted(here: Environment) -> Iterator[str]:
     """Checks law 1: the counts of each commit add up, and match rows and dead letters."""
     for name in here.catalog.tables:
         found = list_audits(here, name) if here.lake.open(name) is not None else []
@@ -167,12 +167,12 @@ def find_orphans(here: Environment, table: str) -> Iterator[str]:
 
 
 def _is_hidden(path: str) -> bool:
-    """Returns whether a file is of the log, or a broken-off upload that delta-rs does not list."""
+    """Returns whether a file is in the log, or is an aborted upload that delta-rs does not list."""
     return path.startswith("_delta_log/") or re.search(r"#\d+$", path) is not None
 
 
 def _paths(lake: Lake, table: str) -> Iterator[str]:
-    """Every file below a table's place."""
+    """Lists every file of a table."""
     if lake.is_local:
         folder = Path(lake.uri(table))
         yield from (str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
@@ -182,7 +182,7 @@ def _paths(lake: Lake, table: str) -> Iterator[str]:
 
 
 def find_differences(wanted: Mapping[str, str], found: Mapping[str, str]) -> list[str]:
-    """Tables whose content is not that of another lake."""
+    """Finds the tables whose content differs from that of another lake."""
     names = [name for name in {**wanted, **found} if wanted.get(name) != found.get(name)]
     return [
         f"{name}: {found.get(name, 'no table')} instead of {wanted.get(name, 'no table')}"

@@ -1,6 +1,6 @@
-"""What is attacked: the ways in which a lake changes, each as steps that a child takes.
+"""What is attacked: the kinds of change to a lake, each as steps that a child takes.
 
-A way is the name of a mode. To attack a new mode, declare a table of it in `shop.py` and name its
+A way is one kind of change. To attack a new mode, declare a table of it in `shop.py` and name its
 steps in `WAYS`.
 """
 
@@ -34,13 +34,13 @@ _MOST_TICKS = 20
 
 
 def land_all_files(here: Environment) -> None:
-    """Land what lies in landing."""
+    """Lands the files in landing."""
     for raw in here.catalog.raw_tables:
         land(here.lake, here.landing, raw, now=NOW)
 
 
 def make_tables(*tables: str) -> Callable[[Environment], None]:
-    """Makes some tables again, all their periods; what is poisoned stays as it is."""
+    """Rebuilds all periods of some tables; refused periods stay as they are."""
 
     def work(here: Environment) -> None:
         for table in tables:
@@ -51,7 +51,7 @@ def make_tables(*tables: str) -> Callable[[Environment], None]:
 
 
 def make_by_spans(*tables: str) -> Callable[[Environment], None]:
-    """Makes some tables again, a few days at a time."""
+    """Rebuilds some tables, a few days at a time."""
 
     def work(here: Environment) -> None:
         for table in tables:
@@ -63,7 +63,7 @@ def make_by_spans(*tables: str) -> Callable[[Environment], None]:
 
 
 def iterate_spans(length: int) -> Iterator[Days]:
-    """The days of the shop, so many at a time."""
+    """Yields the days of the shop, a number at a time."""
     first = FIRST_DAY.toordinal()
     for start in range(first, first + DAYS, length):
         last = min(start + length, first + DAYS) - 1
@@ -71,10 +71,10 @@ def iterate_spans(length: int) -> Iterator[Days]:
 
 
 def compact(here: Environment, tables: tuple[str, ...] | None = None) -> None:
-    """Let delta-rs join the small files of tables, all of them by default; it yields to writers.
+    """Compacts the small files of tables by delta-rs, all tables by default; it yields to writers.
 
-    Of two compactions of a table at the same time delta-rs lets both commit, and each row stands
-    twice: one at a time.
+    One compaction of a table at a time: delta-rs lets two concurrent ones commit, and every row is
+    then there twice.
     """
     for table in tables or tuple(here.lake.tables()):
         lock = Path(here.landing.root).with_name("locks") / table.replace("/", "_")
@@ -87,7 +87,7 @@ def compact(here: Environment, tables: tuple[str, ...] | None = None) -> None:
 
 
 def go_back(here: Environment) -> None:
-    """Restore tables to the version before the last, as `lakehouse restore` does."""
+    """Restores tables to the version before the last, as `lakehouse restore` does."""
     for table in ("staged/sales", "staged/last_sales"):
         version = here.lake.version(table)
         if version:
@@ -115,7 +115,7 @@ def _tick(
     stored: dict[str, str],
     cursors: Path,
 ) -> bool:
-    """One look of one sensor; whether it asked for runs."""
+    """Evaluates one sensor; returns whether it requested runs."""
     with dg.build_sensor_context(
         instance=instance, cursor=stored.get(sensor.name), definitions=defs
     ) as context:
@@ -142,7 +142,7 @@ def _tick(
 
 
 def bring_up_to_date(here: Environment) -> None:
-    """Heals: lands what is in landing, and makes stale tables until nothing is stale."""
+    """Heals: lands the files in landing, and makes stale tables until nothing is stale."""
     land_all_files(here)
     tried: set[tuple[object, ...]] = set()
     while _make_each(here, tried):
@@ -166,12 +166,12 @@ def _make_each(here: Environment, tried: set[tuple[object, ...]]) -> bool:
 
 
 def make_days(here: Environment, table: str, days: Days | None) -> None:
-    """Make a table, or some days of it."""
+    """Makes a table, or some days of it."""
     make(here.lake, here.catalog, table, days, now=NOW)
 
 
 def try_action(act: Callable[[], None]) -> str:
-    """What came of something that other writers, or poisoned rows, may stand in the way of."""
+    """Returns the outcome of an action that other writers or refused rows may stop."""
     try:
         act()
     except BusyError:
@@ -227,20 +227,20 @@ ACTIONS: Mapping[str, Callable[[Environment, Random], None]] = {
     "compaction": lambda here, random: compact(here, (random.choice(here.lake.tables()),)),
     "vacuum": _vacuum,
 }
-"""What a writer does among others."""
+"""What a writer does next to others."""
 
 
 def prepare(folder: Path, way: str, number: int) -> None:
-    """In a child: take one of the steps that lead to a way."""
+    """In a child: takes one of the steps that prepare a way."""
     WAYS[way][0][number](open_shop(folder))
 
 
 def attack(folder: Path, way: str) -> None:
-    """In a child: take the step of a way; the points that it reached are left beside the lake."""
+    """In a child: takes the step of a way; writes the failpoints that it passed."""
     WAYS[way][1](open_shop(folder))
     (folder / "trail.json").write_text(json.dumps(failpoints.trail))
 
 
 def heal(folder: Path) -> None:
-    """In a child: one healing run."""
+    """In a child: does one healing run."""
     bring_up_to_date(open_shop(folder))

@@ -1,7 +1,7 @@
 """The worlds that are attacked: a lake just before a change, and its undisturbed outcome.
 
-Each is made once and copied for every attack. Its number decides what is delivered, and how far the
-lake has come.
+Each is built once and copied for every attack. Its number decides what is delivered, and how far
+the lake has come.
 """
 
 import json
@@ -17,13 +17,13 @@ from campaign.tally import Tally
 
 @dataclass(frozen=True)
 class Story:
-    """A world before an attack, and what it ends in when nobody disturbs it.
+    """A world before an attack, and its end state if nothing disturbs it.
 
     Attributes:
         folder: the world, just before the step that is attacked.
         records: the records of its deliveries.
         content: what its tables hold in the end.
-        trail: the fault points that the step reaches.
+        trail: the failpoints that the step passes.
         seconds: how long the step takes.
     """
 
@@ -36,11 +36,11 @@ class Story:
 
 @dataclass
 class Stories:
-    """The worlds of a part of the campaign; several threads may ask for them.
+    """The worlds of a part of the campaign; safe for several threads.
 
     Attributes:
         folder: where they are made.
-        tally: what is wrong with a world that nobody disturbed.
+        tally: what is wrong with an undisturbed world.
         count: how many different ones there are.
         files: how many files are delivered in each.
     """
@@ -54,9 +54,9 @@ class Stories:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def of(self, seed: int, way: str) -> Story:
-        """The world that a way is attacked in by a seed; made once."""
+        """Returns the world in which a seed attacks a way; built once."""
         number = seed % self.count
-        return self._once((number, way), lambda: self._tried(way, number))
+        return self._once((number, way), lambda: self._try_way(way, number))
 
     def _once(self, name: tuple[int, object], make: Callable[[], Story]) -> Story:
         with self._lock:
@@ -66,8 +66,8 @@ class Stories:
                 self._known[name] = make()
             return self._known[name]
 
-    def _told(self, number: int) -> Story:
-        """Returns a world with all deliveries, the first in its tables, and its healed outcome."""
+    def _build_world(self, number: int) -> Story:
+        """Returns a world with all deliveries, the first in its tables, and its healed state."""
         folder = self.folder / f"story-{number}"
         delivered = shop.create_deliveries(str(number), self.files)
         first = delivered[: number % (self.files - 2)]
@@ -90,11 +90,11 @@ class Stories:
             )
         return Story(folder, records, found["content"])
 
-    def _led_to(self, way: str, number: int, taken: int) -> Story:
-        """Returns the world after some steps towards a way; ways with equal steps share them."""
+    def _lead_to(self, way: str, number: int, taken: int) -> Story:
+        """Returns the world after some steps towards a way; ways with equal steps share it."""
         if not taken:
-            return self._once((number, ()), lambda: self._told(number))
-        before = self._led_to(way, number, taken - 1)
+            return self._once((number, ()), lambda: self._build_world(number))
+        before = self._lead_to(way, number, taken - 1)
 
         def make() -> Story:
             folder = Path(
@@ -105,9 +105,9 @@ class Stories:
 
         return self._once((number, steps.WAYS[way][0][:taken]), make)
 
-    def _tried(self, way: str, number: int) -> Story:
-        """The same world, just before a way; and what the way comes by when nobody kills it."""
-        before = self._led_to(way, number, len(steps.WAYS[way][0]))
+    def _try_way(self, way: str, number: int) -> Story:
+        """Returns the world just before a way, with the failpoints of the undisturbed way."""
+        before = self._lead_to(way, number, len(steps.WAYS[way][0]))
         other = Path(shutil.copytree(before.folder, self.folder / f"tried-{number}-{way}"))
         attacked = must(children.run(other, steps.attack, way, kill_at="#0"))
         trail = tuple(json.loads((other / "trail.json").read_text()))
@@ -116,7 +116,7 @@ class Stories:
 
 
 def must(ended: children.Ended) -> children.Ended:
-    """How an undisturbed step ended; there is no campaign where it fails."""
+    """Returns how an undisturbed step ended; fails the campaign if it failed."""
     if ended.code:
-        raise RuntimeError(f"an undisturbed step ended with {ended.code}: {ended.said}")
+        raise RuntimeError(f"an undisturbed step ended with {ended.code}: {ended.errors}")
     return ended

@@ -11,7 +11,7 @@ _LINE_ENDS = ("\r\n", "\r", "\n\n", "\n\r", "\u2028\n")
 
 
 def _lines(change: Callable[[Random, list[str]], list[str]]) -> Mutation:
-    """A mutation of the list of lines."""
+    """Returns a mutation of the list of lines."""
 
     def apply(random: Random, content: bytes) -> bytes:
         text = content.decode("utf-8", "surrogateescape")
@@ -21,7 +21,7 @@ def _lines(change: Callable[[Random, list[str]], list[str]]) -> Mutation:
 
 
 def _one(change: Callable[[Random, str], str]) -> Mutation:
-    """A mutation of one line, any of them."""
+    """Returns a mutation of one random line."""
 
     def apply(random: Random, lines: list[str]) -> list[str]:
         place = random.randrange(len(lines))
@@ -31,7 +31,7 @@ def _one(change: Callable[[Random, str], str]) -> Mutation:
 
 
 def _header(change: Callable[[Random, list[str]], list[str]]) -> Mutation:
-    """A mutation of the cells of the first line."""
+    """Returns a mutation of the cells of the first line."""
 
     def apply(random: Random, lines: list[str]) -> list[str]:
         separator = "\t" if "\t" in lines[0] else ","
@@ -40,7 +40,7 @@ def _header(change: Callable[[Random, list[str]], list[str]]) -> Mutation:
     return _lines(apply)
 
 
-def _encoded(random: Random, content: bytes) -> bytes:
+def _encode(random: Random, content: bytes) -> bytes:
     text = content.decode("utf-8", "replace")
     return text.encode(
         random.choice(["utf-16", "utf-16-le", "utf-32", "latin-1", "cp1252", "utf-8-sig", "cp500"]),
@@ -48,13 +48,13 @@ def _encoded(random: Random, content: bytes) -> bytes:
     )
 
 
-def _shuffled(random: Random, lines: list[str]) -> list[str]:
+def _shuffle(random: Random, lines: list[str]) -> list[str]:
     body = lines[1:]
     random.shuffle(body)
     return [lines[0], *body] if random.random() < 0.7 else [*body, lines[0]]
 
 
-def _columns_shuffled(random: Random, lines: list[str]) -> list[str]:
+def _shuffle_columns(random: Random, lines: list[str]) -> list[str]:
     separator = "\t" if "\t" in lines[0] else ","
     order = list(range(len(lines[0].split(separator))))
     random.shuffle(order)
@@ -65,7 +65,7 @@ def _columns_shuffled(random: Random, lines: list[str]) -> list[str]:
     ]
 
 
-def _mixed_ends(random: Random, content: bytes) -> bytes:
+def _mix_line_ends(random: Random, content: bytes) -> bytes:
     ends = [random.choice(_LINE_ENDS) for _ in range(content.count(b"\n"))]
     parts = content.decode("utf-8", "surrogateescape").split("\n")
     return "".join(part + end for part, end in zip(parts, [*ends, ""], strict=True)).encode(
@@ -74,12 +74,12 @@ def _mixed_ends(random: Random, content: bytes) -> bytes:
 
 
 _COMMON: dict[str, Mutation] = {
-    "other encoding": _encoded,
-    "line ends changed": lambda random, content: content.replace(
+    "other encoding": _encode,
+    "line endings changed": lambda random, content: content.replace(
         b"\n", random.choice(_LINE_ENDS).encode()
     ),
-    "line ends mixed": _mixed_ends,
-    "lines shuffled": _lines(_shuffled),
+    "mixed line endings": _mix_line_ends,
+    "lines shuffled": _lines(_shuffle),
     "line repeated": _lines(lambda random, lines: [*lines, random.choice(lines)]),
     "blank lines": _lines(
         lambda random, lines: [
@@ -113,7 +113,7 @@ _TABLES: dict[str, Mutation] = {
         lambda random, cells: [*cells, *(f"c{n}" for n in range(random.choice([40, 5000])))]
     ),
     "no header": _lines(lambda _, lines: lines[1:]),
-    "columns shuffled": _lines(_columns_shuffled),
+    "columns shuffled": _lines(_shuffle_columns),
     "cells missing": _one(lambda random, line: line[: random.randrange(len(line) + 1)]),
     "cells repeated": _one(lambda _, line: f"{line},{line}"),
     "empty cells at the end": _one(lambda _, line: f"{line},,,"),
@@ -138,17 +138,19 @@ def _deep(random: Random, line: str) -> str:
     )
 
 
-def _with(*texts: str) -> Mutation:
-    """A member that is put into one object."""
+def _add_member(*texts: str) -> Mutation:
+    """Returns a mutation that adds a member to one object."""
     return _one(
         lambda random, line: f"{line[:-1]},{random.choice(texts)}}}" if line.endswith("}") else line
     )
 
 
 _OBJECTS: dict[str, Mutation] = {
-    "nested deep": _one(_deep),
-    "keys repeated": _with('"mark":1', '"last":null', '"k":1,"k":2', '"MARK":1', '" mark ":2'),
-    "odd keys": _with(
+    "deeply nested": _one(_deep),
+    "keys repeated": _add_member(
+        '"mark":1', '"last":null', '"k":1,"k":2', '"MARK":1', '" mark ":2'
+    ),
+    "odd keys": _add_member(
         '"":1',
         '"_source":1',
         '"*":1',
@@ -158,7 +160,7 @@ _OBJECTS: dict[str, Mutation] = {
         '"\\ud800":1',
         f'"{"k" * 3000}":1',
     ),
-    "odd values": _with(
+    "odd values": _add_member(
         '"v":NaN',
         '"v":1e999',
         '"v":-0',
@@ -169,7 +171,7 @@ _OBJECTS: dict[str, Mutation] = {
         '"v":.5',
     ),
     "a list": _lines(lambda _, lines: ["[", *(f"{line}," for line in lines), "]"]),
-    "printed with blanks": _one(lambda _, line: _printed(line)),
+    "printed with blanks": _one(lambda _, line: _print_record(line)),
     "no objects": _one(
         lambda random, _: random.choice(
             ["1", '"text"', "null", "true", "[1]", "{}", "NaN", "{", "}{", "\\"]
@@ -186,7 +188,7 @@ _OBJECTS: dict[str, Mutation] = {
 }
 
 
-def _printed(line: str) -> str:
+def _print_record(line: str) -> str:
     """Returns a record over several lines, or its text where Python cannot parse or print it."""
     try:
         return json.dumps(json.loads(line), indent=2)

@@ -1,4 +1,4 @@
-"""What a campaign tried and what it found, as it prints them."""
+"""What a campaign tried and what it found, and how it prints both."""
 
 import time
 from collections import Counter
@@ -16,7 +16,7 @@ class Tally:
         part: its name.
         say: prints a line.
         tried: how often each thing was tried.
-        found: what is wrong, each with the command that shows it again.
+        found: the findings, each with the command that reproduces it.
     """
 
     part: str
@@ -26,12 +26,12 @@ class Tally:
     started: float = field(default_factory=time.monotonic)
 
     def finding(self, what: str, again: str) -> None:
-        """Keep what is wrong."""
+        """Keeps a finding."""
         self.found.append(f"{what}\n  again: {again}")
         self.say(f"FOUND {self.part}: {what}\n  again: {again}")
 
     def lines(self) -> list[str]:
-        """The counts as lines of a table."""
+        """Yields the counts as lines of a table."""
         rows = [
             f"  {self.part:<9}{what:<58}{count:>9,}" for what, count in sorted(self.tried.items())
         ]

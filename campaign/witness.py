@@ -1,4 +1,4 @@
-"""An independent reader of broken files, which says what has to stand of each after it was landed.
+"""An independent reader of broken files, which knows what the lake must hold of each landed file.
 
 It uses nothing of the engine: Python's gzip, zipfile and csv, and DuckDB for Parquet. Where it
 cannot judge, it is silent.
@@ -33,7 +33,7 @@ _TABLES = {".csv": ",", ".tsv": "\t"}
 
 @dataclass(frozen=True)
 class LandedFile:
-    """What stands of a file.
+    """What the lake holds of a file.
 
     Attributes:
         rows: number and values of each row.
@@ -52,12 +52,12 @@ class LandedFile:
 
 
 def parse_landed_file(found: Mapping[str, Any]) -> LandedFile:
-    """What stands of a file, as the child that landed it wrote it down."""
+    """Parses what the child that landed a file wrote about it."""
     return LandedFile(found["rows"], found["dead"], found["columns"])
 
 
 def find_complaints(file: BrokenFile, found: LandedFile) -> Iterator[str]:
-    """Whatever was lost of a file, doubled, or made up."""
+    """Finds what landing lost, doubled or invented."""
     plain, suffix = decompress(file)
     if found.is_refused:
         yield from _of_refused(file, found, plain, suffix)
@@ -76,7 +76,7 @@ def find_complaints(file: BrokenFile, found: LandedFile) -> Iterator[str]:
 
 
 def decompress(file: BrokenFile) -> tuple[bytes | None, str]:
-    """The plain bytes, None where nobody can have them, and the suffix that tells their format."""
+    """Returns the plain bytes and the suffix of their format; None if they cannot be unpacked."""
     name = file.name
     try:
         if name.endswith(".zip"):
@@ -156,7 +156,7 @@ def _of_text(plain: bytes, suffix: str, found: LandedFile, records: int) -> Iter
 
 
 def _header(plain: bytes, separator: str) -> str:
-    """The first record, which is none: it names the columns."""
+    """Returns the first line as a record; it names the columns."""
     text = plain.removeprefix(b"\xef\xbb\xbf").decode("latin-1").lstrip("\r\n")
     lines = re.findall(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+", text)
     reader = csv.reader(iter(lines), delimiter=separator)
@@ -165,7 +165,7 @@ def _header(plain: bytes, separator: str) -> str:
 
 
 def _of_marks(plain: bytes, header: str, found: LandedFile) -> Iterator[str]:
-    """Each mark below the header is in a row or in a dead letter, as often as in the file."""
+    """Checks that rows and dead letters hold each mark as often as the file below its header."""
     wanted = Counter(MARK.findall(plain.decode("latin-1"))) - Counter(MARK.findall(header))
     held = Counter(
         MARK.findall(
@@ -189,12 +189,12 @@ def _csv(plain: bytes, separator: str) -> list[list[str]] | None:
 
 
 def _is_sound(read: list[list[str]]) -> bool:
-    """Whether each record has the fields of the header."""
+    """Returns whether each record has the fields of the header."""
     return all(len(record) == len(read[0]) for record in read) and _is_plain_header(read[0])
 
 
 def _of_values(read: list[list[str]], found: LandedFile) -> Iterator[str]:
-    """Every value of every record, in the order of the file; empty ones are null."""
+    """Checks every value of every record in the order of the file; empty ones are null."""
     wanted = [sorted(value for value in record if value) for record in read[1:]]
     landed = [sorted(values) for _, values in sorted(found.rows)]
     if wanted != landed:

@@ -1,8 +1,8 @@
 """Many writers at once: appends, replacements, compaction, vacuum, and writers that are killed.
 
-At the end everything stops, one healing run follows, and the lake has to hold what one writer alone
-makes of the same files. Beside that, backfills of disjoint days run at the same time; none of them
-may give up.
+At the end everything stops and one healing run follows. The lake must then hold what one writer
+alone makes of the same files. Backfills of disjoint days also run at the same time, and none may
+give up.
 """
 
 import json
@@ -24,7 +24,7 @@ _BACKFILLERS = 4
 
 
 def stock(folder: Path) -> None:
-    """Makes every table in a child; vacuum may delete what was removed two minutes ago."""
+    """In a child: makes every table; vacuum may delete what was removed two minutes ago."""
     here = shop.open_shop(folder)
     steps.bring_up_to_date(here)
     for table in here.lake.tables():
@@ -34,9 +34,9 @@ def stock(folder: Path) -> None:
 
 
 def work(folder: Path, name: str, until: float) -> None:
-    """In a child: change the lake in one way after another, and note what came of each."""
+    """In a child: changes the lake in one way after another, and notes each outcome."""
     here, random = shop.open_shop(folder), Random(f"writer {name}")
-    waiting = iter(_given(name))
+    waiting = iter(_list_deliveries(name))
     with (folder / f"did-{name}.jsonl").open("a", buffering=1) as notes:
         while time.time() < until:
             what, outcome = random.choice(list(steps.ACTIONS)), "done"
@@ -47,7 +47,7 @@ def work(folder: Path, name: str, until: float) -> None:
 
 
 def backfill(folder: Path, name: str, part: int, until: float) -> None:
-    """In a child: make the same days again and again, which nobody else makes."""
+    """In a child: makes the same days repeatedly; no other process makes them."""
     here, (days, *_) = (
         shop.open_shop(folder),
         list(steps.iterate_spans(shop.DAYS // _BACKFILLERS))[part:],
@@ -77,15 +77,15 @@ class Writers:
     processes: int = 8
 
     def run(self) -> None:
-        """Backfill disjoint days together, then let everybody write, then heal and compare."""
+        """Runs backfills of disjoint days, then all writers, then heals and compares."""
         world = self.folder / "writers"
         first = f"{self.seed}-0"
-        for one in _given(first):
+        for one in _list_deliveries(first):
             one.put(world)
         self._must(children.run(world, stock), world)
         self._backfill(world)
         names = self._write(world, Random(f"writers {self.seed}"))
-        for what, count in _done(world).items():
+        for what, count in _count_outcomes(world).items():
             self.tally.tried[what] += count
             if what == "backfill: busy":
                 self._find(f"{count} backfills of disjoint days gave up", world)
@@ -106,7 +106,7 @@ class Writers:
                 )
 
     def _write(self, world: Path, random: Random) -> list[str]:
-        """Keeps so many writers at work and kills one at times; returns the names of all."""
+        """Keeps a number of writers at work and kills one at times; returns the names of all."""
         until = time.time() + self.seconds
         names = [f"{self.seed}-{n + 1}" for n in range(self.processes)]
         running = [children.start(world, work, name, until) for name in names]
@@ -136,18 +136,18 @@ class Writers:
             )
 
     def _compare(self, world: Path, names: list[str]) -> None:
-        """The same files, and one writer alone."""
+        """Compares with one writer alone on the same files."""
         alone = self.folder / "alone"
         shutil.copytree(world / "landing", alone / "landing")
         self._must(children.run(alone, steps.heal), alone)
         landed = {path.name for path in (world / "landing" / "sales").iterdir()}
-        delivered = [one for name in names for one in _given(name) if one.name in landed]
+        delivered = [one for name in names for one in _list_deliveries(name) if one.name in landed]
         self.tally.tried["files delivered"] += len(delivered)
         contents = {one.name: one.content for one in delivered}
         records = state.key_by_digest(
             (contents[name], count) for name, count in shop.count_records(delivered)
         )
-        found = [self._described(one, records) for one in (world, alone)]
+        found = [self._describe(one, records) for one in (world, alone)]
         # A rejected row is released when an equal one of an earlier origin comes later; a single
         # writer lands them in order.
         wanted, stands = (
@@ -157,14 +157,14 @@ class Writers:
         for problem in (*found[0]["problems"], *state.find_differences(stands, wanted)):
             self._find(problem, world)
 
-    def _described(self, world: Path, records: dict[str, int | None]) -> dict[str, dict[str, str]]:
+    def _describe(self, world: Path, records: dict[str, int | None]) -> dict[str, dict[str, str]]:
         self._must(children.run(world, state.describe, records), world)
         found: dict[str, dict[str, str]] = json.loads((world / "state.json").read_text())
         return found
 
     def _must(self, ended: children.Ended, world: Path) -> None:
         if ended.code:
-            self._find(f"a step that nobody disturbed ended with {ended.code}: {ended.said}", world)
+            self._find(f"a step that nobody disturbed ended with {ended.code}: {ended.errors}", world)
 
     def _find(self, what: str, world: Path) -> None:
         minutes = self.seconds / 60
@@ -174,8 +174,8 @@ class Writers:
         )
 
 
-def _given(name: str) -> list[shop.Delivery]:
-    """What a writer has to deliver; the first one fills the lake."""
+def _list_deliveries(name: str) -> list[shop.Delivery]:
+    """Returns what a writer delivers; the first writer fills the lake."""
     return (
         shop.create_deliveries(name, 12)
         if name.endswith("-0")
@@ -183,14 +183,14 @@ def _given(name: str) -> list[shop.Delivery]:
     )
 
 
-def _done(world: Path) -> Counter[str]:
+def _count_outcomes(world: Path) -> Counter[str]:
     return Counter(
         f"{what}: {outcome}" for path in world.glob("did-*.jsonl") for what, outcome in _notes(path)
     )
 
 
 def _notes(path: Path) -> Iterator[tuple[str, str]]:
-    """What a writer noted; a line that was cut off by a kill is none."""
+    """Yields what a writer noted, without a line that a kill cut off."""
     for line in path.read_text().splitlines(keepends=True):
         if line.endswith("\n"):
             what, outcome = json.loads(line)

@@ -36,13 +36,13 @@ RULES = (
 
 
 def items(csv: Path) -> pl.LazyFrame:
-    """The rows of the file with the month of `l_shipdate`, by which they are partitioned."""
+    """Returns the rows of the file with the month of `l_shipdate`, their partition."""
     return pl.scan_csv(csv, schema=SCHEMA).with_columns(
         _month=pl.col("l_shipdate").dt.truncate("1mo")
     )
 
 
 def holds() -> pl.Expr:
-    """Whether a row lacks nothing and keeps all rules."""
+    """Returns whether a row is complete and meets all rules."""
     present = pl.all_horizontal(pl.col(list(SCHEMA)).is_not_null())
     return present & pl.all_horizontal(RULES).fill_null(False)

@@ -8,7 +8,7 @@ import pytest
 
 from bench import beside, figures, publish
 from bench.lineitem import SCHEMA, rows
-from bench.published import Published, Rows, published_from
+from bench.published import Published, Rows, build_reader
 
 BROKEN = (
     ("l_orderkey", "0"),
@@ -31,7 +31,7 @@ def line_items(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("tpch")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(publish, "OUT", folder)
-        csv = publish.generated(0.01)
+        csv = publish.generate_line_items(0.01)
     head, *rows = csv.read_text().splitlines()
     for n, (column, value) in enumerate(BROKEN):
         parts = rows[n].split(",", 15)
@@ -63,7 +63,7 @@ def test_ours_publishes_what_duckdb_finds_beside_bare_writes(line_items: Path, o
 
 def test_every_rule_of_the_line_items_refuses_a_row(line_items: Path, tmp_path: Path) -> None:
     publish.one("ours", line_items, tmp_path)
-    published = published_from(line_items)("ours", "publish", tmp_path)
+    published = build_reader(line_items)("ours", "publish", tmp_path)
     assert published.rejected.count == len(BROKEN)
     assert (
         published.valid.count + published.rejected.count
@@ -100,7 +100,7 @@ def published_by_ours(lines: list[str], folder: Path) -> Published:
     csv = folder / "lineitem.csv"
     csv.write_text("\n".join(lines) + "\n")
     publish.one("ours", csv, folder)
-    return published_from(csv)("ours", "publish", folder)
+    return build_reader(csv)("ours", "publish", folder)
 
 
 @pytest.mark.parametrize(
@@ -137,7 +137,7 @@ def another(name: str) -> pl.Expr:
 def test_another_value_in_any_column_of_a_bare_write_is_noticed(
     line_items: Path, tmp_path: Path
 ) -> None:
-    found, file, unnoticed = published_from(line_items), tmp_path / "lineitem.parquet", []
+    found, file, unnoticed = build_reader(line_items), tmp_path / "lineitem.parquet", []
     rows(line_items).sink_parquet(file)
     asked = found("sink_parquet", "publish", tmp_path)
     assert asked.rejected.count == len(BROKEN)
@@ -151,12 +151,12 @@ def test_a_bare_write_that_lost_rows_is_noticed(line_items: Path, tmp_path: Path
     publish.one("sink_parquet", line_items, tmp_path)
     more = tmp_path / "more.csv"
     more.write_text(line_items.read_text() + line_items.read_text().splitlines()[-1] + "\n")
-    found = [published_from(csv)("sink_parquet", "publish", tmp_path) for csv in (line_items, more)]
+    found = [build_reader(csv)("sink_parquet", "publish", tmp_path) for csv in (line_items, more)]
     assert [each.rejected.count for each in found] == [len(BROKEN), 0]
 
 
 def test_a_folder_of_rejects_without_a_table_holds_none(line_items: Path, tmp_path: Path) -> None:
     rows(line_items).head(100).collect().write_delta(tmp_path / "public" / "lineitem")
     (tmp_path / "public" / "lineitem_rejected").mkdir()
-    published = published_from(line_items)("dlt arrow", "publish", tmp_path)
+    published = build_reader(line_items)("dlt arrow", "publish", tmp_path)
     assert (published.valid.count, published.rejected) == (100, Rows(0, 0))

@@ -10,7 +10,7 @@ import pytest
 from support.written import at_least
 
 from bench import beside, figures, report
-from bench.beside import Way, Work, grown, module, side_by_side
+from bench.beside import Way, Work, module, pair_with_first, side_by_side
 
 SAY = """
 import json, sys, pathlib
@@ -85,7 +85,7 @@ def test_steps_that_do_not_stand_on_each_other_take_turns_in_being_first():
         [ours],
         "ours",
         prepare=lambda _, step, __: order.append(step),
-        pairs=grown([ours]),
+        pairs=pair_with_first([ours]),
     )
     side_by_side(work, 3)
     assert order == ["few", "many"] * 3

@@ -17,7 +17,7 @@ def at_once(deliveries, tmp_path):
     """The figures of all days, brought in one step."""
     deliver(deliveries, tmp_path / "at once", *STEPS)
     retail.bring(retail.here(tmp_path / "at once"))
-    return end_to_end.made(OURS, STEPS[-1], tmp_path / "at once")
+    return end_to_end.read_figures(OURS, STEPS[-1], tmp_path / "at once")
 
 
 def test_the_last_day_alone_comes_with_the_second_step(deliveries, tmp_path):
@@ -32,7 +32,7 @@ def test_days_in_two_steps_make_what_all_days_at_once_make(deliveries, tmp_path,
     for step in STEPS:
         deliver(deliveries, tmp_path, step)
         run_command(command(OURS, step, tmp_path))
-        figures.append(end_to_end.made(OURS, step, tmp_path))
+        figures.append(end_to_end.read_figures(OURS, step, tmp_path))
     assert figures[1] == at_once != figures[0]
 
 
@@ -42,7 +42,7 @@ def test_dagster_makes_the_same(deliveries, tmp_path, at_once):
     for step in STEPS:
         deliver(deliveries, tmp_path, step)
         run_command(command(OURS_BY_DAGSTER, step, tmp_path))
-    assert end_to_end.made(OURS_BY_DAGSTER, STEPS[-1], tmp_path) == at_once
+    assert end_to_end.read_figures(OURS_BY_DAGSTER, STEPS[-1], tmp_path) == at_once
 
 
 def test_every_way_knows_every_step():

@@ -79,7 +79,7 @@ def test_versions_of_orders_are_kept_as_by_hand(out):
 
 
 def test_some_orders_change_twice_over_ten_deliveries(tmp_path):
-    days = [pl.read_parquet(orders.delivered(tmp_path, ROWS, day)) for day in range(10)]
+    days = [pl.read_parquet(orders.write_delivery(tmp_path, ROWS, day)) for day in range(10)]
     events = pl.concat(days)
     assert [day.height for day in days] == [ROWS, *[CHANGED + NEW] * 9]
     assert events.group_by("order_id").len()["len"].value_counts().sort("len").rows() == [
@@ -153,4 +153,4 @@ def test_what_is_handed_on_does_not_count_as_a_file_that_came(tmp_path):
     for _ in range(2):
         stood.hand_on(tmp_path / "file.parquet", tmp_path / "home")
     assert (tmp_path / "home" / "arrived.parquet").read_bytes() == b"x" * 2**20
-    assert beside.counted(tmp_path / "home") == (0, 0)
+    assert beside.count_files(tmp_path / "home") == (0, 0)

@@ -1,8 +1,8 @@
 """Publishes line items by dagster-deltalake-polars: one asset with two outputs.
 
-It partitions a table by Dagster's own partitions only, one a run, and each would read the file
-again. So the table is created partitioned beforehand, in the measured time, and the IO manager
-writes it whole: kinder than its own way.
+It partitions a table only by Dagster's own partitions, one in each run, and each run would read the
+whole file. So the table is created with its partitions first, within the measured time, and the IO
+manager writes it whole. That is faster than its own way.
 """
 
 import json
@@ -28,14 +28,14 @@ QUIET = {"loggers": {"console": {"config": {"log_level": "WARNING"}}}}
     outs={name: AssetOut(dagster_type=pl.LazyFrame) for name in ("lineitem", "lineitem_rejected")}
 )
 def lineitems() -> Iterator[Output[pl.LazyFrame]]:
-    """The rows that keep the rules, and those that do not."""
+    """The rows that meet the rules, and those that do not."""
     rows = items(CSV)
     yield Output(rows.filter(holds()), "lineitem")
     yield Output(rows.filter(~holds()).drop("_month"), "lineitem_rejected")
 
 
 def create_table() -> None:
-    """The table without rows, partitioned by month."""
+    """Creates the table without rows, partitioned by month."""
     empty = pl.DataFrame(schema=items(CSV).collect_schema()).to_arrow()
     DeltaTable.create(
         str(TARGET / "public" / "lineitem"), schema=empty.schema, partition_by=["_month"]
@@ -43,7 +43,7 @@ def create_table() -> None:
 
 
 def main() -> None:
-    """Materialize both in this process; prints the seconds."""
+    """Materializes both in this process and prints the seconds."""
     with TemporaryDirectory() as home, DagsterInstance.local_temp(home) as instance:
         started = time.monotonic()
         create_table()

@@ -1,7 +1,8 @@
 """Makes some days of readings by dagster-polars: `backfill <folder> <days> [<day>]`.
 
-Its Delta IO manager takes one partition a run, named by `partition_by`, and overwrites it by a
-predicate. Each run is a process, as Dagster's launcher starts it; its storage is beside the tables.
+Its Delta IO manager writes one partition in each run, named by `partition_by`, and overwrites it by
+a predicate. Each run is a process, as Dagster's launcher starts it. Its storage is next to the
+tables.
 """
 
 import json
@@ -44,7 +45,7 @@ def readings(context: dg.AssetExecutionContext) -> pl.DataFrame:
 
 
 def make(day: str) -> None:
-    """Materialize one day."""
+    """Materializes one day."""
     os.environ["DAGSTER_HOME"] = str(TARGET)
     (TARGET / "dagster.yaml").write_text("telemetry:\n  enabled: false\n")
     resources = {"io_manager": PolarsDeltaIOManager(base_dir=str(TARGET))}
@@ -55,7 +56,7 @@ def make(day: str) -> None:
 
 
 def main() -> None:
-    """Some days in turn, or the one that is named; prints the seconds."""
+    """Makes some days in turn, or the one that is named; prints the seconds."""
     if sys.argv[3:]:
         make(sys.argv[3])
         return

@@ -1,7 +1,7 @@
 """Publishes line items by dagster-polars: one asset with two outputs, collected and written.
 
-Its `partition_by` speaks of Dagster's own partitions, one of which would be one reading of the
-file; a whole table is partitioned by what its metadata hands to `write_delta`.
+Its `partition_by` means Dagster's own partitions, each of which would read the whole file. Here the
+whole table is partitioned by what its metadata passes to `write_delta`.
 """
 
 import json
@@ -29,14 +29,14 @@ QUIET = {"loggers": {"console": {"config": {"log_level": "WARNING"}}}}
     }
 )
 def lineitems() -> Iterator[Output[pl.LazyFrame]]:
-    """The rows that keep the rules, and those that do not."""
+    """The rows that meet the rules, and those that do not."""
     rows = items(CSV)
     yield Output(rows.filter(holds()), "lineitem")
     yield Output(rows.filter(~holds()).drop("_month"), "lineitem_rejected")
 
 
 def main() -> None:
-    """Materialize both in this process; prints the seconds."""
+    """Materializes both in this process and prints the seconds."""
     with TemporaryDirectory() as home, DagsterInstance.local_temp(home) as instance:
         started = time.monotonic()
         resources = {"io_manager": PolarsDeltaIOManager(base_dir=str(TARGET))}

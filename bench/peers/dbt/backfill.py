@@ -1,4 +1,4 @@
-"""Makes a year of readings by dbt on DuckDB, by its strategy `microbatch`: `backfill <folder>`.
+"""Makes a year of readings by dbt on DuckDB with its strategy `microbatch`: `backfill <folder>`.
 
 A batch is a day, which dbt deletes and inserts.
 """
@@ -18,7 +18,7 @@ from dbt.cli.main import dbtRunner  # noqa: E402
 
 
 def main() -> None:
-    """`dbt run` in this process; prints the seconds."""
+    """Calls `dbt run` in this process and prints the seconds."""
     started = time.monotonic()
     folders = ["--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT)]
     written = ["--target-path", str(TARGET / "target"), "--log-path", str(TARGET / "logs")]

@@ -1,7 +1,7 @@
-"""Keep orders by dbt on DuckDB: `orders run <folder>` or `orders snapshot <folder> <file> …`.
+"""Keeps orders by dbt on DuckDB: `orders run <folder>` or `orders snapshot <folder> <file> …`.
 
-`run` makes the incremental model of what has arrived as `<folder>/arrived.parquet`; `snapshot` lets
-files arrive there one after another and takes a snapshot of each.
+`run` makes the incremental model from `<folder>/arrived.parquet`. `snapshot` puts files there one
+after another and takes a snapshot of each.
 """
 
 import json
@@ -19,7 +19,7 @@ from dbt.cli.main import dbtRunner  # noqa: E402
 
 
 def invoke() -> None:
-    """Call dbt once in this process."""
+    """Calls dbt once in this process."""
     folders = ["--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT)]
     written = ["--target-path", str(TARGET / "target"), "--log-path", str(TARGET / "logs")]
     if (
@@ -31,7 +31,7 @@ def invoke() -> None:
 
 
 def main() -> None:
-    """All calls; prints the seconds."""
+    """Makes all calls and prints the seconds."""
     started = time.monotonic()
     for file in FILES:
         (TARGET / "arrived.parquet").unlink(missing_ok=True)

@@ -15,7 +15,7 @@ from dbt.cli.main import dbtRunner  # noqa: E402
 
 
 def main() -> None:
-    """`dbt build` in this process; prints the seconds."""
+    """Calls `dbt build` in this process and prints the seconds."""
     started = time.monotonic()
     folders = ["--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT)]
     written = ["--target-path", str(TARGET / "target"), "--log-path", str(TARGET / "logs")]

@@ -1,8 +1,8 @@
-"""Load new files of readings by dlt into a Delta table of the filesystem: `increment <folder>`.
+"""Loads new files of readings by dlt into a Delta table in the file system: `increment <folder>`.
 
-The landing zone is `<folder>/landing`; files are told from each other by the date of their
-modification. Files in `<folder>/arriving` go to landing one by one, and each is loaded before the
-next one comes, to fill a table.
+The landing zone is `<folder>/landing`; new files are recognised by their modification time.
+To fill a table, files in `<folder>/arriving` go to landing one by one, and each is loaded before
+the next one arrives.
 """
 
 import json
@@ -38,7 +38,7 @@ TYPES = csv.ConvertOptions(
 
 @dlt.transformer(standalone=True)
 def read_csv(files: list[FileItemDict]) -> Iterator[pa.Table]:
-    """The typed readings of files with their origin."""
+    """Yields the typed readings of files with their origin."""
     for file in files:
         with file.open() as opened:
             rows = csv.read_csv(opened, convert_options=TYPES)
@@ -50,7 +50,7 @@ def read_csv(files: list[FileItemDict]) -> Iterator[pa.Table]:
 
 
 def load() -> None:
-    """Load what is new in landing."""
+    """Loads what is new in landing."""
     destination = dlt.destinations.filesystem(bucket_url=str(HOME))
     pipeline = dlt.pipeline("increment", destination=destination, dataset_name="public")
     files = filesystem(bucket_url=(HOME / "landing" / "readings").as_uri(), file_glob="*.csv")
@@ -73,7 +73,7 @@ def hurry() -> None:
 
 
 def main() -> None:
-    """Load what is there, or file after file; prints the seconds."""
+    """Loads what is there, or file after file; prints the seconds."""
     landing, started = HOME / "landing" / "readings", time.monotonic()
     landing.mkdir(parents=True, exist_ok=True)
     arriving = sorted((HOME / "arriving" / "readings").glob("*.csv"))

@@ -1,8 +1,8 @@
-"""Publishes line items by dlt: read by DuckDB, judged in the pipe, loaded as two Delta tables.
+"""Publishes line items by dlt: read by DuckDB, checked in the pipe, loaded as two Delta tables.
 
-`arrow` takes record batches, which dlt passes through as they are; `rows` takes dictionaries, dlt's
-path for all that is no frame. One reading of the file feeds both tables: dlt forks a pipe that two
-transformers share.
+`arrow` takes record batches, which dlt passes through unchanged. `rows` takes dictionaries, dlt's
+path for everything that is not a frame. The file is read once for both tables: dlt forks a pipe
+that two transformers share.
 """
 
 import json
@@ -44,7 +44,7 @@ Row = dict[str, int | float | str | date | None]
 
 
 def batch_mask(batch: pa.RecordBatch) -> pa.BooleanArray:
-    """Whether each row of a batch lacks nothing and keeps all rules."""
+    """Returns for each row of a batch whether it is complete and meets all rules."""
     rules = [
         pc.greater(batch["l_orderkey"], 0),
         pc.greater(batch["l_partkey"], 0),
@@ -70,7 +70,7 @@ def batch_mask(batch: pa.RecordBatch) -> pa.BooleanArray:
 
 
 def row_holds(row: Row) -> bool:
-    """Whether a row lacks nothing and keeps all rules."""
+    """Returns whether a row is complete and meets all rules."""
     return (
         None not in row.values()
         and row["l_orderkey"] > 0
@@ -89,7 +89,7 @@ def row_holds(row: Row) -> bool:
     name="lineitem", table_format="delta", write_disposition="replace", columns=MONTHLY
 )
 def valid_batches(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
-    """The rows of a batch that hold, with their month."""
+    """Yields the valid rows of a batch with their month."""
     held = batch.filter(batch_mask(batch))
     month = pc.floor_temporal(held["l_shipdate"], unit="month").cast(pa.date32())
     yield held.append_column("_month", month)
@@ -97,7 +97,7 @@ def valid_batches(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
 
 @dlt.transformer(name="lineitem_rejected", table_format="delta", write_disposition="replace")
 def rejected_batches(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
-    """The rows of a batch that do not hold."""
+    """Yields the rejected rows of a batch."""
     rejected = batch.filter(pc.invert(batch_mask(batch)))
     if rejected.num_rows:
         yield rejected
@@ -107,18 +107,18 @@ def rejected_batches(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
     name="lineitem", table_format="delta", write_disposition="replace", columns=MONTHLY
 )
 def valid_rows(rows: list[Row]) -> Iterator[list[Row]]:
-    """The rows that hold, with their month."""
+    """Yields the valid rows with their month."""
     yield [{**row, "_month": row["l_shipdate"].replace(day=1)} for row in rows if row_holds(row)]
 
 
 @dlt.transformer(name="lineitem_rejected", table_format="delta", write_disposition="replace")
 def rejected_rows(rows: list[Row]) -> Iterator[list[Row]]:
-    """The rows that do not hold."""
+    """Yields the rejected rows."""
     yield [row for row in rows if not row_holds(row)]
 
 
 def main() -> None:
-    """Run the pipeline once; prints the seconds."""
+    """Runs the pipeline once and prints the seconds."""
     started = time.monotonic()
     file = filesystem(bucket_url=CSV.parent.resolve().as_uri(), file_glob=CSV.name)
     arrow = WAY == "arrow"

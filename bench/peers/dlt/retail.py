@@ -1,9 +1,9 @@
-"""Load what is new in a landing folder into DuckDB by dlt: `python retail.py <folder>`.
+"""Loads what is new in a landing folder into DuckDB by dlt: `python retail.py <folder>`.
 
-The landing zone is `<folder>/landing`, the database `<folder>/retail.duckdb`, the rows are in its
-schema `raw`. Files are told from each other by the date of their modification, columns are text,
-and each row knows its file and its place. Tables go through as Arrow, which dlt advises for speed:
-rows do not become Python objects.
+The landing zone is `<folder>/landing`, the database is `<folder>/retail.duckdb`, and the rows are
+in its schema `raw`. New files are recognised by their modification time, columns are text, and each
+row keeps its file and its line. Tables pass through as Arrow, which dlt recommends for speed: rows
+do not become Python objects.
 """
 
 import csv
@@ -56,7 +56,7 @@ def _is_text(line: bytes) -> bool:
     return True
 
 
-def _unpacked(file: FileItemDict) -> bytes:
+def _unpack(file: FileItemDict) -> bytes:
     content = file.read_bytes()
     if file["file_name"].endswith(".zip"):
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
@@ -66,23 +66,23 @@ def _unpacked(file: FileItemDict) -> bytes:
 
 @dlt.transformer(standalone=True)
 def read_csv(files: list[FileItemDict]) -> Iterator[pa.Table]:
-    """The rows of files with their origin."""
+    """Yields the rows of files with their origin."""
     for file in files:
-        rows = read_text(_unpacked(file))
+        rows = read_text(_unpack(file))
         yield rows.append_column(
             "source_file", pa.repeat(pa.scalar(file["file_name"]), len(rows))
         ).append_column("source_line", pa.array(range(len(rows)), pa.int64()))
 
 
 def new_rows(table: str, pattern: str) -> dlt.sources.DltResource:
-    """The rows of the files of a table that came since the last load."""
+    """Returns the rows of a table's files that arrived since the last load."""
     files = filesystem(bucket_url=(home / "landing" / table).as_uri(), file_glob=pattern)
     files.apply_hints(incremental=dlt.sources.incremental("modification_date"))
     return (files | read_csv()).with_name(table).apply_hints(write_disposition="append")
 
 
 def main() -> None:
-    """Load both tables."""
+    """Loads both tables."""
     database = dlt.destinations.duckdb(str(home / "retail.duckdb"))
     pipeline = dlt.pipeline("retail", destination=database, dataset_name="raw")
     pipeline.run(

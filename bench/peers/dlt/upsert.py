@@ -1,6 +1,6 @@
 """Loads orders by dlt into a Delta table, with its merge strategy `upsert`: `upsert <folder>`.
 
-What has arrived is `<folder>/arrived.parquet`; it is read by DuckDB and passed through as Arrow.
+DuckDB reads `<folder>/arrived.parquet`, and dlt passes it through as Arrow.
 """
 
 import json
@@ -35,14 +35,14 @@ TYPED = (
     table_format="delta",
 )
 def orders() -> Iterator[pa.RecordBatch]:
-    """What has arrived, with its types."""
+    """Yields the arrived orders with their types."""
     yield from duckdb.sql(f"SELECT {TYPED} FROM '{TARGET / 'arrived.parquet'}'").to_arrow_reader(
         200_000
     )
 
 
 def main() -> None:
-    """Run the pipeline once; prints the seconds."""
+    """Runs the pipeline once and prints the seconds."""
     started = time.monotonic()
     pipeline = dlt.pipeline(
         pipeline_name="upsert",
