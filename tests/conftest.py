@@ -1,4 +1,4 @@
-"""Fixtures: an empty world in a temporary folder, sample files, and the real data where it is there."""
+"""Fixtures: an empty world in a temporary folder, sample files, and the real data if it is there."""
 
 from lakehouse import process_settings
 

@@ -1,4 +1,4 @@
-"""The house: which way imports point, what may be imported at all, and how large a module may grow."""
+"""The house: which way imports point, what may be imported at all, and how large a module may be."""
 
 import ast
 import importlib

@@ -1,4 +1,4 @@
-"""A test that CI skips fails, so that nothing goes untested without a word."""
+"""A test that CI skips fails, so that nothing goes untested unnoticed."""
 
 from types import SimpleNamespace
 

@@ -1,4 +1,4 @@
-"""The benchmarks do what they say, on little: the ways that need nothing but this project."""
+"""The benchmarks work on few rows: the ways that need nothing but this project."""
 
 import json
 from pathlib import Path
@@ -27,7 +27,7 @@ BROKEN = (
 
 @pytest.fixture(scope="session")
 def line_items(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Generated line items, each of the first rows of which breaks one rule."""
+    """Generated line items; each of the first rows breaks one rule."""
     folder = tmp_path_factory.mktemp("tpch")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(publish, "OUT", folder)
@@ -120,7 +120,7 @@ def test_a_row_of_another_supplier_is_noticed(
 
 
 def another(name: str) -> pl.Expr:
-    """A column of which one value is a letter, a day, a cent or a number more."""
+    """Returns a column in which one value differs by a letter, a day, a cent or 1."""
     dtype = SCHEMA[name]
     more = {pl.String: pl.lit("x"), pl.Date: pl.duration(days=1), pl.Float64: pl.lit(0.01)}.get(
         dtype, pl.lit(1)

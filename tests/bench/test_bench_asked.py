@@ -1,4 +1,4 @@
-"""The benchmarks of questions, of the start and of late files run on little."""
+"""The benchmarks of queries, of start-up and of late files run on few rows."""
 
 import json
 from contextlib import ExitStack
@@ -32,7 +32,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def called(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ways of asking are calls in this process, which spares importing everything for each."""
+    """Calls the ways in this process, which saves importing everything for each."""
 
     def call(command: list[str]) -> Cost:
         monkeypatch.setattr("sys.argv", command[command.index("-m") + 1 :])

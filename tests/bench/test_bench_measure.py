@@ -1,4 +1,4 @@
-"""What a run took is that of all of its processes, of those that ended before it too."""
+"""The cost of a run covers all of its processes, including those that ended before it."""
 
 import subprocess
 import sys

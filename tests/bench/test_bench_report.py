@@ -21,7 +21,7 @@ print(json.dumps({'seconds': %s}))
 
 
 def way(name: str, seconds: float | str, first: str = "") -> Way:
-    """A way that says how long it took, and leaves a file of a MiB."""
+    """A way that reports a duration and writes a file of one MiB."""
     return Way(name, {"all": [*module("this")[:-2], "-c", SAY % (first, seconds), "{target}"]})
 
 
@@ -64,7 +64,7 @@ def test_ways_are_compared_and_become_a_table_and_a_plot(results, tmp_path, monk
 
 def test_a_ratio_is_that_of_the_rounds_for_a_machine_becomes_slower(tmp_path):
     def runs(name: str, *seconds: int) -> Way:
-        """A way that takes so long in its first round, its second, and so on."""
+        """A way with a given duration in each round."""
         ran = tmp_path / name
         ran.mkdir()
         say = f"n = len(list(pathlib.Path({str(ran)!r}).iterdir())); pathlib.Path({str(ran)!r}, str(n)).touch()"

@@ -1,7 +1,7 @@
-"""The benchmarks of keyed and of daily tables run on little, in the ways that need nothing but this project.
+"""The benchmarks of keyed and of daily tables run on few rows, in the ways that need nothing but this project.
 
-That all ways made the same is part of each bench: one that did not raises. Their commands are called in this process,
-which spares importing everything for each.
+Each bench raises if two ways made different rows. Their commands are called in this process, which saves importing
+everything for each.
 """
 
 import io

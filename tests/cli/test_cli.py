@@ -1,4 +1,4 @@
-"""The `lakehouse` command: what it prints in each format, that it only reads, and how it tells of errors."""
+"""The `lakehouse` command: what it prints in each format, that it only reads, and how it reports errors."""
 
 import csv
 import io

@@ -36,7 +36,7 @@ def here(tmp_path: Path) -> Environment:
 
 @pytest.fixture
 def daemon(demonstrated: Path, tmp_path: Path) -> Iterator[str]:
-    """A lake of samples, and `dagster dev` on it as `make ui` starts it; gives its address."""
+    """A lake of samples, and `dagster dev` on it as `make ui` starts it; yields its address."""
     environment = copy_demo(demonstrated, tmp_path)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -68,7 +68,7 @@ def daemon(demonstrated: Path, tmp_path: Path) -> Iterator[str]:
 
 
 def wait_for(what: Callable[[], bool], seconds: float) -> float:
-    """How long it took until something became true."""
+    """Returns how long it took until a condition was true."""
     started = time.monotonic()
     while not what():
         assert time.monotonic() - started < seconds, "it did not happen in time"
@@ -100,7 +100,7 @@ def drop(here: Environment, day: date) -> float:
 
 
 def made_days(here: Environment, name: str, since: dict[str, int | None]) -> set[date]:
-    """The days of a table that commits made after some versions."""
+    """Returns the days of a table that commits after some versions made."""
     fresh = [
         audit
         for audit in overview.list_audits(here, name)

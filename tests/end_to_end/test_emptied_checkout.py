@@ -1,4 +1,4 @@
-"""A checkout without the retail domain and its samples, as the README invites, is a working and empty lakehouse."""
+"""A checkout without the retail domain and its samples, as the README suggests, is a working and empty lakehouse."""
 
 import os
 import shutil

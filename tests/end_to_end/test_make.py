@@ -1,4 +1,4 @@
-"""What `make` leaves in a checkout: the lines of `.env`, which are a person's too, and the folders that it names."""
+"""What `make` writes into a checkout: lines of `.env`, which people edit too, and the folders that it names."""
 
 import os
 import shutil

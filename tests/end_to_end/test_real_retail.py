@@ -1,4 +1,4 @@
-"""Three hundred real days from landing to marts, held against figures worked out without the pipeline."""
+"""Three hundred real days from landing to marts, compared with figures computed without the pipeline."""
 
 import shutil
 from collections import Counter
@@ -164,7 +164,7 @@ def longest_gap(days):
 
 
 def days_of_commits(here, table, since):
-    """The days that commits of a table made after a version, one made twice is there twice."""
+    """The days that commits of a table made after a version; a day made twice is there twice."""
     made = [
         span
         for audit in list_audits(here, table)

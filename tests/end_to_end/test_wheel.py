@@ -1,4 +1,4 @@
-"""The wheel holds the engine alone, and serves a project of its own as docs/use-as-a-dependency.md says."""
+"""The wheel contains only the engine, and serves another project as docs/use-as-a-dependency.md says."""
 
 import json
 import os
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.skipif(
 
 
 def run(*command: str | Path, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Runs a command with nothing of this checkout in its way."""
+    """Runs a command without anything of this checkout on its path."""
     known = {
         name: value
         for name, value in os.environ.items()
@@ -42,7 +42,7 @@ def run(*command: str | Path, cwd: Path, **environment: str) -> subprocess.Compl
 
 
 def answer(*command: str | Path, cwd: Path, **environment: str) -> str:
-    """What a command prints that has to succeed."""
+    """Returns what a command prints; it must succeed."""
     done = run(*command, cwd=cwd, **environment)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout

@@ -1,4 +1,4 @@
-"""Samples and a person's own files are told apart by name, domain by domain; a domain that holds both is refused."""
+"""Samples and a person's own files are distinguished by name in each domain; a domain that holds both is refused."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Errors of Polars and DuckDB say what is wrong and where, and quote no value."""
+"""Errors of Polars and DuckDB name the problem and its place, and quote no value."""
 
 import duckdb
 import polars as pl

@@ -175,7 +175,7 @@ def daily_sales(
 ) -> dict[tuple[date, str], DailySales]:
     """Sales by (invoice date, country), for each pair with at least one line; of several countries the last of a day.
 
-    Give all kept lines: where a customer was, earlier lines tell.
+    Pass all kept lines: the country of a customer comes from earlier lines.
     """
     lines = list(lines)
     known = customer_countries(lines)
@@ -220,7 +220,7 @@ def product_months(lines: Iterable[Line]) -> dict[tuple[date, str], ProductMonth
 def customers(lines: Iterable[Line]) -> dict[int, Customer]:
     """Figures by customer id; recency in days before the latest invoice date of all `lines`.
 
-    Give all kept lines: those without a customer count for the latest date too.
+    Pass all kept lines: those without a customer also count for the latest date.
     """
     groups = _grouped(lines, lambda line: line.customer_id)
     latest = max((line.invoice_date for group in groups.values() for line in group), default=None)
@@ -228,7 +228,7 @@ def customers(lines: Iterable[Line]) -> dict[int, Customer]:
 
 
 def product_texts(lines: Iterable[Line]) -> dict[str, dict[date, str]]:
-    """By stock code the days on which its text changed, with the new text; lines without a price say nothing."""
+    """By stock code the days on which its text changed, with the new text; lines without a price do not count."""
     return _changes(
         (line.stock_code, line.invoice_date, line.description) for line in lines if line.price
     )
@@ -242,12 +242,12 @@ def customer_countries(lines: Iterable[Line]) -> dict[int, dict[date, str]]:
 
 
 def value_on(changes: dict[date, str], day: date) -> str | None:
-    """What was said last, on or before a day."""
+    """Returns the latest value on or before a day."""
     return next((changes[since] for since in sorted(changes, reverse=True) if since <= day), None)
 
 
 def _changes(said: Iterable[tuple[K, date, str | None]]) -> dict[K, dict[date, str]]:
-    """The last word of each day, where it is another than that of the day before."""
+    """Returns the last value of each day where it differs from that of the day before."""
     last: dict[K, dict[date, str]] = defaultdict(dict)
     for key, day, value in said:
         if value is not None:

@@ -31,7 +31,7 @@ class Bad:
     Attributes:
         name: of the file.
         put: makes it at a path.
-        said: what the report has to say after its name.
+        said: what the report must contain after its name.
         reason: of its first dead letter.
         place: of its first dead letter.
         rows: how many of its records are good.
@@ -76,7 +76,7 @@ def whole(name: str, content: bytes, reason: str) -> Bad:
 
 
 def partly(name: str, reason: str, *lines: str | bytes, rows: int) -> Bad:
-    """A file of which some lines are no records, line 3 the first of them."""
+    """A file in which some lines are not records; line 3 is the first."""
     content = b"".join(
         (text if isinstance(text, bytes) else text.encode()) + b"\n" for text in (HEADER, *lines)
     )

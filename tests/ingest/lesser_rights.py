@@ -1,4 +1,4 @@
-"""Takes from this thread the right of root to read every file, so that permissions count in a test."""
+"""Takes from this thread the right of root to read every file, so that permissions apply in a test."""
 
 import ctypes
 import os

@@ -1,4 +1,4 @@
-"""Earthquakes of a feed that is polled: tables with keys over it, and a second opinion on what should stand in them.
+"""Earthquakes of a polled feed: tables with keys over it, and an independent computation of their rows.
 
 A poll is one GeoJSON document with every event of the last seven days. The engine reads records and no documents over
 many lines, so a poll is delivered as a fetcher would write it, on one line: no value of JSON holds a line end.
@@ -35,7 +35,7 @@ Texts = Annotated[pl.List, pl.String()]
 
 
 class Quake(Contract):
-    """What is known of an event, since its publisher said so."""
+    """The state of an event from the time that its publisher reported it."""
 
     event_id: str = Field(
         str_length={"min_value": 3}, description="The name that its publisher prefers"
@@ -70,7 +70,7 @@ class Quake(Contract):
 
 
 class FeltQuake(Quake):
-    """What is known of an event of some size."""
+    """The state of an event of some size."""
 
     magnitude: float = Field(ge=0)
 
@@ -197,7 +197,7 @@ def sightings(raw_polls: LazyFrame) -> LazyFrame:
 
 @staged(Sighting, mode="history", explode=features, full_dumps=FullDumps())
 def showings(raw_dumps: LazyFrame) -> LazyFrame:
-    """Every event, as it was shown from when until when: what a poll lacks is shown no more."""
+    """Every event, as it was shown from when until when: an event that a poll lacks is no longer shown."""
     return typed(raw_dumps)
 
 
@@ -209,7 +209,7 @@ def polls(raw_polls: LazyFrame) -> LazyFrame:
 
 @mart(Whereabouts)
 def whereabouts(sightings: LazyFrame, polls: LazyFrame) -> LazyFrame:
-    """What became of every event: the first poll that lacks it tells whether it left the week or was withdrawn."""
+    """What became of every event: the first poll that lacks it shows whether it left the week or was withdrawn."""
     after = polls.select("reaches_back_to", missed_at="polled_at").sort("missed_at")
     seen = sightings.sort("polled_at").join_asof(
         after,
@@ -313,7 +313,7 @@ def _described(feature: dict[str, Any]) -> dict[str, Any]:
 
 
 def described() -> dict[str, list[dict[str, Any]]]:
-    """How each event was described, by its id: what was said at the same moment in a later poll takes the place."""
+    """The descriptions of each event, by its id; of two with the same time, that of the later poll counts."""
     told: dict[str, dict[datetime, dict[str, Any]]] = {}
     for number in range(len(POLLS)):
         for event_id, event in shown(number).items():
@@ -324,7 +324,7 @@ def described() -> dict[str, list[dict[str, Any]]]:
 
 
 def versions() -> list[dict[str, Any]]:
-    """Descriptions with the time in which each held; one that changes nothing but its moment is none."""
+    """Descriptions with the time in which each was valid; one that changes only its time does not count."""
     found = []
     for said in described().values():
         unlike = [

@@ -1,4 +1,4 @@
-"""A bad file is named and kept, the good ones beside it land completely, and the lake loses nothing."""
+"""A bad file is named and kept, the good files next to it land completely, and the lake loses nothing."""
 
 import gzip
 import itertools
@@ -40,7 +40,7 @@ GOOD = {"a-good.csv": "2010-12-01", "z-good.csv": "2010-12-02"}
 
 @dataclass(frozen=True)
 class Tried:
-    """What came of landing a bad file, alone or between two good ones."""
+    """The result of landing a bad file, alone or between two good ones."""
 
     bad: Bad
     good: int
@@ -179,7 +179,7 @@ def test_the_dagster_check_of_an_unusual_file_passes(here: Environment, name: st
 
 
 def of_other_days(here: Environment) -> dict[str, pl.DataFrame]:
-    """What the lake tells of the days before December 2010 is over, and of customers that no bad file names."""
+    """The rows of the lake before the end of December 2010, and of customers that no bad file names."""
     early = {
         "staged/fx_rates": pl.lit(True),
         "staged/invoice_lines": pl.col("invoice_date") < pl.date(2011, 1, 1),

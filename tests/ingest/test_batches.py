@@ -1,4 +1,4 @@
-"""Deliveries that are landed together: many small ones share their way, and only the data files show it."""
+"""Deliveries that are landed together: many small ones are read together, and only the data files show it."""
 
 import os
 from dataclasses import replace

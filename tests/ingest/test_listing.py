@@ -36,7 +36,7 @@ def put(file: Path, content: str = "id\n1\n", at: int = WRITTEN_AT) -> None:
 
 
 def listed(folder: Path, root: str = "{}") -> list[str]:
-    """What is told of a folder where all is known that `NAMES` names."""
+    """Lists a folder in which all files of `NAMES` are known."""
     known = {name: (WRITTEN_AT, len("id\n1\n")) for name in NAMES}
     return [
         entry.name for entry in Landing(root.format(folder.parent)).list_entries(folder.name, known)

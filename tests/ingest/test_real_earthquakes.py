@@ -1,6 +1,6 @@
 """The feed of a rolling week, polled twice: events that changed, came late, left the week or were withdrawn.
 
-The figures are those that `shared/data/README.md` counts. What the first poll has not is new in the second if it
+The figures are those that `shared/data/README.md` counts. What the first poll lacks is new in the second if it
 happened after everything in the first, and late otherwise.
 """
 
@@ -48,7 +48,7 @@ WITHDRAWN = {
 
 @pytest.fixture(scope="module")
 def taken(tmp_path_factory) -> Callable[[str], Environment]:
-    """Lakes of both polls, brought in some order; to be read only."""
+    """Lakes with both polls, delivered in some order; read-only."""
     made: dict[str, Environment] = {}
 
     def in_some(order: str) -> Environment:
@@ -64,7 +64,7 @@ def taken(tmp_path_factory) -> Callable[[str], Environment]:
 
 @pytest.fixture
 def here(taken) -> Environment:
-    """The lake that took the polls in order."""
+    """The lake that got the polls in order."""
     return taken("in order")
 
 
@@ -83,7 +83,7 @@ def rows(here: Environment, table: str, version: int | None = None) -> pl.DataFr
 
 
 def told(here: Environment, table: str, version: int | None = None) -> pl.DataFrame:
-    """The same without the columns of the engine."""
+    """Returns the same without the columns of the engine."""
     return rows(here, table, version).select(pl.exclude("^_.*$"))
 
 
@@ -95,7 +95,7 @@ def events(
 
 
 def first(here: Environment) -> dict[str, dict[str, Any]]:
-    """The events as they stood after the first poll."""
+    """The events as they were after the first poll."""
     return events(here, version=list_audits(here, QUAKES)[0].version)
 
 

@@ -1,4 +1,4 @@
-"""Fixtures of the law tests: worlds that are made once and only read, and one that each test has for itself."""
+"""Fixtures of the law tests: worlds that are made once and only read, and one for each test."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -15,7 +15,7 @@ from samples import Truth, generate
 
 @pytest.fixture(scope="module", autouse=True)
 def few_small_files_are_many() -> Iterator[None]:
-    """Rows move to other files after two or three commits, so that every law is tried on rows that have."""
+    """Rows move to other files after two or three commits, so that every law is tried on moved rows."""
     limits = replace(worlds.LIMITS, many_files=3, many_files_in_partition=2)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(worlds, "LIMITS", limits)
@@ -24,7 +24,7 @@ def few_small_files_are_many() -> Iterator[None]:
 
 @pytest.fixture(scope="module", autouse=True)
 def old_log_entries_are_archived(few_small_files_are_many: None) -> Iterator[None]:  # noqa: ARG001
-    """Of a log with twenty entries half are archived, so that laws of many commits are tried on logs that are."""
+    """Half of a log with twenty entries is archived, so that laws of many commits are tried on archived logs."""
     limits = replace(worlds.LIMITS, entries_per_archive_file=10)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(worlds, "LIMITS", limits)
@@ -41,7 +41,7 @@ def deliver_all(here: Environment, folder: Path) -> None:
 def stocked(
     samples: tuple[Path, Truth], tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Environment, Truth]:
-    """All sample files landed at once and everything made of them; to be read only."""
+    """All sample files landed at once, and all tables made from them; read-only."""
     folder, truth = samples
     here = world(tmp_path_factory.mktemp("stocked"))
     deliver_all(here, folder)

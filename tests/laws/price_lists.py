@@ -1,4 +1,4 @@
-"""A world of price lists and sales: readers of a history and of latest prices, and a second opinion in plain Python."""
+"""A world of price lists and sales: readers of a history and of latest prices, and an independent computation in plain Python."""
 
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
@@ -140,7 +140,7 @@ def prices(
 
 @dataclass
 class Deliveries:
-    """What was delivered, in order, and the rows that are expected of it.
+    """The deliveries, in order, and the rows that are expected from them.
 
     Attributes:
         events: file by file, each event as `(sku, at, price, op)`.
@@ -177,11 +177,11 @@ class Deliveries:
         write(here, table, f"{self.files:03}.csv", header + text)
 
     def moment(self, at: str) -> str:
-        """A moment, or only its day where that is all that counts."""
+        """Returns a moment, or only its day if nothing else counts."""
         return at[:10] if self.is_by_date else at
 
     def known_at(self, sku: str, at: str | None = None) -> tuple[str, int | None] | None:
-        """What is known of an article at a moment, the latest by default: since when, and its price."""
+        """Returns the price of an article at a moment, the latest by default, and since when it is valid."""
         known: tuple[str, int | None] | None = None
         own = (event for event in self.events if event[0] == sku)
         for _, since, price, op in sorted(own, key=lambda event: self.moment(event[1])):
@@ -224,7 +224,7 @@ class Deliveries:
         }
 
     def changed_since(self, earlier: "Deliveries") -> set[date]:
-        """The days on which an article is sold whose price at some moment is not what it was before."""
+        """The days on which an article was sold whose price at some moment has changed."""
         moments = sorted({at for _, at, _, _ in self.events})
         return {
             on
@@ -280,7 +280,7 @@ def deliver_something(here: Environment, delivered: Deliveries, random: Random) 
 
 
 def make_some(here: Environment, random: Random, share: float = 1.0) -> None:
-    """Lands what was delivered, and makes stale parts in any order: until none is left, or by chance fewer."""
+    """Lands what was delivered, and makes stale parts in any order: all of them, or at random fewer."""
     land_all(here)
     made: set[tuple[object, ...]] = set()
     while parts := [

@@ -23,7 +23,7 @@ HEADER = "sku,at,name,price,op"
 
 
 class Item(Contract):
-    """What is known of one article."""
+    """The state of one article."""
 
     sku: str
     at: pl.Int64 = Field(ge=0)
@@ -37,7 +37,7 @@ class Item(Contract):
 
 
 class Version(Contract):
-    """What is known of one article, since a day."""
+    """The state of one article from a day on."""
 
     sku: str
     at: pl.Date

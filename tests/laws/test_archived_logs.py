@@ -1,4 +1,4 @@
-"""Old log entries leave the log for its archive, and nobody can tell: not by rows, books, staleness or a restore."""
+"""Old log entries move from the log to its archive, and nothing shows it: not rows, audits, staleness or a restore."""
 
 import re
 from contextlib import suppress
@@ -71,7 +71,7 @@ def nineteen(nineteen_template, tmp_path):
 
 
 def in_log(here, table: str = RAW) -> list[int]:
-    """The versions whose entries stand in the log itself."""
+    """The versions whose entries are in the log itself."""
     names = (path.name for path in (Path(here.lake.uri(table)) / "_delta_log").iterdir())
     return sorted(int(name[:20]) for name in names if re.fullmatch(r"\d{20}\.json", name))
 
@@ -167,7 +167,7 @@ def test_a_log_without_the_checkpoint_to_begin_with_stays_as_it_is(nineteen):
 
 
 class KilledError(BaseException):
-    """What stands for a kill in the middle of a call."""
+    """A simulated kill in the middle of a call."""
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""Law 4: making everything again gives what the increments had led to."""
+"""Law 4: rebuilding everything gives the same content as the increments did."""
 
 from datetime import date
 from random import Random

@@ -1,4 +1,4 @@
-"""Law 2: where logs were cleaned up, everything ends in the same content, and after one round nothing is left to do."""
+"""Law 2: where logs were cleaned up, everything ends with the same content, and one round leaves nothing to do."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from tills import lines, sell, till
 
 
 def clean_up(here, *tables: str) -> None:
-    """Take away every log entry but the last of some tables, as Delta does with those that a checkpoint stands for."""
+    """Deletes every log entry but the last of some tables, as Delta does with entries that a checkpoint covers."""
     for table in tables:
         handle = here.lake.open(table)
         handle.create_checkpoint()

@@ -1,4 +1,4 @@
-"""Law 3: any order, batching and repetition of the same deliveries ends in the same content."""
+"""Law 3: any order, batching and repetition of the same deliveries ends with the same content."""
 
 import os
 import re
@@ -56,7 +56,7 @@ def versions(here):
 
 @pytest.fixture(scope="module")
 def at_once(fortnight, tmp_path_factory):
-    """What everything at once ends in."""
+    """The content if everything is delivered at once."""
     here = world(tmp_path_factory.mktemp("at_once"))
     for table in ("invoice_lines", "fx_rates"):
         deliver(here, table, *sorted((fortnight / table).iterdir()))
@@ -154,7 +154,7 @@ def test_rows_without_a_day_do_not_depend_on_how_they_come(shop, tmp_path):
 
 @pytest.fixture(scope="module")
 def late(fortnight, tmp_path_factory):
-    """The commits that a file with lines of an earlier day leads to: made periods by table."""
+    """The periods that a file with lines of an earlier day causes to be made, by table."""
     here = world(tmp_path_factory.mktemp("late"))
     for table in ("invoice_lines", "fx_rates"):
         deliver(here, table, *sorted((fortnight / table).iterdir()))

@@ -49,5 +49,5 @@ def test_deliveries_in_any_order_between_restores_and_compactions_end_in_the_sam
 
 
 def counted(here, table):
-    """How many rows a table of quarantine holds of each record; files may have come under another name."""
+    """Counts the rows of each record in a quarantine; files may have been delivered under another name."""
     return sorted(here.lake.scan(table).select("_offset").collect().to_series().to_list())

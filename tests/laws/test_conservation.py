@@ -1,4 +1,4 @@
-"""Law 1: every row that is read has a fate, or nothing is published."""
+"""Law 1: every row that is read is accounted for, or nothing is published."""
 
 import polars as pl
 import pytest
@@ -103,7 +103,7 @@ def test_missing_rates_are_left_out_by_name(stocked):
 
 @pytest.fixture
 def sold(tmp_path):
-    """Gives a till with two days of sales landed, on which a transform can be tried."""
+    """Returns a function that tries a transform on a till with two days of sales."""
 
     def of(catalog):
         here = world(tmp_path, catalog)
@@ -115,7 +115,7 @@ def sold(tmp_path):
 
 
 def refused(here, table, days=None):
-    """The message of the law that stops a table; nothing of it was published."""
+    """Returns the message of the law that stops a table; nothing was published."""
     with pytest.raises(LawError) as stopped:
         redo(here, table, days)
     assert here.lake.version(table) is None

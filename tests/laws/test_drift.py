@@ -107,7 +107,7 @@ def landed(folder: Path, drift: Drift, batches: list[list[tuple[str, bytes]]]) -
 
 
 def told(here: Environment) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Rows and dead letters, without what names a run or a moment."""
+    """Returns rows and dead letters, without the columns that name a run or a moment."""
     moving = ("_batch_id", "_ingested_at", "_modified_at")
     dead = here.lake.version(DEAD_LETTERS) is not None
     letters = (

@@ -1,4 +1,4 @@
-"""Full dumps as a source: inserts, updates and deletes against the dump before, on real nightly dumps of OurAirports.
+"""Full dumps as a source: inserts, updates and deletes compared with the previous dump, on real nightly dumps of OurAirports.
 
 The figures are those that `shared/data/README.md` counts: rows that are new, changed and gone between two dumps.
 """

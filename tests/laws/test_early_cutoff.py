@@ -1,4 +1,4 @@
-"""A period made again with the same content is unchanged: its readers stay, and every table ends as a full rebuild does."""
+"""A period rebuilt with the same content is unchanged: its readers stay, and every table ends as after a full rebuild."""
 
 from pathlib import Path
 from shutil import copytree
@@ -58,7 +58,7 @@ def again(here, catalog):
 
 
 def filled(folder: Path, catalog=None):
-    """Sales of three days, some of them rejected, and everything that is made of them."""
+    """Sales of three days, some of them rejected, and all tables made from them."""
     here = world(folder, catalog or till())
     sell(here, "a", lines(3, 1, 2), lines(4, 3, 4, -1, first=3), lines(6, 5, first=6))
     bring_up_to_date(here)
@@ -204,7 +204,7 @@ STEPS = st.one_of(
 
 
 def step(here, number: int, kind: str, what):
-    """Do one thing to a lake; gives it with the declarations that are current then."""
+    """Does one thing to a lake; returns it with the declarations that are then current."""
     if kind == "deliver":
         sell(here, f"more-{number}", lines(what, number, first=100 + 2 * number))
     elif kind == "reject":

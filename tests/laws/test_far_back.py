@@ -1,4 +1,4 @@
-"""Law 4 far back: a day ninety days ago that is written again changes exactly the 7-day means that it enters."""
+"""Law 4 far back: rewriting a day ninety days ago changes exactly the 7-day means that include it."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -40,7 +40,7 @@ def of_real_days(folder, request):
     ids=["samples", "real"],
 )
 def rewritten(request, tmp_path_factory):
-    """A hundred days, the mart before and after one of the first is written again, what was made, and that day."""
+    """The mart of a hundred days before and after an early day is rewritten, what was made, and that day."""
     here = world(tmp_path_factory.mktemp("far_back"))
     days, rates = request.param(tmp_path_factory.mktemp("files"), request)
     deliver(here, "invoice_lines", *sorted(days.iterdir()))

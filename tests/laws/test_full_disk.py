@@ -1,4 +1,4 @@
-"""Law 2 on a full disk: nothing is published that is not whole, and with room the next run ends as ever."""
+"""Law 2 on a full disk: nothing incomplete is published, and once there is space the next run ends as usual."""
 
 import os
 import subprocess
@@ -31,7 +31,7 @@ def stocked(folder):
 
 @pytest.mark.parametrize("most", [2000, 3500])
 def test_a_run_without_room_changes_nothing_and_the_next_one_ends_as_ever(tmp_path, most):
-    """No file may grow past so many bytes: first that of raw, then those of later tables and their logs."""
+    """A limit on file size stops the raw table first, then later tables and their logs."""
     here, other = stocked(tmp_path / "full"), stocked(tmp_path / "other")
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     command = [sys.executable, "-c", WRITING, tmp_path / "full", str(most)]

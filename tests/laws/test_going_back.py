@@ -1,4 +1,4 @@
-"""`lakehouse restore`: a table goes back with the rows that it rejected, by one commit that says who and why."""
+"""`lakehouse restore`: a table is restored with the rows that it rejected, by one commit that names the person and the reason."""
 
 import os
 from datetime import UTC, datetime, timedelta
@@ -49,7 +49,7 @@ def grown(template, tmp_path):
 
 
 def state(here):
-    """Everything but what names a run or a moment."""
+    """Returns all columns but those that name a run or a moment."""
     rejected = {name: rows(here, name) for name in (LETTERS, REJECTS)}
     origins = sorted(here.lake.scan("raw/sales").select("_source", "_offset").collect().rows())
     return contents(here), origins, rejected
@@ -191,7 +191,7 @@ def test_a_writer_that_was_faster_stops_it(grown):
 
 
 def test_a_writer_that_began_before_starts_anew(grown, monkeypatch):
-    """The rows of a day that was empty when it was read must not come beside those that came back."""
+    """Rows of a day that was empty when it was read must not be added to the rows that were restored."""
     go_back(grown, "staged/sales", 0)
     before, published = contents(grown), []
 

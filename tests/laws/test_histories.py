@@ -1,4 +1,4 @@
-"""Readers of tables with keys by date: they join what held then, and no more days are rebuilt than necessary."""
+"""Readers of tables with keys by date: they join what was valid then, and no more days are rebuilt than necessary."""
 
 import json
 from collections.abc import Callable
@@ -265,7 +265,7 @@ def restore_sales(here: Environment, version: int) -> None:
 
 
 def merge_while(here: Environment, meanwhile: Callable[[], None]) -> None:
-    """Merges prices; just before the commit something else happens, and the reader is made from the old prices."""
+    """Merges prices; just before the commit something else happens, so the reader is made from the old prices."""
 
     def publish_late(*args: object, **named: object) -> object:
         meanwhile()

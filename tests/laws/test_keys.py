@@ -1,6 +1,6 @@
-"""Tables with keys: any order and batching of events ends in the rows that all events give at once.
+"""Tables with keys: any order and batching of events ends with the rows that all events at once give.
 
-The second opinion is a few lines of plain Python, which walks the events of one key in their order.
+The independent computation is a few lines of plain Python, which apply the events of one key in order.
 """
 
 from datetime import date, timedelta
@@ -39,7 +39,7 @@ Delivered = list[list[Event]]
 def walked(
     delivered: Delivered, *, partial: bool
 ) -> dict[str, list[tuple[int, dict[str, str] | None]]]:
-    """What is known of each article after each moment, None after a delete; by time, then delivery."""
+    """Returns the state of each article after each moment, None after a delete; by time, then delivery."""
     known: dict[str, list[tuple[int, dict[str, str] | None]]] = {}
     ordered = sorted(
         (event for file in delivered for event in file), key=lambda event: (event.sku, event.at)

@@ -66,7 +66,7 @@ def stocked(folder: Path):
 
 
 def stocked_again(folder: Path):
-    """The same after it was made, with days to be replaced, more dirt, and a column that is new."""
+    """The same till after it was made, with days to replace, more dirt, and a new column."""
     here = stocked(folder)
     bring_up_to_date(here)
     sell(
@@ -97,7 +97,7 @@ def run(folder: Path, kill_at: str | None, steps: str = STEPS) -> int:
 
 @pytest.fixture(scope="module")
 def undisturbed(templates, tmp_path_factory):
-    """What both worlds end in when nobody kills anything."""
+    """The content of both worlds when nothing is killed."""
     ended = {}
     for name, folder in templates.items():
         here = world(copytree(folder, tmp_path_factory.mktemp("undisturbed") / name), till())

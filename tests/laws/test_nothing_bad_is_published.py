@@ -47,7 +47,7 @@ def open_shop(shop):
 
 
 def refuse(here, table, days=None):
-    """The refusal of a commit; the table and its folder are as they were."""
+    """Returns the refusal of a commit; the table and its folder are unchanged."""
     before = (here.lake.version(table), live_files(here, table), files_of(here, table))
     with pytest.raises(RefusedCommitError) as refused:
         redo(here, table, days)
@@ -440,7 +440,7 @@ def test_a_staged_transform_that_fails_half_way_leaves_no_file(tmp_path):
 
 
 def breaches(here):
-    """What Pandera itself says of every version that a reader can see."""
+    """Yields what Pandera itself reports about every version that a reader can see."""
     for table in here.catalog.derived_tables:
         for commit in here.lake.read_log(table.name):
             yield from _breaches(here, table, commit.version)

@@ -1,4 +1,4 @@
-"""A lake may lie in a folder of any name: blanks, letters beyond ASCII, and signs that mean something in a URI."""
+"""A lake may be in a folder of any name: spaces, non-ASCII letters, and characters with a meaning in a URI."""
 
 import pytest
 from support.worlds import bring_up_to_date, contents, world
@@ -10,7 +10,7 @@ from lakehouse.storage.lake import Lake
 
 
 def filled(folder):
-    """A till after two deliveries, the second of which corrects a day."""
+    """A till after two deliveries; the second corrects a day."""
     folder.mkdir()
     here = world(folder, till())
     for name, text in (("a", lines(3, 1, 2) + lines(4, 3, -1)), ("b", lines(3, 6, first=9))):

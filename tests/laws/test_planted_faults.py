@@ -76,7 +76,7 @@ IN_SQL = [
 
 @pytest.fixture(scope="module")
 def shop(fortnight, tmp_path_factory):
-    """Two weeks of the retail domain, up to date; whoever comes next finds it as it was."""
+    """Two weeks of the retail domain, up to date; each test leaves it unchanged."""
     here = world(tmp_path_factory.mktemp("planted"))
     deliver_all(here, fortnight)
     bring_up_to_date(here)
@@ -85,7 +85,7 @@ def shop(fortnight, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def stock(tmp_path_factory):
-    """Tables with keys, and events that they have not taken yet; one of each delivery breaks the contract."""
+    """Tables with keys, and events not yet applied; one of each delivery breaks the contract."""
     here = create_lake(tmp_path_factory.mktemp("stock"))
     deliver_events(
         here,
@@ -118,7 +118,7 @@ def planted(catalog: Catalog, name: str, fault) -> Catalog:
 
 
 def refused(here: Environment, catalog: Catalog, name: str) -> str:
-    """The message of the law that stops a table; it and its quarantine are as they were, and no file is left."""
+    """Returns the message of the law that stops a table; the table and its quarantine are unchanged, no file is left."""
     tables = [
         table for table in (name, catalog[name].quarantine) if here.lake.open(table) is not None
     ]
@@ -164,7 +164,7 @@ def test_a_fault_in_the_transform_of_events_is_caught_before_the_commit(stock, n
 
 @pytest.fixture
 def engine_that(monkeypatch):
-    """Plants a fault in how the engine writes the files of the tables whose names begin so."""
+    """Plants a fault in how the engine writes the files of tables with a name prefix."""
 
     def writes(table: str, fault) -> None:
         def plan_faulty_write(lake, asked):

@@ -1,4 +1,4 @@
-"""What was quarantined is open, released or discarded, for ever; a replay lands what passes now, each row once."""
+"""A quarantined row is always open, released or discarded; a replay lands what passes now, each row once."""
 
 import json
 import os
@@ -29,7 +29,7 @@ STAGED, REJECTS, LETTERS = "staged/sales", "quarantine/staged_sales", "quarantin
 
 
 def held_to(limit, **declared):
-    """A till whose amounts have to reach a limit."""
+    """A till whose amounts must reach a limit."""
 
     class Sale(Contract):
         id: pl.Int64
@@ -240,7 +240,7 @@ STEPS = st.lists(
 @settings(max_examples=25, deadline=None)
 @given(steps=STEPS)
 def test_whatever_is_made_mended_discarded_or_rolled_back_the_sum_holds(steps):
-    """Every row that was ever rejected is open, released or discarded, and those released are the ones in the table."""
+    """Every row that was ever rejected is open, released or discarded, and the released rows are in the table."""
     with TemporaryDirectory() as folder:
         till_of_steps = Sequence(Path(folder))
         for name, value in [("sell", [(3, 0), (4, 1)]), *steps]:
@@ -322,7 +322,7 @@ def test_a_replay_that_is_killed_and_run_again_lands_each_row_once(strict, point
 
 
 def with_till_number(**declared):
-    """A till that wants a column which the files do not have."""
+    """A till that requires a column that the files lack."""
     return catalog_of(
         sales=raw("sales", "Sales.", columns=(*HEADER.split(","), "till"), **declared)
     )
@@ -390,7 +390,7 @@ def test_a_file_that_could_not_be_opened_is_released_when_it_lands(tmp_path):
 
 @pytest.fixture
 def narrow(tmp_path):
-    """A file of which a record was too long for the reader."""
+    """A file with a record that was too long for the reader."""
     here = world(tmp_path, till())
     sell(
         here,

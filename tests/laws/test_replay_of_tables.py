@@ -1,4 +1,4 @@
-"""A replay in tables of every kind: with keys, unpacked, aggregated, of before there were states; and on real rows."""
+"""A replay in tables of every kind: with keys, exploded, aggregated, and without states; and on real rows."""
 
 from dataclasses import replace
 
@@ -41,7 +41,7 @@ def states(here, table):
 
 
 def keyed(least, mode):
-    """Articles whose prices have to reach a limit."""
+    """Articles whose prices must reach a limit."""
 
     class Item(Contract):
         sku: str
@@ -110,7 +110,7 @@ def test_every_way_to_fold_notes_what_it_rejects(tmp_path):
 
 
 def prices(most):
-    """Prices of which a line holds several, up to a limit."""
+    """Prices up to a limit; a line holds several."""
 
     class Price(Contract):
         shop: str
@@ -142,7 +142,7 @@ def test_each_of_several_rows_of_a_record_has_a_state_of_its_own(tmp_path):
 
 
 def totals(most):
-    """Sales by day whose sums go up to a limit."""
+    """Sales by day whose sums must not exceed a limit."""
 
     class Day(Contract):
         sold_on: pl.Date

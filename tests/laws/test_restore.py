@@ -1,4 +1,4 @@
-"""Law 2: a table that was rolled back to any version ends in the same content as if nothing had happened."""
+"""Law 2: a table that was rolled back to any version ends with the same content as if nothing had happened."""
 
 from shutil import copytree, rmtree
 

@@ -1,4 +1,4 @@
-"""`lakehouse restore`: what it says before it goes back, when it asks, and how it refuses."""
+"""`lakehouse restore`: what it prints before it restores, when it asks, and how it refuses."""
 
 import getpass
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""Law 2 on the retail domain: any table rolled back to any version, by any means, whatever else was lost."""
+"""Law 2 on the retail domain: any table rolled back to any version by any means, whatever else is lost."""
 
 from shutil import copytree
 from zipfile import ZipFile
@@ -71,7 +71,7 @@ def roll_back(here, table, version, *, plainly):
 
 
 def heal(here):
-    """The nightly run, in a Dagster that knows nothing of what was before."""
+    """Does the nightly run in a Dagster without a history."""
     with dg.DagsterInstance.ephemeral() as nothing_is_left:
         resources = definitions(here).resources
         done = define_heal_job().execute_in_process(

@@ -1,4 +1,4 @@
-"""Many small files become few by the commits that come anyway, and nobody can tell by the rows."""
+"""Commits that are made anyway compact small files, and the rows do not change."""
 
 import json
 import os
@@ -270,7 +270,7 @@ def test_restores_of_restores_reach_the_days_of_all_that_they_undid(eight_days):
 
 
 def put_odd(shop, path: str) -> None:
-    """Append a file of one row to the raw table, with a narrower column and one more, as others may write it."""
+    """Append a file of one row to the raw table, with a narrower column and an extra one, as other programs may write it."""
     handle = shop.lake.open(RAW)
     target = Path(shop.lake.uri(RAW)) / path
     odd = (
@@ -310,7 +310,7 @@ def test_small_files_of_long_rows_are_gathered_into_several(shop):
 
 
 def begun_by_clean_days(shop, monkeypatch) -> int:
-    """How many files are begun while four days land of which every record can be parsed."""
+    """Counts the files that are begun while four days without a dead letter land."""
     monkeypatch.setenv(KILL_AT, "#0")
     trail.clear()
     day_by_day(shop, range(5, 9), then=lambda _: None)

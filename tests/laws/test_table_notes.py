@@ -1,4 +1,4 @@
-"""What a table says beside what is stale: periods held back, and periods made by other code."""
+"""What the state of a table shows besides what is stale: periods held back, and periods made by other code."""
 
 from dataclasses import replace
 

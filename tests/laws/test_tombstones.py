@@ -1,6 +1,6 @@
-"""Tombstones that are far enough behind are removed, and still no deleted key returns.
+"""Tombstones that are old enough are removed, and still no deleted key returns.
 
-Every law test of tables with keys folds two tables that forget; here is what they forget, and when.
+Every law test of tables with keys includes two tables with a retention; these tests show what they remove, and when.
 """
 
 from datetime import date, timedelta
@@ -135,7 +135,7 @@ def test_no_reader_by_key_keeps_what_a_rebuild_from_all_events_deletes(tmp_path)
 def things_of(
     tmp_path, moment: object, kept: object, read: pl.Expr, **field: object
 ) -> Environment:
-    """A lake for things that are deleted, by moments of some kind."""
+    """A lake of things that are deleted, with a sequence of some type."""
     facts = type("Table", (), {"key": ("sku",), "sequence": ("at",)})
     body = {
         "__annotations__": {"sku": str, "at": moment},

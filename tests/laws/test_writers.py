@@ -1,4 +1,4 @@
-"""Two writers at a time: both end well, and neither undoes what the other did."""
+"""Two writers at a time: both succeed, and neither undoes the work of the other."""
 
 import json
 import os
@@ -26,7 +26,7 @@ def open_shop(shop):
 
 @pytest.fixture
 def meet(monkeypatch):
-    """Makes the first two that come by a fault point wait for each other."""
+    """Makes the first two threads that pass a failpoint wait for each other."""
 
     def at(module, point):
         barrier, places = Barrier(2), iter((1, 2))
@@ -42,7 +42,7 @@ def meet(monkeypatch):
 
 @pytest.fixture
 def between(monkeypatch):
-    """Does something else once, in the middle of what comes by a fault point."""
+    """Does something else once, when a failpoint is passed."""
 
     def at(module, point, act):
         waiting = [act]
@@ -57,7 +57,7 @@ def between(monkeypatch):
 
 
 def together(*acts):
-    """The results of things that are done at the same time."""
+    """Returns the results of calls that run at the same time."""
     with ThreadPoolExecutor(len(acts)) as pool:
         return [future.result() for future in [pool.submit(act) for act in acts]]
 

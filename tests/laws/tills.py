@@ -1,4 +1,4 @@
-"""A shop of a few lines: small tables that law tests declare, break and kill, and the files that it delivers."""
+"""A shop of a few lines: small tables that law tests declare and attack, and the files that it delivers."""
 
 import json
 import sys
@@ -209,7 +209,7 @@ def live_files(here: Environment, table: str) -> set[str]:
 
 
 def main(folder: str, steps: str) -> None:
-    """Run some steps in a process of its own: the name of a table, with two days if it is made in part; or a replay."""
+    """Runs some steps in a process of its own: a table to make, with two days for a part of it, or a replay."""
     here = world(Path(folder), till())
     for name, *days in json.loads(steps):
         if name.startswith("replay "):

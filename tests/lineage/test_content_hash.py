@@ -1,4 +1,4 @@
-"""The hash of a period's content: the same for the same rows in any order, another for any row that differs."""
+"""The hash of a period's content: equal for the same rows in any order, different if any row differs."""
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -38,7 +38,7 @@ VALUES: dict[str, tuple[pl.DataType, list[object]]] = {
 
 @dataclass(frozen=True)
 class Columns:
-    """What the hash asks of a table: its columns and its periods."""
+    """What the hash needs of a table: its columns and its periods."""
 
     schema: pl.Schema
     partitions: Daily | None = None

@@ -1,4 +1,4 @@
-"""Which days a changed key reaches, where the key has two parts, and the first input is a raw table."""
+"""Which days a changed key affects if the key has two parts and the first input is a raw table."""
 
 from datetime import date
 
@@ -21,7 +21,7 @@ AS_OF = {"places": AsOf("valid_from", by=("store", "shelf"))}
 
 
 class Place(Contract):
-    """What lies on a shelf of a shop, since a day."""
+    """The content of a shelf of a shop from a day on."""
 
     shop: str
     shelf: str
@@ -95,7 +95,7 @@ TABLES = {table.name.partition("/")[2]: table for table in DERIVED}
 
 @pytest.fixture
 def here(tmp_path) -> Environment:
-    """Visits on days 1 to 4, the last to no shop, and one on no day; of three shelves it is known what lies there."""
+    """Visits on days 1 to 4, the last one without a shop, and one without a day; three shelves have content."""
     raw_tables = {
         "raw_places": raw("places", "Places.", columns=("shop", "shelf", "day", "name")),
         "raw_visits": raw("visits", "Visits.", columns=("store", "shelf", "day"), day=DAY),
@@ -114,7 +114,7 @@ def day(number: int) -> date:
 
 
 def learn(here: Environment, *events: str) -> None:
-    """Fold events, each as `shop,shelf,day,name`."""
+    """Applies events, each as `shop,shelf,day,name`."""
     parts = [event.split(",") for event in events]
     lines = [f"{shop},{shelf},{day(int(number))},{name}" for shop, shelf, number, name in parts]
     write(here, "places", f"{'-'.join(events)}.csv", "\n".join(["shop,shelf,day,name", *lines, ""]))

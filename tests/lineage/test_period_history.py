@@ -1,4 +1,4 @@
-"""What a period was made from, and whether its emptiness is true: made so, or merely found so."""
+"""What a period was made from, and whether an empty period is empty on purpose or was never made."""
 
 from datetime import date
 
@@ -66,7 +66,7 @@ def tables(*left_out: int, notes=DAILY, counts=DAILY):
 
 
 def change(here: Environment, catalog, days: Days | None = None) -> Environment:
-    """The same lake with other declarations, by which the notes were made again."""
+    """Rebuilds the notes of the same lake by other declarations."""
     changed = Environment(here.lake, here.landing, catalog)
     make(here.lake, catalog, "staged/notes", days, now=NOW)
     return changed

@@ -40,7 +40,7 @@ class Event(Contract):
 
 
 class Rate(Contract):
-    """A rate that holds until the next one of its currency."""
+    """A rate that is valid until the next one of its currency."""
 
     rate_date: date
     currency: str
@@ -198,7 +198,7 @@ def remake(here: Environment, table: str) -> None:
 
 
 def rates_become(here: Environment, **by_day: float) -> None:
-    """The rates are delivered and staged again; what is delivered later wins."""
+    """Delivers and stages the rates again; the later delivery wins."""
     write(here, "rates", "b.csv", quotes(**by_day))
     land_all(here)
     remake(here, "staged/rates")
@@ -215,7 +215,7 @@ def forget(here: Environment, table: str) -> None:
 
 
 def without(here: Environment, table: str, *place: str) -> None:
-    """Rewrite the log of a table as earlier versions of this software wrote it: its audits do not tell something."""
+    """Rewrites the log of a table as earlier versions of this software wrote it: without a part of its audits."""
     for entry in (Path(here.lake.uri(table)) / "_delta_log").glob("*.json"):
         actions = [json.loads(line) for line in entry.read_text().splitlines()]
         for told in (action["commitInfo"]["audit"] for action in actions if "commitInfo" in action):
@@ -226,7 +226,7 @@ def without(here: Environment, table: str, *place: str) -> None:
 
 
 def drop_old_files(here: Environment, table: str) -> None:
-    """Take away the data files that only older versions of a table hold."""
+    """Deletes the data files that only older versions of a table use."""
     here.lake.open(table).vacuum(0, dry_run=False, enforce_retention_duration=False)
 
 
@@ -257,7 +257,7 @@ def test_readers_are_stale_only_when_what_they_read_is_made(here):
 
 @pytest.fixture
 def one_day(here):
-    """Day 2 of the staged events was made again."""
+    """Rebuilds day 2 of the staged events."""
     deliver(here, [2])
     make(here.lake, CATALOG, "staged/events", Days(day(2), day(2)), now=NOW)
     return here
@@ -413,7 +413,7 @@ def test_a_commit_whose_audit_cannot_be_read_is_one_of_another_program(here, aud
 
 
 def foreign(here: Environment, days, **options) -> None:
-    """Another program appends raw rows."""
+    """Appends raw rows as another program does."""
     some = here.lake.scan("raw/events").head(1).drop("_event_date", "day").collect()
     rows = pl.DataFrame({"_event_date": days}, schema={"_event_date": pl.Date}).join(
         some, how="cross"
@@ -520,7 +520,7 @@ def test_a_whole_table_is_stale_only_when_no_commit_of_its_own_is_left_that_made
 
 
 def make_all_once(here: Environment) -> None:
-    """One round: every stale part is made again, inputs before their readers."""
+    """Rebuilds every stale part once, inputs before their readers."""
     for table in CATALOG.derived_tables:
         part = stale(here, table.name)
         for days in (part.spans or (None,)) if part else ():
@@ -541,7 +541,7 @@ def test_after_one_round_nothing_is_stale_though_logs_were_cleaned_up(here, when
 
 
 def restored_beyond_its_log(here: Environment) -> None:
-    """Day 2 of the staged events was made twice; then they went back to a version that is no longer in the log."""
+    """Makes day 2 of the staged events twice, then restores a version that is no longer in the log."""
     for _ in range(2):
         make(here.lake, CATALOG, "staged/events", Days(day(2), day(2)), now=NOW)
     here.lake.open("staged/events").restore(1)

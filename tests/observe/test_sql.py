@@ -1,4 +1,4 @@
-"""A lake that is opened for SQL: what a connection sees of later commits, and what it does not load."""
+"""A lake opened for SQL: what a connection sees of later commits, and what it does not load."""
 
 from importlib.resources import files
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What Dagster is told of the declared tables."""
+"""What Dagster shows of the declared tables."""
 
 import dagster as dg
 import pytest

@@ -1,4 +1,4 @@
-"""The ingest job: one run lands files and makes what they made stale."""
+"""The ingest job: one run lands files and rebuilds what they make stale."""
 
 from datetime import date
 from typing import Any
@@ -201,7 +201,7 @@ def _assets(defs: dg.Definitions) -> dict[dg.AssetKey, dg.AssetsDefinition]:
 
 
 def verdicts(result, table: str) -> list[bool]:
-    """What the check of a table said in a run, in order; Dagster shows the last."""
+    """Returns the results of a table's check in a run, in order; Dagster shows the last."""
     told = result.get_asset_check_evaluations()
     return [one.passed for one in told if one.asset_key.path == table.split("/")]
 

@@ -1,4 +1,4 @@
-"""The job of a replay: what it makes, what it tells Dagster, and how it fails."""
+"""The replay job: what it makes, what it reports to Dagster, and how it fails."""
 
 from datetime import date
 
@@ -20,7 +20,7 @@ raw_notes = raw(
 
 
 def declared(most):
-    """Notes whose numbers go up to a limit."""
+    """Notes whose numbers must not exceed a limit."""
 
     class Note(Contract):
         id: pl.Int64 = Field(le=most)

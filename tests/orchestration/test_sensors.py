@@ -44,7 +44,7 @@ def lines(day: str, count: int = 5) -> str:
 
 
 def lands(result) -> list[set[str]]:
-    """The steps that land in each of the ingest runs that were asked for."""
+    """Returns the landing steps of each requested ingest run."""
     ops = [request.run_config["ops"] for request in result.run_requests or []]
     return [{name for name, op in one.items() if op["config"].get("asked")} for one in ops]
 
@@ -180,7 +180,7 @@ def test_the_nightly_job_goes_on_past_a_table_that_fails_and_ends_red(here, inst
 
 
 def heal(here, instance):
-    """One night."""
+    """Does the nightly run."""
     quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
     job = definitions(here).resolve_job_def("heal_job")
     return job.execute_in_process(instance=instance, run_config=quiet, raise_on_error=False)
@@ -227,7 +227,7 @@ def test_the_nightly_job_heals_although_landing_is_away(here, instance):
 
 
 def run_asked(here: Environment, instance: dg.DagsterInstance, result) -> list[bool]:
-    """Run the ingest runs that were asked for; whether each went well."""
+    """Runs the requested ingest runs; returns whether each succeeded."""
     job = definitions(here).resolve_job_def("ingest_job")
     quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
     return [
@@ -256,7 +256,7 @@ def test_the_run_that_news_in_landing_asks_for_leaves_the_commit_sensor_nothing_
 def begun(
     here: Environment, instance: dg.DagsterInstance, status: dg.DagsterRunStatus
 ) -> dg.DagsterRun:
-    """An ingest run that has come so far."""
+    """Adds an ingest run with a status."""
     job = definitions(here).resolve_job_def("ingest_job")
     return instance.create_run_for_job(job, status=status)
 
@@ -275,7 +275,7 @@ def test_the_commit_sensor_waits_for_an_ingest_run_that_is_at_work(here, instanc
 def watched(
     here: Environment, instance: dg.DagsterInstance, *looks: dg.SensorResult | dg.SkipReason
 ):
-    """What a tick comes to whose looks find this, and the cursors that they were given."""
+    """Returns the result of a tick whose looks return these answers, and the cursors that the looks got."""
     given, found = [], list(looks)
 
     def look(_, cursor):

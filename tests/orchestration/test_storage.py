@@ -1,8 +1,8 @@
-"""The optional storage that writes events in batches gives the same as Dagster's own, and Dagster has not moved its parts.
+"""The optional storage that writes events in batches behaves as Dagster's own, and Dagster has not moved its parts.
 
-It stands on private parts of Dagster 1.13, and is off by default. What it is worth: a backfill of 365 daily partitions
+It uses private parts of Dagster 1.13, and is off by default. Its gain: a backfill of 365 daily partitions
 of 30,000 rows in one run takes 3.4 times as long without it (6.9 s and 23.1 s, medians of six rounds in turns on a busy
-machine of two cores; 1.8 times the CPU time). docs/decisions/0005-batched-event-storage.md tells more.
+machine of two cores; 1.8 times the CPU time). See docs/decisions/0005-batched-event-storage.md.
 """
 
 import inspect
@@ -60,13 +60,13 @@ PRIVATE = {
 
 @pytest.mark.parametrize("name", PRIVATE)
 def test_dagster_has_not_moved_what_the_storage_is_built_of(name):
-    """Fails when a minor version of Dagster did: mend the storage, or drop it with its switch and this file."""
+    """If this fails, a minor version of Dagster moved them: fix the storage, or drop it with its switch and this file."""
     method = getattr(sqlite_event_log.SqliteEventLogStorage, name)
     assert list(inspect.signature(method).parameters) == PRIVATE[name]
 
 
 def test_the_storage_was_tried_with_this_minor_version_of_dagster():
-    """Raise the number once this file passes with the new version and the gain was measured again."""
+    """Raise the number once this file passes with the new version and the gain has been measured again."""
     assert dg.__version__.split(".")[:2] == ["1", "13"]
 
 
@@ -101,7 +101,7 @@ def backfill(instance: dg.DagsterInstance) -> str:
 
 
 def told(instance: dg.DagsterInstance, run_id: str) -> dict[str, object]:
-    """What people can ask the storage."""
+    """Returns what the storage can be asked for."""
     events = [
         entry.get_dagster_event() for entry in instance.all_logs(run_id) if entry.is_dagster_event
     ]
@@ -163,7 +163,7 @@ def test_the_files_are_those_of_dagsters_own_storage(home, monkeypatch):
 
 
 def checks(instance: dg.DagsterInstance, run_id: str) -> list[tuple[object, ...]]:
-    """What stands in the index of each partition's check, without what differs from run to run."""
+    """Returns the index of each partition's check, without what differs from run to run."""
     table = AssetCheckExecutionsTable.c
     columns = [
         table.asset_key,

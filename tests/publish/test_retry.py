@@ -1,4 +1,4 @@
-"""Another attempt when another writer was faster."""
+"""Another attempt if another writer was faster."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""How the rows that stand in quarantine meet those that are rejected now."""
+"""How rows in quarantine are merged with the rows that are rejected now."""
 
 from datetime import UTC, datetime
 
@@ -29,7 +29,7 @@ def rejected(attempt, *ids, **columns):
 
 
 def after(standing, now, attempt=AGAIN, identity=KEY, **options):
-    """What stands after an attempt, by number."""
+    """Returns the quarantine after an attempt, by number."""
     return (
         merge_all_judged(standing, now, identity, attempt, **options)
         .sort("id")

@@ -13,6 +13,6 @@ class Made(NamedTuple):
 
 @pytest.fixture(scope="session")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
-    """What the command line makes when it is asked for nothing in particular."""
+    """What the command line makes without options."""
     folder = tmp_path_factory.mktemp("landing")
     return Made(folder, generate(folder, days=60, rows=400, seed=7))

@@ -1,4 +1,4 @@
-"""The truth against a count that reads the files back and knows nothing of how they were made."""
+"""The truth, compared with a count that reads the files back and does not know how they were made."""
 
 import csv
 import gzip

@@ -1,4 +1,4 @@
-"""A bucket has to put if absent, or one machine alone writes to it."""
+"""A bucket must support put-if-absent, or only one machine writes to it."""
 
 from dataclasses import replace
 
@@ -19,7 +19,7 @@ NUMBERS = "raw/numbers"
 
 
 def write(lake: Lake, base: Revision | None) -> int | None:
-    """Append a row, the version that was read, to what was read; gives the new version."""
+    """Appends a row, the version that was read, to what was read; returns the new version."""
     row = pl.LazyFrame({"n": [log_position(base)]})
     request = Append(NUMBERS, row, base=base)
     return publish(
@@ -29,7 +29,7 @@ def write(lake: Lake, base: Revision | None) -> int | None:
 
 @pytest.fixture
 def forgetful(proxy: Proxy) -> Proxy:
-    """A store that does not hear the condition."""
+    """A store that ignores the condition."""
     proxy.dropped = frozenset({"if-none-match"})
     return proxy
 

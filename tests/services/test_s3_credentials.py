@@ -1,4 +1,4 @@
-"""Credentials: from the environment, a role, or Secrets Manager; and never in what a run leaves behind."""
+"""Credentials: from the environment, a role or Secrets Manager, and never in what a run stores."""
 
 import json
 import os
@@ -134,7 +134,7 @@ class Keys(BaseHTTPRequestHandler):
 
 
 class Instance(Keys):
-    """What a machine asks for the keys of its role: the metadata service of EC2, version 2, which wants a token."""
+    """What a machine asks for the keys of its role: the metadata service of EC2, version 2, which requires a token."""
 
     def do_PUT(self) -> None:
         self._say("a-session" if self.path == "/latest/api/token" else "", 200)
@@ -161,7 +161,7 @@ class Instance(Keys):
 
 @contextmanager
 def role(kind: type[Keys] = Keys) -> Iterator[str]:
-    """Where the keys of a role are told."""
+    """Where the keys of a role are available."""
     with ThreadingHTTPServer(("127.0.0.1", 0), kind) as running:
         Thread(target=running.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
         yield f"http://127.0.0.1:{running.server_port}"

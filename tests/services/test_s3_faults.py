@@ -1,4 +1,4 @@
-"""The laws on S3 while requests fail: whatever is lost on the way, running again leads to the same tables."""
+"""The laws on S3 while requests fail: whatever is lost on the way, running again ends with the same tables."""
 
 import pytest
 from support.buckets import bucket_world, put

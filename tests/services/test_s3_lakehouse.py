@@ -42,7 +42,7 @@ def instance():
 
 
 def tick(here: Environment, instance: dg.DagsterInstance, name: str):
-    """What a sensor asks for, which is run; gives how many runs that was."""
+    """Runs what a sensor requests; returns how many runs that was."""
     defs = definitions(here)
     sensor = next(sensor for sensor in defs.sensors or [] if sensor.name == name)
     with dg.build_sensor_context(instance=instance, definitions=defs) as context:
@@ -63,7 +63,7 @@ def tick(here: Environment, instance: dg.DagsterInstance, name: str):
 
 @pytest.fixture(scope="module")
 def made(settled, instance, days):
-    """The lake after the sensors had their way, until they asked for nothing."""
+    """The lake after the sensors have run until they request nothing."""
     put_all(settled, days)
     put(settled, "invoice_lines", "broken.csv", "no header")
     assert tick(settled, instance, "landing_sensor") == 1

@@ -1,4 +1,4 @@
-"""A landing zone in a bucket: names of any kind, folders of consoles, and objects that nobody takes."""
+"""A landing zone in a bucket: names of any kind, folder markers of consoles, and objects of no table."""
 
 import pytest
 from support.buckets import bucket_world, put

@@ -1,4 +1,4 @@
-"""Old log entries of a table in a bucket: archived, told of, and put back."""
+"""Old log entries of a table in a bucket: archived, reported, and restored."""
 
 import polars as pl
 import pytest
@@ -15,7 +15,7 @@ TABLE, COMMITS = "raw/fx_rates", 20
 
 @pytest.fixture
 def here(server, bucket):
-    """A lake with a table of so many commits, of which half are archived."""
+    """A lake with a table of many commits; half of them are archived."""
     here = with_limits(bucket_world(server, bucket), entries_per_archive_file=10)
     for number in range(COMMITS):
         write_deltalake(
@@ -31,7 +31,7 @@ def here(server, bucket):
 
 
 def in_log(server, bucket) -> list[int]:
-    """The versions whose entries stand in the log itself."""
+    """The versions whose entries are in the log itself."""
     names = (
         key.rpartition("/")[2]
         for key in list_keys(server, bucket)

@@ -1,4 +1,4 @@
-"""A full disk is told as what it is, and changes nothing."""
+"""A full disk is reported as such, and changes nothing."""
 
 import errno
 

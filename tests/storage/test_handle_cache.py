@@ -1,4 +1,4 @@
-"""Open tables are shared as long as they are the latest, and never longer."""
+"""Open tables are shared while they are the latest version, and no longer."""
 
 import shutil
 from pathlib import Path

@@ -166,7 +166,7 @@ def test_a_checkpoint_is_no_log_entry(lake):
 
 
 class Earlier(Lake):
-    """A lake whose latest version was asked for just before somebody committed."""
+    """A lake whose latest version was read just before somebody committed."""
 
     def version(self, table: str) -> int | None:
         return (super().version(table) or 0) - 1

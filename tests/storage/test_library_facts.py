@@ -1,4 +1,4 @@
-"""What the engine takes for granted in its libraries, each against the library alone."""
+"""What the engine relies on in its libraries, each tested with the library alone."""
 
 import json
 import subprocess
@@ -198,7 +198,7 @@ def test_a_compaction_marks_its_files_as_no_change_of_data(table):
 
 
 def test_two_compactions_at_once_double_every_row(table):
-    """The reason why there must be one at a time for each table; when this fails, delta-rs was mended."""
+    """The reason for one compaction at a time for each table; if this fails, delta-rs has fixed it."""
     write_deltalake(table, NUMBERS, mode="append")
     first, second = DeltaTable(table), DeltaTable(table)
     fence = CommitProperties(max_commit_retries=0, app_transactions=[Transaction("compaction", 2)])
@@ -208,7 +208,7 @@ def test_two_compactions_at_once_double_every_row(table):
 
 
 def test_files_that_a_compaction_removed_can_be_removed_once_more(table):
-    """The reason why commits that remove files look for them (`ground.py`); when this fails, delta-rs was mended."""
+    """The reason why commits that remove files look for them (`conflicts.py`); if this fails, delta-rs has fixed it."""
     write_deltalake(table, NUMBERS, mode="append")
     late = DeltaTable(table)
     live = pl.DataFrame(late.get_add_actions(flatten=True))
@@ -222,7 +222,7 @@ def test_files_that_a_compaction_removed_can_be_removed_once_more(table):
 
 
 def test_escaped_letters_beyond_the_first_plane_make_statistics_wrong_in_readers(tmp_path):
-    """The reason why the engine writes statistics unescaped; when this fails, the reader was mended."""
+    """The reason why the engine writes statistics unescaped; if this fails, the reader has fixed it."""
     path, text = str(tmp_path / "table"), "𠮷"
     write_deltalake(path, pl.DataFrame({"x": [""]}).head(0))
     stats = {

@@ -1,4 +1,4 @@
-"""Folders for temporary files: gone after the work, and gone after a kill as soon as somebody else works."""
+"""Folders for temporary files: deleted after the work; after a kill, deleted as soon as another process works."""
 
 import os
 import subprocess

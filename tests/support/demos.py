@@ -1,4 +1,4 @@
-"""Folders as `make demo` leaves them: a lake of samples with Dagster's storage beside it."""
+"""Folders as `make demo` leaves them: a lake of samples with Dagster's storage next to it."""
 
 import os
 import shutil
@@ -12,7 +12,7 @@ BIN = Path(sys.executable).parent
 
 
 def run_demo(folder: Path) -> None:
-    """Makes an empty folder a project and runs the demonstration there."""
+    """Makes a project of an empty folder and runs the demo there."""
     link_project(folder)
     (folder / "dagster").mkdir()
     shutil.copy(ROOT / "dagster.yaml", folder / "dagster")

@@ -1,4 +1,4 @@
-"""Folders that stand for a project: the packages that the `lakehouse` command and Dagster find by name."""
+"""Folders that act as a project: the packages that the `lakehouse` command and Dagster find by name."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What CI makes of a test that is skipped: a failure, unless the test needs the real data and there is none."""
+"""In CI a skipped test fails, unless it needs the real data and there is none."""
 
 import os
 

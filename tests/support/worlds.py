@@ -1,4 +1,4 @@
-"""Small lakes for tests: a lake, a landing zone and a catalogue in a temporary folder, and what stands in them."""
+"""Small lakes for tests: a lake, a landing zone and a catalogue in a temporary folder, and their content."""
 
 import hashlib
 import os
@@ -38,7 +38,7 @@ LIMITS = WriteLimits()
 
 
 def world(folder: Path, catalog: Catalog | None = None) -> Environment:
-    """An empty lake and landing zone; a file needs no rest there."""
+    """Returns an empty lake and landing zone; its files count as complete at once."""
     (folder / "landing").mkdir(parents=True, exist_ok=True)
     landing = Landing(str(folder / "landing"), rest_seconds=0)
     return Environment(Lake(str(folder / "lake"), limits=LIMITS), landing, catalog or retail())
@@ -95,9 +95,9 @@ def land_all(here: Environment) -> dict[str, LandResult]:
 
 
 def bring_up_to_date(here: Environment) -> None:
-    """Lands what is in landing and makes stale tables again until none is left.
+    """Lands the files in landing and rebuilds stale tables until none is left.
 
-    Each table is looked at once a round: to ask for all of them after each one took most of the time.
+    Each table is checked once a round: checking all of them after each one took most of the time.
     """
     land_all(here)
     tried: set[tuple[object, ...]] = set()

@@ -1,4 +1,4 @@
-"""What the system tells of bytes that are written, which depends on where they are written to."""
+"""What the system reports of written bytes, which depends on the file system."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ _MIB = 2**20
 
 
 def at_least(mib: int, folder: Path) -> int:
-    """How many MiB the system is sure to tell of so many that are written to a folder: none of one in memory."""
+    """Returns how many of some written MiB the system must report for a folder: none for one in memory."""
     before = written_bytes()
     (folder / "probe").write_bytes(bytes(_MIB))
     (folder / "probe").unlink()

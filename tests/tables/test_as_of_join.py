@@ -1,4 +1,4 @@
-"""Histories for their readers: the version of a moment, and what a log tells of a person."""
+"""Histories for their readers: the version of a moment, and what a log shows of a person."""
 
 from datetime import date
 
@@ -44,7 +44,7 @@ def test_a_key_of_several_columns_is_joined_by_all_of_them():
 
 
 class Stay(Contract):
-    """Where a patient is, since a day that is told to nobody."""
+    """Where a patient is, from a day that is personal data."""
 
     patient: str
     since: date = Field(pii=True)

@@ -1,4 +1,4 @@
-"""A version of code changes when the code does, wherever it stands, and is the same in every process."""
+"""A code version changes when the code does, wherever it is written, and is the same in every process."""
 
 import os
 import subprocess

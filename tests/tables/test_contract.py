@@ -1,4 +1,4 @@
-"""The facts of a contract, its version, and the proof that it makes sense."""
+"""The properties of a contract, its version, and its checks."""
 
 import os
 import re

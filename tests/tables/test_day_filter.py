@@ -49,7 +49,7 @@ class Budget(Contract):
 
 
 class DayTotal(Contract):
-    """A day, beside what was seen of another table."""
+    """A day, with what the transform saw of another table."""
 
     on_day: date
     n: int

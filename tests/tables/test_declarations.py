@@ -52,7 +52,7 @@ def typed(raw_lines: pl.LazyFrame) -> pl.LazyFrame:
 
 
 def refusal(*tables: object) -> str:
-    """What the catalogue says of some tables beside the raw one; each is named by its place in the list."""
+    """Returns how the catalogue refuses some tables next to the raw one; each is named by its position."""
     with pytest.raises(SetupError) as refused:
         catalog_of(raw_table=lines, **{f"t{number}": table for number, table in enumerate(tables)})
     told = str(refused.value)
@@ -444,7 +444,7 @@ INFERRED = "a format that is inferred from the first rows"
     "read", [pl.col("day").str.to_date(strict=False), pl.col("day").str.to_datetime().dt.date()]
 )
 def test_a_day_whose_format_is_inferred_is_refused(read):
-    """One odd row would change what all rows mean that are read beside it."""
+    """One odd row would change how all rows next to it are read."""
     with pytest.raises(SetupError, match=rf"raw/orders: .*{INFERRED}(.|\n)*Next: "):
         catalog_of(orders=raw("orders", "Orders.", columns=("day",), day=read))
 

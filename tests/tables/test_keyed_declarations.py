@@ -1,4 +1,4 @@
-"""Tables with keys that cannot be folded are refused with what is wrong, before any data is touched."""
+"""Tables with keys that cannot work are refused with the reason, before any data is touched."""
 
 from datetime import date, timedelta
 
@@ -22,7 +22,7 @@ DAY = timedelta(days=1)
 
 
 class Thing(Contract):
-    """A thing, since a day."""
+    """A thing from a day on."""
 
     id: str
     on: date
@@ -46,7 +46,7 @@ class Required(Contract):
 
 
 class Unordered(Contract):
-    """A thing of which nobody knows when."""
+    """A thing without a time."""
 
     id: str
     name: str = Field(nullable=True)
@@ -56,7 +56,7 @@ class Unordered(Contract):
 
 
 class Numbered(Contract):
-    """A thing, since a number."""
+    """A thing from a number on."""
 
     id: str
     number: pl.Int64
@@ -67,7 +67,7 @@ class Numbered(Contract):
 
 
 class Lettered(Contract):
-    """A thing, since a letter."""
+    """A thing from a letter on."""
 
     id: str
     name: str
@@ -94,7 +94,7 @@ def things(contract: type[Contract] = Thing, **declared: object) -> object:
 
 
 def forgetful(contract: type[Contract] = Thing, **declared: object) -> object:
-    """A table of things whose tombstones go."""
+    """A table of things whose tombstones are removed."""
     how = {"mode": "upsert", "deletes": col("name") == "x", "tombstone_retention": DAY}
     return things(contract, **{**how, **declared})
 
@@ -258,7 +258,7 @@ def test_when_a_version_began_and_where_it_came_from_are_not_returned(name):
 
 
 class Since(Contract):
-    """A visit to a thing, and since when it was as it was then."""
+    """A visit to a thing, with the start of the version that was valid then."""
 
     id: str
     on: date
@@ -269,7 +269,7 @@ class Since(Contract):
 
 
 def since(visits: LazyFrame, things: LazyFrame) -> LazyFrame:
-    """Visits to things, and since when these were as they were then."""
+    """Visits to things, with the start of the versions that were valid then."""
     return join_as_of(visits, things, on="id", at="on", columns={"on": "since"})
 
 

@@ -88,7 +88,7 @@ def contract_of(dtype: Any, **field: Any) -> type[Contract]:
 
 
 def broken_by_pandera(contract: type[Contract], df: pl.DataFrame) -> set[int]:
-    """The rows that Pandera's own validation finds fault with."""
+    """Returns the rows that Pandera's own validation rejects."""
     try:
         contract.to_schema().validate(df, lazy=True)
     except SchemaErrors as errors:

@@ -58,7 +58,7 @@ def shop(*optional: str) -> Catalog:
 
 @pytest.fixture
 def grown(here: Environment) -> Environment:
-    """A raw table of one file, declared with one more column since."""
+    """A raw table of one file; its declaration has since got one more column."""
     old = Environment(here.lake, here.landing, shop())
     write(old, "orders", "a.csv", "day\n2024-01-01\n")
     land_all(old)

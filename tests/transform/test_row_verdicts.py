@@ -94,7 +94,7 @@ def made(
     table: str = "staged/orders",
     limits: MakeLimits | None = None,
 ):
-    """The orders are delivered and a table is made from them."""
+    """Delivers the orders and makes a table from them."""
     here = world(tmp_path, catalog)
     write(here, "orders", "a.csv", "id,day,n,rev\n" + "\n".join(rows) + "\n")
     land_all(here)

@@ -1,4 +1,4 @@
-"""Rows in parts: each row once, the rows of a key together, and no more at once than fit in memory."""
+"""Rows in parts: each row once, the rows of a key together, and each part small enough for memory."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""The fast path of CSV gives the same rows as the exact one, and plain blocks take it."""
+"""The fast path of CSV returns the same rows as the exact one, and plain blocks take it."""
 
 import pytest
 from hypothesis import example, given, settings
