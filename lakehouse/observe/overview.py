@@ -141,10 +141,9 @@ def list_audits(here: Environment, table: str) -> list[Audit]:
     """
     with here.lake.translate_errors():
         if here.lake.open_shared(table) is None:
-            known = ", ".join(here.lake.tables()) or "none yet"
-            raise SetupError(
-                f"There is no table {table!r} in the lake.\nNext: name one of {known}."
-            )
+            known = ", ".join(here.lake.tables())
+            next_step = f"name one of {known}." if known else "make the tables first."
+            raise SetupError(f"There is no table {table!r} in the lake.\nNext: {next_step}")
         # Commits of other programs, such as a compaction, carry no audit.
         audits = map(read_audit, here.lake.read_remaining_log(table))
         return [audit for audit in audits if audit is not None]

@@ -42,22 +42,22 @@ class Choice:
     sources: Sequence[str] = ()
     is_all: bool = False
 
-    def to_filter(self, schema: pl.Schema) -> pl.Expr:
-        """Returns true for a chosen row of a quarantine.
+    def to_filter(self, place: str, schema: pl.Schema) -> pl.Expr:
+        """Returns true for a chosen row of a quarantine, the table `place`.
 
         Raises:
             SetupError: there is no condition, or it names a column that does not exist.
         """
         conditions = []
         if self.where:
-            conditions.append(self._parse_where(self.where, schema))
+            conditions.append(self._parse_where(place, self.where, schema))
         if self.rules:
             conditions.append(self._match_rules(schema))
         if self.sources:
-            conditions.append(self._match_sources(schema))
+            conditions.append(self._match_sources(place, schema))
         if not conditions and not self.is_all:
             raise SetupError(
-                "No condition says which rows to discard.\n"
+                f"{place}: no condition says which rows to discard.\n"
                 "Next: add --where, --rule or --source; or --all for every open row."
             )
         # Nobody gives up a row by accident: a condition that is null for it does not choose it.
@@ -69,17 +69,17 @@ class Choice:
             return pl.col("reason").is_in(pl.Series(self.rules, dtype=pl.String).implode())
         return pl.col(BROKEN).list.set_intersection(list(self.rules)).list.len() > 0
 
-    def _match_sources(self, schema: pl.Schema) -> pl.Expr:
+    def _match_sources(self, place: str, schema: pl.Schema) -> pl.Expr:
         if "_source" not in schema:
             raise SetupError(
-                "The rows of this table are aggregates and have no source file.\n"
+                f"{place}: its rows are aggregates and have no source file.\n"
                 "Next: use --where or --rule."
             )
         names = pl.Series(self.sources, dtype=pl.String).implode()
         file = select_name(pl.col("_source"))
         return pl.col("_source").is_in(names) | file.is_in(names)
 
-    def _parse_where(self, where: str, schema: pl.Schema) -> pl.Expr:
+    def _parse_where(self, place: str, where: str, schema: pl.Schema) -> pl.Expr:
         """Returns the condition in SQL; an error in it is reported with the columns that exist."""
         columns = ", ".join(name for name in schema if name not in STATES)
         try:
@@ -90,18 +90,18 @@ class Choice:
         except _UNKNOWN_COLUMN as error:
             message = str(error).splitlines()[0]
             raise SetupError(
-                f"There is no such column: {message}\nNext: name one of {columns}."
+                f"{place}: there is no such column: {message}\nNext: name one of {columns}."
             ) from error
         except pl.exceptions.PolarsError as error:
             message = str(error).splitlines()[0]
             raise SetupError(
-                f"The condition cannot be read: {message}\n"
+                f"{place}: the condition cannot be read: {message}\n"
                 f"Next: write SQL over {columns}. They hold values as received, so a number may be "
                 "text and need TRY_CAST."
             ) from error
         if dtype != pl.Boolean:
             raise SetupError(
-                f"The condition returns {dtype}, not true or false.\n"
+                f"{place}: the condition returns {dtype}, not true or false.\n"
                 "Next: write a comparison, such as quantity < 0."
             )
         return condition
@@ -148,7 +148,7 @@ def _discard_once(
     if handle is None:
         return 0
     rows = fill_states(scan_visible_rows(handle))
-    is_chosen = choice.to_filter(rows.collect_schema()) & rows_of
+    is_chosen = choice.to_filter(place, rows.collect_schema()) & rows_of
     # `_last_seen_at` and `_tries` stay: nobody has judged the rows again.
     values = {
         "_state": pl.lit(DISCARDED),
@@ -166,6 +166,6 @@ def _discard_once(
     except pl.exceptions.PolarsError as error:
         # Not chained: the error itself quotes values.
         raise SetupError(
-            f"The condition fails on the rows: {redact(error)}\n"
+            f"{place}: the condition fails on the rows: {redact(error)}\n"
             "Next: write TRY_CAST where a value may not be a number."
         ) from None

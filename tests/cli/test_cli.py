@@ -624,7 +624,7 @@ def test_discarded_dead_letters_are_not_told_of(dirty):
 
 
 def test_a_discard_that_names_no_rows_is_refused(dirty):
-    assert "No condition says which rows to discard." in refused(
+    assert "no condition says which rows to discard." in refused(
         dirty, "discard", "staged/invoice_lines", "--reason", "a test"
     )
 

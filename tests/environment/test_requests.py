@@ -105,7 +105,7 @@ def test_a_file_in_the_place_of_a_table_folder_is_reported(here):
 def test_audits_of_an_unknown_table_are_refused(here):
     with pytest.raises(
         SetupError,
-        match=r"There is no table 'staged/nothing' in the lake.\nNext: name one of none yet",
+        match=r"There is no table 'staged/nothing' in the lake.\nNext: make the tables first",
     ):
         overview.list_audits(here, "staged/nothing")
 

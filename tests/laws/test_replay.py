@@ -203,11 +203,11 @@ def test_rows_are_chosen_by_rule_by_source_and_by_condition(strict, choice, chos
 @pytest.mark.parametrize(
     ("choice", "told"),
     [
-        (Choice(), "No condition says which rows to discard."),
-        (Choice(where="price > 1"), "There is no such column"),
-        (Choice(where="amount >"), "The condition cannot be read"),
-        (Choice(where="shop"), "The condition returns String"),
-        (Choice(where="CAST(shop AS FLOAT) > 1"), "The condition fails on the rows"),
+        (Choice(), ": no condition says which rows to discard."),
+        (Choice(where="price > 1"), ": there is no such column"),
+        (Choice(where="amount >"), ": the condition cannot be read"),
+        (Choice(where="shop"), ": the condition returns String"),
+        (Choice(where="CAST(shop AS FLOAT) > 1"), ": the condition fails on the rows"),
     ],
     ids=str,
 )
