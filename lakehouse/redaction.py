@@ -38,7 +38,7 @@ _WITHOUT_VALUE = re.compile(
 _EXPRESSION = "\n\nThis error occurred in the following expression:\n\t"
 
 
-def redact(error: Exception) -> str:
+def redact(error: BaseException) -> str:
     """Returns the message of an error without values."""
     text = str(error)
     if isinstance(error, _WITHOUT_VALUES):

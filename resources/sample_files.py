@@ -14,6 +14,7 @@ from lakehouse.environment import Environment
 from lakehouse.errors import LakehouseError, SetupError
 from lakehouse.observe.domain_files import DomainFiles, list_domain_files, list_landed_files
 from lakehouse.storage.lake import Lake
+from lakehouse.storage.object_store import is_remote
 from lakehouse.tables.catalog import Catalog
 
 SAMPLE_PREFIX = "sample-"
@@ -68,7 +69,7 @@ def refuse_samples(here: Environment, domain: str) -> None:
         SetupError: landing is no folder of this machine, or the domain holds files that are no
             samples.
     """
-    if "://" in here.landing.root:
+    if is_remote(here.landing.root):
         raise SetupError(
             f"Samples can only be written into a folder, but landing is {here.landing.root}.\n"
             "Next: unset LAKEHOUSE_LANDING, or set it to a folder."

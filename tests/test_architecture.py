@@ -268,6 +268,27 @@ def test_no_private_name_of_another_module_is_imported():
     assert {name: found for name in MODULES if (found := list(private_names(name)))} == {}
 
 
+def bare_scans(name: str) -> list[str]:
+    """Calls of Polars that would read a path as a pattern, or as one that holds columns."""
+    scans = {"scan_parquet", "read_parquet", "read_parquet_schema", "scan_ipc", "scan_csv"}
+    calls = [node.func for node in ast.walk(tree(name)) if isinstance(node, ast.Call)]
+    return [
+        call.attr
+        for call in calls
+        if isinstance(call, ast.Attribute)
+        and call.attr in scans
+        and isinstance(call.value, ast.Name)
+        and call.value.id == "pl"
+    ]
+
+
+def test_files_are_scanned_in_one_place_which_takes_no_path_for_a_pattern():
+    # The archive reads bytes that it holds in memory.
+    allowed = {"lakehouse.storage.parquet", "lakehouse.storage.log_archive"}
+    names = [name for name in modules_of("lakehouse") if name not in allowed]
+    assert {name: found for name in names if (found := bare_scans(name))} == {}
+
+
 def broad_handlers(name: str) -> Iterator[int]:
     for node in ast.walk(tree(name)):
         if isinstance(node, ast.ExceptHandler):

@@ -11,8 +11,8 @@ import polars as pl
 
 from lakehouse.ingest.batch import BatchStamp
 from lakehouse.ingest.drift.columns import TableColumns
-from lakehouse.ingest.drift.projection import Projection, scan_rows
-from lakehouse.ingest.files.delivery import Delivery
+from lakehouse.ingest.drift.projection import Projection
+from lakehouse.ingest.files.delivery import Delivery, scan_letters, scan_rows
 from lakehouse.ingest.files.listing import Entry
 from lakehouse.ingest.small_deliveries import SmallDeliveries
 from lakehouse.origin import Origin
@@ -92,8 +92,7 @@ def frame_letters(raw: RawTable, one: FittedDelivery, stamp: BatchStamp) -> pl.L
     """Returns the dead letters of a delivery, open since the batch began."""
     delivery = one.delivery
     kept_at = locate_kept_file(raw, one.origin) if delivery.is_cut else None
-    # Without hive partitioning: Polars would read `a=b` in the path of the spool as a column.
-    letters = pl.scan_parquet(str(delivery.dead), hive_partitioning=False).with_columns(
+    letters = scan_letters(delivery).with_columns(
         pl.lit(raw.name).alias("table"),
         pl.lit(kept_at, dtype=pl.String).alias("kept_at"),
         pl.lit(delivery.rows_count, dtype=pl.Int64).alias("landed_rows"),
@@ -168,7 +167,7 @@ def _describe(raw: RawTable, one: FittedDelivery) -> list[str]:
 
 
 def _describe_letters(delivery: Delivery) -> str:
-    letters = pl.scan_parquet(str(delivery.dead), hive_partitioning=False)
+    letters = scan_letters(delivery)
     # One is enough for a note: a file may have millions, and all of them are in the table.
     first = letters.sort("_offset").select("place", "reason").first()
     [(place, reason)] = first.collect().rows()

@@ -5,6 +5,9 @@ from dataclasses import dataclass
 
 _MIB = 1 << 20
 
+REST_SECONDS = 1.0
+"""How long a file must be unchanged before it counts as complete, unless a setting says so."""
+
 
 @dataclass(frozen=True)
 class IngestLimits:

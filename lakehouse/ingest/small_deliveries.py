@@ -14,6 +14,7 @@ from pathlib import Path
 import polars as pl
 
 from lakehouse.ingest.drift.projection import Projection
+from lakehouse.storage.parquet import scan_parquet_files
 from lakehouse.system_columns import ORIGIN
 
 _Kind = tuple[object, ...]
@@ -59,7 +60,13 @@ class SmallDeliveries:
             modified_at: when the file was written.
         """
         # All that decides the expressions of a projection: how many values are rescued does not.
-        kind = (*projection.types.items(), *projection.projected.items(), *projection.rescued)
+        # Files that have the same columns in another order are of one kind, but rescued values are
+        # named in the order of their own file.
+        kind = (
+            frozenset(projection.types.items()),
+            frozenset(projection.projected.items()),
+            tuple(projection.rescued),
+        )
         _, parts = self._in_memory.setdefault(kind, (projection, []))
         parts.append(_Part(rows, source, modified_at))
         self._bytes += int(rows.estimated_size())
@@ -78,7 +85,7 @@ class SmallDeliveries:
             path = folder / f"{number:06}.parquet"
             # Read back once and whole, so bounds would prune nothing.
             _join(parts).write_parquet(path, compression="lz4", statistics=False)
-            self._spooled.append((projection, pl.scan_parquet(path)))
+            self._spooled.append((projection, scan_parquet_files(path)))
         self._in_memory, self._bytes = {}, 0
 
 
@@ -89,5 +96,6 @@ def _join(parts: list[_Part]) -> pl.DataFrame:
     }
     each = pl.DataFrame(origin, schema={name: ORIGIN[name] for name in origin})
     heights = pl.Series([part.rows.height for part in parts])
+    # Diagonal, because parts of one kind may have their columns in another order.
     rows: pl.DataFrame = pl.concat([part.rows for part in parts], how="diagonal")
     return rows.hstack(each.select(pl.all().repeat_by(heights).explode()))

@@ -19,6 +19,7 @@ from lakehouse.origin import Origin
 from lakehouse.quarantine.dead_letters import DeadLetters
 from lakehouse.quarantine.states import RELEASED, is_in
 from lakehouse.storage.lake import Lake, scan_visible_rows
+from lakehouse.storage.parquet import scan_parquet_files
 from lakehouse.tables.table_types import RawTable
 
 
@@ -143,9 +144,9 @@ class DeadLetterFiles:
         if records is None:
             return None, 0
         folder = Path(tempfile.mkdtemp(prefix="reread-", dir=self.spool))
-        rows = pl.scan_parquet(str(records), hive_partitioning=False)
+        rows = scan_parquet_files(records)
         # Streamed from disk to disk: a file may hold more rows than memory.
         rows.join(stored, on="_offset", how="anti").sink_parquet(
             folder / "000000.parquet", engine="streaming"
         )
-        return folder, int(pl.scan_parquet(str(folder)).select(pl.len()).collect().item())
+        return folder, int(scan_parquet_files(folder).select(pl.len()).collect().item())

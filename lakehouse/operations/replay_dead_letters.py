@@ -14,7 +14,7 @@ import polars as pl
 from lakehouse.ingest.batch_builder import BatchBuilder
 from lakehouse.ingest.batch_frames import FittedDelivery
 from lakehouse.ingest.drift.fit import fit_delivery
-from lakehouse.ingest.files.delivery import Delivery
+from lakehouse.ingest.files.delivery import Delivery, scan_rows
 from lakehouse.ingest.files.landing_zone import Landing
 from lakehouse.ingest.files.listing import Entry, Occurrence
 from lakehouse.ingest.land import land
@@ -205,7 +205,7 @@ def _list_outcomes(source: str, letters: pl.DataFrame, delivery: Delivery) -> It
     offsets = letters["_offset"].drop_nulls().implode()
     readable: set[int] = set()
     if delivery.rows_count:
-        rows = pl.scan_parquet(str(delivery.rows), hive_partitioning=False).select("_offset")
+        rows = scan_rows(delivery).select("_offset")
         found = rows.filter(pl.col("_offset").is_in(offsets)).collect(engine="streaming")
         readable = set(found.to_series())
     for offset, state in letters.select("_offset", "_state").iter_rows():

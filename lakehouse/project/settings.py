@@ -15,7 +15,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from lakehouse.errors import SetupError, list_problems
 from lakehouse.failpoints import KILL_AT
-from lakehouse.storage.object_store import find_uri_problem
+from lakehouse.storage.object_store import find_uri_problem, is_remote
 
 
 def find_default_data() -> Path:
@@ -35,7 +35,8 @@ class Settings(BaseSettings):
             options.
         single_writer: whether only this machine writes to the lake. Needed for a bucket without
             conditional put.
-        rest_seconds: how long a delivered file has to lie unchanged before it counts as complete.
+        rest_seconds: how long a delivered file has to lie unchanged before it counts as complete;
+            None: as long as the landing zone says.
     """
 
     model_config = SettingsConfigDict(env_prefix="LAKEHOUSE_", extra="ignore", frozen=True)
@@ -46,7 +47,7 @@ class Settings(BaseSettings):
     storage_options: Annotated[dict[str, SecretStr], NoDecode] = Field(default_factory=dict)
     storage_secret: str | None = None
     single_writer: bool = False
-    rest_seconds: float = Field(default=1.0, ge=0, allow_inf_nan=False)
+    rest_seconds: float | None = Field(default=None, ge=0, allow_inf_nan=False)
 
     @field_validator("data")
     @classmethod
@@ -64,7 +65,7 @@ class Settings(BaseSettings):
             raise ValueError("is empty; unset it, or name a folder or a URI")
         if wrong := find_uri_problem(place):
             raise ValueError(wrong)
-        if "://" in place:
+        if is_remote(place):
             return place
         return str(Path(place).expanduser().resolve())
 

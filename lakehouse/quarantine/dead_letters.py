@@ -40,7 +40,7 @@ COMMENTS = {
     "table": "The raw table for which the file was delivered",
     "reason": "Why the record could not be parsed",
     "place": "Where in the file it is",
-    "payload": "The bytes of the record, at most the first MiB",
+    "payload": "The bytes of the record, or the beginning of them: see payload_bytes",
     "payload_bytes": "How many bytes the record has",
     "kept_at": "Where in the lake the whole file is kept, when the payload is not all of it",
     "landed_rows": "Rows of the same file that did land; 0 when none did",

@@ -12,6 +12,8 @@ from typing import Any
 
 import duckdb
 
+from lakehouse.storage.object_store import is_remote
+
 _CONFIG: Mapping[str, str | bool | int | float | list[str]] = {
     "autoinstall_known_extensions": "false",
     "autoload_known_extensions": "false",
@@ -76,7 +78,7 @@ def restrict_access(connection: duckdb.DuckDBPyConnection, root: str, spool: str
         spool: the folder for what does not fit in memory.
     """
     lake = root.rstrip("/")
-    places = {lake, lake if "://" in root else str(Path(root).resolve()), spool}
+    places = {lake, lake if is_remote(root) else str(Path(root).resolve()), spool}
     allowed = ", ".join(quote_literal(f"{place}/") for place in sorted(places))
     connection.execute(f"SET temp_directory = {quote_literal(spool)}")
     connection.execute(f"SET allowed_directories = [{allowed}]")

@@ -23,8 +23,16 @@ _SCHEMES = ("s3", "s3a", "gs", "az", "abfs", "abfss")
 _URI = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):(//?)([^/]*)")
 # Options of delta-rs that obstore takes as settings of its client. Among the options of a store
 # they make it panic, which `except Exception` does not catch.
-_HTTP_OPTIONS = ("allow_http", "aws_allow_http")
-_CLIENT_OPTIONS = ("connect_timeout", "proxy_url", "timeout", "user_agent")
+_CLIENT_OPTIONS = {
+    *("allow_http", "allow_invalid_certificates", "connect_timeout", "default_content_type"),
+    *("http1_only", "http2_keep_alive_interval", "http2_keep_alive_timeout"),
+    *("http2_keep_alive_while_idle", "http2_max_frame_size", "http2_only", "pool_idle_timeout"),
+    *("pool_max_idle_per_host", "proxy_ca_certificate", "proxy_excludes", "proxy_url"),
+    *("randomize_addresses", "read_timeout", "root_certificate", "timeout", "user_agent"),
+}
+# obstore takes these as a mapping, and an option is a text.
+_IMPOSSIBLE_OPTIONS = {"default_headers"}
+_CLOUD = re.compile(r"^(aws|azure|google)_")
 _SECRET_OPTION = re.compile(r"secret|key|token|password|sas", re.IGNORECASE)
 _TERMINAL_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _MARKUP = re.compile(r"<[?/]?\w[^>]*>")
@@ -76,24 +84,31 @@ def open_store(root: str, options: Mapping[str, str]) -> ObjectStore:
         if not is_remote(root):
             Path(root).mkdir(parents=True, exist_ok=True)
             return from_url(Path(root).resolve().as_uri())
-        known = (*_HTTP_OPTIONS, *_CLIENT_OPTIONS)
-        config = {name: value for name, value in options.items() if name.lower() not in known}
-        client: dict[str, Any] = {
-            name.lower(): value
-            for name, value in options.items()
-            if name.lower() in _CLIENT_OPTIONS
-        }
-        allowed = [value for name, value in options.items() if name.lower() in _HTTP_OPTIONS]
-        if any(value.lower() == "true" for value in allowed):
-            client["allow_http"] = True
+        config, client = _divide_options(options)
         # obstore's type hints name each option, and ours come from a setting.
         open_url: Callable[..., ObjectStore] = from_url
         return open_url(root, config=config or None, client_options=client or None)
-    except (OSError, obstore.exceptions.BaseError) as error:
+    except (OSError, ValueError, TypeError, obstore.exceptions.BaseError) as error:
         raise SetupError(
             f"{root} cannot be opened: {describe_store_error(error, options)}\n"
-            "Next: name a folder, or a URI such as s3://bucket/lake."
-        ) from error
+            "Next: name a folder, or a URI such as s3://bucket/lake, and in "
+            "LAKEHOUSE_STORAGE_OPTIONS only options that its client knows."
+        ) from None
+
+
+def _divide_options(options: Mapping[str, str]) -> tuple[dict[str, str], dict[str, Any]]:
+    """Divides options into those of a store and those of its client.
+
+    Raises:
+        ValueError: the client takes an option only in another form than text.
+    """
+    # `aws_allow_http` is the same option as `allow_http`.
+    plain = {name: _CLOUD.sub("", name.lower()) for name in options}
+    if impossible := [name for name in options if plain[name] in _IMPOSSIBLE_OPTIONS]:
+        raise ValueError(f"options that cannot be given as text: {', '.join(impossible)}")
+    client = {plain[name]: v for name, v in options.items() if plain[name] in _CLIENT_OPTIONS}
+    config = {name: v for name, v in options.items() if plain[name] not in _CLIENT_OPTIONS}
+    return config, client
 
 
 def fetch_all(fetch: Callable[[_T], _R], things: Sequence[_T], at_once: int) -> list[_R]:

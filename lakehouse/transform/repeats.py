@@ -5,6 +5,7 @@ from pathlib import Path
 
 import polars as pl
 
+from lakehouse.storage.parquet import scan_parquet_files
 from lakehouse.system_columns import LINEAGE
 from lakehouse.tables.table_types import DerivedTable
 from lakehouse.transform.limits import MakeLimits
@@ -39,7 +40,7 @@ def remove_repeats(
         file = folder / f"distinct-{number:06}.parquet"
         first = _first_of_equals(part["rows"], columns)
         first.write_parquet(file, compression="lz4", row_group_size=_ROWS_PER_GROUP)
-    return pl.scan_parquet(folder / "distinct-*.parquet", hive_partitioning=False)
+    return scan_parquet_files(sorted(folder.glob("distinct-*.parquet")))
 
 
 def _first_of_equals(rows: pl.DataFrame, columns: list[str | pl.Expr]) -> pl.DataFrame:

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import polars as pl
 
+from lakehouse.storage.parquet import scan_parquet_files
+
 # Rows. A reader holds one row group of each file that it reads.
 _ROWS_PER_GROUP = 16_384
 _PART, _GROUP, _FIRST, _SEVERAL, _ROUND = "_part", "_group", "_first", "_several", "_round"
@@ -111,7 +113,7 @@ def _split(
         files = {name: sorted((spool / name).glob(f"{number}-*.parquet")) for name in frames}
         # A frame without rows in a round has no file in it.
         rows = {
-            name: pl.scan_parquet(found) if found else frames[name].clear()
+            name: scan_parquet_files(found) if found else frames[name].clear()
             for name, found in files.items()
         }
         inner = range(begin, min(begin + parts_per_file, numbers.stop))

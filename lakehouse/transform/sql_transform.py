@@ -14,6 +14,7 @@ from lakehouse.errors import DataError
 from lakehouse.redaction import redact
 from lakehouse.storage.duckdb_connection import connect, quote_identifier, quote_literal
 from lakehouse.storage.lake import Lake
+from lakehouse.storage.parquet import scan_parquet_files
 
 
 def run_sql_transform(lake: Lake, sql: str, views: Mapping[str, str], spool: Path) -> pl.LazyFrame:
@@ -44,4 +45,4 @@ def run_sql_transform(lake: Lake, sql: str, views: Mapping[str, str], spool: Pat
             raise DataError(
                 f"the query fails on the data: {redact(error)}"
             ) from None  # it quotes values
-    return pl.scan_parquet(target, hive_partitioning=False)
+    return scan_parquet_files(target)

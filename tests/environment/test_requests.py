@@ -14,7 +14,7 @@ from lakehouse.observe import overview
 from lakehouse.observe.rejects import read_rejects
 from lakehouse.quarantine.dead_letters import DEAD_LETTERS
 from lakehouse.storage.lake import Lake
-from lakehouse.storage.object_store import describe_store_error
+from lakehouse.storage.object_store import describe_store_error, open_store
 from lakehouse.tables.declare import raw
 from lakehouse.transform.make import make
 
@@ -187,3 +187,23 @@ def test_looking_into_a_lake_that_is_not_there_makes_no_folder(tmp_path):
 
 def test_the_type_of_an_error_decides_what_to_do_next():
     assert LakehouseError.__subclasses__() == [SetupError, DataError, BusyError, LawError]
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        *[("allow_invalid_certificates", "true"), ("aws_allow_invalid_certificates", "true")],
+        *[("http1_only", "true"), ("pool_idle_timeout", "5s"), ("PROXY_EXCLUDES", "localhost")],
+        *[("aws_timeout", "3s"), ("allow_http", "false")],
+    ],
+)
+def test_an_option_of_the_client_is_passed_on_to_it(option, value):
+    assert open_store("s3://bucket/lake", {option: value, "aws_region": "eu-west-1"})
+
+
+@pytest.mark.parametrize(
+    "option", ["default_headers", "root_certificate", "nonsense", "allow_http", "timeout"]
+)
+def test_an_option_that_the_client_cannot_take_is_a_wrong_setting(option):
+    with pytest.raises(SetupError, match=r"s3://bucket/lake cannot be opened: .*\nNext: "):
+        open_store("s3://bucket/lake", {option: "no such value"})

@@ -472,3 +472,20 @@ def test_rows_delivered_under_a_name_before_it_became_an_alias_stay_in_their_col
         ("1", "5", None),
         ("2", None, "6"),
     ]
+
+
+@pytest.mark.parametrize("drift", ["rescue", "evolve", "freeze"])
+@pytest.mark.parametrize("content", ["{}\n", "{}\n{}\n"])
+def test_objects_without_a_key_are_rows_without_a_value(lake_of, drift, content):
+    here = lake_of(drift=drift, optional=("id", "fare"))
+    write(here, "trips", "a.jsonl", content)
+    land_now(here)
+    assert fares(here) == [None] * content.count("{")
+
+
+def test_files_that_differ_in_the_order_of_their_columns_land_together(lake_of):
+    here = lake_of(typed(pl.Int32()))
+    for name, text in (("a", "id,fare\n1,2\n"), ("b", "fare,id\n4,3\n")):
+        write(here, "trips", f"{name}.csv", text)
+    land_now(here)
+    assert fares(here) == [2, 4]

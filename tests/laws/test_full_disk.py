@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from support.worlds import bring_up_to_date, contents, world
@@ -40,3 +41,48 @@ def test_a_run_without_room_changes_nothing_and_the_next_one_ends_as_ever(tmp_pa
     for each in (here, other):
         bring_up_to_date(each)
     assert contents(here) == contents(other)
+
+
+FORBIDDEN = """
+import sys
+from pathlib import Path
+sys.path.insert(0, str(Path(sys.argv[2])))
+from lesser_rights import permissions_count
+with permissions_count():  # before any library has a thread, which would keep its rights
+    from support.worlds import NOW, land_all, world
+    from lakehouse.errors import SetupError
+    from lakehouse.transform.make import make
+    from tills import till
+    here = world(Path(sys.argv[1]), till())
+    for do in (
+        lambda: land_all(here),
+        lambda: make(here.lake, here.catalog, "staged/sales", now=NOW),
+    ):
+        try:
+            do()
+        except SetupError as error:
+            print(str(error))
+    print(here.lake.tables())
+"""
+
+
+def test_a_lake_that_cannot_be_written_is_named_with_what_to_do(tmp_path):
+    here = stocked(tmp_path)
+    bring_up_to_date(here)
+    sell(here, "b", lines(4, 1))
+    before = contents(here)
+    folders = [path for path in (tmp_path / "lake").rglob("*") if path.is_dir()]
+    for folder in folders:
+        folder.chmod(0o555)
+    rights = Path(__file__).parents[1] / "ingest"
+    command = [sys.executable, "-c", FORBIDDEN, tmp_path, rights]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    for folder in folders:
+        folder.chmod(0o755)
+    assert (
+        done.stdout.count("cannot be written: ") == done.stdout.count("\nNext: give the user") == 2
+    )
+    assert "raw/sales" in done.stdout.splitlines()[-1]
+    assert "Traceback" not in done.stderr
+    assert contents(here) == before

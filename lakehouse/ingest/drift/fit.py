@@ -16,7 +16,6 @@ from lakehouse.ingest.drift.projection import (
     Projection,
     count_rows_where,
     group_by_column,
-    scan_rows,
 )
 from lakehouse.ingest.drift.rescued import has_text_form
 from lakehouse.ingest.drift.type_choice import (
@@ -25,7 +24,7 @@ from lakehouse.ingest.drift.type_choice import (
     describe_difference,
     describe_no_text,
 )
-from lakehouse.ingest.files.delivery import Delivery
+from lakehouse.ingest.files.delivery import Delivery, scan_rows
 from lakehouse.ingest.files.header_names import list_names
 from lakehouse.tables import type_widening
 
@@ -86,8 +85,10 @@ def _fit_rescuing(columns: TableColumns, file: DeliveredColumns) -> tuple[Delive
     left = projection.find_leftovers()
     # No delivered column begins with `_`, so the count of rows has a name of its own. Both counts
     # take one pass.
-    counts = count_rows_where(file.delivery, {**left, _ANY: pl.any_horizontal(left.values())})
-    rows = counts.pop(_ANY)
+    # JSON objects without a key make rows without a column, of which nothing can be left.
+    is_any = {_ANY: pl.any_horizontal(left.values())} if left else {}
+    counts = count_rows_where(file.delivery, {**left, **is_any})
+    rows = counts.pop(_ANY, 0)
     rescued = {name: count for name, count in counts.items() if count}
     if without_text := [name for name in rescued if not has_text_form(file.types[name])]:
         problems = [describe_no_text(name, file.types[name]) for name in without_text]

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from lakehouse.ingest.drift.rescued import format_object, format_text
-from lakehouse.ingest.files.delivery import Delivery
+from lakehouse.ingest.files.delivery import Delivery, scan_rows
 from lakehouse.tables import type_widening
 
 
@@ -97,13 +97,6 @@ class Projection:
         # Only the columns that have a value to rescue: each expression is run for every row.
         texts = {name: format_text(pl.col(name), self.types[name]) for name in self.rescued}
         return format_object((name, pl.when(left[name]).then(text)) for name, text in texts.items())
-
-
-def scan_rows(delivery: Delivery) -> pl.LazyFrame:
-    """Returns the rows of a delivery in its own columns."""
-    if delivery.in_memory is not None:
-        return delivery.in_memory.lazy()
-    return pl.scan_parquet(str(delivery.rows), hive_partitioning=False)
 
 
 def group_by_column(

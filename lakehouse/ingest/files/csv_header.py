@@ -16,7 +16,6 @@ from lakehouse.ingest.files.lines import (
     Block,
     Line,
     LongLine,
-    count_lines,
     split_lines,
 )
 from lakehouse.ingest.files.record_ledger import EmptyFileError, RecordLedger, RefusedError
@@ -63,9 +62,10 @@ def _first_block(source: Iterator[Block], ledger: RecordLedger) -> tuple[bytes, 
         content = _remove_mark(block, ledger) if is_start else block
         is_start = False
         filled = content.lstrip(b"\r\n")
-        blank = count_lines(content[: len(content) - len(filled)])
-        ledger.blank_lines += blank
-        number += blank
+        for line in split_lines(content[: len(content) - len(filled)], number, ledger.limits):
+            ledger.blank_lines += 1
+            ledger.ends[line.end] += 1
+            number += 1
         if filled:
             return filled, number
     raise EmptyFileError("no header: the file holds nothing but blank lines")

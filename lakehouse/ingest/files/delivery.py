@@ -7,7 +7,8 @@ where files lie (`landing_zone.py`), how they are unpacked (`unpack.py`), what a
 
 import shutil
 import tempfile
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from lakehouse.ingest.files.record_ledger import (
 )
 from lakehouse.ingest.files.unpack import Received, receive, unpack
 from lakehouse.ingest.limits import DEFAULT_LIMITS, IngestLimits
+from lakehouse.storage.parquet import scan_parquet_files
 
 _WHOLE_FILE = "whole file"
 
@@ -42,9 +44,8 @@ class Delivery:
         size: how many bytes were delivered.
         records: data records in it; 0 if refused.
         columns: the source columns, in order.
-        rows: a folder of Parquet files for `pl.scan_parquet`: the source columns and `_offset`, the
-            number of the record in the file from 1; None if there is no row, or they are
-            `in_memory`.
+        rows: a folder of Parquet files: the source columns and `_offset`, the number of the record
+            in the file from 1; None if there is no row, or they are `in_memory`.
         in_memory: the same rows in memory, if they are few.
         rows_count: how many rows.
         dead: a folder of Parquet files: `_offset` (null for the whole file), `reason`, `place`,
@@ -101,6 +102,18 @@ class Delivery:
         )
 
 
+def scan_rows(delivery: Delivery) -> pl.LazyFrame:
+    """Returns the rows of a delivery in its own columns."""
+    if delivery.in_memory is not None:
+        return delivery.in_memory.lazy()
+    return scan_parquet_files(delivery.rows or [])
+
+
+def scan_letters(delivery: Delivery) -> pl.LazyFrame:
+    """Returns the dead letters of a delivery that has some."""
+    return scan_parquet_files(delivery.dead or [])
+
+
 def read_delivery(
     chunks: Iterable[bytes],
     *,
@@ -128,13 +141,34 @@ def read_delivery(
     """
     # Threads read small files into the same spool, so each delivery has a folder to itself.
     work = Path(tempfile.mkdtemp(prefix="delivery-", dir=spool))
-    try:
+    with _removed_on_failure(work):
         received = receive(chunks, work / "received")
-    except OSError:
-        # The source or the disk failed. That says nothing about the file, so no dead letter is made
-        # and the next attempt reads it again.
-        shutil.rmtree(work)
-        raise
+        return _read_received(received, name, work, required, limits, keep)
+
+
+@contextmanager
+def _removed_on_failure(work: Path) -> Iterator[None]:
+    """Removes the folder of a delivery that could not be read to its end, whatever failed."""
+    # A store that does not answer, a full disk and Ctrl-C say nothing about the file: no dead
+    # letter is made, and the next attempt reads it again. Its bytes must not wait on the disk.
+    is_read = False
+    try:
+        yield
+        is_read = True
+    finally:
+        if not is_read:
+            shutil.rmtree(work, ignore_errors=True)
+
+
+def _read_received(
+    received: Received,
+    name: str,
+    work: Path,
+    required: Collection[str],
+    limits: IngestLimits,
+    keep: int,
+) -> Delivery:
+    """Reads the spooled bytes of a file; for the arguments see `read_delivery`."""
     ledger, refusal = RecordLedger(work, limits, keep=keep), None
     try:
         _read(received, name, ledger, required, work / "plain")

@@ -28,9 +28,10 @@ from lakehouse.ingest.files.listing import (
     walk,
     walk_below,
 )
-from lakehouse.ingest.limits import DEFAULT_LIMITS, IngestLimits
+from lakehouse.ingest.limits import DEFAULT_LIMITS, REST_SECONDS, IngestLimits
 from lakehouse.storage.object_store import (
     describe_store_error,
+    is_remote,
     open_store,
     suggest_next_step,
     translate_store_errors,
@@ -58,7 +59,7 @@ class Landing:
 
     root: str
     options: Mapping[str, str] = field(default_factory=dict, repr=False)
-    rest_seconds: float = 2.0
+    rest_seconds: float = REST_SECONDS
     limits: IngestLimits = DEFAULT_LIMITS
 
     def list_entries(self, table: str, known: Mapping[str, Stamp] = NOTHING_KNOWN) -> list[Entry]:
@@ -76,7 +77,7 @@ class Landing:
 
     def list_files(self, table: str) -> list[ListedFile]:
         """Lists a raw table's folder in no particular order; raises what `list_entries` raises."""
-        if "://" in self.root:
+        if is_remote(self.root):
             return list(self._objects(table))
         folder = self._folder() / table
         if folder.exists() and not folder.is_dir():
@@ -116,7 +117,7 @@ class Landing:
         """
         try:
             with translate_store_errors(self.root, self.options):
-                found = self._top_objects() if "://" in self.root else list(_top(self._folder()))
+                found = self._top_objects() if is_remote(self.root) else list(_top(self._folder()))
         except OSError as error:
             raise BusyError(
                 f"The landing zone {self.root} cannot be listed: {error}\n"
@@ -154,7 +155,7 @@ class Landing:
         # A date in the future comes from another clock. Such a file counts as complete, or it would
         # wait until then; whether it changed while it was read is checked anyway.
         rest = timedelta(seconds=self.rest_seconds)
-        return "://" in self.root or not began - rest < entry.modified_at <= ended
+        return is_remote(self.root) or not began - rest < entry.modified_at <= ended
 
     def read_chunks(self, table: str, entry: Entry) -> Iterator[bytes]:
         """Yields the bytes of a file in order.
@@ -173,7 +174,7 @@ class Landing:
         except (OSError, obstore.exceptions.BaseError) as error:
             # A disk fails for one file, which is then named. A store that fails answers for no file
             # at all, so nothing may be concluded about this one.
-            if "://" not in self.root:
+            if not is_remote(self.root):
                 raise UnreadableError(describe_failure(error)) from error
             raise OutageError(
                 f"{self.root}/{table}/{entry.name} cannot be read: "
@@ -181,7 +182,7 @@ class Landing:
             ) from None
 
     def _bytes(self, table: str, entry: Entry) -> Iterator[bytes]:
-        if "://" in self.root:
+        if is_remote(self.root):
             for chunk in obstore.get(
                 open_store(self.root, self.options), f"{table}/{entry.name}"
             ).stream(_CHUNK):
@@ -194,7 +195,7 @@ class Landing:
     def try_open(self, table: str, entry: Entry) -> Entry:
         """Returns an entry, with its problem if it is a local file that cannot be opened."""
         # Opening reads no byte, and yet it tells which files are not permitted.
-        if entry.problem is not None or "://" in self.root:
+        if entry.problem is not None or is_remote(self.root):
             return entry
         try:
             (Path(self.root) / table / entry.name).open("rb").close()
@@ -207,7 +208,7 @@ class Landing:
 
     def is_unchanged(self, table: str, entry: Entry) -> bool:
         """Returns whether a file is still the one that was listed."""
-        if "://" in self.root:
+        if is_remote(self.root):
             return True
         try:
             # Everything is compared, its time and its size above all: a file that was written to

@@ -20,6 +20,7 @@ from lakehouse.ingest.files.header_names import has_nul, spell_names
 from lakehouse.ingest.files.record_ledger import EmptyFileError, RecordLedger, RefusedError
 from lakehouse.redaction import redact
 from lakehouse.storage.delta_types import to_delta_type
+from lakehouse.storage.parquet import scan_parquet_files
 
 _MAGIC = b"PAR1"
 _LEAST_BYTES = 12  # magic bytes at both ends, and the length of the footer
@@ -51,8 +52,7 @@ def read_parquet(path: Path, ledger: RecordLedger, *, required: Collection[str])
 
 
 def _read(path: Path, ledger: RecordLedger, required: Collection[str]) -> None:
-    # No glob: the path of a temporary folder may look like a pattern, which then finds no file.
-    lf = pl.scan_parquet(path, hive_partitioning=False, glob=False)
+    lf = scan_parquet_files(path)
     schema = lf.collect_schema()
     names = spell_names([name.strip() for name in schema], required, ledger.limits.columns)
     lossy = _find_lossy(lf, schema)
@@ -80,9 +80,9 @@ def _check_magic(path: Path) -> None:
 
 
 def _message(error: BaseException) -> str:
-    # Polars quotes values in its errors, and reasons end in logs, which are kept for years.
-    text = redact(error) if isinstance(error, pl.exceptions.PolarsError) else str(error)
-    return text.split("\n", 1)[0][:500]
+    # Polars quotes values in its errors, and those of a panic are no better: reasons end in logs,
+    # which are kept for years.
+    return redact(error).split("\n", 1)[0][:500]
 
 
 def _find_lossy(lf: pl.LazyFrame, schema: pl.Schema) -> frozenset[str]:

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import polars as pl
 
+from lakehouse.storage.parquet import scan_parquet_files
+
 
 class Spool:
     """Frames that are written one after another into one folder of Parquet parts.
@@ -46,7 +48,7 @@ class Spool:
         lf.sink_parquet(path)
         # The count comes from the footer, not from another pass. The part is not among `_files`: a
         # file with types of its own is one frame, so there are no other parts to fit.
-        self.count += int(pl.scan_parquet(path).select(pl.len()).collect().item())
+        self.count += int(scan_parquet_files(path).select(pl.len()).collect().item())
 
     def finish(self) -> Path | None:
         """Writes what is in memory.
@@ -84,9 +86,9 @@ class Spool:
         if not narrow:
             return
         # Columns only grow, so the last part has them all. One part at a time is in memory.
-        schema = pl.Schema(pl.read_parquet_schema(self._files[-1][0]))
+        schema = scan_parquet_files(self._files[-1][0]).collect_schema()
         for path in narrow:
             wide = path.with_suffix(".wide")
-            frames = [pl.DataFrame(schema=schema), pl.read_parquet(path)]
+            frames = [pl.DataFrame(schema=schema), scan_parquet_files(path).collect()]
             pl.concat(frames, how="diagonal").write_parquet(wide)
             wide.replace(path)

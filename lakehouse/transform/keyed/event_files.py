@@ -12,6 +12,7 @@ import polars as pl
 
 from lakehouse.publish.audit import Audit
 from lakehouse.storage.lake import Lake
+from lakehouse.storage.parquet import scan_parquet_files
 from lakehouse.transform.accounting import CountedPass, account_for_rows
 from lakehouse.transform.inputs import InputFrames
 from lakehouse.transform.keyed.apply_events import EventSemantics
@@ -63,7 +64,7 @@ def write_events(lake: Lake, plan: MakePlan, opened: InputFrames, folder: Path) 
     ]
     results = pl.collect_all([*sinks, *judged.questions.values()], engine="streaming")
     answers = dict(zip(judged.questions, results[len(sinks) :], strict=True))
-    files = {name: pl.scan_parquet(folder / f"{name}.parquet") for name in frames}
+    files = {name: scan_parquet_files(folder / f"{name}.parquet") for name in frames}
     # Read back rather than taken from the aggregates: a write that loses rows has to be caught.
     written, rejected = (
         files[name].select(pl.len()).collect().item() for name in ("valid", "rejected")
@@ -82,4 +83,4 @@ def write_events(lake: Lake, plan: MakePlan, opened: InputFrames, folder: Path) 
 def write_rows(rows: pl.LazyFrame, file: Path) -> pl.LazyFrame:
     """Writes rows to a file of their own, and returns them from there."""
     rows.sink_parquet(file, **SPOOL, engine="streaming")
-    return pl.scan_parquet(file)
+    return scan_parquet_files(file)

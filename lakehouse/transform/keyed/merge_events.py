@@ -16,6 +16,7 @@ from lakehouse.lineage import dated_changes
 from lakehouse.lineage.key_changes import find_affected_days
 from lakehouse.publish.audit import Audit
 from lakehouse.storage.lake import Lake
+from lakehouse.storage.parquet import scan_parquet_files
 from lakehouse.tables.catalog import Catalog
 from lakehouse.transform.inputs import InputFrames, open_inputs
 from lakehouse.transform.keyed.apply_events import EventSemantics
@@ -104,7 +105,7 @@ class EventMerger:
         )
         counts = self._merge_parts(merger, rows.collect_frames(self._read_all_events))
         return MergedTable(
-            rows=pl.scan_parquet(self.folder / "merged-*.parquet", hive_partitioning=False),
+            rows=scan_parquet_files(sorted(self.folder.glob("merged-*.parquet"))),
             height=sum(one.rows for one in counts),
             keys=None
             if self.stored is None

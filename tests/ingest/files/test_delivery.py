@@ -7,6 +7,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from lakehouse.errors import OutageError
 from lakehouse.ingest.files.delivery import read_delivery
 from lakehouse.ingest.limits import IngestLimits
 
@@ -127,3 +128,14 @@ def _assert_conserved(seen):
     else:
         assert seen.numbers == list(range(1, delivery.records + 1))
         assert (len(seen.rows), len(seen.letters)) == (delivery.rows_count, delivery.dead_count)
+
+
+@pytest.mark.parametrize("error", [OSError, OutageError, KeyboardInterrupt])
+def test_what_was_spooled_of_a_file_goes_whatever_ends_its_reading(tmp_path, error):
+    def chunks():
+        yield b"a\n1\n"
+        raise error("no answer")
+
+    with pytest.raises(error):
+        read_delivery(chunks(), name="a.csv", spool=tmp_path)
+    assert list(tmp_path.iterdir()) == []
