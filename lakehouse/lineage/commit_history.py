@@ -64,7 +64,7 @@ def read_commit_history(
     lake: Lake, table: str, *, after: int = -1, until: int | None = None
 ) -> CommitHistory:
     """Returns the commits of a table after one version and up to another, the latest by default."""
-    log = lake.read_log_tail(table, after=after)
+    log = lake.read_log_tail(table, after=after, until=until)
     found = {commit.version: commit for commit in log.commits}
     latest = max(found, default=log.after)
     version = latest if until is None else min(until, latest)

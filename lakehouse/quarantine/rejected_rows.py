@@ -52,7 +52,7 @@ def request_rejected_rows(  # noqa: PLR0913, two of them say which rows were jud
             is not rejected now stays unchanged.
     """
     # Read at its base: rows that another writer puts there meanwhile are a conflict at the commit.
-    handle = None if base is None else lake.open_shared(table.quarantine, base.version)
+    handle = None if base is None else lake.open_shared(table.quarantine, base)
     schema = {} if handle is None else scan_visible_rows(handle).collect_schema()
     rows, retyped = align_types(rows, schema)
     before = None if handle is None else _read_days(handle, days)

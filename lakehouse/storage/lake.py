@@ -107,12 +107,16 @@ class Lake:
         except TableNotFoundError:
             return None
 
-    def open_shared(self, table: str, version: int | None = None) -> DeltaTable | None:
-        """Opens a table as `open` does, by a shared handle that nobody may move."""
+    def open_shared(self, table: str, at: int | Revision | None = None) -> DeltaTable | None:
+        """Opens a table as `open` does, by a shared handle that nobody may move.
+
+        A revision that is open already is not looked for. Otherwise it is None, too, if the table
+        was deleted and built again.
+        """
         # A RESTORE moves its handle. Through a shared one it moved what a writer was based on.
         try:
             with self.translate_errors():
-                return self.handles.get(table, version, self._open_anew, self._read_state)
+                return self.handles.get(table, at, self._open_anew, self._read_state)
         except TableNotFoundError:
             return None
 
@@ -183,18 +187,20 @@ class Lake:
         tail = self.read_log_tail(table, after=after)
         return list(tail.commits) if tail.after <= after else None
 
-    def read_log_tail(self, table: str, *, after: int = -1) -> LogTail:
+    def read_log_tail(self, table: str, *, after: int = -1, until: int | None = None) -> LogTail:
         """Reads the log entries after a version, or after the last one that was cleaned up.
 
-        For a table that does not exist, the tail is empty.
+        It ends with the latest, or with one that the caller has seen. Without a table it is empty.
         """
-        latest = self.version(table)
+        latest = self.version(table) if until is None else until
         if latest is None or latest <= after:
             return LogTail(after)
         # A commit that was made since is for the next call.
         wanted = range(after + 1, latest + 1)
         with self.translate_errors():
             found = self._log_reader(table).read(wanted)
+        if until is not None and until not in found:  # the table is another one by now
+            return self.read_log_tail(table, after=after)
         # Entries before the last gap are left out: a reader must not take them for all there were.
         gap = max((version for version in wanted if version not in found), default=after)
         return LogTail(gap, tuple(found[version] for version in range(gap + 1, latest + 1)))
@@ -236,15 +242,15 @@ class PinnedLake(Lake):
     A task that looks at many tables opens each once, and sees no commit made meanwhile.
     """
 
-    _opened: dict[tuple[str, int | None], DeltaTable | None] = field(
+    _opened: dict[tuple[str, int | Revision | None], DeltaTable | None] = field(
         default_factory=dict, repr=False, compare=False
     )
 
-    def open_shared(self, table: str, version: int | None = None) -> DeltaTable | None:
+    def open_shared(self, table: str, at: int | Revision | None = None) -> DeltaTable | None:
         """Opens a table, by default at the version that was the latest at its first opening."""
-        if (table, version) not in self._opened:
-            self._opened[table, version] = super().open_shared(table, version)
-        return self._opened[table, version]
+        if (table, at) not in self._opened:
+            self._opened[table, at] = super().open_shared(table, at)
+        return self._opened[table, at]
 
 
 def check_name(table: str) -> None:

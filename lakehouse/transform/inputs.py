@@ -51,7 +51,7 @@ class PinnedInput:
         """
         if self.revision is None:
             return None
-        handle = lake.open_shared(self.source.name, self.revision.version)
+        handle = lake.open_shared(self.source.name, self.revision)
         # Another version instead would make the audit name rows that were never read.
         if handle is None:
             raise BusyError(

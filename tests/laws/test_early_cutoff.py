@@ -100,6 +100,16 @@ def test_a_backfill_with_one_changed_row_makes_exactly_its_readers_again(here):
     assert list_audits(here, BY_DAY)[-1].materialized == (only(4),)
 
 
+def test_a_day_that_was_made_too_long_ago_counts_as_changed_and_ends_the_same(here, monkeypatch):
+    monkeypatch.setattr(content_hash, "_FIRST_ENTRIES", (1,))
+    monkeypatch.setattr(content_hash, "_ENTRIES_PER_PERIOD", 2)
+    before = contents(here)
+    for day in (4, 4, 3):
+        assert redo(here, STAGED, only(day)).is_unchanged is (day == 4)
+    bring_up_to_date(here)
+    assert contents(here) == before
+
+
 def test_other_code_with_the_same_content_settles_the_table_and_leaves_its_readers(here):
     made, coded_again = versions(here), again(here, coded(6))
     audit = redo(coded_again, STAGED)

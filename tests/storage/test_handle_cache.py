@@ -3,6 +3,7 @@
 import shutil
 from pathlib import Path
 
+import obstore
 import polars as pl
 import pytest
 from deltalake import DeltaTable, write_deltalake
@@ -11,6 +12,7 @@ from lakehouse.publish.audit import Audit
 from lakehouse.publish.publish import publish
 from lakehouse.publish.request import Append
 from lakehouse.storage.lake import Lake, list_data_files
+from lakehouse.storage.revision import read_revision
 
 TABLE = "raw/things"
 
@@ -111,3 +113,25 @@ def test_a_table_is_checkpointed_every_ten_commits(lake):
         put(lake, number)
     names = [path.name for path in (Path(lake.uri(TABLE)) / "_delta_log").iterdir()]
     assert len([name for name in names if name.endswith(".checkpoint.parquet")]) == 1
+
+
+def test_a_revision_that_is_open_is_had_without_a_question_to_the_store(lake, monkeypatch):
+    handle = lake.open_shared(TABLE)
+    monkeypatch.setattr(obstore, "head", None)
+    assert lake.open_shared(TABLE, read_revision(handle)) is handle
+
+
+def test_an_older_revision_is_opened_and_not_kept(lake):
+    first = lake.revision(TABLE)
+    put(lake, 1)
+    assert lake.open_shared(TABLE, first).version() == 0
+    assert numbers(lake) == [0, 1]
+
+
+def test_a_revision_is_no_version_of_a_table_that_was_built_again(lake):
+    first = lake.revision(TABLE)
+    shutil.rmtree(lake.uri(TABLE))
+    put(lake, 7)
+    other = Lake(lake.root)
+    assert other.open_shared(TABLE, first) is None
+    assert other.open_shared(TABLE, 0) is not None
