@@ -235,5 +235,5 @@ def test_the_size_of_blocks_does_not_change_what_is_read(read, parts):
 @pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"])
 def test_blank_lines_above_the_header_count_for_the_ends_of_lines(read, end):
     seen = read(end + b"a\n1\n")
-    assert any("mixed line ends" in note for note in seen.delivery.notes) == (end != b"\n")
+    assert any("mixed line endings" in note for note in seen.delivery.notes) == (end != b"\n")
     assert "blank lines skipped: 1" in seen.delivery.notes
