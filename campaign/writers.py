@@ -164,7 +164,7 @@ class Writers:
 
     def _must(self, ended: children.Ended, world: Path) -> None:
         if ended.code:
-            self._find(f"a step that nobody disturbed ended with {ended.code}: {ended.errors}", world)
+            self._find(f"an undisturbed step ended with {ended.code}: {ended.errors}", world)
 
     def _find(self, what: str, world: Path) -> None:
         minutes = self.seconds / 60
