@@ -3,6 +3,8 @@
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -17,22 +19,25 @@ from lakehouse.storage.duckdb_connection import (
 )
 from lakehouse.storage.lake import LAYERS, Lake
 from lakehouse.storage.scratch import create_scratch_folder
+from lakehouse.storage.sql_guard import (
+    ReadableTables,
+    ReadStatement,
+    parse_read,
+    refuse_forbidden,
+)
 from lakehouse.system_columns import DELETED
 
-_READS = {
-    duckdb.StatementType.SELECT,
-    duckdb.StatementType.PRAGMA,
-    duckdb.StatementType.RELATION,
-}
-# DuckDB gives an EXPLAIN one type, whatever it explains, and EXPLAIN ANALYZE runs that: one with a
-# COPY wrote a file. So the text is cut off behind it, comments and options included, and parsed.
-_EXPLAIN = re.compile(
-    r"(?:\s|--[^\n]*\n|/\*.*?\*/)*EXPLAIN\b(?:\s+ANALYZE\b)?(?:\s*\(\s*(?:ANALYZE|FORMAT)\b[^)]*\))?",
-    re.DOTALL | re.IGNORECASE,
-)
 _SHOW_TABLES = re.compile(r"\s*SHOW\s+TABLES\s*;?\s*", re.IGNORECASE)
 _ALL_TABLES = "SELECT schema, name FROM (SHOW ALL TABLES) ORDER BY ALL"
 """What `SHOW TABLES` runs here: DuckDB's own lists the current schema, which holds no table."""
+
+_NOT_ONE_READ = "`lakehouse sql` runs one read-only statement.\nNext: write a single SELECT."
+# Without its values a PIVOT is two statements: DuckDB makes a type of the values first.
+_PIVOT_HINT = " A PIVOT has to name its values: PIVOT … ON column IN (…) USING …."
+_NAME_TABLES = (
+    "name tables as <layer>.<table>, which `lakehouse tables` lists, and call functions that work "
+    "on values alone."
+)
 
 _ROWS_AT_ONCE = 10_000
 """Rows that are fetched at a time; a result may be larger than memory."""
@@ -44,8 +49,9 @@ def open_sql(
 ) -> Iterator[duckdb.DuckDBPyConnection]:
     """Opens a DuckDB in which each table of the lake is a view, such as `staged.invoice_lines`.
 
-    It reads no other file. A quarantine shows its open rows; a view whose name ends in `_all` shows
-    the released and discarded ones too.
+    A quarantine shows its open rows; a view whose name ends in `_all` shows the released and
+    discarded ones too. Whoever holds the connection is trusted: it opens no file outside the lake
+    by itself, but functions of the Delta extension still do. `run_query` is for queries of others.
 
     Args:
         lake: where the tables are.
@@ -89,21 +95,19 @@ def run_query(lake: Lake, query: str) -> tuple[list[str], Iterator[tuple[Any, ..
     """Runs a query; returns its columns, and its rows as an iterator that fetches them on demand.
 
     Raises:
-        SetupError: the query is not one statement that only reads.
+        SetupError: the query is not one statement that only reads tables of the lake.
         DataError: DuckDB cannot run it.
         OutageError: the bucket does not answer.
     """
-    statements = _parsed(_ALL_TABLES if _SHOW_TABLES.fullmatch(query) else query)
-    if not _only_read(statements):
-        raise SetupError(
-            "`lakehouse sql` runs one read-only statement.\nNext: write a single SELECT."
-        )
+    statement = _parse(_ALL_TABLES if _SHOW_TABLES.fullmatch(query) else query)
+    readable = ReadableTables(frozenset(LAYERS), is_scannable=partial(_is_table_of, lake))
+    refuse_forbidden(statement, readable, _NAME_TABLES)
     # Closes the connection on an error; on success the iterator of rows takes it over.
     with ExitStack() as stack:
         connection = stack.enter_context(open_sql(lake))
         try:
             with lake.translate_errors():
-                connection.execute(statements[0])
+                connection.execute(statement.text)
         except duckdb.Error as error:
             raise _failed(error) from error
         return [column[0] for column in connection.description or []], _fetched(
@@ -120,26 +124,32 @@ def _failed(error: duckdb.Error) -> DataError:
     )
 
 
-def _only_read(statements: Sequence[duckdb.Statement]) -> bool:
-    """Whether this is one statement that reads."""
-    if len(statements) != 1:
-        return False
-    if statements[0].type != duckdb.StatementType.EXPLAIN:
-        return statements[0].type in _READS
-    explained = _EXPLAIN.match(statements[0].query)
-    return explained is not None and _only_read(_parsed(statements[0].query[explained.end() :]))
-
-
-def _parsed(query: str) -> list[duckdb.Statement]:
+def _parse(query: str) -> ReadStatement:
+    """Returns the statement of a query that reads tables of the lake and nothing else."""
     # Apart from the lake: a query with a mistake fails before any table is opened.
     try:
-        with duckdb.connect() as parser:
-            return parser.extract_statements(query)
+        statement = parse_read(query)
     except duckdb.Error as error:
         raise SetupError(
             f"The query cannot be parsed: {error}\n"
             "Next: write a single SELECT; `lakehouse tables` lists the tables."
         ) from error
+    if statement is None:
+        raise SetupError(_NOT_ONE_READ + (_PIVOT_HINT if "pivot" in query.lower() else ""))
+    return statement
+
+
+def _is_table_of(lake: Lake, place: str) -> bool:
+    """Whether a text is the place of a table of the lake.
+
+    The Delta reader takes a place for a URL, where `%2e` is a dot, so it has to be a plain path.
+    """
+    if not lake.is_local:
+        return place.removeprefix(f"{lake.root.rstrip('/')}/") in lake.tables()
+    if "%" in place or "\0" in place or place.startswith("~") or ".." in Path(place).parts:
+        return False
+    root, table = Path(lake.root).resolve(), Path(place).resolve()
+    return table.is_relative_to(root) and table.relative_to(root).as_posix() in lake.tables()
 
 
 def _fetched(

@@ -9,6 +9,7 @@ from polars.datatypes import DataTypeClass
 
 from lakehouse.errors import SetupError
 from lakehouse.storage.duckdb_connection import quote_identifier
+from lakehouse.storage.sql_guard import ReadableTables, find_forbidden, parse_read
 
 # Read in both directions, so no name may occur twice.
 _TYPES: dict[pl.DataType, str] = {
@@ -33,8 +34,10 @@ def infer_query_schema(sql: str, schemas: Mapping[str, pl.Schema]) -> pl.Schema:
     """Returns the columns that a query returns, from tables without rows.
 
     Raises:
-        SetupError: DuckDB refuses the query, or a column has a type that no contract can name.
+        SetupError: DuckDB refuses the query, it reads anything but these tables, or a column has a
+            type that no contract can name.
     """
+    _check_query(sql, schemas)
     with duckdb.connect() as connection:
         for view, schema in schemas.items():
             columns = ", ".join(
@@ -55,6 +58,22 @@ def infer_query_schema(sql: str, schemas: Mapping[str, pl.Schema]) -> pl.Schema:
             "cast them in the query"
         )
     return pl.Schema({name: dtype for name, dtype in found.items() if dtype is not None})
+
+
+def _check_query(sql: str, schemas: Mapping[str, pl.Schema]) -> None:
+    # What a query read elsewhere would be in no commit, and a repeat could not give the same rows.
+    try:
+        statement = parse_read(sql)
+    except duckdb.Error as error:
+        raise SetupError(f"the query does not run: {error}") from error
+    if statement is None:
+        raise SetupError("the query is not one SELECT; write one SELECT over its inputs")
+    if problems := find_forbidden(statement, ReadableTables(names=frozenset(schemas))):
+        known = ", ".join(schemas)
+        raise SetupError(
+            f"the query reaches beyond its inputs: {'; '.join(problems)}; "
+            f"read only what `reads` names ({known}), and call functions of values alone"
+        )
 
 
 def to_sql_type(dtype: pl.DataType) -> str:

@@ -12,7 +12,12 @@ import polars as pl
 
 from lakehouse.errors import DataError
 from lakehouse.redaction import redact
-from lakehouse.storage.duckdb_connection import connect, quote_identifier, quote_literal
+from lakehouse.storage.duckdb_connection import (
+    connect,
+    quote_identifier,
+    quote_literal,
+    restrict_access,
+)
 from lakehouse.storage.lake import Lake
 from lakehouse.storage.parquet import scan_parquet_files
 
@@ -31,10 +36,10 @@ def run_sql_transform(lake: Lake, sql: str, views: Mapping[str, str], spool: Pat
     """
     target = spool / "query.parquet"
     with connect(lake.options, remote=not lake.is_local) as connection:
-        # What DuckDB spills goes where it is deleted with everything else of this make.
-        connection.execute(f"SET temp_directory = {quote_literal(str(spool))}")
         for view, behind in views.items():
             connection.execute(f"CREATE VIEW {quote_identifier(view)} AS {behind}")
+        # What DuckDB spills goes where it is deleted with everything else of this make.
+        restrict_access(connection, lake.root, str(spool))
         try:
             with lake.translate_errors():
                 # A query may end in a comment, so the bracket is on a line of its own.

@@ -159,9 +159,25 @@ def test_a_type_that_no_contract_can_name_is_refused_by_its_column(expression):
         )
 
 
-@pytest.mark.parametrize("sql", ["SELEC 1", "SELECT x FROM t", "SELECT * FROM nowhere", ""])
-def test_a_broken_query_is_refused_before_any_data(sql):
-    with pytest.raises(SetupError, match="the query does not run"):
+@pytest.mark.parametrize(
+    ("sql", "reason"),
+    [
+        ("SELEC 1", "the query does not run"),
+        ("SELECT x FROM t", "the query does not run"),
+        (
+            "SELECT * FROM nowhere",
+            r"beyond its inputs: nowhere is no table here; read only .*\(t\)",
+        ),
+        ("SELECT * FROM read_text('/etc/hostname')", "it reads from the function read_text"),
+        ("SELECT write_blob('/tmp/x', a::BLOB) FROM t", "it calls the function write_blob"),
+        ("SELECT 1) TO '/tmp/x'; SELECT (1", "the query does not run"),
+        ("COPY t TO '/tmp/x'", "not one SELECT"),
+        ("SELECT 1; SELECT 2", "not one SELECT"),
+        ("", "not one SELECT"),
+    ],
+)
+def test_a_broken_query_is_refused_before_any_data(sql, reason):
+    with pytest.raises(SetupError, match=reason):
         infer_query_schema(sql, {"t": pl.Schema({"a": pl.String()})})
 
 
@@ -172,6 +188,17 @@ def test_a_query_that_fails_on_the_rows_is_an_error_of_the_data(tmp_path):
             "SELECT CAST(a AS INTEGER) FROM t",
             {"t": "SELECT 'x' AS a"},
             tmp_path,
+        )
+
+
+def test_a_query_opens_no_file_outside_of_the_lake(tmp_path):
+    (tmp_path / "lake").mkdir()
+    (tmp_path / "spool").mkdir()
+    (tmp_path / "secret.csv").write_text("hush\n")
+    behind = {"t": f"SELECT * FROM read_csv('{tmp_path}/secret.csv')"}
+    with pytest.raises(DataError, match="Permission Error"):
+        run_sql_transform(
+            Lake(str(tmp_path / "lake")), "SELECT * FROM t", behind, tmp_path / "spool"
         )
 
 
