@@ -7,9 +7,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from lakehouse.ingest.delivery_register import DELIVERIES
 from lakehouse.ingest.files.landing_zone import Landing
 from lakehouse.ingest.land import Progress, ignore_progress
 from lakehouse.lineage.staleness import Planner
+from lakehouse.quarantine.dead_letters import DEAD_LETTERS
 from lakehouse.storage.lake import Lake, PinnedLake
 from lakehouse.storage.revision import Revision
 from lakehouse.tables.catalog import Catalog
@@ -47,6 +49,13 @@ class Environment:
         """Returns the latest revision of every declared table that exists."""
         revisions = {name: self.lake.revision(name) for name in self.catalog.tables}
         return {name: found for name, found in revisions.items() if found is not None}
+
+    def list_orphans(self) -> list[str]:
+        """Returns the tables of the lake that nothing declares any more, layer by layer."""
+        declared = self.catalog.derived_tables
+        known = {*self.catalog.tables, *(table.quarantine for table in declared)}
+        known |= {DEAD_LETTERS, DELIVERIES}
+        return [name for name in self.lake.tables() if name not in known]
 
     def create_planner(self, since: Mapping[str, Revision] | None = None) -> Planner:
         """Returns a planner that finds what is stale now.

@@ -25,7 +25,7 @@ class SetupError(LakehouseError):
 
 
 class DataError(LakehouseError):
-    """The data broke a promise; nothing was published."""
+    """The data broke a promise; what the message names was not published, whatever else was."""
 
 
 class BusyError(LakehouseError):

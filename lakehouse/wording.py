@@ -7,8 +7,20 @@ def format_count(number: int, noun: str) -> str:
 
 
 def escape_control_characters(value: object) -> object:
-    """Returns a text with its control characters escaped, and any other value unchanged."""
-    # A terminal obeys escape sequences, and names and reasons may come from a delivered file.
+    """Returns a text in one visible line, and any other value unchanged.
+
+    Escaped are control characters, line ends, and what is not seen or changes the direction of
+    reading: all that Python calls not printable.
+    """
+    # A terminal obeys escape sequences, and a mark of direction makes a name look like another.
+    # Names and reasons may come from a delivered file.
     if not isinstance(value, str) or value.isprintable():
         return value
     return "".join(char if char.isprintable() else repr(char)[1:-1] for char in value)
+
+
+def escape_lines(text: str) -> str:
+    """Returns a message of several lines with the control characters of each line escaped."""
+    if text.isprintable():
+        return text
+    return "\n".join(str(escape_control_characters(line)) for line in text.split("\n"))

@@ -13,11 +13,12 @@ from typing import Any
 import click
 from deltalake.exceptions import DeltaError
 from rich.console import Console
-from rich.markup import escape
+from rich.text import Text
 
 from lakehouse.cli.output import OUTPUT_FORMATS
 from lakehouse.environment import Environment
 from lakehouse.errors import LakehouseError, summarize_error
+from lakehouse.wording import escape_lines
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 """A decorator that adds an option to a command."""
@@ -72,10 +73,10 @@ class _Group(click.Group):
 
 def _end_with(message: str) -> click.exceptions.Exit:
     """Prints an error in red; returns the exit to raise."""
-    # Not wrapped, so that a path or a command in a message can be copied from one line. Escaped, as
-    # a message quotes names and values that may look like markup.
+    # Not wrapped, so that a path or a command in a message can be copied from one line. As `Text`
+    # and escaped: a message quotes names and values that may look like markup, or move the cursor.
     console = Console(stderr=True, soft_wrap=True)
-    console.print(f"[red]{escape(message)}[/red]", highlight=False)
+    console.print(Text(escape_lines(message), style="red"))
     return click.exceptions.Exit(1)
 
 

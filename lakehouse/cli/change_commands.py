@@ -8,12 +8,14 @@ import click
 
 from lakehouse.cli import restore_text
 from lakehouse.cli.app import NOT_NEGATIVE, App, cli, count_rejects, user_option
-from lakehouse.cli.output import print_rows
+from lakehouse.cli.output import print_rows, print_text
+from lakehouse.environment import Environment
 from lakehouse.errors import DataError, SetupError
+from lakehouse.observe.rejects import read_rejects
 from lakehouse.operations.replay import ReplayReport, replay
 from lakehouse.operations.restore import RestoreRequest, restore
 from lakehouse.operations.restore_plan import find_version_at, plan_restore
-from lakehouse.quarantine.discard import Choice, discard
+from lakehouse.quarantine.discard import Choice, discard, list_unmatched
 from lakehouse.wording import escape_control_characters, format_count
 
 # A time as `lakehouse audit` prints it can be pasted; without an offset it is in UTC.
@@ -65,7 +67,7 @@ def run_restore(  # noqa: PLR0913, one parameter an option of the command
     plan = plan_restore(here, table, version or 0)
     # Printed even where nobody can be asked: without --yes the command shows what it would undo.
     for line in restore_text.describe_plan(plan):
-        click.echo(line)
+        print_text(line)
     if plan.is_noop:
         return
     if not yes and not sys.stdin.isatty():
@@ -76,8 +78,8 @@ def run_restore(  # noqa: PLR0913, one parameter an option of the command
     if not yes:
         click.confirm("Restore it?", abort=True)
     made = restore(here, plan, RestoreRequest(who, reason))
-    click.echo(f"{table} is now at version {made}, with the content of version {version}.")
-    click.echo(
+    print_text(f"{table} is now at version {made}, with the content of version {version}.")
+    print_text(
         "Next: `lakehouse tables` shows what is stale; the next run rebuilds it "
         "(`lakehouse demo`, or Dagster's UI)."
     )
@@ -95,15 +97,15 @@ def run_replay(app: App, table: str) -> None:
     here = app.environment()
     report = replay(here, table)
     released = format_count(*count_rejects(report.released.rows, table))
-    click.echo(f"{table}: {released} released, {report.remaining.rows:,} still open")
+    print_text(f"{table}: {released} released, {report.remaining.rows:,} still open")
     _print_by_rule(table, report)
     for note in report.notes:
-        click.echo(note)
+        print_text(note)
     # A replay that committed nothing made nothing stale.
     stale = here.create_planner().find_stale_tables() if report.audits else []
     if stale:
         names = ", ".join(part.table for part in stale)
-        click.echo(
+        print_text(
             f"Now stale: {names}.\nNext: run `lakehouse demo`, or wait: Dagster rebuilds them "
             "while its UI runs."
         )
@@ -118,11 +120,8 @@ def _print_by_rule(table: str, report: ReplayReport) -> None:
     if not rules:
         return
     name = "reason" if table.startswith("raw/") else "rule"
-    rows = (
-        (escape_control_characters(rule), released.get(rule, 0), remaining.get(rule, 0))
-        for rule in rules
-    )
-    print_rows([name, "released", "open"], rows, "table")
+    rows = ((rule, released.get(rule, 0), remaining.get(rule, 0)) for rule in rules)
+    print_rows([name, "released", "open"], rows, "table", group_digits=True)
 
 
 @cli.command("discard", short_help="Discard rejected rows.")
@@ -154,5 +153,26 @@ def run_discard(
     """
     here = app.environment()
     # The conditions are options that are named like the fields of a choice.
-    count = discard(here.lake, here.catalog, table, Choice(**chosen), reason=reason, who=who)
-    click.echo(f"{table}: {format_count(*count_rejects(count, table))} discarded by {who}")
+    choice = Choice(**chosen)
+    # Before any row is given up: a misspelt rule among others would pass unnoticed.
+    unmatched = list_unmatched(here.lake, here.catalog, table, choice)
+    if unmatched or not (
+        count := discard(here.lake, here.catalog, table, choice, reason=reason, who=who)
+    ):
+        raise _refuse_choice(here, table, unmatched)
+    print_text(f"{table}: {format_count(*count_rejects(count, table))} discarded by {who}")
+
+
+def _refuse_choice(here: Environment, table: str, unmatched: list[str]) -> click.UsageError:
+    """Returns the error for a choice that no open row meets, with what there is to choose."""
+    found = read_rejects(here, table, limit=0)
+    if not found.total:
+        return click.UsageError(f"{table}: nothing was discarded, because nothing is open.")
+    open_rows = format_count(*count_rejects(found.total, table))
+    named = ", ".join(repr(one) for one in unmatched)
+    why = f"no open row has {named}" if unmatched else "no open row meets every condition"
+    reasons = "".join(f"\n  - {escape_control_characters(reason)}" for reason in found.reasons)
+    return click.UsageError(
+        f"{table}: nothing was discarded, because {why}. Open are {open_rows}, with:{reasons}\n"
+        f"Next: name one of these; `lakehouse quarantine {table}` shows their files and values."
+    )

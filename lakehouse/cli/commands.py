@@ -1,10 +1,18 @@
 """Every command of `lakehouse`, registered, and the entry point that runs them."""
 
 # Importing a module of commands registers them with the group.
-from lakehouse.cli import change_commands, read_commands, sample_commands
+from lakehouse.cli import change_commands, orphan_commands, read_commands, sample_commands
 from lakehouse.cli.app import App, cli
 
-__all__ = ["App", "change_commands", "cli", "read_commands", "run_command_line", "sample_commands"]
+__all__ = [
+    "App",
+    "change_commands",
+    "cli",
+    "orphan_commands",
+    "read_commands",
+    "run_command_line",
+    "sample_commands",
+]
 
 
 def run_command_line(app: App) -> None:

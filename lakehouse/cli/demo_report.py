@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from datetime import date
 from typing import Any
 
-import click
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -18,12 +17,12 @@ from rich.progress import (
 )
 
 from lakehouse.calendar import Days
-from lakehouse.cli.output import format_table
+from lakehouse.cli.output import format_table, print_text
 from lakehouse.environment import Environment
 from lakehouse.errors import DataError, LakehouseError, SetupError, list_problems
 from lakehouse.observe import overview, sql
 from lakehouse.observe.domain_files import list_domain_files
-from lakehouse.observe.landing_report import describe_unclaimed
+from lakehouse.observe.landing_report import describe_unclaimed, report_landing
 from lakehouse.observe.rejects import read_rejects
 from lakehouse.publish.audit import Audit
 from lakehouse.wording import escape_control_characters, format_count
@@ -96,7 +95,7 @@ def show_landing_progress() -> Iterator[Callable[[str, int, int], None]]:
 
 def announce_run(tables: Sequence[str], days: Days | None) -> None:
     """Prints which tables a run is about to make."""
-    click.echo(f"  making {', '.join(tables)}{f'  {days}' if days else ''}")
+    print_text(f"  making {', '.join(tables)}{f'  {days}' if days else ''}")
 
 
 def print_report(
@@ -127,13 +126,10 @@ def print_report(
         _print_rejects(here)
     # Beside a failure, "nothing new" would be false.
     elif not problems:
-        click.echo(
-            "Nothing new: every file in landing is landed, and no table is older than its inputs. "
-            "Nothing was written."
-        )
+        print_text(_describe_nothing_new(here, refused))
     _print_notes(here)
     if note := describe_unclaimed(here):
-        click.echo(f"\n{note}")
+        print_text(f"\n{note}")
     if first_question:
         _print_answer(here, first_question)
     # Errors end the command, so they come when all else is printed.
@@ -149,6 +145,27 @@ def print_report(
     for error in refused.values():
         raise error
     _print_next_steps(here, ui_command)
+
+
+def _describe_nothing_new(here: Environment, refused: Mapping[str, LakehouseError]) -> str:
+    """Returns why nothing was written: there was no news, or it was left alone."""
+    waiting = {
+        name: len(news.ready) + len(news.unfinished)
+        for name, news in report_landing(here).news.items()
+        if news.ready or news.unfinished
+    }
+    if refused:
+        return f"Nothing was written: {', '.join(refused)} was left alone, see below."
+    if waiting:
+        files = ", ".join(f"{format_count(n, 'file')} of {name}" for name, n in waiting.items())
+        return (
+            f"Nothing was written: {files} may still be being written, or came just now.\n"
+            "Next: run again when they are complete."
+        )
+    return (
+        "Nothing new: every file in landing is landed, and no table is older than its inputs. "
+        "Nothing was written."
+    )
 
 
 def _list_audits(here: Environment, name: str) -> list[Audit]:
@@ -168,12 +185,12 @@ def _list_audits_since(here: Environment, before: Mapping[str, int | None]) -> l
 
 def _print_audits(audits: Sequence[Audit]) -> None:
     rows = [_to_row(audit) for audit in audits]
-    click.echo(f"\nWhat happened to every row\n{format_table(_COLUMNS, rows)}")
+    print_text(f"\nWhat happened to every row\n{format_table(_COLUMNS, rows, group_digits=True)}")
     for audit in audits:
         if audit.has_unchanged:
-            click.echo(f"  {audit.table}: unchanged: {audit.describe_unchanged()}")
+            print_text(f"  {audit.table}: unchanged: {audit.describe_unchanged()}")
         for note in audit.notes:
-            click.echo(f"  {audit.table}: {note}")
+            print_text(f"  {audit.table}: {escape_control_characters(note)}")
 
 
 def _to_row(audit: Audit) -> Sequence[Any]:
@@ -199,14 +216,14 @@ def _print_rejects(here: Environment) -> None:
         found = read_rejects(here, name, _EXAMPLES)
         if found.total:
             place = found.table.replace("/", ".")
-            click.echo(
+            print_text(
                 f"\n{format_count(found.total, 'rejected row')} of {name}, kept whole in {place}:"
             )
         for reason, count in found.reasons.items():
-            click.echo(f"  {count:>6,}  {escape_control_characters(reason)}")
-        for row in found.rows.iter_rows(named=True):
+            print_text(f"  {count:>6,}  {escape_control_characters(reason)}")
+        for row in found.rows.collect().iter_rows(named=True):
             source = escape_control_characters(row["_source"])
-            click.echo(f"          e.g. {source}, {_describe_place(row)}")
+            print_text(f"          e.g. {source}, {_describe_place(row)}")
 
 
 def _describe_place(row: Mapping[str, Any]) -> str:
@@ -220,11 +237,12 @@ def _print_notes(here: Environment) -> None:
     for table in here.catalog.derived_tables:
         notes = overview.read_notes(here.lake, table)
         for period, reason in notes.held_back.items():
-            click.echo(f"  {table.name} [{period}]: held back, so it is unchanged: {reason}")
+            why = escape_control_characters(reason)
+            print_text(f"  {table.name} [{period}]: held back, so it is unchanged: {why}")
         if notes.outdated:
             periods = [period for period in notes.outdated if isinstance(period, date)]
             span = f" --partition-range {min(periods)}...{max(periods)}" if periods else ""
-            click.echo(
+            print_text(
                 f"  {table.name}: {notes}. To rebuild: "
                 f"dagster asset materialize -m lakehouse.definitions --select {table.name}{span}"
             )
@@ -236,7 +254,7 @@ def _print_answer(here: Environment, query: str) -> None:
     except LakehouseError:
         return  # the mart does not exist yet: nothing was landed that reaches it
     text = format_table(columns, list(rows))
-    click.echo(f'\nA first answer:  lakehouse sql "{" ".join(query.split())}"\n{text}')
+    print_text(f'\nA first answer:  lakehouse sql "{" ".join(query.split())}"\n{text}')
 
 
 def _print_next_steps(here: Environment, ui_command: str) -> None:
@@ -254,11 +272,11 @@ def _print_next_steps(here: Environment, ui_command: str) -> None:
             steps.append((f"{again} --partition-range {span}", "a backfill in one run"))
         else:
             steps.append((again, "rebuilds it"))
-    click.echo("Try next")
+    print_text("Try next")
     for command, meaning in steps:
         # A long command gets a line of its own.
         gap = " " * (_STEP_WIDTH - len(command)) if len(command) < _STEP_WIDTH else _NEXT_LINE
-        click.echo(f"  {command}{gap}{meaning}")
+        print_text(f"  {command}{gap}{meaning}")
 
 
 def _find_example(here: Environment) -> tuple[str, str | None] | None:

@@ -1,19 +1,27 @@
-"""Prints answers: as a table for people, as CSV or JSON for programs."""
+"""Prints answers: as a table for people, as CSV or JSON for programs.
+
+All that the commands print goes through here, because names and values from delivered files may
+hold characters that a terminal obeys.
+"""
 
 import csv
 import io
 import itertools
 import json
 import math
+import re
 import sys
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from typing import Any
 
 import click
+from rich.cells import cell_len
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
+
+from lakehouse.wording import escape_control_characters, escape_lines
 
 OUTPUT_FORMATS = ("table", "csv", "json")
 # Rows of a table for people. All of them are in memory before the first is printed, because their
@@ -21,9 +29,28 @@ OUTPUT_FORMATS = ("table", "csv", "json")
 _SHOWN = 1000
 # Characters that are shown of a binary value, such as the payload of a dead letter.
 _LONGEST_BYTES = 100
+_NARROWEST, _REPORT_WIDTH = 80, 200
+# What Python calls not printable, apart from the blanks that JSON keeps between its parts.
+_INVISIBLE = re.compile(r"[^\x20-\x7e\n]")
 
 
-def print_rows(columns: Sequence[str], rows: Iterable[Sequence[Any]], form: str) -> None:
+def print_text(text: str = "", *, to_stderr: bool = False) -> None:
+    """Prints a message, with what a terminal would obey in it escaped."""
+    click.echo(escape_lines(text), err=to_stderr)
+
+
+def print_json(value: Any) -> None:  # noqa: ANN401
+    """Prints a value as JSON; what is no JSON is printed as text."""
+    click.echo(_to_json(value, indent=2))
+
+
+def print_rows(
+    columns: Sequence[str],
+    rows: Iterable[Sequence[Any]],
+    form: str,
+    *,
+    group_digits: bool = False,
+) -> None:
     """Prints rows as a table for people, or as CSV or JSON for programs.
 
     CSV and JSON are written row by row, whatever the number of rows.
@@ -32,16 +59,28 @@ def print_rows(columns: Sequence[str], rows: Iterable[Sequence[Any]], form: str)
         columns: the names of the columns, which may repeat.
         rows: the rows, each with a value for each column.
         form: one of `OUTPUT_FORMATS`.
+        group_digits: whether numbers are counts and times of our own, which a table for people
+            shows as `31,415` and `0.25`; other numbers are shown whole.
     """
     if form == "csv":
-        # By default lines end in CR and LF, and `cut` or `sort` takes the CR for data.
-        writer = csv.writer(sys.stdout, lineterminator="\n")
-        writer.writerow(columns)
-        writer.writerows([_plain(value) for value in row] for row in rows)
+        _show_csv(columns, rows)
     elif form == "json":
         _show_json(columns, rows)
     elif columns:
-        _show_table(columns, rows)
+        _show_table(columns, rows, group_digits=group_digits)
+
+
+def _show_csv(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    # By default lines end in CR and LF, and `cut` or `sort` takes the CR for data.
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    # A file or a pipe gets every value exactly; a terminal would obey some of them.
+    clean = escape_control_characters if sys.stdout.isatty() else _keep
+    writer.writerow([clean(name) for name in columns])
+    writer.writerows([clean(_plain(value)) for value in row] for row in rows)
+
+
+def _keep(value: object) -> object:
+    return value
 
 
 def _show_json(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
@@ -49,9 +88,20 @@ def _show_json(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     before, names = "[", _distinct(columns)
     for row in rows:
         values = {name: _json_value(value) for name, value in zip(names, row, strict=True)}
-        sys.stdout.write(f"{before}\n  {json.dumps(values, default=str, ensure_ascii=False)}")
+        sys.stdout.write(f"{before}\n  {_to_json(values)}")
         before = ","
     sys.stdout.write("[]\n" if before == "[" else "\n]\n")
+
+
+def _to_json(value: Any, indent: int | None = None) -> str:  # noqa: ANN401
+    """Returns JSON in which letters are readable and invisible characters are escaped."""
+    text = json.dumps(value, default=str, ensure_ascii=False, indent=indent)
+    return text if text.isprintable() else _INVISIBLE.sub(_escape_for_json, text)
+
+
+def _escape_for_json(found: re.Match[str]) -> str:
+    # JSON names characters by their UTF-16 code units, as `json` itself does.
+    return found[0] if found[0].isprintable() else json.dumps(found[0])[1:-1]
 
 
 def _distinct(columns: Sequence[str]) -> list[str]:
@@ -81,55 +131,65 @@ def _json_value(value: Any) -> Any:  # noqa: ANN401
     return _plain(value)
 
 
-def _show_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    taken = []
+def _show_table(
+    columns: Sequence[str], rows: Iterable[Sequence[Any]], *, group_digits: bool
+) -> None:
+    taken = list(itertools.islice(iter(rows), _SHOWN + 1))
     # One row more than is shown is fetched, to know whether there are more.
-    for number, row in enumerate(rows):
-        if number == _SHOWN:
-            # To standard error: standard output holds nothing but the rows.
-            click.echo(
-                f"Only the first {_SHOWN:,} rows are shown; `--format csv` prints all.", err=True
-            )
-            break
-        taken.append(row)
+    if len(taken) > _SHOWN:
+        # To standard error: standard output holds nothing but the rows.
+        print_text(
+            f"Only the first {_SHOWN:,} rows are shown; `--format csv` prints all.", to_stderr=True
+        )
+        del taken[_SHOWN:]
+    texts = [[format_value(value, group_digits=group_digits) for value in row] for row in taken]
+    table = Table(box=None, header_style="bold", pad_edge=False)
     for place, name in enumerate(columns):
-        is_number = all(isinstance(row[place], int | float) or row[place] is None for row in taken)
-        table.add_column(escape(name), justify="right" if is_number and taken else "left")
-    for row in taken:
-        table.add_row(*(escape(format_value(value)) for value in row))
+        is_number = bool(taken) and all(_is_number(row[place]) for row in taken)
+        table.add_column(_as_shown(name), justify="right" if is_number else "left")
+    for row in texts:
+        table.add_row(*map(Text, row))
     # A file or a pipe has no width: there every value is printed whole.
-    Console(width=None if sys.stdout.isatty() else _width(columns, taken)).print(table)
+    width = None if sys.stdout.isatty() else _width(columns, texts)
+    Console(width=width).print(table)
 
 
-def _width(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> int:
-    # rich puts a space on either side of a column.
+def _is_number(value: Any) -> bool:  # noqa: ANN401
+    return value is None or isinstance(value, int | float | Decimal)
+
+
+def _as_shown(name: str) -> Text:
+    # As Text and not as a string, in which rich would look for markup.
+    return Text(str(escape_control_characters(name)))
+
+
+def _width(columns: Sequence[str], texts: Sequence[Sequence[str]]) -> int:
+    # rich puts a space on either side of a column. Letters of East Asia take two places.
     widths = (
-        max([len(name), *(len(format_value(row[place])) for row in rows)]) + 2
+        max([_as_shown(name).cell_len, *(cell_len(row[place]) for row in texts)]) + 2
         for place, name in enumerate(columns)
     )
-    return max(80, sum(widths))
+    return max(_NARROWEST, sum(widths))
 
 
-def format_value(value: Any) -> str:  # noqa: ANN401
-    """Returns a value as a person reads it in a table."""
+def format_value(value: Any, *, group_digits: bool = False) -> str:  # noqa: ANN401
+    """Returns a value as a person reads it in a table, in one line.
+
+    Numbers are whole: what is shown and typed in again is the same number.
+    """
     if value is None:
         return ""
     # Before numbers, because a bool of Python is an int.
     if isinstance(value, bool):
         return str(value).lower()
-    if isinstance(value, int):
-        return f"{value:,}"
-    if isinstance(value, float):
-        return f"{value:,.2f}"
+    if isinstance(value, int | float) and group_digits:
+        return f"{value:,}" if isinstance(value, int) else f"{value:,.2f}"
+    if isinstance(value, Decimal):
+        return f"{value:f}"  # never with an exponent
     text = str(_plain(value))
-    # A dead letter may hold any bytes, and a terminal would obey the control characters in them.
-    if isinstance(value, bytes) and (len(text) > _LONGEST_BYTES or not text.isprintable()):
-        shown = "".join(
-            sign if sign.isprintable() else repr(sign)[1:-1] for sign in text[:_LONGEST_BYTES]
-        )
-        return f"{shown}…" if len(text) > _LONGEST_BYTES else shown
-    return text
+    if isinstance(value, bytes) and len(text) > _LONGEST_BYTES:
+        text = f"{text[:_LONGEST_BYTES]}…"
+    return str(escape_control_characters(text))
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401
@@ -142,14 +202,15 @@ def _plain(value: Any) -> Any:  # noqa: ANN401
     return value
 
 
-def format_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+def format_table(
+    columns: Sequence[str], rows: Iterable[Sequence[Any]], *, group_digits: bool = False
+) -> str:
     """Returns a table for people as text."""
     text = io.StringIO()
-    console, table = (
-        Console(file=text, width=200),
-        Table(*columns, box=None, header_style="bold", pad_edge=False),
-    )
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for name in columns:
+        table.add_column(_as_shown(name))
     for row in rows:
-        table.add_row(*(escape(format_value(value)) for value in row))
-    console.print(table)
+        table.add_row(*(Text(format_value(value, group_digits=group_digits)) for value in row))
+    Console(file=text, width=_REPORT_WIDTH).print(table)
     return text.getvalue()

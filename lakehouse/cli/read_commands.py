@@ -1,16 +1,23 @@
 """Commands that only read: `sql`, `tables`, `audit` and `quarantine`."""
 
-import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from typing import Any
 
 import click
+import polars as pl
 
 from lakehouse.cli import restore_text
-from lakehouse.cli.app import NOT_NEGATIVE, App, cli, count_rejects, format_option
-from lakehouse.cli.output import print_rows
+from lakehouse.cli.app import (
+    NOT_NEGATIVE,
+    App,
+    Decorator,
+    cli,
+    count_rejects,
+    format_option,
+)
+from lakehouse.cli.output import print_json, print_rows, print_text
 from lakehouse.observe import overview, sql
 from lakehouse.observe.landing_report import report_landing
 from lakehouse.observe.rejects import RejectedRows, read_rejects
@@ -22,12 +29,46 @@ _STATES: tuple[State, ...] = (OPEN, RELEASED, DISCARDED)
 _HIDDEN = ("_contract_version", "_code_version", "_run_id", "_batch_id", "_ingested_at")
 """Columns of a quarantine that a table on a screen leaves out; CSV and JSON have all."""
 
+_SHOWN = 20
+"""How many rows a table on a screen shows unless a limit is given."""
+
+_ROWS_AT_ONCE = 1000
+_NEEDS_ATTENTION = 3
+"""The exit code of `lakehouse tables` if something needs attention; 1 and 2 are errors."""
+
 _SETTLED = ("_settled_at", "_settled_by", "_discard_reason")
 _TABLE_COLUMNS = ("table", "rows", "bytes", "files", "version", "newest", "freshness", "state")
 _AUDIT_COLUMNS = (
     *("version", "audited_at", "mode", "days", "read", "written", "quarantined", "superseded"),
     *("filtered", "dead_letters", "sum", "rows", "seconds", "run"),
 )
+
+
+def limit_option(rows: str) -> Decorator:
+    """Returns the option `--limit`; `rows` names in the help what is counted."""
+    return click.option(
+        "--limit",
+        type=NOT_NEGATIVE,
+        help=f"How many {rows}; 0 for all.",
+        show_default=f"{_SHOWN} in a table, all in CSV and JSON",
+    )
+
+
+def _read_limit(limit: int | None, form: str) -> int | None:
+    """Returns how many rows to show; None for all of them."""
+    # Nobody sees that a file is cut, so only what people read is cut by default.
+    if limit is None:
+        return _SHOWN if form == "table" else None
+    return limit or None
+
+
+def _tell_of_cut(which: str, shown: int, total: int, noun: str) -> None:
+    if shown < total:
+        # To standard error: standard output holds nothing but the rows.
+        print_text(
+            f"Only the {which} {shown:,} of {total:,} {noun} are shown; `--limit 0` shows all.",
+            to_stderr=True,
+        )
 
 
 @cli.command("sql", short_help="Run a read-only query.")
@@ -48,48 +89,50 @@ def run_sql(app: App, query: str, form: str) -> None:
 @format_option("tables")
 @click.pass_obj
 def tables(app: App, form: str) -> None:
-    """List the tables: size, version, newest event, freshness, and what is stale or dead."""
+    """List the tables: size, version, newest event, freshness, and what is stale or dead.
+
+    Ends with exit code 3 if a table or landing needs attention: something waits or is stale, late,
+    held back, dead or declared nowhere. Rejected rows that a contract allows need none.
+    """
     here = app.environment()
     # Landing is listed once, for the states and for the notes below.
     report = report_landing(here)
     states = overview.list_tables(here, landing=report)
     rows = ([getattr(state, column) for column in _TABLE_COLUMNS] for state in states)
-    print_rows(_TABLE_COLUMNS, rows, form)
+    print_rows(_TABLE_COLUMNS, rows, form, group_digits=True)
     if not states and form == "table":
-        click.echo("The lake is empty. Next: run `lakehouse demo`.")
+        print_text("The lake is empty. Next: run `lakehouse demo`.")
     # CSV and JSON have standard output for themselves.
-    for note in report.notes:
-        click.echo(note, err=form != "table")
+    notes = [*report.notes, *overview.describe_orphans(here)]
+    for note in notes:
+        print_text(note, to_stderr=form != "table")
+    if notes or any(state.needs_attention for state in states):
+        raise click.exceptions.Exit(_NEEDS_ATTENTION)
 
 
 @cli.command(short_help="Show what became of every row, by commit.")
 @click.argument("table")
 @format_option("commits")
-@click.option(
-    "--limit",
-    type=NOT_NEGATIVE,
-    default=20,
-    show_default=True,
-    help="How many commits, latest last; 0 for all.",
-)
+@limit_option("commits, latest last")
 @click.pass_obj
-def audit(app: App, table: str, form: str, limit: int) -> None:
+def audit(app: App, table: str, form: str, limit: int | None) -> None:
     """Show what became of every row that each commit of TABLE (`<layer>/<table>`) read."""
     here = app.environment()
-    # All of them for 0, since `[-0:]` leaves nothing out.
-    audits = overview.list_audits(here, table)[-limit:]
+    every, wanted = overview.list_audits(here, table), _read_limit(limit, form)
+    audits = every if wanted is None else every[-wanted:]
+    _tell_of_cut("last", len(audits), len(every), "commits")
     if form == "json":
-        click.echo(json.dumps([_to_json(one) for one in audits], indent=2, default=str))
+        print_json([_to_json(one) for one in audits])
         return
-    print_rows(_AUDIT_COLUMNS, ([*_to_row(one)] for one in audits), form)
+    print_rows(_AUDIT_COLUMNS, ([*_to_row(one)] for one in audits), form, group_digits=True)
     if form != "table":
         return
     # Below the table, because reasons are too long for a column.
     for one in audits:
         for line in _describe_details(one):
-            click.echo(f"version {one.version}{line}")
+            print_text(f"version {one.version}{line}")
     for line in restore_text.describe_restores(here.lake, table):
-        click.echo(line)
+        print_text(line)
 
 
 def _describe_details(one: Audit) -> Iterable[str]:
@@ -100,7 +143,7 @@ def _describe_details(one: Audit) -> Iterable[str]:
     if one.has_unchanged:
         yield f": unchanged: {one.describe_unchanged()}"
     for period, reason in one.held_back.items():
-        yield f" held back {period}: {reason}"
+        yield f" held back {period}: {escape_control_characters(reason)}"
 
 
 def _to_json(one: Audit) -> dict[str, Any]:
@@ -139,28 +182,36 @@ def _to_row(one: Audit) -> Iterable[Any]:
     help="The state of the rows to show.",
 )
 @format_option("rows")
-@click.option(
-    "--limit", type=NOT_NEGATIVE, default=20, show_default=True, help="How many rows to show."
-)
+@limit_option("rows")
 @click.pass_obj
-def quarantine(app: App, table: str, state: str, form: str, limit: int) -> None:
+def quarantine(app: App, table: str, state: str, form: str, limit: int | None) -> None:
     """Show the rejected rows of TABLE, with every rule that they broke.
 
     For a raw table, show its dead letters.
     """
     # None for `all`, which is no state.
     wanted = next((one for one in _STATES if one == state), None)
-    found = read_rejects(app.environment(), table, limit, wanted)
-    if form != "table":
-        print_rows(found.rows.columns, found.rows.iter_rows(), form)
-        return
-    _print_counts(table, found, wanted)
-    # Open rows are not settled yet, so these columns would be empty.
-    without = (*_HIDDEN, "_state", *_SETTLED) if wanted == OPEN else _HIDDEN
-    rows = found.rows.drop(*without, strict=False)
-    # As delivered, values may hold line feeds and control characters that break a line or a screen.
-    texts = (list(map(escape_control_characters, row)) for row in rows.iter_rows())
-    print_rows(rows.columns if found.total else [], texts, form)
+    here, most = app.environment(), _read_limit(limit, form)
+    found = read_rejects(here, table, most, wanted)
+    shown = found.total if most is None else min(most, found.total)
+    with here.lake.translate_errors():
+        if form != "table":
+            _tell_of_cut("first", shown, found.total, "rows")
+            columns = found.rows.collect_schema().names()
+            print_rows(columns, _iterate_rows(found.rows), form)
+            return
+        _print_counts(table, found, wanted)
+        # Open rows are not settled yet, so these columns would be empty.
+        without = (*_HIDDEN, "_state", *_SETTLED) if wanted == OPEN else _HIDDEN
+        rows = found.rows.drop(*without, strict=False).collect()
+    print_rows(rows.columns if found.total else [], rows.iter_rows(), form)
+    _tell_of_cut("first", shown, found.total, "rows")
+
+
+def _iterate_rows(rows: pl.LazyFrame) -> Iterator[tuple[Any, ...]]:
+    # Some at a time: a dead letter may have a mebibyte, and a program gets all of them.
+    for batch in rows.collect_batches(chunk_size=_ROWS_AT_ONCE, maintain_order=True):
+        yield from batch.iter_rows()
 
 
 def _print_counts(table: str, found: RejectedRows, wanted: State | None) -> None:
@@ -168,13 +219,13 @@ def _print_counts(table: str, found: RejectedRows, wanted: State | None) -> None
     count, noun = count_rejects(found.total, table)
     if found.total:
         place = found.table.replace("/", ".")
-        click.echo(f"{format_count(count, f'{wanted} {noun}' if wanted else noun)} in {place}")
+        print_text(f"{format_count(count, f'{wanted} {noun}' if wanted else noun)} in {place}")
     elif found.states and wanted:
-        click.echo(f"{table}: nothing is {wanted}")
+        print_text(f"{table}: nothing is {wanted}")
     else:
-        click.echo(f"{table}: nothing was rejected")
+        print_text(f"{table}: nothing was rejected")
     others = [f"{n:,} {state}" for state, n in found.states.items() if wanted not in (None, state)]
     if others:
-        click.echo(f"also {', '.join(others)}; --state all shows them")
+        print_text(f"also {', '.join(others)}; --state all shows them")
     for reason, rows in found.reasons.items():
-        click.echo(f"  {rows:>8,}  {escape_control_characters(reason)}")
+        print_text(f"  {rows:>8,}  {escape_control_characters(reason)}")

@@ -54,7 +54,7 @@ def describe_restores(lake: Lake, name: str) -> Iterator[str]:
         parameters = note or commit.info.get("operationParameters") or {}
         version = parameters.get("version", "an earlier version")
         who = f"by {note['by']}" if note else "by another program"
-        why = f": {note['reason']}" if note and note["reason"] else ""
+        why = f": {escape_control_characters(note['reason'])}" if note and note["reason"] else ""
         yield f"version {commit.version} restored version {version}, {who}{why}"
 
 

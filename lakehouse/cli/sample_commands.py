@@ -3,6 +3,7 @@
 import click
 
 from lakehouse.cli.app import App, cli
+from lakehouse.cli.output import print_text
 
 
 @cli.command(short_help="Bring everything up to date.")
@@ -28,7 +29,7 @@ def samples(app: App, days: int) -> None:
     """Deliver the sample files of one more day into landing."""
     assert app.samples is not None  # noqa: S101, without samples there is no such command
     for path in app.samples(days):
-        click.echo(path)
-    click.echo(
+        print_text(path)
+    print_text(
         "Next: run `lakehouse demo` to land them, or wait: Dagster lands them while its UI runs."
     )

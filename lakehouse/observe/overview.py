@@ -26,6 +26,8 @@ from lakehouse.tables.table_types import DerivedTable, RawTable, Table
 from lakehouse.wording import format_count
 
 _UP_TO_DATE = "up to date"
+_ORPHAN = "nothing declares it any more"
+_LATE = "LATE"
 _HOURS_SHOWN = 48
 """An age below this is shown in hours, above it in days."""
 
@@ -56,6 +58,17 @@ class TableState:
     newest: date | datetime | None
     freshness: str
     state: str
+
+    @property
+    def needs_attention(self) -> bool:
+        """Whether a run or a person has something to do.
+
+        Rejected rows need nobody: their contract allows as many. Dead letters are told with their
+        raw table.
+        """
+        if self.table.startswith("quarantine/"):
+            return self.state == _ORPHAN
+        return self.state != _UP_TO_DATE or _LATE in self.freshness
 
 
 @dataclass(frozen=True)
@@ -124,6 +137,8 @@ def list_tables(
             _add_freshness(here.catalog, _read_state(here, name, stale, dead), moment, undated)
             for name in existing
         ]
+        orphans = set(here.list_orphans())
+        states = [replace(s, state=_ORPHAN) if s.table in orphans else s for s in states]
         for name in here.catalog.tables:
             if name not in existing and (name in stale or waiting.describe(name)):
                 state = "never made" if name in stale else ""
@@ -131,6 +146,20 @@ def list_tables(
         states = [_add_waiting(state, waiting) for state in states]
         # The sort is stable: it only moves raw tables that do not exist yet to the other raw ones.
         return sorted(states, key=lambda state: not state.table.startswith("raw/"))
+
+
+def describe_orphans(here: Environment) -> list[str]:
+    """Returns a note on the tables that nothing declares any more, if there are any."""
+    # The quarantine of a table goes where the table goes, so it is no choice of its own.
+    orphans = here.list_orphans()
+    if not orphans:
+        return []
+    note = (
+        f"Nothing declares {', '.join(orphans)} any more, so no run brings them up to date.\n"
+        "Next: declare the table again; or `lakehouse drop <table>` to delete it; "
+        "or, for a raw table that was renamed, `lakehouse adopt <table> <new name>`."
+    )
+    return [note]
 
 
 def list_audits(here: Environment, table: str) -> list[Audit]:
@@ -249,7 +278,7 @@ def _add_freshness(
     age, promised = now - newest, table.properties.fresh_within
     if promised is None:
         return replace(state, freshness=_format_age(age))
-    verdict = "fresh" if age <= promised else f"LATE (promised {_format_age(promised)})"
+    verdict = "fresh" if age <= promised else f"{_LATE} (promised {_format_age(promised)})"
     return replace(state, freshness=f"{_format_age(age)}, {verdict}")
 
 

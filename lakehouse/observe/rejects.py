@@ -20,26 +20,26 @@ class RejectedRows:
         table: the quarantine table that holds them.
         total: how many are in the state that was asked for.
         reasons: these rows by reason; a row may have several.
-        rows: the first of them, whole.
+        rows: the first of them, whole; read when they are asked for, as a dead letter may be large.
         states: all rows that were ever rejected, by state.
     """
 
     table: str
     total: int
     reasons: Mapping[str, int]
-    rows: pl.DataFrame
+    rows: pl.LazyFrame
     states: Mapping[str, int] = field(default_factory=dict)
 
 
 def read_rejects(
-    here: Environment, table: str, limit: int, state: State | None = "open"
+    here: Environment, table: str, limit: int | None, state: State | None = "open"
 ) -> RejectedRows:
     """Reads the rejected rows of a derived table, or the dead letters of a raw one.
 
     Args:
         here: where the table is.
         table: its name.
-        limit: how many rows to read whole.
+        limit: how many rows to give whole; None for all.
         state: only rows in this state; None for all.
 
     Raises:
@@ -51,7 +51,7 @@ def read_rejects(
         name = DEAD_LETTERS if isinstance(declared, RawTable) else declared.quarantine
         # The first rejected row creates the table, so nothing was rejected.
         if here.lake.open_shared(name) is None:
-            return RejectedRows(name, 0, {}, pl.DataFrame())
+            return RejectedRows(name, 0, {}, pl.LazyFrame())
         rejected = fill_states(here.lake.scan(name))
         if is_raw:  # raw tables share one table of dead letters
             rejected = rejected.filter(pl.col("table") == table)
@@ -72,7 +72,6 @@ def read_rejects(
             name,
             total.item(),
             dict(reasons.iter_rows()),
-            # Only so many are read whole: the payload of a dead letter has up to 1 MiB.
-            wanted.head(limit).collect(),
+            wanted if limit is None else wanted.head(limit),
             count_by_state(rejected),
         )

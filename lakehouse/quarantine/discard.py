@@ -107,6 +107,37 @@ class Choice:
         return condition
 
 
+def list_unmatched(lake: Lake, catalog: Catalog, name: str, choice: Choice) -> list[str]:
+    """Returns the rules and files that a choice names and no open row of a table has.
+
+    Raises:
+        SetupError: there is no such table.
+    """
+    place, rows_of = _find_quarantine(catalog, name)
+    with lake.translate_errors():
+        handle = lake.open_shared(place)
+        parts = {rule: Choice(rules=(rule,)) for rule in choice.rules}
+        parts |= {source: Choice(sources=(source,)) for source in choice.sources}
+        if handle is None or not parts:
+            return list(parts)
+        rows = fill_states(scan_visible_rows(handle)).filter(rows_of)
+        schema = rows.collect_schema()
+        found = rows.select(
+            part.to_filter(name, schema).any().alias(str(number))
+            for number, part in enumerate(parts.values())
+        ).collect()
+    return [part for part, matches in zip(parts, found.row(0), strict=True) if not matches]
+
+
+def _find_quarantine(catalog: Catalog, name: str) -> tuple[str, pl.Expr]:
+    """Returns the table that holds what a table rejected, and which rows of it are meant."""
+    table = catalog[name]
+    # Each derived table has a quarantine of its own; all raw tables share the dead letters.
+    if isinstance(table, RawTable):
+        return DEAD_LETTERS, pl.col("table") == name
+    return table.quarantine, pl.lit(True)
+
+
 def discard(
     lake: Lake, catalog: Catalog, name: str, choice: Choice, *, reason: str, who: str
 ) -> int:
@@ -129,14 +160,7 @@ def discard(
     """
     if not reason.strip():
         raise SetupError(f"{name}: discarding rows needs a reason.\nNext: give one with --reason.")
-    table = catalog[name]
-    # Each derived table has a quarantine of its own; all raw tables share the dead letters.
-    if isinstance(table, RawTable):
-        rows_of = pl.col("table") == name
-        place = DEAD_LETTERS
-    else:
-        rows_of = pl.lit(True)
-        place = table.quarantine
+    place, rows_of = _find_quarantine(catalog, name)
     return retry_if_busy(lambda: _discard_once(lake, place, rows_of, choice, reason.strip(), who))
 
 

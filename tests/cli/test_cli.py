@@ -55,7 +55,9 @@ def run(here: Environment, *arguments: str, stdin: str | None = None) -> Result:
 
 def printed(here: Environment, *arguments: str, stdin: str | None = None) -> str:
     result = run(here, *arguments, stdin=stdin)
-    assert (result.exit_code, result.stderr) == (0, "")
+    # `tables` says by 3 that something needs attention, as it does in a lake with rejects.
+    assert result.exit_code in ((0, 3) if arguments[0] == "tables" else (0,))
+    assert result.stderr == ""
     return result.stdout
 
 
@@ -88,7 +90,7 @@ def test_sql_prints_a_table_for_people(filled):
     )
     assert [line.split() for line in out.splitlines()] == [
         ["invoice", "many"],
-        ["536310", "10,000"],
+        ["536310", "10000"],
     ]
 
 
@@ -494,6 +496,24 @@ def test_the_quarantine_of_an_unknown_table_is_refused(filled):
     assert "There is no table 'staged/nothing'" in refused(filled, "quarantine", "staged/nothing")
 
 
+@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize("command", ["audit", "quarantine"])
+def test_a_limit_of_zero_is_no_limit(filled, command, form):
+    cut = run(filled, command, "raw/invoice_lines", "--limit", "0", "--format", form)
+    assert (cut.exit_code, cut.stderr) == (0, "")
+    assert cut.stdout == printed(filled, command, "raw/invoice_lines", "--format", form)
+
+
+def test_only_a_table_for_people_is_cut_by_itself_and_says_so(here):
+    dead = "\n".join(str(n) for n in range(30))
+    write(here, "fx_rates", "a.csv", f"Date,USD,GBP\n{dead}\n")
+    bring_up_to_date(here)
+    assert len(as_csv(here, "quarantine", "raw/fx_rates")) == 31
+    assert len(as_json(here, "quarantine", "raw/fx_rates")) == 30
+    told = run(here, "quarantine", "raw/fx_rates").stderr
+    assert told == "Only the first 20 of 30 rows are shown; `--limit 0` shows all.\n"
+
+
 # replay and discard
 
 
@@ -621,6 +641,27 @@ def test_discarded_dead_letters_are_not_told_of(dirty):
         "ann",
         "cut off",
     )
+
+
+@pytest.mark.parametrize(
+    ("table", "choice", "told"),
+    [
+        ("staged/invoice_lines", ["--rule", "quantity != 1"], "no open row has 'quantity != 1'"),
+        (
+            "staged/invoice_lines",
+            ["--rule", "quantity != 0", "--rule", "typo"],
+            "no open row has 'typo'",
+        ),
+        ("staged/invoice_lines", ["--source", "b.csv"], "no open row has 'b.csv'"),
+        ("staged/invoice_lines", ["--where", "_state = 'gone'"], "no open row meets every"),
+        ("raw/invoice_lines", ["--rule", "typo"], "no open row has 'typo'"),
+        ("staged/fx_rates", ["--all"], "nothing is open"),
+    ],
+)
+def test_a_discard_of_what_is_not_there_says_so_and_gives_up_nothing(dirty, table, choice, told):
+    result = run(dirty, "discard", table, "--reason", "a test", "--by", "ann", *choice)
+    assert (result.exit_code, told in result.stderr) == (2, True), result.stderr
+    assert "1 open row" in printed(dirty, "quarantine", "staged/invoice_lines")
 
 
 def test_a_discard_that_names_no_rows_is_refused(dirty):

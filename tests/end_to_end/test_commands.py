@@ -31,7 +31,9 @@ def shell(command: str, environment: dict[str, str]) -> str:
         timeout=240,
         check=False,
     )
-    assert done.returncode == 0, done.stdout + done.stderr
+    # `lakehouse tables` says by 3 that something needs attention: the samples have dead letters.
+    codes = (0, 3) if command.startswith("lakehouse tables") else (0,)
+    assert done.returncode in codes, done.stdout + done.stderr
     return done.stdout
 
 

@@ -73,7 +73,7 @@ def test_a_run_warns_of_unclaimed_files(here, capfd):
 def test_files_that_wait_show_before_their_table_exists(here):
     write(here, "fx_rates", "fx.csv", RATES)
     assert states(here) == {"raw/fx_rates": "1 file waits in landing"}
-    assert tables(here).exit_code == 0
+    assert tables(here).exit_code == 3
 
 
 def test_files_that_wait_show_beside_dead_letters(here):
