@@ -24,12 +24,21 @@ Instant = Annotated[pl.Datetime, "us", "UTC"]
 """A point in time: microseconds, UTC. The one form in which typed tables store times."""
 
 
-def Field(*, unit: str | None = None, pii: bool = False, **options: Any) -> Any:  # noqa: ANN401, N802 - as Pandera's
-    """Declares a column: Pandera's `Field` with a unit and a flag for personal data.
+def Field(  # noqa: N802 - as Pandera's
+    *,
+    unit: str | None = None,
+    pii: bool = False,
+    allow_inf: bool = False,
+    allow_nan: bool = False,
+    **options: Any,  # noqa: ANN401
+) -> Any:  # noqa: ANN401
+    """Declares a column: Pandera's `Field` with a unit, and what else its values may be.
 
     Args:
         unit: unit of the values, such as `GBP` or `W`; shown in the catalogue.
         pii: personal data; kept out of file statistics, examples and log messages.
+        allow_inf: whether a real number may be infinite; a row with one is quarantined otherwise.
+        allow_nan: the same for NaN, which then counts as a value.
         **options: whatever `pandera.Field` takes (`ge`, `isin`, `str_matches`, `nullable`,
             `description`, …).
 
@@ -37,7 +46,10 @@ def Field(*, unit: str | None = None, pii: bool = False, **options: Any) -> Any:
     knows the name of the column.
     """
     try:
-        return pa.Field(metadata={"unit": unit, "pii": pii}, **options)
+        # Without the flags that are off: they would give every contract another version.
+        allowed = {"allow_inf": allow_inf, "allow_nan": allow_nan}
+        flags = {name: True for name, is_on in allowed.items() if is_on}
+        return pa.Field(metadata={"unit": unit, "pii": pii, **flags}, **options)
     except (pa.errors.SchemaInitError, re.error, TypeError, ValueError) as error:
         arguments = ", ".join(f"{name}={value!r}" for name, value in options.items())
         return _InvalidField(f"Field({arguments}): {_explain_invalid_field(error)}")
@@ -146,6 +158,8 @@ class Column:
         description: its meaning, for the catalogue.
         unit: unit of its values, if they have one.
         pii: whether it holds personal data.
+        allow_inf: whether a real number may be infinite.
+        allow_nan: whether NaN counts as a value.
     """
 
     name: str
@@ -154,6 +168,8 @@ class Column:
     description: str
     unit: str | None
     pii: bool
+    allow_inf: bool = False
+    allow_nan: bool = False
 
     @property
     def meaning(self) -> str:
@@ -193,6 +209,8 @@ def _build_column(name: str, column: Any) -> Column:  # noqa: ANN401 - Pandera's
         description=column.description or "",
         unit=metadata.get("unit"),
         pii=bool(metadata.get("pii")),
+        allow_inf=bool(metadata.get("allow_inf")),
+        allow_nan=bool(metadata.get("allow_nan")),
     )
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, get_args
 
 import polars as pl
+from polars.datatypes import DataTypeClass
 
 from lakehouse.calendar import Physical
 from lakehouse.errors import SetupError, list_problems
@@ -14,6 +15,7 @@ from lakehouse.tables.contract import (
     get_properties,
     list_columns,
 )
+from lakehouse.tables.patterns import UnsupportedPatternError, match_whole
 
 # What `storage/delta_types.py` can store; instants have a check of their own.
 _TEXT_AND_TIME = (pl.String, pl.Binary, pl.Boolean, pl.Date)
@@ -36,6 +38,8 @@ def check_contract(contract: type[Contract]) -> None:
         *_find_malformed_properties(properties),
         *_find_key_problems(properties, columns),
         *_find_type_problems(columns.values()),
+        *_find_flag_problems(columns.values()),
+        *_find_pattern_problems(contract),
         *_find_unenforced(contract),
     ]
     if problems:
@@ -112,6 +116,33 @@ def _find_type_problems(columns: Iterable[Column]) -> Iterator[str]:
                 )
         elif not isinstance(column.dtype, _DELTA_TYPES):
             yield f"column {column.name!r} is {column.dtype}, which Delta Lake cannot store"
+
+
+def _find_flag_problems(columns: Iterable[Column]) -> Iterator[str]:
+    for column in columns:
+        for flag in ("allow_inf", "allow_nan"):
+            if getattr(column, flag) and not _holds_reals(column.dtype):
+                yield f"column {column.name!r} is {column.dtype}, for which {flag} means nothing"
+
+
+def _holds_reals(dtype: pl.DataType | DataTypeClass) -> bool:
+    if isinstance(dtype, pl.Struct):
+        return any(_holds_reals(field.dtype) for field in dtype.fields)
+    return _holds_reals(dtype.inner) if isinstance(dtype, pl.List) else dtype.is_float()
+
+
+def _find_pattern_problems(contract: type[Contract]) -> Iterator[str]:
+    """Yields patterns that Polars cannot run as Python does."""
+    for name, column in contract.to_schema().columns.items():
+        for check in column.checks:
+            if check.name not in ("str_matches", "str_contains"):
+                continue
+            if (pattern := (check.statistics or {}).get("pattern")) is None:
+                continue  # a check of a person's own
+            try:
+                match_whole(pattern)
+            except UnsupportedPatternError as error:
+                yield f"column {name!r}: {error}"
 
 
 def _find_unenforced(contract: type[Contract]) -> Iterator[str]:

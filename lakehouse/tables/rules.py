@@ -1,7 +1,8 @@
 """The checks of a contract as Polars expressions: one lazy pass finds every rule that a row breaks.
 
 Belongs here: turning Pandera checks into expressions, and combining these for the pass. A missing
-value keeps every rule but one: whether it may be missing is a rule of its own.
+value keeps every rule but one: whether it may be missing is a rule of its own
+(`default_rules.py`).
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -15,13 +16,14 @@ from lakehouse.errors import SetupError, list_problems, summarize_error
 from lakehouse.system_columns import BROKEN
 from lakehouse.tables.casting import UNREAD
 from lakehouse.tables.contract import (
-    Column,
     Contract,
     get_properties,
     list_columns,
     to_polars_schema,
 )
 from lakehouse.tables.contract_checks import check_contract
+from lakehouse.tables.default_rules import list_default_rules
+from lakehouse.tables.patterns import find_within, get_text, match_whole
 
 _VERDICT = "_verdict_"
 
@@ -76,12 +78,12 @@ _COMPILERS: dict[str, _Compiler] = {
     "isin": lambda c, s: ("is a known value", c.is_in(list(s["allowed_values"]))),
     "notin": lambda c, s: ("is not a forbidden value", ~c.is_in(list(s["forbidden_values"]))),
     "str_matches": lambda c, s: (
-        f"matches {_text(s['pattern'])}",
-        c.str.contains(_anchored(s["pattern"])),
+        f"matches {get_text(s['pattern'])}",
+        c.str.contains(match_whole(s["pattern"])),
     ),
     "str_contains": lambda c, s: (
-        f"contains {_text(s['pattern'])}",
-        c.str.contains(_text(s["pattern"])),
+        f"contains {get_text(s['pattern'])}",
+        c.str.contains(find_within(s["pattern"])),
     ),
     "str_startswith": lambda c, s: (f"starts with {s['string']}", c.str.starts_with(s["string"])),
     "str_endswith": lambda c, s: (f"ends with {s['string']}", c.str.ends_with(s["string"])),
@@ -89,56 +91,72 @@ _COMPILERS: dict[str, _Compiler] = {
 }
 
 
-def _text(pattern: Any) -> str:  # noqa: ANN401
-    return pattern if isinstance(pattern, str) else str(pattern.pattern)
-
-
-def _anchored(pattern: Any) -> str:  # noqa: ANN401
-    # As in Pandera, to the letter: of `b|a` only the first branch is anchored.
-    text = _text(pattern)
-    return text if text.startswith("^") else f"^{text}"
-
-
 def compile_rules(contract: type[Contract]) -> tuple[Rule, ...]:
-    """Returns every row rule of a contract: presence first, then its checks in declared order.
+    """Returns every row rule of a contract: those of its types, then its checks in declared order.
 
     Raises:
         SetupError: the contract makes no sense, or a check does not fit its column's type.
     """
     check_contract(contract)
     schema = contract.to_schema()
-    names = tuple(schema.columns)
+    names, types = tuple(schema.columns), to_polars_schema(contract)
     rules = [
-        Rule(f"{column.name} is present", _is_present(column))
+        Rule(name, holds)
         for column in list_columns(contract)
-        if not column.nullable
+        for name, holds in list_default_rules(column)
     ]
     for name, column in schema.columns.items():
-        rules += [_compile(name, check, names) for check in column.checks]
+        rules += [_compile(name, types[name], check, names) for check in column.checks]
     rules += [_interpret(None, check, names) for check in schema.checks]
     _check_rules(contract, rules)
     return tuple(rules)
 
 
-def _is_present(column: Column) -> pl.Expr:
-    """Returns whether a value is there. NaN counts as missing, as in Pandera.
-
-    Polars takes NaN for larger than every number, so no lower bound would reject it.
-    """
-    value = pl.col(column.name)
-    if column.dtype.is_float():
-        return value.is_not_null() & value.is_not_nan().fill_null(True)
-    return value.is_not_null()
-
-
-def _compile(column: str, check: pa.Check, names: tuple[str, ...]) -> Rule:
+def _compile(column: str, dtype: pl.DataType, check: pa.Check, names: tuple[str, ...]) -> Rule:
     compiler = _COMPILERS.get(check.name or "")
     # A check of a person's own may have the name of a known one; it has no statistics.
     if compiler is None or check.element_wise or not check.statistics:
         return _interpret(column, check, names)
-    text, holds = compiler(pl.col(column), check.statistics)
+    # NaN is neither above a bound nor below it. Like a missing value, it has a rule of its own.
+    value = pl.col(column).fill_nan(None) if dtype.is_float() else pl.col(column)
+    statistics = {name: _fit_bound(bound, dtype) for name, bound in check.statistics.items()}
+    text, holds = compiler(value, statistics)
     # A missing value keeps a check, unless the check asks to see it.
     return Rule(f"{column} {text}", holds.fill_null(bool(check.ignore_na)))
+
+
+# Delta Lake has no unsigned numbers.
+_BITS: Mapping[pl.DataType, int] = {pl.Int8(): 8, pl.Int16(): 16, pl.Int32(): 32, pl.Int64(): 64}
+
+
+def _fit_bound(bound: Any, dtype: pl.DataType) -> Any:  # noqa: ANN401 - any argument of a check
+    """Returns an argument of a check with its numbers of the column's kind, to compare exactly."""
+    if isinstance(bound, list | tuple | set | frozenset):
+        return [_fit_listed(one, dtype) for one in _drop_impossible(bound, dtype)]
+    # Beside a real number, Polars would make doubles of a whole column, which cannot hold each
+    # whole number beyond 2^53.
+    is_whole = isinstance(bound, float) and bound.is_integer()
+    return int(bound) if is_whole and dtype.is_integer() else bound
+
+
+def _fit_listed(value: Any, dtype: pl.DataType) -> Any:  # noqa: ANN401
+    # A list that mixes whole and real numbers has no type in Polars.
+    if dtype.is_float() and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    return _fit_bound(value, dtype)
+
+
+def _drop_impossible(values: Iterable[Any], dtype: pl.DataType) -> list[Any]:
+    """Returns listed values without those that no whole number of a column is equal to."""
+    bits = _BITS.get(dtype)
+    if bits is None:
+        return list(values)
+    low, high = -(2 ** (bits - 1)), 2 ** (bits - 1) - 1
+    return [
+        value
+        for value in values
+        if not isinstance(value, int | float) or (low <= value <= high and value == int(value))
+    ]
 
 
 def _interpret(column: str | None, check: pa.Check, names: tuple[str, ...]) -> Rule:
