@@ -41,7 +41,7 @@ demo: setup
 	@$(BIN)/lakehouse demo
 
 ui: setup
-	@$(BIN)/python -m resources.ui $(BIN)/dagster dev --workspace workspace.yaml --host 127.0.0.1 --port $(PORT)
+	@$(BIN)/python -m resources.ui $(BIN)/python -m lakehouse.orchestration.ui --workspace workspace.yaml --host 127.0.0.1 --port $(PORT)
 
 # Each worker gets a long run of neighbouring tests, so most fixtures of a module are built once. A worker that has finished
 # takes half of the tests that another still has to run.

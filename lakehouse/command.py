@@ -38,7 +38,7 @@ def run_demo() -> None:
                 skipped_domains=refused,
             )
         question = _find_first_question(here)
-        ui_command = "make ui" if is_in_project("resources.ui") else "dagster dev"
+        ui_command = "make ui" if is_in_project("resources.ui") else "lakehouse-ui"
         demo_report.print_report(here, before, problems, refused, question, ui_command)
 
 

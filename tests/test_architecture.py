@@ -405,7 +405,7 @@ def watch(event, args):
         written.append((event, str(args[0])))
     if event in ("os.mkdir", "os.rename", "os.remove", "tempfile.mkdtemp", "tempfile.mkstemp"):
         written.append((event, str(args)))
-for library in ("polars", "pandera.polars", "deltalake", "duckdb", "obstore", "dagster", "pydantic_settings", "rich"):
+for library in ("polars", "pandera.polars", "deltalake", "duckdb", "obstore", "dagster", "pydantic_settings", "rich", "dagster_webserver.app"):
     importlib.import_module(library)
 sys.addaudithook(watch)
 for name in sys.argv[1:]:

@@ -6,6 +6,7 @@ there.
 
 import json
 import os
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -16,6 +17,8 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from lakehouse.errors import SetupError, list_problems
 from lakehouse.failpoints import KILL_AT
 from lakehouse.storage.object_store import find_uri_problem, is_remote
+
+_HOST = re.compile(r"(\*\.)?[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?(:[0-9]{1,5})?")
 
 
 def find_default_data() -> Path:
@@ -37,6 +40,8 @@ class Settings(BaseSettings):
             conditional put.
         rest_seconds: how long a delivered file has to lie unchanged before it counts as complete;
             None: as long as the landing zone says.
+        ui_hosts: names, separated by commas, under which browsers reach the UI beside this
+            machine's own, such as `dagster.example.com`.
     """
 
     model_config = SettingsConfigDict(env_prefix="LAKEHOUSE_", extra="ignore", frozen=True)
@@ -48,6 +53,7 @@ class Settings(BaseSettings):
     storage_secret: str | None = None
     single_writer: bool = False
     rest_seconds: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+    ui_hosts: Annotated[tuple[str, ...], NoDecode] = ()
 
     @field_validator("data")
     @classmethod
@@ -68,6 +74,20 @@ class Settings(BaseSettings):
         if is_remote(place):
             return place
         return str(Path(place).expanduser().resolve())
+
+    @field_validator("ui_hosts", mode="before")
+    @classmethod
+    def _split_hosts(cls, text: object) -> object:
+        """Splits names at commas; what is no name would match nothing, and nobody would see why."""
+        if not isinstance(text, str):
+            return text
+        hosts = tuple(host.strip() for host in text.split(",") if host.strip())
+        if wrong := [host for host in hosts if not _HOST.fullmatch(host)]:
+            raise ValueError(
+                f"holds {', '.join(map(repr, wrong))}; write names such as dagster.example.com, "
+                "*.example.com or dagster.example.com:8443, without scheme and path"
+            )
+        return hosts
 
     @field_validator("storage_options", mode="before")
     @classmethod

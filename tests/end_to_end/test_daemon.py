@@ -1,6 +1,7 @@
 """With the real daemon and the UI's server running: a dropped file is in the mart with no click."""
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -22,7 +23,6 @@ from lakehouse.ingest.files.landing_zone import Landing
 from lakehouse.observe import overview
 
 ROOT = Path(__file__).resolve().parents[2]
-BIN = Path(sys.executable).parent
 DAYS = (date(2011, 1, 10), date(2011, 1, 12), date(2011, 1, 14))
 HEADER = "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country"
 LIMIT, STARTED_BY = 15.0, 180.0
@@ -36,21 +36,13 @@ def here(tmp_path: Path) -> Environment:
 
 @pytest.fixture
 def daemon(demonstrated: Path, tmp_path: Path) -> Iterator[str]:
-    """A lake of samples, and `dagster dev` on it as `make ui` starts it; yields its address."""
+    """A lake of samples, and the UI with its daemon on it as `make ui` starts them; yields its address."""
     environment = copy_demo(demonstrated, tmp_path)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [
-        BIN / "dagster",
-        "dev",
-        "-m",
-        "lakehouse.definitions",
-        "--host",
-        "127.0.0.1",
-        "--port",
-        str(port),
-    ]
+    shutil.copy(ROOT / "workspace.yaml", tmp_path)
+    command = [sys.executable, "-m", "lakehouse.orchestration.ui", "--port", str(port)]
     log = (tmp_path / "ui.log").open("wb")
     process = subprocess.Popen(
         command, env=environment, cwd=tmp_path, stdout=log, stderr=log, start_new_session=True
