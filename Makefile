@@ -11,6 +11,7 @@ ifdef LANDING
 export LAKEHOUSE_LANDING := $(LANDING)
 endif
 unexport DAGSTER_HOME # it may belong to another project; .env names ours
+unexport PYTHONDONTWRITEBYTECODE # each process of the demo and the tests would compile everything again
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo ui test test-full lint format bench campaign clean-data

@@ -26,7 +26,6 @@ from bench.measure import ROOT
 from bench.stood import clone, in_delta, in_duckdb
 from lakehouse.storage.lake import Lake
 
-STEP = f"{daily.DAYS} days"
 OURS, BATCHED = "ours, one run", "ours, batched events"
 ENGINE, PLAIN = "ours, no dagster", "sink_delta"
 DBT, BY_DAY, POLARS_BY_DAY = "dbt microbatch", "ours, a run a day", "dagster-polars"
@@ -122,10 +121,11 @@ def _of_this_project(step: str, names: list[str], days: int) -> list[Way]:
 
 def at_once(raw: Path, *, has_peers: bool = True) -> Work:
     """Returns the bench on all days, each way in one call."""
-    ways = _of_this_project(STEP, [OURS, BATCHED, ENGINE, PLAIN], daily.DAYS)
+    step = f"{daily.DAYS} days"
+    ways = _of_this_project(step, [OURS, BATCHED, ENGINE, PLAIN], daily.DAYS)
     if has_peers:
         ways += list_installable(
-            {DBT: lambda: Way(DBT, {STEP: peer_module("dbt", "backfill", TARGET)})}
+            {DBT: lambda: Way(DBT, {step: peer_module("dbt", "backfill", TARGET)})}
         )
     title = f"{daily.DAYS} days of readings, made again at once"
     return Work("backfill", title, ways, PLAIN, outcome, partial(_prepare, raw))

@@ -1,6 +1,6 @@
 """A year of daily readings as a table: made by Dagster in one run, and by a plain write."""
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import polars as pl
@@ -75,7 +75,8 @@ def fill(lake: Lake, rows_a_day: int, repeated: int = 0) -> None:
         repeated: every n-th row repeats the row before it; 0 for none.
     """
     now = datetime(2025, 1, 1, tzinfo=UTC)
-    for month in range(1, 13):
+    last = FIRST + timedelta(days=DAYS - 1)
+    for month in range(1, last.month + 1):
         days = (
             pl.date_range(date(2024, month, 1), date(2024, month, 1), eager=True)
             .dt.month_end()[0]
@@ -101,7 +102,7 @@ def fill(lake: Lake, rows_a_day: int, repeated: int = 0) -> None:
             )
         )
         rows = rows.with_columns(raw_readings.day.alias(EVENT_DATE)).filter(
-            pl.col(EVENT_DATE) <= date(2024, 12, 30)
+            pl.col(EVENT_DATE) <= last
         )
         name = raw_readings.name
         publish(

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from support.sizes import first
 
 from bench import beside, figures, late, publish, query, start, stood
 from bench.measure import Cost
@@ -71,7 +72,9 @@ def test_every_question_has_an_answer_in_a_staged_table_or_a_mart(
 
 
 @pytest.mark.usefixtures("out", "called")
-@pytest.mark.parametrize("asked", query.QUESTIONS, ids=["flags", "parts", "day", "months", "year"])
+@pytest.mark.parametrize(
+    "asked", first(2, query.QUESTIONS), ids=["flags", "parts", "day", "months", "year"]
+)
 def test_a_way_that_answers_a_cent_more_is_not_compared(
     filled: Path, monkeypatch: pytest.MonkeyPatch, asked: str
 ) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from support.sizes import full
 
 from bench import (
     backfill,
@@ -110,13 +111,15 @@ def test_a_repeat_that_stays_is_noticed(tmp_path):
 
 
 @pytest.mark.usefixtures("out")
-def test_all_days_are_made_in_one_run_as_by_a_plain_write(tmp_path):
+@pytest.mark.parametrize("days", [40, full(daily.DAYS)])
+def test_all_days_are_made_in_one_run_as_by_a_plain_write(tmp_path, monkeypatch, days):
+    monkeypatch.setattr(daily, "DAYS", days)
     lines = backfill.compare(tmp_path, rows_a_day=2, days=1, rounds=1, has_peers=False)
     assert [(line.way, line.step, line.commits) for line in lines] == [
-        (backfill.OURS, "365 days", 1),
-        (backfill.BATCHED, "365 days", 1),
-        (backfill.ENGINE, "365 days", 1),
-        (backfill.PLAIN, "365 days", 1),
+        (backfill.OURS, f"{days} days", 1),
+        (backfill.BATCHED, f"{days} days", 1),
+        (backfill.ENGINE, f"{days} days", 1),
+        (backfill.PLAIN, f"{days} days", 1),
         (backfill.OURS, "1 days", 1),
         (backfill.BY_DAY, "1 days", 1),
     ]

@@ -8,6 +8,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 from support.demos import copy_demo
+from support.sizes import full
 
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
@@ -46,8 +47,12 @@ def commands(first_word: str) -> list[str]:
     ]
 
 
+COMMANDS = [one for one in commands("lakehouse") if one != "lakehouse samples"]
+KINDS = {one.split()[1]: one for one in COMMANDS}
+
+
 @pytest.mark.parametrize(
-    "command", [one for one in commands("lakehouse") if one != "lakehouse samples"]
+    "command", [one if one in KINDS.values() else full(one) for one in COMMANDS]
 )
 def test_each_lakehouse_command_of_the_readme_answers(command: str, environment: dict[str, str]):
     assert shell(command, environment).strip()

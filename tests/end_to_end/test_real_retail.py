@@ -10,6 +10,7 @@ import pytest
 from independent import retail_figures
 from polars import col
 from polars.testing import assert_frame_equal
+from support.sizes import full
 from support.worlds import NOW, bring_up_to_date, deliver, land_all, retail, world, write
 
 from lakehouse.calendar import Days
@@ -132,7 +133,8 @@ def test_histories_equal_the_second_opinion(here, kept, table, value, second_opi
     assert found == second_opinion(kept)
 
 
-def test_sales_know_their_product_and_country_as_of_their_day(here, kept):
+@pytest.mark.parametrize("until", [date(2011, 2, 1), full(date.max)])
+def test_sales_know_their_product_and_country_as_of_their_day(here, kept, until):
     texts, countries = retail_figures.product_texts(kept), retail_figures.customer_countries(kept)
     wanted = Counter(
         (
@@ -144,11 +146,11 @@ def test_sales_know_their_product_and_country_as_of_their_day(here, kept):
             or line.country,
         )
         for line in kept
+        if line.invoice_date <= until
     )
-    sales = here.lake.scan("marts/sales").select(
-        "invoice", "stock_code", "sales_date", "product", "country"
-    )
-    assert Counter(sales.collect().iter_rows()) == wanted
+    sales = here.lake.scan("marts/sales").filter(col("sales_date") <= until)
+    rows = sales.select("invoice", "stock_code", "sales_date", "product", "country").collect()
+    assert Counter(rows.iter_rows()) == wanted
 
 
 @pytest.fixture

@@ -21,7 +21,6 @@ from campaign.structure import STRUCTURE
 from campaign.tally import Tally
 from campaign.writers import Writers
 
-FILES = range(300)
 WAYS = (
     *steps.WAYS,
     *["healing"] * (len(steps.WAYS) % 2),
@@ -45,16 +44,17 @@ def test_whatever_is_killed_when_ends_as_if_nothing_had_happened(tmp_path, tally
     assert min(Counter(what.split()[0] for what in tally.tried.elements()).values()) >= turns
 
 
-@pytest.mark.parametrize("seconds", [4, full(12)])
+@pytest.mark.parametrize("seconds", [3, full(12)])
 def test_eight_writers_that_are_killed_lose_and_double_nothing(tmp_path, tally, seconds):
     Writers(tmp_path, tally, seed=1, seconds=seconds).run()
     assert tally.found == []
     done = {"append: done", "replace: done", "compaction: done", "vacuum: done"}
-    assert {"writer killed", *(done if seconds == 12 else ["append: done"])} <= set(tally.tried)
+    assert {"writer killed", *(done if seconds == 12 else ())} <= set(tally.tried)
 
 
-def test_every_record_of_a_broken_file_is_a_row_or_a_dead_letter(tmp_path, tally):
-    Fuzz(tmp_path, tally, seed=1, real=SHARED if SHARED.is_dir() else None).run(FILES)
+@pytest.mark.parametrize("files", [100, full(1_000)])
+def test_every_record_of_a_broken_file_is_a_row_or_a_dead_letter(tmp_path, tally, files):
+    Fuzz(tmp_path, tally, seed=1, real=SHARED if SHARED.is_dir() else None).run(range(files))
     assert tally.found == []
     assert {what.partition(": ")[2] for what in tally.tried} >= {
         "landed whole",

@@ -7,6 +7,7 @@ from random import Random
 
 import polars as pl
 import pytest
+from support.sizes import first, full
 from support.worlds import bring_up_to_date, contents, deliver, in_state, world
 from tills import june, lines, rows, same_tables, sell, till
 
@@ -64,7 +65,7 @@ def at_once(fortnight, tmp_path_factory):
     return here
 
 
-@pytest.mark.parametrize(("seed", "mean"), [(1, 1), (2, 5)])
+@pytest.mark.parametrize(("seed", "mean"), [(2, 5), full(1, 1)])
 def test_samples_in_any_order_end_in_the_same_content(here, fortnight, at_once, seed, mean):
     random = Random(seed)
     for batch in batches(deliveries(fortnight, random), random, mean):
@@ -85,17 +86,18 @@ def counted(here, table):
 
 
 @pytest.mark.real_data
-def test_real_days_in_any_order_end_in_the_same_content(here, real, tmp_path):
+@pytest.mark.parametrize(("count", "histories"), [(8, 1), full(25, 2)])
+def test_real_days_in_any_order_end_in_the_same_content(here, real, tmp_path, count, histories):
     random = Random(5)
-    days = sorted((real / "online_retail/by_day").glob("*.csv.gz"))[10:35]
-    rates = sorted((real / "ecb_fx").glob("*.zip"))[:2]
+    days = sorted((real / "online_retail/by_day").glob("*.csv.gz"))[10 : 10 + count]
+    rates = sorted((real / "ecb_fx").glob("*.zip"))[:histories]
     together = world(tmp_path / "together")
     deliver(together, "invoice_lines", *days)
     deliver(together, "fx_rates", *rates)
     bring_up_to_date(together)
     shuffled = [("invoice_lines", day) for day in days] + [("fx_rates", zipped) for zipped in rates]
     random.shuffle(shuffled)
-    for batch in batches(shuffled, random, 7):
+    for batch in batches(shuffled, random, 4):
         for table, file in batch:
             deliver(here, table, file)
         bring_up_to_date(here)
@@ -247,7 +249,7 @@ def rated(here, folder, name, day, pounds):
     )
 
 
-@pytest.mark.parametrize("order", ["abc", "acb", "bac", "bca", "cab", "cba", "all"])
+@pytest.mark.parametrize("order", first(3, ["abc", "cba", "all", "acb", "bac", "bca", "cab"]))
 @pytest.mark.parametrize("case", CASES)
 def test_bytes_that_come_again_count_from_their_first_writing_in_any_order(
     here, tmp_path, case, order

@@ -4,6 +4,7 @@ from random import Random
 
 import pytest
 from disturbing import disturb
+from support.sizes import first
 from support.worlds import bring_up_to_date, contents, world
 from tills import lines, rows, sell, till
 
@@ -25,7 +26,7 @@ def undisturbed(tmp_path_factory):
     return here
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", first(1, range(4)))
 def test_deliveries_in_any_order_between_restores_and_compactions_end_in_the_same_content(
     shop, undisturbed, seed
 ):

@@ -36,7 +36,10 @@ def of_real_days(folder, request):
 
 @pytest.fixture(
     scope="module",
-    params=[of_samples, pytest.param(of_real_days, marks=pytest.mark.real_data)],
+    params=[
+        of_samples,
+        pytest.param(of_real_days, marks=[pytest.mark.real_data, pytest.mark.full]),
+    ],
     ids=["samples", "real"],
 )
 def rewritten(request, tmp_path_factory):

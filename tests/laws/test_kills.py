@@ -2,13 +2,13 @@
 
 import json
 import re
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from shutil import copytree
 
 import pytest
 import tills
 from support import children
+from support.sizes import full
 from support.worlds import bring_up_to_date, contents, world, write
 from tills import HEADER, lines, sell, take, till
 
@@ -26,34 +26,38 @@ ARCHIVE = (
     "archive: entries written",
     "archive: log shortened",
 )  # killed at in test_archived_logs.py
-CASES = [
+FEW = [
     (FIRST, "land: file read"),
-    (FIRST, "land: file read#2"),
     (FIRST, "land: files read"),
     (FIRST, "publish: before files"),
     (FIRST, "publish: files written"),
-    (FIRST, "publish: files written#2"),
-    (FIRST, "publish: files written#3"),
     (FIRST, "files: file begun#4"),
     (FIRST, "commit: before commit#2"),
     (FIRST, "publish: quarantine committed"),
-    (FIRST, "publish: quarantine committed#3"),
     (FIRST, "publish: committed"),
-    (FIRST, "publish: committed#2"),
-    (FIRST, "publish: committed#3"),
     (FIRST, "land: published"),
-    (AGAIN, "land: files read"),
-    (AGAIN, "publish: before files#3"),
     (AGAIN, "publish: files written#3"),
-    (AGAIN, "publish: files written#4"),
-    (AGAIN, "publish: quarantine committed"),
     (AGAIN, "publish: quarantine committed#3"),
     (AGAIN, "commit: columns added"),
+    (AGAIN, "publish: committed#4"),
+]
+"""Each point once, in the first run or in one that replaces."""
+
+OTHERS = [
+    (FIRST, "land: file read#2"),
+    (FIRST, "publish: files written#2"),
+    (FIRST, "publish: files written#3"),
+    (FIRST, "publish: quarantine committed#3"),
+    (FIRST, "publish: committed#2"),
+    (FIRST, "publish: committed#3"),
+    (AGAIN, "land: files read"),
+    (AGAIN, "publish: before files#3"),
+    (AGAIN, "publish: files written#4"),
+    (AGAIN, "publish: quarantine committed"),
     (AGAIN, "commit: before commit#3"),
     (AGAIN, "files: file begun#6"),
     (AGAIN, "land: published"),
     (AGAIN, "publish: committed"),
-    (AGAIN, "publish: committed#4"),
 ]
 
 
@@ -106,17 +110,6 @@ def undisturbed(templates, tmp_path_factory):
     return ended
 
 
-@pytest.fixture(scope="module")
-def killed(templates, tmp_path_factory):
-    """Each case after the kill: its folder and return code. Two processes run at a time."""
-    folders = [
-        copytree(templates[name], tmp_path_factory.mktemp("killed") / "world") for name, _ in CASES
-    ]
-    with ThreadPoolExecutor(2) as pool:
-        codes = list(pool.map(run, folders, [point for _, point in CASES]))
-    return dict(zip(CASES, zip(folders, codes, strict=True), strict=True))
-
-
 def state(here):
     """Every row of every table, without the columns that name a run or a moment."""
     moving = (
@@ -137,14 +130,16 @@ def state(here):
     return rows, contents(here)
 
 
-@pytest.mark.parametrize("case", CASES, ids=": ".join)
-def test_a_run_after_a_kill_ends_as_if_nothing_had_happened(killed, undisturbed, case):
-    folder, code = killed[case]
-    assert code == -9
+@pytest.mark.parametrize(("which", "point"), [*FEW, *(full(*other) for other in OTHERS)])
+def test_a_run_after_a_kill_ends_as_if_nothing_had_happened(
+    templates, undisturbed, tmp_path, which, point
+):
+    folder = copytree(templates[which], tmp_path / "world")
+    assert run(folder, point) == -9
     here = world(folder, till())
     bring_up_to_date(here)
     rows, content = state(here)
-    assert (rows, content) == undisturbed[case[0]]
+    assert (rows, content) == undisturbed[which]
     origins = here.lake.scan("raw/sales").select("_source", "_offset").collect()
     assert not origins.is_duplicated().any()
 
@@ -168,8 +163,16 @@ LANDING = (
 )
 
 
-@pytest.mark.parametrize("is_taken_away", [False, True], ids=["", "and the files are taken away"])
-@pytest.mark.parametrize("point", LANDING)
+@pytest.mark.parametrize(
+    ("point", "is_taken_away"),
+    [
+        (LANDING[0], False),
+        (LANDING[0], True),
+        (LANDING[1], False),
+        *(full(point, False) for point in LANDING[2:]),
+        *(full(point, True) for point in LANDING[1:]),
+    ],
+)
 def test_every_record_is_counted_in_one_audit_whatever_is_killed_when(
     tmp_path, point, is_taken_away
 ):
@@ -216,7 +219,7 @@ def test_every_fault_point_of_the_engine_is_killed_at():
         for path in sources
         for point in re.findall(r"failpoint\(\"([^\"]+)\"\)", path.read_text())
     }
-    killed = {point.partition("#")[0] for _, point in CASES}
+    killed = {point.partition("#")[0] for _, point in FEW}
     assert named == killed | {
         *RESTORE,
         *ARCHIVE,

@@ -10,9 +10,9 @@ from tempfile import TemporaryDirectory
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars import col
+from support.sizes import examples, first
 from support.worlds import NOW, bring_up_to_date, catalog_of, in_state, world, write
 from test_kills import run
 from tills import HEADER, JUNE, lines, only, raw_sales, redo, rows, sell, take, till, typed
@@ -237,8 +237,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=25, deadline=None)
-@given(steps=STEPS)
+@examples(6, 40, steps=STEPS)
 def test_whatever_is_made_mended_discarded_or_rolled_back_the_sum_holds(steps):
     """Every row that was ever rejected is open, released or discarded, and the released rows are in the table."""
     with TemporaryDirectory() as folder:
@@ -298,15 +297,15 @@ class Sequence:
 # Killed in the middle
 
 MAKING = [
-    "publish: before files",
     "publish: files written",
     "publish: quarantine committed",
     "publish: committed",
+    "publish: before files",
     "publish: quarantine committed#2",
 ]
 
 
-@pytest.mark.parametrize("point", MAKING)
+@pytest.mark.parametrize("point", first(3, MAKING))
 def test_a_replay_that_is_killed_and_run_again_lands_each_row_once(strict, point):
     assert run(Path(strict.landing.root).parent, point, json.dumps([[f"replay {STAGED}"]])) == -9
     here = again(strict, till())
@@ -469,13 +468,13 @@ READING = [
     "publish: files written",
     "publish: quarantine committed",
     "publish: committed",
+    "publish: committed#2",
     "land: published",
     "publish: files written#2",
-    "publish: committed#2",
 ]
 
 
-@pytest.mark.parametrize("point", READING)
+@pytest.mark.parametrize("point", first(4, READING))
 def test_a_replay_of_dead_letters_that_is_killed_and_run_again_lands_each_record_once(
     refused, point
 ):

@@ -7,20 +7,27 @@ from pathlib import Path
 import click
 import pytest
 from click.testing import CliRunner
-from support.worlds import bring_up_to_date, world
+from support.worlds import bring_up_to_date, copy_world, world
 from tills import lines, rows, sell, till
 
 from lakehouse.cli import commands
 
 
-@pytest.fixture
-def here(tmp_path):
+@pytest.fixture(scope="module")
+def template(tmp_path_factory):
     """A till after two deliveries."""
-    shop = world(tmp_path, till())
+    folder = tmp_path_factory.mktemp("template")
+    shop = world(folder, till())
     for name, *days in (("a", lines(3, 1, 2)), ("b", lines(4, 3, first=3), "4,too,short\n")):
         sell(shop, name, *days)
         bring_up_to_date(shop)
-    return shop
+    return folder
+
+
+@pytest.fixture
+def here(template, tmp_path):
+    """A copy of it."""
+    return copy_world(template, tmp_path, till())
 
 
 def run(here, *arguments, command="restore"):

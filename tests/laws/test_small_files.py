@@ -9,6 +9,7 @@ import pytest
 from deltalake.exceptions import CommitFailedError
 from deltalake.transaction import AddAction
 from stock import KEYED_TABLES, Event, create_lake, deliver_events, make_tables, read_rows
+from support.sizes import first
 from support.worlds import NOW, bring_up_to_date, contents, copy_world, with_limits, world
 from tills import lines, live_files, only, redo, rows, same_tables, sell, take, till
 
@@ -76,9 +77,9 @@ def test_a_table_of_days_has_few_files_a_month(eight_days):
 
 
 def test_days_one_by_one_give_what_all_at_once_give(shop, tmp_path):
-    day_by_day(shop, [3, 1, 2, 5, 4, 9, 8, 7])
+    day_by_day(shop, [3, 1, 2, 5, 4])
     other = world(tmp_path / "other", till())
-    day_by_day(other, [3, 1, 2, 5, 4, 9, 8, 7], then=lambda _: None)
+    day_by_day(other, [3, 1, 2, 5, 4], then=lambda _: None)
     bring_up_to_date(other)
     same_tables(shop, other)
     assert contents(shop) == contents(other)
@@ -247,7 +248,7 @@ def test_rejected_rows_that_move_make_no_other_day_stale(shop):
     ] == []
 
 
-@pytest.mark.parametrize("back", [1, 2, 3])
+@pytest.mark.parametrize("back", first(1, [2, 1, 3]))
 def test_a_raw_table_that_went_back_makes_the_days_stale_that_went(eight_days, back):
     shop = eight_days
     shop.lake.open(RAW).restore(shop.lake.version(RAW) - back)
@@ -293,7 +294,7 @@ def test_a_file_that_others_wrote_otherwise_is_left_where_it_is(shop):
 
 def test_files_of_many_small_rows_are_not_gathered_for_ever(shop):
     shop = with_limits(shop, rows_at_once=10)
-    day_by_day(shop, range(1, 29), then=lambda _: None)
+    day_by_day(shop, range(1, 17), then=lambda _: None)
     told = [audit.carried for audit in list_audits(shop, RAW)]
     assert sum(told) < 3 * len(rows(shop, RAW))
 

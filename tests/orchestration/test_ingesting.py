@@ -1,12 +1,13 @@
 """The ingest job: one run lands files and rebuilds what they make stale."""
 
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import polars as pl
 import pytest
-from support.worlds import bring_up_to_date, land_all, write
+from support.worlds import bring_up_to_date, copy_world, land_all, world, write
 
 from lakehouse.definitions import definitions
 from lakehouse.environment import Environment
@@ -68,12 +69,20 @@ def made_since(here: Environment, table: str, before: dict[str, int]) -> set[dat
     return {day for one in audits for span in one.materialized for day in span}
 
 
-@pytest.fixture
-def grown(here: Environment) -> Environment:
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A lake of three days that is in order."""
+    folder = tmp_path_factory.mktemp("template")
+    here = world(folder)
     write(here, "invoice_lines", "a.csv", lines("2010-12-01", "2010-12-03", "2010-12-09"))
     bring_up_to_date(here)
-    return here
+    return folder
+
+
+@pytest.fixture
+def grown(template: Path, tmp_path: Path) -> Environment:
+    """A copy of it."""
+    return copy_world(template, tmp_path)
 
 
 def test_one_run_lands_a_late_file_and_makes_its_days_in_every_table(grown, instance):

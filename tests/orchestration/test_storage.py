@@ -22,7 +22,7 @@ from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable
 from dagster._core.storage.event_log.sqlite import sqlite_event_log
 from dagster._serdes import deserialize_value
 from support import children
-from support.sizes import full
+from support.sizes import first, full
 
 from bench.dagster_settings import settings
 from lakehouse.orchestration.catch_up import open_instance
@@ -137,7 +137,7 @@ def home(tmp_path, monkeypatch):
     return tmp_path
 
 
-@pytest.mark.parametrize("size", ["0", full("7"), "1000"])
+@pytest.mark.parametrize("size", first(1, ["1000", "7", "0"]))
 def test_a_backfill_is_told_as_by_dagsters_own_storage(home, monkeypatch, size):
     (home / "own").mkdir()
     with dg.DagsterInstance.local_temp(str(home / "own")) as own:
@@ -186,7 +186,7 @@ def plan(instance: dg.DagsterInstance) -> str:
     return instance.create_run_for_job(job, tags=RANGE).run_id
 
 
-@pytest.mark.parametrize("run", [plan, backfill])
+@pytest.mark.parametrize("run", first(1, [backfill, plan]))
 def test_a_check_of_many_partitions_stands_as_in_dagsters_own_storage(home, monkeypatch, run):
     (home / "own").mkdir()
     with dg.DagsterInstance.local_temp(str(home / "own")) as own:

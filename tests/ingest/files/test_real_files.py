@@ -2,6 +2,7 @@
 
 import polars as pl
 import pytest
+from support.sizes import full
 
 pytestmark = pytest.mark.real_data
 
@@ -11,18 +12,18 @@ pytestmark = pytest.mark.real_data
     [
         ("online_retail/by_day/2010-12-01.csv.gz", 3108, 8),
         ("nyc_green_taxi/green_tripdata_2013-08.csv.gz", 7623, 20),
-        ("nyc_green_taxi/green_tripdata_2020-04.csv.gz", 35_612, 20),
-        ("nyc_green_taxi/green_tripdata_2024-01.parquet", 56_551, 20),
+        full("nyc_green_taxi/green_tripdata_2020-04.csv.gz", 35_612, 20),
+        full("nyc_green_taxi/green_tripdata_2024-01.parquet", 56_551, 20),
         ("nyc_green_taxi/green_tripdata_2025-01.parquet", 48_326, 21),
         ("nyc_green_taxi/taxi_zone_lookup.csv", 265, 4),
-        ("appliances_energy/energydata_complete.csv.gz", 19_735, 29),
-        ("beijing_air_quality/PRSA_Data_Dongsi_20130301-20170228.csv.gz", 35_064, 18),
-        ("pjm_hourly_load/DUQ_hourly.csv.gz", 119_068, 2),
+        full("appliances_energy/energydata_complete.csv.gz", 19_735, 29),
+        full("beijing_air_quality/PRSA_Data_Dongsi_20130301-20170228.csv.gz", 35_064, 18),
+        full("pjm_hourly_load/DUQ_hourly.csv.gz", 119_068, 2),
         ("ecb_fx/eurofxref-hist_2024-12-29.zip", 6656, 42),
         ("github_events/2015-01-01-0.json.gz", 7702, 8),
-        ("wikipedia_edits/2015-09-12_00-12.json.gz", 16_467, 20),
+        full("wikipedia_edits/2015-09-12_00-12.json.gz", 16_467, 20),
         ("northwind/employees.csv", 9, 18),
-        ("ourairports/2025-01-01/runways.csv.gz", 46_500, 20),
+        full("ourairports/2025-01-01/runways.csv.gz", 46_500, 20),
     ],
 )
 def test_real_files_are_read_without_a_dead_letter(read, real, path, rows, columns):
