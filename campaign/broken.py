@@ -247,11 +247,14 @@ def _gzip(random: Random, content: bytes) -> bytes:
     return gzip.compress(content, mtime=0)
 
 
+_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
+
+
 def _zip(random: Random, content: bytes, suffix: str) -> bytes:
     file = io.BytesIO()
-    with zipfile.ZipFile(
-        file, "w", random.choice([zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2])
-    ) as zipped:
+    with zipfile.ZipFile(file, "w", random.choice(_METHODS)) as zipped:
         for number in range(random.choice([1, 1, 1, 1, 2])):
-            zipped.writestr(zipfile.ZipInfo(f"inner{number}{suffix}"), content)
+            # `writestr` takes the method of the `ZipInfo`, which is none, unless one is named.
+            member = zipfile.ZipInfo(f"inner{number}{suffix}")
+            zipped.writestr(member, content, compress_type=zipped.compression)
     return file.getvalue()

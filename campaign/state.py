@@ -36,7 +36,7 @@ def describe(folder: Path, records: Mapping[str, int | None]) -> None:
 
     Args:
         folder: of the world.
-        records: how many records each delivery has, by the start of the hash of its bytes; None if
+        records: how many records each delivery has, by the hash of its bytes; None if
             it is no table.
     """
     write_state(folder, open_shop(folder), records)
@@ -50,8 +50,8 @@ def write_state(folder: Path, here: Environment, records: Mapping[str, int | Non
 
 
 def key_by_digest(delivered: Iterator[tuple[bytes, int | None]]) -> dict[str, int | None]:
-    """Returns the records of each delivery, by the start of the hash of its bytes."""
-    return {hashlib.sha256(content).hexdigest()[:16]: records for content, records in delivered}
+    """Returns the records of each delivery, by the hash of its bytes."""
+    return {hashlib.sha256(content).hexdigest(): records for content, records in delivered}
 
 
 def hash_tables(here: Environment) -> dict[str, str]:

@@ -7,7 +7,9 @@ cannot judge, it is silent.
 import csv
 import gzip
 import io
+import lzma
 import re
+import struct
 import zipfile
 import zlib
 from collections import Counter
@@ -22,6 +24,9 @@ _BROKEN = (
     OSError,
     EOFError,
     zlib.error,
+    lzma.LZMAError,
+    struct.error,
+    MemoryError,
     zipfile.BadZipFile,
     NotImplementedError,
     RuntimeError,

@@ -1,31 +1,33 @@
 """The origin of raw rows and dead letters: a delivered file, as the column `_source` names it.
 
 Belongs here: rendering `_source` and taking it apart, as plain text and as Polars expressions.
-Nothing else in the engine knows how it is spelled: `<file name>#<start of the SHA-256 of the file's
-bytes>`, or `<file name>#unreadable` for a file whose bytes could not be read.
+Nothing else in the engine knows how it is spelled: `<file name>#<SHA-256 of the file's bytes>`, or
+`<file name>#unreadable` for a file whose bytes could not be read.
 """
 
 from dataclasses import dataclass
 
 import polars as pl
 
-DIGEST_DIGITS = 16
-"""Hexadecimal digits of the hash in a `_source`: two of a million files collide with chance 3e-8.
+DIGEST_DIGITS = 64
+"""Hexadecimal digits of the hash in a `_source`: all of SHA-256.
 
-Stored rows carry this many digits. Changing it makes every landed file look new."""
+With 16 of them, two files of the same hash were made in minutes, and the second was taken for the
+first. Stored rows carry this many digits. Changing it makes every landed file look new."""
 
 _SEPARATOR = "#"
+_SHOWN_DIGITS = 12
 # Not hexadecimal, so that no hash reads like it.
 _NO_DIGEST = "unreadable"
 
 
 @dataclass(frozen=True)
 class Origin:
-    """A delivered file: its name, and the start of the hash of its bytes.
+    """A delivered file: its name, and the hash of its bytes.
 
     Attributes:
         name: the path of the file below the landing folder of its table; it may hold any character.
-        digest: the first `DIGEST_DIGITS` hexadecimal digits of the SHA-256 of its bytes.
+        digest: the SHA-256 of its bytes, hexadecimal.
     """
 
     name: str
@@ -54,6 +56,11 @@ class Origin:
         return f"{self.name}{_SEPARATOR}{self.digest}"
 
     @property
+    def label(self) -> str:
+        """The origin in a message: its name and as much of the hash as people compare."""
+        return f"{self.name}{_SEPARATOR}{self.digest[:_SHOWN_DIGITS]}"
+
+    @property
     def is_readable(self) -> bool:
         """Whether the bytes of the file could be read."""
         return self.digest != _NO_DIGEST
@@ -79,7 +86,7 @@ def select_name(source: pl.Expr) -> pl.Expr:
 
 
 def select_digest(source: pl.Expr) -> pl.Expr:
-    """Returns the start of the hash that the `_source` of a readable file names, as `digest`."""
+    """Returns the hash that the `_source` of a readable file names, as `digest`."""
     return source.str.tail(DIGEST_DIGITS).alias("digest")
 
 

@@ -196,7 +196,7 @@ def test_a_room_imports_only_what_stands_in_its_row(module):
 
 FACE = [
     *("AsOf", "Contract", "Daily", "Days", "Drift", "Field", "FullDumps", "Instant", "Monthly"),
-    *("cast", "join_as_of", "mart", "raw", "sql_mart", "staged"),
+    *("cast", "file_name", "join_as_of", "mart", "raw", "sql_mart", "staged"),
 ]
 
 

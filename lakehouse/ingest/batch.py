@@ -87,8 +87,10 @@ class Batch:
         outcomes: what became of each file that the register does not know yet.
         repeated: the origin of the same bytes, for each file that repeats them, by its name.
         refused: the reason for each file that could not be read, by its name.
+        empty: why a sound file holds no record, by its name.
         changed: files that were written to while they were read; the next run reads them.
         notes: what a person should know of these deliveries.
+        assumed: how they were read, where they do not say so themselves.
     """
 
     raw: RawTable
@@ -108,8 +110,10 @@ class Batch:
     outcomes: tuple[FileOutcome, ...]
     repeated: Mapping[str, Origin] = field(default_factory=dict)
     refused: Mapping[str, str] = field(default_factory=dict)
+    empty: Mapping[str, str] = field(default_factory=dict)
     changed: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    assumed: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def dead(self) -> int:

@@ -29,6 +29,7 @@ from lakehouse.ingest.drift.projection import Projection
 from lakehouse.ingest.files.delivery import Delivery
 from lakehouse.ingest.files.listing import Entry, Occurrence
 from lakehouse.ingest.landed_files import LandedFiles
+from lakehouse.ingest.limits import DEFAULT_LIMITS, IngestLimits
 from lakehouse.ingest.small_deliveries import SmallDeliveries
 from lakehouse.origin import Origin
 from lakehouse.quarantine.dead_letters import DeadLetters
@@ -36,6 +37,11 @@ from lakehouse.storage.lake import Lake
 from lakehouse.system_columns import RESCUED
 from lakehouse.tables.table_types import RawTable
 from lakehouse.tables.type_widening import align_types
+
+_AS_CSV = (
+    'UTF-8; separated by commas, in .tsv by tabs; cells may be in double quotes, "" within them is '
+    "one quote; an empty cell is null; a first line that is not blank names the columns"
+)
 
 
 @dataclass
@@ -48,6 +54,7 @@ class BatchBuilder:
         columns: the columns of the table; deliveries may add some or widen them.
         small: the rows of new deliveries that are small.
         stamp: name and moment of the batch.
+        limits: the limits by which the deliveries were read.
     """
 
     lake: Lake
@@ -55,6 +62,7 @@ class BatchBuilder:
     columns: TableColumns
     small: SmallDeliveries
     stamp: BatchStamp = field(default_factory=BatchStamp.create)
+    limits: IngestLimits = DEFAULT_LIMITS
     _new: list[FittedDelivery] = field(default_factory=list, init=False)
     _incomplete: list[FittedDelivery] = field(default_factory=list, init=False)
     _occurrences: dict[str, Occurrence] = field(default_factory=dict, init=False)
@@ -65,6 +73,7 @@ class BatchBuilder:
     _refused: dict[str, str] = field(default_factory=dict, init=False)
     _unreadable: dict[Entry, str] = field(default_factory=dict, init=False)
     _changed: list[str] = field(default_factory=list, init=False)
+    _empty: dict[str, str] = field(default_factory=dict, init=False)
 
     @property
     def raw(self) -> RawTable:
@@ -81,7 +90,11 @@ class BatchBuilder:
         self._changed.append(entry.name)
 
     def add(self, entry: Entry, delivery: Delivery) -> None:
-        """Adds a delivery; it brings no rows if its bytes are known."""
+        """Adds a delivery; it brings no rows if its bytes are known, or if it holds no record."""
+        # An empty dump is no delivery of nothing: it would delete every key.
+        if delivery.refused is None and delivery.empty_because and not self.raw.full_dumps:
+            self._add_empty(entry, delivery)
+            return
         digest = delivery.digest
         # The batch is asked first: it may have given landed bytes an earlier origin.
         twin = self._occurrences.get(digest) or self.known.find_twin(digest)
@@ -147,7 +160,9 @@ class BatchBuilder:
             repeated=self._repeated,
             refused=self._refused,
             changed=tuple(self._changed),
+            empty=self._empty,
             notes=tuple(self._describe(stored)),
+            assumed={"csv": _AS_CSV, "limits": self.limits.describe()},
         )
 
     def _add_new(self, entry: Entry, delivery: Delivery) -> None:
@@ -172,6 +187,12 @@ class BatchBuilder:
         # is killed first, the next attempt writes the same bytes to the same path.
         if fitted.is_cut:
             self._keep_file(origin, delivery)
+
+    def _add_empty(self, entry: Entry, delivery: Delivery) -> None:
+        """Adds a sound file without a record: it is registered, and brings nothing."""
+        self._empty[entry.name] = delivery.empty_because or ""
+        # Even if it is registered as something else: what a replay has settled is read once more.
+        self._register(entry, Origin.of(entry.name, delivery.digest), "empty", 0)
 
     def _is_better_named(self, delivery: Delivery) -> bool:
         """Returns whether these bytes gave only dead letters, and only rows under this name.
@@ -232,7 +253,9 @@ class BatchBuilder:
         same_bytes_as: Origin | None = None,
     ) -> None:
         self._outcomes.append(
-            FileOutcome(origin, entry.modified_at, entry.size, outcome, dead, same_bytes_as)
+            FileOutcome(
+                origin, entry.modified_at, entry.size, entry.etag, outcome, dead, same_bytes_as
+            )
         )
 
     def _find_stored(self) -> frozenset[str]:
@@ -261,7 +284,8 @@ class BatchBuilder:
                 if is_earlier
                 else "superseded as a whole"
             )
-            yield f"{name}: same bytes as {twin.source}, {what}"
+            yield f"{name}: same bytes as {twin.label}, {what}"
+        yield from (f"{name}: {reason}" for name, reason in self._empty.items())
         yield from (f"{name}: {reason}" for name, reason in self._refused.items())
         if stored.uncounted:
             yield f"dead letters from a killed attempt, counted here: {stored.uncounted:,}"

@@ -4,6 +4,7 @@ Belongs here: the frames. Does not belong here: which deliveries are new (`batch
 how delivered columns go into those of the table (`drift/`).
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -23,6 +24,8 @@ from lakehouse.storage.limits import WriteLimits
 from lakehouse.system_columns import EVENT_DATE, ORIGIN, RESCUED
 from lakehouse.tables.table_types import RawTable
 
+_PLAIN_SUFFIX = re.compile(r"(?:\.[A-Za-z0-9]{1,8}){1,2}$")
+
 
 @dataclass(frozen=True)
 class FittedDelivery:
@@ -31,7 +34,7 @@ class FittedDelivery:
     Attributes:
         entry: the file in landing.
         delivery: what it holds.
-        origin: its name and the start of the hash of its bytes.
+        origin: its name and the hash of its bytes.
         projection: how its columns go into those of the table.
     """
 
@@ -143,8 +146,10 @@ def drop_stored(letters: pl.LazyFrame, stored: pl.Series) -> pl.LazyFrame:
 
 def locate_kept_file(raw: RawTable, origin: Origin) -> str:
     """Returns the path in the lake of a file that does not fit into a dead letter."""
-    # No table can be called `_files`. The hash in the name keeps versions of a file apart.
-    return f"quarantine/_files/{raw.landing}/{origin.source}"
+    # Named by its hash alone: not every name that a file can have is one that the lake's store can
+    # write. No table can be called `_files`.
+    suffix = _PLAIN_SUFFIX.search(origin.name)
+    return f"quarantine/_files/{raw.landing}/{origin.digest}{suffix[0] if suffix else ''}"
 
 
 def describe_deliveries(raw: RawTable, deliveries: Sequence[FittedDelivery]) -> list[str]:

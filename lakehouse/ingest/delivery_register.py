@@ -1,6 +1,6 @@
 """The register of deliveries, `quarantine/deliveries`: the outcome of each file that was read.
 
-Grain: a file. A registered file is recognised by name, time and size, so it need not be read again.
+Grain: a file. A registered file is recognised by name, time, size and tag and not read again.
 Whether its bytes are landed is read from the raw table, so a RESTORE of that table needs no change
 here. The register is safe to lose: its files are read once more.
 """
@@ -32,36 +32,41 @@ REGISTER_SCHEMA = pl.Schema(
         "outcome": pl.String(),
         "same_bytes_as": pl.String(),
         "size": pl.Int64(),
+        "etag": pl.String(),
         "dead": pl.Int64(),
         **{name: dtype for name, dtype in ORIGIN.items() if name != "_offset"},
     }
 )
 _COMMENTS = {
     "table": "The raw table for which the file was delivered",
-    "outcome": "landed; dead, if all records are dead letters; repeated, if its bytes were known",
+    "outcome": "landed; dead, if all records are dead letters; repeated, if its bytes are known; "
+    "empty, if it is sound and has no record",
     "same_bytes_as": "The origin of the rows that had the same bytes when this file was read",
     "size": "Bytes of the file",
+    "etag": "Changes with the bytes: the ETag of an object, the time of change of a file's inode",
     "dead": "How many dead letters it has",
-    "_source": "The delivered file and the start of the hash of its bytes",
+    "_source": "The delivered file and the hash of its bytes",
     "_modified_at": "When the file was written",
     "_batch_id": "The batch in which it was read",
     "_ingested_at": "When it was read",
 }
-# The first four are the fields of an `Entry`, in its order: tuples of them are compared.
+# The first five are the fields of an `Entry`, in its order: tuples of them are compared.
 _FILES = {
     "name": pl.String(),
     "modified_at": ORIGIN["_modified_at"],
     "size": pl.Int64(),
     "problem": pl.String(),
+    "etag": pl.String(),
     "digest": pl.String(),
     "dead": pl.Int64(),
+    "outcome": pl.String(),
 }
 # With the number of dead letters: bytes that are read by another reader may have fewer, and then
 # the file gets a second row, which counts from then on.
-_KEY = ["table", "_source", "_modified_at", "size", "dead"]
+_KEY = ["table", "_source", "_modified_at", "size", "etag", "dead"]
 
-Outcome = Literal["landed", "dead", "repeated"]
-"""What became of a file as a whole: `dead` when all its records are dead letters."""
+Outcome = Literal["landed", "dead", "repeated", "empty"]
+"""What became of a file: `dead` if all its records are dead letters, `empty` if it has none."""
 
 
 @dataclass(frozen=True)
@@ -69,9 +74,10 @@ class FileOutcome:
     """What became of one file that was read to its end; a row of the register.
 
     Attributes:
-        origin: its name and the start of the hash of its bytes.
+        origin: its name and the hash of its bytes.
         modified_at: when it was written.
         size: its bytes.
+        etag: the tag of its entry.
         outcome: what became of it.
         dead: how many dead letters it has.
         same_bytes_as: the origin of the rows with the same bytes, if it is `repeated`.
@@ -80,6 +86,7 @@ class FileOutcome:
     origin: Origin
     modified_at: datetime
     size: int
+    etag: str
     outcome: Outcome
     dead: int
     same_bytes_as: Origin | None = None
@@ -91,14 +98,14 @@ class Register:
 
     Attributes:
         files: the files in the order in which they were read. Columns: those of an `Entry`, the
-            start of the hash of the bytes, and how many dead letters these have.
+            hash of the bytes, and how many dead letters these have.
     """
 
     files: pl.DataFrame
 
     @cached_property
     def digests(self) -> Mapping[Entry, str]:
-        """The start of the hash of each file that was read."""
+        """The hash of each file that was read."""
         # Plain tuples are equal to entries and cheaper to make.
         entries = cast("list[Entry]", self.files.select(Entry._fields).rows())
         return dict(zip(entries, self.files["digest"], strict=True))
@@ -106,6 +113,12 @@ class Register:
     def has_name(self, name: str) -> bool:
         """Returns whether any file of this name was read."""
         return name in self._names
+
+    def find_entry(self, name: str, modified_at: datetime, digest: str) -> Entry | None:
+        """Returns the entry of a file as it was read last; None if it is not registered."""
+        is_it = (pl.col("name") == name) & (pl.col("modified_at") == modified_at)
+        found = self.files.filter(is_it & (pl.col("digest") == digest)).select(Entry._fields)
+        return Entry(*found.row(-1)) if found.height else None
 
     @cached_property
     def _names(self) -> frozenset[str]:
@@ -125,10 +138,12 @@ def read_register(lake: Lake, table: str) -> Register:
         "size",
         # A file that was read to its end had no problem, so it equals the entry of the same file.
         pl.lit(None, dtype=pl.String).alias("problem"),
+        "etag",
         select_digest(source),
         "dead",
+        "outcome",
     )
-    # Of two readings of the same name, time and size, the later one describes the file in landing.
+    # Of two readings of the same file, the later one describes what is in landing.
     return Register(files.collect().unique(Entry._fields, keep="last", maintain_order=True))
 
 
@@ -165,6 +180,7 @@ def _make_row(
         "outcome": found.outcome,
         "same_bytes_as": None if twin is None else twin.source,
         "size": found.size,
+        "etag": found.etag,
         "dead": found.dead,
         "_source": found.origin.source,
         "_modified_at": found.modified_at,

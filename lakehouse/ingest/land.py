@@ -16,7 +16,7 @@ from lakehouse.errors import SetupError
 from lakehouse.failpoints import failpoint
 from lakehouse.ingest.batch import Batch
 from lakehouse.ingest.files.landing_zone import Landing
-from lakehouse.ingest.files.listing import Entry, list_new_entries
+from lakehouse.ingest.files.listing import Entry, is_ignored_delivery, list_new_entries
 from lakehouse.ingest.landed_files import read_landed_files
 from lakehouse.ingest.limits import IngestLimits
 from lakehouse.ingest.publish_batch import publish_batch
@@ -44,11 +44,13 @@ class News:
         ready: files to land, in the order in which they were written.
         unfinished: names of files that somebody may still be writing.
         unreadable: entries that cannot be read, each with its problem.
+        ignored: names that look like deliveries and are ignored, as those of unfinished transfers.
     """
 
     ready: tuple[Entry, ...]
     unfinished: tuple[str, ...]
     unreadable: tuple[Entry, ...]
+    ignored: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -60,12 +62,14 @@ class LandResult:
         repeated: files with the same bytes as another delivery; they add no rows.
         unfinished: files left alone because somebody may still be writing them.
         refused: files that could not be read, each with the reason.
+        empty: sound files without a record, each with what it holds instead.
     """
 
     audits: tuple[Audit, ...] = ()
     repeated: tuple[str, ...] = ()
     unfinished: tuple[str, ...] = ()
     refused: tuple[str, ...] = ()
+    empty: tuple[str, ...] = ()
 
 
 def read_news(lake: Lake, landing: Landing, raw: RawTable, now: datetime | None = None) -> News:
@@ -90,13 +94,14 @@ def read_news(lake: Lake, landing: Landing, raw: RawTable, now: datetime | None 
     # The listing takes a while: a file is incomplete if it was written shortly before it began, or
     # while it went on. A time after its end is a wrong clock, and nothing to wait for.
     ended = now or datetime.now(UTC)
-    complete = {entry for entry in readable if landing.is_complete(entry, began, ended)}
+    complete = landing.select_complete(raw.landing, readable, began, ended)
     return News(
         # Bytes that come several times belong to the file that was written first, so it lands first
         # and the rows need no correction.
         tuple(sorted(complete, key=lambda entry: entry.occurrence)),
         tuple(entry.name for entry in readable if entry not in complete),
         tuple(entry for entry in opened if entry.problem is not None),
+        tuple(sorted(name for name, _, _ in listed if is_ignored_delivery(name))),
     )
 
 
@@ -203,7 +208,8 @@ def _summarize(news: News, landed: Sequence[tuple[Batch, Audit | None]]) -> Land
     refused = {name: reason for batch in batches for name, reason in batch.refused.items()}
     return LandResult(
         tuple(audit for _, audit in landed if audit is not None),
-        tuple(f"{name}: same bytes as {twin.source}" for name, twin in repeated.items()),
+        tuple(f"{name}: same bytes as {twin.label}" for name, twin in repeated.items()),
         (*news.unfinished, *(name for batch in batches for name in batch.changed)),
         tuple(f"{name}: {reason}" for name, reason in refused.items()),
+        tuple(f"{name}: {why}" for batch in batches for name, why in batch.empty.items()),
     )

@@ -59,16 +59,18 @@ class LandedFiles:
         """The stamp of each settled file, by its name; the last one of a name counts."""
         # Milliseconds, as a listing gives them: Delta statistics keep no more digits.
         times = self.settled["modified_at"].dt.epoch("ms").to_list()
-        stamps = zip(times, self.settled["size"].to_list(), strict=True)
+        stamps = zip(
+            times, self.settled["size"].to_list(), self.settled["etag"].to_list(), strict=True
+        )
         return dict(zip(self.settled["name"].to_list(), stamps, strict=True))
 
     @cached_property
     def by_digest(self) -> dict[str, Occurrence]:
-        """The first occurrence of each delivery, by the start of its hash."""
+        """The first occurrence of each delivery, by its hash."""
         return index_occurrences(self.deliveries)
 
     def select_unsettled(self, entries: Sequence[Entry]) -> list[Entry]:
-        """Selects the entries that may change something, judged by their names, times and sizes."""
+        """Selects the entries that may change something, judged by what a listing says of them."""
         if len(entries) < _FEW_ENTRIES:
             names = pl.Series([entry.name for entry in entries], dtype=pl.String).implode()
             settled = frozenset(self.settled.filter(pl.col("name").is_in(names)).rows())
@@ -163,8 +165,8 @@ def _find_incomplete(
 def _select_settled(files: pl.DataFrame, rows: pl.DataFrame, rowless: pl.DataFrame) -> pl.DataFrame:
     """Selects the registered files that would change nothing.
 
-    That is so if their bytes are landed under their own origin or an earlier one, or gave only dead
-    letters.
+    That is so if their bytes are landed under their own origin or an earlier one, gave only dead
+    letters, or hold no record.
     """
     # An earlier delivery of landed bytes is not settled: it gives the rows its origin. On equal
     # times the lesser name counts as earlier, as `Occurrence` is ordered.
@@ -173,5 +175,6 @@ def _select_settled(files: pl.DataFrame, rows: pl.DataFrame, rowless: pl.DataFra
     is_same_moment = pl.col("_modified_at") == pl.col("modified_at")
     is_later_delivery = is_older | (is_same_moment & (pl.col("first") <= pl.col("name")))
     by_letters = files.join(rowless, on="digest", how="semi") if rowless.height else files.clear()
-    settled = (by_rows.filter(is_later_delivery), by_letters)
+    is_empty = files.filter(pl.col("outcome") == "empty")
+    settled = (by_rows.filter(is_later_delivery), by_letters, is_empty)
     return pl.concat([found.select(Entry._fields) for found in settled])

@@ -1,7 +1,10 @@
 """How much of a file, a batch or a spool is taken at once, each limit with its reason."""
 
 import os
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from lakehouse.errors import SetupError, list_problems
 
 _MIB = 1 << 20
 
@@ -13,19 +16,28 @@ REST_SECONDS = 1.0
 class IngestLimits:
     """How much ingestion takes at once; sizes in bytes.
 
-    The limits from `payload_bytes` to `columns` decide what becomes a dead letter and what is kept
-    of it. The others only bound memory and commits: no row depends on them.
+    The limits from `payload_bytes` to `name_bytes` decide what becomes a dead letter or is refused,
+    and what is kept of it; `LAKEHOUSE_INGEST_LIMITS` sets them. The others only bound memory and
+    commits: no row depends on them.
 
     Attributes:
         payload_bytes: what a dead letter keeps of its record; if that is not all of it, the whole
             file is kept in the lake.
         record_bytes: the longest line that is read. A longer one is a dead letter, and no more of
             it than this and a block is in memory.
-        record_lines: how many lines a CSV record may span by its quoted fields; a quote that is
-            never closed costs no search beyond that.
-        span_bytes: the longest CSV record over several lines, for the same reason.
+        cell_bytes: the longest quoted cell of CSV over several lines; the record of a longer one is
+            one dead letter.
         columns: the most columns of a file; a file with more is refused, and
             a JSON record that would add more is a dead letter.
+        table_columns: the most columns of a raw table; a file that would add more is refused. Each
+            row of a wide table costs a cell in every column.
+        rows: the most records of a file. A Parquet file of a hundred bytes can claim a billion.
+        plain_bytes: the most bytes of a file after unpacking; more would fill the disk.
+        ratio: how many bytes may come out of one packed byte, for files of more than `ratio_from`
+            bytes. Real tables stay below 100; a bomb is at 1,000.
+        ratio_from: what every file may unpack to, whatever its ratio.
+        nesting: how deep the values of a record may be nested.
+        name_bytes: the longest name of a file, with its folders. Each of its rows carries it.
         block_bytes: what is read of a file at once; the fast path of CSV tries a block as a whole
             before pieces of it.
         pending_bytes: values of rows, or payloads of dead letters, in memory before they become a
@@ -48,9 +60,15 @@ class IngestLimits:
 
     payload_bytes: int = 1 * _MIB
     record_bytes: int = 16 * _MIB
-    record_lines: int = 256
-    span_bytes: int = 1 * _MIB
-    columns: int = 4096
+    cell_bytes: int = 1 * _MIB
+    columns: int = 10_000
+    table_columns: int = 10_000
+    rows: int = 500_000_000
+    plain_bytes: int = 16 << 30
+    ratio: int = 250
+    ratio_from: int = 64 * _MIB
+    nesting: int = 100
+    name_bytes: int = 1024
     block_bytes: int = 1 * _MIB
     pending_bytes: int = 8 * _MIB
     pending_records: int = 20_000
@@ -64,6 +82,10 @@ class IngestLimits:
     batch_bytes: int = 512 * _MIB
     batch_files: int = 1000
 
+    def describe(self) -> str:
+        """Returns the limits that decide what becomes a dead letter, for a commit."""
+        return ", ".join(f"{name} {getattr(self, name)}" for name in SETTABLE)
+
     @property
     def head_bytes(self) -> int:
         """How much of a line over the limit is kept."""
@@ -72,3 +94,25 @@ class IngestLimits:
 
 
 DEFAULT_LIMITS = IngestLimits()
+
+SETTABLE = (
+    *("payload_bytes", "record_bytes", "cell_bytes", "columns", "table_columns", "rows"),
+    *("plain_bytes", "ratio", "ratio_from", "nesting", "name_bytes"),
+)
+"""The limits that a setting may change."""
+
+
+def set_limits(wanted: Mapping[str, int]) -> IngestLimits:
+    """Returns the default limits with others in their place.
+
+    Raises:
+        SetupError: naming every limit that is unknown or below 1.
+    """
+    problems = [f"{name} is not a limit" for name in wanted if name not in SETTABLE]
+    problems += [
+        f"{name} is {value}, it has to be 1 or more" for name, value in wanted.items() if value < 1
+    ]
+    if problems:
+        next_step = f"correct LAKEHOUSE_INGEST_LIMITS; known are {', '.join(SETTABLE)}."
+        raise SetupError(list_problems("The limits of landing are wrong.", problems, next_step))
+    return replace(DEFAULT_LIMITS, **wanted)

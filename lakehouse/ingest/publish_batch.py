@@ -22,7 +22,7 @@ from lakehouse.storage.revision import read_revision
 from lakehouse.system_columns import EVENT_DATE, RESCUED
 
 _ORIGIN_COMMENTS = {
-    "_source": "The delivered file and the start of the hash of its bytes",
+    "_source": "The delivered file and the hash of its bytes",
     "_offset": "The number of the record in the file, from 1",
     "_modified_at": "When the file was written",
     "_batch_id": "The batch in which the file was landed",
@@ -97,6 +97,7 @@ def _publish_rows(lake: Lake, batch: Batch, made_by: Provenance) -> Audit:
             written=found.rows,
             dead_letters=batch.dead,
             notes=batch.notes,
+            assumed=batch.assumed,
             provenance=made_by,
         )
 

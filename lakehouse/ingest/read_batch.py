@@ -8,9 +8,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import replace
 from functools import partial
-from hashlib import sha256
 from pathlib import Path
 
 import polars as pl
@@ -19,6 +17,7 @@ from deltalake import DeltaTable
 from lakehouse.failpoints import failpoint
 from lakehouse.ingest.batch import StoredLetters
 from lakehouse.ingest.batch_builder import BatchBuilder
+from lakehouse.ingest.delivery_identity import name_digest
 from lakehouse.ingest.drift.columns import TableColumns
 from lakehouse.ingest.files.delivery import Delivery, read_delivery
 from lakehouse.ingest.files.landing_zone import Landing, UnreadableError
@@ -50,7 +49,8 @@ def begin_batch(
     handle = _open_base(lake, raw, known)
     stored = {} if handle is None else pl.scan_delta(handle).collect_schema()
     small = SmallDeliveries(spool, limits.joined_bytes)
-    return BatchBuilder(lake, known, TableColumns(raw, stored), small)
+    columns = TableColumns(raw, stored, limits.table_columns)
+    return BatchBuilder(lake, known, columns, small, limits=limits)
 
 
 def count_stored_letters(lake: Lake, raw: RawTable, known: LandedFiles) -> StoredLetters:
@@ -143,8 +143,7 @@ def _add(builder: BatchBuilder, landing: Landing, entry: Entry, read_one: _Read)
     if isinstance(delivery, str):
         builder.add_unreadable(entry, delivery)
         return
-    if builder.raw.full_dumps:
-        delivery = _name_digest(entry, delivery)
+    delivery = name_digest(builder.raw, delivery, entry.name)
     # Asked after reading: the bytes of a file that was written to meanwhile may be of two versions.
     if landing.is_unchanged(builder.raw.landing, entry):
         builder.add(entry, delivery)
@@ -152,11 +151,3 @@ def _add(builder: BatchBuilder, landing: Landing, entry: Entry, read_one: _Read)
         builder.add_changed(entry)
     # Not sooner: `add` keeps the file of a large dead letter as it was read, not as it is by now.
     delivery.received.unlink()
-
-
-def _name_digest(entry: Entry, delivery: Delivery) -> Delivery:
-    """Returns a full dump with its name in the digest: an unchanged dump is landed as well."""
-    # By its bytes alone, a dump that equals an earlier one would add no rows, and the table would
-    # stay as a dump in between left it.
-    named = sha256(f"{entry.name}\n{delivery.digest}".encode()).hexdigest()
-    return replace(delivery, digest=named)

@@ -29,7 +29,7 @@ def read_occurrences(lake: Lake, table: str, handle: DeltaTable) -> dict[str, Oc
     """Reads the deliveries that have rows in a raw table at the handle's version.
 
     Returns:
-        The first occurrence of each delivery, by the start of the hash of its bytes.
+        The first occurrence of each delivery, by the hash of its bytes.
     """
     return index_occurrences(read_first_occurrences(lake, table, handle))
 

@@ -36,6 +36,12 @@ class LandingReport:
             words.append(f"{format_count(waiting, 'file')} {verb} in landing")
         if found.unreadable:
             words.append(f"{format_count(len(found.unreadable), 'file')} cannot be read")
+        if found.ignored:
+            names = ", ".join(str(escape_control_characters(n)) for n in found.ignored[:_NAMED])
+            verb = "is" if len(found.ignored) == 1 else "are"
+            words.append(
+                f"{format_count(len(found.ignored), 'file')} {verb} ignored by name: {names}"
+            )
         return words
 
 

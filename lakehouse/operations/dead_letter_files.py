@@ -12,6 +12,7 @@ from pathlib import Path
 import obstore
 import polars as pl
 
+from lakehouse.ingest.delivery_identity import name_digest
 from lakehouse.ingest.files.delivery import Delivery, read_delivery
 from lakehouse.ingest.files.landing_zone import Landing, UnreadableError
 from lakehouse.ingest.landed_files import LandedFiles
@@ -57,9 +58,9 @@ class DeadLetterFiles:
             # has not said that the file is gone.
             except (FileNotFoundError, UnreadableError):
                 continue
-            # A name proves nothing: other bytes may have been delivered under it since. An origin
-            # holds only the first digits of the hash.
-            if delivery.digest.startswith(origin.digest):
+            # A name proves nothing: other bytes may have been delivered under it since.
+            delivery = name_digest(self.raw, delivery, origin.name)
+            if delivery.digest == origin.digest:
                 return delivery
             # The spooled copy is as large as the file; the next candidate needs the room.
             delivery.received.unlink()

@@ -191,7 +191,8 @@ def _read_again(
         # Bytes that came several times have the origin of their first writing, in every row.
         first = files.known.by_digest.get(origin.digest)
         first = first or Occurrence(letters["_modified_at"][0], origin.name)
-        entry = Entry(first.name, first.modified_at, delivery.size)
+        known = files.known.register.find_entry(first.name, first.modified_at, origin.digest)
+        entry = known or Entry(first.name, first.modified_at, delivery.size)
         own = Origin.of(entry.name, origin.digest)
         new = files.drop_stored(fitted, own, letters)
         # Nothing is new where an earlier replay was killed before it recorded the outcomes.

@@ -23,6 +23,8 @@ def log_landing(context: Any, table: RawTable, report: LandResult) -> None:  # n
     """Logs what happened to the files of a table: landed, repeated, refused or unfinished."""
     for line in (*report.repeated, *report.refused):
         context.log.warning(f"{table.name}: {line}")
+    for line in report.empty:
+        context.log.info(f"{table.name}: {line}")
     for name in report.unfinished:
         context.log.info(f"{table.name}: {name} may not be complete yet; the next run reads it")
     if not report.audits:

@@ -15,7 +15,7 @@ from types import ModuleType
 from lakehouse.environment import Environment, no_undated_domains
 from lakehouse.errors import SetupError
 from lakehouse.ingest.files.landing_zone import Landing
-from lakehouse.ingest.limits import REST_SECONDS
+from lakehouse.ingest.limits import REST_SECONDS, set_limits
 from lakehouse.project import settings
 from lakehouse.project.credentials import read_options
 from lakehouse.storage.lake import Lake
@@ -37,7 +37,8 @@ def load_environment() -> Environment:
     clear = {name: value.get_secret_value() for name, value in read_options(known).items()}
     lake = Lake(known.lake_uri, clear, known.single_writer)
     rest = REST_SECONDS if known.rest_seconds is None else known.rest_seconds
-    landing = Landing(known.landing_uri, clear, rest)
+    limits = set_limits(known.ingest_limits)
+    landing = Landing(known.landing_uri, clear, rest, limits, follow_links=known.follow_links)
     tables = collect.collect_tables(load_domains())
     samples = load_optional("resources.sample_files")
     undated = samples.find_sample_domains if samples else no_undated_domains

@@ -42,6 +42,8 @@ class Settings(BaseSettings):
             None: as long as the landing zone says.
         ui_hosts: names, separated by commas, under which browsers reach the UI beside this
             machine's own, such as `dagster.example.com`.
+        ingest_limits: limits of a delivered file other than the defaults, in JSON.
+        follow_links: whether links in landing are followed, as long as they stay within it.
     """
 
     model_config = SettingsConfigDict(env_prefix="LAKEHOUSE_", extra="ignore", frozen=True)
@@ -54,6 +56,8 @@ class Settings(BaseSettings):
     single_writer: bool = False
     rest_seconds: float | None = Field(default=None, ge=0, allow_inf_nan=False)
     ui_hosts: Annotated[tuple[str, ...], NoDecode] = ()
+    ingest_limits: Annotated[dict[str, int], NoDecode] = Field(default_factory=dict)
+    follow_links: bool = False
 
     @field_validator("data")
     @classmethod
@@ -89,7 +93,7 @@ class Settings(BaseSettings):
             )
         return hosts
 
-    @field_validator("storage_options", mode="before")
+    @field_validator("storage_options", "ingest_limits", mode="before")
     @classmethod
     def _decode(cls, text: object) -> object:
         """Decodes JSON here, not in pydantic-settings, so that a mistake is listed."""

@@ -91,6 +91,7 @@ class Audit:
         seconds: seconds from the first read to just before the commit.
         audited_at: that moment, UTC.
         notes: what a person should know, e.g. new columns.
+        assumed: how delivered files were read, where they do not say so themselves.
         provenance: run, code, contract and inputs.
         version: the version of the table that the commit created; known after it.
         by_period: the fates of the rows of each period, with `read`; not stored in the commit.
@@ -123,6 +124,7 @@ class Audit:
     seconds: float = 0.0
     audited_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     notes: tuple[str, ...] = ()
+    assumed: Mapping[str, str] = field(default_factory=dict, repr=False)
     provenance: Provenance = field(default_factory=Provenance)
     version: int | None = None
     by_period: Mapping[date, Mapping[str, int]] = field(default_factory=dict, repr=False)

@@ -20,7 +20,7 @@ import duckdb
 import polars as pl
 from deltalake.transaction import AddAction, RemoveAction
 
-from lakehouse.publish.request import Request
+from lakehouse.publish.request import Append, Request
 from lakehouse.storage.duckdb_connection import connect_for_footers
 from lakehouse.storage.lake import Lake
 
@@ -32,6 +32,12 @@ _PLAIN_DATE = re.compile(
     r"(?!0000)\d{4}-\d\d-\d\d(?!.*BC)"
 )  # the Delta log can write no other year
 
+_SOURCE = "_source"
+_CUT_BYTES = 64  # what Polars writes of a text into the footer
+_SOURCES = """
+    SELECT _path_of_file, min(_source), max(_source)
+    FROM read_parquet(?, filename = '_path_of_file', hive_partitioning = false) GROUP BY ALL
+"""
 _FOOTERS = """
     SELECT file_name, path_in_schema,
            bool_and(stats_min_value IS NOT NULL), bool_and(stats_max_value IS NOT NULL),
@@ -62,6 +68,9 @@ def make_add_actions(
     paths = [file.path for file in files]
     with connect_for_footers(lake.options, remote=not lake.is_local) as connection:
         statistics = read_statistics(connection, paths, dict(columns), request.info.hidden)
+        # Only raw tables, which are appended to, are asked which deliveries they hold.
+        if isinstance(request, Append):
+            _complete_cut_bounds(connection, statistics)
     return [_make_add_action(request.table, file, statistics[file.path]) for file in files]
 
 
@@ -141,6 +150,30 @@ def read_statistics(
             statistics[path]["minValues"][column] = min(low)
             statistics[path]["maxValues"][column] = max(high)
     return statistics
+
+
+def _complete_cut_bounds(
+    connection: duckdb.DuckDBPyConnection, statistics: Mapping[str, dict[str, dict[str, Any]]]
+) -> None:
+    """Replaces bounds of `_source` that a footer holds only the beginning of.
+
+    A file whose two bounds are equal holds one delivery, and need not be read to know which. With
+    its hash, a `_source` is longer than what Polars writes of a bound.
+    """
+    cut = [
+        path
+        for path, found in statistics.items()
+        if len(found["minValues"].get(_SOURCE, "").encode()) >= _CUT_BYTES
+    ]
+    if not cut:
+        return
+    for path, low, high in connection.execute(_SOURCES, [cut]).fetchall():
+        own = statistics[path]
+        for kind, bound in (("minValues", low), ("maxValues", high)):
+            if len(bound) <= _LONGEST_TEXT:
+                own[kind][_SOURCE] = bound
+            else:
+                own[kind].pop(_SOURCE, None)
 
 
 def _parse_bound(dtype: pl.DataType, text: str, *, is_upper: bool) -> Any:  # noqa: ANN401

@@ -44,7 +44,7 @@ COMMENTS = {
     "payload_bytes": "How many bytes the record has",
     "kept_at": "Where in the lake the whole file is kept, when the payload is not all of it",
     "landed_rows": "Rows of the same file that did land; 0 when none did",
-    "_source": "The delivered file and the start of the hash of its bytes",
+    "_source": "The delivered file and the hash of its bytes",
     "_offset": "The record in the file; null for the file as a whole",
     **states.COMMENTS,
 }

@@ -8,6 +8,7 @@ from lakehouse.tables.as_of_join import join_as_of
 from lakehouse.tables.casting import cast
 from lakehouse.tables.contract import Contract, Field, Instant
 from lakehouse.tables.declare import mart, raw, sql_mart, staged
+from lakehouse.tables.file_names import file_name
 from lakehouse.tables.keyed_table import FullDumps
 from lakehouse.tables.table_types import AsOf, Drift
 
@@ -22,6 +23,7 @@ __all__ = [
     "Instant",
     "Monthly",
     "cast",
+    "file_name",
     "join_as_of",
     "mart",
     "raw",

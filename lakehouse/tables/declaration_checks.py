@@ -11,7 +11,7 @@ from typing import Any, get_args
 import polars as pl
 
 from lakehouse.errors import LakehouseError, SetupError, indent_problem, summarize_error
-from lakehouse.system_columns import LINEAGE, RECEIVED, WINDOW
+from lakehouse.system_columns import LINEAGE, ORIGIN, RECEIVED, WINDOW
 from lakehouse.tables.catalog import Catalog
 from lakehouse.tables.column_names import is_pattern
 from lakehouse.tables.contract import to_polars_schema
@@ -37,7 +37,9 @@ def find_raw_problems(table: RawTable) -> list[str]:
 
 
 def _find_day_problems(table: RawTable, day: pl.Expr) -> Iterator[str]:
-    dated = pl.LazyFrame(schema=table.columns).select(day=day)
+    # The name of the file, for tables whose day is in it; see `file_names`.
+    named = {**table.columns, "_source": ORIGIN["_source"]}
+    dated = pl.LazyFrame(schema=named).select(day=day)
     try:
         dtype = dated.collect_schema()["day"]
     except pl.exceptions.PolarsError as error:

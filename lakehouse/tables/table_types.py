@@ -63,7 +63,8 @@ class RawTable:
         description: what is delivered, by whom, how often.
         columns: the expected columns with their types; text unless the source is typed.
         optional: the columns that a delivery may lack; they are then null.
-        day: the day that a row belongs to, from its own columns; null where it cannot be read.
+        day: the day that a row belongs to, from its own columns or from the name of its file
+            (`file_name()`); null where it cannot be read.
         full_dumps: whether each file holds every row of the source at its time. Equal bytes under
             another name are then a new delivery: a source may return to an earlier state.
         drift: what happens to a file with other columns or types: `evolve` adds the columns and

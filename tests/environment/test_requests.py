@@ -46,7 +46,7 @@ def test_a_table_that_does_not_exist_is_refused_and_the_others_are_named(here):
 
 
 def test_a_scan_of_an_empty_lake_makes_nothing(here):
-    with pytest.raises(SetupError, match="there are: none yet"):
+    with pytest.raises(SetupError, match="The tables are: none yet"):
         here.lake.scan("raw/nothing")
     assert files_of(here) == []
 

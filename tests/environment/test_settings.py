@@ -33,7 +33,7 @@ def test_a_laptop_needs_no_setting():
 def test_an_unknown_setting_is_refused_and_the_known_ones_are_named(monkeypatch):
     told = refusal(monkeypatch, LAEK="x")
     assert "LAKEHOUSE_LAEK is not a setting" in told
-    assert "known are LAKEHOUSE_DATA, " in told
+    assert "The settings are LAKEHOUSE_DATA, " in told
     assert "LAKEHOUSE_LAKE, LAKEHOUSE_LANDING" in told
     assert "LAKEHOUSE_KILL_AT" not in told
 

@@ -170,3 +170,13 @@ def test_what_breaks_a_law_in_a_file_that_is_read_ahead_stops_the_batch(events, 
     with pytest.raises(LawError, match="unaccounted"):
         land_now(events)
     assert events.lake.open_shared(EVENTS) is None
+
+
+def test_a_column_may_be_called_as_a_reader_calls_the_path_of_a_file(tmp_path):
+    columns = ("id", "filename", "file_row_number")
+    here = world(tmp_path, catalog_of(events=raw("events", "Events.", columns=columns)))
+    for name in ("a", "b"):
+        write(here, "events", f"{name}.csv", f"id,filename,file_row_number\n{name},x,1\n")
+    land_now(here)
+    assert sorted(here.lake.scan(EVENTS).collect()["id"]) == ["a", "b"]
+    assert (live(here)["min._source"] == live(here)["max._source"]).all()

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 import polars as pl
 
 from lakehouse.ingest.drift.projection import Projection
+from lakehouse.ingest.limits import DEFAULT_LIMITS
 from lakehouse.system_columns import EVENT_DATE, ORIGIN, RESCUED
 from lakehouse.tables import type_widening
 from lakehouse.tables.table_types import RawTable
@@ -26,10 +27,16 @@ class TableColumns:
             yet.
         current: the stored and the declared columns, with the types that they get.
         added: the columns that deliveries brought since.
+        most_columns: how many it may have; a delivery that would add more is refused.
     """
 
-    def __init__(self, raw: RawTable, stored: Mapping[str, pl.DataType]) -> None:
-        self.raw, self.stored = raw, dict(stored)
+    def __init__(
+        self,
+        raw: RawTable,
+        stored: Mapping[str, pl.DataType],
+        most_columns: int = DEFAULT_LIMITS.table_columns,
+    ) -> None:
+        self.raw, self.stored, self.most_columns = raw, dict(stored), most_columns
         own = {name: dtype for name, dtype in stored.items() if name not in _ENGINE}
         spelled = {name.casefold(): name for name in own}
         declared = {spelled.get(name.casefold(), name): t for name, t in raw.columns.items()}

@@ -60,8 +60,8 @@ def _refuse_early(
 ) -> str | None:
     """Returns the reason for which a delivery is refused whatever its values are."""
     raw = columns.raw
-    if raw.full_dumps and delivery.is_empty:
-        return f"{delivery.refused}; {_EMPTY_DUMP}"
+    if raw.full_dumps and delivery.empty_because:
+        return f"{delivery.empty_because}; {_EMPTY_DUMP}"
     # A full dump deletes every key that it lacks, so it is taken whole or not at all.
     if raw.full_dumps and delivery.dead_count and delivery.refused is None:
         lost = f"{delivery.dead_count:,} of {delivery.records:,} records cannot be read"
@@ -107,6 +107,11 @@ def _fit_whole(columns: TableColumns, file: DeliveredColumns) -> tuple[Delivery,
     if new and columns.raw.drift == "freeze":
         table = columns.raw.name
         problems.append(f"new columns, but {table} is frozen: {list_names(new)}")
+    if (most := columns.most_columns) < (total := len(columns.all) + len(new)) and new:
+        problems.append(
+            f"{columns.raw.name} would have {total:,} columns; limit {most:,} (table_columns). "
+            'Where keys are values, declare drift="rescue"'
+        )
     if wrong:
         problems.append(_describe_types(wrong))
     projection = _project(columns, file, chosen)

@@ -27,6 +27,10 @@ class BrokenError(Exception):
     """Broken quotes in a record; never leaves the CSV reader."""
 
 
+class LongCellError(Exception):
+    """A quoted cell over its limit; never leaves the CSV reader."""
+
+
 class MoreLinesError(Exception):
     """A quoted field that is still open where the known lines end; never leaves the CSV reader."""
 
@@ -51,6 +55,7 @@ def split_record(peek: Peek, separator: str, limits: IngestLimits) -> Fields:
 
     Raises:
         BrokenError: it is not a record; the message says why.
+        LongCellError: a quoted cell is over its limit.
         MoreLinesError: more lines are needed to find its end.
     """
     first = peek(0)
@@ -78,6 +83,7 @@ class _Scanner:
         self._peek = peek
         self._limits = limits
         self._current = first
+        self._cell_bytes = 0
         self._bytes = first.size
 
     def field(self, separator: str) -> str:
@@ -91,6 +97,7 @@ class _Scanner:
     def _quoted(self, separator: str) -> str:
         pieces: list[str] = []
         self.position += 1
+        self._cell_bytes = 0
         while True:
             end = self.text.find('"', self.position)
             if end < 0:
@@ -114,15 +121,13 @@ class _Scanner:
             raise MoreLinesError
         self.line += 1
         self._bytes += len(self._current.end) + following.size
+        self._cell_bytes += len(self._current.content) + len(self._current.end)
         # Without limits, one quote that is never closed would hold the rest of the file in memory
         # as a single record. A cut line is not in memory whole, so no row can be made of it.
         if (
             following.is_cut
-            or self.line >= self._limits.record_lines
-            or self._bytes > self._limits.span_bytes
+            or self._cell_bytes > self._limits.cell_bytes
+            or self._bytes > self._limits.record_bytes
         ):
-            raise BrokenError(
-                f"a quote is not closed within {self._limits.record_lines:,} lines "
-                f"or {self._limits.span_bytes:,} bytes"
-            )
+            raise LongCellError
         self._current, self.text, self.position = following, decode_line(following.content), 0

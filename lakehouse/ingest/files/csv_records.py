@@ -1,24 +1,27 @@
 """CSV: every record of a file as a row of text, or as a dead letter with its bytes.
 
 Plain blocks take the fast path (`csv_fast_path.py`); the others are read here, record by record.
-Where quotes are broken, or a record over several lines has the wrong number of fields, only its
-first line is the dead letter and reading resumes at the second: one wrong quote costs one line.
+Where quotes are broken, only the first line is the dead letter and reading resumes at the second:
+one wrong quote costs one line. A record with sound quotes is one record, however many lines it has.
 """
 
 from collections import deque
 from collections.abc import Collection, Iterator
+from itertools import islice
 from pathlib import Path
 
 from lakehouse.ingest.files.csv_fast_path import parse_plain_block
 from lakehouse.ingest.files.csv_fields import (
     BrokenError,
     Fields,
+    LongCellError,
     MoreLinesError,
     decode_line,
     is_utf8,
     split_record,
 )
-from lakehouse.ingest.files.csv_header import read_header
+from lakehouse.ingest.files.csv_header import Header, has_header, is_header, read_header
+from lakehouse.ingest.files.csv_long_records import find_long_record
 from lakehouse.ingest.files.lines import (
     Block,
     Line,
@@ -28,7 +31,7 @@ from lakehouse.ingest.files.lines import (
     split_block,
     split_lines,
 )
-from lakehouse.ingest.files.record_ledger import EmptyFileError, RecordLedger
+from lakehouse.ingest.files.record_ledger import RecordLedger
 
 _PIECE_BYTES = 1 << 16
 """A block that is not plain is cut into pieces of this size, most of which are plain again."""
@@ -40,42 +43,52 @@ def read_csv(
     """Reads a plain CSV file into the ledger.
 
     Raises:
-        RefusedError: the header cannot be understood, or nothing follows it.
+        RefusedError: the header cannot be understood.
     """
     source = read_blocks(path, ledger.limits)
-    rest, first_line = read_header(source, ledger, separator, required)
-    reader = CsvReader(ledger, separator, first_line)
-    if rest:
-        reader.read(rest)
+    header = read_header(source, ledger, separator, required)
+    reader = CsvReader(path, ledger, separator, header)
+    if header.rest:
+        reader.read(header.rest)
     for block in source:
         reader.read(block)
     reader.finish()
     if not ledger.records:
-        # Refused, not landed as no rows: an empty source must never empty a table (law 5).
-        raise EmptyFileError("header only: no records")
+        ledger.empty_because = "header only: no records"
 
 
 class CsvReader:
     """A reader of the records below the header, block after block."""
 
-    def __init__(self, ledger: RecordLedger, separator: str, first_line: int) -> None:
+    def __init__(self, path: Path, ledger: RecordLedger, separator: str, header: Header) -> None:
+        self._path = path
         self._ledger = ledger
         self._separator = separator
-        self._number = first_line
+        self._header = header
+        self._number = header.number
         self._lines: Iterator[Line] = iter(())
         self._waiting: deque[Line] = deque()
+        # Positions in the file: behind the last line that was looked at, and where a record that
+        # was too long for memory ends.
+        self._position = header.position
+        self._skipped_to = 0
 
     def read(self, block: Block) -> None:
         """Reads the next block; a record that continues beyond it waits for the one after."""
         if isinstance(block, LongLine):
             self._read_lines(block)
-        # While a record waits, the block begins within it and cannot be parsed by itself.
-        elif self._waiting or not self._read_plain(block):
+        elif self._is_within_record or not self._read_plain(block):
             for piece in split_block(block, _PIECE_BYTES):
                 # A block of one piece was tried a moment ago. Behind an odd piece, the next one may
                 # be plain again.
-                if self._waiting or len(piece) == len(block) or not self._read_plain(piece):
+                is_tried = len(piece) == len(block)
+                if self._is_within_record or is_tried or not self._read_plain(piece):
                     self._read_lines(piece)
+
+    @property
+    def _is_within_record(self) -> bool:
+        """Whether the next block begins within a record, and cannot be parsed by itself."""
+        return bool(self._waiting) or self._position < self._skipped_to
 
     def finish(self) -> None:
         """Reads the lines that still wait; no block follows."""
@@ -85,13 +98,25 @@ class CsvReader:
     def _read_lines(self, block: Block) -> None:
         self._lines = split_lines(block, self._number, self._ledger.limits)
         self._number += count_lines(block) if isinstance(block, bytes) else 1
+        # A record waits for its closing quote: a piece without any is not worth another search.
+        if self._waiting and isinstance(block, bytes) and b'"' not in block and self._has_room:
+            self._waiting.extend(self._unskipped())
+            return
         while self._take(is_last=False):
             pass
 
+    @property
+    def _has_room(self) -> bool:
+        size = sum(line.size for line in self._waiting)
+        return size < min(self._ledger.limits.cell_bytes, self._ledger.limits.record_bytes)
+
     def _read_plain(self, block: bytes) -> bool:
-        plain = parse_plain_block(block, self._separator, self._ledger.columns, self._ledger.limits)
-        if plain is None:
+        ledger = self._ledger
+        plain = parse_plain_block(block, self._separator, ledger.columns, ledger.limits)
+        # Only the exact path knows what to do about a record that equals the header.
+        if plain is None or has_header(plain.rows, self._header.cells):
             return False
+        self._position += len(block)
         self._ledger.add_frame(plain.rows)
         # The last line of a file may have no end.
         self._ledger.ends[plain.end] += plain.lines - (not block.endswith(plain.end))
@@ -100,11 +125,19 @@ class CsvReader:
 
     def _peek(self, index: int) -> Line | None:
         while len(self._waiting) <= index:
-            line = next(self._lines, None)
+            line = next(self._unskipped(), None)
             if line is None:
                 return None
             self._waiting.append(line)
         return self._waiting[index]
+
+    def _unskipped(self) -> Iterator[Line]:
+        """Yields the lines of the block that are not within a record that was skipped."""
+        for line in self._lines:
+            begin = self._position
+            self._position += line.size + len(line.end)
+            if begin >= self._skipped_to:
+                yield line
 
     def _take(self, *, is_last: bool) -> bool:
         """Takes one record or blank line; returns False if there is none whose end is known."""
@@ -128,6 +161,8 @@ class CsvReader:
             record = split_record(self._peek, self._separator, self._ledger.limits)
         except BrokenError as error:
             self._reject(1, f"broken quoting: {error}")
+        except LongCellError:
+            self._take_long_record()
         except MoreLinesError:
             if is_last:
                 self._reject(1, "broken quoting: a quote is never closed")
@@ -136,12 +171,34 @@ class CsvReader:
             self._add(record)
         return True
 
+    def _take_long_record(self) -> None:
+        """Takes a record with a cell over its limit as one dead letter, or a stray quote's line."""
+        limits, first = self._ledger.limits, self._waiting[0]
+        start = self._position - sum(line.size + len(line.end) for line in self._waiting)
+        found = find_long_record(self._path, start, self._separator, limits.head_bytes)
+        if found is None:
+            self._reject(1, "broken quoting: a quote is never closed")
+            return
+        reason = f"quoted cell too long; limit {limits.cell_bytes:,} bytes (cell_bytes)"
+        place = f"lines {first.number} to {first.number + found.lines - 1}"
+        self._ledger.add_letter(reason, place, found.beginning, found.size)
+        self._ledger.ends[found.end] += bool(found.end)
+        # What waits is within the record, and so are the lines up to its end.
+        self._waiting.clear()
+        self._skipped_to = start + found.size + len(found.end)
+
     def _add(self, record: Fields) -> None:
         """Adds a record with sound quotes as a row, unless its fields or its bytes are wrong."""
         width = len(self._ledger.columns)
         if len(record.values) < width or any(record.values[width:]):
-            # Over several lines, a stray quote is the likely cause: only its line is given up.
-            self._reject(1, _describe_width(record, width))
+            # Two stray quotes look like one cell over several lines. Only where each of the other
+            # lines is a good record are these rows; otherwise they are the lines of a cell.
+            is_stray = record.lines > 1 and self._are_records(1, record.lines)
+            self._reject(1 if is_stray else record.lines, _describe_width(record, width))
+            return
+        if is_header(record.values, self._header.cells):
+            self._ledger.note_repeated_header(self._waiting[0].number)
+            self._drop(record.lines)
             return
         content = [self._waiting[index].content for index in range(record.lines)]
         if not all(part.isascii() or is_utf8(decode_line(part)) for part in content):
@@ -152,6 +209,24 @@ class CsvReader:
             [value or None for value in record.values[:width]], sum(map(len, content))
         )
         self._drop(record.lines)
+
+    def _are_records(self, start: int, stop: int) -> bool:
+        """Returns whether some waiting lines are records by themselves."""
+        width, place = len(self._ledger.columns), start
+        lines = [*islice(self._waiting, stop)]
+
+        def peek(index: int) -> Line | None:
+            return lines[place + index] if place + index < stop else None
+
+        while place < stop:
+            try:
+                record = split_record(peek, self._separator, self._ledger.limits)
+            except (BrokenError, LongCellError, MoreLinesError):
+                return False
+            if len(record.values) < width or any(record.values[width:]):
+                return False
+            place += record.lines
+        return True
 
     def _reject(self, count: int, reason: str) -> None:
         """Adds the next lines as one dead letter."""

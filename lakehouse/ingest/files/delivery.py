@@ -52,7 +52,7 @@ class Delivery:
             `payload`, `payload_bytes`; None if there is no dead letter.
         dead_count: how many dead letters.
         refused: why the file as a whole was refused; it is then one dead letter and no row.
-        is_empty: whether it was refused because it holds no record.
+        empty_because: why it holds no record, refused or not; None if it holds some.
         notes: what was tolerated.
         is_cut: whether a dead letter holds less than the whole of its record or file.
         received: the file as delivered, spooled.
@@ -76,7 +76,7 @@ class Delivery:
     payload_bytes: int
     is_typed: bool = False
     in_memory: pl.DataFrame | None = None
-    is_empty: bool = False
+    empty_because: str | None = None
 
     def refuse(self, reason: str) -> "Delivery":
         """Returns the same delivery, refused as a whole: one dead letter, no row."""
@@ -184,13 +184,14 @@ def _read_received(
     if refusal is None:
         _check_balance(delivery)
         return delivery
-    return replace(delivery.refuse(str(refusal)), is_empty=isinstance(refusal, EmptyFileError))
+    is_empty = isinstance(refusal, EmptyFileError)
+    return replace(delivery.refuse(str(refusal)), empty_because=str(refusal) if is_empty else None)
 
 
 def _read(
     received: Received, name: str, ledger: RecordLedger, required: Collection[str], plain: Path
 ) -> None:
-    path, suffix = unpack(received, name, plain)
+    path, suffix = unpack(received, name, plain, ledger.limits)
     # Checked here as well as before unpacking: a gzip or zip may hold an empty file.
     if not path.stat().st_size:
         raise EmptyFileError("empty file: 0 bytes")
@@ -224,6 +225,7 @@ def _close(ledger: RecordLedger, received: Received, name: str) -> Delivery:
         payload_bytes=ledger.limits.payload_bytes,
         is_typed=ledger.is_typed,
         in_memory=ledger.rows.in_memory,
+        empty_because=ledger.empty_because,
     )
 
 

@@ -40,7 +40,7 @@ def spell_names(names: Sequence[str], required: Collection[str], most: int) -> l
     if not names:
         raise RefusedError("no column has a name")
     if len(names) > most:
-        raise RefusedError(f"{len(names):,} columns; the limit is {most:,}")
+        raise RefusedError(f"{len(names):,} columns; limit {most:,} (columns)")
     # Delta Lake compares names without their case, so two that differ only by case are one column.
     counts = Counter(name.casefold() for name in names)
     if repeated := [name for name in names if counts[name.casefold()] > 1]:

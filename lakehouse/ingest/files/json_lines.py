@@ -6,6 +6,7 @@ into the same column.
 """
 
 import json
+import re
 from collections import Counter
 from collections.abc import Collection
 from pathlib import Path
@@ -20,11 +21,13 @@ from lakehouse.ingest.files.lines import (
     read_blocks,
     split_lines,
 )
-from lakehouse.ingest.files.record_ledger import EmptyFileError, RecordLedger
+from lakehouse.ingest.files.record_ledger import RecordLedger
 from lakehouse.ingest.limits import IngestLimits
 from lakehouse.tables.column_names import is_pattern
 
 # Characters stay as delivered: the default would turn all but ASCII into escapes.
+_EMPTY_LIST = re.compile(rb"(?:\xef\xbb\xbf)?\s*\[\s*\]\s*")
+_EMPTY_LIST_BYTES = 1 << 10  # no program writes more blanks around it
 _quote = json.JSONEncoder(ensure_ascii=False).encode
 
 
@@ -43,8 +46,11 @@ def read_json_lines(path: Path, ledger: RecordLedger, *, required: Collection[st
     """Reads a plain file of JSON lines into the ledger.
 
     Raises:
-        RefusedError: there is no record, or no object has a required key.
+        RefusedError: no object has a required key.
     """
+    if _is_empty_list(path):
+        ledger.empty_because = "an empty list: no records"
+        return
     reader = _JsonReader(ledger, fold_names(required))
     number = 1
     for block in read_blocks(path, ledger.limits):
@@ -56,10 +62,17 @@ def read_json_lines(path: Path, ledger: RecordLedger, *, required: Collection[st
             reader.read(line)
         number += 1 if isinstance(block, LongLine) else count_lines(block)
     if not ledger.records:
-        raise EmptyFileError("no records: the file holds nothing but blank lines")
+        ledger.empty_because = "blank lines only: no records"
     # Without any object there is nothing to say about columns: each line is a dead letter already.
     if reader.has_objects:
         refuse_missing(ledger.columns, required)
+
+
+def _is_empty_list(path: Path) -> bool:
+    """Returns whether a file is `[]`: what programs write that have no record to write."""
+    with path.open("rb") as file:
+        head = file.read(_EMPTY_LIST_BYTES)
+    return len(head) < _EMPTY_LIST_BYTES and _EMPTY_LIST.fullmatch(head) is not None
 
 
 class _JsonReader:
@@ -144,6 +157,8 @@ def _parse(line: Line, limits: IngestLimits) -> dict[str, str | None]:
         )
         if not isinstance(record, dict):
             raise _NotARecordError(f"not an object but {_KINDS.get(type(record), 'a number')}")
+        if any(_is_nested_deeper(value, limits.nesting) for value in record.values()):
+            raise _NotARecordError(f"nested more than {limits.nesting} deep (nesting)")
         texts = {key: _text(value) for key, value in record.items()}
         # Python reads the escape `\ud800` without a complaint; Polars' text cannot hold the result.
         "".join([*texts, *(text for text in texts.values() if text)]).encode()
@@ -177,6 +192,21 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
             f"duplicate keys: {list_names([key for key in record if counts[key] > 1])}"
         )
     return record
+
+
+def _is_nested_deeper(value: object, most: int) -> bool:
+    """Returns whether a value has more levels of objects and lists than `most`."""
+    level = [value]
+    for _ in range(most + 1):
+        level = [
+            inner
+            for one in level
+            if isinstance(one, dict | list)
+            for inner in (one.values() if isinstance(one, dict) else one)
+        ]
+        if not level:
+            return False
+    return True
 
 
 def _text(value: object) -> str | None:

@@ -5,7 +5,8 @@ belong here: what is in the files (`delivery.py`), and which of them are landed 
 (`ingest/landed_files.py`).
 """
 
-from collections.abc import Collection, Iterator, Mapping
+import time
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -28,6 +29,7 @@ from lakehouse.ingest.files.listing import (
     walk,
     walk_below,
 )
+from lakehouse.ingest.files.local_files import Links, is_on_network, open_file
 from lakehouse.ingest.limits import DEFAULT_LIMITS, REST_SECONDS, IngestLimits
 from lakehouse.storage.object_store import (
     describe_store_error,
@@ -55,12 +57,14 @@ class Landing:
         rest_seconds: how long a local file must stay unchanged before it counts as complete.
             Objects in a bucket appear whole and need no such time.
         limits: how much of the files is taken at once.
+        follow_links: whether links are followed that stay within a landing folder.
     """
 
     root: str
     options: Mapping[str, str] = field(default_factory=dict, repr=False)
     rest_seconds: float = REST_SECONDS
     limits: IngestLimits = DEFAULT_LIMITS
+    follow_links: bool = field(default=False, kw_only=True)
 
     def list_entries(self, table: str, known: Mapping[str, Stamp] = NOTHING_KNOWN) -> list[Entry]:
         """Lists the files in a raw table's folder by name, including those still being written.
@@ -80,6 +84,11 @@ class Landing:
         if is_remote(self.root):
             return list(self._objects(table))
         folder = self._folder() / table
+        if folder.is_symlink() and (problem := self._links.find_problem(folder)):
+            raise SetupError(
+                f"{folder} is {problem}.\n"
+                "Next: make it a folder, or mount the other one there; nothing was changed."
+            )
         if folder.exists() and not folder.is_dir():
             raise SetupError(
                 f"{folder} is not a folder.\n"
@@ -88,12 +97,16 @@ class Landing:
         try:
             # A raw table without a folder has no files yet. The landing zone itself must exist: a
             # wrong setting would otherwise look like a source that delivers nothing.
-            return list(walk(folder)) if folder.is_dir() else []
+            return list(walk(folder, self._links)) if folder.is_dir() else []
         except OSError as error:
             raise BusyError(
                 f"The landing folder {folder} cannot be listed: {error}.\n"
                 "Next: fix the cause and run again; nothing was changed."
             ) from error
+
+    @property
+    def _links(self) -> Links:
+        return Links(Path(self.root), self.follow_links)
 
     def _folder(self) -> Path:
         root = Path(self.root)
@@ -117,7 +130,7 @@ class Landing:
         """
         try:
             with translate_store_errors(self.root, self.options):
-                found = self._top_objects() if is_remote(self.root) else list(_top(self._folder()))
+                found = self._top_objects() if is_remote(self.root) else self._top_files()
         except OSError as error:
             raise BusyError(
                 f"The landing zone {self.root} cannot be listed: {error}\n"
@@ -126,6 +139,17 @@ class Landing:
         return sorted(
             name for name in found if name.removesuffix("/") not in folders and not is_hidden(name)
         )
+
+    def _top_files(self) -> list[str]:
+        """Lists the files at the root of a folder, and its folders that hold any file."""
+        found = []
+        for path in self._folder().iterdir():
+            if path.is_symlink() or not path.is_dir():
+                found.append(spell_out(path.name))
+            # An empty folder is nothing that anybody delivered. `any` stops at the first file.
+            elif any(make_entries(walk_below(path, path.name, self._links))):
+                found.append(f"{spell_out(path.name)}/")
+        return found
 
     def _top_objects(self) -> list[str]:
         found = obstore.list_with_delimiter(open_store(self.root, self.options))
@@ -138,24 +162,45 @@ class Landing:
             for page in obstore.list(open_store(self.root, self.options), prefix=table):
                 for meta in page:
                     name = str(meta["path"]).removeprefix(f"{table}/")
-                    if (
-                        seen := list_object(name, meta["last_modified"], int(meta["size"]))
-                    ) is not None:
+                    etag = str(meta["e_tag"] or "")
+                    seen = list_object(name, meta["last_modified"], int(meta["size"]), etag)
+                    if seen is not None:
                         yield seen
 
-    def is_complete(self, entry: Entry, began: datetime, ended: datetime) -> bool:
-        """Returns whether a file is complete: not written to for some time before the listing.
+    def select_complete(
+        self, table: str, entries: Sequence[Entry], began: datetime, ended: datetime
+    ) -> frozenset[Entry]:
+        """Selects the files that nobody is writing to: unchanged for `rest_seconds`.
+
+        Where the dates of a file cannot tell, it is looked at twice, which takes so long.
 
         Args:
-            entry: the file.
+            table: the folder.
+            entries: files in it that can be read.
             began: when the listing began.
-            ended: when it ended. A file with a later date was dated by another clock, so its age is
-                unknown.
+            ended: when it ended.
         """
-        # A date in the future comes from another clock. Such a file counts as complete, or it would
-        # wait until then; whether it changed while it was read is checked anyway.
+        if is_remote(self.root) or not entries:
+            return frozenset(entries)
         rest = timedelta(seconds=self.rest_seconds)
-        return is_remote(self.root) or not began - rest < entry.modified_at <= ended
+        # Written shortly before the listing began, or while it went on.
+        rested = [one for one in entries if not began - rest < one.modified_at <= ended]
+        # A file server's clock may be ahead of ours or behind it. A date in the future shows that;
+        # and a program may set a date in the past, but not that of the last change.
+        has_other_clock = is_on_network(Path(self.root))
+        doubtful = [
+            one
+            for one in rested
+            if has_other_clock or one.modified_at > ended or one.changed_at > began - rest
+        ]
+        if doubtful:
+            time.sleep(self.rest_seconds)
+        changed = {one for one in doubtful if not self._is_at_rest(table, one)}
+        return frozenset(rested) - changed
+
+    def _is_at_rest(self, table: str, entry: Entry) -> bool:
+        # Opened first: a client of a file server may answer from memory until a file is opened.
+        return self.try_open(table, entry) == entry and self._is_as_listed(table, entry)
 
     def read_chunks(self, table: str, entry: Entry) -> Iterator[bytes]:
         """Yields the bytes of a file in order.
@@ -188,17 +233,22 @@ class Landing:
             ).stream(_CHUNK):
                 yield bytes(chunk)
             return
-        with (Path(self.root) / table / entry.name).open("rb") as file:
+        with open_file(Path(self.root) / table / entry.name, self._links) as file:
             while chunk := file.read(_CHUNK):
                 yield chunk
 
     def try_open(self, table: str, entry: Entry) -> Entry:
-        """Returns an entry, with its problem if it is a local file that cannot be opened."""
+        """Returns an entry, with its problem if its name is too long or it cannot be opened."""
+        size, most = len(entry.name.encode()), self.limits.name_bytes
+        if entry.problem is None and size > most:
+            return entry._replace(
+                problem=f"its name has {size:,} bytes; limit {most:,} (name_bytes)"
+            )
         # Opening reads no byte, and yet it tells which files are not permitted.
         if entry.problem is not None or is_remote(self.root):
             return entry
         try:
-            (Path(self.root) / table / entry.name).open("rb").close()
+            open_file(Path(self.root) / table / entry.name, self._links).close()
         except FileNotFoundError:
             # Taken away since it was listed: reading it finds nothing, which is no problem.
             return entry
@@ -208,21 +258,12 @@ class Landing:
 
     def is_unchanged(self, table: str, entry: Entry) -> bool:
         """Returns whether a file is still the one that was listed."""
-        if is_remote(self.root):
-            return True
+        return is_remote(self.root) or self._is_as_listed(table, entry)
+
+    def _is_as_listed(self, table: str, entry: Entry) -> bool:
         try:
             # Everything is compared, its time and its size above all: a file that was written to
             # while it was read is left for the next run.
-            return look_at(Path(self.root) / table / entry.name, entry.name) == entry
+            return look_at(Path(self.root) / table, entry.name, self._links) == entry
         except OSError:
             return False
-
-
-def _top(root: Path) -> Iterator[str]:
-    """Yields the files at the root of a landing folder, and its folders that hold any file."""
-    for path in root.iterdir():
-        if not path.is_dir():
-            yield spell_out(path.name)
-        # An empty folder is nothing that anybody delivered. `any` stops at the first file.
-        elif any(make_entries(walk_below(path, path.name))):
-            yield f"{spell_out(path.name)}/"

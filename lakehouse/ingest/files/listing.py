@@ -12,6 +12,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
 
+from lakehouse.ingest.files.local_files import Links
+
 # Suffixes that browsers and transfer tools give to files that they have not finished.
 _IN_FLIGHT = (".tmp", ".part", ".partial", ".crdownload", ".filepart")
 _HIDDEN = (".", "_", "~")
@@ -20,8 +22,8 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 _IS_FOLDER = "a folder with the name of a file"
 
-Stamp = tuple[int, int]
-"""When a file was last written, in milliseconds since 1970 UTC, and its size in bytes."""
+Stamp = tuple[int, int, str]
+"""When a file was last written, in milliseconds since 1970 UTC, its size in bytes, and its tag."""
 
 ListedFile = tuple[str, Stamp, str | None]
 """Name below the folder, stamp, why it cannot be read; a plain tuple because there are many."""
@@ -29,7 +31,9 @@ ListedFile = tuple[str, Stamp, str | None]
 NOTHING_KNOWN: Mapping[str, Stamp] = {}
 """No file is known."""
 
-_UNSEEN: Stamp = (0, 0)
+_UNSEEN: Stamp = (0, 0, "")
+_MOST_FOLDERS = 100
+"""How deep folders may be nested."""
 
 
 class Occurrence(NamedTuple):
@@ -51,12 +55,20 @@ class Entry(NamedTuple):
             more digits.
         size: its bytes.
         problem: why it cannot be read, if that is already known.
+        etag: changes with the bytes, even if time and size stay: the ETag of an object; of a local
+            file the time of the last change of its inode, which no program can set.
     """
 
     name: str
     modified_at: datetime
     size: int
     problem: str | None = None
+    etag: str = ""
+
+    @property
+    def changed_at(self) -> datetime:
+        """When a local file was last changed in any way, by the clock of its disk."""
+        return _EPOCH + int(self.etag or 0) // 1_000_000 * _MILLISECOND
 
     @property
     def occurrence(self) -> Occurrence:
@@ -93,23 +105,25 @@ def _entry(name: str, stamp: Stamp, problem: str | None) -> Entry:
         modified,
         stamp[1],
         "its name is not UTF-8" if problem is None and text != name else problem,
+        stamp[2],
     )
 
 
 def walk(
-    folder: Path, below: str = "", above: tuple[tuple[int, int], ...] = ()
+    folder: Path, links: Links, below: str = "", above: tuple[tuple[int, int], ...] = ()
 ) -> Iterator[ListedFile]:
     """Lists the files in a folder and in those below it.
 
     Args:
         folder: the folder.
+        links: which links are followed.
         below: the prefix of each name.
         above: device and inode of the folders that lead here, so that circles of links end.
     """
     with _opened(folder) as here, os.scandir(here) as children:
         found = os.fstat(here)
         for child in children:
-            seen = _look(child.name, f"{below}{child.name}", here)
+            seen = _look(folder, child.name, f"{below}{child.name}", links, here)
             if seen is None:
                 continue
             # A folder named like a file lies where a file should be, so it is reported and not
@@ -118,7 +132,7 @@ def walk(
                 child.name.lower().endswith(_FORMATS) or is_hidden(child.name)
             ):
                 yield from walk_below(
-                    folder / child.name, seen[0], (*above, (found.st_dev, found.st_ino))
+                    folder / child.name, seen[0], links, (*above, (found.st_dev, found.st_ino))
                 )
             else:
                 yield seen
@@ -135,67 +149,85 @@ def _opened(folder: Path) -> Iterator[int]:
 
 
 def walk_below(
-    folder: Path, name: str, above: tuple[tuple[int, int], ...] = ()
+    folder: Path, name: str, links: Links, above: tuple[tuple[int, int], ...] = ()
 ) -> Iterator[ListedFile]:
     """Lists the files in a subfolder; yields the folder with the reason if it cannot be listed."""
     try:
         found = folder.stat()
         if (found.st_dev, found.st_ino) in above:
             yield name, _UNSEEN, "a link to a folder that contains the link"
+        elif len(above) > _MOST_FOLDERS:
+            yield name, _UNSEEN, f"a folder below more than {_MOST_FOLDERS} others"
         else:
-            yield from walk(folder, f"{name}/", above)
+            yield from walk(folder, links, f"{name}/", above)
     except FileNotFoundError:
         return  # taken away while it was listed
     except OSError as error:
         yield name, _UNSEEN, describe_failure(error)
 
 
-def _look(place: str | Path, name: str, folder: int | None = None) -> ListedFile | None:
-    """Looks at a path, or at a name in an open folder; returns None if nothing is there."""
+def _look(
+    folder: Path, child: str, name: str, links: Links, number: int | None = None
+) -> ListedFile | None:
+    """Looks at what lies in a folder under some name; returns None if nothing is there.
+
+    Args:
+        folder: the folder.
+        child: the name in it.
+        name: the name below the folder of the raw table.
+        links: which links are followed.
+        number: the open folder, if it is open.
+    """
+    place = str(folder / child) if number is None else child
     try:
         # The kind that the listing gave is not used: a file may have become a link since then.
-        found = os.stat(place, dir_fd=folder)
+        found = os.stat(place, dir_fd=number, follow_symlinks=False)
+    except FileNotFoundError:
+        return None  # taken away while it was listed
     except OSError as error:
-        # A link to nothing is a problem to report. A name that is gone was taken away: no problem.
-        is_gone = isinstance(error, FileNotFoundError) and not _is_there(place, folder)
-        return None if is_gone else (name, _UNSEEN, describe_failure(error))
+        return name, _UNSEEN, describe_failure(error)
     # Whole milliseconds: Delta statistics, from which landed files are known, keep no more digits.
     modified = found.st_mtime_ns // 1_000_000
+    if stat.S_ISLNK(found.st_mode):
+        if problem := links.find_problem(folder / child):
+            return name, (modified, 0, ""), problem
+        try:
+            found = os.stat(place, dir_fd=number)
+        except OSError as error:  # a link to nothing, or to itself
+            return name, _UNSEEN, describe_failure(error)
+        modified = found.st_mtime_ns // 1_000_000
     if stat.S_ISREG(found.st_mode):
-        return name, (modified, found.st_size), None
-    return (
-        name,
-        (modified, 0),
-        _IS_FOLDER if stat.S_ISDIR(found.st_mode) else "neither a file nor a folder",
-    )
+        return name, (modified, found.st_size, str(found.st_ctime_ns)), None
+    is_folder = stat.S_ISDIR(found.st_mode)
+    return name, (modified, 0, ""), _IS_FOLDER if is_folder else "neither a file nor a folder"
 
 
-def _is_there(place: str | Path, folder: int | None) -> bool:
-    """Returns whether the name exists, even as a link to nothing."""
-    try:
-        os.lstat(place, dir_fd=folder)
-    except OSError:
-        return False
-    return True
-
-
-def look_at(place: Path, name: str) -> Entry | None:
-    """Returns the entry of the file at a path; None if there is none."""
-    seen = _look(place, name)
+def look_at(folder: Path, name: str, links: Links) -> Entry | None:
+    """Returns the entry of a file below a folder; None if there is none."""
+    seen = _look(folder, name, name, links)
     return None if seen is None else _entry(*seen)
 
 
-def list_object(name: str, modified_at: datetime, size: int) -> ListedFile | None:
+def list_object(name: str, modified_at: datetime, size: int, etag: str) -> ListedFile | None:
     """Returns an object of a bucket as a listed file; None for a console's empty-folder marker."""
     # With the suffix of a format it is an empty file, which is refused and named.
     is_marker = size == 0 and not name.lower().endswith(_FORMATS)
-    return None if is_marker else (name, ((modified_at - _EPOCH) // _MILLISECOND, size), None)
+    return None if is_marker else (name, ((modified_at - _EPOCH) // _MILLISECOND, size, etag), None)
 
 
 def is_hidden(name: str) -> bool:
     """Returns whether some part of a name is hidden or marks a file in transfer."""
     parts = name.split("/") if "/" in name else (name,)
     return any(part.startswith(_HIDDEN) or part.lower().endswith(_IN_FLIGHT) for part in parts)
+
+
+def is_ignored_delivery(name: str) -> bool:
+    """Returns whether a name is ignored that looks like a delivery, or like one in transfer."""
+    last = name.rsplit("/", 1)[-1].lower()
+    is_in_transfer = last.startswith("~") or last.endswith(_IN_FLIGHT)
+    return not last.startswith(".") and (
+        is_in_transfer or (last.startswith("_") and last.endswith(_FORMATS))
+    )
 
 
 def spell_out(name: str) -> str:

@@ -16,8 +16,9 @@ import polars as pl
 from polars.datatypes import DataTypeClass
 
 from lakehouse.errors import SetupError
-from lakehouse.ingest.files.header_names import has_nul, spell_names
-from lakehouse.ingest.files.record_ledger import EmptyFileError, RecordLedger, RefusedError
+from lakehouse.ingest.files.header_names import has_nul, list_names, spell_names
+from lakehouse.ingest.files.record_ledger import RecordLedger, RefusedError
+from lakehouse.ingest.limits import IngestLimits
 from lakehouse.redaction import redact
 from lakehouse.storage.delta_types import to_delta_type
 from lakehouse.storage.parquet import scan_parquet_files
@@ -38,7 +39,7 @@ def read_parquet(path: Path, ledger: RecordLedger, *, required: Collection[str])
     """Reads a Parquet file into the ledger.
 
     Raises:
-        RefusedError: it is no Parquet, cut off or damaged, or has no row, or a column with a
+        RefusedError: it is no Parquet, cut off, damaged or too large, or has a column with a
             forbidden name.
     """
     _check_magic(path)
@@ -54,6 +55,7 @@ def read_parquet(path: Path, ledger: RecordLedger, *, required: Collection[str])
 def _read(path: Path, ledger: RecordLedger, required: Collection[str]) -> None:
     lf = scan_parquet_files(path)
     schema = lf.collect_schema()
+    _check_size(path, lf, schema, ledger.limits)
     names = spell_names([name.strip() for name in schema], required, ledger.limits.columns)
     lossy = _find_lossy(lf, schema)
     columns = [
@@ -62,7 +64,39 @@ def _read(path: Path, ledger: RecordLedger, required: Collection[str]) -> None:
     ]
     ledger.add_typed(lf.select(columns), names)
     if not ledger.records:
-        raise EmptyFileError(f"no rows: a Parquet file with {len(names)} columns")
+        ledger.empty_because = f"no rows: a Parquet file with {len(names)} columns"
+
+
+def _check_size(path: Path, lf: pl.LazyFrame, schema: pl.Schema, limits: IngestLimits) -> None:
+    """Refuses a file that claims more than it may hold; no row is read for that."""
+    deep = [name for name, dtype in schema.items() if _measure_depth(dtype) > limits.nesting]
+    if deep:
+        raise RefusedError(f"nested more than {limits.nesting} deep (nesting): {list_names(deep)}")
+    rows, size = int(lf.select(pl.len()).collect().item()), path.stat().st_size
+    if rows > limits.rows:
+        raise RefusedError(f"{rows:,} rows; limit {limits.rows:,} (rows)")
+    # A value takes a byte at least once it is written, however small it is in this file.
+    cells = rows * len(schema)
+    if cells > max(limits.ratio_from, size * limits.ratio):
+        raise RefusedError(
+            f"too large: {size:,} bytes claim {cells:,} values in {rows:,} rows; "
+            f"limit {limits.ratio} to one (ratio)"
+        )
+
+
+def _measure_depth(dtype: pl.DataType | DataTypeClass) -> int:
+    """Returns how deep a type is nested; 0 for a plain one."""
+    depth, level = 0, [dtype]
+    # Level by level, not by recursion: a file may claim more levels than Python can go down.
+    while level := [inner for one in level for inner in _list_inner(one)]:
+        depth += 1
+    return depth
+
+
+def _list_inner(dtype: pl.DataType | DataTypeClass) -> list[pl.DataType | DataTypeClass]:
+    if isinstance(dtype, pl.Struct):
+        return [field.dtype for field in dtype.fields]
+    return [dtype.inner] if isinstance(dtype, pl.List | pl.Array) else []
 
 
 def _check_magic(path: Path) -> None:

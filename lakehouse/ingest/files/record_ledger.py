@@ -35,7 +35,7 @@ class RefusedError(DataError):
 
 
 class EmptyFileError(RefusedError):
-    """A file without a record."""
+    """A file without a byte, or without anything that tells its columns."""
 
 
 class RecordLedger:
@@ -48,6 +48,8 @@ class RecordLedger:
         ends: how many lines ended in which way.
         blank_lines: lines without a byte, which are no records.
         notes: what else was tolerated.
+        repeated_headers: the numbers of lines that repeat the header.
+        empty_because: why a sound file has no record; None if it has some.
         is_cut: whether a dead letter holds less than its record.
         is_typed: whether the format has types of its own; otherwise all values are text.
     """
@@ -68,6 +70,8 @@ class RecordLedger:
         self.ends: Counter[bytes] = Counter()
         self.blank_lines = 0
         self.notes: list[str] = []
+        self.repeated_headers: list[int] = []
+        self.empty_because: str | None = None
         self.rows = Spool(folder / "rows", part_bytes=limits.part_bytes, keep=keep)
         self.dead = Spool(folder / "dead", part_bytes=limits.part_bytes)
         self._values: list[Sequence[str | None]] = []
@@ -78,7 +82,7 @@ class RecordLedger:
 
     def add_row(self, values: Sequence[str | None], size: int) -> None:
         """Adds the next record as a row: text for each column that is known so far."""
-        self.records += 1
+        self._count(1)
         self._values.append(values)
         self._offsets.append(self.records)
         self._row_bytes += size
@@ -92,7 +96,7 @@ class RecordLedger:
         # The pending rows come before these in the file, and so they do in the spool.
         self._flush_rows()
         start = self.records + 1
-        self.records += frame.height
+        self._count(frame.height)
         offset = pl.int_range(start, start + pl.len(), dtype=pl.Int64).alias("_offset")
         self.rows.add(frame.select(offset, pl.all()))
 
@@ -106,7 +110,7 @@ class RecordLedger:
             size: how many bytes it has; None if these are all in `payload`.
         """
         # Rows and letters share one count, so `_offset` has no gap over both (law 2).
-        self.records += 1
+        self._count(1)
         # The whole file is kept in the lake where a letter cannot hold all bytes (`is_cut`).
         kept = payload[: self.limits.payload_bytes]
         true_size = len(payload) if size is None else size
@@ -115,6 +119,10 @@ class RecordLedger:
         self._letter_bytes += len(kept)
         if self._is_full(len(self._letters), self._letter_bytes):
             self._flush_letters()
+
+    def note_repeated_header(self, line: int) -> None:
+        """Notes a line that repeats the header; it is no record, and nothing but names is lost."""
+        self.repeated_headers.append(line)
 
     def add_typed(self, lf: pl.LazyFrame, columns: Sequence[str]) -> None:
         """Adds all records as the rows of a frame that has its types already."""
@@ -145,9 +153,17 @@ class RecordLedger:
             notes.append(f"mixed line endings: {', '.join(ends)}")
         if ends == ["CR"]:
             notes.append("lines end with CR only")
+        if self.repeated_headers:
+            count, first = len(self.repeated_headers), self.repeated_headers[0]
+            notes.append(f"header repeated and skipped: {count:,}, the first at line {first}")
         if self.blank_lines:
             notes.append(f"blank lines skipped: {self.blank_lines}")
         return tuple(notes)
+
+    def _count(self, records: int) -> None:
+        self.records += records
+        if self.records > self.limits.rows:
+            raise RefusedError(f"more than {self.limits.rows:,} records (rows)")
 
     def _is_full(self, records: int, size: int) -> bool:
         return records >= self.limits.pending_records or size >= self.limits.pending_bytes

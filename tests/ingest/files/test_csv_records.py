@@ -101,8 +101,15 @@ def test_missing_columns_are_named_with_the_header_found(read):
     )
 
 
-def test_a_header_alone_is_refused(read):
-    assert refusal(read(b"a,b\n")) == refusal(read(b"a,b\n\n\n")) == "header only: no records"
+@pytest.mark.parametrize("content", [b"a,b\n", b"a,b", b"a,b\n\n\n", b"a,b\na,b\n"])
+def test_a_header_alone_holds_no_record(read, content):
+    delivery = read(content, required=["a"]).delivery
+    assert (delivery.refused, delivery.records) == (None, 0)
+    assert delivery.empty_because == "header only: no records"
+
+
+def test_the_wrong_header_alone_is_refused(read):
+    assert refusal(read(b"a,b\n", required=["c"])).startswith("columns missing: c")
 
 
 def test_blank_lines_alone_are_refused(read):
@@ -165,10 +172,84 @@ def test_an_unclosed_quote_costs_its_line_only(read):
     assert (seen.offsets, seen.reasons) == ([2, 3], ["broken quoting: a quote is never closed"])
 
 
-def test_a_quote_open_for_too_many_lines_costs_its_first_line_only(read):
-    seen = read(b'a,b\n1,"x\n' + b"2,y\n" * 300 + b'3,z"\n')
-    assert (len(seen.rows), seen.payloads) == (301, [b'1,"x'])
-    assert "within 256 lines" in seen.reasons[0]
+@pytest.mark.parametrize("text", [b"2,y\n", b"dear, sir, or madam\r\n", b'""\n', b"\n", b"\r"])
+@pytest.mark.parametrize("block", [7, 1 << 20])
+def test_a_cell_of_any_number_of_lines_is_one_cell(read, text, block):
+    seen = read(b'a,b\n1,"' + text * 5000 + b'"\n3,z\n', limits=IngestLimits(block_bytes=block))
+    cell = (text * 5000).decode().replace('""', '"')
+    assert (seen.rows, seen.letters) == ([("1", cell), ("3", "z")], [])
+
+
+LONG = [b"2,y\n", b"dear, sir, or madam\r\n", b'""\n', b"\n", b"x" * 99 + b"\n"]
+
+
+@pytest.mark.parametrize("text", LONG)
+@pytest.mark.parametrize("block", [7, 1 << 20])
+@pytest.mark.parametrize("rest", [b'"', b'",', b'","1\n2"', b'",,"'])
+def test_a_cell_over_the_limit_is_one_dead_letter_with_its_whole_record(read, text, block, rest):
+    rest = rest.replace(b',,"', b',,""')
+    limits = IngestLimits(block_bytes=block, cell_bytes=60, payload_bytes=9)
+    record = b'1,"' + text * 90 + rest
+    seen = read(b"a,b\n0,y\n" + record + b"\r\n3,z\n4,w", limits=limits)
+    assert seen.rows == [("0", "y"), ("3", "z"), ("4", "w")]
+    assert seen.reasons == ["quoted cell too long; limit 60 bytes (cell_bytes)"]
+    assert seen.numbers == [1, 2, 3, 4]
+    last = 3 + 90 + rest.count(b"\n")
+    assert seen.letters[0]["place"] == f"lines 3 to {last}"
+    assert (seen.payloads, seen.letters[0]["payload_bytes"]) == ([record[:9]], len(record))
+    assert seen.delivery.is_cut
+
+
+def test_a_long_cell_at_the_end_of_a_file_is_one_dead_letter(read):
+    seen = read(b'a,b\n1,"' + b"2,y\n" * 90 + b'"', limits=IngestLimits(cell_bytes=60))
+    assert (seen.rows, seen.letters[0]["place"]) == ([], "lines 2 to 92")
+
+
+@pytest.mark.parametrize("end", [b"", b'7,"x" y\n'])
+@pytest.mark.parametrize("block", [7, 1 << 20])
+def test_a_quote_that_is_never_closed_costs_its_line_however_far_the_file_goes_on(read, end, block):
+    limits = IngestLimits(block_bytes=block, cell_bytes=60)
+    seen = read(b'a,b\n1,"x\n' + b"2,y\n" * 300 + end, limits=limits)
+    assert (len(seen.rows), seen.payloads[0]) == (300, b'1,"x')
+    assert seen.reasons[0] == "broken quoting: a quote is never closed"
+
+
+def test_the_lines_of_a_cell_are_no_rows_where_its_record_has_another_width(read):
+    cell = b"dear sir, it is\n2,y\nyours, truly, n\n"
+    seen = read(b'a,b\n1,"' + cell + b'",x\n3,z\n')
+    assert (seen.rows, len(seen.letters)) == ([("3", "z")], 1)
+    assert seen.letters[0]["place"] == "lines 2 to 5"
+
+
+def test_a_header_may_go_on_in_further_blocks(read):
+    content = b'a,"' + b"b\n" * 50 + b'"\n1,2\n'
+    small, large = read(content, limits=IngestLimits(block_bytes=7)), read(content)
+    assert small.delivery.columns == large.delivery.columns == ("a", ("b\n" * 50).strip())
+    assert small.rows == large.rows == [("1", "2")]
+
+
+REPEATED = [
+    b"1,x\na,b,\n2,y\n",
+    b'1,x\n"a","b"\n2,y\n',
+    b"1,x\r\na,b\r\n2,y\r\n",
+    b"1,x\n\xef\xbb\xbfa,b\n2,y\n",
+    b"a,b\n1,x\na,b\n2,y\na,b\n",
+]
+
+
+@pytest.mark.parametrize("body", REPEATED)
+@pytest.mark.parametrize("block", [7, 1 << 20])
+def test_a_record_that_equals_the_header_is_noted_and_is_no_row(read, body, block):
+    seen = read(b"a,b\n" + body, limits=IngestLimits(block_bytes=block))
+    assert (seen.rows, seen.letters, seen.offsets) == ([("1", "x"), ("2", "y")], [], [1, 2])
+    [note] = [note for note in seen.delivery.notes if "header" in note]
+    count, line = body.count(b"b"), 2 if body.startswith(b"a") else 3
+    assert note == f"header repeated and skipped: {count}, the first at line {line}"
+
+
+@pytest.mark.parametrize("content", [b"word\nbook\nword\n", b"a,b\na,c\n", b"a,b\nA,B\n"])
+def test_a_record_that_does_not_equal_the_header_or_has_one_value_is_a_row(read, content):
+    assert len(read(content).rows) == content.count(b"\n") - 1
 
 
 def test_two_unmatched_quotes_do_not_swallow_the_lines_between_them(read):
@@ -203,7 +284,7 @@ def test_a_header_over_the_limit_is_refused(read, block):
 def test_too_many_columns_are_refused(read):
     assert (
         refusal(read(b"a,b,c\n1,2,3\n", limits=IngestLimits(columns=2)))
-        == "3 columns; the limit is 2"
+        == "3 columns; limit 2 (columns)"
     )
 
 

@@ -11,9 +11,7 @@ from lakehouse.errors import OutageError
 from lakehouse.ingest.files.delivery import read_delivery
 from lakehouse.ingest.limits import IngestLimits
 
-SMALL = IngestLimits(
-    payload_bytes=16, record_bytes=40, record_lines=3, span_bytes=60, columns=6, block_bytes=7
-)
+SMALL = IngestLimits(payload_bytes=16, record_bytes=40, cell_bytes=30, columns=6, block_bytes=7)
 CSV_BYTES = st.lists(
     st.sampled_from(
         [b"a", b"1", b" ", b'"', b'""', b",", b"\n", b"\r\n", b"\r", b"\xff", b"\0", "é".encode()]

@@ -121,8 +121,30 @@ def test_a_byte_order_mark_and_blank_lines_are_tolerated(read):
     )
 
 
-def test_blank_lines_alone_are_refused(read):
-    assert "nothing but blank lines" in read(b"\n \n", NAME).delivery.refused
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (b"\n \n", "blank lines only: no records"),
+        (b"[]", "an empty list: no records"),
+        (b"\xef\xbb\xbf [\r\n ]\n", "an empty list: no records"),
+    ],
+)
+def test_a_sound_file_without_a_record_holds_none(read, content, why):
+    delivery = read(content, NAME).delivery
+    assert (delivery.refused, delivery.records, delivery.empty_because) == (None, 0, why)
+
+
+@pytest.mark.parametrize("content", [b"[]\n[]\n", b"[[]]", b"[", b"null"])
+def test_a_list_that_is_not_empty_is_a_dead_letter(read, content):
+    assert read(content, NAME).delivery.dead_count == content.count(b"\n") or 1
+
+
+def test_values_nested_deeper_than_the_limit_are_dead_letters(read):
+    limits = IngestLimits(nesting=3)
+    deep = [b"[" * n + b"1" + b"]" * n for n in (3, 4)]
+    keys = [b'{"k":' * n + b"1" + b"}" * n for n in (3, 4)]
+    seen = read(b"".join(b'{"a":%b}\n' % value for value in (*deep, *keys)), NAME, limits=limits)
+    assert (len(seen.rows), seen.reasons) == (2, ["nested more than 3 deep (nesting)"] * 2)
 
 
 @pytest.mark.parametrize("name", ["a.json", "a.ndjson", "a.jsonl"])

@@ -7,6 +7,8 @@ from decimal import Decimal
 import polars as pl
 import pytest
 
+from lakehouse.ingest.limits import IngestLimits
+
 NAME = "a.parquet"
 AT = datetime(2024, 1, 31, 23, 59, 59)  # noqa: DTZ001
 
@@ -114,7 +116,6 @@ def test_required_columns_take_the_required_spelling(read):
 @pytest.mark.parametrize(
     ("columns", "reason"),
     [
-        ({"a": []}, "no rows"),
         ({"a": [1], "A": [2]}, "duplicate column names: a, A"),
         ({"_a": [1]}, "reserved for the engine: _a"),
         ({"b": [1]}, "columns missing: a; the file has: b"),
@@ -125,6 +126,34 @@ def test_files_of_no_use_are_refused(read, columns, reason):
         reason
         in read(parquet(**columns), NAME, required=["a"] if "b" in columns else []).delivery.refused
     )
+
+
+def test_a_file_without_rows_holds_no_record(read):
+    delivery = read(parquet(a=[]), NAME).delivery
+    assert (delivery.refused, delivery.records) == (None, 0)
+    assert delivery.empty_because == "no rows: a Parquet file with 1 columns"
+
+
+def test_a_file_that_claims_more_rows_than_the_limit_is_refused(read):
+    seen = read(parquet(a=[None] * 1000), NAME, limits=IngestLimits(rows=999))
+    assert seen.delivery.refused == "1,000 rows; limit 999 (rows)"
+
+
+def test_a_file_that_claims_too_many_values_for_its_size_is_refused_unread(read):
+    content = parquet(a=[None] * 3_000_000)
+    limits = IngestLimits(ratio_from=1 << 20)
+    assert (
+        "claim 3,000,000 values in 3,000,000 rows"
+        in read(content, NAME, limits=limits).delivery.refused
+    )
+    assert read(parquet(a=[None] * 1000), NAME, limits=limits).delivery.rows_count == 1000
+
+
+def test_types_nested_deeper_than_the_limit_are_refused(read):
+    content = parquet(a=[[[[1]]]], b=[[{"c": 1}]])
+    assert read(content, NAME, limits=IngestLimits(nesting=3)).delivery.rows_count == 1
+    refused = read(content, NAME, limits=IngestLimits(nesting=2)).delivery.refused
+    assert refused == "nested more than 2 deep (nesting): a"
 
 
 @pytest.mark.parametrize(

@@ -56,12 +56,16 @@ def test_numbers_keep_their_padding(read, real):
     ("path", "reason"),
     [
         ("building_weather/weather0.csv.gz", "duplicate column names: timestamp, timestamp"),
-        ("northwind/customer_demographics.csv", "header only: no records"),
         ("usgs_earthquakes/all_week_2021-07-20T142355Z.geojson.gz", "unknown format"),
     ],
 )
 def test_real_files_that_look_damaged_are_refused(read, real, path, reason):
     assert reason in read(real / path).delivery.refused
+
+
+def test_a_real_file_with_nothing_but_a_header_holds_no_record(read, real):
+    delivery = read(real / "northwind/customer_demographics.csv").delivery
+    assert (delivery.refused, delivery.empty_because) == (None, "header only: no records")
 
 
 def test_a_real_file_cut_off_is_refused_not_shortened(read, real):

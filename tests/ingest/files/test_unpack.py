@@ -9,6 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lakehouse.ingest.files.record_ledger import RefusedError
+from lakehouse.ingest.files.unpack import Received, unpack
+from lakehouse.ingest.limits import IngestLimits
+
 CSV = b"a,b\n" + b"".join(b"%d,%d\n" % (n, n * n) for n in range(2000))
 NOISE = b"a\n" + random.Random(3).randbytes(3000).hex().encode() + b"\n"
 
@@ -106,3 +110,63 @@ def test_a_flipped_byte_is_refused_or_does_no_harm(read, name, place, value):
     content[place % len(content)] ^= value
     seen = read(bytes(content), name)
     assert seen.delivery.refused or seen.rows == read(whole, name).rows
+
+
+METHODS = [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA]
+
+
+def zipped_by(method: int, content: bytes) -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", method) as archive:
+        archive.writestr("a.csv", content)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_flipped_bit_anywhere_in_a_zip_refuses_it_or_does_no_harm(tmp_path, method):
+    content = CSV[:400]
+    whole = zipped_by(method, content)
+    for place in range(len(whole)):
+        damaged = bytearray(whole)
+        damaged[place] ^= 1 << place % 8
+        (tmp_path / "a.zip").write_bytes(damaged)
+        received = Received(tmp_path / "a.zip", "", len(damaged))
+        try:
+            unpack(received, "a.zip", tmp_path / "plain")
+        except RefusedError:
+            continue
+        assert (tmp_path / "plain").read_bytes() == content
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_damage_in_a_zip_names_its_member(read, method):
+    content = bytearray(zipped_by(method, NOISE))
+    content[len(content) // 2] ^= 0x10
+    reason = read(bytes(content), "a.zip").delivery.refused
+    assert reason.startswith("zip file is damaged or cut off: its member 'a.csv': ")
+
+
+@pytest.mark.parametrize("name", ["a.csv.gz", "a.zip"])
+def test_a_file_that_unpacks_to_too_much_is_refused_before_it_fills_the_disk(read, name):
+    bomb = b"a\n" + b"1\n" * (1 << 20)
+    packed = gzip.compress(bomb) if name.endswith(".gz") else zipped(a_csv=bomb)
+    by_ratio = IngestLimits(ratio=100, ratio_from=1 << 10)
+    assert "limit 100 to one (ratio)" in read(packed, name, limits=by_ratio).delivery.refused
+    by_size = IngestLimits(plain_bytes=1 << 20)
+    assert "limit 1,048,576 (plain_bytes)" in read(packed, name, limits=by_size).delivery.refused
+    assert read(packed, name).delivery.rows_count == 1 << 20
+
+
+def test_a_plain_file_over_the_limit_is_refused(read):
+    seen = read(CSV, "a.csv", limits=IngestLimits(plain_bytes=100))
+    assert seen.delivery.refused == f"too large: {len(CSV):,} bytes; limit 100 (plain_bytes)"
+
+
+def test_more_records_than_the_limit_are_refused(read):
+    for content, name in (
+        (CSV, "a.csv"),
+        (b'{"a":1}\n' * 2000, "a.jsonl"),
+        (b"a,b\n" + b"1\n" * 2000, "a.csv"),
+    ):
+        seen = read(content, name, limits=IngestLimits(rows=1999))
+        assert seen.delivery.refused == "more than 1,999 records (rows)"
