@@ -21,7 +21,8 @@ from lakehouse.publish.auto_compaction import group_deliveries
 from lakehouse.quarantine.dead_letters import SCHEMA
 from lakehouse.quarantine.states import Attempt
 from lakehouse.storage.limits import WriteLimits
-from lakehouse.system_columns import EVENT_DATE, ORIGIN, RESCUED
+from lakehouse.system_columns import ORIGIN, RESCUED
+from lakehouse.tables.reading import add_day
 from lakehouse.tables.table_types import RawTable
 
 _PLAIN_SUFFIX = re.compile(r"(?:\.[A-Za-z0-9]{1,8}){1,2}$")
@@ -73,7 +74,7 @@ def frame_rows(
     empty = pl.LazyFrame(schema={**columns.all, **rescued, **ORIGIN})
     rows = pl.concat(frames) if frames else empty
     # Over the columns of the table, where values have their declared types and names.
-    return rows if raw.day is None else rows.with_columns(raw.day.alias(EVENT_DATE))
+    return add_day(rows, raw)
 
 
 def number_files(deliveries: Iterable[FittedDelivery], limits: WriteLimits) -> pl.Expr | None:

@@ -21,7 +21,7 @@ from lakehouse.storage.remove_table import remove_table
 from lakehouse.storage.revision import read_revision
 from lakehouse.system_columns import EVENT_DATE, ORIGIN
 from lakehouse.tables.catalog import Catalog
-from lakehouse.tables.reading import add_missing_columns
+from lakehouse.tables.reading import add_day, add_missing_columns
 from lakehouse.tables.table_types import RawTable
 
 
@@ -158,10 +158,8 @@ def _rename_dead_letters(lake: Lake, old: str, new: str, who: str) -> None:
 
 
 def _publish_rows(lake: Lake, orphan: Orphan, new: RawTable, who: str) -> Audit:
-    rows = add_missing_columns(lake.scan(orphan.table), new)
-    if new.day is not None:
-        # By the new declaration: the day of the old one may be another.
-        rows = rows.with_columns(new.day.alias(EVENT_DATE))
+    # By the new declaration: the day of the old one may be another.
+    rows = add_day(add_missing_columns(lake.scan(orphan.table), new), new)
     # What was delivered may be personal, so the log gets no bounds of it.
     hidden = frozenset(rows.collect_schema().names()) - {*ORIGIN, EVENT_DATE}
     request = Append(

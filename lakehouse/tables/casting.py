@@ -2,6 +2,8 @@
 
 import polars as pl
 
+from lakehouse.tables.years import is_in_years, is_of_short_year
+
 _TYPED = "_typed_"
 UNREAD = "_unread_"
 """Prefix of the Boolean columns in which `cast` remembers that a value could not be read."""
@@ -14,13 +16,20 @@ def cast(lf: pl.LazyFrame, **typed: pl.Expr) -> pl.LazyFrame:
     quarantines its row under the rule `<column> can be read`, whether or not the column is
     nullable. A text of blanks counts as missing.
 
+    A time whose year the text does not give in four digits cannot be read: for Polars, `%Y` takes
+    fewer and more, and `24-03-01` is a day of the year 24.
+
     Args:
         lf: rows with the columns that the expressions need.
         **typed: the new columns, each an expression over source columns.
     """
     schema = lf.collect_schema()
+    types = lf.select(**typed).collect_schema()
     # Each cast gets a temporary name, because a typed column may take the name of its source.
-    temporary = {f"{_TYPED}{name}": expr for name, expr in typed.items()}
+    temporary = {
+        f"{_TYPED}{name}": _drop_odd_years(expr, types[name], schema)
+        for name, expr in typed.items()
+    }
     read = {name: pl.col(f"{_TYPED}{name}") for name in typed}
     unread = {}
     for name, expr in typed.items():
@@ -29,6 +38,20 @@ def cast(lf: pl.LazyFrame, **typed: pl.Expr) -> pl.LazyFrame:
         earlier = f"{UNREAD}{name}"
         unread[earlier] = pl.col(earlier) | is_unread if earlier in schema else is_unread
     return lf.with_columns(**temporary).with_columns(**unread, **read).drop(temporary)
+
+
+def _drop_odd_years(time: pl.Expr, dtype: pl.DataType, schema: pl.Schema) -> pl.Expr:
+    """Returns a time without those whose year was not given in four digits; others unchanged."""
+    if not isinstance(dtype, pl.Date | pl.Datetime):
+        return time
+    texts = [name for name in time.meta.root_names() if schema.get(name) == pl.String]
+    if not texts:
+        return pl.when(is_in_years(time, dtype)).then(time)
+    # Nulled first, so that the year of hardly any value is written as text.
+    short = pl.when(is_of_short_year(time, dtype)).then(time)
+    year = short.dt.to_string("%Y").str.zfill(4)
+    is_given = pl.any_horizontal(pl.col(text).str.contains(year, literal=True) for text in texts)
+    return pl.when(is_in_years(time, dtype) & (short.is_null() | is_given)).then(time)
 
 
 def _was_present(expr: pl.Expr, schema: pl.Schema, where: pl.Expr) -> pl.Expr:

@@ -18,6 +18,7 @@ from lakehouse.tables.contract import to_polars_schema
 from lakehouse.tables.inferred_formats import INFERRED_FORMAT, infers_time_format
 from lakehouse.tables.key_checks import find_key_problems, find_lookup_problems
 from lakehouse.tables.keyed_table import KeyedTable
+from lakehouse.tables.local_times import find_raising_times
 from lakehouse.tables.rules import compile_rules
 from lakehouse.tables.sql_types import infer_query_schema
 from lakehouse.tables.table_types import DerivedTable, Drift, RawTable
@@ -47,6 +48,8 @@ def _find_day_problems(table: RawTable, day: pl.Expr) -> Iterator[str]:
         return
     if infers_time_format(dated):
         yield f"`day` is read by {INFERRED_FORMAT}"
+    for problem in find_raising_times(dated):
+        yield f"`day`: {problem}"
     if dtype != pl.Date:
         yield f"`day` is {dtype}, it has to be Date"
 
@@ -198,6 +201,8 @@ def _infer_schema(
     found = returned.collect_schema()
     if infers_time_format(returned):
         raise SetupError(f"it reads times by {INFERRED_FORMAT}")
+    if raising := find_raising_times(returned):
+        raise SetupError("; ".join(raising))
     return found
 
 

@@ -11,15 +11,12 @@ checks that a contract declares (`rules.py`).
 """
 
 from collections.abc import Callable, Iterator
-from datetime import UTC, date, datetime
 
 import polars as pl
 from polars.datatypes import DataTypeClass
 
 from lakehouse.tables.contract import Column
-
-_FIRST_INSTANT = datetime.min.replace(tzinfo=UTC)
-_LAST_INSTANT = datetime.max.replace(tzinfo=UTC)
+from lakehouse.tables.years import is_in_years
 
 # What must be true of a value of a type; None where any value of the type will do.
 _Test = Callable[[pl.Expr, pl.DataType], pl.Expr | None]
@@ -44,13 +41,6 @@ def list_default_rules(column: Column) -> Iterator[tuple[str, pl.Expr]]:
     for text, test in tests.items():
         if (holds := _hold_for_all(value, column.dtype, test)) is not None:
             yield f"{column.name} {text}", holds
-
-
-def is_in_years(value: pl.Expr, dtype: pl.DataType) -> pl.Expr:
-    """Returns whether a day or an instant lies in the years 1 to 9999; null where it is missing."""
-    if dtype == pl.Date:
-        return value.is_between(pl.lit(date.min), pl.lit(date.max))
-    return value.is_between(pl.lit(_FIRST_INSTANT, dtype=dtype), pl.lit(_LAST_INSTANT, dtype=dtype))
 
 
 def _is_in_years(value: pl.Expr, dtype: pl.DataType) -> pl.Expr | None:

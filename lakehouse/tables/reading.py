@@ -4,8 +4,9 @@ import polars as pl
 from deltalake import DeltaTable
 
 from lakehouse.storage.lake import scan_visible_rows
-from lakehouse.system_columns import RESCUED
+from lakehouse.system_columns import EVENT_DATE, RESCUED
 from lakehouse.tables.table_types import RawTable, Table
+from lakehouse.tables.years import is_in_years
 
 
 def scan_declared(handle: DeltaTable, source: Table) -> pl.LazyFrame:
@@ -28,3 +29,15 @@ def add_missing_columns(rows: pl.LazyFrame, source: RawTable) -> pl.LazyFrame:
     return rows.with_columns(
         pl.lit(None, t).alias(name) for name, t in known.items() if name not in stored
     )
+
+
+def add_day(rows: pl.LazyFrame, raw: RawTable) -> pl.LazyFrame:
+    """Returns rows with the day that their raw table gives them; without, where it declares none.
+
+    A day that Python cannot hold, of the year 20240 for example, is none: it would stop whoever
+    reads the days of the table.
+    """
+    if raw.day is None:
+        return rows
+    day = pl.when(is_in_years(raw.day, pl.Date())).then(raw.day)
+    return rows.with_columns(day.alias(EVENT_DATE))

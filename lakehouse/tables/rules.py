@@ -36,12 +36,14 @@ class Rule:
         name: the rule as people read it, such as `unit_price >= 0`.
         holds: true where a row keeps the rule, false where it breaks it; never null.
         compiled: false where the check runs as Pandera runs it, over whole columns in memory.
+        is_about_day: whether it asks that a row keeps the day of its period.
     """
 
     name: str
     # With a null, a row would be neither among the valid rows nor among the rejected ones.
     holds: pl.Expr
     compiled: bool = True
+    is_about_day: bool = False
 
 
 _Compiler = Callable[[pl.Expr, Mapping[str, Any]], tuple[str, pl.Expr]]

@@ -15,7 +15,7 @@ import polars as pl
 from lakehouse.errors import DataError
 from lakehouse.redaction import redact
 from lakehouse.storage.lake import Lake
-from lakehouse.system_columns import DELETED
+from lakehouse.system_columns import DELETED, WINDOW
 from lakehouse.tables.casting import UNREAD
 from lakehouse.tables.keyed_table import KeyedTable
 from lakehouse.tables.rules import Rule, compile_rules, list_unread_rules
@@ -44,12 +44,13 @@ def explain_transform_errors(scope: Scope) -> Iterator[None]:
     """Raises errors of Polars as a `DataError` that names the place and quotes no value."""
     try:
         yield
-    except pl.exceptions.PolarsError as error:
+    # A panic of Polars is no `Exception`: uncaught, one value would end all that runs here.
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         where = f" [{scope.days}]" if scope.days else ""
         raise DataError(
             f"{scope.table.name}{where}: the transform fails on the data: {redact(error)}\n"
-            "Next: fix the transform, or cast with strict=False so that the row is quarantined. "
-            "Nothing was published."
+            "Next: fix the transform, or cast with strict=False so that the row is quarantined; "
+            "for local times name ambiguous= and non_existent=. Nothing was published."
         ) from None  # the error itself quotes values
 
 
@@ -69,7 +70,7 @@ def judge_rows(lake: Lake, plan: MakePlan, opened: InputFrames, spool: Path) -> 
     rows = _transform(lake, table, opened, filtered.kept, spool)
     rules = (
         *list_unread_rules(rows.collect_schema()),
-        *_day_rules(scope),
+        *_day_rules(scope, plan.inputs[0].source.name),
         *compile_rules(table.contract),
     )
     # A delete needs no more than key and sequence, so the other rules let it pass.
@@ -169,15 +170,30 @@ def _count_input(scope: Scope, filtered: _Filtered) -> pl.LazyFrame:
     return aggregate_by_period(table, rows, counts, is_input=True)
 
 
-def _day_rules(scope: Scope) -> tuple[Rule, ...]:
-    """Returns the rule that rejects a row whose day is none of the table's."""
+def _day_rules(scope: Scope, first: str) -> tuple[Rule, ...]:
+    """Returns the rules that reject a row whose day is none of the table's, or not that of the row.
+
+    Args:
+        scope: the periods that are made.
+        first: the name of the first input.
+    """
     window = scope.table.properties.date_column
     if scope.known is None or window is None or scope.table.is_aggregate:
         return ()
     # A row dated ahead waits in quarantine until its day comes. A missing day breaks a rule of the
     # contract already, and is to be named once.
-    holds = pl.col(window).is_between(scope.known.first, scope.known.last).fill_null(True)
-    return (Rule(f"{window} is a day of this table", holds),)
+    is_known = pl.col(window).is_between(scope.known.first, scope.known.last)
+    # The row belongs to the period of its day in the first input. In that of another day it would
+    # replace rows that this commit does not read, and be doubled by the next make.
+    stays = (pl.col(window) == pl.col(WINDOW)) | ~is_known
+    return (
+        Rule(f"{window} is a day of this table", is_known.fill_null(True)),
+        Rule(
+            f"{window} is the day of the row in {first}",
+            stays.fill_null(True),
+            is_about_day=True,
+        ),
+    )
 
 
 def _with_deletes(

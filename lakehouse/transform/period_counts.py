@@ -56,7 +56,7 @@ class PeriodCounts:
         kept: rows that keep the contract, older versions of a key among them.
         undated: rows without a day of the table; they come from all days, and are judged with the
             first period.
-        outside: rows that keep the contract and carry another day than the first input gave them.
+        outside: rows that carry another day than the first input gave them.
         table_rows: rows to write, counted in rows of the table.
         rejected_rows: rows to reject, counted in rows of the quarantine.
         failed_rules: the table rules that do not hold.

@@ -76,7 +76,7 @@ def judge(
     kept, broke = judged.filter(pl.col(_OK)), judged.filter(~pl.col(_OK))
     # Of the rows that keep the contract: a newer version that breaks it hides no older one.
     latest = _latest_versions(table, kept)
-    counts, hashed = _verdict_counts(table), judged
+    counts, hashed = _verdict_counts(table, rules), judged
     # The content hash is of the rows to write. Where older versions of a key fall away, these are
     # known only after this question, so they have one of their own.
     if isinstance(table, PeriodicTable) and not table.keeps_latest_version:
@@ -118,7 +118,7 @@ def _check_types(table: DerivedTable, schema: pl.Schema) -> None:
         )
 
 
-def _verdict_counts(table: DerivedTable) -> dict[str, pl.Expr]:
+def _verdict_counts(table: DerivedTable, rules: tuple[Rule, ...]) -> dict[str, pl.Expr]:
     """Returns all aggregates over the judged rows.
 
     They are one question, because each further reader of a stream makes it hold more of its rows in
@@ -128,7 +128,7 @@ def _verdict_counts(table: DerivedTable) -> dict[str, pl.Expr]:
     counts = {
         "rows": count_represented(table),
         "broke": count_represented(table, ~pl.col(_OK)),
-        "outside": (pl.col(_OK) & _is_moved(table)).sum(),
+        "outside": sum(((~rule.holds).sum() for rule in rules if rule.is_about_day), pl.lit(0)),
         **fingerprint_rows(table),
     }
     if not table.is_aggregate:
@@ -164,16 +164,6 @@ def _latest_versions(table: DerivedTable, rows: pl.LazyFrame) -> pl.LazyFrame:
 def period_of_row(table: DerivedTable) -> list[pl.Expr]:
     """Returns the period as part of a key, so that rows of two periods never meet."""
     return [table.partitions.period_start_expr(pl.col(WINDOW))] if table.partitions else []
-
-
-def _is_moved(table: DerivedTable) -> pl.Expr:
-    """Returns an expression that is true where the transform changed the day of a row."""
-    # The period is taken from `_window`, so a row that moved would land outside of what the commit
-    # replaces, and be doubled by the next make. Aggregates have lost the column.
-    window = table.properties.date_column
-    if table.is_aggregate or table.partitions is None or window is None:
-        return pl.lit(False)
-    return (pl.col(window) != pl.col(WINDOW)).fill_null(True)
 
 
 def _rejected_columns(
