@@ -136,7 +136,7 @@ def things_of(
     tmp_path, moment: object, kept: object, read: pl.Expr, **field: object
 ) -> Environment:
     """A lake of things that are deleted, with a sequence of some type."""
-    facts = type("Table", (), {"key": ("sku",), "sequence": ("at",)})
+    facts = type("Table", (), {"key": ("sku",), "sequence": ("at",), "max_quarantined": 1.0})
     body = {
         "__annotations__": {"sku": str, "at": moment},
         "__doc__": "A thing.",
@@ -194,7 +194,8 @@ def test_a_moment_outside_the_calendar_stops_nothing(tmp_path):
         "b,2024-01-03,u",
         "a,2024-01-01,u\nc,2024-01-04,u",
     )
-    assert sorted(here.lake.scan("staged/things").collect()["sku"]) == ["b", "c", "far"]
+    assert sorted(here.lake.scan("staged/things").collect()["sku"]) == ["b", "c"]
+    assert here.lake.scan("quarantine/staged_things").collect()["sku"].to_list() == ["far"]
 
 
 def test_no_commit_shows_a_hidden_moment(tmp_path):
