@@ -24,7 +24,7 @@ from lakehouse.storage.lake import Lake, list_data_files
 from lakehouse.system_columns import LINEAGE
 
 _MOVING = (
-    *("_batch_id", "_run_id", "_settled_by"),
+    *("_batch_id", "_run_id", "_settled_by", "etag"),
     *("_ingested_at", "_modified_at", "_first_seen_at", "_last_seen_at", "_settled_at"),
 )
 _WHOLE_FILE = 0

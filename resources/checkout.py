@@ -56,6 +56,7 @@ def prepare(root: Path) -> str | None:
         SetupError: a setting is wrong.
     """
     known, file = load_settings(), (root / ".env").resolve()
+    find_dagster_home(known)  # refuses a folder before `.env` names it
     for name, value in find_missing_lines(dotenv_values(file), os.environ, known).items():
         set_key(file, name, value)
     home = find_dagster_home(known)

@@ -124,7 +124,22 @@ def find_dagster_home(known: Settings) -> Path:
 
     `DAGSTER_HOME` in `.env` counts only with the data folder that `.env` names, not with another
     one from the environment.
+
+    Raises:
+        SetupError: Dagster would misread its path.
     """
+    home = _find_home(known)
+    # Dagster puts the path into the URL of its databases as it is, and `?` ends a path there: the
+    # databases would lie beside the folder, and no table of theirs would be found.
+    if "?" in str(home):
+        raise SetupError(
+            f"Dagster's storage cannot be in {home}: Dagster misreads ? in the path of a folder.\n"
+            "Next: choose another folder (LAKEHOUSE_DATA or DAGSTER_HOME)."
+        )
+    return home
+
+
+def _find_home(known: Settings) -> Path:
     if named := os.environ.get("DAGSTER_HOME"):
         return Path(named)
     in_file = {name: value for name, value in dotenv_values(Path.cwd() / ".env").items() if value}

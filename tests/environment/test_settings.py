@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from lakehouse.errors import SetupError
+from lakehouse.ingest.limits import DEFAULT_LIMITS, set_limits
 from lakehouse.project import settings
 
 
@@ -111,3 +112,28 @@ def test_the_command_reports_a_wrong_setting_without_a_traceback(tmp_path):
     assert "LAKEHOUSE_LAEK is not a setting" in done.stderr
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize("name", ["DAGSTER_HOME", "LAKEHOUSE_DATA"])
+def test_a_folder_that_dagster_would_misread_is_refused(monkeypatch, tmp_path, name):
+    monkeypatch.delenv("DAGSTER_HOME", raising=False)
+    monkeypatch.setenv(name, str(tmp_path / "q? mark"))
+    with pytest.raises(SetupError, match=r"misreads \? in the path of a folder.\nNext: "):
+        settings.find_dagster_home(settings.load_settings())
+
+
+def test_the_limits_of_landing_are_a_setting(monkeypatch):
+    monkeypatch.setenv("LAKEHOUSE_INGEST_LIMITS", '{"columns": 7, "cell_bytes": 9}')
+    limits = set_limits(settings.load_settings().ingest_limits)
+    assert (limits.columns, limits.cell_bytes) == (7, 9)
+    assert limits.rows == DEFAULT_LIMITS.rows
+
+
+@pytest.mark.parametrize("wanted", ['{"columns": "many"}', "[1]", "{", '{"columns": 1.5}'])
+def test_limits_of_the_wrong_form_are_refused(monkeypatch, wanted):
+    assert "LAKEHOUSE_INGEST_LIMITS" in refusal(monkeypatch, INGEST_LIMITS=wanted)
+
+
+def test_every_wrong_limit_is_named_at_once():
+    with pytest.raises(SetupError, match=r"(?s)part_bytes is not a limit.*rows is 0, .*Next: "):
+        set_limits({"part_bytes": 1, "rows": 0, "columns": 5})

@@ -45,3 +45,11 @@ def test_the_markers_of_folders_are_no_files(here):
 def test_what_belongs_to_no_table_is_told(here):
     put(here, "prices", "x.csv", "a\n")
     assert here.landing.list_unclaimed(["fx_rates"]) == ["prices/"]
+
+
+def test_an_object_that_was_replaced_within_its_second_is_read_again(here):
+    for number in range(1, 4):
+        put(here, "fx_rates", "x.csv", f"Date,USD\n2010-12-01,{number}\n")
+        assert [audit.rows for audit in land_all(here)["raw/fx_rates"].audits] == [1]
+    assert land_all(here)["raw/fx_rates"].audits == ()
+    assert sorted(here.lake.scan("raw/fx_rates").collect()["USD"]) == ["1", "2", "3"]

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 import polars as pl
 
 from lakehouse.ingest.drift.projection import Projection
+from lakehouse.ingest.files.header_names import list_names
 from lakehouse.ingest.limits import DEFAULT_LIMITS
 from lakehouse.system_columns import EVENT_DATE, ORIGIN, RESCUED
 from lakehouse.tables import type_widening
@@ -110,7 +111,7 @@ class TableColumns:
     def describe_changes(self) -> Iterator[str]:
         """Yields a note for the new columns and one for the wider ones."""
         if self.added:
-            yield f"new columns: {', '.join(self.added)}"
+            yield f"new columns: {list_names(self.added)}"
         if wider := [f"{name} ({self.stored[name]} to {t})" for name, t in self.retyped.items()]:
             yield (
                 f"wider columns: {', '.join(wider)}; the existing rows of the table were rewritten"

@@ -17,6 +17,7 @@ from polars.datatypes import DataTypeClass
 
 from lakehouse.errors import SetupError
 from lakehouse.ingest.files.header_names import has_nul, list_names, spell_names
+from lakehouse.ingest.files.parquet_footer import BrokenFooterError, measure_schema_depth
 from lakehouse.ingest.files.record_ledger import RecordLedger, RefusedError
 from lakehouse.ingest.limits import IngestLimits
 from lakehouse.redaction import redact
@@ -43,6 +44,7 @@ def read_parquet(path: Path, ledger: RecordLedger, *, required: Collection[str])
             forbidden name.
     """
     _check_magic(path)
+    _check_depth(path, ledger.limits.nesting)
     try:
         _read(path, ledger, required)
     # A panic of Polars is no `Exception`: uncaught, one damaged file would end the whole landing.
@@ -65,6 +67,17 @@ def _read(path: Path, ledger: RecordLedger, required: Collection[str]) -> None:
     ledger.add_typed(lf.select(columns), names)
     if not ledger.records:
         ledger.empty_because = f"no rows: a Parquet file with {len(names)} columns"
+
+
+def _check_depth(path: Path, most: int) -> None:
+    """Refuses a schema that would overflow the stack of what reads it."""
+    try:
+        depth = measure_schema_depth(path)
+    except BrokenFooterError as error:
+        raise RefusedError(f"Parquet file is damaged: {error}") from error
+    # A list takes two groups, and the root is one.
+    if depth > 2 * most + 2:
+        raise RefusedError(f"nested {depth:,} groups deep; limit {most:,} (nesting)")
 
 
 def _check_size(path: Path, lf: pl.LazyFrame, schema: pl.Schema, limits: IngestLimits) -> None:

@@ -153,6 +153,9 @@ def test_types_nested_deeper_than_the_limit_are_refused(read):
     content = parquet(a=[[[[1]]]], b=[[{"c": 1}]])
     assert read(content, NAME, limits=IngestLimits(nesting=3)).delivery.rows_count == 1
     refused = read(content, NAME, limits=IngestLimits(nesting=2)).delivery.refused
+    assert refused == "nested 7 groups deep; limit 2 (nesting)"
+    flat = parquet(a=[{"b": {"c": {"d": 1}}}])
+    refused = read(flat, NAME, limits=IngestLimits(nesting=2)).delivery.refused
     assert refused == "nested more than 2 deep (nesting): a"
 
 
