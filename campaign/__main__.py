@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from tempfile import mkdtemp
 
-from campaign import s3
+from campaign import processes, s3
 from campaign.fuzz import Fuzz
 from campaign.kill import Kills
 from campaign.server import run_server
@@ -16,7 +16,7 @@ from campaign.steps import WAYS
 from campaign.tally import Tally
 from campaign.writers import Writers
 
-PARTS = ("kill", "writers", "fuzz", "s3")
+PARTS = ("kill", "writers", "fuzz", "s3", "processes")
 Progress = Callable[[range, int], Iterable[range]]
 _REAL = Path(__file__).resolve().parents[2] / "shared" / "data"
 
@@ -51,9 +51,12 @@ def _run(part: str, asked: argparse.Namespace, folder: Path) -> Tally:
     if part == "kill":
         kills = Kills(folder / part, tally)
         for seeds in progress(range(asked.seed, asked.seed + asked.seeds), 2):
-            kills.run([(seed, way) for seed in seeds for way in asked.way or WAYS])
+            ways = [way for way in asked.way or WAYS if way in WAYS]
+            kills.run([(seed, way) for seed in seeds for way in ways])
     elif part == "writers":
         Writers(folder / part, tally, asked.seed, (asked.minutes or 10) * 60).run()
+    elif part == "processes":
+        _processes(asked, folder / part, tally, progress)
     elif part == "s3":
         _s3(asked, folder / part, tally, progress)
     else:
@@ -71,6 +74,15 @@ def _s3(asked: argparse.Namespace, folder: Path, tally: Tally, progress: Progres
             range(asked.seed, asked.seed + asked.seeds) if ways else range(0), 10
         ):
             trials.run(seeds, ways)
+
+
+def _processes(asked: argparse.Namespace, folder: Path, tally: Tally, progress: Progress) -> None:
+    ways = [way for way in asked.way or processes.WAYS if way in processes.WAYS]
+    killing = processes.Processes(folder, tally)
+    for seeds in progress(range(asked.seed, asked.seed + asked.seeds) if ways else range(0), 10):
+        killing.run(ways, seeds)
+    for what, seconds in killing.slowest.items():
+        say(f"  slowest: {what}, {seconds:.1f} s")
 
 
 def _progress(part: str, until: float | None) -> Progress:
@@ -100,13 +112,16 @@ def _parser() -> argparse.ArgumentParser:
         "--only", choices=PARTS, action="append", help="these parts alone; all by default"
     )
     parser.add_argument(
-        "--seeds", type=int, default=200, help="kill and s3: how many seeds (%(default)s)"
+        "--seeds",
+        type=int,
+        default=200,
+        help="kill, s3 and processes: how many seeds (%(default)s)",
     )
     parser.add_argument(
         "--way",
-        choices=list(WAYS),
+        choices=[*WAYS, *processes.WAYS],
         action="append",
-        help="kill and s3: these ways alone; all by default",
+        help="kill, s3 and processes: these ways alone; all by default",
     )
     parser.add_argument(
         "--first", type=int, default=0, help="fuzz: the number of the first file (%(default)s)"

@@ -10,6 +10,8 @@ from functools import partial
 from pathlib import Path
 from types import ModuleType
 
+import click
+
 from lakehouse.cli import commands, demo_report
 from lakehouse.environment import Environment
 from lakehouse.errors import LakehouseError, SetupError
@@ -31,7 +33,7 @@ def run_demo() -> None:
         before = demo_report.read_versions(here)
         with demo_report.show_landing_progress() as progress:
             problems = catch_up(
-                replace(here, progress=progress),
+                replace(here, progress=progress, tell=click.echo),
                 definitions,
                 settings.find_dagster_home(known),
                 lambda run: demo_report.announce_run(run.tables, run.days),

@@ -5,8 +5,10 @@ from lakehouse import process_settings
 process_settings.configure_polars()
 process_settings.pause_collector()
 
+import os
 import warnings
 from contextlib import suppress
+from pathlib import Path
 
 import dagster as dg
 
@@ -18,6 +20,7 @@ from lakehouse.orchestration import (
     ingest_job,
     names,
     replay_job,
+    run_leases,
     run_requests,
     sensors,
 )
@@ -43,7 +46,7 @@ def definitions(here: Environment) -> dg.Definitions:
             schedules=[heal_job.define_nightly_schedule()],
             jobs=[ingest, *making, replay_job.define_replay_job()],
             resources={names.RESOURCE: dg.ResourceDefinition.hardcoded_resource(here)},
-            executor=dg.in_process_executor,
+            executor=run_leases.define_leased_executor(),
         )
 
 
@@ -51,6 +54,9 @@ def definitions(here: Environment) -> dg.Definitions:
 def defs() -> dg.Definitions:
     """Returns what Dagster loads; built on request, so that a wrong setting fails right there."""
     here = load_environment()
+    # Without this variable Dagster works in a folder that it deletes in the end.
+    if home := os.environ.get("DAGSTER_HOME"):
+        run_leases.register_process(Path(home))
     with suppress(OutageError):  # whoever writes first proves it then
         check_writable(here.lake)
     return definitions(here)

@@ -5,22 +5,20 @@ from typing import Any, cast
 import dagster as dg
 
 from lakehouse.environment import Environment
-from lakehouse.ingest.land import land
-from lakehouse.observe.landing_report import describe_unclaimed
 from lakehouse.orchestration import metadata, partitions
-from lakehouse.orchestration.names import RESOURCE, name_pool, to_asset_key
+from lakehouse.orchestration.names import RESOURCE, to_asset_key
 from lakehouse.orchestration.run_events import (
     Events,
     describe_held_back,
     describe_landing,
+    land_files,
     list_materializations,
-    log_landing,
+    make_in_turn,
     run_with_clear_failures,
     summarize_audit,
 )
 from lakehouse.publish.audit import Audit, RefusedCommitError
 from lakehouse.tables.table_types import DerivedTable, RawTable, Table
-from lakehouse.transform.make import make
 
 
 def build_assets(environment: Environment) -> list[dg.AssetsDefinition]:
@@ -42,8 +40,6 @@ def _common(environment: Environment, table: Table) -> dict[str, Any]:
         "tags": {"layer": layer},
         "metadata": metadata.describe_table(table, environment.lake),
         "required_resource_keys": {RESOURCE},
-        # The steps of the other jobs that write this table are in the same pool.
-        "pool": name_pool(table.name),
     }
 
 
@@ -63,24 +59,16 @@ def _raw(environment: Environment, table: RawTable) -> dg.AssetsDefinition:
         check_specs=[_check(table, metadata.READABLE_CHECK, readable, blocking=False)],
     )
 
-    def land_files(context: dg.AssetExecutionContext) -> Events:
+    def land_table(context: dg.AssetExecutionContext) -> Events:
         here: Environment = getattr(context.resources, RESOURCE)
-        report = run_with_clear_failures(
-            lambda: land(
-                here.lake, here.landing, table, run_id=context.run.run_id, progress=here.progress
-            )
-        )
-        # A misspelt folder would look like success: nothing of it lands, and nothing fails.
-        if note := run_with_clear_failures(lambda: describe_unclaimed(here)):
-            context.log.warning(note)
-        log_landing(context, table, report)
+        report = run_with_clear_failures(lambda: land_files(context, here, table))
         yield dg.MaterializeResult(
             asset_key=to_asset_key(table.name),
             metadata=describe_landing(report),
             check_results=[metadata.build_readable_result(table, report)],
         )
 
-    return cast("dg.AssetsDefinition", asset(land_files))
+    return cast("dg.AssetsDefinition", asset(land_table))
 
 
 def _derived(environment: Environment, table: DerivedTable) -> dg.AssetsDefinition:
@@ -107,9 +95,7 @@ def _derived(environment: Environment, table: DerivedTable) -> dg.AssetsDefiniti
         here: Environment = getattr(context.resources, RESOURCE)
         days = partitions.read_days(context, table)
         try:
-            audit = run_with_clear_failures(
-                lambda: make(here.lake, here.catalog, table.name, days, run_id=context.run.run_id)
-            )
+            audit = run_with_clear_failures(lambda: make_in_turn(context, here, table, days))
         except RefusedCommitError as refused:
             # The check goes first: a step that has raised reports nothing more. No retry, as the
             # same rows would be refused again.

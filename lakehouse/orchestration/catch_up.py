@@ -8,6 +8,7 @@ import os
 import time
 from collections.abc import Callable, Collection
 from pathlib import Path
+from uuid import uuid4
 
 import dagster as dg
 
@@ -15,7 +16,9 @@ from lakehouse.environment import Environment
 from lakehouse.errors import indent_problem
 from lakehouse.ingest.land import read_news
 from lakehouse.lineage.staleness import StaleTable
+from lakehouse.orchestration.dead_runs import free_dead_runs, has_died
 from lakehouse.orchestration.names import to_asset_key
+from lakehouse.orchestration.run_leases import lease_run
 from lakehouse.orchestration.run_requests import TRIGGER, PlannedRun, plan_runs
 from lakehouse.project.data_locks import wait_to_set_up
 from lakehouse.tables.table_types import RawTable
@@ -48,6 +51,8 @@ def catch_up(
     # Dagster finds its folder by this variable alone; one that the user exported is kept.
     os.environ.setdefault("DAGSTER_HOME", str(dagster_home))
     with open_instance(Path(os.environ["DAGSTER_HOME"])) as instance:
+        for line in free_dead_runs(instance):
+            here.tell(line)
         job = define(here).resolve_implicit_global_asset_job_def()
         _wait_for_fresh_files(here)
         problems = _land(here, job, instance, skipped_domains)
@@ -116,13 +121,20 @@ def _has_news(here: Environment, raw: RawTable) -> bool:
 def _execute(job: dg.JobDefinition, run: PlannedRun, instance: dg.DagsterInstance) -> list[str]:
     """Executes one run in this process; returns why its steps failed."""
     # In this process, as a process for each run would take seconds to start.
-    result = job.execute_in_process(
-        asset_selection=[to_asset_key(table) for table in run.tables],
-        tags={TRIGGER: "demo", **run.partition},
-        instance=instance,
-        run_config=_QUIET,
-        raise_on_error=False,
-    )
+    run_id = str(uuid4())
+    with lease_run(instance, run_id) as tags:
+        result = job.execute_in_process(
+            asset_selection=[to_asset_key(table) for table in run.tables],
+            tags={TRIGGER: "demo", **run.partition, **tags},
+            instance=instance,
+            run_config=_QUIET,
+            raise_on_error=False,
+            run_id=run_id,
+        )
+    ended = instance.get_run_by_id(run_id)
+    # Dagster notes Ctrl-C or SIGTERM as the failure of this run, and goes on.
+    if ended is not None and has_died(ended):
+        raise KeyboardInterrupt
     return [
         f"{indent_problem(_read_reason(event))}\n    run {result.run_id}"
         for event in result.all_events

@@ -18,6 +18,7 @@ from lakehouse.orchestration.run_events import (
     describe_landing,
     make_within_job,
 )
+from lakehouse.orchestration.table_turns import take_turn
 from lakehouse.tables.table_types import DerivedTable, RawTable
 
 
@@ -74,7 +75,8 @@ def _land(
 ) -> Events:
     """Lands the files of one table; an error is noted and stops nothing else."""
     try:
-        report = land(here.lake, here.landing, raw, run_id=context.run_id)
+        with take_turn(context, here, raw.name):
+            report = land(here.lake, here.landing, raw, run_id=context.run_id)
     except LakehouseError as error:
         context.log.error(str(error))
         problems.append(str(error))

@@ -14,16 +14,14 @@ from pydantic import Field
 
 from lakehouse.environment import Environment
 from lakehouse.errors import BusyError, LakehouseError
-from lakehouse.ingest.land import land
 from lakehouse.lineage.staleness import StaleTable
-from lakehouse.observe.landing_report import describe_unclaimed
 from lakehouse.orchestration import metadata
-from lakehouse.orchestration.names import RESOURCE, name_pool, to_asset_key
+from lakehouse.orchestration.names import RESOURCE, to_asset_key
 from lakehouse.orchestration.run_events import (
     Events,
     defer_failed_checks,
     describe_landing,
-    log_landing,
+    land_files,
     make_within_job,
     run_with_clear_failures,
 )
@@ -103,7 +101,7 @@ def build_run_config(
 
 def _step(table: str) -> str:
     """Returns the name of a table's step, which must differ from that of its asset's own step."""
-    return f"{'land' if table.startswith('raw/') else 'make'}_{name_pool(table)}"
+    return f"{'land' if table.startswith('raw/') else 'make'}_{table.replace('/', '_')}"
 
 
 # Without an output Dagster skips the steps that read this table, unless another input has changed.
@@ -114,19 +112,12 @@ _CHANGED: dict[str, Any] = {
 
 
 def _landing(raw: RawTable) -> dg.OpDefinition:
-    @dg.op(name=_step(raw.name), description=raw.description, pool=name_pool(raw.name), **_CHANGED)
+    @dg.op(name=_step(raw.name), description=raw.description, **_CHANGED)
     def step(context: dg.OpExecutionContext, config: LandConfig) -> Events:
         if not config.asked:
             return
         here: Environment = getattr(context.resources, RESOURCE)
-        report = run_with_clear_failures(
-            lambda: land(
-                here.lake, here.landing, raw, run_id=context.run_id, progress=here.progress
-            )
-        )
-        log_landing(context, raw, report)
-        if note := run_with_clear_failures(lambda: describe_unclaimed(here)):
-            context.log.warning(note)
+        report = run_with_clear_failures(lambda: land_files(context, here, raw))
         yield dg.AssetMaterialization(to_asset_key(raw.name), metadata=describe_landing(report))
         yield metadata.to_evaluation(metadata.build_readable_result(raw, report))
         # Only a commit is news for the readers; without an output they are skipped.
@@ -143,7 +134,6 @@ def _making(table: DerivedTable) -> dg.OpDefinition:
         name=_step(table.name),
         description=table.description,
         ins=inputs,
-        pool=name_pool(table.name),
         **_CHANGED,
     )
     def step(context: dg.OpExecutionContext, config: MakeConfig) -> Events:

@@ -8,8 +8,3 @@ RESOURCE = "environment"
 def to_asset_key(table: str) -> dg.AssetKey:
     """Returns the asset key of a table: its layer, then its name."""
     return dg.AssetKey(table.split("/"))
-
-
-def name_pool(table: str) -> str:
-    """Returns the pool of a table; Dagster runs one step of a pool at a time, so writers queue."""
-    return table.replace("/", "_")

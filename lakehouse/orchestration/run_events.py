@@ -8,15 +8,55 @@ import dagster as dg
 from lakehouse.calendar import Days
 from lakehouse.environment import Environment
 from lakehouse.errors import BusyError, DataError, LakehouseError, list_problems
-from lakehouse.ingest.land import LandResult
+from lakehouse.ingest.land import LandResult, land
+from lakehouse.observe.landing_report import describe_unclaimed
 from lakehouse.orchestration import metadata, partitions
 from lakehouse.orchestration.names import to_asset_key
+from lakehouse.orchestration.table_turns import take_turn
 from lakehouse.publish.audit import Audit, RefusedCommitError
 from lakehouse.tables.table_types import DerivedTable, RawTable
 from lakehouse.transform.make import make
 from lakehouse.wording import format_count
 
 Events = Iterator[Any]
+
+
+def land_files(context: Any, here: Environment, table: RawTable) -> LandResult:  # noqa: ANN401
+    """Lands the files of a table in a step of a run, and logs what happened to them.
+
+    Raises:
+        LakehouseError: nothing was landed, or not all of it.
+    """
+    with take_turn(context, here, table.name):
+        report = land(
+            here.lake, here.landing, table, run_id=context.run.run_id, progress=here.progress
+        )
+    log_landing(context, table, report)
+    # A misspelt folder would look like success: nothing of it lands, and nothing fails.
+    try:
+        note = describe_unclaimed(here)
+    # The rows are committed by now. A step that failed for a note would hide them from its readers,
+    # and its next try would find nothing to land.
+    except LakehouseError as error:
+        note = f"Entries of landing that belong to no table are not known: {error}"
+    if note:
+        context.log.warning(note)
+    return report
+
+
+def make_in_turn(
+    context: Any,  # noqa: ANN401
+    here: Environment,
+    table: DerivedTable,
+    days: Days | None,
+) -> Audit | None:
+    """Makes part of a table in a step of a run, when no other step writes it.
+
+    Raises:
+        LakehouseError: it could not be made.
+    """
+    with take_turn(context, here, table.name):
+        return make(here.lake, here.catalog, table.name, days, run_id=context.run.run_id)
 
 
 def log_landing(context: Any, table: RawTable, report: LandResult) -> None:  # noqa: ANN401
@@ -85,7 +125,7 @@ def make_within_job(
             held back; the others are published and reported by then.
     """
     try:
-        audit = make(here.lake, here.catalog, table.name, days, run_id=context.run_id)
+        audit = make_in_turn(context, here, table, days)
     except RefusedCommitError as refused:
         # Reported here, where the audit is at hand: callers see an error like any other.
         yield metadata.to_evaluation(

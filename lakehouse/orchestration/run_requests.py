@@ -3,7 +3,7 @@
 The commit sensor and `catch_up` both plan their runs here, so that they cannot disagree.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,11 +53,11 @@ class PlannedRun:
             )
         )
 
-    def request(self, catalog: Catalog, trigger: str) -> dg.RunRequest:
-        """Returns the run request."""
+    def request(self, catalog: Catalog, asked: Mapping[str, str]) -> dg.RunRequest:
+        """Returns the run request; `asked` are the tags that tell who asks for what."""
         # Without a run key, which Dagster remembers for ever: the same days may become stale again,
         # and the request would be dropped without a word.
-        tags = {TRIGGER: trigger, **self.partition}
+        tags = {**asked, **self.partition}
         # A single partition is a field of the request, from which Dagster makes the tag.
         key = tags.pop("dagster/partition", None)
         keys = [to_asset_key(table) for table in self.tables]

@@ -19,7 +19,9 @@ from lakehouse.environment import Environment
 from lakehouse.errors import BusyError
 from lakehouse.failpoints import failpoint
 from lakehouse.ingest.land import News, read_news
+from lakehouse.orchestration.dead_runs import define_dead_runs_sensor, tell_freed
 from lakehouse.orchestration.ingest_job import INGEST_JOB, build_run_config
+from lakehouse.orchestration.retries import has_lost_runs, may_retry
 from lakehouse.orchestration.run_requests import TRIGGER, plan_runs
 from lakehouse.storage.revision import Revision, parse_revisions
 
@@ -33,10 +35,11 @@ _RUNNING = [
     dg.DagsterRunStatus.CANCELING,
 ]
 _AT_WORK = [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
-_FAILED = [dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
 # Run tag with a hash of the entries that a run was asked to land: their runs are counted by it.
 _NEWS = "lakehouse/news"
-_TRIES = 3
+# Run tag with a hash of the tables' state for which a run was asked to make what is stale.
+_ASKED = "lakehouse/asked"
+_LANDING, _COMMIT = {TRIGGER: "landing"}, {TRIGGER: "commit"}
 # A cursor of another version is ignored, which costs one look at everything.
 _CURSOR_VERSION = 2
 # Seconds: just under nine turns of the daemon's loop, and under the minute after which it gives up
@@ -56,8 +59,8 @@ def define_landing_sensor(environment: Environment) -> dg.SensorDefinition:
 
     def look(instance: dg.DagsterInstance, cursor: str | None) -> Answer:
         # One at a time: files are news until they have landed, so a second run would find the same.
-        if _is_running(instance, "landing"):
-            return dg.SkipReason("an ingest run is in progress")
+        if waiting := _describe_work(instance, dg.RunsFilter(tags=_LANDING, statuses=_RUNNING)):
+            return dg.SkipReason(f"an ingest run is in progress: {waiting}")
         found = {
             table.name: read_news(environment.lake, environment.landing, table) for table in raw
         }
@@ -65,7 +68,7 @@ def define_landing_sensor(environment: Environment) -> dg.SensorDefinition:
         # Entries that have landed or were taken away are forgotten, so that the cursor stays small.
         stored = _asked(cursor)
         asked = {entry: mark for entry, mark in stored.items() if entry in entries}
-        failed = {mark for mark in set(asked.values()) if _may_retry(instance, mark)}
+        failed = {mark for mark in set(asked.values()) if may_retry(instance, {_NEWS: mark})}
         fresh = sorted(entry for entry in entries if asked.get(entry) in failed | {None})
         if not fresh:
             nothing = "nothing new in landing"
@@ -79,7 +82,7 @@ def define_landing_sensor(environment: Environment) -> dg.SensorDefinition:
         tables = sorted({entries[entry] for entry in fresh})
         config = build_run_config(environment.catalog, tables, environment.list_revisions())
         # The revisions in the config are from before the landing, so its commits are later.
-        request = dg.RunRequest(run_config=config, tags={TRIGGER: "landing", _NEWS: mark})
+        request = dg.RunRequest(run_config=config, tags={**_LANDING, _NEWS: mark})
         return dg.SensorResult(
             run_requests=[request], cursor=_write(asked | dict.fromkeys(fresh, mark))
         )
@@ -111,21 +114,17 @@ def _write(asked: Mapping[str, str]) -> str:
     return json.dumps({"cursor_version": _CURSOR_VERSION, "asked": dict(asked)})
 
 
-def _may_retry(instance: dg.DagsterInstance, mark: str) -> bool:
-    """Whether the last ingest run with this tag failed, and there were fewer than three."""
-    # Newest first. A run that was asked for just now may not be stored yet.
-    runs = instance.get_runs(dg.RunsFilter(tags={_NEWS: mark}), limit=_TRIES)
-    return 0 < len(runs) < _TRIES and runs[0].status in _FAILED
-
-
 def define_commit_sensor(environment: Environment, jobs: Sequence[Any]) -> dg.SensorDefinition:
     """Defines the sensor that asks for runs of exactly the periods that new commits made stale."""
 
     def look(instance: dg.DagsterInstance, cursor: str | None) -> Answer:
-        if _is_running(instance, "commit"):
-            return dg.SkipReason("a run that an earlier commit triggered is in progress")
-        if _is_ingesting(instance):
-            return dg.SkipReason("an ingest run makes what it lands")
+        if waiting := _describe_work(instance, dg.RunsFilter(tags=_COMMIT, statuses=_RUNNING)):
+            running = "a run that an earlier commit triggered is in progress"
+            return dg.SkipReason(f"{running}: {waiting}")
+        # One that is queued has landed nothing yet, so that other runs get a turn between two.
+        ingesting = dg.RunsFilter(job_name=INGEST_JOB, statuses=_AT_WORK)
+        if waiting := _describe_work(instance, ingesting):
+            return dg.SkipReason(f"an ingest run makes what it lands: {waiting}")
         # Read before the logs are: a commit in between is planned now and looked at once more.
         since, seen = _read_cursor(cursor), environment.list_revisions()
         if since == seen:
@@ -137,13 +136,16 @@ def define_commit_sensor(environment: Environment, jobs: Sequence[Any]) -> dg.Se
             )
         # The cursor moves when everything is made: until then the tables say what is left. If no
         # table has changed since the last request, its runs made nothing, and would not now.
-        if _read_cursor(cursor, "asked") == seen:
+        mark = _mark(seen)
+        if _read_cursor(cursor, "asked") == seen and not has_lost_runs(instance, {_ASKED: mark}):
             return dg.SensorResult(
                 skip_reason="the last runs left tables stale; the nightly schedule tries again",
                 cursor=_write_cursor(seen),
             )
         return dg.SensorResult(
-            run_requests=[run.request(environment.catalog, "commit") for run in runs],
+            run_requests=[
+                run.request(environment.catalog, {**_COMMIT, _ASKED: mark}) for run in runs
+            ],
             cursor=_write_cursor(since, asked=seen),
         )
 
@@ -229,20 +231,28 @@ def _write_cursor(
     return json.dumps({"cursor_version": _CURSOR_VERSION, **parts})
 
 
-def _is_running(instance: dg.DagsterInstance, trigger: str) -> bool:
-    return bool(
-        instance.get_runs(dg.RunsFilter(tags={TRIGGER: trigger}, statuses=_RUNNING), limit=1)
-    )
+def _mark(revisions: Mapping[str, Revision]) -> str:
+    """Returns a short hash of the state of all tables, by which the runs asked for it are found."""
+    text = json.dumps({name: str(revisions[name]) for name in sorted(revisions)})
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _is_ingesting(instance: dg.DagsterInstance) -> bool:
-    """Whether an ingest run is executing.
-
-    One that is queued has landed nothing yet, so that other runs get a turn between two of them.
-    """
-    return bool(instance.get_runs(dg.RunsFilter(job_name=INGEST_JOB, statuses=_AT_WORK), limit=1))
+def _describe_work(instance: dg.DagsterInstance, wanted: dg.RunsFilter) -> str | None:
+    """Returns which run is at work since when; None if there is none, or only dead ones."""
+    found = instance.get_run_records(wanted, limit=1)
+    if found and tell_freed(instance):
+        found = instance.get_run_records(wanted, limit=1)
+    if not found:
+        return None
+    [record] = found
+    run, since = record.dagster_run, record.create_timestamp
+    return f"run {run.run_id}, {run.status.value.lower()}, asked for at {since:%Y-%m-%d %H:%M:%S}"
 
 
 def build_sensors(environment: Environment, making: Sequence[Any]) -> list[dg.SensorDefinition]:
     """Builds every sensor; `making` are the jobs that make tables."""
-    return [define_landing_sensor(environment), define_commit_sensor(environment, making)]
+    return [
+        define_landing_sensor(environment),
+        define_commit_sensor(environment, making),
+        define_dead_runs_sensor(),
+    ]

@@ -3,11 +3,15 @@
 It needs the standard library alone: `make clean-data` runs before anything is installed.
 """
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from lakehouse.storage.locks import hold_lock, wait_for_lock
+
+_MARK = ".set_up"
+_LONGEST_SET_UP = 60.0  # seconds; it takes one or two
 
 
 @contextmanager
@@ -53,7 +57,12 @@ def hold_for_deletion(data: Path) -> Iterator[None]:
 
 def is_set_up(dagster_home: Path) -> bool:
     """Whether Dagster's storage in a folder was set up by a process that had it for itself."""
-    return (dagster_home / ".set_up").exists()
+    # The mark lists the databases: one that outlived them would let processes set them up at once.
+    try:
+        listed = json.loads((dagster_home / _MARK).read_text())
+    except (FileNotFoundError, json.JSONDecodeError):
+        return False
+    return isinstance(listed, list) and all((dagster_home / name).exists() for name in listed)
 
 
 @contextmanager
@@ -63,11 +72,17 @@ def wait_to_set_up(dagster_home: Path) -> Iterator[None]:
     Dagster sets its databases up in each process that finds none. If two do so at the same time,
     one may take the half-made database of the other for one of an old version and stamp it with a
     second revision. After that nobody can open it any more.
+
+    Raises:
+        BusyError: another process has been setting it up for a minute.
     """
     if is_set_up(dagster_home):
         yield
         return
     dagster_home.mkdir(parents=True, exist_ok=True)
-    with wait_for_lock(dagster_home / ".setting_up"):
+    purpose = f"Dagster's storage in {dagster_home} is set up"
+    with wait_for_lock(dagster_home / ".setting_up", purpose, longest=_LONGEST_SET_UP):
         yield
-        (dagster_home / ".set_up").touch()
+        databases = sorted(dagster_home.glob("*/*.db")) + sorted(dagster_home.glob("*/*/index.db"))
+        listed = [str(file.relative_to(dagster_home)) for file in databases]
+        (dagster_home / _MARK).write_text(json.dumps(listed))

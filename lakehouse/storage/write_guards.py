@@ -45,7 +45,8 @@ def lock_for_commit(lake: Lake, table: str, base: Revision | None) -> Iterator[N
         return
     # One lock for a lake. Its name is a hash, as a URI cannot be the name of a file.
     digest = hashlib.sha256(lake.root.encode()).hexdigest()[:16]
-    with wait_for_lock(Path(tempfile.gettempdir(), f"lakehouse-{digest}.lock")):
+    purpose = f"{table}: a commit to {lake.root} is made"
+    with wait_for_lock(Path(tempfile.gettempdir(), f"lakehouse-{digest}.lock"), purpose):
         # Compared under the lock: the store would let this commit overwrite one made meanwhile.
         if lake.revision(table) != base:
             raise BusyError(f"{table}: another writer committed first.\nNext: run again.")

@@ -1,7 +1,9 @@
 """What `make` writes into a checkout: lines of `.env`, which people edit too, and the folders that it names."""
 
+import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -167,6 +169,7 @@ def test_a_second_ui_on_the_same_data_is_refused(checkout, ui):  # noqa: ARG001
 def test_a_second_demo_on_the_same_data_is_refused(tmp_path):
     environment = {**os.environ, "LAKEHOUSE_DATA": str(tmp_path)}
     with hold_for_demo(tmp_path):
+        since = json.loads((tmp_path / "demo.lock").read_text())["since"]
         done = subprocess.run(
             [BIN / "lakehouse", "demo"],
             env=environment,
@@ -176,5 +179,7 @@ def test_a_second_demo_on_the_same_data_is_refused(tmp_path):
             check=False,
         )
     assert done.stderr == (
-        f"Another demo is already using {tmp_path} (`lakehouse demo`).\nNext: wait until it ends, then run again.\n"
+        f"Another demo is already using {tmp_path} (`lakehouse demo`). "
+        f"It is process {os.getpid()} on {socket.gethostname()}, since {since}.\n"
+        "Next: wait until it ends, then run again.\n"
     )

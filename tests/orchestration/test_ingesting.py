@@ -194,21 +194,6 @@ def test_what_is_much_is_left_to_runs_of_its_own(grown, instance, monkeypatch):
     assert left["staged/invoice_lines"] == (date(2010, 12, 1), date(2010, 12, 3))
 
 
-def test_one_step_at_a_time_makes_a_table_whichever_job_it_is_of(here):
-    defs = definitions(here)
-    assets = {key.to_user_string(): node.pools for key, node in _assets(defs).items()}
-    ops = {
-        node.name: node.definition.pool for node in defs.resolve_job_def("ingest_job").graph.nodes
-    }
-    assert assets["staged/invoice_lines"] == {ops["make_staged_invoice_lines"]}
-    assert assets["raw/invoice_lines"] == {ops["land_raw_invoice_lines"]}
-
-
-def _assets(defs: dg.Definitions) -> dict[dg.AssetKey, dg.AssetsDefinition]:
-    graph = defs.resolve_asset_graph()
-    return {key: graph.get(key) for key in graph.get_all_asset_keys()}
-
-
 def verdicts(result, table: str) -> list[bool]:
     """Returns the results of a table's check in a run, in order; Dagster shows the last."""
     told = result.get_asset_check_evaluations()

@@ -10,6 +10,7 @@ import multiprocessing
 import os
 import sqlite3
 import threading
+import time
 import warnings
 from multiprocessing.queues import SimpleQueue
 from multiprocessing.synchronize import Barrier
@@ -213,10 +214,15 @@ def open_often(folder: str, rounds: int, together: Barrier, failed: SimpleQueue)
 
 
 @pytest.mark.parametrize("rounds", [2, full(10)])
-def test_processes_that_start_at_once_set_a_fresh_folder_up(tmp_path, rounds):
+@pytest.mark.parametrize("left", [None, "", '["history/runs.db"]'], ids=["fresh", "old", "emptied"])
+def test_processes_that_start_at_once_set_a_folder_up_that_is_fresh_or_was_emptied(
+    tmp_path, rounds, left
+):
     for number in range(rounds):
         (tmp_path / str(number)).mkdir()
         (tmp_path / str(number) / "dagster.yaml").write_text(settings())
+        if left is not None:  # `rm -rf data/dagster/*` leaves the hidden files
+            (tmp_path / str(number) / ".set_up").write_text(left)
     many = multiprocessing.get_context("forkserver")
     failed, together = many.SimpleQueue(), many.Barrier(3)
     starters = [
@@ -227,6 +233,27 @@ def test_processes_that_start_at_once_set_a_fresh_folder_up(tmp_path, rounds):
     databases = [*tmp_path.glob("*/history/runs/index.db"), *tmp_path.glob("*/history/runs.db")]
     assert len(databases) == 2 * rounds
     for file in databases:
+        with sqlite3.connect(file) as connection:
+            assert connection.execute("SELECT count(*) FROM alembic_version").fetchone() == (1,)
+
+
+def open_once(home: Path) -> None:
+    os.environ["DAGSTER_HOME"] = str(home)
+    with open_instance(home):
+        pass
+
+
+@pytest.mark.parametrize("moment", [0.05, full(0.1), 0.2, full(0.3), full(0.4), full(0.6)])
+def test_a_folder_whose_set_up_was_killed_is_set_up_by_the_next_process(tmp_path, moment):
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / "dagster.yaml").write_text(settings())
+    process = children.start(open_once, home)
+    time.sleep(moment)
+    process.kill()
+    assert children.code_of(process) in (0, -9)
+    assert children.run(open_once, home) == 0
+    for file in (*home.glob("history/runs/index.db"), *home.glob("history/runs.db")):
         with sqlite3.connect(file) as connection:
             assert connection.execute("SELECT count(*) FROM alembic_version").fetchone() == (1,)
 
