@@ -9,7 +9,7 @@ from lakehouse.tables import AsOf, join_as_of, mart, sql_mart
 
 IS_SALE = ~col("is_cancellation")
 REVENUE = (col("quantity") * col("unit_price")).sum()
-RETURNS = -col("quantity").filter(col("quantity") < 0).sum().cast(pl.Int64)
+RETURNS = -col("quantity").filter(col("quantity") < 0).cast(pl.Int64).sum()
 
 
 def locate(lines: LazyFrame, customers: LazyFrame) -> LazyFrame:
@@ -35,7 +35,7 @@ def daily_sales(invoice_lines: LazyFrame, fx_rates: LazyFrame, customers: LazyFr
         .agg(
             revenue_gbp=REVENUE,
             invoices=col("invoice").filter(IS_SALE).n_unique().cast(pl.Int64),
-            units=col("quantity").filter(col("quantity") > 0).sum().cast(pl.Int64),
+            units=col("quantity").filter(col("quantity") > 0).cast(pl.Int64).sum(),
             returns=RETURNS,
             lines=pl.len().cast(pl.Int64),
         )

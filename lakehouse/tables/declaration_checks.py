@@ -22,6 +22,7 @@ from lakehouse.tables.local_times import find_raising_times
 from lakehouse.tables.rules import compile_rules
 from lakehouse.tables.sql_types import infer_query_schema
 from lakehouse.tables.table_types import DerivedTable, Drift, RawTable
+from lakehouse.tables.whole_numbers import find_wrapping, is_narrowed, widen, widen_rows
 
 
 def find_raw_problems(table: RawTable) -> list[str]:
@@ -115,7 +116,7 @@ def _find_column_problems(table: DerivedTable, returned: pl.Schema) -> Iterator[
     for name, dtype in wanted.items():
         if name not in returned:
             yield f"the transform does not return {name!r}"
-        elif returned[name] != dtype:
+        elif returned[name] != dtype and not is_narrowed(returned[name], dtype):
             yield f"{name!r} is {returned[name]}, its contract says {dtype}"
     # Other transforms may return more: they keep the columns of their input.
     if table.is_aggregate:
@@ -184,7 +185,8 @@ def _infer_schema(
         schemas[parameter] = pl.Schema({c: t for c, t in columns if c not in left_out})
     with _explain_user_code(table.transform):
         if table.is_sql:
-            return infer_query_schema(table.transform(), schemas)
+            wide = {view: pl.Schema(widen(columns)) for view, columns in schemas.items()}
+            return infer_query_schema(table.transform(), wide)
         # The inputs are prepared as in a make, so that what passes here passes there.
         first, *others = (pl.LazyFrame(schema=schema) for schema in schemas.values())
         if table.partitions:
@@ -192,7 +194,8 @@ def _infer_schema(
         rows = table.explode_rows(first)
         if table.leave_out:
             rows = rows.filter(~pl.any_horizontal(table.leave_out.values()))
-        returned = table.transform(table.attach_received(rows), *others)
+        given = [widen_rows(frame) for frame in (table.attach_received(rows), *others)]
+        returned = table.transform(*given)
     if not isinstance(returned, pl.LazyFrame):
         raise SetupError(
             f"the transform returns {type(returned).__name__}, it has to return a LazyFrame"
@@ -201,8 +204,8 @@ def _infer_schema(
     found = returned.collect_schema()
     if infers_time_format(returned):
         raise SetupError(f"it reads times by {INFERRED_FORMAT}")
-    if raising := find_raising_times(returned):
-        raise SetupError("; ".join(raising))
+    if problems := [*find_raising_times(returned), *find_wrapping(returned)]:
+        raise SetupError("; ".join(problems))
     return found
 
 

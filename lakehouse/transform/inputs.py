@@ -19,6 +19,7 @@ from lakehouse.tables.day_filter import DayFilter
 from lakehouse.tables.reading import scan_declared
 from lakehouse.tables.sql_types import to_sql_type
 from lakehouse.tables.table_types import Table
+from lakehouse.tables.whole_numbers import widen
 from lakehouse.transform.scope import Scope
 
 
@@ -130,11 +131,13 @@ def _view(lake: Lake, one: PinnedInput, rows: pl.LazyFrame, first: str) -> str:
     handle, revision = one.open(lake), one.revision
     stored = {} if handle is None else scan_all_rows(handle).collect_schema()
     # A declared column that no delivery had yet is null, as in the frame.
+    # Whole numbers as wide as in a frame: DuckDB raises an error where a product has no room.
     columns = ", ".join(
-        quote_identifier(name)
-        if name in stored
-        else f"NULL::{to_sql_type(dtype)} AS {quote_identifier(name)}"
-        for name, dtype in schema.items()
+        f"{quote_identifier(name) if name in stored else 'NULL'}::{to_sql_type(dtype)} "
+        f"AS {quote_identifier(name)}"
+        if name not in stored or dtype != schema[name]
+        else quote_identifier(name)
+        for name, dtype in widen(schema).items()
     )
     if revision is None:
         return f"SELECT {columns} WHERE false"

@@ -20,6 +20,7 @@ from lakehouse.tables.casting import UNREAD
 from lakehouse.tables.keyed_table import KeyedTable
 from lakehouse.tables.rules import Rule, compile_rules, list_unread_rules
 from lakehouse.tables.table_types import DerivedTable
+from lakehouse.tables.whole_numbers import FITS, narrow_rows
 from lakehouse.transform import sql_transform
 from lakehouse.transform.inputs import InputFrames, define_views
 from lakehouse.transform.period_counts import (
@@ -35,6 +36,7 @@ from lakehouse.transform.plan import MakePlan
 from lakehouse.transform.repeats import remove_repeats
 from lakehouse.transform.row_verdicts import JudgedRows, judge
 from lakehouse.transform.scope import Scope
+from lakehouse.transform.wide_inputs import call_transform
 
 _FLAG = "_left_out_"
 
@@ -67,9 +69,14 @@ def judge_rows(lake: Lake, plan: MakePlan, opened: InputFrames, spool: Path) -> 
     read = table.explode_rows(opened.first)
     distinct = remove_repeats(table, read, spool, plan.limits) if table.distinct else read
     filtered = _Filtered.of(table, distinct)
-    rows = _transform(lake, table, opened, filtered.kept, spool)
+    returned = _transform(lake, table, opened, filtered.kept, spool)
+    rows, narrowed = narrow_rows(returned, table.event_schema)
     rules = (
         *list_unread_rules(rows.collect_schema()),
+        *(
+            Rule(f"{name} fits {table.event_schema[name]}", pl.col(FITS + name))
+            for name in narrowed
+        ),
         *_day_rules(scope, plan.inputs[0].source.name),
         *compile_rules(table.contract),
     )
@@ -99,7 +106,7 @@ def _transform(
         return sql_transform.run_sql_transform(
             lake, table.transform(), define_views(lake, opened), spool
         )
-    rows: pl.LazyFrame = table.transform(table.attach_received(kept), *opened.others)
+    rows: pl.LazyFrame = call_transform(lake, table, opened, table.attach_received(kept))
     # Polars does not see that what is asked of a window or a join in time is the same each time.
     # It computed marts/daily_sales once for each sink and question: 0.76 s of CPU, now 0.31.
     return rows.cache() if table.is_aggregate else rows
