@@ -13,11 +13,19 @@ once.
 
 from collections.abc import Iterable
 
+from lakehouse.url_secrets import hide_url_secrets
+
 REPORT_IT = "Next: report this as a bug of the engine; running it again cannot help."
 
 
 class LakehouseError(Exception):
-    """A refusal by this lakehouse, with the reason and the next step."""
+    """A refusal by this lakehouse, with the reason and the next step.
+
+    Its message shows no secret that stands in an address: it is printed, logged and stored.
+    """
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(hide_url_secrets(message))
 
 
 class SetupError(LakehouseError):
@@ -62,4 +70,4 @@ def summarize_error(error: Exception) -> str:
     # What follows the first blank line is a plan or a stack, often longer than a screen.
     first, *others = str(error).split("\n\n")
     suggestions = (part for part in others if part.startswith("Did you mean"))
-    return " ".join(" ".join([first, *suggestions]).split())
+    return hide_url_secrets(" ".join(" ".join([first, *suggestions]).split()))

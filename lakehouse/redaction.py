@@ -9,6 +9,8 @@ import re
 import duckdb
 import polars as pl
 
+from lakehouse.url_secrets import hide_url_secrets
+
 # Errors about names and types: their messages hold no values.
 _WITHOUT_VALUES = (
     pl.exceptions.ColumnNotFoundError,
@@ -42,7 +44,7 @@ def redact(error: BaseException) -> str:
     """Returns the message of an error without values."""
     text = str(error)
     if isinstance(error, _WITHOUT_VALUES):
-        return text
+        return hide_url_secrets(text)
     message, expression = text, ""
     if _EXPRESSION in text:
         message, _, expression = text.rpartition(_EXPRESSION)
@@ -56,4 +58,4 @@ def redact(error: BaseException) -> str:
     words = " ".join([kept.strip(), *types])
     kind = "" if isinstance(error, duckdb.Error) else f"{type(error).__name__}: "
     place = f", in {expression.splitlines()[0]}" if expression else ""
-    return f"{kind}{words}{place}"
+    return hide_url_secrets(f"{kind}{words}{place}")

@@ -30,6 +30,7 @@ GROUND = {
         "expressions",
         "system_columns",
         "redaction",
+        "url_secrets",
         "failpoints",
         "wording",
         "process_settings",

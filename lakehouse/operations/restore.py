@@ -29,6 +29,7 @@ from lakehouse.storage.revision import Revision, read_revision
 from lakehouse.storage.write_guards import check_writable, lock_for_commit
 from lakehouse.system_columns import LINEAGE, WINDOW
 from lakehouse.tables.table_types import DerivedTable, RawTable, Table
+from lakehouse.url_secrets import hide_url_secrets
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,8 @@ def restore(here: Environment, plan: RestorePlan, request: RestoreRequest) -> in
         SetupError: the bucket lets writers lose commits.
     """
     table, lake = here.catalog[plan.table], here.lake
-    note = {"version": plan.target_version, "by": request.by, "reason": request.reason}
+    reason = hide_url_secrets(request.reason)
+    note = {"version": plan.target_version, "by": request.by, "reason": reason}
     check_writable(lake)
     # A handle of its own: RESTORE moves the handle, and a shared one would move under other users.
     handle = lake.open(plan.table, plan.current_version)

@@ -10,8 +10,9 @@ from collections.abc import Mapping
 
 from pydantic import SecretStr
 
-from lakehouse.errors import OutageError, SetupError
+from lakehouse.errors import OutageError, SetupError, list_problems
 from lakehouse.project.settings import Settings
+from lakehouse.url_secrets import has_user
 
 _KEYS = {
     "aws_access_key_id": ("AWS_ACCESS_KEY_ID",),
@@ -23,6 +24,7 @@ _PLACES = {
     "aws_endpoint_url": ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"),
     "aws_allow_http": ("AWS_ALLOW_HTTP",),
 }
+_PROXY = "proxy_url"  # a proxy may ask for a user, and is told it in this way alone
 _REFUSED = (
     "ResourceNotFoundException",
     "AccessDeniedException",
@@ -35,7 +37,8 @@ def read_options(known: Settings) -> dict[str, SecretStr]:
     """Returns the options of lake and landing.
 
     Raises:
-        SetupError: the secret does not exist, may not be read, or has no options.
+        SetupError: the secret does not exist, may not be read, or has no options; or an address
+            among the options names a user.
         OutageError: Secrets Manager does not answer.
     """
     secret = _read_secret(known.storage_secret) if known.storage_secret else {}
@@ -52,7 +55,21 @@ def read_options(known: Settings) -> dict[str, SecretStr]:
         for name, variables in missing.items()
         if name.removeprefix("aws_") not in names
     }
-    return {**{name: SecretStr(value) for name, value in found.items() if value}, **named}
+    options = {**{name: SecretStr(value) for name, value in found.items() if value}, **named}
+    _refuse_users(options)
+    return options
+
+
+def _refuse_users(options: Mapping[str, SecretStr]) -> None:
+    """Refuses endpoints with a user: no store reads one there, and each client logs it."""
+    wrong = [
+        f"{name} names a user or a key before its host"
+        for name, value in options.items()
+        if name.lower() != _PROXY and has_user(value.get_secret_value())
+    ]
+    if wrong:
+        next_step = "write the addresses without them, and give keys as options of their own."
+        raise SetupError(list_problems("The options of the store are wrong.", wrong, next_step))
 
 
 def _find_first(variables: tuple[str, ...]) -> str | None:

@@ -22,6 +22,7 @@ from lakehouse.storage.revision import read_revision
 from lakehouse.system_columns import BROKEN
 from lakehouse.tables.catalog import Catalog
 from lakehouse.tables.table_types import RawTable
+from lakehouse.url_secrets import hide_url_secrets
 
 _UNKNOWN_COLUMN = (pl.exceptions.ColumnNotFoundError, pl.exceptions.StructFieldNotFoundError)
 
@@ -161,7 +162,8 @@ def discard(
     if not reason.strip():
         raise SetupError(f"{name}: discarding rows needs a reason.\nNext: give one with --reason.")
     place, rows_of = _find_quarantine(catalog, name)
-    return retry_if_busy(lambda: _discard_once(lake, place, rows_of, choice, reason.strip(), who))
+    shown = hide_url_secrets(reason.strip())
+    return retry_if_busy(lambda: _discard_once(lake, place, rows_of, choice, shown, who))
 
 
 def _discard_once(

@@ -29,7 +29,7 @@ from lakehouse.storage.limits import WriteLimits
 from lakehouse.storage.log import Commit, LogTail
 from lakehouse.storage.log_archive import LogArchive
 from lakehouse.storage.log_reader import LogReader
-from lakehouse.storage.object_store import is_remote, open_store, translate_store_errors
+from lakehouse.storage.object_store import check_uri, is_remote, open_store, translate_store_errors
 from lakehouse.storage.revision import Revision, read_revision
 from lakehouse.system_columns import hide_tombstones
 
@@ -59,9 +59,9 @@ class Lake:
     )
 
     def __post_init__(self) -> None:
-        """Refuses a folder that would be misread; see `handle_cache.check_folder`."""
-        if self.is_local:
-            check_folder(self.root)
+        """Refuses a folder that would be misread, and a URI with a key in it."""
+        check = check_folder if self.is_local else check_uri
+        check(self.root)
 
     @property
     def is_local(self) -> bool:

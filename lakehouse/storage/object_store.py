@@ -18,6 +18,7 @@ from deltalake.exceptions import DeltaError, TableNotFoundError
 from obstore.store import ObjectStore, from_url
 
 from lakehouse.errors import OutageError, SetupError
+from lakehouse.url_secrets import has_user, hide_url_secrets
 
 _SCHEMES = ("s3", "s3a", "gs", "az", "abfs", "abfss")
 _URI = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):(//?)([^/]*)")
@@ -33,7 +34,7 @@ _CLIENT_OPTIONS = {
 # obstore takes these as a mapping, and an option is a text.
 _IMPOSSIBLE_OPTIONS = {"default_headers"}
 _CLOUD = re.compile(r"^(aws|azure|google)_")
-_SECRET_OPTION = re.compile(r"secret|key|token|password|sas", re.IGNORECASE)
+_SECRET_OPTION = re.compile(r"secret|key|token|password|sas|proxy", re.IGNORECASE)
 _TERMINAL_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _MARKUP = re.compile(r"<[?/]?\w[^>]*>")
 _STORE_ERROR = re.compile(r"Generic \w+ error|object[ -]?store|\bHTTP", re.IGNORECASE)
@@ -43,6 +44,10 @@ _REFUSAL = re.compile(
     r"\b40[13] [FU]|AccessDenied|InvalidAccessKeyId|SignatureDoesNotMatch|ExpiredToken|NoSuchBucket"
 )
 _UNSAFE_CHARACTER = re.compile(r"[^A-Za-z0-9!&'()*+,./:=@_~-]")
+_NAMES_USER = (
+    "names a user or a key before its host, where every log would show it; give keys in "
+    "LAKEHOUSE_STORAGE_OPTIONS or AWS's variables"
+)
 _LONGEST_MESSAGE = 400  # characters; a store may answer with a whole page
 _T = TypeVar("_T")
 _R = TypeVar("_R")
@@ -53,6 +58,16 @@ def is_remote(root: str) -> bool:
     return "://" in root
 
 
+def check_uri(root: str) -> None:
+    """Refuses the URI of a bucket that carries a key: it would be in every log and commit.
+
+    Raises:
+        SetupError: it does.
+    """
+    if has_user(root):
+        raise SetupError(f"The URI of a bucket {_NAMES_USER}.\nNext: write it without them.")
+
+
 def find_uri_problem(place: str) -> str | None:
     """Returns why a text names neither a folder nor a bucket; None if it names one."""
     found = _URI.match(place)
@@ -60,6 +75,8 @@ def find_uri_problem(place: str) -> str | None:
         return None
     # Any text with a scheme is meant as a URI: `s3:/x` once became a folder of that name.
     scheme, slashes, bucket = found.groups()
+    if has_user(place):
+        return _NAMES_USER
     if scheme.lower() not in _SCHEMES:
         return (
             f"has the unknown scheme {scheme}:; write a folder, or a URI such as s3://bucket/folder"
@@ -181,5 +198,5 @@ def describe_store_error(error: Exception, options: Mapping[str, str]) -> str:
     for name, value in options.items():
         if value and _SECRET_OPTION.search(name):
             text = text.replace(value, "…")
-    line = " ".join(_MARKUP.sub(" ", text).replace("↳", "").split())
+    line = hide_url_secrets(" ".join(_MARKUP.sub(" ", text).replace("↳", "").split()))
     return line if len(line) <= _LONGEST_MESSAGE else f"{line[:_LONGEST_MESSAGE]}…"

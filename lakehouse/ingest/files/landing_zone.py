@@ -32,6 +32,7 @@ from lakehouse.ingest.files.listing import (
 from lakehouse.ingest.files.local_files import Links, is_on_network, open_file
 from lakehouse.ingest.limits import DEFAULT_LIMITS, REST_SECONDS, IngestLimits
 from lakehouse.storage.object_store import (
+    check_uri,
     describe_store_error,
     is_remote,
     open_store,
@@ -65,6 +66,10 @@ class Landing:
     rest_seconds: float = REST_SECONDS
     limits: IngestLimits = DEFAULT_LIMITS
     follow_links: bool = field(default=False, kw_only=True)
+
+    def __post_init__(self) -> None:
+        """Refuses a URI with a key in it."""
+        check_uri(self.root)
 
     def list_entries(self, table: str, known: Mapping[str, Stamp] = NOTHING_KNOWN) -> list[Entry]:
         """Lists the files in a raw table's folder by name, including those still being written.
