@@ -4,6 +4,7 @@ A discarded row no longer counts as open. It is judged with the others whenever 
 and stays discarded for as long as it is rejected.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -24,6 +25,10 @@ from lakehouse.tables.catalog import Catalog
 from lakehouse.tables.table_types import RawTable
 from lakehouse.url_secrets import hide_url_secrets
 
+# Polars opens the file of a subquery as soon as it parses the condition, and quotes it in errors.
+_READS_ELSEWHERE = re.compile(r"\bread_(?:csv|ipc|json|ndjson|parquet)\b", re.IGNORECASE)
+_SUBQUERY = re.compile(r"\bselect\b", re.IGNORECASE)
+_TEXT = re.compile(r"'(?:[^']|'')*'")
 _UNKNOWN_COLUMN = (pl.exceptions.ColumnNotFoundError, pl.exceptions.StructFieldNotFoundError)
 
 
@@ -83,6 +88,11 @@ class Choice:
     def _parse_where(self, place: str, where: str, schema: pl.Schema) -> pl.Expr:
         """Returns the condition in SQL; an error in it is reported with the columns that exist."""
         columns = ", ".join(name for name in schema if name not in STATES)
+        if _READS_ELSEWHERE.search(where) or _SUBQUERY.search(_TEXT.sub("", where)):
+            raise SetupError(
+                f"{place}: the condition may not read another table or file.\n"
+                f"Next: write one over the columns {columns}."
+            )
         try:
             condition = pl.sql_expr(where)
             # Over no rows: a wrong name or type is found before any file is read.

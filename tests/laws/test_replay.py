@@ -201,6 +201,27 @@ def test_rows_are_chosen_by_rule_by_source_and_by_condition(strict, choice, chos
 
 
 @pytest.mark.parametrize(
+    "where",
+    [
+        "shop IN (SELECT column_1 FROM read_csv('{}'))",
+        "EXISTS (select 1 from READ_CSV('{}'))",
+        "shop IN (FROM read_csv('{}'))",
+        "shop = 'a\\'' OR shop IN (SELECT a FROM read_csv('{}')) --'",
+        "shop = (SELECT 1)",
+    ],
+)
+def test_a_condition_reads_no_other_file(strict, tmp_path, where):
+    (tmp_path / "hush.csv").write_text("hush-hush\n1\n")
+    with pytest.raises(SetupError, match="may not read another table or file") as refusal:
+        give_up(strict, Choice(where=where.format(tmp_path / "hush.csv")))
+    assert "hush-hush" not in str(refusal.value)
+
+
+def test_a_condition_may_compare_with_the_word_select(strict):
+    assert give_up(strict, Choice(where="shop = 'select' OR amount = '0'")) == 1
+
+
+@pytest.mark.parametrize(
     ("choice", "told"),
     [
         (Choice(), ": no condition says which rows to discard."),

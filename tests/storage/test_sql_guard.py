@@ -268,6 +268,87 @@ def test_a_table_outside_of_the_lake_is_refused(source):
     assert is_refused(f"WITH z AS MATERIALIZED (SELECT * FROM {source}) SELECT 1 UNION FROM z")
 
 
+CALL = "write_blob('/x', 'y')"
+PLACES = """
+SELECT @
+SELECT @ AS x FROM marts.numbers
+SELECT * REPLACE (@ AS n) FROM marts.numbers
+SELECT * EXCLUDE (n), @ FROM marts.numbers
+SELECT COLUMNS(lambda c: @ IS NULL) FROM marts.numbers
+SELECT n FROM marts.numbers WHERE @ IS NULL
+SELECT n FROM marts.numbers WHERE n IN (1, @)
+SELECT n FROM marts.numbers WHERE n IN (SELECT @)
+SELECT n FROM marts.numbers WHERE n BETWEEN 1 AND @
+SELECT n FROM marts.numbers GROUP BY n, @
+SELECT n FROM marts.numbers GROUP BY GROUPING SETS ((n), (@))
+SELECT n FROM marts.numbers GROUP BY n HAVING @ IS NULL
+SELECT n FROM marts.numbers QUALIFY row_number() OVER () = @
+SELECT n FROM marts.numbers ORDER BY @
+SELECT n FROM marts.numbers LIMIT (SELECT @)
+SELECT n FROM marts.numbers LIMIT 1 OFFSET (SELECT @)
+SELECT n FROM marts.numbers LIMIT (SELECT @) %
+SELECT DISTINCT ON (@) n FROM marts.numbers
+SELECT sum(n) FILTER (@ IS NULL) FROM marts.numbers
+SELECT list(n ORDER BY @) FROM marts.numbers
+SELECT list(DISTINCT @) FROM marts.numbers
+SELECT sum(@) OVER () FROM marts.numbers
+SELECT lag(n, 1, @) OVER (ORDER BY n) FROM marts.numbers
+SELECT sum(n) OVER (PARTITION BY @) FROM marts.numbers
+SELECT sum(n) OVER (ORDER BY n ROWS BETWEEN @ PRECEDING AND CURRENT ROW) FROM marts.numbers
+SELECT sum(n) OVER w FROM marts.numbers WINDOW w AS (ORDER BY @)
+SELECT CASE WHEN @ IS NULL THEN 1 END
+SELECT CASE 1 WHEN 1 THEN @ ELSE 2 END
+SELECT (@)::VARCHAR, try_cast(@ AS INT)
+SELECT {'a': @}
+SELECT MAP {'a': @}
+SELECT [1, @]
+SELECT [@ FOR x IN [1]]
+SELECT [x FOR x IN [1] IF @ IS NULL]
+SELECT list_transform([1], lambda x: @)
+SELECT [1, 2][@]
+SELECT [1, 2][1:@]
+SELECT abs(@), try(@), coalesce(NULL, @)
+SELECT (@) COLLATE NOCASE
+SELECT INTERVAL (@) DAY
+SELECT struct_pack(a := @)
+SELECT EXISTS (SELECT @)
+SELECT 1 = ANY (SELECT @)
+VALUES (1, @)
+SELECT * FROM (VALUES (@)) t(a)
+SELECT * FROM (SELECT @)
+SELECT * FROM marts.numbers, LATERAL (SELECT @)
+SELECT * FROM marts.numbers a JOIN marts.numbers b ON a.n = @
+SELECT * FROM range(@)
+SELECT * FROM unnest([@])
+SELECT * FROM summary((SELECT @))
+SELECT * FROM delta_scan(@)
+SELECT * FROM marts.numbers AT (VERSION => @)
+WITH x AS (SELECT @) SELECT 1
+WITH x AS MATERIALIZED (SELECT @) SELECT 1
+WITH RECURSIVE r(i) AS (SELECT @ UNION ALL SELECT i FROM r) FROM r
+WITH RECURSIVE r(i) AS (SELECT 1 UNION ALL SELECT @ FROM r) FROM r
+SELECT 1 UNION SELECT @
+SELECT 1 EXCEPT SELECT @
+SELECT * FROM marts.numbers PIVOT (sum(@) FOR kind IN ('a'))
+PIVOT marts.numbers ON kind IN ('a') USING sum(@)
+PIVOT (SELECT @ AS n, kind FROM marts.numbers) ON kind IN ('a') USING sum(n)
+UNPIVOT (SELECT @ AS a, 1 AS b) ON a, b INTO NAME c VALUE d
+FROM marts.numbers SELECT @
+DESCRIBE SELECT @
+SUMMARIZE SELECT @
+SELECT * FROM (DESCRIBE SELECT @)
+EXPLAIN SELECT @
+EXPLAIN ANALYZE SELECT @
+EXPLAIN (FORMAT json) SELECT @
+""".strip().splitlines()
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_a_call_is_found_wherever_it_may_stand(place):
+    assert parse_read(place.replace("@", "1")) is not None  # DuckDB knows this place
+    assert "it calls the function write_blob" in forbidden(place.replace("@", CALL))
+
+
 def test_every_pragma_and_setting_is_refused(known):
     with connect(remote=True) as connection:
         settings = connection.execute("SELECT name FROM duckdb_settings()").fetchall()
