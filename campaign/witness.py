@@ -151,12 +151,16 @@ def _of_text(plain: bytes, suffix: str, found: LandedFile, records: int) -> Iter
     if suffix in _TABLES:
         read = _csv(plain, _TABLES[suffix])
         if read is not None and _is_sound(read) and not found.dead:
-            yield from _of_values(read, found)
+            yield from _of_values(_without_repeated_header(read), found)
     elif (
-        lines := sum(
-            1 for line in _LINE.findall(plain.removeprefix(b"\xef\xbb\xbf")) if line.strip()
+        plain.strip() != b"[]"
+        and (
+            lines := sum(
+                1 for line in _LINE.findall(plain.removeprefix(b"\xef\xbb\xbf")) if line.strip()
+            )
         )
-    ) != records:
+        != records
+    ):
         yield f"it has {lines} lines, {records} records were found"
 
 
@@ -191,6 +195,12 @@ def _csv(plain: bytes, separator: str) -> list[list[str]] | None:
         return None
     records = [record for record in read if record]
     return records if records and "\0" not in text else None
+
+
+def _without_repeated_header(read: list[list[str]]) -> list[list[str]]:
+    """Returns the records without those that equal the header, which are no rows."""
+    header = read[0]
+    return [header, *(one for one in read[1:] if one != header or len(header) == 1)]
 
 
 def _is_sound(read: list[list[str]]) -> bool:

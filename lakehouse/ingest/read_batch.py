@@ -4,6 +4,7 @@ Belongs here: opening each entry once. Does not belong here: parsing (`files/del
 becomes of a delivery (`batch_builder.py`).
 """
 
+import shutil
 from collections import deque
 from collections.abc import Callable, Collection, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -26,8 +27,12 @@ from lakehouse.ingest.landed_files import LandedFiles
 from lakehouse.ingest.limits import IngestLimits
 from lakehouse.ingest.small_deliveries import SmallDeliveries
 from lakehouse.quarantine.dead_letters import COUNTED_DEAD_LETTERS, DEAD_LETTERS, DeadLetters
+from lakehouse.storage.disk_full import is_full_disk
 from lakehouse.storage.lake import Lake, read_transaction_id
 from lakehouse.tables.table_types import RawTable
+
+_ROOM_BYTES = 64 << 20
+"""Free bytes with which other files can land."""
 
 _Read = Callable[[], Delivery | str]
 """Reads an entry: what it holds, or why its bytes cannot be read."""
@@ -112,6 +117,13 @@ def _read(
         )
     except UnreadableError as error:
         return str(error)
+    except (OSError, pl.exceptions.PolarsError) as error:
+        # What was spooled of the file is deleted by now. If there is room again, then this file
+        # took it, and the others need not wait: it is named, and tried again by each landing.
+        free = shutil.disk_usage(spool).free
+        if not is_full_disk(error) or free < _ROOM_BYTES:
+            raise
+        return f"cannot be read: no room for what it unpacks to; {free:,} bytes are free in {spool}"
 
 
 def _read_ahead(

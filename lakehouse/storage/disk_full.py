@@ -25,6 +25,11 @@ _NOT_WRITABLE = re.compile(
 _LEAST_FREE_BYTES = 1 << 20  # with less, a write that failed is taken to have failed for want of it
 
 
+def is_full_disk(error: BaseException) -> bool:
+    """Returns whether an error says that a disk is full."""
+    return _DISK_FULL.search(str(error)) is not None
+
+
 @contextmanager
 def report_full_disk(root: str, least_free: int = _LEAST_FREE_BYTES) -> Iterator[None]:
     """Turns errors that a full disk, or one that cannot be written, caused into one that says so.
@@ -44,7 +49,7 @@ def report_full_disk(root: str, least_free: int = _LEAST_FREE_BYTES) -> Iterator
         places = (root, tempfile.gettempdir())
         folders = [place for place in places if not is_remote(place) and Path(place).exists()]
         full = [folder for folder in folders if shutil.disk_usage(folder).free < least_free]
-        if not full and not _DISK_FULL.search(str(error)):
+        if not full and not is_full_disk(error):
             if is_remote(root) or not _NOT_WRITABLE.search(str(error)):
                 raise
             raise SetupError(

@@ -1,12 +1,15 @@
 """Law 2 on a full disk: nothing incomplete is published, and once there is space the next run ends as usual."""
 
+import gzip
+import io
 import os
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
-from support.worlds import bring_up_to_date, contents, world
+from support.worlds import bring_up_to_date, contents, world, write
 from tills import lines, sell, till
 
 WRITING = """
@@ -86,3 +89,40 @@ def test_a_lake_that_cannot_be_written_is_named_with_what_to_do(tmp_path):
     assert "raw/sales" in done.stdout.splitlines()[-1]
     assert "Traceback" not in done.stderr
     assert contents(here) == before
+
+
+LANDING = """
+import resource, signal, sys
+from pathlib import Path
+from support.worlds import land_all, world
+from tills import till
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (3 << 20, resource.RLIM_INFINITY))
+print(*land_all(world(Path(sys.argv[1]), till()))["raw/sales"].refused)
+"""
+
+
+@pytest.mark.parametrize("name", ["large.csv.gz", "large.zip", "large.csv"])
+def test_a_file_that_takes_all_room_is_named_and_the_others_land(tmp_path, name):
+    here, other = world(tmp_path, till()), world(tmp_path / "other", till())
+    rows = [f"{n},2024-06-03,N,{n % 7}" for n in range(160_000)]
+    text = "\n".join(["id,sold_on,shop,amount", *rows]).encode()
+    content = io.BytesIO()
+    if name.endswith(".gz"):
+        content.write(gzip.compress(text))
+    elif name.endswith(".zip"):
+        with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as packed:
+            packed.writestr("large.csv", text)
+    else:
+        content.write(text)
+    for each in (here, other):
+        write(each, "sales", name, content.getvalue())
+        sell(each, "good", lines(3, 1))
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-c", LANDING, tmp_path]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.startswith(f"{name}: cannot be read: no room for what it unpacks to; ")
+    assert here.lake.scan("raw/sales").collect().height == 1
+    for each in (here, other):
+        bring_up_to_date(each)
+    assert contents(here) == contents(other)

@@ -9,6 +9,7 @@
 | nested | unchanged, or JSON text if Delta Lake lacks the type |
 """
 
+import errno
 from collections.abc import Collection
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from lakehouse.ingest.files.record_ledger import RecordLedger, RefusedError
 from lakehouse.ingest.limits import IngestLimits
 from lakehouse.redaction import redact
 from lakehouse.storage.delta_types import to_delta_type
+from lakehouse.storage.disk_full import is_full_disk
 from lakehouse.storage.parquet import scan_parquet_files
 
 _MAGIC = b"PAR1"
@@ -40,6 +42,7 @@ def read_parquet(path: Path, ledger: RecordLedger, *, required: Collection[str])
     """Reads a Parquet file into the ledger.
 
     Raises:
+        OSError: the disk is full.
         RefusedError: it is no Parquet, cut off, damaged or too large, or has a column with a
             forbidden name.
     """
@@ -49,6 +52,8 @@ def read_parquet(path: Path, ledger: RecordLedger, *, required: Collection[str])
         _read(path, ledger, required)
     # A panic of Polars is no `Exception`: uncaught, one damaged file would end the whole landing.
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+        if is_full_disk(error):
+            raise OSError(errno.ENOSPC, str(error)) from error  # which says nothing about the file
         raise RefusedError(
             f"Parquet file is damaged, or Polars cannot read it: {_message(error)}"
         ) from error
