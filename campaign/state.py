@@ -27,6 +27,7 @@ _MOVING = (
     *("_batch_id", "_run_id", "_settled_by", "etag"),
     *("_ingested_at", "_modified_at", "_first_seen_at", "_last_seen_at", "_settled_at"),
 )
+_REGISTER = "quarantine/deliveries"
 _WHOLE_FILE = 0
 RELEASED = ", released"
 
@@ -67,6 +68,10 @@ def hash_tables(here: Environment) -> dict[str, str]:
             name: found[name].filter(~is_out),
             f"{name}{RELEASED}": found[name].filter(is_out),
         }
+    if _REGISTER in found:
+        # The files of a copied world have other tags: they are read, and registered, once more.
+        rows = found[_REGISTER]
+        found[_REGISTER] = rows.drop(*_MOVING, strict=False).unique()
     return {name: _hash_rows(rows) for name, rows in found.items()}
 
 
