@@ -16,11 +16,12 @@ from lakehouse.lineage.commit_history import read_audit
 from lakehouse.lineage.period_history import read_period_history
 from lakehouse.lineage.staleness import StaleTable
 from lakehouse.observe.landing_report import LandingReport, report_landing
+from lakehouse.observe.row_counts import count_visible_rows
 from lakehouse.publish.audit import Audit
 from lakehouse.quarantine.dead_letters import DEAD_LETTERS
 from lakehouse.quarantine.states import count_by_state, fill_states
-from lakehouse.storage.lake import Lake, list_data_files, scan_all_rows, scan_visible_rows
-from lakehouse.system_columns import BROKEN, DELETED, EVENT_DATE
+from lakehouse.storage.lake import Lake, list_data_files, scan_visible_rows
+from lakehouse.system_columns import BROKEN, EVENT_DATE
 from lakehouse.tables.catalog import Catalog
 from lakehouse.tables.table_types import DerivedTable, RawTable, Table
 from lakehouse.wording import format_count
@@ -197,10 +198,9 @@ def _read_state(
     notes = str(read_notes(here.lake, here.catalog.tables.get(name)))
     is_quarantine = name.startswith("quarantine/")
     state = _describe_rejects(handle) if is_quarantine else _describe_staleness(name, stale, dead)
-    rows = int(files["num_records"].sum()) if files.height else 0
     return TableState(
         table=name,
-        rows=rows - _count_tombstones(handle),
+        rows=count_visible_rows(handle),
         bytes=int(files["size_bytes"].sum()) if files.height else 0,
         files=files.height,
         version=handle.version(),
@@ -208,14 +208,6 @@ def _read_state(
         freshness="",
         state="; ".join(filter(None, (notes, state))),
     )
-
-
-def _count_tombstones(handle: DeltaTable) -> int:
-    """Returns how many rows stand for deleted keys; readers do not see them."""
-    rows = scan_all_rows(handle)
-    if DELETED not in rows.collect_schema():
-        return 0
-    return int(rows.select(pl.col(DELETED).sum()).collect().item())
 
 
 def _describe_rejects(handle: DeltaTable) -> str:

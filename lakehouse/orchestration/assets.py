@@ -9,6 +9,7 @@ from lakehouse.orchestration import metadata, partitions
 from lakehouse.orchestration.names import RESOURCE, to_asset_key
 from lakehouse.orchestration.run_events import (
     Events,
+    count_for_events,
     describe_held_back,
     describe_landing,
     land_files,
@@ -19,6 +20,7 @@ from lakehouse.orchestration.run_events import (
 )
 from lakehouse.publish.audit import Audit, RefusedCommitError
 from lakehouse.tables.table_types import DerivedTable, RawTable, Table
+from lakehouse.wording import escape_lines
 
 
 def build_assets(environment: Environment) -> list[dg.AssetsDefinition]:
@@ -64,8 +66,9 @@ def _raw(environment: Environment, table: RawTable) -> dg.AssetsDefinition:
         report = run_with_clear_failures(lambda: land_files(context, here, table))
         yield dg.MaterializeResult(
             asset_key=to_asset_key(table.name),
-            metadata=describe_landing(report),
-            check_results=[metadata.build_readable_result(table, report)],
+            metadata=describe_landing(here.lake, table, report),
+            check_results=[metadata.build_readable_result(here.lake, table, report)],
+            data_version=dg.DataVersion(metadata.name_data_version(here.lake, table)),
         )
 
     return cast("dg.AssetsDefinition", asset(land_table))
@@ -100,57 +103,66 @@ def _derived(environment: Environment, table: DerivedTable) -> dg.AssetsDefiniti
             # The check goes first: a step that has raised reports nothing more. No retry, as the
             # same rows would be refused again.
             yield metadata.build_contract_result(table, refused.audit, str(refused))
-            raise dg.Failure(str(refused), allow_retries=False) from refused
+            raise dg.Failure(escape_lines(str(refused)), allow_retries=False) from refused
         context.log.info(
             summarize_audit(audit)
             if audit
             else f"{table.name}: its input has no rows for it; nothing changed"
         )
         if audit and audit.held_back:
-            yield from _report_held_back(context, table, audit)
-        _log_periods(context, audit)
-        yield build_result(table, audit)
+            yield from _report_held_back(context, here, table, audit)
+        yield build_result(table, audit, _count_partitions(context, here, table, audit))
 
     return cast("dg.AssetsDefinition", asset(make_table))
 
 
 def _report_held_back(
-    context: dg.AssetExecutionContext, table: DerivedTable, audit: Audit
+    context: dg.AssetExecutionContext, here: Environment, table: DerivedTable, audit: Audit
 ) -> Events:
     """Reports each period that was published, then fails for those that were held back.
 
     Raises:
         dg.Failure: always; a success would mark every period of the range as materialized.
     """
-    for event in list_materializations(table, audit):
+    for event in list_materializations(here.lake, table, audit):
         context.log_event(event)
     refusal = describe_held_back(audit)
     yield metadata.build_contract_result(table, audit, refusal)
-    raise dg.Failure(refusal, allow_retries=False)
+    raise dg.Failure(escape_lines(refusal), allow_retries=False)
 
 
-def build_result(table: DerivedTable, audit: Audit | None) -> Any:  # noqa: ANN401
-    """Returns the result of the step that made a table; None for an input without rows."""
-    nothing: dict[str, Any] = {
-        "notes": "the input has no rows for these days; the table is unchanged",
-        "dagster/row_count": 0,
-    }
+def build_result(table: DerivedTable, audit: Audit | None, rows: dict[str, Any]) -> Any:  # noqa: ANN401
+    """Returns the result of the step that made a table.
+
+    Args:
+        table: the table.
+        audit: the audit of the commit; None for an input without rows.
+        rows: the counts of the table's rows, as metadata.
+    """
+    nothing = {"notes": "the input has no rows for these days; the table is unchanged"}
     return dg.MaterializeResult(
         asset_key=to_asset_key(table.name),
-        metadata=metadata.describe_audit(audit) if audit else nothing,
+        metadata={**(metadata.describe_audit(audit) if audit else nothing), **rows},
         check_results=[metadata.build_contract_result(table, audit)],
     )
 
 
-def _log_periods(context: dg.AssetExecutionContext, audit: Audit | None) -> None:
-    """Adds the counts of each partition to the events of a range run."""
-    # The counts of a single partition are those of the whole step, which its event has anyway.
-    if audit is None or not context.has_partition_key_range or len(audit.by_period) < 2:  # noqa: PLR2004
-        return
-    for period, fates in audit.by_period.items():
-        context.add_asset_metadata(
-            metadata.describe_period(fates), partition_key=partitions.to_partition_key(period)
-        )
+def _count_partitions(
+    context: dg.AssetExecutionContext, here: Environment, table: DerivedTable, audit: Audit | None
+) -> dict[str, Any]:
+    """Returns the counts of a table's rows; adds those of each partition to its event."""
+    periods = partitions.read_periods(context, table)
+    counts = count_for_events(here.lake, table, audit.version if audit else None, periods)
+    fates = audit.by_period if audit else {}
+    # The fates of a single partition are those of the whole step, which its event has anyway.
+    if len(periods) == 1:
+        return metadata.describe_rows(counts, periods[0])
+    for period in periods:
+        told = metadata.describe_rows(counts, period)
+        if period in fates:
+            told |= metadata.describe_period(fates[period])
+        context.add_asset_metadata(told, partition_key=partitions.to_partition_key(period))
+    return metadata.describe_rows(counts)
 
 
 def _build_dependency(environment: Environment, table: DerivedTable, source: str) -> dg.AssetDep:

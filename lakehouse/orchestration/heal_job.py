@@ -11,15 +11,16 @@ from lakehouse.errors import LakehouseError, list_problems
 from lakehouse.ingest.land import land
 from lakehouse.lineage.staleness import StaleTable
 from lakehouse.orchestration import metadata
-from lakehouse.orchestration.names import RESOURCE, to_asset_key
+from lakehouse.orchestration.names import RESOURCE
 from lakehouse.orchestration.run_events import (
     Events,
+    build_landing_event,
     defer_failed_checks,
-    describe_landing,
     make_within_job,
 )
 from lakehouse.orchestration.table_turns import take_turn
 from lakehouse.tables.table_types import DerivedTable, RawTable
+from lakehouse.wording import escape_lines
 
 
 def define_heal_job() -> dg.JobDefinition:
@@ -51,7 +52,7 @@ def define_heal_job() -> dg.JobDefinition:
                 problems,
                 "fix these problems and run again; everything else is up to date.",
             )
-            raise dg.Failure(message, allow_retries=False)
+            raise dg.Failure(escape_lines(message), allow_retries=False)
 
     @dg.job(
         name="heal_job",
@@ -78,13 +79,13 @@ def _land(
         with take_turn(context, here, raw.name):
             report = land(here.lake, here.landing, raw, run_id=context.run_id)
     except LakehouseError as error:
-        context.log.error(str(error))
+        context.log.error(escape_lines(str(error)))
         problems.append(str(error))
         return
     # Without news no event, or each night would look like a materialization of each raw table.
     if report.audits or report.refused:
-        yield dg.AssetMaterialization(to_asset_key(raw.name), metadata=describe_landing(report))
-        yield metadata.to_evaluation(metadata.build_readable_result(raw, report))
+        yield build_landing_event(here.lake, raw, report)
+        yield metadata.to_evaluation(metadata.build_readable_result(here.lake, raw, report))
     problems += [f"{raw.name}: {line}" for line in report.refused]
 
 
@@ -100,7 +101,7 @@ def _make_again(
         try:
             yield from defer_failed_checks(make_within_job(context, here, table, days), failed)
         except LakehouseError as error:
-            context.log.error(str(error))
+            context.log.error(escape_lines(str(error)))
             problems.append(str(error))
     yield from failed
 

@@ -16,11 +16,11 @@ from lakehouse.environment import Environment
 from lakehouse.errors import BusyError, LakehouseError
 from lakehouse.lineage.staleness import StaleTable
 from lakehouse.orchestration import metadata
-from lakehouse.orchestration.names import RESOURCE, to_asset_key
+from lakehouse.orchestration.names import RESOURCE
 from lakehouse.orchestration.run_events import (
     Events,
+    build_landing_event,
     defer_failed_checks,
-    describe_landing,
     land_files,
     make_within_job,
     run_with_clear_failures,
@@ -28,6 +28,7 @@ from lakehouse.orchestration.run_events import (
 from lakehouse.storage.revision import Revision, parse_revisions
 from lakehouse.tables.catalog import Catalog
 from lakehouse.tables.table_types import DerivedTable, RawTable
+from lakehouse.wording import escape_lines
 
 INGEST_JOB = "ingest_job"
 
@@ -118,8 +119,10 @@ def _landing(raw: RawTable) -> dg.OpDefinition:
             return
         here: Environment = getattr(context.resources, RESOURCE)
         report = run_with_clear_failures(lambda: land_files(context, here, raw))
-        yield dg.AssetMaterialization(to_asset_key(raw.name), metadata=describe_landing(report))
-        yield metadata.to_evaluation(metadata.build_readable_result(raw, report))
+        # Without news no event: it would look as if the table had been made again.
+        if report.audits or report.refused:
+            yield build_landing_event(here.lake, raw, report)
+        yield metadata.to_evaluation(metadata.build_readable_result(here.lake, raw, report))
         # Only a commit is news for the readers; without an output they are skipped.
         if report.audits:
             yield dg.Output(None)
@@ -187,4 +190,4 @@ def _made(
             problems.append(str(error))
     yield from failed
     if problems:
-        raise dg.Failure("\n".join(problems), allow_retries=False)
+        raise dg.Failure(escape_lines("\n".join(problems)), allow_retries=False)

@@ -1,17 +1,21 @@
 """Audits and contracts as Dagster's metadata and check results."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
+from datetime import date
 from typing import Any
 
 import dagster as dg
 
 from lakehouse.ingest.land import LandResult
+from lakehouse.ingest.settled_letters import count_open_dead_letters
+from lakehouse.observe.row_counts import RowCounts
 from lakehouse.publish.audit import Audit
 from lakehouse.storage.lake import Lake
 from lakehouse.system_columns import VALID
 from lakehouse.tables import contract as contracts
 from lakehouse.tables.table_types import DerivedTable, RawTable, Table
-from lakehouse.wording import format_count
+from lakehouse.wording import escape_control_characters, escape_lines, format_count
 
 CONTRACT_CHECK = "rows_keep_the_contract"
 READABLE_CHECK = "every_record_is_readable"
@@ -62,10 +66,6 @@ def describe_table(table: Table, lake: Lake) -> dict[str, Any]:
 def describe_audit(audit: Audit) -> dict[str, Any]:
     """Returns an audit as metadata, each count under its own name so that Dagster plots it."""
     counts = {
-        # A table with keys is written again file by file: its new files hold the rows that changed
-        # and those that were carried along.
-        "dagster/row_count": audit.rows
-        + (audit.carried if audit.mode in ("upsert", "history") else 0),
         "read": audit.read,
         **{
             # `filtered: some rule` becomes `filtered_some_rule`.
@@ -89,17 +89,9 @@ def describe_audit(audit: Audit) -> dict[str, Any]:
         "inputs": ", ".join(inputs) or "landed files",
         "code_version": audit.provenance.code_version,
         "contract_version": audit.provenance.contract_version,
+        **({"notes": list_as_text(audit.notes)} if audit.notes else {}),
         **(
-            {"notes": dg.MetadataValue.md("\n".join(f"- {note}" for note in audit.notes))}
-            if audit.notes
-            else {}
-        ),
-        **(
-            {
-                "held_back": dg.MetadataValue.md(
-                    "\n".join(f"- {day}: {why}" for day, why in audit.held_back.items())
-                )
-            }
+            {"held_back": list_as_text(f"{day}: {why}" for day, why in audit.held_back.items())}
             if audit.held_back
             else {}
         ),
@@ -111,11 +103,45 @@ def describe_audit(audit: Audit) -> dict[str, Any]:
 def describe_period(fates: Mapping[str, int]) -> dict[str, Any]:
     """Returns what became of the rows of one partition, beside the counts of the whole range."""
     # With a prefix: Dagster puts them into the event that has the counts of the whole range.
-    counts = {
+    return {
         f"partition_{name.replace(': ', '_').replace(' ', '_')}": count
         for name, count in fates.items()
     }
-    return {"dagster/partition_row_count": fates.get("written", 0), **counts}
+
+
+def describe_rows(counts: RowCounts | None, period: date | None = None) -> dict[str, Any]:
+    """Returns the rows of a table, and of one of its partitions, under Dagster's own names.
+
+    Nothing where they could not be counted.
+    """
+    if counts is None:
+        return {}
+    rows = {"dagster/row_count": counts.rows}
+    if period is not None:
+        rows["dagster/partition_row_count"] = counts.by_period[period]
+    return rows
+
+
+def name_data_version(lake: Lake, table: RawTable) -> str:
+    """Returns the data version of a raw table: a run that lands nothing changes none.
+
+    By its own rule Dagster would give each run another one, and call every reader out of date.
+    """
+    return str(lake.revision(table.name) or "none")
+
+
+def list_as_text(lines: Iterable[str]) -> dg.TextMetadataValue:
+    """Returns lines as plain text, which the UI shows as it is."""
+    # Not as Markdown: a name from a delivered file may be a link, or an image that is loaded.
+    return dg.MetadataValue.text("\n".join(str(escape_control_characters(line)) for line in lines))
+
+
+def quote_as_code(text: str) -> str:
+    """Returns a text as a code block: the UI takes the description of a check for Markdown."""
+    # The fence is longer than any in the text, which could end the block.
+    ticks = max((len(found) for found in re.findall("`+", text)), default=0)
+    fence = "`" * max(3, ticks + 1)
+    return f"{fence}\n{escape_lines(text)}\n{fence}"
 
 
 def tabulate_rules(audit: Audit) -> dg.TableMetadataValue:
@@ -152,27 +178,38 @@ def build_contract_result(
         passed=refusal is None,
         severity=dg.AssetCheckSeverity.ERROR,
         metadata=facts,
-        description=refusal or "Every published row meets the contract.",
+        description=quote_as_code(refusal)
+        if refusal
+        else "Every published row meets the contract.",
     )
 
 
-def build_readable_result(table: RawTable, report: LandResult) -> dg.AssetCheckResult:
-    """Builds the verdict on a landing: whether every record was read, and the refused files."""
-    dead = sum(audit.dead_letters for audit in report.audits)
+def build_readable_result(
+    lake: Lake, table: RawTable, report: LandResult | None = None
+) -> dg.AssetCheckResult:
+    """Builds the verdict on a raw table: whether any dead letter is open, and the refused files.
+
+    Args:
+        lake: where the table is.
+        table: the table.
+        report: what a landing did, if there was one.
+    """
+    landed = report or LandResult()
+    # All that are open, whoever landed them: the next clean file settles none of the others.
+    dead = count_open_dead_letters(lake).get(table.name, 0)
     return dg.AssetCheckResult(
         check_name=READABLE_CHECK,
         asset_key=dg.AssetKey(table.name.split("/")),
-        passed=not dead and not report.refused,
+        passed=not dead and not landed.refused,
         # A warning: the records that could be parsed have landed, and readers may go on.
         severity=dg.AssetCheckSeverity.WARN,
         metadata={
             "dead_letters": dead,
-            "refused_files": dg.MetadataValue.md(
-                "\n".join(f"- {line}" for line in report.refused) or "none"
-            ),
+            "new_dead_letters": sum(audit.dead_letters for audit in landed.audits),
+            "refused_files": list_as_text(landed.refused or ("none",)),
         },
-        description=f"{format_count(dead, 'dead letter')} in quarantine.dead_letters; "
-        f"{format_count(len(report.refused), 'file')} could not be read.",
+        description=f"{format_count(dead, 'open dead letter')} in quarantine.dead_letters; "
+        f"{format_count(len(landed.refused), 'file')} could not be read now.",
     )
 
 

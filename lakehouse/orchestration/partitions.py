@@ -38,6 +38,13 @@ def read_days(context: dg.AssetExecutionContext, table: DerivedTable) -> Days | 
     return table.partitions.widen_to_periods(Days(first, last))
 
 
+def read_periods(context: dg.AssetExecutionContext, table: DerivedTable) -> list[date]:
+    """Returns the first day of each period that a run asks for; none without partitions."""
+    if table.partitions is None:
+        return []
+    return [datetime.strptime(key, _FORMAT).date() for key in context.partition_keys]  # noqa: DTZ007
+
+
 def map_partitions(reader: DerivedTable, source_is_partitioned: bool) -> dg.PartitionMapping | None:  # noqa: FBT001
     """Returns which partitions of an input a partition of its reader needs."""
     if reader.partitions is None or not source_is_partitioned:

@@ -12,12 +12,18 @@ from pydantic import Field
 
 from lakehouse.environment import Environment
 from lakehouse.errors import LakehouseError, list_problems
+from lakehouse.ingest.land import LandResult
 from lakehouse.operations.replay import ReplayCounts, ReplayReport, replay
 from lakehouse.orchestration import metadata
 from lakehouse.orchestration.names import RESOURCE, to_asset_key
-from lakehouse.orchestration.run_events import Events, describe_held_back, list_materializations
-from lakehouse.tables.table_types import DerivedTable
-from lakehouse.wording import format_count
+from lakehouse.orchestration.run_events import (
+    Events,
+    build_landing_event,
+    describe_held_back,
+    list_materializations,
+)
+from lakehouse.tables.table_types import DerivedTable, RawTable
+from lakehouse.wording import escape_control_characters, escape_lines, format_count
 
 
 class ReplayConfig(dg.Config):
@@ -38,10 +44,10 @@ def define_replay_job() -> dg.JobDefinition:
         try:
             done = replay(here, config.table, run_id=context.run_id)
         except LakehouseError as error:
-            raise dg.Failure(str(error), allow_retries=False) from error
+            raise dg.Failure(escape_lines(str(error)), allow_retries=False) from error
         context.log.info(f"{config.table}: {_sentence(done)}")
         for note in done.notes:
-            context.log.warning(note)
+            context.log.warning(escape_lines(note))
         # Before the failure: what was released is published, whatever could not be made.
         yield from _events(here, done)
         if done.problems:
@@ -51,7 +57,7 @@ def define_replay_job() -> dg.JobDefinition:
                 "fix these problems and replay again.",
             )
             # No retry: the next step is a fix, and then another replay.
-            raise dg.Failure(message, metadata=_figures(done), allow_retries=False)
+            raise dg.Failure(escape_lines(message), metadata=_figures(done), allow_retries=False)
 
     @dg.job(
         name="replay_job", description="Gives the open rows in quarantine of one table another try."
@@ -64,20 +70,19 @@ def define_replay_job() -> dg.JobDefinition:
 
 def _events(here: Environment, done: ReplayReport) -> Iterator[Any]:
     """Yields the events for Dagster: each partition that was made, and the result of the replay."""
-    # A raw table has no partitions. Its check is about a landing, and stays what that left.
     table = here.catalog[done.table]
     for audit in done.audits:
         if not isinstance(table, DerivedTable):
-            yield dg.AssetMaterialization(
-                to_asset_key(audit.table), metadata=metadata.describe_audit(audit)
-            )
+            yield build_landing_event(here.lake, table, LandResult((audit,)))
             continue
-        yield from list_materializations(table, audit)
+        yield from list_materializations(here.lake, table, audit)
         yield metadata.to_evaluation(
             metadata.build_contract_result(
                 table, audit, describe_held_back(audit) if audit.held_back else None
             )
         )
+    if isinstance(table, RawTable):
+        yield metadata.to_evaluation(metadata.build_readable_result(here.lake, table))
     # An observation, because a replay has a result even where it made nothing.
     yield dg.AssetObservation(to_asset_key(done.table), metadata=_figures(done))
 
@@ -92,7 +97,11 @@ def _figures(done: ReplayReport) -> dict[str, Any]:
     ]
     records = [
         dg.TableRecord(
-            {"rule": rule, "released": _of(done.released, rule), "open": _of(done.remaining, rule)}
+            {
+                "rule": str(escape_control_characters(rule)),
+                "released": _of(done.released, rule),
+                "open": _of(done.remaining, rule),
+            }
         )
         for rule in rules
     ]

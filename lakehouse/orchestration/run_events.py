@@ -1,6 +1,7 @@
 """Reports to Dagster what was landed and made: events, logs and failures of every job."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from datetime import date
 from typing import Any
 
 import dagster as dg
@@ -10,15 +11,20 @@ from lakehouse.environment import Environment
 from lakehouse.errors import BusyError, DataError, LakehouseError, list_problems
 from lakehouse.ingest.land import LandResult, land
 from lakehouse.observe.landing_report import describe_unclaimed
+from lakehouse.observe.row_counts import RowCounts, count_rows
 from lakehouse.orchestration import metadata, partitions
 from lakehouse.orchestration.names import to_asset_key
 from lakehouse.orchestration.table_turns import take_turn
 from lakehouse.publish.audit import Audit, RefusedCommitError
-from lakehouse.tables.table_types import DerivedTable, RawTable
+from lakehouse.storage.lake import Lake
+from lakehouse.tables.table_types import DerivedTable, RawTable, Table
 from lakehouse.transform.make import make
-from lakehouse.wording import format_count
+from lakehouse.wording import escape_control_characters, escape_lines, format_count
 
 Events = Iterator[Any]
+
+_DATA_VERSION = "dagster/data_version"
+"""The tag by which Dagster knows the data version of an event that no step of an asset yields."""
 
 
 def land_files(context: Any, here: Environment, table: RawTable) -> LandResult:  # noqa: ANN401
@@ -40,7 +46,7 @@ def land_files(context: Any, here: Environment, table: RawTable) -> LandResult: 
     except LakehouseError as error:
         note = f"Entries of landing that belong to no table are not known: {error}"
     if note:
-        context.log.warning(note)
+        context.log.warning(escape_lines(note))
     return report
 
 
@@ -62,37 +68,63 @@ def make_in_turn(
 def log_landing(context: Any, table: RawTable, report: LandResult) -> None:  # noqa: ANN401
     """Logs what happened to the files of a table: landed, repeated, refused or unfinished."""
     for line in (*report.repeated, *report.refused):
-        context.log.warning(f"{table.name}: {line}")
+        context.log.warning(f"{table.name}: {escape_control_characters(line)}")
     for line in report.empty:
-        context.log.info(f"{table.name}: {line}")
+        context.log.info(f"{table.name}: {escape_control_characters(line)}")
     for name in report.unfinished:
-        context.log.info(f"{table.name}: {name} may not be complete yet; the next run reads it")
+        shown = escape_control_characters(name)
+        context.log.info(f"{table.name}: {shown} may not be complete yet; the next run reads it")
     if not report.audits:
         context.log.info(f"{table.name}: nothing new in landing")
     for audit in report.audits:
         context.log.info(summarize_audit(audit))
 
 
-def describe_landing(report: LandResult) -> dict[str, Any]:
+def describe_landing(lake: Lake, table: RawTable, report: LandResult) -> dict[str, Any]:
     """Returns the metadata of a landing: its last commit, with the counts of all its commits."""
+    version = report.audits[-1].version if report.audits else None
+    rows = metadata.describe_rows(count_for_events(lake, table, version))
     if not report.audits:
-        return {"notes": "nothing new in landing", "dagster/row_count": 0, "read": 0}
+        return {"notes": "nothing new in landing", "read": 0, **rows}
     # Many files are landed in several commits, and a step has one event for all of them.
     last = metadata.describe_audit(report.audits[-1])
-    summed = {"dagster/row_count": sum(a.rows for a in report.audits)}
-    summed |= {
+    summed = {
         name: sum(getattr(a, name) for a in report.audits)
         for name in ("read", "written", "bytes", "files")
     }
     return {
         **last,
         **summed,
+        **rows,
         "dead_letters": sum(a.dead_letters for a in report.audits),
         "commits": len(report.audits),
     }
 
 
-def list_materializations(table: DerivedTable, audit: Audit) -> list[dg.AssetMaterialization]:
+def count_for_events(
+    lake: Lake, table: Table, version: int | None, periods: Sequence[date] = ()
+) -> RowCounts | None:
+    """Counts the rows of a table for an event; None if the lake does not answer."""
+    # The rows are published by now. A count that fails must not make the step look as if they were
+    # not: a retry would find nothing to do, and readers would be skipped.
+    try:
+        return count_rows(lake, table, version, periods)
+    except BusyError:
+        return None
+
+
+def build_landing_event(lake: Lake, table: RawTable, report: LandResult) -> dg.AssetMaterialization:
+    """Returns the event of a landing in a run of another job."""
+    return dg.AssetMaterialization(
+        to_asset_key(table.name),
+        metadata=describe_landing(lake, table, report),
+        tags={_DATA_VERSION: metadata.name_data_version(lake, table)},
+    )
+
+
+def list_materializations(
+    lake: Lake, table: DerivedTable, audit: Audit
+) -> list[dg.AssetMaterialization]:
     """Returns an event for each period that a commit made, with the counts of that period.
 
     A table without partitions has one event.
@@ -101,14 +133,21 @@ def list_materializations(table: DerivedTable, audit: Audit) -> list[dg.AssetMat
     key, calendar = to_asset_key(table.name), table.partitions
     common = metadata.describe_audit(audit)
     if calendar is None:
-        return [dg.AssetMaterialization(key, metadata=common)]
+        rows = metadata.describe_rows(count_for_events(lake, table, audit.version))
+        return [dg.AssetMaterialization(key, metadata={**common, **rows})]
+    periods = calendar.period_keys(day for span in audit.materialized for day in span)
+    counts = count_for_events(lake, table, audit.version, periods)
     return [
         dg.AssetMaterialization(
             key,
             partition=partitions.to_partition_key(period),
-            metadata={**common, **metadata.describe_period(audit.by_period.get(period, {}))},
+            metadata={
+                **common,
+                **metadata.describe_period(audit.by_period.get(period, {})),
+                **metadata.describe_rows(counts, period),
+            },
         )
-        for period in calendar.period_keys(day for span in audit.materialized for day in span)
+        for period in periods
     ]
 
 
@@ -138,7 +177,7 @@ def make_within_job(
         )
         return
     context.log.info(summarize_audit(audit))
-    yield from list_materializations(table, audit)
+    yield from list_materializations(here.lake, table, audit)
     refusal = describe_held_back(audit) if audit.held_back else None
     yield metadata.to_evaluation(metadata.build_contract_result(table, audit, refusal))
     if refusal:
@@ -195,4 +234,4 @@ def run_with_clear_failures(work: Any) -> Any:  # noqa: ANN401
         raise dg.RetryRequested(max_retries=3, seconds_to_wait=5) from error
     # A person has to fix something first; the tree in `errors.py` says what.
     except LakehouseError as error:
-        raise dg.Failure(str(error), allow_retries=False) from error
+        raise dg.Failure(escape_lines(str(error)), allow_retries=False) from error

@@ -24,6 +24,7 @@ from lakehouse.orchestration.ingest_job import INGEST_JOB, build_run_config
 from lakehouse.orchestration.retries import has_lost_runs, may_retry
 from lakehouse.orchestration.run_requests import TRIGGER, plan_runs
 from lakehouse.storage.revision import Revision, parse_revisions
+from lakehouse.wording import escape_lines
 
 # Every state in which a run may still land or make something. A run that is being cancelled is at
 # work until its step has ended.
@@ -178,7 +179,7 @@ def _sensor(
         # Landing or the lake does not answer, which the next tick may find different. Any other
         # error fails the tick: a landing zone that is gone is not an empty one.
         except BusyError as error:
-            return dg.SkipReason(str(error))
+            return dg.SkipReason(escape_lines(str(error)))
         failpoint("sensor: looked")
         return found
 

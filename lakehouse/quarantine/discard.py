@@ -134,7 +134,7 @@ def list_unmatched(lake: Lake, catalog: Catalog, name: str, choice: Choice) -> l
         rows = fill_states(scan_visible_rows(handle)).filter(rows_of)
         schema = rows.collect_schema()
         found = rows.select(
-            part.to_filter(name, schema).any().alias(str(number))
+            part.to_filter(place, schema).any().alias(str(number))
             for number, part in enumerate(parts.values())
         ).collect()
     return [part for part, matches in zip(parts, found.row(0), strict=True) if not matches]

@@ -138,7 +138,7 @@ def test_the_list_of_tables_counts_the_dead_letters(tried: Tried) -> None:
 
 
 def test_the_dagster_check_fails_as_a_warning(tried: Tried) -> None:
-    result = build_readable_result(tried.here.catalog[RAW], tried.report)
+    result = build_readable_result(tried.here.lake, tried.here.catalog[RAW], tried.report)
     assert (result.passed, result.severity) == (False, dg.AssetCheckSeverity.WARN)
 
 
@@ -174,7 +174,7 @@ def test_a_file_that_is_only_unusual_lands_completely_with_a_note(
 @pytest.mark.parametrize("name", TOLERATED)
 def test_the_dagster_check_of_an_unusual_file_passes(here: Environment, name: str) -> None:
     write(here, "invoice_lines", name, TOLERATED[name][0])
-    assert build_readable_result(here.catalog[RAW], land_now(here)).passed
+    assert build_readable_result(here.lake, here.catalog[RAW], land_now(here)).passed
     assert here.lake.version(DEAD_LETTERS) is None
 
 
