@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from lakehouse.errors import BusyError
+from lakehouse.errors import BusyError, SetupError
 
 Tell = Callable[[str], None]
 """Called with a line for the person or the log that waits."""
@@ -111,7 +111,32 @@ def describe_holder(descriptor: int) -> str:
 
 
 def _open(file: Path, mode: int) -> int:
-    return os.open(file, os.O_RDWR | os.O_CREAT, mode)
+    """Opens a file to lock, and creates it if need be.
+
+    Raises:
+        SetupError: it belongs to another user, and is for nobody else.
+    """
+    try:
+        descriptor = os.open(file, os.O_RDWR | os.O_CREAT, mode)
+        # The mode at creation is cut by the umask of whoever is first, so that others were refused.
+        if os.fstat(descriptor).st_uid == os.geteuid():
+            os.fchmod(descriptor, mode)
+    except PermissionError:
+        # A lock needs no more than reading. In a shared folder for temporary files the system
+        # grants no more of a file that is another user's, whatever its mode.
+        return _open_to_read(file)
+    return descriptor
+
+
+def _open_to_read(file: Path) -> int:
+    try:
+        return os.open(file, os.O_RDONLY)
+    except PermissionError as error:
+        raise SetupError(
+            f"The lock {file} belongs to another user, who lets nobody else use it.\n"
+            f"Next: let its owner or root run `chmod a+r {file}`, or delete it while no run is "
+            "under way."
+        ) from error
 
 
 def _try(descriptor: int) -> bool:

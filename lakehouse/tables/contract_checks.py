@@ -1,13 +1,16 @@
 """Checks that a contract makes sense and can be enforced, before any data is touched."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, get_args
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any, get_args, get_type_hints
 
 import polars as pl
 from polars.datatypes import DataTypeClass
 
 from lakehouse.calendar import Physical
 from lakehouse.errors import SetupError, list_problems
+from lakehouse.tables.column_names import find_alike
 from lakehouse.tables.contract import (
     Column,
     Contract,
@@ -16,12 +19,7 @@ from lakehouse.tables.contract import (
     list_columns,
 )
 from lakehouse.tables.patterns import UnsupportedPatternError, match_whole
-
-# What `storage/delta_types.py` can store; instants have a check of their own.
-_TEXT_AND_TIME = (pl.String, pl.Binary, pl.Boolean, pl.Date)
-_NUMBERS = (pl.Decimal, pl.Float32, pl.Float64, pl.Int8, pl.Int16, pl.Int32, pl.Int64)
-_DELTA_TYPES = (*_TEXT_AND_TIME, *_NUMBERS, pl.List, pl.Struct)
-_INSTANT = pl.Datetime("us", "UTC")
+from lakehouse.tables.stored_types import find_bare_decimals, find_type_problems
 
 
 def check_contract(contract: type[Contract]) -> None:
@@ -32,12 +30,18 @@ def check_contract(contract: type[Contract]) -> None:
     """
     columns = {column.name: column for column in list_columns(contract)}
     properties = get_properties(contract)
+    malformed = dict(_find_malformed_properties(properties))
+    # What the others name is checked all the same.
+    defaults = {name: getattr(TableProperties(), name) for name in malformed}
+    properties = replace(properties, **defaults)
     problems = [
+        *malformed.values(),
         *_find_unknown_columns(properties, columns),
         *_find_date_problems(properties, columns),
-        *_find_malformed_properties(properties),
         *_find_key_problems(properties, columns),
-        *_find_type_problems(columns.values()),
+        *_find_name_problems(columns),
+        *_find_column_type_problems(columns.values()),
+        *find_bare_decimals(get_type_hints(contract, include_extras=True)),
         *_find_flag_problems(columns.values()),
         *_find_pattern_problems(contract),
         *_find_unenforced(contract),
@@ -55,9 +59,7 @@ def check_contract(contract: type[Contract]) -> None:
 def _find_unknown_columns(
     properties: TableProperties, columns: Mapping[str, Column]
 ) -> Iterator[str]:
-    # `key = "id"` is malformed, which another check reports: its letters are not columns.
-    tuples = {"key": properties.key, "sequence": properties.sequence}
-    named = {name: value for name, value in tuples.items() if isinstance(value, tuple)}
+    named = {"key": properties.key, "sequence": properties.sequence}
     for name in ("event_time", "date_column", "counts"):
         if value := getattr(properties, name):
             named[name] = (value,)
@@ -83,39 +85,64 @@ def _find_date_problems(
         yield f"counts {counts.name!r} is {counts.dtype}, it has to be a whole number"
 
 
-def _find_malformed_properties(properties: TableProperties) -> Iterator[str]:
-    """Yields properties whose value is of the wrong kind."""
-    for name, value in {"key": properties.key, "sequence": properties.sequence}.items():
-        if not isinstance(value, tuple):
-            yield f"{name} is {value!r}, it has to be a tuple of column names"
-    if properties.physical not in get_args(Physical):
-        known = ", ".join(get_args(Physical))
-        yield f"physical is {properties.physical!r}, it has to be one of {known}"
+def _find_malformed_properties(properties: TableProperties) -> Iterator[tuple[str, str]]:
+    """Yields properties whose value is of the wrong kind, each with what is wrong."""
+    for name in ("key", "sequence"):
+        names = getattr(properties, name)
+        if not isinstance(names, tuple) or not all(isinstance(one, str) for one in names):
+            yield name, f"{name} is {names!r}, it has to be a tuple of column names"
+        elif len(set(names)) < len(names):
+            yield name, f"{name} is {names!r}, which names a column twice"
+    for name in ("event_time", "date_column", "counts"):
+        value = getattr(properties, name)
+        if value is not None and not isinstance(value, str):
+            yield name, f"{name} is {value!r}, it has to be the name of a column"
+    age = properties.fresh_within
+    if age is not None and not (isinstance(age, timedelta) and age > timedelta(0)):
+        yield "fresh_within", f"fresh_within is {age!r}, it has to be a timedelta above 0"
+    unit, known = properties.physical, get_args(Physical)
+    if not isinstance(unit, str) or unit not in known:
+        yield "physical", f"physical is {unit!r}, it has to be one of {', '.join(known)}"
     share = properties.max_quarantined
-    if not isinstance(share, int | float) or not 0 <= share <= 1:
-        yield f"max_quarantined is {share!r}, it has to be a share between 0 and 1"
+    # True is a number as well, and so is NaN, which is between nothing.
+    if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share <= 1:
+        problem = f"max_quarantined is {share!r}, it has to be a share between 0 and 1"
+        yield "max_quarantined", problem
+    yield from (("rules", problem) for problem in _find_malformed_rules(properties.rules))
+
+
+def _find_malformed_rules(rules: Any) -> Iterator[str]:  # noqa: ANN401, a person may write anything
+    if not isinstance(rules, Mapping):
+        yield f"rules is {type(rules).__name__}, it has to be a dict of expressions by name"
+        return
+    wrong = [
+        f"rule {name!r} is {type(rule).__name__}, it has to be an expression of Polars"
+        for name, rule in rules.items()
+        if not isinstance(name, str) or not isinstance(rule, pl.Expr)
+    ]
+    if wrong:
+        yield "; ".join(wrong)
 
 
 def _find_key_problems(properties: TableProperties, columns: Mapping[str, Column]) -> Iterator[str]:
     # Rows with a null key would count as versions of one another.
-    for name in properties.key if isinstance(properties.key, tuple) else ():
+    for name in properties.key:
         if name in columns and columns[name].nullable:
             yield f"key column {name!r} is nullable"
 
 
-def _find_type_problems(columns: Iterable[Column]) -> Iterator[str]:
+def _find_name_problems(names: Iterable[str]) -> Iterator[str]:
+    for name in names:
+        if name.startswith("_"):
+            yield f"column {name!r}: names that begin with _ belong to the engine"
+    for alike in find_alike(names):
+        yield f"columns {', '.join(map(repr, alike))} differ by case alone: rename one of them"
+
+
+def _find_column_type_problems(columns: Iterable[Column]) -> Iterator[str]:
     for column in columns:
-        if column.name.startswith("_"):
-            yield f"column {column.name!r}: names that begin with _ belong to the engine"
-        # Other units and zones break Delta's and Spark's readers.
-        if isinstance(column.dtype, pl.Datetime):
-            if column.dtype != _INSTANT:
-                yield (
-                    f"column {column.name!r} is {column.dtype}: "
-                    "declare times as Instant (microseconds, UTC)"
-                )
-        elif not isinstance(column.dtype, _DELTA_TYPES):
-            yield f"column {column.name!r} is {column.dtype}, which Delta Lake cannot store"
+        for problem in find_type_problems(column.name, column.dtype):
+            yield f"column {problem}"
 
 
 def _find_flag_problems(columns: Iterable[Column]) -> Iterator[str]:

@@ -13,7 +13,7 @@ import polars as pl
 from lakehouse.errors import LakehouseError, SetupError, indent_problem, summarize_error
 from lakehouse.system_columns import LINEAGE, ORIGIN, RECEIVED, WINDOW
 from lakehouse.tables.catalog import Catalog
-from lakehouse.tables.column_names import is_pattern
+from lakehouse.tables.column_names import find_alike, is_pattern
 from lakehouse.tables.contract import to_polars_schema
 from lakehouse.tables.inferred_formats import INFERRED_FORMAT, infers_time_format
 from lakehouse.tables.key_checks import find_key_problems, find_lookup_problems
@@ -21,6 +21,7 @@ from lakehouse.tables.keyed_table import KeyedTable
 from lakehouse.tables.local_times import find_raising_times
 from lakehouse.tables.rules import compile_rules
 from lakehouse.tables.sql_types import infer_query_schema
+from lakehouse.tables.stored_types import find_type_problems
 from lakehouse.tables.table_types import DerivedTable, Drift, RawTable
 from lakehouse.tables.whole_numbers import find_wrapping, is_narrowed, widen, widen_rows
 
@@ -31,6 +32,16 @@ def find_raw_problems(table: RawTable) -> list[str]:
         f"column {name!r}: names that begin with _ belong to the engine"
         for name in table.columns
         if name.startswith("_")
+    ]
+    problems += [
+        f"columns {', '.join(map(repr, alike))} differ by case alone, which a header does not: "
+        "declare one of them"
+        for alike in find_alike(table.columns)
+    ]
+    problems += [
+        f"column {problem}"
+        for name, dtype in table.columns.items()
+        for problem in find_type_problems(name, dtype)
     ]
     problems += [*_find_alias_problems(table), *_find_drift_problems(table)]
     if table.day is not None:

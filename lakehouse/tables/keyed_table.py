@@ -7,8 +7,8 @@ from typing import Literal
 import polars as pl
 
 from lakehouse.system_columns import DELETED, LAST, LINEAGE, ORIGIN, VALID
-from lakehouse.tables import versions
 from lakehouse.tables.contract import to_polars_schema
+from lakehouse.tables.stable_text import describe_expression
 from lakehouse.tables.table_types import DerivedTable
 
 Mode = Literal["upsert", "history"]
@@ -103,7 +103,7 @@ class KeyedTable(DerivedTable):
         return (*self.properties.key, *began)
 
     def _describe_declaration(self) -> tuple[object, ...]:
-        deletes = None if self.deletes is None else versions.describe_expression(self.deletes)
+        deletes = None if self.deletes is None else describe_expression(self.deletes)
         inherited = super()._describe_declaration()
         declared = (self.mode, deletes, self.partial, self.full_dumps, self.tombstone_retention)
         return (*inherited, *declared)

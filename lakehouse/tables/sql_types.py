@@ -1,7 +1,7 @@
 """Polars types as DuckDB types and back, and the columns that a query returns."""
 
-import re
 from collections.abc import Mapping
+from typing import Any
 
 import duckdb
 import polars as pl
@@ -27,9 +27,6 @@ _TYPES: dict[pl.DataType, str] = {
 }
 
 
-_DECIMAL = re.compile(r"DECIMAL\((\d+),(\d+)\)")
-
-
 def infer_query_schema(sql: str, schemas: Mapping[str, pl.Schema]) -> pl.Schema:
     """Returns the columns that a query returns, from tables without rows.
 
@@ -44,14 +41,15 @@ def infer_query_schema(sql: str, schemas: Mapping[str, pl.Schema]) -> pl.Schema:
                 f"{quote_identifier(name)} {to_sql_type(dtype)}" for name, dtype in schema.items()
             )
             connection.execute(f"CREATE TABLE {quote_identifier(view)} ({columns})")
-        # DESCRIBE plans the query and runs nothing. The line break ends a comment at its end.
+        # A relation is planned and not run. The line break ends a comment at the query's end.
         try:
-            described = connection.execute(f"DESCRIBE SELECT * FROM ({sql}\n)").fetchall()  # noqa: S608
+            planned = connection.sql(f"SELECT * FROM ({sql}\n)")  # noqa: S608
         except duckdb.Error as error:
             raise SetupError(f"the query does not run: {error}") from error
-    found = {name: _polars_type(kind) for name, kind, *_ in described}
+        kinds = dict(zip(planned.columns, planned.types, strict=True))
+    found = {name: _to_polars_type(kind) for name, kind in kinds.items()}
     # Most often HUGEINT, which `sum` gives for BIGINT.
-    unknown = [f"{name} is {kind}" for name, kind, *_ in described if found[name] is None]
+    unknown = [f"{name} is {kind}" for name, kind in kinds.items() if found[name] is None]
     if unknown:
         raise SetupError(
             f"the query returns types that no contract has: {', '.join(unknown)}; "
@@ -94,11 +92,15 @@ def _instantiate(dtype: pl.DataType | DataTypeClass) -> pl.DataType:
     return dtype if isinstance(dtype, pl.DataType) else dtype()
 
 
-def _polars_type(kind: str) -> pl.DataType | None:
-    """Returns the type of a column by DuckDB's name; None if no contract can name it."""
-    if kind.endswith("[]"):
-        inner = _polars_type(kind.removesuffix("[]"))
+def _to_polars_type(kind: Any) -> pl.DataType | None:  # noqa: ANN401, DuckDB has no name for it
+    """Returns the type of a column as Polars has it; None if no contract can name it."""
+    if kind.id == "decimal":
+        return pl.Decimal(**dict(kind.children))
+    if kind.id == "list":
+        inner = _to_polars_type(dict(kind.children)["child"])
         return None if inner is None else pl.List(inner)
-    if decimal := _DECIMAL.fullmatch(kind):
-        return pl.Decimal(int(decimal[1]), int(decimal[2]))
-    return {duck: polars for polars, duck in _TYPES.items()}.get(kind)
+    if kind.id == "struct":
+        fields = {name: _to_polars_type(held) for name, held in kind.children}
+        known = {name: held for name, held in fields.items() if held is not None}
+        return pl.Struct(known) if len(known) == len(fields) else None
+    return {duck: polars for polars, duck in _TYPES.items()}.get(str(kind))

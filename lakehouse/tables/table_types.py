@@ -28,6 +28,7 @@ from lakehouse.tables.contract import (
     get_properties,
     to_polars_schema,
 )
+from lakehouse.tables.stable_text import describe_expression
 
 Drift = Literal["evolve", "freeze", "rescue"]
 """What happens to a file whose columns or types differ from those of its table; see `RawTable`."""
@@ -232,8 +233,7 @@ class DerivedTable:
     def _describe_declaration(self) -> tuple[object, ...]:
         """Returns the parts of the declaration that decide the content of the table."""
         return tuple(
-            (name, versions.describe_expression(rule))
-            for name, rule in sorted(self.leave_out.items())
+            (name, describe_expression(rule)) for name, rule in sorted(self.leave_out.items())
         )
 
     def explode_rows(self, first: pl.LazyFrame) -> pl.LazyFrame:

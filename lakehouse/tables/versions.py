@@ -7,24 +7,20 @@ Libraries are not part of it.
 
 import hashlib
 import inspect
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import fields
-from datetime import date, timedelta
-from functools import cache
+from functools import cache, partial
 from types import CodeType, FunctionType
 from typing import Any
 
 import pandera.polars as pa
-import polars as pl
 
 from lakehouse.tables.contract import Contract, TableProperties, get_properties
+from lakehouse.tables.stable_text import describe_value
 
 _LENGTH = 12
 """Hexadecimal digits of a version: enough to tell apart all versions of one table."""
-
-_SCALARS = (str, bytes, int, float, bool, date, timedelta, type(None))
-_COLLECTIONS = (tuple, list, dict, set, frozenset)
 
 
 def compute_code_version(
@@ -66,13 +62,6 @@ def compute_contract_version(contract: type[Contract]) -> str:
     return _hash(repr((declared, table, over_row, _list_sources(contract))))
 
 
-def describe_expression(expr: pl.Expr) -> str:
-    """Returns an expression as text that is the same in every process."""
-    # `str(expr)` leaves out the middle of a long list, where a changed value would be missed.
-    # But a Python function is serialized differently by each process; its short form is the same.
-    return str(expr) if "python_udf" in str(expr) else repr(expr.meta.serialize())
-
-
 def _hash(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:_LENGTH]
 
@@ -86,20 +75,43 @@ def _note_outside(function: Callable[..., Any], known: dict[str, str]) -> None:
         f"{module}.{name}": namespace[name]
         for name in sorted(set(_list_names(function.__code__)) & namespace.keys())
     }
+    # Defaults are read where the function is defined, so its code does not name them.
+    outside[f"{module}.{function.__qualname__}()"] = (
+        function.__defaults__,
+        function.__kwdefaults__,
+    )
     for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
         with suppress(ValueError):  # the cell is still empty
             outside[f"{module}.{function.__qualname__}.{name}"] = cell.cell_contents
     for place, value in outside.items():
         if place in known:  # functions may name each other in a circle
             continue
-        if isinstance(value, pl.Expr):
-            known[place] = describe_expression(value)
-        elif isinstance(value, (*_SCALARS, *_COLLECTIONS)):
-            known[place] = _describe_value(value)
-        elif isinstance(value, FunctionType) and _get_project(value) == _get_project(function):
-            # Before its own names are followed, for it may be among them.
-            known[place] = inspect.getsource(value)
-            _note_outside(value, known)
+        if isinstance(value, FunctionType):
+            _note_function(value, function, place, known)
+        elif isinstance(value, partial) or not (inspect.ismodule(value) or callable(value)):
+            known[place] = describe_value(value, _describer(function, known))
+
+
+def _note_function(
+    value: FunctionType, by: Callable[..., Any], place: str, known: dict[str, str]
+) -> None:
+    """Adds a function of the same project to `known`, with what it names in turn."""
+    if _get_project(value) == by.__module__.partition(".")[0]:
+        # Before its own names are followed, for it may be among them.
+        known[place] = inspect.getsource(value)
+        _note_outside(value, known)
+
+
+def _describer(by: Callable[..., Any], known: dict[str, str]) -> Callable[[FunctionType], str]:
+    """Returns how functions within a value are described: by name, with their code in `known`."""
+
+    def describe(value: FunctionType) -> str:
+        name = f"{value.__module__}.{value.__qualname__}"
+        if name not in known:
+            _note_function(value, by, name, known)
+        return name
+
+    return describe
 
 
 def _list_names(code: CodeType) -> Iterator[str]:
@@ -115,15 +127,10 @@ def _get_project(function: FunctionType) -> str:
     return function.__module__.partition(".")[0]
 
 
-def _describe_value(value: object) -> str:
-    """Returns a value as text that is the same in every process: a set has no order of its own."""
-    return repr(sorted(map(repr, value))) if isinstance(value, set | frozenset) else repr(value)
-
-
 def _describe_check(check: pa.Check) -> tuple[str, ...]:
     """Returns a check as texts that are the same in every process."""
     arguments = {
-        name: sorted(map(repr, value)) if isinstance(value, set | frozenset) else value
+        name: describe_value(value, _name_function)
         for name, value in (check.statistics or {}).items()
     }
     return (
@@ -134,10 +141,12 @@ def _describe_check(check: pa.Check) -> tuple[str, ...]:
     )
 
 
+def _name_function(function: FunctionType) -> str:
+    return function.__qualname__
+
+
 def _describe_property(value: object) -> str:
-    if isinstance(value, Mapping):
-        return repr([(name, describe_expression(rule)) for name, rule in value.items()])
-    return str(value)
+    return describe_value(value, _name_function)
 
 
 def _list_sources(contract: type[Contract]) -> list[str]:

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import stat
 import threading
 import time
 from pathlib import Path
@@ -9,7 +10,8 @@ from pathlib import Path
 import pytest
 from support import children
 
-from lakehouse.errors import BusyError
+from lakehouse.errors import BusyError, SetupError
+from lakehouse.storage import locks
 from lakehouse.storage.locks import hold_lock, is_locked, wait_for_lock
 
 
@@ -106,3 +108,41 @@ def test_a_lock_with_any_text_can_be_taken(tmp_path, text):
     (tmp_path / "lock").write_text(text)
     with wait_for_lock(tmp_path / "lock", "x"):
         pass
+
+
+@pytest.mark.parametrize("umask", [0o022, 0o077])
+def test_every_user_may_lock_whatever_the_umask_of_the_first(tmp_path, umask):
+    before = os.umask(umask)
+    try:
+        with wait_for_lock(tmp_path / "lock", "x"):
+            pass
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "lock").stat().st_mode) == 0o666
+
+
+def test_a_lock_of_another_user_is_held_with_the_right_to_read_alone(tmp_path, monkeypatch):
+    (tmp_path / "lock").touch()
+    allowed = os.open
+
+    def open_to_read(file, flags, *mode):
+        if flags & os.O_RDWR:
+            raise PermissionError(13, "Permission denied")
+        return allowed(file, flags, *mode)
+
+    monkeypatch.setattr(locks.os, "open", open_to_read)
+    with wait_for_lock(tmp_path / "lock", "x"):
+        assert is_locked(tmp_path / "lock")
+
+
+def test_a_lock_that_another_user_keeps_to_himself_is_named_with_what_to_do(tmp_path, monkeypatch):
+    def refuse(*_arguments):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(locks.os, "open", refuse)
+    with (
+        pytest.raises(SetupError, match="belongs to another user") as refused,
+        wait_for_lock(tmp_path / "lock", "x"),
+    ):
+        pass
+    assert "chmod a+r" in str(refused.value)

@@ -186,10 +186,10 @@ def test_a_proof_lists_every_problem_at_once():
     with pytest.raises(SetupError) as refusal:
         check_contract(Wrong)
     assert [line for line in str(refusal.value).splitlines() if line.startswith("  - ")] == [
+        "  - max_quarantined is 5, it has to be a share between 0 and 1",
         "  - key names the column 'b', which the contract does not have",
         "  - sequence names the column 'c', which the contract does not have",
         "  - date_column 'day' is Int64, it has to be Date",
-        "  - max_quarantined is 5, it has to be a share between 0 and 1",
         "  - key column 'a' is nullable",
         "  - column 'when' is Datetime(time_unit='ns', time_zone=None): declare times as Instant (microseconds, UTC)",
         "  - column 'length' is Duration(time_unit='us'), which Delta Lake cannot store",
