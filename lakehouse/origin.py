@@ -77,6 +77,11 @@ def is_readable(source: pl.Expr) -> pl.Expr:
     return ~source.str.ends_with(f"{_SEPARATOR}{_NO_DIGEST}")
 
 
+def has_short_digest(source: pl.Expr) -> pl.Expr:
+    """Returns true for a `_source` that ends with 16 digits of a hash, as before 0.2.0."""
+    return source.str.contains(f"{_SEPARATOR}[0-9a-f]{{16}}$")
+
+
 def select_name(source: pl.Expr) -> pl.Expr:
     """Returns the name of the file that a `_source` names, as `name`."""
     # Cutting at fixed widths takes a sixth of the time of a regular expression.

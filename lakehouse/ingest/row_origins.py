@@ -9,9 +9,10 @@ from collections.abc import Iterable
 import polars as pl
 from deltalake import DeltaTable
 
+from lakehouse.errors import SetupError
 from lakehouse.expressions import differs_from_previous
 from lakehouse.ingest.files.listing import Occurrence
-from lakehouse.origin import is_readable, select_digest, select_name
+from lakehouse.origin import has_short_digest, is_readable, select_digest, select_name
 from lakehouse.storage.handle_cache import ValueCache
 from lakehouse.storage.lake import Lake, list_data_files
 from lakehouse.storage.parquet import scan_parquet_files
@@ -73,9 +74,19 @@ def select_first_occurrences(origins: pl.DataFrame) -> pl.DataFrame:
 
     Returns:
         One row for each delivery: `digest`, `_modified_at` and `name`.
+
+    Raises:
+        SetupError: an earlier version of the engine has written rows of another form.
     """
     source = pl.col("_source")
     readable = origins.lazy().filter(is_readable(source))
+    # Every file would look new to these rows, and land a second time beside them.
+    if readable.select(has_short_digest(source).any()).collect().item():
+        raise SetupError(
+            "The lake was filled by a version of the engine before 0.2.0: its rows name their "
+            "files by the start of a hash.\n"
+            "Next: rebuild the lake in another folder (LAKEHOUSE_LAKE) from the files in landing."
+        )
     return (
         readable.select(select_digest(source), "_modified_at", select_name(source))
         .sort("digest", "_modified_at", "name")

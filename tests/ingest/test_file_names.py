@@ -112,3 +112,14 @@ def test_a_commit_says_how_its_files_were_read(tmp_path):
     assumed = read_audit(here.lake.read_log(STOCK)[-1]).assumed
     assert "double quotes" in assumed["csv"]
     assert "cell_bytes 1048576, columns 10000" in assumed["limits"]
+
+
+def test_rows_of_a_version_with_shorter_hashes_are_named_and_nothing_lands_beside_them(tmp_path):
+    here = lake_of(tmp_path, None)
+    write(here, "stock", "stock.csv", "id,on_hand\n7,1\n")
+    land_now(here)
+    table = here.lake.open(STOCK)
+    table.update(updates={"_source": f"'stock.csv#{'0' * 16}'"})
+    with pytest.raises(SetupError, match=r"before 0.2.0.*\nNext: rebuild the lake"):
+        land_now(here)
+    assert here.lake.scan(STOCK).collect().height == 1

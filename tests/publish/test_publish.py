@@ -363,7 +363,7 @@ def test_a_compacted_raw_table_still_knows_every_delivery(lake):
     origin = {"_offset": 1, "_modified_at": pl.lit(0).cast(pl.Datetime("us", "UTC"))}
     for digest, name in enumerate(("a.csv", "b" * 80 + ".csv")):
         rows = pl.LazyFrame({"x": ["1"]}).with_columns(
-            pl.lit(f"{name}#{digest:016x}").alias("_source"), **origin
+            pl.lit(f"{name}#{digest:064x}").alias("_source"), **origin
         )
         publish(lake, Append("raw/orders", rows, split_by="_source"), accepted)
     before = read_landed_files(lake, "raw/orders")

@@ -111,10 +111,10 @@ def test_rows_without_a_value_in_their_key_are_the_same_row():
 
 def test_a_row_is_known_by_its_bytes_whatever_their_file_is_called():
     origin = {"_offset": [1]}
-    stood = rejected(FIRST, 1, _source=["a.csv#0123456789abcdef"], **origin)
-    now = rejected(AGAIN, 1, _source=["b.csv#0123456789abcdef"], **origin)
+    stood = rejected(FIRST, 1, _source=["a.csv#" + "0123456789abcdef" * 4], **origin)
+    now = rejected(AGAIN, 1, _source=["b.csv#" + "0123456789abcdef" * 4], **origin)
     found = after(stood, now, identity=identify_by_origin(), is_unique=True)
-    assert values(found, "_source", "_state") == [(1, "b.csv#0123456789abcdef", "open")]
+    assert values(found, "_source", "_state") == [(1, "b.csv#" + "0123456789abcdef" * 4, "open")]
 
 
 def test_columns_that_came_and_went_keep_their_values():
