@@ -23,7 +23,7 @@ from lakehouse.storage.lake import Lake, scan_visible_rows
 from lakehouse.storage.revision import Revision
 from lakehouse.system_columns import LINEAGE, WINDOW
 from lakehouse.tables.table_types import DerivedTable
-from lakehouse.tables.type_widening import align_types
+from lakehouse.tables.type_widening import align_types, find_exact_type
 
 
 def request_rejected_rows(  # noqa: PLR0913, two of them say which rows were judged
@@ -54,7 +54,7 @@ def request_rejected_rows(  # noqa: PLR0913, two of them say which rows were jud
     # Read at its base: rows that another writer puts there meanwhile are a conflict at the commit.
     handle = None if base is None else lake.open_shared(table.quarantine, base)
     schema = {} if handle is None else scan_visible_rows(handle).collect_schema()
-    rows, retyped = align_types(rows, schema)
+    rows, retyped = align_types(rows, schema, find_exact_type)
     before = None if handle is None else _read_days(handle, days)
     # Replacing these days would drop the rows that pass now. They stay, as released: nothing that
     # was ever rejected disappears.

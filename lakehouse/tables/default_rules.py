@@ -10,16 +10,13 @@ checks that a contract declares (`rules.py`).
   year of five digits is a typing error, or a mark for "never", which is better written as null.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import polars as pl
-from polars.datatypes import DataTypeClass
 
 from lakehouse.tables.contract import Column
+from lakehouse.tables.nested_values import ValueTest, hold_for_all
 from lakehouse.tables.years import is_in_years
-
-# What must be true of a value of a type; None where any value of the type will do.
-_Test = Callable[[pl.Expr, pl.DataType], pl.Expr | None]
 
 
 def list_default_rules(column: Column) -> Iterator[tuple[str, pl.Expr]]:
@@ -39,7 +36,7 @@ def list_default_rules(column: Column) -> Iterator[tuple[str, pl.Expr]]:
     is_finite = _is_finite(allow_inf=column.allow_inf, allow_nan=column.allow_nan or is_nan_missing)
     tests = {"is finite": is_finite, "lies in the years 1 to 9999": _is_in_years}
     for text, test in tests.items():
-        if (holds := _hold_for_all(value, column.dtype, test)) is not None:
+        if (holds := hold_for_all(value, column.dtype, test)) is not None:
             yield f"{column.name} {text}", holds
 
 
@@ -47,7 +44,7 @@ def _is_in_years(value: pl.Expr, dtype: pl.DataType) -> pl.Expr | None:
     return is_in_years(value, dtype) if isinstance(dtype, pl.Date | pl.Datetime) else None
 
 
-def _is_finite(*, allow_inf: bool, allow_nan: bool) -> _Test:
+def _is_finite(*, allow_inf: bool, allow_nan: bool) -> ValueTest:
     def test(value: pl.Expr, dtype: pl.DataType) -> pl.Expr | None:
         if not dtype.is_float() or (allow_inf and allow_nan):
             return None
@@ -56,22 +53,3 @@ def _is_finite(*, allow_inf: bool, allow_nan: bool) -> _Test:
         return value.is_finite() | value.is_nan() if allow_nan else value.is_finite()
 
     return test
-
-
-def _hold_for_all(
-    value: pl.Expr, dtype: pl.DataType | DataTypeClass, test: _Test
-) -> pl.Expr | None:
-    """Returns whether a test holds for a value and all values within it; None if none is tested."""
-    dtype = dtype() if isinstance(dtype, DataTypeClass) else dtype
-    if isinstance(dtype, pl.List):
-        inner = _hold_for_all(pl.element(), dtype.inner, test)
-        return None if inner is None else value.list.eval(inner).list.all().fill_null(True)
-    if isinstance(dtype, pl.Struct):
-        within = [
-            _hold_for_all(value.struct.field(field.name), field.dtype, test)
-            for field in dtype.fields
-        ]
-        tested = [holds for holds in within if holds is not None]
-        return pl.all_horizontal(tested) if tested else None
-    holds = test(value, dtype)
-    return None if holds is None else holds.fill_null(True)

@@ -6,9 +6,11 @@ depends on the file and the declared type alone, never on what other files did t
 order of deliveries decides nothing.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import polars as pl
+
+from lakehouse.tables.nested_text import can_hold_in_json, parse_nested
 
 _WHOLE = (pl.Int8(), pl.Int16(), pl.Int32(), pl.Int64())
 _REAL = (pl.Float32(), pl.Float64())
@@ -67,7 +69,7 @@ def list_allowed_types(
 def _list_readable(declared: pl.DataType) -> tuple[pl.DataType, ...]:
     """Returns the types that text may be read as, the narrowest first."""
     if declared not in _WHOLE:
-        return () if loses_as_text(declared) else (declared,)
+        return (declared,) if can_be_read(declared) else ()
     return (*_WHOLE[_WHOLE.index(declared) :], *(() if declared == pl.Int64 else (pl.Float64(),)))
 
 
@@ -83,6 +85,11 @@ def loses_as_text(dtype: pl.DataType) -> bool:
     Bytes may be no text, and nested values lose names.
     """
     return dtype == pl.Binary or dtype.is_nested()
+
+
+def can_be_read(dtype: pl.DataType) -> bool:
+    """Returns whether text may be read as a type; nested values are read as JSON."""
+    return can_hold_in_json(dtype) if dtype.is_nested() else dtype != pl.Binary
 
 
 def may_become_double(declared: pl.DataType, taken: pl.DataType) -> bool:
@@ -106,7 +113,9 @@ def cast_losslessly(value: pl.Expr, dtype: pl.DataType, wanted: pl.DataType) -> 
 
 
 def align_types(
-    rows: pl.LazyFrame, stored: Mapping[str, pl.DataType]
+    rows: pl.LazyFrame,
+    stored: Mapping[str, pl.DataType],
+    find_type: Callable[[pl.DataType, pl.DataType], pl.DataType | None] = find_common_type,
 ) -> tuple[pl.LazyFrame, dict[str, pl.DataType]]:
     """Returns new rows in types that also hold the stored rows, and the stored columns that widen.
 
@@ -116,11 +125,13 @@ def align_types(
     Args:
         rows: the new rows.
         stored: the types of the stored rows.
+        find_type: returns the type that holds a stored value and a new one. The common type does
+            where both are known to be exact in it, as the numbers of a raw table are.
     """
     schema = rows.collect_schema()
     types: dict[str, pl.DataType] = {}
     for name in schema.names():
-        common = find_common_type(stored[name], schema[name]) if name in stored else None
+        common = find_type(stored[name], schema[name]) if name in stored else None
         if common is not None:
             types[name] = common
     # delta-rs knows no type widening, and an append takes no new schema: the commit overwrites.
@@ -130,6 +141,16 @@ def align_types(
         missing = [name for name in stored if name not in schema]
         casts += [pl.lit(None, dtype=stored[name]).alias(name) for name in missing]
     return rows.with_columns(casts), widened
+
+
+def find_exact_type(stored: pl.DataType, new: pl.DataType) -> pl.DataType | None:
+    """Returns the type of a stored column that holds its values and new ones, each exactly."""
+    types = {stored, new}
+    # As a double, a whole number beyond 2^53 would become another one; as text, none does.
+    is_mixed = pl.Int64() in types and not types.isdisjoint(_REAL)
+    # What became text once stays text.
+    is_text = stored == pl.String and not loses_as_text(new)
+    return pl.String() if is_mixed or is_text else find_common_type(stored, new)
 
 
 def _parse(text: pl.Expr, wanted: pl.DataType) -> pl.Expr:
@@ -153,13 +174,21 @@ def _parse(text: pl.Expr, wanted: pl.DataType) -> pl.Expr:
     if wanted == pl.Boolean:
         truths = {"true": True, "false": False}
         return bare.str.to_lowercase().replace_strict(truths, default=None, return_dtype=pl.Boolean)
+    if wanted.is_nested():
+        return parse_nested(text, wanted)
+    return _parse_time(bare, wanted)
+
+
+def _parse_time(bare: pl.Expr, wanted: pl.DataType) -> pl.Expr:
+    # For Polars, %Y takes fewer digits than four, and a sign.
+    has_year = bare.str.contains(r"^\d{4}-")
     if wanted == pl.Date:
-        return bare.str.to_date("%Y-%m-%d", strict=False)
+        return pl.when(has_year).then(bare.str.to_date("%Y-%m-%d", strict=False))
     if wanted == _INSTANT:
         # The offset is required, for without it the time zone is unknown. A time finer than
         # microseconds would be cut off, so it does not fit.
         moment = bare.str.to_datetime(
             "%Y-%m-%dT%H:%M:%S%.f%#z", strict=False, time_unit="us", time_zone="UTC"
         )
-        return pl.when(~bare.str.contains(r"\.\d{7}")).then(moment)
+        return pl.when(has_year & ~bare.str.contains(r"\.\d{7}")).then(moment)
     return pl.lit(None, dtype=wanted)

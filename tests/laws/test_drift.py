@@ -382,7 +382,7 @@ def test_a_wider_column_that_a_transform_passes_on_is_refused_and_the_table_stay
     land_now(here)
     with pytest.raises(
         SetupError,
-        match=r"staged/passed_on: .*\n  - count is Float64, its contract says Int32\nNext: a",
+        match=r"staged/passed_on: .*\n  - count is Float64, its contract says Int32\nNext: cast",
     ):
         make(here.lake, here.catalog, "staged/passed_on", now=NOW)
     assert here.lake.scan("staged/passed_on").collect().select("id", "count").rows() == [(1, 5)]

@@ -73,7 +73,7 @@ def _list_allowed(
         declared = columns.declared_type(column)
         return type_widening.list_allowed_types(declared, dtype, is_read=file.is_read)
     wanted = columns.current[column]
-    is_text = dtype == pl.String and file.is_read and not type_widening.loses_as_text(wanted)
+    is_text = dtype == pl.String and file.is_read and type_widening.can_be_read(wanted)
     return (wanted,) if dtype in (wanted, pl.Null) or is_text else ()
 
 

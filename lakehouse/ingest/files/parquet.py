@@ -19,6 +19,7 @@ from polars.datatypes import DataTypeClass
 from lakehouse.errors import SetupError
 from lakehouse.ingest.files.header_names import has_nul, list_names, spell_names
 from lakehouse.ingest.files.parquet_footer import BrokenFooterError, measure_schema_depth
+from lakehouse.ingest.files.parquet_values import refuse_unheld_values
 from lakehouse.ingest.files.record_ledger import RecordLedger, RefusedError
 from lakehouse.ingest.limits import IngestLimits
 from lakehouse.redaction import redact
@@ -64,6 +65,7 @@ def _read(path: Path, ledger: RecordLedger, required: Collection[str]) -> None:
     schema = lf.collect_schema()
     _check_size(path, lf, schema, ledger.limits)
     names = spell_names([name.strip() for name in schema], required, ledger.limits.columns)
+    refuse_unheld_values(lf, schema)
     lossy = _find_lossy(lf, schema)
     columns = [
         _convert(name, dtype, is_lossy=name in lossy).alias(new)

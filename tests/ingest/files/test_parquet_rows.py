@@ -7,6 +7,8 @@ from decimal import Decimal
 import polars as pl
 import pytest
 
+from lakehouse.ingest.files.parquet_values import refuse_unheld_values
+from lakehouse.ingest.files.record_ledger import RefusedError
 from lakehouse.ingest.limits import IngestLimits
 
 NAME = "a.parquet"
@@ -174,3 +176,58 @@ def test_a_csv_that_claims_to_be_parquet_is_refused(read):
 @pytest.mark.parametrize("middle", [b"", b"\0" * 40, b"\xff" * 40])
 def test_damage_inside_is_refused(read, middle):
     assert "damaged" in read(b"PAR1" + middle + b"\x08\0\0\0PAR1", NAME).delivery.refused
+
+
+ODD = {
+    "a day": (pl.Int32, pl.Date(), [0, 2**31 - 1, 2_932_897]),
+    "a day before all years": (pl.Int32, pl.Date(), [0, -719_163]),
+    "an instant": (pl.Int64, pl.Datetime("us", "UTC"), [0, 2**63 - 1]),
+    "an instant in milliseconds": (pl.Int64, pl.Datetime("ms", "UTC"), [0, -(2**63)]),
+    "a local time": (pl.Int64, pl.Datetime("us"), [0, 2**63 - 1]),
+}
+
+
+@pytest.mark.parametrize("odd", ODD)
+def test_times_that_no_table_holds_refuse_the_file_and_name_the_record(read, odd):
+    number, dtype, values = ODD[odd]
+    column = typed(values, number).cast(dtype)
+    seen = read(parquet(a=typed(["x"] * len(values), pl.String()), t=column), NAME)
+    assert not seen.rows
+    (reason,) = seen.reasons
+    assert reason.startswith(
+        "t has times outside the years 1 to 9999, the first in record 2; write"
+    )
+
+
+@pytest.mark.parametrize("nest", [lambda c: pl.struct(v=c), pl.concat_list])
+def test_times_within_nested_values_count_too(read, nest):
+    day = typed([0, 2**31 - 1], pl.Int32).cast(pl.Date())
+    frame = pl.DataFrame({"t": day}).select(t=nest(pl.col("t")))
+    (reason,) = read(parquet(t=frame["t"]), NAME).reasons
+    assert "the first in record 2" in reason
+
+
+def test_the_last_moment_of_the_year_9999_is_held(read):
+    last = datetime.max.replace(tzinfo=UTC)
+    seen = read(
+        parquet(t=typed([last, datetime.min.replace(tzinfo=UTC)], pl.Datetime("us", "UTC"))), NAME
+    )
+    assert seen.values("t") == [last, datetime.min.replace(tzinfo=UTC)]
+
+
+def test_a_local_time_of_a_long_year_is_text(read):
+    number = (date.max - date(1970, 1, 1)).days * 86_400_000_000 + 86_400_000_000
+    seen = read(parquet(t=typed([number], pl.Int64).cast(pl.Datetime("us"))), NAME)
+    assert seen.values("t") == ["+10000-01-01 00:00:00"]
+
+
+@pytest.mark.parametrize(
+    "nest", [lambda t: t, pl.List, lambda t: pl.Struct({"v": pl.List(t)}), lambda t: pl.Array(t, 2)]
+)
+def test_a_decimal_of_too_many_digits_refuses_the_file_with_a_remedy(nest):
+    schema = {"id": pl.String(), "fits": pl.Decimal(38, 2), "amt": nest(pl.Decimal(60, 2))}
+    with pytest.raises(
+        RefusedError, match=r"amt is a decimal of 60 digits, .* 38 at most; write it as text"
+    ) as said:
+        refuse_unheld_values(pl.LazyFrame(), schema)
+    assert "fits" not in str(said.value)
