@@ -11,12 +11,13 @@ from tempfile import mkdtemp
 from campaign import processes, s3
 from campaign.fuzz import Fuzz
 from campaign.kill import Kills
+from campaign.poison import Poison
 from campaign.server import run_server
 from campaign.steps import WAYS
 from campaign.tally import Tally
 from campaign.writers import Writers
 
-PARTS = ("kill", "writers", "fuzz", "s3", "processes")
+PARTS = ("kill", "writers", "fuzz", "s3", "processes", "poison")
 Progress = Callable[[range, int], Iterable[range]]
 _REAL = Path(__file__).resolve().parents[2] / "shared" / "data"
 
@@ -57,6 +58,10 @@ def _run(part: str, asked: argparse.Namespace, folder: Path) -> Tally:
         Writers(folder / part, tally, asked.seed, (asked.minutes or 10) * 60).run()
     elif part == "processes":
         _processes(asked, folder / part, tally, progress)
+    elif part == "poison":
+        poison = Poison(folder / part, tally)
+        for seeds in progress(range(asked.seed, asked.seed + asked.seeds), 20):
+            poison.run(seeds)
     elif part == "s3":
         _s3(asked, folder / part, tally, progress)
     else:
@@ -115,7 +120,7 @@ def _parser() -> argparse.ArgumentParser:
         "--seeds",
         type=int,
         default=200,
-        help="kill, s3 and processes: how many seeds (%(default)s)",
+        help="kill, s3, processes and poison: how many seeds (%(default)s)",
     )
     parser.add_argument(
         "--way",

@@ -1,0 +1,23 @@
+"""Some records and files are poisoned: everything else is published as if they were not. `make campaign` runs more."""
+
+import pytest
+from support.sizes import full
+
+from campaign.poison import Poison, build_plan
+from campaign.poisons import FILES, VALUES
+from campaign.tally import Tally
+
+
+@pytest.mark.parametrize("seeds", [range(1, 4), full(range(4, 104))], ids=str)
+def test_what_is_not_poisoned_is_published_and_what_is_poisoned_is_named(tmp_path, seeds):
+    tally = Tally("law", print)
+    Poison(tmp_path, tally).run(seeds)
+    assert tally.found == []
+    assert tally.tried["world"] == len(seeds)
+
+
+def test_a_hundred_worlds_try_every_poison():
+    plans = [build_plan(seed) for seed in range(1, 101)]
+    tried = {name for one in plans for name in (*one.poisoned.values(), *one.odd_files.values())}
+    assert len(tried) > 0.9 * len({*VALUES, *FILES})
+    assert len({*VALUES, *FILES}) >= 40
