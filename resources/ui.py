@@ -12,10 +12,9 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from pathlib import Path
 
 from lakehouse.errors import BusyError, SetupError
-from lakehouse.project.data_locks import hold_for_ui, is_set_up, wait_to_set_up
+from lakehouse.project.data_locks import hold_for_ui, set_up_storage
 from lakehouse.project.settings import find_dagster_home, load_settings
 from resources.ui_processes import UI_OF, end_processes, find_ui_processes
 
@@ -41,19 +40,6 @@ def run_as_ui(command: Sequence[str]) -> int:
             _say(f"Ended the processes {numbers} of a UI on {settings.data} that was killed.")
         set_up_storage(find_dagster_home(settings))
         return _supervise(command, {**os.environ, UI_OF: str(settings.data)})
-
-
-def set_up_storage(dagster_home: Path) -> None:
-    """Sets Dagster's storage up in a fresh folder, which a demonstration may do at the same time.
-
-    Dagster is imported in a process of its own, and only then: that takes seconds.
-    """
-    if is_set_up(dagster_home):
-        return
-    command = [sys.executable, "-c", "import dagster; dagster.DagsterInstance.get().dispose()"]
-    with wait_to_set_up(dagster_home):
-        known = {**os.environ, "DAGSTER_HOME": str(dagster_home)}
-        subprocess.run(command, env=known, check=True)  # noqa: S603 - the command is fixed
 
 
 def _supervise(command: Sequence[str], environment: Mapping[str, str]) -> int:

@@ -3,6 +3,7 @@
 `dagster dev` starts its web server by a fixed name, so the request guard cannot be put before it.
 """
 
+import os
 import signal
 import subprocess
 import sys
@@ -12,6 +13,10 @@ from pathlib import Path
 from types import FrameType
 
 import click
+
+from lakehouse.errors import LakehouseError
+from lakehouse.project.data_locks import set_up_storage
+from lakehouse.project.settings import find_dagster_home, load_settings
 
 _GRACE = 1.5  # seconds in which the services may end by themselves
 _POLL = 0.1
@@ -29,6 +34,13 @@ def main(workspace: str, host: str, port: int) -> None:
         raise click.UsageError(
             f"There is no {workspace} here. Call this in the folder of your project, or name it."
         )
+    try:
+        home = find_dagster_home(load_settings())
+        # The services would set a fresh folder up at the same time.
+        set_up_storage(home)
+    except LakehouseError as error:
+        sys.exit(str(error))
+    os.environ["DAGSTER_HOME"] = str(home)
     daemon = str(Path(sys.executable).with_name("dagster-daemon"))
     server = (sys.executable, "-m", "lakehouse.orchestration.web_server")
     sys.exit(

@@ -58,3 +58,12 @@ def test_a_folder_without_a_workspace_is_told(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     told = CliRunner().invoke(ui.main, [])
     assert (told.exit_code, "There is no workspace.yaml here" in told.output) == (2, True)
+
+
+def test_a_wrong_setting_is_told_before_anything_starts(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "workspace.yaml").touch()
+    monkeypatch.setenv("LAKEHOUSE_UI_HOSTS", "https://a.io")
+    with pytest.raises(SystemExit, match=r"LAKEHOUSE_UI_HOSTS: holds 'https://a\.io'"):
+        ui.main.callback("workspace.yaml", "127.0.0.1", 0)
+    assert [path.name for path in tmp_path.iterdir()] == ["workspace.yaml"]
