@@ -529,8 +529,10 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def dirty(template: Path, tmp_path: Path) -> Environment:
-    """A copy of it."""
-    return copy_world(template, tmp_path)
+    """A copy of it, whose files of landing were looked at: a copied file may be another one."""
+    copied = copy_world(template, tmp_path)
+    bring_up_to_date(copied)
+    return copied
 
 
 def test_a_discard_names_who_and_takes_the_rows_from_those_that_are_open(dirty):

@@ -86,7 +86,7 @@ def test_a_folder_without_a_log_is_no_table(lake):
 
 def test_a_scan_of_an_unknown_table_names_those_that_exist(lake):
     commit(lake, "raw/orders")
-    with pytest.raises(SetupError, match=r"no table raw/lines[\s\S]*there are: raw/orders"):
+    with pytest.raises(SetupError, match=r"no table raw/lines[\s\S]*The tables are: raw/orders"):
         lake.scan("raw/lines")
 
 
