@@ -240,3 +240,13 @@ def test_a_folder_on_a_file_server_is_known_by_its_mount(tmp_path, monkeypatch, 
     file.write_text(mounts.replace("{}", str(tmp_path)))
     monkeypatch.setattr(local_files, "_MOUNTS", file)
     assert local_files.is_on_network(tmp_path / "landing") == is_remote
+
+
+def test_a_long_rest_is_left_to_the_next_run_and_not_waited_for(here):
+    path = write(here, "fx_rates", "fx.csv", "Date,USD\n2010-12-01,1.31\n")
+    then = time.time() - 86_400
+    os.utime(path, (then, then))  # as `cp -p` and `rsync -t` do
+    landing, raw = replace(here.landing, rest_seconds=3600), here.catalog["raw/fx_rates"]
+    began = time.monotonic()
+    assert land.read_news(here.lake, landing, raw).unfinished == ("fx.csv",)
+    assert time.monotonic() - began < 60

@@ -44,6 +44,10 @@ _CHUNK = 1 << 20
 """Bytes that are read at once: large enough for a bucket, small beside the memory of a parser."""
 
 
+_LONGEST_LOOK_SECONDS = 5.0
+"""How long a look at landing may take because of files whose dates cannot tell."""
+
+
 class UnreadableError(Exception):
     """A file in landing whose bytes cannot be read; the message says why."""
 
@@ -177,7 +181,7 @@ class Landing:
     ) -> frozenset[Entry]:
         """Selects the files that nobody is writing to: unchanged for `rest_seconds`.
 
-        Where the dates of a file cannot tell, it is looked at twice, which takes so long.
+        Where the dates of a file cannot tell, it is looked at twice, which takes a few seconds.
 
         Args:
             table: the folder.
@@ -198,8 +202,13 @@ class Landing:
             for one in rested
             if has_other_clock or one.modified_at > ended or one.changed_at > began - rest
         ]
+        if self.rest_seconds > _LONGEST_LOOK_SECONDS and not has_other_clock:
+            # Nobody waits so long for an answer: what was changed just now is left to the next run.
+            young = {one for one in doubtful if began - rest < one.changed_at <= ended}
+            rested = [one for one in rested if one not in young]
+            doubtful = [one for one in doubtful if one not in young]
         if doubtful:
-            time.sleep(self.rest_seconds)
+            time.sleep(min(self.rest_seconds, _LONGEST_LOOK_SECONDS))
         changed = {one for one in doubtful if not self._is_at_rest(table, one)}
         return frozenset(rested) - changed
 
