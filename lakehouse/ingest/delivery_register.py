@@ -65,6 +65,9 @@ _FILES = {
 # the file gets a second row, which counts from then on.
 _KEY = ["table", "_source", "_modified_at", "size", "etag", "dead"]
 
+_STAMP_FIELDS = 3
+"""How many fields of an `Entry` tell a file by its name, time and size."""
+
 Outcome = Literal["landed", "dead", "repeated", "empty"]
 """What became of a file: `dead` if all its records are dead letters, `empty` if it has none."""
 
@@ -109,6 +112,15 @@ class Register:
         # Plain tuples are equal to entries and cheaper to make.
         entries = cast("list[Entry]", self.files.select(Entry._fields).rows())
         return dict(zip(entries, self.files["digest"], strict=True))
+
+    def guess_digest(self, entry: Entry) -> str | None:
+        """Returns the hash of a file of which only the tag may have changed, as in a copy."""
+        return self.digests.get(entry) or self._digests_by_stamp.get(entry[:_STAMP_FIELDS])
+
+    @cached_property
+    def _digests_by_stamp(self) -> Mapping[tuple[object, ...], str]:
+        stamps = self.files.select(Entry._fields[:_STAMP_FIELDS]).rows()
+        return dict(zip(stamps, self.files["digest"], strict=True))
 
     def has_name(self, name: str) -> bool:
         """Returns whether any file of this name was read."""

@@ -103,13 +103,13 @@ class DeadLetterFiles:
         """Yields the files in landing with these bytes, and unregistered ones of the same name."""
         # The register knows the hash of each file that was read: those with other bytes are left
         # out unopened, and a file that was renamed since is found by its bytes.
-        digests = self.known.register.digests
+        listed = self.landing.list_entries(self.raw.landing)
+        digests = {entry: self.known.register.guess_digest(entry) for entry in listed}
         entries = [
             entry
-            for entry in self.landing.list_entries(self.raw.landing)
+            for entry, digest in digests.items()
             if entry.problem is None
-            and (entry in digests or entry.name == origin.name)
-            and digests.get(entry, origin.digest) == origin.digest
+            and (digest == origin.digest or (digest is None and entry.name == origin.name))
         ]
         # False sorts first: files that are known to hold these bytes, then the same name.
         entries.sort(

@@ -278,12 +278,12 @@ def _list_undone_files(
     now = read_occurrences(here.lake, table.name, current)
     then = read_occurrences(here.lake, table.name, target)
     names = {digest: origin.name for digest, origin in now.items() if digest not in then}
-    digests = read_register(here.lake, table.name).digests
+    register = read_register(here.lake, table.name)
     try:
         entries = here.landing.list_entries(table.landing)
     except (SetupError, BusyError):
         entries = []  # while landing cannot be read, a restore must not promise its files
-    in_landing = {digests[entry] for entry in entries if entry in digests}
+    in_landing = {register.guess_digest(entry) for entry in entries}
     landed_again = sorted(name for digest, name in names.items() if digest in in_landing)
     lost = sorted(name for digest, name in names.items() if digest not in in_landing)
     return tuple(landed_again), tuple(lost)
