@@ -3,6 +3,7 @@
 import http.client
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -50,7 +51,12 @@ def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     known |= {"DAGSTER_HOME": str(folder), "LAKEHOUSE_UI_HOSTS": OWN, "PYTHONPATH": str(ROOT)}
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
-            [*command, "-p", str(port)], cwd=folder, env=known, stdout=log, stderr=log
+            [*command, "-p", str(port)],
+            cwd=folder,
+            env=known,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
         )
         try:
             wait_until_it_answers(port, process, folder / "log")
@@ -58,7 +64,8 @@ def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
             assert (status, read_history(port)) == (200, 1)
             yield port
         finally:
-            process.terminate()
+            # With its code server; asked to end, they take seconds.
+            os.killpg(process.pid, signal.SIGKILL)
             process.wait(30)
 
 
