@@ -110,13 +110,20 @@ def _read_days_of_file(
     low, high = (stats.get(bound, {}).get(column) for bound in ("minValues", "maxValues"))
     # Nulls are not within the bounds, and their number may be missing: it must be known to be 0.
     if low is not None and low == high and stats.get("nullCount", {}).get(column) == 0:
-        return TouchedDays(frozenset({date.fromisoformat(low)}))
+        return _read_single_day(low)
     rows = scan_parquet_files(f"{lake.uri(table)}/{action['path']}", lake.options)
     try:
         days = set(rows.select(_python_date(pl.col(column)).unique()).collect().to_series())
     except (FileNotFoundError, pl.exceptions.ColumnNotFoundError):
         return EVERY_DAY  # vacuum has removed the file, or it is older than the column
     return TouchedDays(frozenset(days - {None}), undated=None in days)
+
+
+def _read_single_day(text: str) -> TouchedDays:
+    try:
+        return TouchedDays(frozenset({date.fromisoformat(text)}))
+    except ValueError:
+        return TouchedDays(undated=True)  # of a year that Python does not have, as below
 
 
 def _python_date(day: pl.Expr) -> pl.Expr:

@@ -24,6 +24,7 @@ from lakehouse.storage.lake import Lake, list_data_files, scan_visible_rows
 from lakehouse.system_columns import BROKEN, EVENT_DATE
 from lakehouse.tables.catalog import Catalog
 from lakehouse.tables.table_types import DerivedTable, RawTable, Table
+from lakehouse.tables.years import is_in_years
 from lakehouse.wording import format_count
 
 _UP_TO_DATE = "up to date"
@@ -239,7 +240,11 @@ def _read_newest(catalog: Catalog, name: str, handle: DeltaTable) -> date | date
     rows = scan_visible_rows(handle)
     if column == "_last_seen_at":
         rows = fill_states(rows)
-    return rows.select(pl.col(column).max()).collect().item()  # type: ignore[no-any-return]
+    newest, dtype = pl.col(column), rows.collect_schema()[column]
+    # Another program, or an earlier version, may have written a year that Python does not have.
+    if isinstance(dtype, pl.Date | pl.Datetime):
+        newest = newest.filter(is_in_years(newest, dtype))
+    return rows.select(newest.max()).collect().item()  # type: ignore[no-any-return]
 
 
 def _find_time_column(catalog: Catalog, name: str) -> str | None:

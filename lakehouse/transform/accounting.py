@@ -116,7 +116,8 @@ def _check_days(scope: Scope, periods: Mapping[Period, PeriodCounts]) -> None:
     """Raises `LawError` when rows to be written carry days of none of the periods."""
     # Some rows of other days are odd values, which are quarantined. If no row keeps its day, it is
     # the transform that moves them.
-    moved = sum(one.outside for one in periods.values())
+    # A row without a day in the first input is judged with the first period, so it is none of them.
+    moved = sum(max(0, one.outside - one.undated) for one in periods.values())
     outside = 0 if any(one.kept for one in periods.values()) else moved
     # A row of an aggregate outside its period would replace rows that this commit does not read.
     if scope.periods is not None:

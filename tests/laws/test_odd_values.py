@@ -9,6 +9,7 @@ from support.worlds import bring_up_to_date, catalog_of, in_state, land_all, wor
 
 from lakehouse.calendar import Days
 from lakehouse.errors import DataError, LawError, SetupError
+from lakehouse.observe.overview import list_tables
 from lakehouse.publish.audit import RefusedCommitError
 from lakehouse.tables import Contract, Daily, Field, Instant, cast, raw, staged
 from lakehouse.tables.catalog import Catalog
@@ -208,6 +209,23 @@ def test_a_time_that_a_clock_change_skips_or_repeats_stops_no_other_row(tmp_path
     skipped = [f"v{len(plain)}"] if zone in SKIPPED else []
     assert broken(here) == {key: ["at can be read", "at is present"] for key in skipped}
     assert len(ids(here)) == len([*plain, *odd]) - len(skipped)
+
+
+@pytest.mark.parametrize("days", [[5_000_000], [-800_000], [5_000_000, 19_844]])
+def test_days_of_any_year_that_another_program_wrote_stop_nothing(tmp_path, days):
+    plain = [f"2024-05-0{day}T10:00:00+00:00" for day in (1, 2)]
+    here = made(tmp_path, visits(IN_UTC, IN_UTC.dt.date()), *plain)
+    odd = here.lake.scan("raw/visits").collect().head(len(days))
+    odd = odd.with_columns(
+        id=pl.lit("odd"),
+        _event_date=pl.Series(days, dtype=pl.Int32).cast(pl.Date),
+        _offset=pl.lit(9, pl.Int64) + pl.int_range(pl.len()),
+    )
+    odd.write_delta(here.lake.uri("raw/visits"), mode="append")
+    assert here.create_planner().find_stale_part(here.catalog["staged/visits"]) is not None
+    bring_up_to_date(here)
+    assert {"v0", "v1"} <= set(ids(here))
+    assert "raw/visits" in {one.table for one in list_tables(here)}
 
 
 class Number(Contract):

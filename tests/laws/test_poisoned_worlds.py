@@ -21,3 +21,13 @@ def test_a_hundred_worlds_try_every_poison():
     tried = {name for one in plans for name in (*one.poisoned.values(), *one.odd_files.values())}
     assert len(tried) > 0.9 * len({*VALUES, *FILES})
     assert len({*VALUES, *FILES}) >= 40
+
+
+def test_the_worlds_see_a_poison_that_passes(tmp_path, monkeypatch):
+    passing = {name for name, (_, _, may_pass) in VALUES.items() if may_pass}
+    seed = next(n for n in range(1, 100) if passing & set(build_plan(n).poisoned.values()))
+    for name in passing:
+        monkeypatch.setitem(VALUES, name, (*VALUES[name][:2], False))
+    tally = Tally("law", print)
+    Poison(tmp_path, tally).run([seed])
+    assert any("is published" in found for found in tally.found)
