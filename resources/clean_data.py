@@ -9,6 +9,7 @@ from pathlib import Path
 
 from lakehouse.errors import BusyError
 from lakehouse.project.data_locks import hold_for_deletion
+from resources.ui_processes import end_left_processes
 
 
 def delete_data(data: Path) -> None:
@@ -19,6 +20,7 @@ def delete_data(data: Path) -> None:
     """
     if data.exists():
         with hold_for_deletion(data):
+            end_left_processes(data)
             shutil.rmtree(data)
 
 

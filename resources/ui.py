@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from lakehouse.errors import BusyError, SetupError
 from lakehouse.project.data_locks import hold_for_ui, set_up_storage
 from lakehouse.project.settings import find_dagster_home, load_settings
-from resources.ui_processes import UI_OF, end_processes, find_ui_processes
+from resources.ui_processes import UI_OF, end_left_processes
 
 _GRACE = 1.5  # seconds in which the services may end by themselves
 _POLL = 0.05
@@ -34,10 +34,8 @@ def run_as_ui(command: Sequence[str]) -> int:
     """
     settings = load_settings()
     with hold_for_ui(settings.data):
-        if left := find_ui_processes(settings.data):
-            end_processes(left, _GRACE)
-            numbers = ", ".join(map(str, left))
-            _say(f"Ended the processes {numbers} of a UI on {settings.data} that was killed.")
+        if line := end_left_processes(settings.data):
+            _say(line)
         set_up_storage(find_dagster_home(settings))
         return _supervise(command, {**os.environ, UI_OF: str(settings.data)})
 

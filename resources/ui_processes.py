@@ -16,6 +16,7 @@ from lakehouse.project.leases import is_running
 UI_OF = "DAGSTER_UI_OF"
 """The variable by which the processes of a UI know their data."""
 
+_GRACE = 1.5  # seconds in which a process may end by itself
 _POLL = 0.05
 
 
@@ -24,7 +25,7 @@ def find_ui_processes(data: Path) -> list[int]:
 
     A worker whose servers are dead still does its run to the end.
     """
-    mark = f"{UI_OF}={data}".encode()
+    mark = f"{UI_OF}={data.resolve()}".encode()
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         # It may end at any moment, or belong to somebody else.
@@ -35,13 +36,16 @@ def find_ui_processes(data: Path) -> list[int]:
     return [pid for pid in found if pid != os.getpid() and is_running(pid)]
 
 
-def end_processes(pids: Sequence[int], grace: float) -> None:
-    """Asks processes to end, and ends those that have not after some seconds."""
-    deadline = time.monotonic() + grace
+def end_left_processes(data: Path) -> str | None:
+    """Ends the processes that a killed UI left; returns a line about it, if any."""
+    if not (pids := find_ui_processes(data)):
+        return None
+    deadline = time.monotonic() + _GRACE
     _send(pids, signal.SIGTERM)
     while any(map(is_running, pids)) and time.monotonic() < deadline:
         time.sleep(_POLL)
     _send([pid for pid in pids if is_running(pid)], signal.SIGKILL)
+    return f"Ended the processes {', '.join(map(str, pids))} of a UI on {data} that was killed."
 
 
 def _send(pids: Sequence[int], number: int) -> None:

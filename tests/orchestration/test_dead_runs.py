@@ -13,6 +13,7 @@ from types import SimpleNamespace
 import dagster as dg
 import pytest
 from support import children
+from support.sizes import full
 from support.worlds import contents, land_all, world, write
 
 from lakehouse.definitions import definitions
@@ -23,6 +24,7 @@ from lakehouse.orchestration.catch_up import catch_up, open_instance
 from lakehouse.orchestration.dead_runs import PROCESS, find_lease, free_dead_runs
 from lakehouse.orchestration.run_leases import lease_run, register_process
 from lakehouse.project.leases import Process, identify_process
+from lakehouse.storage.locks import wait_for_lock
 
 HEADER = "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country"
 RUN = "5a3f0c1e-0000-4000-8000-000000000001"
@@ -99,6 +101,24 @@ def test_a_demo_after_a_killed_one_says_what_it_freed_and_ends_as_if_nothing_had
     assert read_runs(tmp_path)[dead] == "FAILURE"
     assert UNFINISHED.isdisjoint(read_runs(tmp_path).values())
     assert contents(here) == undisturbed
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, full(signal.SIGINT)])
+def test_a_demo_that_waits_for_a_table_says_so_and_ends_at_a_signal(tmp_path, storage, number):
+    here = deliver(tmp_path)
+    shutil.copytree(storage, tmp_path / "dagster")
+    (tmp_path / "dagster/turns").mkdir()
+    with wait_for_lock(tmp_path / "dagster/turns/raw_invoice_lines", "it is held"):
+        process = children.start(demo, tmp_path)
+        wait_for(tmp_path, "told.txt")
+        deadline = time.monotonic() + 60
+        while "waiting for it" not in (tmp_path / "told.txt").read_text():
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        os.kill(process.pid, number)
+        assert children.code_of(process) != 0
+    assert UNFINISHED.isdisjoint(read_runs(tmp_path).values())
+    assert contents(here) == {}
 
 
 # What is dead

@@ -11,7 +11,7 @@ from support.worlds import bring_up_to_date, copy_world, land_all, world, write
 
 from lakehouse.definitions import definitions
 from lakehouse.environment import Environment
-from lakehouse.errors import BusyError
+from lakehouse.errors import BusyError, SetupError
 from lakehouse.observe import overview
 from lakehouse.orchestration import ingest_job
 from lakehouse.orchestration.ingest_job import build_run_config
@@ -102,6 +102,19 @@ def test_one_run_lands_a_late_file_and_makes_its_days_in_every_table(grown, inst
         .collect()
     )
     assert sold["lines"].to_list() == [2]
+
+
+@pytest.mark.parametrize("error", [BusyError, SetupError])
+def test_readers_are_made_although_landing_cannot_be_listed_after_the_commit(
+    grown, instance, monkeypatch, error
+):
+    def fail(_: Environment) -> None:
+        raise error("Landing does not answer.")
+
+    monkeypatch.setattr("lakehouse.orchestration.run_events.describe_unclaimed", fail)
+    write(grown, "invoice_lines", "late.csv", lines("2010-12-01", first=10))
+    assert ingest(grown, instance, LINES).success
+    assert grown.create_planner().find_stale_tables() == []
 
 
 def test_dagster_is_told_of_each_period_with_its_counts_and_its_check(grown, instance):
