@@ -15,6 +15,7 @@ from types import FrameType
 import click
 
 from lakehouse.errors import LakehouseError
+from lakehouse.orchestration.code_servers import CodeServerWatch
 from lakehouse.project.data_locks import set_up_storage
 from lakehouse.project.settings import find_dagster_home, load_settings
 
@@ -56,6 +57,8 @@ def main(workspace: str, host: str, port: int) -> None:
 def run_services(commands: Sequence[Sequence[str]]) -> int:
     """Runs programs beside each other; when one ends, or a signal comes, all of them end.
 
+    A program whose code server was killed is started again.
+
     Returns:
         The exit code: 0 after a signal, else that of the program that ended.
     """
@@ -67,9 +70,17 @@ def run_services(commands: Sequence[Sequence[str]]) -> int:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, note)
     services = [subprocess.Popen(command) for command in commands]  # noqa: S603 - fixed programs
+    watches = [CodeServerWatch(service.pid) for service in services]
     try:
         while not asked and all(service.poll() is None for service in services):
             time.sleep(_POLL)
+            for number, watch in enumerate(watches):
+                if watch.has_lost_all():
+                    name = Path(commands[number][0]).name
+                    click.echo(f"The code server of {name} was killed; starting {name} again.")
+                    _end([services[number]])
+                    services[number] = subprocess.Popen(commands[number])  # noqa: S603 - as above
+                    watches[number] = CodeServerWatch(services[number].pid)
         codes = [service.returncode for service in services if service.returncode is not None]
     finally:
         _end(services)

@@ -1,8 +1,10 @@
 """`lakehouse-ui`: two services that end together."""
 
+import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -17,7 +19,7 @@ sys.path.insert(0, {str(ROOT)!r})
 from lakehouse.orchestration.ui import run_services
 sys.exit(run_services([[sys.executable, "-c", code] for code in sys.argv[1:]]))
 """
-WAIT = "import time; print('up', flush=True); time.sleep(60)"
+WAIT = "import os, time; os.write(1, b'up\\n'); time.sleep(60)"
 STUBBORN = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); {WAIT}"
 
 
@@ -52,6 +54,27 @@ def test_a_service_that_does_not_listen_is_ended_all_the_same():
         assert [running.stdout.readline(), running.stdout.readline()] == ["up\n", "up\n"]
         running.terminate()
         assert running.wait(30) == 0  # the service itself would take a minute
+
+
+SERVING = """
+import subprocess, sys, time
+inner = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)", "api", "grpc"])
+print(inner.pid, flush=True)
+time.sleep(60)
+"""
+
+
+def test_a_service_whose_code_server_was_killed_is_started_again_and_the_other_is_not():
+    with start(SERVING, WAIT) as running:
+        said = {running.stdout.readline(), running.stdout.readline()}
+        [first] = said - {"up\n"}
+        time.sleep(1.5)  # it has been seen by then
+        os.kill(int(first), signal.SIGKILL)
+        assert "was killed; starting python" in running.stdout.readline()
+        second = int(running.stdout.readline())
+        running.terminate()
+        assert running.stdout.read() == ""
+        os.kill(second, signal.SIGKILL)
 
 
 def test_a_folder_without_a_workspace_is_told(tmp_path, monkeypatch):
