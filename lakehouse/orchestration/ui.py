@@ -74,13 +74,13 @@ def run_services(commands: Sequence[Sequence[str]]) -> int:
     try:
         while not asked and all(service.poll() is None for service in services):
             time.sleep(_POLL)
-            for number, watch in enumerate(watches):
+            for place, watch in enumerate(watches):
                 if watch.has_lost_all():
-                    name = Path(commands[number][0]).name
+                    name = Path(commands[place][0]).name
                     click.echo(f"The code server of {name} was killed; starting {name} again.")
-                    _end([services[number]])
-                    services[number] = subprocess.Popen(commands[number])  # noqa: S603 - as above
-                    watches[number] = CodeServerWatch(services[number].pid)
+                    _end([services[place]])
+                    services[place] = subprocess.Popen(commands[place])  # noqa: S603 - as above
+                    watches[place] = CodeServerWatch(services[place].pid)
         codes = [service.returncode for service in services if service.returncode is not None]
     finally:
         _end(services)

@@ -45,12 +45,12 @@ def deliver(folder: Path) -> Environment:
     return here
 
 
-def demo(folder: Path) -> None:
+def demo(folder: Path, machine: str = "dagster") -> None:
     """What `lakehouse demo` does, in a child; what it tells is kept."""
-    os.environ["DAGSTER_HOME"] = str(folder / "dagster")
+    os.environ["DAGSTER_HOME"] = str(folder / machine)
     with (folder / "told.txt").open("a", buffering=1) as told:
         here = replace(world(folder), tell=lambda line: print(line, file=told))
-        problems = catch_up(here, definitions, folder / "dagster", lambda _: None)
+        problems = catch_up(here, definitions, folder / machine, lambda _: None)
         assert problems == []
 
 
@@ -100,6 +100,18 @@ def test_a_demo_after_a_killed_one_says_what_it_freed_and_ends_as_if_nothing_had
     assert f"Freed run {dead} of " in (tmp_path / "told.txt").read_text()
     assert read_runs(tmp_path)[dead] == "FAILURE"
     assert UNFINISHED.isdisjoint(read_runs(tmp_path).values())
+    assert contents(here) == undisturbed
+
+
+def test_a_demo_that_was_killed_on_another_machine_left_nothing_that_is_waited_for(
+    tmp_path, undisturbed, storage
+):
+    here = deliver(tmp_path)
+    for machine in ("other", "dagster"):
+        shutil.copytree(storage, tmp_path / machine)
+    assert children.run(demo, tmp_path, "other", kill_at="publish: committed#3") == -signal.SIGKILL
+    assert children.run(demo, tmp_path) == 0
+    assert (tmp_path / "told.txt").read_text() == ""
     assert contents(here) == undisturbed
 
 
