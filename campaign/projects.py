@@ -19,7 +19,7 @@ from campaign.state import hash_tables
 from lakehouse.environment import Environment
 from lakehouse.ingest.delivery_register import DELIVERIES
 from lakehouse.ingest.files.landing_zone import Landing
-from lakehouse.project.leases import parse_process
+from lakehouse.project.leases import list_leases
 from lakehouse.storage.lake import Lake
 from lakehouse.tables.collect import collect_tables
 from resources.ui_processes import UI_OF
@@ -136,8 +136,8 @@ class Project:
 
     def find_workers(self) -> list[int]:
         """Returns the processes that execute a run by now."""
-        texts = [file.read_text() for file in (self.folder / "dagster/leases").glob("run-*")]
-        return [process.pid for process in map(parse_process, texts) if process is not None]
+        leases = list_leases(self.folder / "dagster/leases", "run-").values()
+        return [process.pid for process, lives in leases if lives]
 
 
 def wait_until(what: Callable[[], bool], seconds: float) -> float | None:

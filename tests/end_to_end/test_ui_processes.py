@@ -97,6 +97,7 @@ def test_data_that_a_killed_ui_still_uses_are_deleted_after_its_processes_were_e
     killed = start(DEAF)
     killed.stdout.readline()
     killed.kill()
+    killed.wait()  # its lock ends with it
     left = find_ui_processes(tmp_path)
     delete_data(tmp_path)
     assert wait_for_end(left)
