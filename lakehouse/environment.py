@@ -12,7 +12,8 @@ from lakehouse.ingest.files.landing_zone import Landing
 from lakehouse.ingest.land import Progress, ignore_progress
 from lakehouse.lineage.staleness import Planner
 from lakehouse.quarantine.dead_letters import DEAD_LETTERS
-from lakehouse.storage.lake import Lake, PinnedLake
+from lakehouse.storage.lake import Lake
+from lakehouse.storage.pinned_lake import PinnedLake
 from lakehouse.storage.revision import Revision
 from lakehouse.tables.catalog import Catalog
 

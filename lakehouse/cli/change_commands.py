@@ -13,8 +13,9 @@ from lakehouse.environment import Environment
 from lakehouse.errors import DataError, SetupError
 from lakehouse.observe.rejects import read_rejects
 from lakehouse.operations.replay import ReplayReport, replay
+from lakehouse.operations.restorable_versions import find_version_at
 from lakehouse.operations.restore import RestoreRequest, restore
-from lakehouse.operations.restore_plan import find_version_at, plan_restore
+from lakehouse.operations.restore_plan import plan_restore
 from lakehouse.quarantine.discard import Choice, discard, list_unmatched
 from lakehouse.wording import escape_control_characters, format_count
 

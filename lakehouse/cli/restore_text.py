@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 from lakehouse.lineage.commit_history import RESTORED, read_audit
-from lakehouse.operations.restore_plan import RestorePlan, list_days, read_commit_time
+from lakehouse.operations.restorable_versions import read_commit_time
+from lakehouse.operations.restore_plan import RestorePlan, list_days
 from lakehouse.publish.audit import sum_fates
 from lakehouse.storage.lake import Lake
 from lakehouse.storage.log import Commit
@@ -16,7 +17,7 @@ _NAMED = 10
 def describe_plan(plan: RestorePlan) -> Iterator[str]:
     """Yields what a restore undoes, line by line."""
     # A person says yes or no to this, so it has to fit on a screen: long lists end in a count.
-    target, current = plan.target_version, plan.current_version
+    target, current = plan.target_version, plan.current.version
     if plan.is_noop:
         yield f"{plan.table} already has the content of version {target}: nothing to restore."
         return

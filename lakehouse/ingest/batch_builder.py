@@ -7,6 +7,7 @@ Does not belong here: reading the files (`read_batch.py`), and the frames of the
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from pathlib import PurePath
 
 import obstore
 import polars as pl
@@ -101,11 +102,12 @@ class BatchBuilder:
         if twin is None or self._is_better_named(delivery):
             self._add_new(entry, delivery)
             return
+        # Asked before the file is added: an earlier copy gives the bytes another origin. Once a
+        # batch: a second copy of the file must not bring the lost letters again.
+        is_incomplete = digest not in self._occurrences and self._lacks_letters(delivery, twin)
         self._add_repeated(entry, delivery, twin)
-        # Once a batch: a second copy of the file must not bring the lost letters again.
-        is_incomplete = self.known.lacks_letters(digest) and digest not in self._occurrences
         if is_incomplete and delivery.dead_count:
-            self._add_incomplete(entry, delivery, twin)
+            self._add_incomplete(entry, delivery, self._occurrences.get(digest, twin))
 
     def add_reread(self, one: FittedDelivery, dead_count: int) -> None:
         """Adds the new records of a delivery that was read again.
@@ -205,13 +207,20 @@ class BatchBuilder:
         is_rowless = digest in self._rowless if is_of_batch else self.known.is_rowless(digest)
         return is_rowless and bool(delivery.rows_count) and not delivery.dead_count
 
+    def _lacks_letters(self, delivery: Delivery, twin: Occurrence) -> bool:
+        """Returns whether the lake has lost dead letters of bytes that are landed."""
+        # Another name may mean another format, and so other dead letters.
+        is_same_format = _name_format(delivery.name) == _name_format(twin.name)
+        count = delivery.dead_count if is_same_format else 0
+        return self.known.lacks_letters(delivery.digest, count)
+
     def _add_repeated(self, entry: Entry, delivery: Delivery, twin: Occurrence) -> None:
         """Adds a file whose bytes are known; the rows get the origin of the one written first."""
         digest = delivery.digest
         origin, first = Origin.of(entry.name, digest), Origin.of(twin.name, digest)
         is_itself = entry.occurrence == twin
         # Of bytes that have lost letters, the number in the register is counted anew.
-        if not self.known.is_registered(entry, digest) or self.known.lacks_letters(digest):
+        if not self.known.is_registered(entry, digest) or self._lacks_letters(delivery, twin):
             if is_itself:
                 outcome: Outcome = "dead" if self.known.is_rowless(digest) else "landed"
                 self._register(entry, origin, outcome, delivery.dead_count)
@@ -291,3 +300,9 @@ class BatchBuilder:
             yield f"dead letters from a killed attempt, counted here: {stored.uncounted:,}"
         yield from self.columns.describe_changes()
         yield from describe_deliveries(self.raw, self._new)
+
+
+def _name_format(name: str) -> str:
+    """Returns the suffix by which a file is read, with that of its packing."""
+    suffixes = PurePath(name.lower()).suffixes
+    return "".join(suffixes[-2:] if suffixes[-1:] == [".gz"] else suffixes[-1:])

@@ -7,7 +7,7 @@ here. The register is safe to lose: its files are read once more.
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 from typing import Literal, cast
@@ -101,10 +101,13 @@ class Register:
 
     Attributes:
         files: the files in the order in which they were read. Columns: those of an `Entry`, the
-            hash of the bytes, and how many dead letters these have.
+            hash of the bytes, how many dead letters these have, and their outcome.
+        letters: how many dead letters some bytes have, by their hash. A repeated file says nothing
+            of that: its letters are those of the first one.
     """
 
     files: pl.DataFrame
+    letters: Mapping[str, int] = field(default_factory=dict)
 
     @cached_property
     def digests(self) -> Mapping[Entry, str]:
@@ -144,7 +147,7 @@ def read_register(lake: Lake, table: str) -> Register:
     if handle is None:
         return Register(pl.DataFrame(schema=_FILES))
     rows = scan_visible_rows(handle).filter(pl.col("table") == table).sort("_ingested_at")
-    files = rows.select(
+    found = rows.select(
         select_name(source),
         pl.col("_modified_at").alias("modified_at"),
         "size",
@@ -155,8 +158,12 @@ def read_register(lake: Lake, table: str) -> Register:
         "dead",
         "outcome",
     )
+    files = found.collect()
+    # Of two readings of the same bytes the later one counts: a replay may have read more of them.
+    counted = files.filter(pl.col("outcome") != "repeated").select("digest", "dead")
     # Of two readings of the same file, the later one describes what is in landing.
-    return Register(files.collect().unique(Entry._fields, keep="last", maintain_order=True))
+    latest = files.unique(Entry._fields, keep="last", maintain_order=True)
+    return Register(latest, dict(counted.iter_rows()))
 
 
 def register_deliveries(

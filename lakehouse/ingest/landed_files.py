@@ -6,9 +6,10 @@ reading the origins of rows (`row_origins.py`), and which bytes a file in landin
 written first, whichever landed first.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import polars as pl
@@ -45,6 +46,7 @@ class LandedFiles:
         register: what is known of each file that was read, landed or not.
         settled: the files that would change nothing, in the columns of an entry.
         incomplete: the digests of deliveries with rows that have lost dead letters.
+        letters: the number of dead letters that are stored, by digest.
     """
 
     revision: Revision | None
@@ -53,6 +55,7 @@ class LandedFiles:
     register: Register
     settled: pl.DataFrame
     incomplete: frozenset[str] = frozenset()
+    letters: Mapping[str, int] = field(default_factory=dict)
 
     @cached_property
     def stamps(self) -> Mapping[str, Stamp]:
@@ -90,9 +93,17 @@ class LandedFiles:
             return None
         return self.by_digest[digest[:DIGEST_DIGITS]]
 
-    def lacks_letters(self, digest: str) -> bool:
-        """Returns whether these bytes have rows and have lost dead letters."""
-        return digest[:DIGEST_DIGITS] in self.incomplete
+    def lacks_letters(self, digest: str, count: int) -> bool:
+        """Returns whether these bytes have rows and have lost dead letters.
+
+        Args:
+            digest: the hash of the bytes.
+            count: how many dead letters a reading of them gives.
+        """
+        # By the reading as well, for the register may be lost with the letters.
+        start = digest[:DIGEST_DIGITS]
+        is_short = self.letters.get(start, 0) < count and not self.is_rowless(digest)
+        return start in self.incomplete or is_short
 
     def is_rowless(self, digest: str) -> bool:
         """Returns whether only dead letters are left of these bytes."""
@@ -136,7 +147,10 @@ def _combine(
     dead = [(source, moment) for source, moment, is_dead, _ in letters if is_dead]
     of_letters = select_first_occurrences(pl.DataFrame(dead, schema=ROW_ORIGIN, orient="row"))
     rowless = of_letters.join(rows, on="digest", how="anti") if of_letters.height else of_letters
-    counts = {Origin.parse(source).digest: count for source, _, _, count in letters}
+    # Letters of the same bytes may have two origins: before and after an earlier copy was found.
+    counts = Counter[str]()
+    for source, _, _, count in letters:
+        counts[Origin.parse(source).digest] += count
     incomplete = _find_incomplete(register, rows, counts)
     files = register.files
     # Not settled, though their rows are landed: reading these files again brings back the letters
@@ -147,6 +161,7 @@ def _combine(
         revision=None if handle is None else read_revision(handle),
         deliveries=pl.concat([rowless, rows]),
         rowless=frozenset(rowless["digest"]),
+        letters=counts,
         register=register,
         settled=_select_settled(files, rows, rowless),
         incomplete=incomplete,
@@ -157,8 +172,7 @@ def _find_incomplete(
     register: Register, rows: pl.DataFrame, letters: Mapping[str, int]
 ) -> frozenset[str]:
     """Returns the deliveries with rows that have fewer dead letters than the register counted."""
-    counted = register.files.filter(pl.col("dead") > 0).select("digest", "dead").iter_rows()
-    short = {digest for digest, count in counted if letters.get(digest, 0) < count}
+    short = {digest for digest, count in register.letters.items() if letters.get(digest, 0) < count}
     return frozenset(short.intersection(rows["digest"].to_list()) if short else ())
 
 

@@ -72,7 +72,8 @@ def count_stored_letters(lake: Lake, raw: RawTable, known: LandedFiles) -> Store
 
 
 def _open_base(lake: Lake, raw: RawTable, known: LandedFiles) -> DeltaTable | None:
-    return lake.open_shared(raw.name, None if known.revision is None else known.revision.version)
+    # Without a revision there was no table; one that was created since is a conflict at the commit.
+    return None if known.revision is None else lake.open_revision(raw.name, known.revision)
 
 
 def read_entries(

@@ -17,6 +17,9 @@ from lakehouse.storage.log import Commit
 RESTORED = "restored"
 """The key of a commit's metadata under which `lakehouse restore` notes who did it and why."""
 
+EMPTIED_BY_RESTORE = "restore"
+"""The mode of an audit by which `lakehouse restore` emptied the quarantine of a table."""
+
 _BEFORE_EVERY_LOG = -2  # below -1, after which a whole log is read: such a history is not complete
 
 
@@ -116,6 +119,24 @@ def parse_restored_version(info: Mapping[str, Any]) -> int | None:
     parameters = info.get("operationParameters")
     version = parameters.get("version") if isinstance(parameters, Mapping) else None
     return int(str(version)) if str(version).isdigit() else None
+
+
+def read_restored_rejects(commit: Commit, table: str) -> int | None:
+    """Returns the version that `lakehouse restore` brought the rejected rows of a table back to.
+
+    Args:
+        commit: a commit of the quarantine of the table.
+        table: the table.
+
+    Returns:
+        -1 where there was no quarantine at that time; None for any other commit.
+    """
+    note = commit.info.get(RESTORED)
+    if isinstance(note, Mapping) and note.get("with") == table:
+        version = note.get("version")
+        return version if isinstance(version, int) else None
+    audit = read_audit(commit)
+    return -1 if audit is not None and audit.mode == EMPTIED_BY_RESTORE else None
 
 
 def _is_restore(commit: Commit) -> bool:

@@ -208,9 +208,9 @@ def _find_filled(
 
     The log is not searched for the others: most of them are new.
     """
-    handle, column = lake.open_shared(table.name, base), table.properties.date_column
+    handle, column = lake.open_revision(table.name, base), table.properties.date_column
     calendar = table.partitions
-    if handle is None or calendar is None or column is None:
+    if calendar is None or column is None:
         return set(periods)
     files, bounds = list_data_files(handle), [f"min.{column}", f"max.{column}"]
     if (

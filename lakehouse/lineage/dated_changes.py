@@ -20,7 +20,7 @@ import polars as pl
 from lakehouse.calendar import Daily, Days
 from lakehouse.lineage.commit_history import read_audit
 from lakehouse.publish.audit import Audit
-from lakehouse.storage.lake import Lake
+from lakehouse.storage.lake import Lake, scan_visible_rows
 from lakehouse.storage.log import Commit
 from lakehouse.storage.parquet import scan_parquet_files
 from lakehouse.storage.revision import Revision
@@ -184,7 +184,9 @@ def build_questions(
         rows: the new rows.
     """
     names, schema = _list_columns(table), rows.collect_schema()
-    before = pl.LazyFrame(schema=schema) if base is None else lake.scan(table.name, base.version)
+    before = pl.LazyFrame(schema=schema)
+    if base is not None:
+        before = scan_visible_rows(lake.open_revision(table.name, base))
     columns = before.collect_schema()
     if table.partitions is not None or any(columns.get(name) != schema[name] for name in names):
         return {}  # a column that is new, or has another type, changes every row

@@ -5,6 +5,7 @@ be waiting for its file, and rows that were deleted by hand may come back.
 """
 
 from collections.abc import Collection
+from dataclasses import dataclass
 from datetime import date
 
 import polars as pl
@@ -17,44 +18,57 @@ from lakehouse.lineage.commit_history import (
     read_commit_history,
 )
 from lakehouse.lineage.touched_days import find_touched_days
+from lakehouse.quarantine.rejected_rows import scan_quarantine
+from lakehouse.quarantine.states import RELEASED, is_in
 from lakehouse.storage.lake import Lake, read_transaction_id, scan_visible_rows
-from lakehouse.system_columns import WINDOW
+from lakehouse.system_columns import EVENT_DATE, WINDOW
 from lakehouse.tables.table_types import DerivedTable, RawTable, Table
 
 
-def find_intentionally_empty(  # noqa: PLR0913 - a question about two tables and a span of versions
-    lake: Lake,
-    table: DerivedTable,
-    source: Table,
-    days: Days,
-    *,
-    filled: Collection[date] = (),
-    after: int = -1,
-    until: int | None = None,
+@dataclass(frozen=True)
+class AskedPeriods:
+    """The periods of a table that are asked about.
+
+    Attributes:
+        table: the table, which has periods.
+        source: its first input.
+        days: the days that are asked about.
+        known: all days that the table has.
+        filled: the periods for which the input holds rows.
+    """
+
+    table: DerivedTable
+    source: Table
+    days: Days
+    known: Days
+    filled: Collection[date] = ()
+
+
+def find_intentionally_empty(
+    lake: Lake, asked: AskedPeriods, *, after: int = -1, until: int | None = None
 ) -> set[date]:
     """Returns the periods of a table that its first input settles, with or without rows for them.
 
     A derived input settles the periods that it was built for, until another program touches them. A
-    raw input contains what was delivered, so it settles no empty period, unless a person rolled it
-    back by `lakehouse restore`.
+    raw input contains what was delivered, so it settles an empty period in two cases: a person
+    rolled it back by `lakehouse restore`, or the rows that were judged with the first period have a
+    period of their own by now.
 
     Args:
         lake: where the tables are.
-        table: the table whose periods are asked about.
-        source: its first input.
-        days: the days that are asked about.
-        filled: the periods for which the input holds rows.
+        asked: the periods.
         after: the version of the input after which its log is read.
         until: the version of the input that is read; the latest by default.
     """
+    table, source = asked.table, asked.source
     if table.partitions is None:
         return set()
     if isinstance(source, RawTable):
-        return _find_rolled_back(lake, table, source, days, filled, until)
+        return _find_rolled_back(lake, asked, source, until) | _find_left_period(lake, asked)
     # Made whole, the input settles every period. Those without rows here need no emptying.
     if source.partitions is None:
         is_settled = is_unmodified(lake, source, until=until)
-        return _find_filled_periods(lake, table, days) if is_settled else set()
+        return _find_filled_periods(lake, table, asked.days) if is_settled else set()
     settled: set[date] = set()
     for commit in read_commit_history(lake, source.name, after=after, until=until).effective:
         audit = read_audit(commit)
@@ -66,30 +80,28 @@ def find_intentionally_empty(  # noqa: PLR0913 - a question about two tables and
         if touched.every:
             settled = set()
         else:
-            settled -= touched.days
-    return set(table.partitions.period_keys(settled & set(days)))
+            settled -= touched.assign(asked.known)
+    return set(table.partitions.period_keys(settled & set(asked.days)))
 
 
 def _find_rolled_back(
-    lake: Lake,
-    table: DerivedTable,
-    source: RawTable,
-    days: Days,
-    filled: Collection[date],
-    until: int | None,
+    lake: Lake, asked: AskedPeriods, source: RawTable, until: int | None
 ) -> set[date]:
     """Returns the periods that have rows in a table and lost them in raw by `lakehouse restore`."""
+    table = asked.table
     # Asked first: the log of a raw table is read only if somebody has restored it.
     handle = lake.open_shared(source.name)
     restored = None if handle is None else read_transaction_id(handle, source.name, RESTORED)
     if restored is None or table.partitions is None:
         return set()
     # Only what the table holds and raw does not can be emptied; mostly that is nothing.
-    asked = _find_filled_periods(lake, table, days) - set(filled)
-    if not asked:
+    wanted = _find_filled_periods(lake, table, asked.days) - set(asked.filled)
+    if not wanted:
         return set()
     emptied: set[date] = set()
-    for commit in lake.read_log_tail(source.name, after=restored - 1).commits:
+    # From the first entry on: an earlier restore may have emptied a day that the table, which was
+    # not made since, still holds.
+    for commit in lake.read_log_tail(source.name).commits:
         if until is not None and commit.version > until:
             break
         touched = find_touched_days(lake, source, commit)
@@ -97,10 +109,37 @@ def _find_rolled_back(
         if touched.every:
             emptied = set()
         elif RESTORED in commit.info:
-            emptied |= touched.days
+            emptied |= touched.assign(asked.known)
         else:
-            emptied -= touched.days
-    return asked & set(table.partitions.period_keys(emptied))
+            emptied -= touched.assign(asked.known)
+    return wanted & set(table.partitions.period_keys(emptied))
+
+
+def _find_left_period(lake: Lake, asked: AskedPeriods) -> set[date]:
+    """Returns the first period if only rejected rows are left there whose own days have come.
+
+    Rows that are dated ahead are judged with the first period. Without another row there, nothing
+    would make that period again, and they would stay open although their own period has them.
+    """
+    table, first = asked.table, asked.known.first
+    assert table.partitions is not None  # noqa: S101
+    period = table.partitions.period_start(first)
+    rows = scan_quarantine(lake, table)
+    if rows is None or period in asked.filled or first not in asked.days:
+        return set()
+    if not {WINDOW, EVENT_DATE} <= set(rows.collect_schema()):
+        return set()
+    day = pl.col(EVENT_DATE)
+    has_come = (pl.col(WINDOW) == first) & (day > first) & (day <= asked.known.last)
+    if rows.filter(has_come, ~is_in(RELEASED)).head(1).collect().is_empty():
+        return set()
+    # Law 5: rows of the table that raw does not hold are not erased by this.
+    column, handle = table.properties.date_column, lake.open_shared(table.name)
+    if handle is None or column is None:
+        return {period}
+    inside = pl.col(column).is_between(first, table.partitions.period_end(first))
+    is_empty = scan_visible_rows(handle).filter(inside).head(1).collect().is_empty()
+    return {period} if is_empty else set()
 
 
 def is_unmodified(lake: Lake, source: Table, *, until: int | None = None) -> bool:

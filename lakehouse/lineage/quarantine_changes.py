@@ -6,13 +6,13 @@ the periods of rejected rows that were dated ahead, when their days have come, a
 replay.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date
 
 import polars as pl
 
 from lakehouse.calendar import WHOLE_TABLE, Days, PeriodKey
-from lakehouse.lineage.commit_history import changes_rows, read_audit
+from lakehouse.lineage.commit_history import changes_rows, read_audit, read_restored_rejects
 from lakehouse.lineage.touched_days import read_days_of_files
 from lakehouse.publish.audit import Audit
 from lakehouse.publish.publish import PUBLISHED_WITH
@@ -22,6 +22,7 @@ from lakehouse.storage.lake import Lake
 from lakehouse.storage.log import Commit
 from lakehouse.storage.revision import Revision, log_position, read_revision
 from lakehouse.system_columns import EVENT_DATE, WINDOW
+from lakehouse.tables.keyed_table import KeyedTable
 from lakehouse.tables.table_types import DerivedTable
 
 
@@ -39,22 +40,63 @@ def find_disturbed_periods(
     handle = lake.open_shared(table.quarantine)
     # Without the table, every period that had put rows into it has lost them.
     if handle is None or not audits:
-        return {key for key, audit in audits.items() if audit.quarantined}
+        return {key for key, audit in audits.items() if _has_rejects(table, audit)}
     latest = read_revision(handle)
     made = {key: audit.provenance.quarantine for key, audit in audits.items()}
     # Their revision is gone: the table was deleted, and built again by other periods since.
     disturbed = {
         key
         for key, revision in made.items()
-        if audits[key].quarantined and revision is not None and not revision.is_in(latest)
+        if _has_rejects(table, audits[key]) and revision is not None and not revision.is_in(latest)
     }
-    # RESTORE is a commit like others here: its files name the days whose rejected rows went back.
-    named = set(map(log_position, made.values()))
-    for commit in lake.read_log_tail(table.quarantine, after=min(named)).commits:
+    # A version of a table that is gone says nothing about the log of this one.
+    positions = {
+        key: log_position(revision if revision is not None and revision.is_in(latest) else None)
+        for key, revision in made.items()
+    }
+    named = set(positions.values())
+    log = lake.read_log_tail(table.quarantine, after=min(named))
+    # RESTORE by another program is a commit like others here: its files name the days whose
+    # rejected rows went back.
+    commits, undone = _leave_out_restored(table, log.commits)
+    for commit in commits:
         if changes_rows(commit) and not _is_expected(commit, named):
             touched = made.keys() & _find_touched_periods(lake, table, commit, made, known)
-            disturbed |= {key for key in touched if log_position(made[key]) < commit.version}
-    return disturbed
+            disturbed |= {key for key in touched if positions[key] < commit.version}
+    # The rejected rows were restored and the table was not: a restore ended in between.
+    return disturbed | {
+        key
+        for key, position in positions.items()
+        if any(target < position < restored for target, restored in undone)
+    }
+
+
+def _has_rejects(table: DerivedTable, audit: Audit) -> bool:
+    """Returns whether the rejected rows of a period were in the quarantine when it was made."""
+    # The audit of a table with keys counts the new rows alone; earlier ones may have been rejected.
+    is_increment = isinstance(table, KeyedTable) and audit.mode == table.mode
+    return audit.quarantined > 0 or (is_increment and audit.provenance.quarantine is not None)
+
+
+def _leave_out_restored(
+    table: DerivedTable, commits: Sequence[Commit]
+) -> tuple[list[Commit], list[tuple[int, int]]]:
+    """Returns the commits without those that `lakehouse restore` undid together with the table's.
+
+    Returns:
+        The commits, oldest first; and for each restore the version that it went back to, -1 where
+        there was no quarantine, and its own version.
+    """
+    left: list[Commit] = []
+    undone: list[tuple[int, int]] = []
+    for commit in commits:
+        target = read_restored_rejects(commit, table.name)
+        if target is None:
+            left.append(commit)
+            continue
+        left = [earlier for earlier in left if earlier.version <= target]
+        undone.append((target, commit.version))
+    return left, undone
 
 
 def _is_expected(commit: Commit, named: set[int]) -> bool:
@@ -92,9 +134,10 @@ def find_open_periods(lake: Lake, table: DerivedTable) -> set[PeriodKey]:
     open_rows = rows.filter(is_in(OPEN))
     if table.partitions is None:
         return set() if open_rows.head(1).collect().is_empty() else {WHOLE_TABLE}
-    period = table.partitions.period_start_expr(pl.col(WINDOW))
-    periods = open_rows.select(period.unique()).collect(engine="streaming").to_series()
-    return set(periods.drop_nulls())
+    # A row that another program has put there without a day is judged with the first period.
+    day = pl.col(WINDOW).fill_null(table.partitions.first)
+    period = table.partitions.period_start_expr(day)
+    return set(open_rows.select(period.unique()).collect(engine="streaming").to_series())
 
 
 def find_arrived_periods(

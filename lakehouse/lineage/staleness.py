@@ -15,7 +15,7 @@ import polars as pl
 from lakehouse.calendar import WHOLE_TABLE, Daily, Days, PeriodKey, join_days
 from lakehouse.lineage.commit_history import changes_content, changes_rows
 from lakehouse.lineage.dated_changes import DatedInput, count_slack_days
-from lakehouse.lineage.empty_periods import find_intentionally_empty
+from lakehouse.lineage.empty_periods import AskedPeriods, find_intentionally_empty
 from lakehouse.lineage.key_changes import LookedUpInput, find_first_input
 from lakehouse.lineage.period_history import PeriodHistory, read_period_history
 from lakehouse.lineage.quarantine_changes import find_arrived_periods, find_disturbed_periods
@@ -92,8 +92,11 @@ class Planner:
         settled = self._find_filled_periods(first, calendar, days)
         # Making a period that nothing settles would change nothing, and it would be stale for ever.
         if changed - settled:
+            known = calendar.days_until(self.now)
             settled |= find_intentionally_empty(
-                self.lake, table, first, days, filled=settled, after=floors.get(first.name, -1)
+                self.lake,
+                AskedPeriods(table, first, days, known, filled=settled),
+                after=floors.get(first.name, -1),
             )
         keys = tuple(sorted(changed & settled))
         return StaleTable(table.name, keys, _join(settled, changed, calendar)) if keys else None

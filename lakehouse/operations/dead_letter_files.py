@@ -16,6 +16,7 @@ from lakehouse.ingest.delivery_identity import name_digest
 from lakehouse.ingest.files.delivery import Delivery, read_delivery
 from lakehouse.ingest.files.landing_zone import Landing, UnreadableError
 from lakehouse.ingest.landed_files import LandedFiles
+from lakehouse.ingest.read_batch import name_digest
 from lakehouse.origin import Origin
 from lakehouse.quarantine.dead_letters import DeadLetters
 from lakehouse.quarantine.states import RELEASED, is_in
@@ -132,11 +133,9 @@ class DeadLetterFiles:
         # At the revision on which the batch is based: rows that land later make its commit fail
         # rather than be landed twice.
         revision = self.known.revision
-        handle = (
-            None if revision is None else self.lake.open_shared(self.raw.name, revision.version)
-        )
-        if handle is None:
+        if revision is None:
             return pl.LazyFrame(schema={"_offset": pl.Int64})
+        handle = self.lake.open_revision(self.raw.name, revision)
         rows = scan_visible_rows(handle).filter(pl.col("_source") == origin.source)
         return rows.select("_offset")
 

@@ -82,6 +82,11 @@ def replay(
         BusyError: other writers kept committing first.
         LawError: a row is unaccounted for.
     """
+    with here.lake.translate_errors():
+        return _replay(here, name, run_id, now)
+
+
+def _replay(here: Environment, name: str, run_id: str | None, now: datetime | None) -> ReplayReport:
     table = here.catalog[name]
     # An id of its own: the released rows are counted by the run that they name.
     run = run_id or f"replay-{uuid4().hex[:8]}"

@@ -116,6 +116,14 @@ def _attempt(
     lake: Lake, landing: Landing, raw: RawTable, run_id: str
 ) -> tuple[Audit | None, list[str]]:
     """Reads files again and publishes what is new; returns the audit and the files not found."""
+    # Within the attempt, so that a store that does not answer is asked again.
+    with lake.translate_errors():
+        return _read_letters_again(lake, landing, raw, run_id)
+
+
+def _read_letters_again(
+    lake: Lake, landing: Landing, raw: RawTable, run_id: str
+) -> tuple[Audit | None, list[str]]:
     if lake.open_shared(DEAD_LETTERS) is None:
         return None, []
     known, outcomes = read_landed_files(lake, raw.name), _Outcomes()

@@ -17,14 +17,19 @@ from deltalake.exceptions import CommitFailedError
 from lakehouse.environment import Environment
 from lakehouse.errors import BusyError
 from lakehouse.failpoints import failpoint
-from lakehouse.lineage.commit_history import RESTORED
+from lakehouse.lineage.commit_history import EMPTIED_BY_RESTORE, RESTORED
 from lakehouse.operations.restore_plan import RestorePlan, scan_own_rejects
 from lakehouse.publish.audit import Audit, Provenance
 from lakehouse.publish.publish import PUBLISHED_WITH, publish
 from lakehouse.publish.request import ReplaceAll, TableInfo, name_partitions
 from lakehouse.publish.retry import retry_if_busy
 from lakehouse.quarantine.dead_letters import COUNTED_DEAD_LETTERS
-from lakehouse.storage.lake import Lake, list_data_files, name_transaction
+from lakehouse.storage.lake import (
+    Lake,
+    list_data_files,
+    name_transaction,
+    scan_visible_rows,
+)
 from lakehouse.storage.revision import Revision, read_revision
 from lakehouse.storage.write_guards import check_writable, lock_for_commit
 from lakehouse.system_columns import LINEAGE, WINDOW
@@ -55,22 +60,22 @@ def restore(here: Environment, plan: RestorePlan, request: RestoreRequest) -> in
         BusyError: the table has changed since the plan was made; it was not restored.
         SetupError: the bucket lets writers lose commits.
     """
+    with here.lake.translate_errors():
+        return _restore(here, plan, request)
+
+
+def _restore(here: Environment, plan: RestorePlan, request: RestoreRequest) -> int:
     table, lake = here.catalog[plan.table], here.lake
     reason = hide_url_secrets(request.reason)
     note = {"version": plan.target_version, "by": request.by, "reason": reason}
     check_writable(lake)
     # A handle of its own: RESTORE moves the handle, and a shared one would move under other users.
-    handle = lake.open(plan.table, plan.current_version)
-    assert handle is not None  # noqa: S101
+    handle = lake.open(plan.table)
     # Checked before the rejects are touched. A later commit is not in the plan that a person saw
     # and agreed to, and would be undone unseen.
-    if lake.version(plan.table) != plan.current_version:
+    if handle is None or read_revision(handle) != plan.current:
         raise _busy(plan.table)
-    if (
-        plan.quarantine is not None
-        and plan.quarantine_version is not None
-        and any(plan.quarantined)
-    ):
+    if any(plan.quarantined):
         retry_if_busy(lambda: _restore_rejects(here, table, plan, note))
     failpoint("restore: rejects restored")
     _restore_version(
@@ -83,7 +88,7 @@ def restore(here: Environment, plan: RestorePlan, request: RestoreRequest) -> in
     )
     failpoint("restore: table restored")
     # Delta may not move the commit, so it is the next version or none.
-    return plan.current_version + 1
+    return plan.current.version + 1
 
 
 def _busy(table: str) -> BusyError:
@@ -100,7 +105,7 @@ def _list_fences(
     # delta-rs refuses a commit that shares a transaction with one that it has not seen. So the
     # restore writes the transactions of every part that a writer may be filling; `""` is the name
     # of the whole of an unpartitioned table.
-    version = plan.current_version + 1
+    version = plan.current.version + 1
     places = {"", *_list_places(here, table, plan, handle)}
     fences = [Transaction(name_transaction(plan.table, place), version) for place in sorted(places)]
     if isinstance(table, RawTable):
@@ -161,14 +166,13 @@ def _restore_rejects(
     Then the rows of this table are replaced, and those of others stay.
     """
     quarantine, version = plan.quarantine, plan.quarantine_version
-    assert quarantine is not None  # noqa: S101
-    assert version is not None  # noqa: S101
+    if quarantine is None or version is None:  # they stay as they are
+        return
     handle = here.lake.open(quarantine)
-    assert handle is not None  # noqa: S101
+    if handle is None:  # deleted since the plan was made: the next run writes it again
+        return
     if isinstance(table, RawTable) or version < 0:
         _replace_rejects(here, table, plan, read_revision(handle), note)
-        return
-    if handle.version() == version:
         return
     metadata = {
         PUBLISHED_WITH: table.name,
@@ -185,10 +189,8 @@ def _replace_rejects(
     note: Mapping[str, Any],
 ) -> None:
     """Replaces the rejected rows of a table by those that belong to the target version."""
-    quarantine, version = plan.quarantine, plan.quarantine_version
-    assert quarantine is not None  # noqa: S101
-    assert version is not None  # noqa: S101
-    rows = here.lake.scan(quarantine, current.version)
+    quarantine, version = str(plan.quarantine), plan.quarantine_version or 0
+    rows = scan_visible_rows(here.lake.open_revision(quarantine, current))
     is_shared = isinstance(table, RawTable)
     others = rows.filter(pl.col("table") != table.name) if is_shared else rows.clear()
     own = scan_own_rejects(here.lake, table, quarantine, version) if version >= 0 else rows.clear()
@@ -204,7 +206,8 @@ def _replace_rejects(
         request,
         lambda done: Audit(
             quarantine,
-            "replace",
+            # Of a table of its own, lineage has to know: no row is left where a version had some.
+            "replace" if is_shared else EMPTIED_BY_RESTORE,
             read,
             done.rows,
             notes=(message,),

@@ -7,23 +7,22 @@ rows that have to be restored with the table. Does not belong here: carrying out
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date
 
-import obstore
 import polars as pl
 from deltalake import DeltaTable
-from deltalake.exceptions import DeltaError
 
 from lakehouse.environment import Environment
 from lakehouse.errors import BusyError, SetupError
 from lakehouse.ingest.delivery_register import read_register
 from lakehouse.ingest.row_origins import read_occurrences
-from lakehouse.lineage.commit_history import read_audit, read_commit_history
+from lakehouse.lineage.commit_history import changes_rows, read_audit, read_commit_history
+from lakehouse.operations.restorable_versions import is_intact, open_latest, open_target
 from lakehouse.publish.audit import Audit
 from lakehouse.quarantine.dead_letters import DEAD_LETTERS
 from lakehouse.storage.lake import Lake, list_data_files
 from lakehouse.storage.log import Commit
-from lakehouse.storage.revision import read_revision
+from lakehouse.storage.revision import Revision, read_revision
 from lakehouse.tables.table_types import RawTable, Table
 
 
@@ -33,7 +32,7 @@ class RestorePlan:
 
     Attributes:
         table: its name.
-        current_version: the version for which the plan was made.
+        current: the revision for which the plan was made.
         target_version: the version to restore.
         undone: commits that are in effect now and will not be after the restore.
         reapplied: commits that an earlier restore undid, and that will be in effect again.
@@ -49,7 +48,7 @@ class RestorePlan:
     """
 
     table: str
-    current_version: int
+    current: Revision
     target_version: int
     undone: tuple[Commit, ...]
     reapplied: tuple[Commit, ...]
@@ -84,23 +83,28 @@ def plan_restore(here: Environment, name: str, version: int) -> RestorePlan:
             f"{name} is restored together with the table that rejected its rows.\n"
             "Next: restore that table, or wait: the next run brings the quarantine up to date."
         )
+    with here.lake.translate_errors():
+        return _plan(here, name, version)
+
+
+def _plan(here: Environment, name: str, version: int) -> RestorePlan:
     table, lake = here.catalog[name], here.lake
-    current = _open(lake, name)
-    target = _open_target(lake, name, version, current.version())
+    current = open_latest(lake, name)
+    target = open_target(lake, name, version, current.version())
     # Effective at each version, not all between the two: an earlier restore has undone some.
     now, then = (read_commit_history(lake, name, until=until) for until in (None, version))
     current_versions = {commit.version for commit in now.effective}
     target_versions = {commit.version for commit in then.effective}
     quarantine = DEAD_LETTERS if isinstance(table, RawTable) else table.quarantine
     quarantine_version = _find_quarantine_version(lake, quarantine, then.effective)
-    is_quarantine_same = lake.version(quarantine) in (None, quarantine_version)
+    is_quarantine_same = _is_quarantine_same(lake, quarantine, quarantine_version)
     landed_again: tuple[str, ...] = ()
     lost_files: tuple[str, ...] = ()
     if isinstance(table, RawTable):
         landed_again, lost_files = _list_undone_files(here, table, current, target)
     return RestorePlan(
         table=name,
-        current_version=current.version(),
+        current=read_revision(current),
         target_version=version,
         undone=tuple(c for c in now.effective if c.version not in target_versions),
         reapplied=tuple(c for c in then.effective if c.version not in current_versions),
@@ -115,110 +119,9 @@ def plan_restore(here: Environment, name: str, version: int) -> RestorePlan:
     )
 
 
-def find_version_at(lake: Lake, name: str, moment: datetime) -> int:
-    """Returns the latest version at a moment.
-
-    A commit of the same second counts, because times are shown to the second.
-
-    Raises:
-        SetupError: the table did not exist then, or its log no longer goes back that far.
-    """
-    _open(lake, name)
-    times = {
-        commit.version: time
-        for commit in lake.read_remaining_log(name)
-        if (time := read_commit_time(commit)) is not None
-    }
-    earlier = [version for version, time in times.items() if time.replace(microsecond=0) <= moment]
-    if not earlier:
-        first = min(times, default=None)
-        oldest = (
-            f"its log begins with version {first} of {times[first]}"
-            if first is not None
-            else "its log holds no times"
-        )
-        raise SetupError(
-            f"{name}: there was no version at {moment}; {oldest}.\n"
-            "Next: give a later time, or a version."
-        )
-    return max(earlier)
-
-
-def read_commit_time(commit: Commit) -> datetime | None:
-    """Returns when a commit was made; None if its log entry does not say."""
-    stamp = commit.info.get("timestamp")  # milliseconds since 1970; other writers may omit it
-    return datetime.fromtimestamp(stamp / 1000, UTC) if isinstance(stamp, int) else None
-
-
 def list_days(audits: Sequence[Audit]) -> tuple[date, ...]:
     """Returns the days of the periods that some commits made, sorted."""
     return tuple(sorted({day for audit in audits for span in audit.materialized for day in span}))
-
-
-def _open(lake: Lake, name: str) -> DeltaTable:
-    handle = lake.open_shared(name)
-    if handle is None:
-        raise SetupError(
-            f"There is no table {name} in {lake.root}.\n"
-            f"Next: name one of {', '.join(lake.tables())}."
-        )
-    return handle
-
-
-def _open_target(lake: Lake, name: str, version: int, latest: int) -> DeltaTable:
-    """Opens a table at an earlier version.
-
-    Raises:
-        SetupError: there is no such version, or some of its files are gone.
-    """
-    if not 0 <= version <= latest:
-        raise SetupError(
-            f"{name} has no version {version}; the latest is {latest}. A table that was deleted "
-            f"and created again starts at 0.\n"
-            f"Next: name one from `lakehouse audit {name} --limit 0`."
-        )
-    handle = _try_open(lake, name, version)
-    if handle is None:
-        raise SetupError(
-            f"{name}: version {version} is gone, its log has been cleaned up.\n"
-            f"Next: name a later one; the log still holds {_describe_log(lake, name)}."
-        )
-    gone = sorted(_find_missing_files(lake, name, handle))
-    if gone:
-        raise SetupError(
-            f"{name}: version {version} is incomplete: {len(gone):,} of its "
-            f"{len(handle.file_uris()):,} files have been vacuumed, the first is {gone[0]}.\n"
-            "Next: name a later version; or make the table again from its inputs, which needs no "
-            "old version (docs/runbook.md, Backfill)."
-        )
-    return handle
-
-
-def _try_open(lake: Lake, name: str, version: int) -> DeltaTable | None:
-    """Opens a table at a version; returns None if its log no longer reaches it."""
-    try:
-        return lake.open_shared(name, version)
-    except DeltaError:
-        return None
-
-
-def _describe_log(lake: Lake, name: str) -> str:
-    left = [commit.version for commit in lake.read_remaining_log(name)]
-    return f"versions {left[0]} to {left[-1]}" if left else "no versions"
-
-
-def _find_missing_files(lake: Lake, name: str, handle: DeltaTable) -> set[str]:
-    """Returns the data files of a version that no longer exist."""
-    wanted = set(_list_paths(handle))
-    # One listing of the folder, which a bucket answers in pages, and not a request for each file.
-    pages = obstore.list(lake.store, prefix=name)
-    there = {str(meta["path"]).removeprefix(f"{name}/") for page in pages for meta in page}
-    return wanted - there
-
-
-def _list_paths(handle: DeltaTable) -> list[str]:
-    live = list_data_files(handle)
-    return list(live["path"]) if live.height else []
 
 
 def _count_rows(handle: DeltaTable) -> int:
@@ -241,12 +144,20 @@ def _find_quarantine_version(lake: Lake, quarantine: str, commits: Sequence[Comm
         return -1
     # A quarantine that was deleted and made anew has a version of that number under another id.
     is_there = revision.is_in(read_revision(handle))
-    return revision.version if is_there and _is_intact(lake, quarantine, revision.version) else None
+    return revision.version if is_there and is_intact(lake, quarantine, revision.version) else None
 
 
-def _is_intact(lake: Lake, name: str, version: int) -> bool:
-    handle = _try_open(lake, name, version)
-    return handle is not None and not _find_missing_files(lake, name, handle)
+def _is_quarantine_same(lake: Lake, quarantine: str, version: int | None) -> bool:
+    """Returns whether a quarantine holds the rows of an earlier version, or does not exist."""
+    latest = lake.version(quarantine)
+    if latest is None or latest == version:
+        return True
+    if version is None or version < 0:
+        return False
+    # A restore that was killed has brought it back already. By the log, a version after a RESTORE
+    # is the one that the RESTORE went back to.
+    since = read_commit_history(lake, quarantine, after=version)
+    return since.is_complete and not any(map(changes_rows, since.effective))
 
 
 def scan_own_rejects(

@@ -12,7 +12,7 @@ from deltalake import CommitProperties
 from deltalake.exceptions import CommitFailedError, DeltaError
 from deltalake.transaction import AddAction, PostCommitHookProperties, create_table_with_add_actions
 
-from lakehouse.errors import BusyError, SetupError
+from lakehouse.errors import BusyError, OutageError, SetupError
 from lakehouse.publish.write_plan import WritePlan
 from lakehouse.storage.handle_cache import report_stale_handle
 from lakehouse.storage.lake import Lake
@@ -82,7 +82,17 @@ def commit_once(
         raise
     # delta-rs may have moved the commit on top of others, so its version is looked up.
     version = _find_commit(lake, table, base, properties)
-    return (lake.version(table) or 0) if version is None else version
+    if version is None:
+        raise _lost_commit(table)
+    return version
+
+
+def _lost_commit(table: str) -> OutageError:
+    # An outage, because the commit was made: its files must stay.
+    return OutageError(
+        f"{table}: the commit was made, but it is not in the log any more: another program has "
+        "removed the table or its log entries.\nNext: stop that program, then run again."
+    )
 
 
 def _find_commit(
@@ -90,9 +100,19 @@ def _find_commit(
 ) -> int | None:
     """Returns the version that carries the commit id of these properties; None if none does."""
     metadata: dict[str, Any] = properties.custom_metadata or {}
-    for commit in lake.follow_log(table, after=log_position(base)):
-        if commit.info.get(COMMIT_ID) == metadata.get(COMMIT_ID):
+    own, after = metadata.get(COMMIT_ID), log_position(base)
+    # A commit without an id is nobody's: two missing ids are not the same one.
+    if own is None:
+        return None
+    for commit in lake.follow_log(table, after=after):
+        if commit.info.get(COMMIT_ID) == own:
             return commit.version
+        after = commit.version
+    # Entries in between may have been cleaned up, which ends the walk before this commit.
+    if (lake.version(table) or 0) > after:
+        for commit in lake.read_remaining_log(table, after=after):
+            if commit.info.get(COMMIT_ID) == own:
+                return commit.version
     return None
 
 

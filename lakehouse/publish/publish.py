@@ -17,12 +17,14 @@ import polars as pl
 from lakehouse.errors import REPORT_IT, LawError
 from lakehouse.failpoints import failpoint
 from lakehouse.publish.audit import AUDIT_KEY, Audit, Provenance
+from lakehouse.publish.conflicts import report_rebuilt_table
 from lakehouse.publish.file_writer import FileWriter
 from lakehouse.publish.request import Request
 from lakehouse.publish.table_commit import TableCommit
 from lakehouse.publish.write_plan import plan_write
 from lakehouse.storage.disk_full import report_full_disk
 from lakehouse.storage.lake import Lake
+from lakehouse.storage.revision import read_revision
 
 PUBLISHED_WITH = "published_with"
 """The key of a quarantine commit's metadata that names the table whose rejected rows it holds."""
@@ -95,19 +97,18 @@ def publish(
         LawError: a row has no fate; nothing was published.
     """
     started = time.monotonic()
-    with ExitStack() as undo, report_full_disk(lake.root):
-        requests = [request] if rejects is None else [request, rejects]
-        commits = [TableCommit(lake, plan_write(lake, asked)) for asked in requests]
-        for commit in commits:
+    with ExitStack() as undo, report_full_disk(lake.root), report_rebuilt_table(lake, request):
+        main = TableCommit(lake, plan_write(lake, request))
+        # What another program does to the quarantine meanwhile must not pass for known.
+        plans = [] if rejects is None else [plan_write(lake, rejects)]
+        quarantine = [TableCommit(lake, plan, is_exclusive=True) for plan in plans]
+        for commit in (main, *quarantine):
             # Called after success as well; it keeps the files of a commit.
             undo.callback(commit.discard)
-        main, *quarantine = commits
         result = _write_files(main.files, [commit.files for commit in quarantine], questions or {})
         # A kill up to here leaves files that no version names; vacuum deletes them.
         failpoint("publish: files written")
         audit = judge(result).check_balance()
-        if audit.keeps_files:
-            audit = replace(audit, keeps_files=main.files.keep_live_files())
         audit = _measure(audit, main.files, result.rows, started)
         # Rejected rows go first: a kill in between leaves rejects that the next run writes again,
         # but never a table whose rejects are lost.
@@ -149,6 +150,8 @@ def _write_files(
 
 def _measure(audit: Audit, files: FileWriter, rows: int, started: float) -> Audit:
     """Returns an audit with the figures of the files and the time."""
+    if audit.keeps_files:
+        audit = replace(audit, keeps_files=files.keep_live_files())
     # The commit carries these figures, so its own time cannot be among them. A caller that worked
     # before `publish`, as tables with keys do, has put its seconds into the audit.
     return replace(
@@ -170,8 +173,10 @@ def _commit_rejects(
     Returns:
         The provenance with their revision, so that a later change of them is seen.
     """
-    if commit.files.has_changes:
-        commit.commit({PUBLISHED_WITH: table, "run_id": provenance.run_id})
     # Also without a commit: lineage compares this revision with the quarantine, so periods whose
     # rejected rows are rolled back or deleted later become stale.
-    return replace(provenance, quarantine=lake.revision(commit.plan.table))
+    handle = commit.plan.handle
+    if commit.files.has_changes:
+        version = commit.commit({PUBLISHED_WITH: table, "run_id": provenance.run_id})
+        handle = lake.open_shared(commit.plan.table, version)
+    return replace(provenance, quarantine=None if handle is None else read_revision(handle))

@@ -105,9 +105,15 @@ def _plan_day_replacement(lake: Lake, request: ReplaceDays, handle: DeltaTable) 
     # upper bound. So files in a gap between wanted days are left alone.
     place = wanted.search_sorted(live[bounds[0]].fill_null(date.min))
     first_wanted = wanted.extend_constant(date.max, 1).gather(place)
-    touched = live.filter(low.is_null() | high.is_null() | (first_wanted <= high))
+    # Bounds leave out nulls, so a row without a day shows in the count of nulls alone.
+    nulls = f"null_count.{request.day_column}"
+    has_undated = pl.col(nulls).fill_null(1) > 0 if nulls in live.columns else pl.lit(True)
+    is_unknown = low.is_null() | high.is_null()
+    if request.has_undated:
+        is_unknown = is_unknown | has_undated
+    touched = live.filter(is_unknown | (first_wanted <= high))
     mixed = touched.filter(
-        low.is_null() | high.is_null() | (low != high) & ~_holds_only(wanted, low, high)
+        is_unknown | has_undated | (low != high) & ~_holds_only(wanted, low, high)
     )
     # Files of replaced days alone go unread.
     if mixed.is_empty():
@@ -204,11 +210,11 @@ def _plan_retyping(
 
 
 def _stays(request: Append | ReplaceDays) -> pl.Expr:
-    """Returns an expression that is true for a row that stays; a row without a day does."""
+    """Returns an expression that is true for a row that stays."""
     if isinstance(request, Append):
         return pl.lit(True)
     days = pl.Series(request.days, dtype=pl.Date)
-    return ~pl.col(request.day_column).is_in(days.implode()).fill_null(False)
+    return ~pl.col(request.day_column).is_in(days.implode()).fill_null(request.has_undated)
 
 
 def _retype(rows: pl.LazyFrame, request: Append | ReplaceDays, columns: pl.Schema) -> pl.LazyFrame:

@@ -129,6 +129,7 @@ class ReplaceDays(WriteRequest):
         day_column: the `Date` column that dates a row.
         days: the days.
         physical: the span of one partition; None for a table that is not partitioned.
+        has_undated: whether the rows without a day are replaced as well.
         required: columns in which no row of the table may be null; with them the columns are
             exactly those of the rows. None lets columns come and go.
         retyped: columns that get another type; the rows that stay are written again in it.
@@ -137,6 +138,7 @@ class ReplaceDays(WriteRequest):
     day_column: str
     days: Sequence[date]
     physical: Physical | None = None
+    has_undated: bool = False
     required: frozenset[str] | None = None
     retyped: Mapping[str, pl.DataType] = field(default_factory=dict)
 

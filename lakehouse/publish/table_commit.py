@@ -23,7 +23,7 @@ from lakehouse.publish.commit import (
     create_table,
     shorten_log,
 )
-from lakehouse.publish.conflicts import iterate_base_versions
+from lakehouse.publish.conflicts import check_undisturbed, iterate_base_versions
 from lakehouse.publish.file_writer import FileWriter
 from lakehouse.publish.request import Append
 from lakehouse.publish.schema_evolution import add_columns, find_missing_columns
@@ -38,10 +38,13 @@ class TableCommit:
     Attributes:
         plan: what the write does.
         files: its files.
+        is_exclusive: whether no other commit may come between the version that was read and this
+            one.
     """
 
-    def __init__(self, lake: Lake, plan: WritePlan) -> None:
+    def __init__(self, lake: Lake, plan: WritePlan, *, is_exclusive: bool = False) -> None:
         self.lake, self.plan = lake, plan
+        self.is_exclusive = is_exclusive or plan.is_exclusive
         self.files = FileWriter(lake, plan)
         self._is_committed = False
         self._may_be_committed = False
@@ -90,7 +93,10 @@ class TableCommit:
         them, or remove files that another writer removed, see `conflicts.py`.
         """
         is_unsafe = (
-            self.plan.handle is None or self.plan.changes_columns or self.files.removes_files
+            self.plan.handle is None
+            or self.is_exclusive
+            or self.plan.changes_columns
+            or self.files.removes_files
         )
         return 0 if is_unsafe else None
 
@@ -112,8 +118,8 @@ class TableCommit:
         handle = self.plan.handle
         if handle is None:
             self._create(properties)
-        elif self.plan.is_exclusive or self.plan.changes_columns or not self.files.removes_files:
-            self._check_undisturbed(handle)
+        elif self.is_exclusive or self.plan.changes_columns or not self.files.removes_files:
+            check_undisturbed(self.lake, self.plan.table, handle, is_exclusive=self.is_exclusive)
             self._commit_on(handle, properties)
         else:
             self._commit_on_latest(handle, properties)
@@ -163,8 +169,3 @@ class TableCommit:
             commit_properties=properties,
             post_commithook_properties=POST_COMMIT_HOOKS,
         )
-
-    def _check_undisturbed(self, handle: DeltaTable) -> None:
-        """Refuses to go on when another writer committed while the whole table was rewritten."""
-        if self.plan.is_exclusive and self.lake.version(self.plan.table) != handle.version():
-            raise BusyError(f"{self.plan.table}: another writer committed first.\nNext: run again.")

@@ -110,7 +110,8 @@ def _open_base(lake: Lake, request: Request) -> DeltaTable | None:
     """Opens the table at the revision that a request is based on."""
     if request.base is None:
         return None
-    # At the version that was read, though a later one may exist: the commit has to see the
+    if not isinstance(request.base, Revision):
+        return lake.open_shared(request.table)
+    # At the revision that was read, though a later one may exist: the commit has to see the
     # difference as a conflict.
-    version = request.base.version if isinstance(request.base, Revision) else None
-    return lake.open_shared(request.table, version)
+    return lake.open_revision(request.table, request.base)

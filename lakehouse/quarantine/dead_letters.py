@@ -71,7 +71,7 @@ class DeadLetters:
 
         Returns:
             For each file its origin, when it was written, whether only dead letters are left of it,
-            and how many it has.
+            and how many records of it are dead.
         """
         # `landed_rows` is as of the first reading; a release since then has made rows.
         is_dead = (pl.col("landed_rows") == 0) & ~is_in(RELEASED)
@@ -79,7 +79,11 @@ class DeadLetters:
         found = (
             self.rows()
             .group_by("_source", "_modified_at")
-            .agg(is_dead=is_dead.all() | is_whole_file.any(), letters=pl.len())
+            .agg(
+                is_dead=is_dead.all() | is_whole_file.any(),
+                # Of a record that died again after its release there are two letters.
+                letters=pl.col("_offset").filter(~is_in(RELEASED)).n_unique(),
+            )
         )
         return list(found.collect().iter_rows())
 

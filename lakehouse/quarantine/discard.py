@@ -179,12 +179,23 @@ def discard(
 def _discard_once(
     lake: Lake, place: str, rows_of: pl.Expr, choice: Choice, reason: str, who: str
 ) -> int:
-    # Opened by each attempt: another writer may have released rows that were chosen before.
-    handle = lake.open_shared(place)
-    if handle is None:
-        return 0
-    rows = fill_states(scan_visible_rows(handle))
-    is_chosen = choice.to_filter(place, rows.collect_schema()) & rows_of
+    # Within the attempt, so that a store that does not answer is asked again.
+    with lake.translate_errors():
+        # Opened by each attempt: another writer may have released rows that were chosen before.
+        handle = lake.open_shared(place)
+        if handle is None:
+            return 0
+        rows = fill_states(scan_visible_rows(handle))
+        is_chosen = choice.to_filter(place, rows.collect_schema()) & rows_of
+        if choice.where:
+            _check_condition(place, rows, is_chosen)
+        changed = _settle(rows, is_chosen, reason, who)
+        change = StateChange(place, read_revision(handle), rows, is_chosen, changed)
+        return update_states(lake, change, who)
+
+
+def _settle(rows: pl.LazyFrame, is_chosen: pl.Expr, reason: str, who: str) -> pl.LazyFrame:
+    """Returns all rows, the chosen ones as discarded."""
     # `_last_seen_at` and `_tries` stay: nobody has judged the rows again.
     values = {
         "_state": pl.lit(DISCARDED),
@@ -192,14 +203,23 @@ def _discard_once(
         "_settled_by": pl.lit(who),
         "_discard_reason": pl.lit(reason),
     }
-    changed = rows.with_columns(
+    return rows.with_columns(
         pl.when(is_chosen).then(value).otherwise(pl.col(name)).alias(name)
         for name, value in values.items()
     )
-    change = StateChange(place, read_revision(handle), rows, is_chosen, changed)
+
+
+def _check_condition(place: str, rows: pl.LazyFrame, is_chosen: pl.Expr) -> None:
+    """Refuses a condition that fails on the values of the rows.
+
+    Raises:
+        SetupError: it does. An error in reading the rows is raised as it is.
+    """
     try:
-        return update_states(lake, change, who)
+        rows.select(is_chosen.sum()).collect(engine="streaming")
     except pl.exceptions.PolarsError as error:
+        # The same columns without the condition: a file that cannot be read is not its fault.
+        rows.select(is_chosen.meta.root_names()).collect(engine="streaming")
         # Not chained: the error itself quotes values.
         raise SetupError(
             f"{place}: the condition fails on the rows: {redact(error)}\n"

@@ -52,17 +52,16 @@ def request_rejected_rows(  # noqa: PLR0913, two of them say which rows were jud
             is not rejected now stays unchanged.
     """
     # Read at its base: rows that another writer puts there meanwhile are a conflict at the commit.
-    handle = None if base is None else lake.open_shared(table.quarantine, base)
+    handle = None if base is None else lake.open_revision(table.quarantine, base)
     schema = {} if handle is None else scan_visible_rows(handle).collect_schema()
     rows, retyped = align_types(rows, schema, find_exact_type)
-    before = None if handle is None else _read_days(handle, days)
+    has_undated = _has_first_day(table, days)
+    before = None if handle is None else _read_days(handle, days, has_undated=has_undated)
     # Replacing these days would drop the rows that pass now. They stay, as released: nothing that
     # was ever rejected disappears.
     if before is not None:
         before = before.with_columns(pl.col(name).cast(dtype) for name, dtype in retyped.items())
-        identity = _identify(table, before.collect_schema(), rows.collect_schema())
-        merge = merge_all_judged if is_all else merge_some_judged
-        rows = merge(before, rows, identity, attempt, is_unique=_keeps_origins(table))
+        rows = _merge(table, before, rows, attempt, is_all=is_all)
     info = _describe(table, rows)
     if days is None:
         return ReplaceAll(table.quarantine, rows, base=base, info=info)
@@ -73,8 +72,28 @@ def request_rejected_rows(  # noqa: PLR0913, two of them say which rows were jud
         info=info,
         day_column=WINDOW,
         days=days,
+        has_undated=has_undated,
         retyped=retyped,
     )
+
+
+def _merge(
+    table: DerivedTable,
+    before: pl.LazyFrame,
+    rows: pl.LazyFrame,
+    attempt: Attempt,
+    *,
+    is_all: bool,
+) -> pl.LazyFrame:
+    """Returns the rejected rows together with those that were in quarantine before."""
+    identity = _identify(table, before.collect_schema(), rows.collect_schema())
+    merge = merge_all_judged if is_all else merge_some_judged
+    return merge(before, rows, identity, attempt, is_unique=_keeps_origins(table))
+
+
+def _has_first_day(table: DerivedTable, days: Sequence[date] | None) -> bool:
+    # Rows that another program has put there without a day are judged with the first period.
+    return days is not None and table.partitions is not None and table.partitions.first in days
 
 
 def _describe(table: DerivedTable, rows: pl.LazyFrame) -> TableInfo:
@@ -88,14 +107,17 @@ def _describe(table: DerivedTable, rows: pl.LazyFrame) -> TableInfo:
     )
 
 
-def _read_days(handle: DeltaTable, days: Sequence[date] | None) -> pl.LazyFrame | None:
+def _read_days(
+    handle: DeltaTable, days: Sequence[date] | None, *, has_undated: bool
+) -> pl.LazyFrame | None:
     """Returns the rows in quarantine for some days; None when there are none.
 
     None spares the streaming pass a join.
     """
     rows = scan_visible_rows(handle)
     if days is not None and WINDOW in rows.collect_schema():
-        rows = rows.filter(pl.col(WINDOW).is_in(pl.Series(days, dtype=pl.Date).implode()))
+        is_wanted = pl.col(WINDOW).is_in(pl.Series(days, dtype=pl.Date).implode())
+        rows = rows.filter(is_wanted.fill_null(has_undated))
     return None if rows.head(1).collect(engine="streaming").is_empty() else rows
 
 

@@ -17,7 +17,7 @@ from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError, TableNotFoundError
 from obstore.store import ObjectStore
 
-from lakehouse.errors import SetupError
+from lakehouse.errors import BusyError, SetupError
 from lakehouse.storage.handle_cache import (
     FileState,
     FolderTable,
@@ -119,6 +119,23 @@ class Lake:
                 return self.handles.get(table, at, self._open_anew, self._read_state)
         except TableNotFoundError:
             return None
+
+    def open_revision(self, table: str, revision: Revision) -> DeltaTable:
+        """Opens a table at a revision that was read before, by a shared handle.
+
+        Raises:
+            BusyError: it was deleted since, or built again under another id.
+        """
+        try:
+            handle = self.open_shared(table, revision)
+        except DeltaError:
+            # The version may also be gone because another table has fewer by now.
+            if revision.is_in(self.revision(table)):
+                raise
+            handle = None
+        if handle is None:
+            raise BusyError(f"{table}: it was deleted while it was read.\nNext: run again.")
+        return handle
 
     def _open_anew(self, table: str, version: int | None) -> DeltaTable:
         # delta-rs takes milliseconds to find out that there is no table in a folder.
@@ -233,24 +250,6 @@ class Lake:
             checkpoint_interval=self.limits.commits_per_checkpoint,
             requests_at_once=self.requests_at_once,
         )
-
-
-@dataclass(frozen=True)
-class PinnedLake(Lake):
-    """A lake in which every table stays at the version at which it was first opened.
-
-    A task that looks at many tables opens each once, and sees no commit made meanwhile.
-    """
-
-    _opened: dict[tuple[str, int | Revision | None], DeltaTable | None] = field(
-        default_factory=dict, repr=False, compare=False
-    )
-
-    def open_shared(self, table: str, at: int | Revision | None = None) -> DeltaTable | None:
-        """Opens a table, by default at the version that was the latest at its first opening."""
-        if (table, at) not in self._opened:
-            self._opened[table, at] = super().open_shared(table, at)
-        return self._opened[table, at]
 
 
 def check_name(table: str) -> None:

@@ -27,6 +27,8 @@ class FullDumps:
         accepted: the moments, as text, of dumps that are even smaller and still right.
         emptied: the moments, as text, at which the source was empty. Any other dump without records
             deletes nothing.
+        refused: the moments, as text, of dumps that are wrong for good: their rows change nothing,
+            and the next dump is compared with the one before.
     """
 
     # A dump that was cut off would delete every key after the cut.
@@ -34,6 +36,7 @@ class FullDumps:
     accepted: tuple[str, ...] = ()
     # An empty file never becomes rows whose number could be compared, so it is declared apart.
     emptied: tuple[str, ...] = ()
+    refused: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,6 +19,7 @@ from lakehouse.transform.period_counts import (
     Period,
     PeriodCounts,
     count_periods,
+    sort_periods,
 )
 from lakehouse.transform.refusals import PassRejects, refuse_bad_periods
 from lakehouse.transform.row_verdicts import JudgedRows
@@ -105,9 +106,7 @@ def _audit(
         },
         provenance=provenance,
         by_period={
-            period: one.by_fate()
-            for period, one in sorted(periods.items(), key=str)
-            if period is not None
+            period: one.by_fate() for period, one in sort_periods(periods) if period is not None
         },
     )
 

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field, replace
 import polars as pl
 from deltalake import DeltaTable
 
-from lakehouse.errors import BusyError
 from lakehouse.storage.duckdb_connection import quote_identifier, quote_literal
 from lakehouse.storage.lake import Lake, scan_all_rows
 from lakehouse.storage.revision import Revision
@@ -52,13 +51,8 @@ class PinnedInput:
         """
         if self.revision is None:
             return None
-        handle = lake.open_shared(self.source.name, self.revision)
-        # Another version instead would make the audit name rows that were never read.
-        if handle is None:
-            raise BusyError(
-                f"{self.source.name}: it was deleted while it was read.\nNext: run again."
-            )
-        return handle
+        # Another revision instead would make the audit name rows that were never read.
+        return lake.open_revision(self.source.name, self.revision)
 
     def scan(self, lake: Lake) -> pl.LazyFrame:
         """Returns the rows that are read, in the columns by which the table is declared."""

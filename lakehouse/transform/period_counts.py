@@ -101,6 +101,13 @@ class PassCounts:
     returned: Mapping[Period, int] = field(default_factory=dict)
 
 
+def sort_periods(
+    periods: Mapping[Period, PeriodCounts],
+) -> list[tuple[Period, PeriodCounts]]:
+    """Returns the counts of some periods in the order of time, those without a period first."""
+    return sorted(periods.items(), key=lambda item: item[0] or date.min)
+
+
 def aggregate_by_period(
     table: DerivedTable,
     rows: pl.LazyFrame,

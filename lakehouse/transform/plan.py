@@ -16,7 +16,11 @@ from deltalake import DeltaTable
 from lakehouse.calendar import Days
 from lakehouse.errors import DataError
 from lakehouse.expressions import differs_from_previous
-from lakehouse.lineage.empty_periods import find_intentionally_empty, is_unmodified
+from lakehouse.lineage.empty_periods import (
+    AskedPeriods,
+    find_intentionally_empty,
+    is_unmodified,
+)
 from lakehouse.publish.audit import Provenance
 from lakehouse.quarantine.states import Attempt
 from lakehouse.storage.lake import Lake, list_data_files, scan_visible_rows
@@ -138,7 +142,7 @@ def plan_make(lake: Lake, catalog: Catalog, request: MakeRequest) -> MakePlan | 
     if wanted is None or known is None:
         scope = _scope_of_whole_table(lake, table, inputs[0])
     else:
-        scope = _scope_of_periods(lake, table, inputs[0], wanted, known)
+        scope = _scope_of_periods(lake, table, inputs[0], wanted, known, base=base)
     if scope is None:
         return None
     plan = MakePlan(request, inputs, scope, base, quarantine_base)
@@ -196,7 +200,13 @@ def _scope_of_whole_table(lake: Lake, table: DerivedTable, first: PinnedInput) -
 
 
 def _scope_of_periods(
-    lake: Lake, table: DerivedTable, first: PinnedInput, wanted: Days, known: Days
+    lake: Lake,
+    table: DerivedTable,
+    first: PinnedInput,
+    wanted: Days,
+    known: Days,
+    *,
+    base: Revision | None,
 ) -> Scope | None:
     """Returns the periods for which the first input holds rows, or is empty on purpose."""
     assert table.partitions is not None  # noqa: S101
@@ -205,10 +215,7 @@ def _scope_of_periods(
     if not found.issuperset(table.partitions.period_keys(wanted)):
         found |= find_intentionally_empty(
             lake,
-            table,
-            first.source,
-            wanted,
-            filled=found,
+            AskedPeriods(table, first.source, wanted, known, filled=found),
             until=log_position(first.revision),
         )
     periods = tuple(sorted(period for period in found if period in wanted))
@@ -223,7 +230,7 @@ def _scope_of_periods(
         periods=periods,
         known=known,
         total_rows=_count_rows(first.open(lake)) if has_undated else None,
-        untouched=_find_untouched(lake, table, wanted, periods),
+        untouched=_find_untouched(lake, table, wanted, periods, base),
     )
 
 
@@ -252,12 +259,17 @@ def _count_rows(handle: DeltaTable | None) -> int:
 
 
 def _find_untouched(
-    lake: Lake, table: DerivedTable, wanted: Days, periods: tuple[date, ...]
+    lake: Lake,
+    table: DerivedTable,
+    wanted: Days,
+    periods: tuple[date, ...],
+    base: Revision | None,
 ) -> tuple[date, ...]:
     """Returns the periods that only the table holds: an empty read erases nothing."""
-    window, handle = table.properties.date_column, lake.open_shared(table.name)
-    if handle is None or window is None or table.partitions is None:
+    window = table.properties.date_column
+    if base is None or window is None or table.partitions is None:
         return ()
+    handle = lake.open_revision(table.name, base)
     rows = pl.scan_delta(handle).filter(pl.col(window).is_between(wanted.first, wanted.last))
     period = table.partitions.period_start_expr(pl.col(window))
     stored = rows.select(period.unique()).collect().to_series()

@@ -15,7 +15,7 @@ from lakehouse.errors import list_problems
 from lakehouse.publish.audit import Audit, RefusedCommitError
 from lakehouse.system_columns import BROKEN, WINDOW
 from lakehouse.tables.table_types import DerivedTable
-from lakehouse.transform.period_counts import PERIOD, Period, PeriodCounts
+from lakehouse.transform.period_counts import PERIOD, Period, PeriodCounts, sort_periods
 from lakehouse.transform.scope import Scope
 
 # A message has to fit on a screen.
@@ -89,7 +89,7 @@ def refuse_bad_periods(
     # Each period is judged by its own counts, so that it gets the same verdict alone and in a
     # backfill.
     refused: dict[Period, list[str]] = {}
-    for period, counts in sorted(periods.items(), key=str):
+    for period, counts in sort_periods(periods):
         problems = [f"the table rule {name!r} does not hold" for name in counts.failed_rules]
         problems += _too_many_rejects(scope, counts)
         if problems:

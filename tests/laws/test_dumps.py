@@ -18,6 +18,7 @@ from lakehouse.environment import Environment
 from lakehouse.errors import DataError, SetupError
 from lakehouse.ingest.land import land
 from lakehouse.observe.overview import list_audits
+from lakehouse.operations.replay import replay
 from lakehouse.tables.casting import cast
 from lakehouse.tables.catalog import Catalog
 from lakehouse.tables.contract import Contract, Field, Instant
@@ -202,6 +203,49 @@ def test_a_dump_that_shrinks_too_much_is_refused_and_changes_nothing(here):
     ):
         dump(here, 2, "1,a", "2,b")
     assert names(here) == [(1, "a"), (2, "b"), (3, "c"), (4, "d")]
+
+
+@pytest.mark.parametrize("mode", ["upsert", "history"])
+@pytest.mark.parametrize("is_made_before", [True, False])
+def test_a_dump_can_be_left_out_for_good_and_later_ones_go_on(tmp_path, mode, is_made_before):
+    here = world(tmp_path, small(mode=mode))
+    dump(here, 1, "1,a", "2,b", "3,c", "4,d")
+    with pytest.raises(DataError, match=r"or leave the dump out for good: FullDumps\(refused="):
+        dump(here, 2, "1,A", "2,b")
+    refused = FullDumps(may_shrink=0.25, refused=("2024-06-02",))
+    here = world(tmp_path, small(mode=mode, full_dumps=refused))
+    if is_made_before:
+        assert make_places(here).superseded == 2
+    dump(here, 3, "1,a", "2,B", "3,c", "4,d")
+    shown = here.lake.scan("staged/places").select("id", "taken_on", "name").collect()
+    current = [(1, 3, "a"), (2, 3, "B"), (3, 3, "c"), (4, 3, "d")]
+    if mode == "history":
+        current = [(1, 1, "a"), (2, 1, "b"), (2, 3, "B"), (3, 1, "c"), (4, 1, "d")]
+    assert sorted((key, on.day, name) for key, on, name in shown.rows()) == current
+
+
+def test_a_refused_moment_that_is_no_moment_is_named(tmp_path):
+    here = world(tmp_path, small(full_dumps=FullDumps(refused=("June",))))
+    with pytest.raises(SetupError, match=r"refused=.*does not fit taken_on"):
+        dump(here, 1, "1,a")
+
+
+@pytest.mark.parametrize("is_in_landing", [True, False])
+def test_a_refused_dump_is_read_again_when_its_declaration_is_mended(tmp_path, is_in_landing):
+    strict = small()
+    raw_places = replace(strict["raw/places"], columns={"id": pl.String(), "place": pl.String()})
+    tables = {**strict.tables, "raw/places": raw_places}
+    here = world(tmp_path, replace(strict, tables=tables))
+    (refused,) = dump(here, 1, "1,a", "2,b")
+    assert "place" in refused
+    if not is_in_landing:
+        (Path(here.landing.root) / "places" / "2024-06-01.csv").unlink()
+    here = world(tmp_path, strict)
+    done = replay(here, "raw/places", now=NOW)
+    assert (done.released.rows, done.remaining.rows) == (1, 0)
+    make_places(here)
+    assert names(here) == [(1, "a"), (2, "b")]
+    assert land(here.lake, here.landing, here.catalog["raw/places"], now=NOW).audits == ()
 
 
 def test_an_empty_dump_deletes_nothing(here):

@@ -15,8 +15,9 @@ from tills import june, lines, redo, rows, sell, take, till, typed, with_sales
 
 from lakehouse.errors import BusyError, SetupError
 from lakehouse.lineage.commit_history import read_audit, read_commit_history
+from lakehouse.operations.restorable_versions import find_version_at
 from lakehouse.operations.restore import RestoreRequest, restore
-from lakehouse.operations.restore_plan import find_version_at, plan_restore
+from lakehouse.operations.restore_plan import plan_restore
 from lakehouse.publish.publish import publish
 from lakehouse.transform import make
 

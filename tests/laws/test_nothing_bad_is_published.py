@@ -1,13 +1,14 @@
 """Law 5: no version that a reader sees breaks its contract, and no write touches a row outside its days."""
 
 from dataclasses import replace
+from datetime import date
 from random import Random
 
 import polars as pl
 import pytest
 from polars import col
 from support.sizes import full
-from support.worlds import bring_up_to_date, catalog_of, contents, copy_world, deliver, world
+from support.worlds import NOW, bring_up_to_date, catalog_of, contents, copy_world, deliver, world
 from tills import (
     JUNE,
     Sale,
@@ -37,6 +38,7 @@ from lakehouse.storage.lake import list_data_files
 from lakehouse.tables.contract import Field
 from lakehouse.tables.declare import staged
 from lakehouse.tables.table_types import DerivedTable
+from lakehouse.transform import plan
 
 
 @pytest.fixture(scope="module")
@@ -334,6 +336,32 @@ def test_a_refused_change_of_columns_leaves_quarantine_as_it_was(open_shop):
     with pytest.raises(SetupError, match="till must not be null"):
         redo(here, "staged/sales", only(4))
     assert here.lake.version("quarantine/staged_sales") is None
+
+
+def test_refused_days_are_told_in_the_order_of_time(open_shop):
+    sold = {day: [f"{n},2024-{day},north,-1\n" for n in range(9)] for day in ("06-20", "10-01")}
+    sell(open_shop, "b", *(line for day in ("10-01", "06-20") for line in sold[day]))
+    take(open_shop)
+    with pytest.raises(RefusedCommitError) as refused:
+        redo(open_shop, "staged/sales", Days(june(20), date(2024, 11, 30)))
+    assert list(refused.value.periods) == [june(20), date(2024, 10, 1)]
+
+
+def test_a_commit_that_comes_while_a_make_is_planned_does_not_change_the_plan(
+    open_shop, monkeypatch
+):
+    """The days that only the table holds are those of the version that the plan has read."""
+    find_periods = plan._find_periods
+
+    def disturbed(*given):
+        open_shop.lake.open("staged/sales").delete("sold_on = '2024-06-05'")
+        return find_periods(*given)
+
+    open_shop.lake.open("raw/sales").delete("sold_on = '2024-06-05'")
+    monkeypatch.setattr(plan, "_find_periods", disturbed)
+    asked = plan.MakeRequest(open_shop.catalog["staged/sales"], only(3, 5), now=NOW)
+    found = plan.plan_make(open_shop.lake, open_shop.catalog, asked)
+    assert found.scope.untouched == (june(5),)
 
 
 def test_a_refused_day_does_not_hold_up_the_others(open_shop):

@@ -9,7 +9,7 @@ from support.worlds import NOW, bring_up_to_date, catalog_of, land_all, world, w
 
 from lakehouse.calendar import Daily, Days, Monthly
 from lakehouse.environment import Environment
-from lakehouse.lineage.empty_periods import find_intentionally_empty
+from lakehouse.lineage.empty_periods import AskedPeriods, find_intentionally_empty
 from lakehouse.publish.audit import Audit
 from lakehouse.tables.casting import cast
 from lakehouse.tables.contract import Contract
@@ -164,11 +164,13 @@ def test_an_input_speaks_for_what_it_made_and_nobody_touched(tmp_path):
     write(here, "notes", "b.csv", f"day,text\n{june(4)},z\n")
     land_all(here)
     make(here.lake, here.catalog, "staged/notes", Days(june(4), june(4)), now=NOW)
-    assert find_intentionally_empty(here.lake, counts, notes, every) == {june(3), june(4)}
+    asked = AskedPeriods(counts, notes, every, every)
+    assert find_intentionally_empty(here.lake, asked) == {june(3), june(4)}
     here.lake.open("staged/notes").delete(f"note_date = DATE '{june(4)}'")
-    assert find_intentionally_empty(here.lake, counts, notes, every) == {june(3)}
-    assert find_intentionally_empty(here.lake, counts, notes, every, until=0) == {june(3), june(4)}
-    assert find_intentionally_empty(here.lake, notes, here.catalog["raw/notes"], every) == set()
+    assert find_intentionally_empty(here.lake, asked) == {june(3)}
+    assert find_intentionally_empty(here.lake, asked, until=0) == {june(3), june(4)}
+    of_raw = AskedPeriods(notes, here.catalog["raw/notes"], every, every)
+    assert find_intentionally_empty(here.lake, of_raw) == set()
 
 
 def test_an_input_that_was_restored_to_before_it_was_made_does_not_speak(tmp_path):
@@ -178,7 +180,6 @@ def test_an_input_that_was_restored_to_before_it_was_made_does_not_speak(tmp_pat
     here.lake.open("staged/notes").delete(f"note_date = DATE '{june(3)}'")
     here.lake.open("staged/notes").restore(0)
     notes, counts = here.catalog["staged/notes"], here.catalog["marts/counts"]
-    assert find_intentionally_empty(here.lake, counts, notes, Days(june(1), june(9))) == {
-        june(3),
-        june(4),
-    }
+    every = Days(june(1), june(9))
+    asked = AskedPeriods(counts, notes, every, every)
+    assert find_intentionally_empty(here.lake, asked) == {june(3), june(4)}

@@ -1,17 +1,19 @@
 """Write, audit, commit: nothing is published without a verdict, and nothing else is left behind."""
 
+import shutil
 from datetime import date
 from pathlib import Path
 
 import duckdb
 import polars as pl
 import pytest
-from deltalake import write_deltalake
+from deltalake import CommitProperties, write_deltalake
 
-from lakehouse.errors import BusyError, DataError, LawError, SetupError
+from lakehouse.errors import BusyError, DataError, LawError, OutageError, SetupError
 from lakehouse.ingest.landed_files import read_landed_files
 from lakehouse.lineage.commit_history import read_audit
 from lakehouse.publish.audit import AUDIT_KEY, Audit, Provenance
+from lakehouse.publish.commit import COMMIT_ID, commit_once
 from lakehouse.publish.file_writer import FileWriter
 from lakehouse.publish.publish import publish
 from lakehouse.publish.request import (
@@ -19,6 +21,7 @@ from lakehouse.publish.request import (
     Partitioning,
     ReplaceAll,
     ReplaceDays,
+    ReplaceKeys,
     TableInfo,
 )
 from lakehouse.publish.write_plan import plan_write
@@ -372,3 +375,125 @@ def test_a_compacted_raw_table_still_knows_every_delivery(lake):
     assert list_data_files(lake.open("raw/orders")).height == 1
     assert after.by_digest == before.by_digest
     assert {name for _, name in after.by_digest.values()} == {"a.csv", "b" * 80 + ".csv"}
+
+
+def rebuilt(lake: Lake, commits: int, table: str = TABLE) -> None:
+    """Deletes a table and builds it again, by some commits of another writer."""
+    shutil.rmtree(lake.uri(table))
+    for number in range(commits):
+        rows = pl.DataFrame({"day": [date(2030, 1, 1)], "text": [f"theirs {number}"]})
+        write_deltalake(lake.uri(table), rows, mode="append")
+
+
+@pytest.mark.parametrize("commits", [1, 2, 3])
+@pytest.mark.parametrize(
+    "request_of",
+    [
+        append,
+        replace_all,
+        lambda **more: ReplaceDays(TABLE, ROWS, day_column="day", days=[date(2024, 1, 1)], **more),
+        lambda **more: ReplaceKeys(TABLE, ROWS, keys=ROWS.select("text").collect(), **more),
+    ],
+    ids=["append", "all", "days", "keys"],
+)
+@pytest.mark.parametrize("is_planned", [False, True])
+def test_a_table_that_was_built_again_makes_a_writer_busy(lake, request_of, commits, is_planned):
+    for _ in range(2):
+        publish(lake, append(), accepted)
+    base = lake.revision(TABLE)
+
+    def judge(findings):
+        if is_planned:
+            rebuilt(lake, commits)
+        return accepted(findings)
+
+    if not is_planned:
+        rebuilt(lake, commits)
+    with pytest.raises(BusyError):
+        publish(lake, request_of(base=base), judge)
+    assert sorted(set(lake.scan(TABLE).collect()["text"])) == [
+        f"theirs {n}" for n in range(commits)
+    ]
+
+
+def test_a_copy_of_a_table_that_was_put_back_makes_a_writer_busy(lake, tmp_path):
+    publish(lake, append(), accepted)
+    shutil.copytree(lake.uri(TABLE), tmp_path / "copy")
+    publish(lake, append(), accepted)
+    base = lake.revision(TABLE)
+
+    def judge(findings):
+        shutil.rmtree(lake.uri(TABLE))
+        shutil.copytree(tmp_path / "copy", lake.uri(TABLE))
+        publish(lake, append(ROWS.with_columns(text=pl.lit("theirs"))), accepted)
+        return accepted(findings)
+
+    assert base.version == 1
+    with pytest.raises(BusyError):
+        publish(lake, replace_all(base=base), judge)
+    assert lake.scan(TABLE).collect().height == 4
+
+
+REJECTS = "quarantine/staged_orders"
+
+
+def test_a_commit_between_the_rejected_rows_and_the_audit_is_not_known_to_the_audit(lake):
+    publish(lake, append(), accepted, rejects=Append(REJECTS, ROWS))
+
+    class Disturbed(Lake):
+        """A lake in which another program deletes rejected rows right after each commit of them."""
+
+        def open_shared(self, table, version=None):
+            if table == TABLE and version is None and super().version(REJECTS) == 1:
+                super().open(REJECTS).delete("text = 'a'")
+            return super().open_shared(table, version)
+
+    disturbed = Disturbed(lake.root)
+    audit = publish(disturbed, append(), accepted, rejects=Append(REJECTS, ROWS))
+    assert (lake.version(REJECTS), audit.provenance.quarantine.version) == (2, 1)
+
+
+def test_rejected_rows_are_not_committed_beside_those_that_another_program_put_there(lake):
+    publish(lake, append(), accepted, rejects=Append(REJECTS, ROWS))
+    base = lake.revision(REJECTS)
+    write_deltalake(lake.uri(REJECTS), ROWS.collect(), mode="append")
+    with pytest.raises(BusyError):
+        publish(lake, append(), accepted, rejects=Append(REJECTS, ROWS, base=base))
+
+
+def test_without_a_commit_the_audit_names_the_rejected_rows_that_were_read(lake):
+    publish(lake, append(), accepted, rejects=Append(REJECTS, ROWS))
+    base = lake.revision(REJECTS)
+
+    def judge(findings):
+        lake.open(REJECTS).delete("text = 'a'")
+        return accepted(findings)
+
+    audit = publish(lake, append(), judge, rejects=Append(REJECTS, ROWS.clear(), base=base))
+    assert audit.provenance.quarantine == base
+
+
+def test_a_commit_without_an_id_is_not_taken_for_another_one(lake):
+    publish(lake, append(), accepted)
+    base = lake.revision(TABLE)
+    write_deltalake(lake.uri(TABLE), ROWS.collect(), mode="append")
+    with pytest.raises(OutageError, match="it is not in the log any more"):
+        commit_once(lake, TABLE, base, CommitProperties(), lambda: None)
+
+
+def test_a_commit_is_found_behind_log_entries_that_were_cleaned_up(lake):
+    publish(lake, append(), accepted)
+    base = lake.revision(TABLE)
+    for _ in range(2):
+        write_deltalake(lake.uri(TABLE), ROWS.collect(), mode="append")
+    properties = CommitProperties({COMMIT_ID: "ours"})
+
+    def attempt():
+        write_deltalake(
+            lake.uri(TABLE), ROWS.collect(), mode="append", commit_properties=properties
+        )
+        lake.open(TABLE).create_checkpoint()
+        for version in range(3):
+            (Path(lake.uri(TABLE)) / "_delta_log" / f"{version:020}.json").unlink()
+
+    assert commit_once(lake, TABLE, base, properties, attempt) == 3

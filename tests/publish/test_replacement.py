@@ -318,3 +318,20 @@ def test_a_z_ordered_table_is_replaced_correctly(lake):
     lake.open(TABLE).optimize.z_order(["text"])
     put(lake, visits([8], "1"), [day(8)])
     assert read_visits(lake)["text"].to_list() == ["0", "1", "0"]
+
+
+def test_a_file_of_replaced_days_is_read_where_its_bounds_hide_rows_without_a_day(lake):
+    undated = pl.DataFrame({"day": [None], "text": ["undated"]}, schema=SCHEMA)
+    put(lake, visits([10], "0").vstack(undated), physical=None)
+    put(lake, visits([10], "1"), [day(10)], physical=None)
+    assert sorted(read_visits(lake).rows(), key=str) == [(None, "undated"), (day(10), "1")]
+
+
+def test_rows_without_a_day_are_replaced_on_request(lake):
+    undated = pl.DataFrame({"day": [None], "text": ["undated"]}, schema=SCHEMA)
+    put(lake, visits([10, 20], "0").vstack(undated), physical=None)
+    put(lake, visits([30], "0").vstack(undated), [day(30)], physical=None)
+    rows = visits([20], "1").lazy()
+    request = ReplaceDays(TABLE, rows, day_column="day", days=[day(20)], has_undated=True)
+    publish_rows(lake, request)
+    assert read_visits(lake).rows() == [(day(10), "0"), (day(20), "1"), (day(30), "0")]

@@ -3,15 +3,19 @@
 import pytest
 from support.buckets import bucket_world, put
 from support.sizes import full
-from support.worlds import catalog_of, land_all
+from support.worlds import NOW, catalog_of, land_all
 
-from assets.retail import raw
+from assets.retail import raw, staged
 from campaign import shop, state, steps
 from campaign.buckets import create_client, open_environment
 from campaign.proxy import plan_faults_of_first_tries, plan_outage
 from campaign.s3 import Trials
 from campaign.tally import Tally
 from lakehouse.errors import OutageError
+from lakehouse.operations.replay import replay
+from lakehouse.operations.restorable_versions import find_version_at
+from lakehouse.operations.restore_plan import plan_restore
+from lakehouse.quarantine.discard import Choice, discard
 
 DAYS = ["2010-12-01", "2010-12-02"]
 SEEDS = (3, 4, 8, 23, 30)
@@ -42,6 +46,28 @@ def test_a_store_that_does_not_answer_is_told_of_in_a_line_with_what_to_do(proxy
     proxy.plan = plan_outage(0, fault)
     with pytest.raises(OutageError, match=r"does not answer.*\nNext: check that the bucket exists"):
         land_all(here)
+
+
+OPERATIONS = {
+    "replay of rows": lambda here: replay(here, "staged/fx_rates"),
+    "replay of dead letters": lambda here: replay(here, "raw/fx_rates"),
+    "plan of a restore": lambda here: plan_restore(here, "raw/fx_rates", 0),
+    "time of a restore": lambda here: find_version_at(here.lake, "raw/fx_rates", NOW),
+    "discard": lambda here: discard(
+        here.lake, here.catalog, "raw/fx_rates", Choice(is_all=True), reason="r", who="ann"
+    ),
+}
+"""What people do with tables, by name."""
+
+
+@pytest.mark.parametrize("operation", OPERATIONS.values(), ids=OPERATIONS)
+def test_operations_tell_of_a_store_that_does_not_answer(proxy, bucket, operation):
+    here = bucket_world(proxy.url, bucket, catalog_of(rates=raw.fx_rates, fx_rates=staged.fx_rates))
+    put(here, "fx_rates", "1.csv", "Date,USD\n2010-12-01,1.3\n2010-12-02,1,2,3\n")
+    land_all(here)
+    proxy.plan = plan_outage(0, "500")
+    with pytest.raises(OutageError, match=r"does not answer.*\nNext: check that the bucket exists"):
+        operation(here)
 
 
 @pytest.mark.parametrize("seeds", [SEEDS[:1], full(SEEDS[1:])], ids=["few", "many"])

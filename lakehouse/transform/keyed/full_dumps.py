@@ -110,19 +110,7 @@ def add_empty_dumps(
     Raises:
         SetupError: a declared moment is no value of the moment's type.
     """
-    dtype = dumps.schema[moment]
-    try:
-        text = pl.Series(moment, list(emptied), dtype=pl.String)
-        if isinstance(dtype, pl.Date | pl.Datetime):
-            at = text.str.strptime(dtype)
-        else:
-            at = text.cast(dtype)
-    except pl.exceptions.PolarsError as error:
-        raise SetupError(
-            f"{table}: FullDumps(emptied={emptied!r}) does not fit {moment}, which is {dtype}: "
-            f"{error}\n"
-            "Next: write a value of this type."
-        ) from None
+    at = _parse_moments(table, "emptied", emptied, moment, dumps.schema[moment])
     declared = {
         "rows": pl.lit(0, dumps.schema["rows"]),
         "is_whole": pl.lit(True),
@@ -136,6 +124,38 @@ def add_empty_dumps(
         .with_columns(pl.col("_source", "_modified_at").forward_fill())
         .drop_nulls("_source")
     )
+
+
+def leave_out_refused(table: KeyedTable, events: pl.LazyFrame) -> pl.LazyFrame:
+    """Returns the events without those of dumps that are declared as wrong for good.
+
+    Raises:
+        SetupError: a declared moment is no value of the moment's type.
+    """
+    moment = EventSemantics.of(table).moment
+    if table.full_dumps is None or not table.full_dumps.refused:
+        return events
+    refused = table.full_dumps.refused
+    wrong = _parse_moments(table.name, "refused", refused, moment, events.collect_schema()[moment])
+    # A row without a moment is of no dump that could be meant.
+    return events.filter(~pl.col(moment).is_in(wrong.implode()).fill_null(False))
+
+
+def _parse_moments(
+    table: str, option: str, texts: Sequence[str], moment: str, dtype: pl.DataType
+) -> pl.Series:
+    """Returns declared moments as values of the moment's type."""
+    try:
+        text = pl.Series(moment, list(texts), dtype=pl.String)
+        if isinstance(dtype, pl.Date | pl.Datetime):
+            return text.str.strptime(dtype)
+        return text.cast(dtype)
+    except pl.exceptions.PolarsError as error:
+        raise SetupError(
+            f"{table}: FullDumps({option}={tuple(texts)!r}) does not fit {moment}, "
+            f"which is {dtype}: {error}\n"
+            "Next: write a value of this type."
+        ) from None
 
 
 def find_deletes(
@@ -185,5 +205,6 @@ def check_dump_sizes(table: str, dumps: pl.DataFrame, moment: str, promised: Ful
             f"{table}: the dump of {when} ({source}) has {rows:,} rows, the one before {before:,}: "
             f"{1 - rows / before:.1%} fewer, but {promised.may_shrink:.1%} are allowed. "
             "Nothing was published.\nNext: deliver the whole dump; or, if the rows are really "
-            f"gone, declare FullDumps(accepted=({str(when)!r},))."
+            f"gone, declare FullDumps(accepted=({str(when)!r},)); or leave the dump out for good: "
+            f"FullDumps(refused=({str(when)!r},))."
         )

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import polars as pl
 
-from lakehouse.errors import BusyError, list_problems
+from lakehouse.errors import list_problems
 from lakehouse.expressions import has_key
 from lakehouse.publish.audit import Audit, RefusedCommitError
 from lakehouse.publish.publish import PassResult, publish
@@ -89,10 +89,7 @@ def _merge(lake: Lake, catalog: Catalog, plan: MakePlan, spool: Path) -> MergedT
 def _scan_stored(lake: Lake, plan: MakePlan) -> pl.LazyFrame:
     """Returns the stored rows of the table, tombstones among them."""
     assert plan.base is not None  # noqa: S101
-    handle = lake.open_shared(plan.table.name, plan.base)
-    if handle is None:
-        raise BusyError(f"{plan.table.name}: it was deleted meanwhile.\nNext: run again.")
-    return scan_all_rows(handle)
+    return scan_all_rows(lake.open_revision(plan.table.name, plan.base))
 
 
 def _request_rows(plan: MakePlan, merged: MergedTable) -> Request:

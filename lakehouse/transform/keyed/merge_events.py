@@ -21,7 +21,7 @@ from lakehouse.tables.catalog import Catalog
 from lakehouse.transform.inputs import InputFrames, open_inputs
 from lakehouse.transform.keyed.apply_events import EventSemantics
 from lakehouse.transform.keyed.event_files import write_events
-from lakehouse.transform.keyed.full_dumps import list_dumps
+from lakehouse.transform.keyed.full_dumps import leave_out_refused, list_dumps
 from lakehouse.transform.keyed.key_rows import KeyRows
 from lakehouse.transform.keyed.merge_part import PartCounts, PartMerger
 from lakehouse.transform.keyed.tombstones import Watermark
@@ -85,6 +85,9 @@ class EventMerger:
         events = write_events(self.lake, self.plan, opened, self.folder)
         dumps = None
         if table.full_dumps is not None:
+            # Their rows are superseded by those of the next dump, as if it had followed at once.
+            left, broke = (leave_out_refused(table, each) for each in (events.valid, events.broke))
+            events = replace(events, valid=left, broke=broke)
             dumps = list_dumps(table, events.valid, events.broke, self.stored)
             # Deletes follow from a dump and its next one, so that a dump in between changes both.
             if not dumps["is_next"].all():

@@ -12,8 +12,10 @@ from typing import Any
 import polars as pl
 from deltalake import DeltaTable
 
+from lakehouse.calendar import WHOLE_TABLE
 from lakehouse.lineage.commit_history import changes_rows, read_audit, read_commit_history
 from lakehouse.lineage.period_history import has_current_code
+from lakehouse.lineage.quarantine_changes import find_disturbed_periods
 from lakehouse.publish.audit import Audit
 from lakehouse.publish.replacement import scan_files
 from lakehouse.storage.lake import Lake, list_data_files
@@ -58,8 +60,8 @@ def find_new_rows(
 
     Returns:
         None when they are not known, because the table does not exist or was made by other code,
-        because somebody else changed it, or because rows of the raw table were removed; and when
-        there are none.
+        because somebody else changed it or its quarantine, or because rows of the raw table were
+        removed; and when there are none.
     """
     current, commits = source.open(lake), _commits_since_made(lake, table, source, latest_commits)
     new = [action for commit in commits for action in commit.data_added]
@@ -89,6 +91,10 @@ def _commits_since_made(
         return []
     if table.full_dumps is not None and audit.quarantined:
         return []  # the stored rows do not show all keys that the last dump held
+    # New rows alone would not bring back rejected rows that were rolled back or deleted; and their
+    # audit would name the quarantine without them.
+    if find_disturbed_periods(lake, table, {WHOLE_TABLE: audit}, known=None):
+        return []
     log = lake.read_log_tail(name, after=read.version)
     commits = [commit for commit in log.commits if commit.version <= source.revision.version]
     # Removed rows may have made a key what it is; only all rows that are left can tell.
