@@ -37,6 +37,9 @@ RESCUED = "_rescued"
 LAST = "_last"
 """Column of a table with keys: the sequence of the key's newest event, even a rejected one."""
 
+EVENT = "_event"
+"""Column of a rejected row of a table with keys: its key, its sequence, and when it was written."""
+
 DELETED = "_deleted"
 """Column of a table with keys: true for a tombstone."""
 

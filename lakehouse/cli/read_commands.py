@@ -22,11 +22,13 @@ from lakehouse.observe import overview, sql
 from lakehouse.observe.landing_report import report_landing
 from lakehouse.observe.rejects import RejectedRows, read_rejects
 from lakehouse.publish.audit import Audit
-from lakehouse.quarantine.states import DISCARDED, OPEN, RELEASED, State
+from lakehouse.quarantine.states import OPEN, STATE_NAMES, State
 from lakehouse.wording import escape_control_characters, format_count
 
-_STATES: tuple[State, ...] = (OPEN, RELEASED, DISCARDED)
-_HIDDEN = ("_contract_version", "_code_version", "_run_id", "_batch_id", "_ingested_at")
+_HIDDEN = (
+    *("_contract_version", "_code_version", "_run_id"),
+    *("_batch_id", "_ingested_at", "_event"),
+)
 """Columns of a quarantine that a table on a screen leaves out; CSV and JSON have all."""
 
 _SHOWN = 20
@@ -176,7 +178,7 @@ def _to_row(one: Audit) -> Iterable[Any]:
 @click.argument("table")
 @click.option(
     "--state",
-    type=click.Choice([*_STATES, "all"]),
+    type=click.Choice([*STATE_NAMES, "all"]),
     default=OPEN,
     show_default=True,
     help="The state of the rows to show.",
@@ -190,7 +192,7 @@ def quarantine(app: App, table: str, state: str, form: str, limit: int | None) -
     For a raw table, show its dead letters.
     """
     # None for `all`, which is no state.
-    wanted = next((one for one in _STATES if one == state), None)
+    wanted = next((one for one in STATE_NAMES if one == state), None)
     here, most = app.environment(), _read_limit(limit, form)
     found = read_rejects(here, table, most, wanted)
     shown = found.total if most is None else min(most, found.total)

@@ -9,7 +9,7 @@ deleted and the table is as it was.
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 import polars as pl
@@ -39,12 +39,14 @@ class PassResult:
         rows: how many rows are in the files of the table.
         rejected: how many rows are in the files of its quarantine.
         rejected_rows: those rows, as they were written.
+        written_rows: the new rows of the table, as they were written.
     """
 
     answers: Mapping[str, pl.DataFrame]
     rows: int
     rejected: int
     rejected_rows: pl.LazyFrame
+    written_rows: pl.LazyFrame = field(default_factory=pl.LazyFrame)
 
     def read_number(self, question: str) -> int:
         """Returns the answer to a question that asks for one number."""
@@ -145,6 +147,7 @@ def _write_files(
         main.new_rows,
         sum(writer.new_rows for writer in quarantine),
         quarantine[0].scan_new_rows() if quarantine else pl.LazyFrame(),
+        main.scan_new_rows(),
     )
 
 

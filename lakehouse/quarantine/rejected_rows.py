@@ -12,12 +12,11 @@ import polars as pl
 from deltalake import DeltaTable
 
 from lakehouse.publish.request import ReplaceAll, ReplaceDays, TableInfo
+from lakehouse.quarantine.merge_states import merge_all_judged, merge_some_judged
 from lakehouse.quarantine.states import (
     Attempt,
     fill_states,
     identify_by_origin,
-    merge_all_judged,
-    merge_some_judged,
 )
 from lakehouse.storage.lake import Lake, scan_visible_rows
 from lakehouse.storage.revision import Revision

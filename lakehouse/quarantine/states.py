@@ -1,12 +1,11 @@
-"""The states of rejected rows and dead letters: open, released, discarded.
+"""The states of rejected rows and dead letters: open, released, superseded, discarded.
 
-Belongs here: the columns of a state, and how the rows in quarantine change when rows are judged
-again. Plain functions over LazyFrames, so that every way to make a table can use them. Does not
-belong here: which periods are made again (`operations/replay.py`), and which rows a person gives up
-(`discard.py`).
+Belongs here: the columns of a state, and what is known of a judgement. Does not belong here: how
+rows in quarantine change when rows are judged again (`merge_states.py`), and which rows a person
+gives up (`discard.py`).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Literal
@@ -15,10 +14,14 @@ import polars as pl
 
 from lakehouse.origin import select_digest
 
-State = Literal["open", "released", "discarded"]
+State = Literal["open", "released", "superseded", "withdrawn", "discarded"]
 OPEN: State = "open"
 RELEASED: State = "released"
+SUPERSEDED: State = "superseded"
+WITHDRAWN: State = "withdrawn"
 DISCARDED: State = "discarded"
+STATE_NAMES: tuple[State, ...] = (OPEN, DISCARDED, WITHDRAWN, SUPERSEDED, RELEASED)
+"""All states: first what somebody may still have to act on, last what was published."""
 
 _MOMENT = pl.Datetime("us", "UTC")
 STATES: Mapping[str, pl.DataType] = {
@@ -33,7 +36,8 @@ STATES: Mapping[str, pl.DataType] = {
 """The columns of a state."""
 
 COMMENTS = {
-    "_state": "open; released, once it is no longer rejected; discarded, once given up on",
+    "_state": "open; released, when it is no longer rejected; superseded, when a newer row or file "
+    "took its place; withdrawn, when its file was taken away; discarded, when somebody gave it up",
     "_first_seen_at": "When it was first rejected",
     "_last_seen_at": "When it was last rejected",
     "_tries": "How often it was rejected: by another transform or contract, or in a replay",
@@ -41,9 +45,6 @@ COMMENTS = {
     "_settled_by": "The run that released it, or who discarded it",
     "_discard_reason": "Why it was discarded",
 }
-
-_IS_REJECTED = "_is_rejected"
-_BEFORE = "_before"  # ends the names of the columns of a row that was in quarantine already
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,8 @@ class Attempt:
         contract_version: of the contract.
         is_replay: whether rows are given another try on purpose. That counts as a try, once a run,
             for rows that neither other code nor another contract judges.
+        superseded: the origins of rows that are not rejected because a newer row has superseded
+            them: `_source` and `_offset`.
         now: the moment that is noted.
     """
 
@@ -63,12 +66,21 @@ class Attempt:
     code_version: str = ""
     contract_version: str = ""
     is_replay: bool = False
+    superseded: pl.DataFrame | None = field(default=None, compare=False)
     now: datetime = field(default_factory=lambda: datetime.now(UTC))
 
     @property
     def moment(self) -> pl.Expr:
         """`now`, as a column."""
         return pl.lit(self.now, dtype=_MOMENT)
+
+    def is_superseded(self, schema: pl.Schema) -> pl.Expr:
+        """Returns true for a row in quarantine that a newer row has superseded."""
+        if self.superseded is None or self.superseded.is_empty() or "_source" not in schema:
+            return pl.lit(False)
+        named = [select_digest(pl.col("_source")), pl.col("_offset")]
+        wanted = self.superseded.select(named).unique().to_struct()
+        return pl.struct(named).is_in(wanted.implode())
 
     def build_first_state(self) -> list[pl.Expr]:
         """Returns the columns of the state of a row that is rejected for the first time."""
@@ -108,7 +120,7 @@ def fill_states(rows: pl.LazyFrame) -> pl.LazyFrame:
     A row that another program wrote without a state is open, was tried once, and was seen when it
     was ingested.
     """
-    filled = _add_missing(rows, STATES)
+    filled = add_missing_columns(rows, STATES)
     # A table without `_ingested_at` does not say when: the moments stay null there.
     ingested = pl.lit(None, dtype=_MOMENT)
     if "_ingested_at" in filled.collect_schema():
@@ -120,7 +132,7 @@ def fill_states(rows: pl.LazyFrame) -> pl.LazyFrame:
     )
 
 
-def _add_missing(rows: pl.LazyFrame, columns: Mapping[str, pl.DataType]) -> pl.LazyFrame:
+def add_missing_columns(rows: pl.LazyFrame, columns: Mapping[str, pl.DataType]) -> pl.LazyFrame:
     """Returns rows with those of some columns that they lack, null."""
     schema = rows.collect_schema()
     return rows.with_columns(
@@ -133,7 +145,7 @@ def _add_missing(rows: pl.LazyFrame, columns: Mapping[str, pl.DataType]) -> pl.L
 def count_by_state(rows: pl.LazyFrame) -> dict[str, int]:
     """Returns how many rows are in each state, open ones first; states of no row are left out."""
     found = dict(rows.group_by("_state").len().collect(engine="streaming").iter_rows())
-    return {state: found[state] for state in (OPEN, DISCARDED, RELEASED) if state in found}
+    return {state: found[state] for state in STATE_NAMES if state in found}
 
 
 def identify_by_origin() -> list[pl.Expr]:
@@ -142,145 +154,3 @@ def identify_by_origin() -> list[pl.Expr]:
     That is the hash of its file's bytes, whatever the file is called, and its place in the file.
     """
     return [select_digest(pl.col("_source")), pl.col("_offset")]
-
-
-def merge_all_judged(
-    quarantined: pl.LazyFrame,
-    rejected: pl.LazyFrame,
-    identity: Sequence[pl.Expr],
-    attempt: Attempt,
-    *,
-    is_unique: bool = False,
-) -> pl.LazyFrame:
-    """Returns the quarantine of some periods after all of their rows were judged again.
-
-    It holds every row that was in quarantine or is rejected now, once. A row that is rejected is
-    open, or still discarded. A row that was in quarantine and is not rejected now is released. Rows
-    with the same identity are matched by their number. Memory grows with the rejected rows, not
-    with all rows.
-
-    Args:
-        quarantined: the rows of these periods in quarantine.
-        rejected: the rows that are rejected now, with the columns of `Attempt.build_first_columns`
-            and the rules that they broke.
-        identity: what identifies a row, over the columns of both.
-        attempt: who judges.
-        is_unique: whether no two rows of `rejected` have the same identity.
-
-    Returns:
-        The columns of `rejected`, then those that only `quarantined` has.
-    """
-    named = _name_identity(identity)
-    # Equal rows are matched one to one: of three in quarantine and two rejected now, one passed.
-    keys = [*named, "_number"]
-    number = pl.int_range(pl.len(), dtype=pl.Int64).over(list(named))
-    schema = rejected.collect_schema()
-    # Where identities are unique, 0 spares a window over all rejected rows.
-    now = rejected.with_columns(**named).with_columns(
-        (pl.lit(0, dtype=pl.Int64) if is_unique else number).alias("_number"),
-        pl.lit(True).alias(_IS_REJECTED),
-    )
-    before = _add_missing(fill_states(quarantined), schema)
-    before = before.with_columns(**named).with_columns(number.alias("_number"))
-    old_schema = {n: dtype for n, dtype in before.collect_schema().items() if n not in keys}
-    before = before.rename({name: f"{name}{_BEFORE}" for name in old_schema})
-    # A null in a key equals a null: else a row without a key would be added by each attempt.
-    both = now.join(before, on=keys, how="full", nulls_equal=True, coalesce=True)
-    new = {name: _pick_value(name, dtype, old_schema[name]) for name, dtype in schema.items()}
-    others = {name: pl.col(f"{name}{_BEFORE}") for name in old_schema if name not in schema}
-    columns = {**new, **_build_states(attempt), **others}
-    return both.select(value.alias(name) for name, value in columns.items())
-
-
-def merge_some_judged(
-    quarantined: pl.LazyFrame,
-    rejected: pl.LazyFrame,
-    identity: Sequence[pl.Expr],
-    attempt: Attempt,
-    *,
-    is_unique: bool = False,
-) -> pl.LazyFrame:
-    """Returns the quarantine after some more rows were judged, which leaves all others unchanged.
-
-    For the arguments see `merge_all_judged`.
-    """
-    named = _name_identity(identity)
-    before, judged = fill_states(quarantined).with_columns(**named), rejected.select(**named)
-    # The others were not judged, so their absence from `rejected` must not release them.
-    others = before.join(judged, on=[*named], how="anti", nulls_equal=True).drop(named)
-    again = before.join(judged, on=[*named], how="semi", nulls_equal=True).drop(named)
-    rows = merge_all_judged(again, rejected, identity, attempt, is_unique=is_unique)
-    known = others.collect_schema()
-    # The types of the merged rows, as in `_pick_value`: a value that does not fit becomes null.
-    schema = {name: dtype for name, dtype in rows.collect_schema().items() if name in known}
-    return pl.concat([others.cast(pl.Schema(schema), strict=False), rows], how="diagonal")
-
-
-def _name_identity(identity: Sequence[pl.Expr]) -> dict[str, pl.Expr]:
-    """Returns what identifies a row as columns to join by."""
-    return {f"_key_{number}": expr for number, expr in enumerate(identity)}
-
-
-def _pick_value(name: str, dtype: pl.DataType, old_dtype: pl.DataType) -> pl.Expr:
-    """Returns a column: its new value if the row is rejected now, else the one that it had.
-
-    A column that has another type now is null where the old value cannot be cast to it.
-    """
-    old = pl.col(f"{name}{_BEFORE}")
-    if old_dtype != dtype:
-        # The old value stays readable in the older versions of the quarantine.
-        is_nested = old_dtype.is_nested() or dtype.is_nested()
-        old = pl.lit(None, dtype=dtype) if is_nested else old.cast(dtype, strict=False)
-    return pl.when(pl.col(_IS_REJECTED).is_not_null()).then(pl.col(name)).otherwise(old)
-
-
-def _build_states(attempt: Attempt) -> dict[str, pl.Expr]:
-    """Returns each column of a state after an attempt."""
-    old = {name: pl.col(f"{name}{_BEFORE}") for name in STATES}
-    is_rejected = pl.col(_IS_REJECTED).is_not_null()
-    is_new = old["_state"].is_null()  # `fill_states` leaves no null in a row that was there
-    # A decision of a person outlives a rebuild, but not a row that passes: that one is released.
-    stays_discarded = is_rejected & (old["_state"] == DISCARDED).fill_null(False)
-    is_released_now = ~is_rejected & (old["_state"] != RELEASED)
-    # A row that was settled before keeps what was noted then. A row that is open again is not
-    # settled.
-    stays_settled = stays_discarded | (~is_rejected & ~is_released_now)
-    return {
-        "_state": pl.when(stays_discarded)
-        .then(pl.lit(DISCARDED))
-        .when(is_rejected)
-        .then(pl.lit(OPEN))
-        .otherwise(pl.lit(RELEASED)),
-        "_first_seen_at": pl.coalesce(old["_first_seen_at"], pl.col("_first_seen_at")),
-        "_last_seen_at": pl.when(is_rejected).then(attempt.moment).otherwise(old["_last_seen_at"]),
-        "_tries": pl.when(is_new)
-        .then(1)
-        .when(is_rejected & _is_try(attempt))
-        .then(old["_tries"] + 1)
-        .otherwise(old["_tries"]),
-        "_settled_at": pl.when(is_released_now)
-        .then(attempt.moment)
-        .when(stays_settled)
-        .then(old["_settled_at"]),
-        "_settled_by": pl.when(is_released_now)
-        .then(pl.lit(attempt.run_id))
-        .when(stays_settled)
-        .then(old["_settled_by"]),
-        "_discard_reason": pl.when(stays_discarded).then(old["_discard_reason"]),
-    }
-
-
-def _is_try(attempt: Attempt) -> pl.Expr:
-    """Returns true for a row last judged by another transform or contract; in a replay, run."""
-    # Without this, each backfill by the same code on the same rows would count as a try.
-    current = {
-        "_contract_version": attempt.contract_version,
-        "_code_version": attempt.code_version,
-    }
-    if attempt.is_replay:
-        current["_run_id"] = attempt.run_id
-    return pl.any_horizontal(
-        # Unknown versions, as of a row that another program wrote, are no try.
-        (pl.col(f"{name}{_BEFORE}") != now).fill_null(False)
-        for name, now in current.items()
-    )

@@ -13,7 +13,7 @@ import polars as pl
 from lakehouse.errors import REPORT_IT, LawError
 from lakehouse.publish.audit import Audit, Provenance
 from lakehouse.publish.publish import PassResult
-from lakehouse.quarantine.states import RELEASED, is_in
+from lakehouse.quarantine.states import DISCARDED, OPEN, is_in
 from lakehouse.transform.period_counts import (
     PassCounts,
     Period,
@@ -43,8 +43,9 @@ class CountedPass:
 
     @classmethod
     def of(cls, judged: JudgedRows, findings: PassResult) -> "CountedPass":
-        """Returns the result of a pass that published; released rows do not count as rejected."""
-        rejected = findings.rejected_rows.filter(~is_in(RELEASED)) if findings.rejected else None
+        """Returns the result of a pass that published; settled rows do not count as rejected."""
+        is_rejected = is_in(OPEN) | is_in(DISCARDED)
+        rejected = findings.rejected_rows.filter(is_rejected) if findings.rejected else None
         counts = count_periods(judged.table, findings.answers)
         return cls(counts, findings.rows, rejected)
 

@@ -83,7 +83,7 @@ def judge_rows(lake: Lake, plan: MakePlan, opened: InputFrames, spool: Path) -> 
     # A delete needs no more than key and sequence, so the other rules let it pass.
     if isinstance(table, KeyedTable):
         rows, rules = _with_deletes(table, rows, rules)
-    judged = judge(table, rules, scope.own_rows(rows), plan.provenance)
+    judged = judge(table, rules, scope.own_rows(rows), plan.provenance, plan.superseded)
     questions = {DISTINCT: _count_input(scope, filtered), **judged.questions}
     # Only a search for repeats makes the rows that are read differ from those counted above.
     if table.distinct:

@@ -5,6 +5,7 @@ named rule, quarantined with the rules that it broke, or written. Inputs are pin
 that the audit names.
 """
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from lakehouse.calendar import Days
@@ -31,6 +32,7 @@ from lakehouse.transform.limits import MakeLimits
 from lakehouse.transform.period_counts import read_content_hashes
 from lakehouse.transform.plan import MakePlan, MakeRequest, plan_make
 from lakehouse.transform.row_verdicts import JudgedRows
+from lakehouse.transform.superseded_pass import SupersededRowsError, refuse_superseded
 
 
 def make(  # noqa: PLR0913  # where, what and which days; the other four only say who asks, when and within which limits
@@ -101,18 +103,29 @@ def _make_once(lake: Lake, catalog: Catalog, request: MakeRequest) -> Audit | No
 
 def _run(lake: Lake, catalog: Catalog, plan: MakePlan) -> Audit:
     """Judges and publishes the periods of a plan, or refuses them."""
+    try:
+        return _publish(lake, catalog, plan)
+    # Which rejected rows a newer one supersedes is known only after the pass. Most passes have
+    # none; the others are made once more.
+    except SupersededRowsError as found:
+        return _publish(lake, catalog, replace(plan, superseded=found.rows))
+
+
+def _publish(lake: Lake, catalog: Catalog, plan: MakePlan) -> Audit:
     table, scope = plan.table, plan.scope
     with (
         create_scratch_folder() as spool,
         explain_transform_errors(scope),
         report_full_disk(lake.root),
     ):
-        judged = judge_rows(lake, plan, open_inputs(lake, plan.inputs, scope), spool)
+        opened = open_inputs(lake, plan.inputs, scope)
+        judged = judge_rows(lake, plan, opened, spool)
         changes = dated_changes.build_questions(lake, catalog, table, plan.base, judged.valid)
 
         # Called by `publish` when the files are written and nothing is committed yet. The content
         # is compared last: that reads the table's log, which a refused commit does not need.
         def account(findings: PassResult) -> Audit:
+            refuse_superseded(judged, opened, findings)
             result = CountedPass.of(judged, findings)
             audit = account_for_rows(judged, scope, plan.provenance, result)
             audit = dated_changes.note_changed_days(audit, findings.answers)

@@ -70,6 +70,8 @@ class MakePlan:
         quarantine_base: the same for its quarantine.
         new_rows: the new rows of the first input, where a table with keys is brought up to date by
             these alone; None where it is made from all rows.
+        superseded: key and origin of rows that break the contract and do not count as rejected,
+            because a newer row has superseded them; None where that is not known yet.
     """
 
     request: MakeRequest
@@ -78,6 +80,7 @@ class MakePlan:
     base: Revision | None = None
     quarantine_base: Revision | None = None
     new_rows: NewRows | None = None
+    superseded: pl.DataFrame | None = field(default=None, compare=False)
 
     @property
     def table(self) -> DerivedTable:
@@ -114,6 +117,7 @@ class MakePlan:
             made_by.code_version,
             made_by.contract_version,
             self.request.is_replay,
+            self.superseded,
         )
 
     def without(self, refused: Mapping[date | None, str]) -> "MakePlan | None":

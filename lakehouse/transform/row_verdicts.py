@@ -11,10 +11,12 @@ from dataclasses import dataclass
 import polars as pl
 
 from lakehouse.errors import SetupError, list_problems
+from lakehouse.expressions import has_key
 from lakehouse.lineage.content_hash import HASH_SUMS, hash_rows
 from lakehouse.publish.audit import Provenance
 from lakehouse.quarantine.states import Attempt
-from lakehouse.system_columns import LINEAGE, RECEIVED, WINDOW
+from lakehouse.system_columns import EVENT, LINEAGE, RECEIVED, WINDOW
+from lakehouse.tables.keyed_table import KeyedTable
 from lakehouse.tables.rules import Rule, keeps_all_rules, list_broken_rules, precompute_interpreted
 from lakehouse.tables.table_types import DerivedTable, PeriodicTable
 from lakehouse.transform.period_counts import (
@@ -25,8 +27,14 @@ from lakehouse.transform.period_counts import (
     count_represented,
     fingerprint_rows,
 )
+from lakehouse.transform.superseded_rejects import VersionOrder
 
 _OK = "_ok"
+_PERIOD = "_period"
+REJECTED_VERSIONS = "rejected versions"
+"""The name of the question that answers what is needed to find rejected rows that are superseded.
+
+Its answer is no aggregate: it has a row for each rejected row."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +64,7 @@ def judge(
     rules: tuple[Rule, ...],
     rows: pl.LazyFrame,
     provenance: Provenance,
+    superseded: pl.DataFrame | None = None,
 ) -> JudgedRows:
     """Splits a transform's rows by the contract, and defines what counts them by period.
 
@@ -64,6 +73,8 @@ def judge(
         rules: the rules that they are judged by.
         rows: the transform's rows of the days that are made.
         provenance: run and contract, stored beside each rejected row.
+        superseded: key and origin of rows that break the contract and are not rejected; see
+            `MakePlan`.
 
     Raises:
         SetupError: the rows are not of the contract's types.
@@ -73,10 +84,13 @@ def judge(
     # Checks that see the whole table run before the rows are split, and once.
     rules, verdicts = precompute_interpreted(rules)
     judged = rows.with_columns(verdicts).with_columns(keeps_all_rules(rules).alias(_OK))
-    kept, broke = judged.filter(pl.col(_OK)), judged.filter(~pl.col(_OK))
+    is_rejected = ~pl.col(_OK)
+    if superseded is not None and not superseded.is_empty():
+        is_rejected = is_rejected & ~has_key(superseded)
+    kept, broke = judged.filter(pl.col(_OK)), judged.filter(is_rejected)
     # Of the rows that keep the contract: a newer version that breaks it hides no older one.
     latest = _latest_versions(table, kept)
-    counts, hashed = _verdict_counts(table, rules), judged
+    counts, hashed = _verdict_counts(table, rules, is_rejected), judged
     # The content hash is of the rows to write. Where older versions of a key fall away, these are
     # known only after this question, so they have one of their own.
     if isinstance(table, PeriodicTable) and not table.keeps_latest_version:
@@ -87,6 +101,10 @@ def judge(
         questions[LATEST] = aggregate_by_period(table, hash_rows(table, latest), written)
     # The rules of a table with keys are about all of its rows, which this pass does not see.
     table_rules = compile_table_rules(table) if isinstance(table, PeriodicTable) else {}
+    # Only where no answer is known yet: a table that is judged again has found them before.
+    if table.keeps_latest_version and superseded is None:
+        versions = order_versions(table)
+        questions[REJECTED_VERSIONS] = add_period(table, broke).select(versions.columns)
     if table_rules:
         questions[TABLE_RULES] = aggregate_by_period(table, latest, table_rules)
     return JudgedRows(
@@ -118,7 +136,9 @@ def _check_types(table: DerivedTable, schema: pl.Schema) -> None:
         )
 
 
-def _verdict_counts(table: DerivedTable, rules: tuple[Rule, ...]) -> dict[str, pl.Expr]:
+def _verdict_counts(
+    table: DerivedTable, rules: tuple[Rule, ...], is_rejected: pl.Expr
+) -> dict[str, pl.Expr]:
     """Returns all aggregates over the judged rows.
 
     They are one question, because each further reader of a stream makes it hold more of its rows in
@@ -127,7 +147,7 @@ def _verdict_counts(table: DerivedTable, rules: tuple[Rule, ...]) -> dict[str, p
     # One question less saved a tenth of the peak of a pass.
     counts = {
         "rows": count_represented(table),
-        "broke": count_represented(table, ~pl.col(_OK)),
+        "broke": count_represented(table, is_rejected),
         "outside": sum(((~rule.holds).sum() for rule in rules if rule.is_about_day), pl.lit(0)),
         **fingerprint_rows(table),
     }
@@ -166,6 +186,22 @@ def period_of_row(table: DerivedTable) -> list[pl.Expr]:
     return [table.partitions.period_start_expr(pl.col(WINDOW))] if table.partitions else []
 
 
+def order_versions(table: DerivedTable) -> VersionOrder:
+    """Returns how the rows of a table that keeps the latest version of a key are compared."""
+    known = table.properties
+    period = (_PERIOD,) if table.partitions else ()
+    return VersionOrder((*known.key, *period), known.sequence)
+
+
+def add_period(table: DerivedTable, rows: pl.LazyFrame) -> pl.LazyFrame:
+    """Returns rows with the period that `order_versions` compares: versions of two never meet."""
+    if table.partitions is None:
+        return rows
+    names = rows.collect_schema().names()
+    day = pl.col(WINDOW if WINDOW in names else str(table.properties.date_column))
+    return rows.with_columns(table.partitions.period_start_expr(day).alias(_PERIOD))
+
+
 def _rejected_columns(
     table: DerivedTable, rules: tuple[Rule, ...], schema: pl.Schema, provenance: Provenance
 ) -> list[pl.Expr]:
@@ -179,5 +215,9 @@ def _rejected_columns(
         row = [pl.col(RECEIVED).struct.field(name) for name in fields]
         row += [pl.col(name) for name in LINEAGE]
         place = [pl.col(WINDOW)] if WINDOW in schema else []
+    if isinstance(table, KeyedTable):
+        # New rows alone show no more of the rows that were rejected before.
+        known = table.properties
+        place.append(pl.struct(*known.key, *known.sequence, "_modified_at").alias(EVENT))
     attempt = Attempt(provenance.run_id, provenance.code_version, provenance.contract_version)
     return [*row, *place, list_broken_rules(rules), *attempt.build_first_columns()]

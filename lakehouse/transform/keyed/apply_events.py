@@ -17,6 +17,7 @@ from lakehouse.expressions import differs_from_next, differs_from_previous
 from lakehouse.system_columns import DELETED, LAST, LINEAGE, VALID
 from lakehouse.tables.contract import to_polars_schema
 from lakehouse.tables.keyed_table import KeyedTable, Mode
+from lakehouse.transform.superseded_rejects import VersionOrder
 
 # Two events of a key at the same instant: the later delivery wins, then the later record in it.
 _TIE_BREAK = ("_modified_at", *LINEAGE)
@@ -71,6 +72,16 @@ class EventSemantics:
     def instant(self) -> tuple[str, ...]:
         """The columns in which two events at the same instant agree; in a history only the time."""
         return self.sequence[:1] if self.mode == "history" else self.sequence
+
+    @property
+    def versions(self) -> VersionOrder:
+        """How a rejected event is compared with the good ones that may supersede it.
+
+        Where each event leaves its own trace, only one of the same instant takes its place.
+        """
+        has_own_trace = self.mode == "history" or self.is_partial
+        key = (*self.key, *self.instant) if has_own_trace else self.key
+        return VersionOrder(key, self.sequence)
 
     @property
     def needs_all_events(self) -> bool:

@@ -4,7 +4,7 @@ The rows are read several times from here on, so that the pass over the inputs r
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +13,14 @@ import polars as pl
 from lakehouse.publish.audit import Audit
 from lakehouse.storage.lake import Lake
 from lakehouse.storage.parquet import scan_parquet_files
+from lakehouse.system_columns import EVENT, LINEAGE
 from lakehouse.transform.accounting import CountedPass, account_for_rows
 from lakehouse.transform.inputs import InputFrames
 from lakehouse.transform.keyed.apply_events import EventSemantics
 from lakehouse.transform.lazy_pass import judge_rows
-from lakehouse.transform.period_counts import count_periods
+from lakehouse.transform.period_counts import PassCounts, count_periods
 from lakehouse.transform.plan import MakePlan
+from lakehouse.transform.superseded_rejects import find_superseded
 
 SPOOL: Mapping[str, Any] = {"compression": "lz4", "row_group_size": 16_384}
 """How rows are written to scratch files: lz4 is cheap, and each reader holds one row group."""
@@ -31,32 +33,43 @@ class EventFiles:
     Attributes:
         valid: the events to apply.
         rejected: the rows that broke the contract, as they go to quarantine.
-        broke: key, moment and origin of these, for full dumps: a row that broke the contract shows
-            that the dump held its key.
+        broke: key, sequence and origin of every row that broke the contract, superseded ones among
+            them: to a full dump they show that it held the key.
+        superseded: key and origin of rows that broke the contract and do not count as rejected,
+            because a newer event has superseded them.
         audit: the account of the rows that were read.
     """
 
     valid: pl.LazyFrame
     rejected: pl.LazyFrame
     broke: pl.LazyFrame
+    superseded: pl.DataFrame
     audit: Audit
 
 
-def write_events(lake: Lake, plan: MakePlan, opened: InputFrames, folder: Path) -> EventFiles:
+def write_events(
+    lake: Lake,
+    plan: MakePlan,
+    opened: InputFrames,
+    folder: Path,
+    stored: pl.LazyFrame | None,
+) -> EventFiles:
     """Judges the rows of some inputs and writes them to files.
+
+    Args:
+        lake: where the tables are.
+        plan: what is made.
+        opened: the rows to judge.
+        folder: where the files go.
+        stored: the rows of the table; None when it is made from all events.
 
     Raises:
         RefusedCommitError: too many rows broke the contract.
         LawError: a row is unaccounted for.
     """
     judged = judge_rows(lake, plan, opened, folder)
-    semantics = EventSemantics.of(plan.keyed_table)
-    # Nothing else is needed of broken rows: a dump only asks which keys it held.
-    named = [*semantics.key, semantics.moment, "_source", "_modified_at"]
+    versions = EventSemantics.of(plan.keyed_table).versions
     frames = {"valid": judged.valid, "rejected": judged.rejected}
-    # Only a dump draws conclusions from a key that it lacks, so only it must know broken rows.
-    if semantics.is_dumped:
-        frames["broke"] = judged.broke.select(named)
     # One pass over the inputs writes all files and answers all questions.
     sinks = [
         rows.sink_parquet(folder / f"{name}.parquet", **SPOOL, lazy=True)
@@ -64,20 +77,52 @@ def write_events(lake: Lake, plan: MakePlan, opened: InputFrames, folder: Path) 
     ]
     results = pl.collect_all([*sinks, *judged.questions.values()], engine="streaming")
     answers = dict(zip(judged.questions, results[len(sinks) :], strict=True))
-    files = {name: scan_parquet_files(folder / f"{name}.parquet") for name in frames}
+    files = {name: pl.scan_parquet(folder / f"{name}.parquet") for name in frames}
+    broke = unnest_events(files["rejected"])
+    good = [files["valid"]] if stored is None else [files["valid"], stored]
+    superseded = find_superseded(versions, broke.collect(), good)
+    rejected = drop_events(files["rejected"], superseded)
     # Read back rather than taken from the aggregates: a write that loses rows has to be caught.
-    written, rejected = (
-        files[name].select(pl.len()).collect().item() for name in ("valid", "rejected")
-    )
-    result = CountedPass(
-        count_periods(plan.table, answers), written, files["rejected"] if rejected else None
-    )
+    written, count = (rows.select(pl.len()).collect().item() for rows in (files["valid"], rejected))
+    counts = _count_superseded(count_periods(plan.table, answers), superseded.height)
+    result = CountedPass(counts, written, rejected if count else None)
     return EventFiles(
         valid=files["valid"],
-        rejected=files["rejected"],
-        broke=files.get("broke", pl.LazyFrame()),
+        rejected=rejected,
+        broke=broke,
+        superseded=superseded,
         audit=account_for_rows(judged, plan.scope, plan.provenance, result),
     )
+
+
+def unnest_events(rejected: pl.LazyFrame) -> pl.LazyFrame:
+    """Returns key, sequence, time of writing and origin of rejected rows."""
+    return rejected.select(EVENT, *LINEAGE).unnest(EVENT)
+
+
+def drop_events(rejected: pl.LazyFrame, superseded: pl.DataFrame) -> pl.LazyFrame:
+    """Returns rejected rows without the superseded ones."""
+    if superseded.is_empty():
+        return rejected
+    fields = [
+        name if name in LINEAGE else pl.col(EVENT).struct.field(name) for name in superseded.columns
+    ]
+    wanted = superseded.to_struct().implode()
+    return rejected.filter(~pl.struct(fields).is_in(wanted, nulls_equal=True))
+
+
+def _count_superseded(counts: PassCounts, superseded: int) -> PassCounts:
+    """Returns the counts of a pass with some rows as superseded rather than rejected."""
+    periods = {
+        period: replace(
+            one,
+            quarantined=one.quarantined - superseded,
+            superseded=one.superseded + superseded,
+            rejected_rows=one.rejected_rows - superseded,
+        )
+        for period, one in counts.periods.items()
+    }
+    return replace(counts, periods=periods)
 
 
 def write_rows(rows: pl.LazyFrame, file: Path) -> pl.LazyFrame:

@@ -12,6 +12,7 @@ from is made from all raw rows, and so is one without news.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -125,9 +126,14 @@ def _request_rejects(lake: Lake, plan: MakePlan, merged: MergedTable) -> Request
     # New events alone say nothing about rows that were rejected before.
     is_all = merged.keys is None
     request = request_rejected_rows(
-        lake, plan.table, merged.rejected, plan.quarantine_base, plan.attempt, is_all=is_all
+        lake,
+        plan.table,
+        merged.rejected,
+        plan.quarantine_base,
+        replace(plan.attempt, superseded=merged.superseded),
+        is_all=is_all,
     )
-    if is_all or merged.audit.quarantined:
+    if is_all or merged.audit.quarantined or merged.superseded.height:
         return request
     # Nothing was rejected: an empty append spares the quarantine a commit.
     return Append(request.table, merged.rejected, base=request.base, info=request.info)

@@ -6,7 +6,7 @@ publishing (`make_keyed.py`).
 """
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,12 +15,14 @@ import polars as pl
 from lakehouse.lineage import dated_changes
 from lakehouse.lineage.key_changes import find_affected_days
 from lakehouse.publish.audit import Audit
-from lakehouse.storage.lake import Lake
+from lakehouse.quarantine.states import OPEN, fill_states, is_in
+from lakehouse.storage.lake import Lake, scan_visible_rows
 from lakehouse.storage.parquet import scan_parquet_files
+from lakehouse.system_columns import EVENT, LINEAGE
 from lakehouse.tables.catalog import Catalog
 from lakehouse.transform.inputs import InputFrames, open_inputs
 from lakehouse.transform.keyed.apply_events import EventSemantics
-from lakehouse.transform.keyed.event_files import write_events
+from lakehouse.transform.keyed.event_files import EventFiles, unnest_events, write_events
 from lakehouse.transform.keyed.full_dumps import leave_out_refused, list_dumps
 from lakehouse.transform.keyed.key_rows import KeyRows
 from lakehouse.transform.keyed.merge_part import PartCounts, PartMerger
@@ -28,6 +30,7 @@ from lakehouse.transform.keyed.tombstones import Watermark
 from lakehouse.transform.lazy_pass import judge_rows
 from lakehouse.transform.plan import MakePlan
 from lakehouse.transform.spill import split_by_key
+from lakehouse.transform.superseded_rejects import find_superseded
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,8 @@ class MergedTable:
         height: the number of these rows.
         keys: the touched keys, one row each; None when the whole table is made from all events.
         rejected: the rows that broke the contract.
+        superseded: origins of rows that break the contract and are not rejected, because a newer
+            row has superseded them; those that were rejected before among them.
         audit: the account of the rows that were read.
     """
 
@@ -46,6 +51,7 @@ class MergedTable:
     height: int
     keys: pl.DataFrame | None
     rejected: pl.LazyFrame
+    superseded: pl.DataFrame
     audit: Audit
 
 
@@ -82,7 +88,7 @@ class EventMerger:
         started = time.monotonic()
         table = self.plan.keyed_table
         semantics = EventSemantics.of(table)
-        events = write_events(self.lake, self.plan, opened, self.folder)
+        events = write_events(self.lake, self.plan, opened, self.folder, self.stored)
         dumps = None
         if table.full_dumps is not None:
             # Their rows are superseded by those of the next dump, as if it had followed at once.
@@ -114,8 +120,27 @@ class EventMerger:
             if self.stored is None
             else pl.concat([one.keys for one in counts if one.keys is not None]),
             rejected=events.rejected,
+            superseded=pl.concat(
+                [found.select(LINEAGE) for found in (events.superseded, *self._settled(events))]
+            ),
             audit=self._account(events.audit, counts, started),
         )
+
+    def _settled(self, events: EventFiles) -> Iterator[pl.DataFrame]:
+        """Yields the open rows of the quarantine that new events supersede."""
+        base, table = self.plan.quarantine_base, self.plan.keyed_table
+        # Where all events are judged, rejected rows are among them.
+        if self.stored is None or base is None:
+            return
+        rows = fill_states(scan_visible_rows(self.lake.open_revision(table.quarantine, base)))
+        if EVENT not in rows.collect_schema():
+            return
+        versions = EventSemantics.of(table).versions
+        keys = events.valid.select(versions.key).unique()
+        # Few, for only those of touched keys are read whole.
+        waiting = unnest_events(rows.filter(is_in(OPEN)))
+        touched = waiting.join(keys, on=list(versions.key), how="semi").collect(engine="streaming")
+        yield find_superseded(versions, touched, [events.valid])
 
     def _read_all_events(self) -> pl.LazyFrame:
         """Returns every event of the inputs, judged."""

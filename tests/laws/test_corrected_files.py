@@ -1,0 +1,223 @@
+"""A corrected file settles what it corrects: rejected rows, days that were held back, and refused files."""
+
+import os
+from datetime import date
+
+import pytest
+from polars import col
+from support.worlds import NOW, bring_up_to_date, catalog_of, in_state, world, write
+
+from lakehouse.calendar import Daily
+from lakehouse.lineage.period_history import read_period_history
+from lakehouse.observe.overview import list_audits
+from lakehouse.operations.replay import replay
+from lakehouse.publish.audit import RefusedCommitError
+from lakehouse.tables.casting import cast
+from lakehouse.tables.contract import Contract, Field
+from lakehouse.tables.declare import raw, staged
+from lakehouse.tables.keyed_table import FullDumps
+from lakehouse.transform.make import make
+
+HEADER = "ticket,day,gate"
+TICKETS, REJECTS = "staged/tickets", "quarantine/staged_tickets"
+SPRING = Daily(date(2024, 3, 1))
+
+
+def declare(mode, most=1.0, *, is_daily=False, **declared):
+    """The catalogue of these tickets."""
+    facts = {"key": ("ticket",), "sequence": ("day",), "max_quarantined": most}
+    if is_daily:
+        facts |= {"date_column": "day"}
+        declared["partitions"] = SPRING
+    body = {
+        "__annotations__": {"ticket": str, "day": date, "gate": str},
+        "__doc__": "A ticket.",
+        "__module__": __name__,
+        "gate": Field(isin=["east", "west"], nullable="partial" in declared),
+        "Table": type("Table", (), facts),
+    }
+    contract = type("Ticket", (Contract,), body)
+    tickets = raw(
+        "tickets",
+        "Tickets.",
+        columns=tuple(HEADER.split(",")),
+        day=col("day").str.to_date("%Y-%m-%d", strict=False),
+        full_dumps="full_dumps" in declared,
+    )
+
+    def made(raw_tickets):
+        """Typed tickets."""
+        return cast(raw_tickets, day=col("day").str.to_date("%Y-%m-%d", strict=False))
+
+    made.__name__ = "tickets"
+    table = staged(contract, mode=mode, **declared)(made)
+    return catalog_of(raw_tickets=tickets, tickets=table)
+
+
+KINDS = {
+    "by day": {"mode": "replace", "is_daily": True},
+    "whole": {"mode": "replace"},
+    "upsert": {"mode": "upsert"},
+    "partial": {"mode": "upsert", "partial": True},
+    "history": {"mode": "history"},
+}
+every_kind = pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
+
+
+def hand_in(here, name, *lines, at):
+    """Delivers a file, as if it was written at a time."""
+    path = write(here, "tickets", f"{name}.csv", "\n".join([HEADER, *lines]) + "\n")
+    os.utime(path, (at, at))
+    return path
+
+
+def open_tickets(here):
+    if here.lake.version(REJECTS) is None:
+        return []
+    return sorted(in_state(here, REJECTS)["ticket"].to_list())
+
+
+def tickets(here):
+    shown = here.lake.scan(TICKETS).select("ticket", "gate").collect()
+    return sorted(shown.rows())
+
+
+def day(number, *tickets):
+    return [f"{ticket},2024-03-{number:02},{gate}" for ticket, gate in tickets]
+
+
+BAD = day(4, ("a", "east"), ("b", "window"))
+GOOD = day(4, ("a", "east"), ("b", "west"))
+OTHERS = day(5, ("c", "east"), ("d", "west"))
+
+
+@every_kind
+def test_a_row_that_was_rejected_is_superseded_by_the_row_of_a_corrected_file(tmp_path, kind):
+    here = world(tmp_path, declare(**kind))
+    hand_in(here, "one", *BAD, *OTHERS, at=1_000)
+    bring_up_to_date(here)
+    assert open_tickets(here) == ["b"]
+    hand_in(here, "one", *GOOD, *OTHERS, at=2_000)
+    bring_up_to_date(here)
+    assert open_tickets(here) == []
+    assert in_state(here, REJECTS, "superseded")["ticket"].to_list() == ["b"]
+    assert ("b", "west") in tickets(here)
+    assert here.create_planner().find_stale_tables() == []
+
+
+@every_kind
+def test_it_stays_superseded_when_everything_is_made_again(tmp_path, kind):
+    here = world(tmp_path, declare(**kind))
+    hand_in(here, "one", *BAD, *OTHERS, at=1_000)
+    bring_up_to_date(here)
+    hand_in(here, "one", *GOOD, *OTHERS, at=2_000)
+    bring_up_to_date(here)
+    first = in_state(here, REJECTS, "superseded")
+    for _ in range(2):
+        make(here.lake, here.catalog, TICKETS, now=NOW)
+        replay(here, TICKETS, now=NOW)
+    again = in_state(here, REJECTS, "superseded")
+    assert again.select("ticket", "_settled_at").equals(first.select("ticket", "_settled_at"))
+    audit = list_audits(here, TICKETS)[-1]
+    assert (audit.quarantined, audit.read) == (0, 8)
+
+
+@every_kind
+def test_a_day_that_was_held_back_is_published_when_its_file_is_corrected(tmp_path, kind):
+    here = world(tmp_path, declare(**kind, most=0.2))
+    hand_in(here, "one", *BAD, at=1_000)
+    with pytest.raises(RefusedCommitError):
+        bring_up_to_date(here)
+    hand_in(here, "one", *GOOD, at=2_000)
+    bring_up_to_date(here)
+    assert tickets(here) == [("a", "east"), ("b", "west")]
+    assert (open_tickets(here), here.create_planner().find_stale_tables()) == ([], [])
+
+
+def test_a_day_that_was_held_back_beside_others_is_published(tmp_path):
+    here = world(tmp_path, declare("replace", most=0.2, is_daily=True))
+    hand_in(here, "one", *BAD, *OTHERS, at=1_000)
+    bring_up_to_date(here)
+    assert tickets(here) == [("c", "east"), ("d", "west")]
+    hand_in(here, "one", *GOOD, *OTHERS, at=2_000)
+    bring_up_to_date(here)
+    assert tickets(here) == [("a", "east"), ("b", "west"), ("c", "east"), ("d", "west")]
+    assert read_period_history(here.lake, here.catalog[TICKETS]).held_back == {}
+
+
+@every_kind
+@pytest.mark.parametrize("is_together", [True, False])
+def test_the_order_of_arrival_does_not_decide_what_is_superseded(tmp_path, kind, is_together):
+    here = world(tmp_path, declare(**kind))
+    hand_in(here, "corrected", *GOOD, *OTHERS, at=2_000)
+    if not is_together:
+        bring_up_to_date(here)
+    hand_in(here, "late", *BAD, at=1_000)
+    bring_up_to_date(here)
+    assert open_tickets(here) == []
+    assert ("b", "west") in tickets(here)
+
+
+@every_kind
+@pytest.mark.parametrize("is_together", [True, False])
+def test_an_older_good_row_supersedes_no_newer_bad_one(tmp_path, kind, is_together):
+    here = world(tmp_path, declare(**kind))
+    hand_in(here, "one", *GOOD, at=1_000)
+    if not is_together:
+        bring_up_to_date(here)
+    hand_in(here, "two", *BAD, at=2_000)
+    bring_up_to_date(here)
+    assert open_tickets(here) == ["b"]
+    assert ("b", "west") in tickets(here)
+
+
+def test_a_good_row_of_a_later_day_supersedes_where_only_the_latest_counts(tmp_path):
+    here = world(tmp_path, declare("upsert"))
+    hand_in(here, "one", *BAD, at=2_000)
+    bring_up_to_date(here)
+    hand_in(here, "two", *day(9, ("b", "east")), at=1_000)
+    bring_up_to_date(here)
+    assert (open_tickets(here), tickets(here)) == ([], [("a", "east"), ("b", "east")])
+
+
+def test_a_good_row_of_a_later_day_supersedes_no_row_of_a_history(tmp_path):
+    here = world(tmp_path, declare("history"))
+    hand_in(here, "one", *BAD, at=1_000)
+    bring_up_to_date(here)
+    hand_in(here, "two", *day(9, ("b", "east")), at=2_000)
+    bring_up_to_date(here)
+    assert open_tickets(here) == ["b"]
+
+
+def test_a_good_row_of_another_day_supersedes_no_row_of_a_table_by_days(tmp_path):
+    here = world(tmp_path, declare("replace", is_daily=True))
+    hand_in(here, "one", *BAD, at=1_000)
+    hand_in(here, "two", *day(9, ("b", "east")), at=2_000)
+    bring_up_to_date(here)
+    assert open_tickets(here) == ["b"]
+
+
+@every_kind
+def test_a_row_without_a_readable_key_or_time_is_superseded_by_a_later_delivery_only(
+    tmp_path, kind
+):
+    here = world(tmp_path, declare(**kind))
+    hand_in(here, "one", ",2024-03-04,east", "b,2024-03-04,east", at=1_000)
+    bring_up_to_date(here)
+    hand_in(here, "one", "a,2024-03-04,east", "b,2024-03-04,east", at=2_000)
+    bring_up_to_date(here)
+    assert in_state(here, REJECTS)["ticket"].to_list() == [None]
+
+
+@pytest.mark.parametrize("mode", ["upsert", "history"])
+def test_a_dump_with_a_superseded_row_still_shows_that_it_held_its_key(tmp_path, mode):
+    here = world(tmp_path, declare(mode, full_dumps=FullDumps(may_shrink=1.0)))
+    hand_in(here, "one", *day(4, ("a", "east"), ("b", "west")), at=1_000)
+    bring_up_to_date(here)
+    hand_in(here, "two", *day(5, ("a", "east"), ("b", "window")), at=2_000)
+    bring_up_to_date(here)
+    hand_in(here, "three", *day(6, ("a", "east"), ("b", "east")), at=3_000)
+    bring_up_to_date(here)
+    shown = here.lake.scan(TICKETS)
+    shown = shown.filter("is_current") if mode == "history" else shown
+    assert sorted(shown.select("ticket", "gate").collect().rows()) == [("a", "east"), ("b", "east")]
