@@ -6,9 +6,9 @@ the file's bytes. A batch of files is one commit to the raw table. Dead letters 
 just after.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 
@@ -21,8 +21,10 @@ from lakehouse.ingest.landed_files import read_landed_files
 from lakehouse.ingest.limits import IngestLimits
 from lakehouse.ingest.publish_batch import publish_batch
 from lakehouse.ingest.read_batch import begin_batch, count_stored_letters, read_entries
+from lakehouse.ingest.refused_files import find_settled, select_refused, settle_refused_files
 from lakehouse.publish.audit import Audit
 from lakehouse.publish.retry import retry_if_busy
+from lakehouse.quarantine.states import State
 from lakehouse.storage.disk_full import report_full_disk
 from lakehouse.storage.lake import Lake
 from lakehouse.storage.scratch import create_scratch_folder
@@ -45,12 +47,17 @@ class News:
         unfinished: names of files that somebody may still be writing.
         unreadable: entries that cannot be read, each with its problem.
         ignored: names that look like deliveries and are ignored, as those of unfinished transfers.
+        refused: what lies under the names of refused files, by name.
+        settled: the refused files that were taken away or replaced, with the new states of their
+            dead letters, by origin.
     """
 
     ready: tuple[Entry, ...]
     unfinished: tuple[str, ...]
     unreadable: tuple[Entry, ...]
     ignored: tuple[str, ...] = ()
+    refused: Mapping[str, Entry] = field(default_factory=dict)
+    settled: Mapping[str, State] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -94,6 +101,7 @@ def read_news(lake: Lake, landing: Landing, raw: RawTable, now: datetime | None 
     # The listing takes a while: a file is incomplete if it was written shortly before it began, or
     # while it went on. A time after its end is a wrong clock, and nothing to wait for.
     ended = now or datetime.now(UTC)
+    refused = select_refused(known, listed)
     complete = landing.select_complete(raw.landing, readable, began, ended)
     return News(
         # Bytes that come several times belong to the file that was written first, so it lands first
@@ -102,6 +110,8 @@ def read_news(lake: Lake, landing: Landing, raw: RawTable, now: datetime | None 
         tuple(entry.name for entry in readable if entry not in complete),
         tuple(entry for entry in opened if entry.problem is not None),
         tuple(sorted(name for name, _, _ in listed if is_ignored_delivery(name))),
+        refused,
+        find_settled(known, refused),
     )
 
 
@@ -147,7 +157,17 @@ def land(
         retry_if_busy(partial(land_some, entries))
         for entries in ((*first, *news.unreadable), *others)
     ]
+    _settle(lake, raw, news, run_id)
     return _summarize(news, landed)
+
+
+def _settle(lake: Lake, raw: RawTable, news: News, run_id: str) -> None:
+    """Settles the dead letters of refused files that were taken away or replaced."""
+    # What has landed since the listing may have replaced a refused file.
+    if news.refused or news.settled:
+        with lake.translate_errors():
+            known = read_landed_files(lake, raw.name)
+        settle_refused_files(lake, raw.name, find_settled(known, news.refused), run_id)
 
 
 def _land_batch(

@@ -25,6 +25,7 @@ from lakehouse.ingest.row_origins import (
 )
 from lakehouse.origin import DIGEST_DIGITS, Origin
 from lakehouse.quarantine.dead_letters import DEAD_LETTERS, DeadLetters
+from lakehouse.quarantine.states import State
 from lakehouse.storage.handle_cache import ValueCache
 from lakehouse.storage.lake import Lake
 from lakehouse.storage.revision import Revision, read_revision
@@ -47,6 +48,7 @@ class LandedFiles:
         settled: the files that would change nothing, in the columns of an entry.
         incomplete: the digests of deliveries with rows that have lost dead letters.
         letters: the number of dead letters that are stored, by digest.
+        refused: the state of the letter of each refused file that nobody has decided on, by origin.
     """
 
     revision: Revision | None
@@ -56,6 +58,7 @@ class LandedFiles:
     settled: pl.DataFrame
     incomplete: frozenset[str] = frozenset()
     letters: Mapping[str, int] = field(default_factory=dict)
+    refused: Mapping[str, State] = field(default_factory=dict)
 
     @cached_property
     def stamps(self) -> Mapping[str, Stamp]:
@@ -162,6 +165,7 @@ def _combine(
         deliveries=pl.concat([rowless, rows]),
         rowless=frozenset(rowless["digest"]),
         letters=counts,
+        refused=DeadLetters(lake, table).refused(),
         register=register,
         settled=_select_settled(files, rows, rowless),
         incomplete=incomplete,

@@ -11,14 +11,13 @@ from lakehouse.calendar import WHOLE_TABLE, PeriodKey
 from lakehouse.environment import Environment
 from lakehouse.errors import SetupError
 from lakehouse.ingest.delivery_register import DELIVERIES
-from lakehouse.ingest.settled_letters import count_open_dead_letters
 from lakehouse.lineage.commit_history import read_audit
 from lakehouse.lineage.period_history import read_period_history
 from lakehouse.lineage.staleness import StaleTable
 from lakehouse.observe.landing_report import LandingReport, report_landing
 from lakehouse.observe.row_counts import count_visible_rows
 from lakehouse.publish.audit import Audit
-from lakehouse.quarantine.dead_letters import DEAD_LETTERS
+from lakehouse.quarantine.dead_letters import DEAD_LETTERS, count_open_letters
 from lakehouse.quarantine.states import count_by_state, fill_states
 from lakehouse.storage.lake import Lake, list_data_files, scan_visible_rows
 from lakehouse.system_columns import BROKEN, EVENT_DATE
@@ -131,7 +130,7 @@ def list_tables(
         moment = now or datetime.now(UTC)
         # One planner for all tables: it opens each once, and compares the same versions throughout.
         stale = {part.table: part for part in here.create_planner().find_stale_tables()}
-        dead = count_open_dead_letters(here.lake)
+        dead = count_open_letters(here.lake)
         waiting = landing or report_landing(here)
         undated = here.undated_domains(here.lake, here.catalog)
         existing = here.lake.tables()

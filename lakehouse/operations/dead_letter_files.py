@@ -35,6 +35,7 @@ class DeadLetterFiles:
         raw: the table.
         known: the files that have landed in it.
         spool: a private folder for what is read.
+        required: the columns without which a reader refuses a file.
     """
 
     lake: Lake
@@ -42,6 +43,7 @@ class DeadLetterFiles:
     raw: RawTable
     known: LandedFiles
     spool: Path
+    required: tuple[str, ...]
 
     def read(self, source: str, letters: pl.DataFrame) -> Delivery | None:
         """Reads the file of some dead letters; returns None if no copy of its bytes is left."""
@@ -52,7 +54,7 @@ class DeadLetterFiles:
                     chunks,
                     name=origin.name,
                     spool=self.spool,
-                    required=self.raw.required,
+                    required=self.required,
                     limits=self.landing.limits,
                 )
             # The next copy may be readable. An outage is not caught: a store that does not answer

@@ -21,13 +21,12 @@ from lakehouse.ingest.land import land
 from lakehouse.ingest.landed_files import LandedFiles, read_landed_files
 from lakehouse.ingest.publish_batch import publish_batch
 from lakehouse.ingest.read_batch import begin_batch, count_stored_letters
-from lakehouse.ingest.settled_letters import select_settled_letters
 from lakehouse.operations.dead_letter_files import DeadLetterFiles
 from lakehouse.origin import Origin, is_readable, select_digest
 from lakehouse.publish.audit import Audit
 from lakehouse.publish.retry import retry_if_busy
 from lakehouse.quarantine.dead_letters import DEAD_LETTERS, DeadLetters
-from lakehouse.quarantine.states import OPEN, RELEASED, STATES, fill_states, is_in
+from lakehouse.quarantine.states import OPEN, RELEASED, STATES, WITHDRAWN, fill_states, is_in
 from lakehouse.quarantine.update_states import StateChange, update_states
 from lakehouse.storage.lake import Lake, scan_visible_rows
 from lakehouse.storage.revision import read_revision
@@ -131,19 +130,13 @@ def _read_letters_again(
     # Counted before the files are read, so that what others add meanwhile makes this attempt fail.
     stored = count_stored_letters(lake, raw, known)
     with create_scratch_folder() as spool:
-        files = DeadLetterFiles(lake, landing, raw, known, spool)
         builder = begin_batch(lake, raw, known, spool, landing.limits)
+        files = DeadLetterFiles(lake, landing, raw, known, spool, builder.columns.own_names)
         for (source,), of_file in letters.group_by("_source", maintain_order=True):
             _read_again(files, builder, str(source), of_file, outcomes)
         # Each of these files has letters in the lake, which is why it is read. `drop_stored` has
         # left out its stored records; leaving out whole files would lose the new ones.
         audit = publish_batch(lake, builder.build(stored, skip_stored=False), run_id)
-    # Only now, because the publish has registered deliveries, and these settle earlier letters.
-    settled = select_settled_letters(lake, DeadLetters(lake, raw.name).rows().filter(is_in(OPEN)))
-    outcomes.rows += [
-        (source, offset, OPEN, RELEASED, None)
-        for _, source, _, offset in settled.collect().iter_rows()
-    ]
     # States come last. A kill before them leaves open letters whose records have landed; the next
     # replay finds nothing new in their files and records the same outcomes. The other order would
     # release letters whose records are nowhere. Retried apart: the rows are committed.
@@ -166,11 +159,9 @@ def _select_letters(lake: Lake, raw: RawTable, known: LandedFiles) -> pl.DataFra
     is_gone = is_in(RELEASED) & is_whole_file & ~select_digest(source).is_in(with_rows.implode())
     # A file whose bytes could not be read has no hash, so no copy can be proved to be that file. It
     # is tried again with each landing instead.
-    wanted = letters.filter((is_in(OPEN) | is_gone) & is_readable(source))
-    settled = select_settled_letters(lake, wanted)
-    wanted = wanted.join(
-        settled, on=["_source", "_ingested_at", "_offset"], how="anti", nulls_equal=True
-    )
+    # What the sender took away may be read after a fix as well: the lake keeps its bytes.
+    is_waiting = is_in(OPEN) | is_in(WITHDRAWN)
+    wanted = letters.filter((is_waiting | is_gone) & is_readable(source))
     # A record that died again after its release has two letters; the open one sorts first.
     first = (
         wanted.select(*_LETTER, "_modified_at", "kept_at")
@@ -222,7 +213,8 @@ def _list_outcomes(source: str, letters: pl.DataFrame, delivery: Delivery) -> It
         if is_read:
             yield source, offset, state, RELEASED, None
         else:
-            yield source, offset, state, OPEN, delivery.refused
+            still = WITHDRAWN if state == WITHDRAWN else OPEN
+            yield source, offset, state, still, delivery.refused
 
 
 def _record_outcomes(lake: Lake, raw: RawTable, outcomes: _Outcomes, run_id: str) -> None:
@@ -239,6 +231,7 @@ def _record_outcomes(lake: Lake, raw: RawTable, outcomes: _Outcomes, run_id: str
     # Nulls are equal: the letter of a whole file has no offset.
     joined = rows.join(found.lazy(), on=_LETTER, how="left", nulls_equal=True)
     is_released = pl.col("_outcome") == RELEASED
+    stays_withdrawn = pl.col("_outcome") == WITHDRAWN
     # A letter that was released before keeps who released it, and when.
     # Two raw tables may be delivered the same file, hence the table.
     is_changed = (
@@ -249,8 +242,11 @@ def _record_outcomes(lake: Lake, raw: RawTable, outcomes: _Outcomes, run_id: str
     moment = pl.lit(datetime.now(UTC), dtype=STATES["_settled_at"])
     values = {
         "_state": pl.col("_outcome"),
-        "_settled_at": pl.when(is_released).then(moment),
-        "_settled_by": pl.when(is_released).then(pl.lit(run_id)),
+        "_settled_at": pl.when(is_released).then(moment).when(stays_withdrawn).then("_settled_at"),
+        "_settled_by": pl.when(is_released)
+        .then(pl.lit(run_id))
+        .when(stays_withdrawn)
+        .then("_settled_by"),
         "_last_seen_at": pl.when(is_released).then(pl.col("_last_seen_at")).otherwise(moment),
         "_tries": pl.col("_tries") + (~is_released).cast(pl.Int64),
         "reason": pl.coalesce("_why", "reason"),

@@ -97,7 +97,7 @@ def _entries(found: Mapping[str, News]) -> dict[str, str]:
     return {
         hashlib.sha256(f"{table} {entry}".encode()).hexdigest()[:16]: table
         for table, one in found.items()
-        for entry in (*one.ready, *one.unreadable)
+        for entry in (*one.ready, *one.unreadable, *one.settled.items())
     }
 
 

@@ -12,7 +12,15 @@ import polars as pl
 
 from lakehouse.origin import Origin, select_identity
 from lakehouse.quarantine import states
-from lakehouse.quarantine.states import RELEASED, fill_states, is_in
+from lakehouse.quarantine.states import (
+    OPEN,
+    RELEASED,
+    SUPERSEDED,
+    WITHDRAWN,
+    State,
+    fill_states,
+    is_in,
+)
 from lakehouse.storage.lake import Lake
 from lakehouse.system_columns import ORIGIN
 
@@ -22,6 +30,9 @@ COUNTED_DEAD_LETTERS = "dead letters"
 
 Letters are committed before their raw table. The number is how the next attempt knows those that a
 killed one left without an audit."""
+
+UNSETTLED: tuple[State, ...] = (OPEN, SUPERSEDED, WITHDRAWN)
+"""The states in which landing may change the letter of a refused file: nobody has decided on it."""
 
 SCHEMA = pl.Schema(
     {
@@ -87,6 +98,18 @@ class DeadLetters:
         )
         return list(found.collect().iter_rows())
 
+    def refused(self) -> dict[str, State]:
+        """Returns the files that were refused whole and that nobody has decided on.
+
+        Returns:
+            The state of the letter of each, by its origin.
+        """
+        is_unsettled = pl.any_horizontal(map(is_in, UNSETTLED))
+        letters = self.rows().filter(pl.col("_offset").is_null() & is_unsettled)
+        # A file that was refused again after its release has two letters; the open one counts.
+        found = letters.select("_source", "_state").unique().sort("_state", descending=True)
+        return dict(found.collect().iter_rows())
+
     def offsets(self, source: str) -> pl.Series:
         """Returns the `_offset` of each dead letter of a file; null is the file as a whole."""
         # By the bytes: the letters of a renamed file keep the name that it had.
@@ -110,3 +133,11 @@ class DeadLetters:
     def count(self) -> int:
         """Returns how many there are."""
         return int(self.rows().select(pl.len()).collect().item())
+
+
+def count_open_letters(lake: Lake) -> dict[str, int]:
+    """Counts the dead letters of each raw table that somebody still has to act on."""
+    if lake.open_shared(DEAD_LETTERS) is None:
+        return {}
+    letters = fill_states(lake.scan(DEAD_LETTERS)).filter(is_in(OPEN))
+    return dict(letters.group_by("table").len().collect().iter_rows())

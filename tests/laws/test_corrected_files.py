@@ -1,17 +1,23 @@
 """A corrected file settles what it corrects: rejected rows, days that were held back, and refused files."""
 
 import os
+from dataclasses import replace
 from datetime import date
+from pathlib import Path
 
 import pytest
 from polars import col
 from support.worlds import NOW, bring_up_to_date, catalog_of, in_state, world, write
 
 from lakehouse.calendar import Daily
+from lakehouse.errors import SetupError
+from lakehouse.ingest.land import land, read_news
 from lakehouse.lineage.period_history import read_period_history
 from lakehouse.observe.overview import list_audits
 from lakehouse.operations.replay import replay
 from lakehouse.publish.audit import RefusedCommitError
+from lakehouse.quarantine.dead_letters import count_open_letters
+from lakehouse.quarantine.discard import Choice, discard
 from lakehouse.tables.casting import cast
 from lakehouse.tables.contract import Contract, Field
 from lakehouse.tables.declare import raw, staged
@@ -221,3 +227,125 @@ def test_a_dump_with_a_superseded_row_still_shows_that_it_held_its_key(tmp_path,
     shown = here.lake.scan(TICKETS)
     shown = shown.filter("is_current") if mode == "history" else shown
     assert sorted(shown.select("ticket", "gate").collect().rows()) == [("a", "east"), ("b", "east")]
+
+
+# Refused files
+
+LETTERS = "quarantine/dead_letters"
+
+
+def letter_states(here):
+    """The states of all dead letters."""
+    return sorted(here.lake.scan(LETTERS).collect()["_state"].to_list())
+
+
+def take(here):
+    return land(here.lake, here.landing, here.catalog["raw/tickets"], now=NOW)
+
+
+@pytest.fixture
+def refused(tmp_path):
+    """A file that was refused whole, for it lacks a column."""
+    here = world(tmp_path, declare("replace"))
+    path = write(here, "tickets", "one.csv", "ticket,day\na,2024-03-04\n")
+    os.utime(path, (1_000, 1_000))
+    take(here)
+    assert letter_states(here) == ["open"]
+    return here, path
+
+
+def test_a_refused_file_that_is_replaced_is_settled_by_the_landing(refused):
+    here, _ = refused
+    hand_in(here, "one", *GOOD, at=2_000)
+    take(here)
+    assert (letter_states(here), count_open_letters(here.lake)) == (["superseded"], {})
+
+
+def test_a_refused_file_that_is_taken_away_is_settled_and_asked_for_by_the_sensor(refused):
+    here, path = refused
+    path.unlink()
+    news = read_news(here.lake, here.landing, here.catalog["raw/tickets"])
+    assert (news.ready, list(news.settled.values())) == ((), ["withdrawn"])
+    take(here)
+    assert letter_states(here) == ["withdrawn"]
+    version = here.lake.version(LETTERS)
+    assert not read_news(here.lake, here.landing, here.catalog["raw/tickets"]).settled
+    take(here)
+    assert here.lake.version(LETTERS) == version
+
+
+@pytest.mark.parametrize("is_replaced", [True, False], ids=["replaced", "taken away"])
+def test_a_refused_file_that_comes_back_is_open_again(refused, is_replaced):
+    here, path = refused
+    before = path.read_bytes()
+    if is_replaced:
+        hand_in(here, "one", *GOOD, at=2_000)
+    else:
+        path.unlink()
+    take(here)
+    path.write_bytes(before)
+    os.utime(path, (3_000, 3_000))
+    take(here)
+    assert letter_states(here) == ["open"]
+
+
+def test_a_file_that_is_still_being_written_settles_nothing_yet(refused):
+    here, path = refused
+    strict = replace(here.landing, rest_seconds=60)
+    path.write_text("\n".join([HEADER, *GOOD]))
+    os.utime(path, (NOW.timestamp(), NOW.timestamp()))
+    land(here.lake, strict, here.catalog["raw/tickets"], now=NOW)
+    assert letter_states(here) == ["open"]
+
+
+def test_a_file_that_could_not_be_read_is_settled_when_it_is_taken_away(tmp_path):
+    here = world(tmp_path, declare("replace"))
+    folder = Path(here.landing.root) / "tickets" / "one.csv"
+    for expected in ("open", "withdrawn", "open"):
+        if expected == "open":
+            folder.mkdir(parents=True)
+        else:
+            folder.rmdir()
+        take(here)
+        assert letter_states(here) == [expected]
+
+
+def test_a_decision_about_a_refused_file_outlives_its_removal(refused):
+    here, path = refused
+    choice = Choice(is_all=True)
+    discard(here.lake, here.catalog, "raw/tickets", choice, reason="r", who="ann")
+    path.unlink()
+    take(here)
+    assert letter_states(here) == ["discarded"]
+
+
+def test_the_dead_letters_of_records_stay_open_when_their_file_is_replaced(tmp_path):
+    here = world(tmp_path, declare("replace"))
+    hand_in(here, "one", *GOOD, "too,short", at=1_000)
+    take(here)
+    hand_in(here, "one", *OTHERS, at=2_000)
+    take(here)
+    assert letter_states(here) == ["open"]
+
+
+def test_a_landing_zone_that_does_not_answer_settles_nothing(refused):
+    here, path = refused
+    path.parent.rename(path.parent.with_name("elsewhere"))
+    path.parent.write_text("no folder")
+    with pytest.raises(SetupError):
+        take(here)
+    assert letter_states(here) == ["open"]
+
+
+def test_starting_over_after_a_first_try_that_failed_is_one_replay(tmp_path):
+    here = world(tmp_path, declare("replace"))
+    for number in range(3):
+        write(here, "tickets", f"{number}.csv", f"no,day,gate\nt{number},2024-03-04,east\n")
+    take(here)
+    raw_tickets = replace(here.catalog["raw/tickets"], aliases={"no": "ticket"})
+    tables = {**here.catalog.tables, "raw/tickets": raw_tickets}
+    here = replace(here, catalog=replace(here.catalog, tables=tables))
+    done = replay(here, "raw/tickets", now=NOW)
+    assert (done.released.rows, done.remaining.rows) == (3, 0)
+    bring_up_to_date(here)
+    assert [ticket for ticket, _ in tickets(here)] == ["t0", "t1", "t2"]

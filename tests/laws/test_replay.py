@@ -390,21 +390,23 @@ def test_a_refused_file_stays_when_nothing_was_mended_and_that_was_a_try(refused
     assert refused.lake.open("raw/sales") is None or closes(refused, 0)
 
 
-def test_a_mended_file_of_the_same_name_releases_the_letter_of_the_refused_one(refused):
+def test_a_mended_file_of_the_same_name_settles_the_letter_of_the_refused_one(refused):
     write(refused, "sales", "a.csv", f"{HEADER},till\n1,2024-06-03,north,1,7\n")
-    done = replay(refused, "raw/sales", now=NOW)
-    assert (done.released.rows, done.remaining.rows) == (1, 0)
+    take(refused)
+    assert states(refused, LETTERS) == {"superseded": 1}
+    assert replay(refused, "raw/sales", now=NOW).remaining.rows == 0
     assert closes(refused, 1)
 
 
-def test_a_file_that_could_not_be_opened_is_released_when_it_lands(tmp_path):
+def test_a_file_that_could_not_be_opened_is_settled_when_it_lands(tmp_path):
     here = world(tmp_path, till())
     folder = Path(here.landing.root) / "sales" / "a.csv"
     folder.mkdir(parents=True)
     take(here)
     folder.rmdir()
     sell(here, "a", lines(3, 1))
-    assert replay(here, "raw/sales", now=NOW).released.rows == 1
+    take(here)
+    assert states(here, LETTERS) == {"superseded": 1}
     assert closes(here, 1)
 
 
