@@ -15,7 +15,7 @@ from lakehouse.quarantine.states import (
     STATES,
     SUPERSEDED,
     Attempt,
-    add_missing_columns,
+    fill_columns,
     fill_states,
     is_in,
 )
@@ -61,7 +61,7 @@ def merge_all_judged(
         (pl.lit(0, dtype=pl.Int64) if is_unique else number).alias("_number"),
         pl.lit(True).alias(_IS_REJECTED),
     )
-    before = add_missing_columns(fill_states(quarantined), schema)
+    before = fill_columns(fill_states(quarantined), schema)
     before = before.with_columns(
         attempt.is_superseded(before.collect_schema()).alias(_IS_SUPERSEDED)
     )

@@ -120,7 +120,7 @@ def fill_states(rows: pl.LazyFrame) -> pl.LazyFrame:
     A row that another program wrote without a state is open, was tried once, and was seen when it
     was ingested.
     """
-    filled = add_missing_columns(rows, STATES)
+    filled = fill_columns(rows, STATES)
     # A table without `_ingested_at` does not say when: the moments stay null there.
     ingested = pl.lit(None, dtype=_MOMENT)
     if "_ingested_at" in filled.collect_schema():
@@ -132,7 +132,7 @@ def fill_states(rows: pl.LazyFrame) -> pl.LazyFrame:
     )
 
 
-def add_missing_columns(rows: pl.LazyFrame, columns: Mapping[str, pl.DataType]) -> pl.LazyFrame:
+def fill_columns(rows: pl.LazyFrame, columns: Mapping[str, pl.DataType]) -> pl.LazyFrame:
     """Returns rows with those of some columns that they lack, null."""
     schema = rows.collect_schema()
     return rows.with_columns(

@@ -84,9 +84,7 @@ def judge(
     # Checks that see the whole table run before the rows are split, and once.
     rules, verdicts = precompute_interpreted(rules)
     judged = rows.with_columns(verdicts).with_columns(keeps_all_rules(rules).alias(_OK))
-    is_rejected = ~pl.col(_OK)
-    if superseded is not None and not superseded.is_empty():
-        is_rejected = is_rejected & ~has_key(superseded)
+    is_rejected = _is_rejected(superseded)
     kept, broke = judged.filter(pl.col(_OK)), judged.filter(is_rejected)
     # Of the rows that keep the contract: a newer version that breaks it hides no older one.
     latest = _latest_versions(table, kept)
@@ -99,14 +97,10 @@ def judge(
     if table.keeps_latest_version:
         written = {"rows": pl.len(), **HASH_SUMS}
         questions[LATEST] = aggregate_by_period(table, hash_rows(table, latest), written)
-    # The rules of a table with keys are about all of its rows, which this pass does not see.
-    table_rules = compile_table_rules(table) if isinstance(table, PeriodicTable) else {}
-    # Only where no answer is known yet: a table that is judged again has found them before.
-    if table.keeps_latest_version and superseded is None:
-        versions = order_versions(table)
-        questions[REJECTED_VERSIONS] = add_period(table, broke).select(versions.columns)
-    if table_rules:
-        questions[TABLE_RULES] = aggregate_by_period(table, latest, table_rules)
+    questions |= _ask_for_rules(table, latest)
+    # A table that is judged again has found them before.
+    if superseded is None:
+        questions |= _ask_for_versions(table, broke)
     return JudgedRows(
         table=table,
         rules=rules,
@@ -115,6 +109,27 @@ def judge(
         broke=broke,
         questions=questions,
     )
+
+
+def _is_rejected(superseded: pl.DataFrame | None) -> pl.Expr:
+    is_broken = ~pl.col(_OK)
+    if superseded is None or superseded.is_empty():
+        return is_broken
+    return is_broken & ~has_key(superseded)
+
+
+def _ask_for_rules(table: DerivedTable, latest: pl.LazyFrame) -> dict[str, pl.LazyFrame]:
+    """Returns whether the table rules hold for the rows to write."""
+    # The rules of a table with keys are about all of its rows, which this pass does not see.
+    rules = compile_table_rules(table) if isinstance(table, PeriodicTable) else {}
+    return {TABLE_RULES: aggregate_by_period(table, latest, rules)} if rules else {}
+
+
+def _ask_for_versions(table: DerivedTable, broke: pl.LazyFrame) -> dict[str, pl.LazyFrame]:
+    """Returns what is needed of rejected rows to find those that a newer row supersedes."""
+    if not table.keeps_latest_version:
+        return {}
+    return {REJECTED_VERSIONS: add_period(table, broke).select(order_versions(table).columns)}
 
 
 def _check_types(table: DerivedTable, schema: pl.Schema) -> None:

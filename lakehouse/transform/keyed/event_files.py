@@ -17,6 +17,7 @@ from lakehouse.system_columns import EVENT, LINEAGE
 from lakehouse.transform.accounting import CountedPass, account_for_rows
 from lakehouse.transform.inputs import InputFrames
 from lakehouse.transform.keyed.apply_events import EventSemantics
+from lakehouse.transform.keyed.full_dumps import leave_out_refused
 from lakehouse.transform.lazy_pass import judge_rows
 from lakehouse.transform.period_counts import PassCounts, count_periods
 from lakehouse.transform.plan import MakePlan
@@ -77,7 +78,7 @@ def write_events(
     ]
     results = pl.collect_all([*sinks, *judged.questions.values()], engine="streaming")
     answers = dict(zip(judged.questions, results[len(sinks) :], strict=True))
-    files = {name: pl.scan_parquet(folder / f"{name}.parquet") for name in frames}
+    files = {name: scan_parquet_files(folder / f"{name}.parquet") for name in frames}
     broke = unnest_events(files["rejected"])
     good = [files["valid"]] if stored is None else [files["valid"], stored]
     superseded = find_superseded(versions, broke.collect(), good)
@@ -86,10 +87,11 @@ def write_events(
     written, count = (rows.select(pl.len()).collect().item() for rows in (files["valid"], rejected))
     counts = _count_superseded(count_periods(plan.table, answers), superseded.height)
     result = CountedPass(counts, written, rejected if count else None)
+    # Rows of refused dumps are superseded by those of the next one, as if it had followed at once.
     return EventFiles(
-        valid=files["valid"],
+        valid=leave_out_refused(plan.keyed_table, files["valid"]),
         rejected=rejected,
-        broke=broke,
+        broke=leave_out_refused(plan.keyed_table, broke),
         superseded=superseded,
         audit=account_for_rows(judged, plan.scope, plan.provenance, result),
     )

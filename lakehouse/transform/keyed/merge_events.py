@@ -6,7 +6,7 @@ publishing (`make_keyed.py`).
 """
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from lakehouse.tables.catalog import Catalog
 from lakehouse.transform.inputs import InputFrames, open_inputs
 from lakehouse.transform.keyed.apply_events import EventSemantics
 from lakehouse.transform.keyed.event_files import EventFiles, unnest_events, write_events
-from lakehouse.transform.keyed.full_dumps import leave_out_refused, list_dumps
+from lakehouse.transform.keyed.full_dumps import list_dumps
 from lakehouse.transform.keyed.key_rows import KeyRows
 from lakehouse.transform.keyed.merge_part import PartCounts, PartMerger
 from lakehouse.transform.keyed.tombstones import Watermark
@@ -91,9 +91,6 @@ class EventMerger:
         events = write_events(self.lake, self.plan, opened, self.folder, self.stored)
         dumps = None
         if table.full_dumps is not None:
-            # Their rows are superseded by those of the next dump, as if it had followed at once.
-            left, broke = (leave_out_refused(table, each) for each in (events.valid, events.broke))
-            events = replace(events, valid=left, broke=broke)
             dumps = list_dumps(table, events.valid, events.broke, self.stored)
             # Deletes follow from a dump and its next one, so that a dump in between changes both.
             if not dumps["is_next"].all():
@@ -120,27 +117,27 @@ class EventMerger:
             if self.stored is None
             else pl.concat([one.keys for one in counts if one.keys is not None]),
             rejected=events.rejected,
-            superseded=pl.concat(
-                [found.select(LINEAGE) for found in (events.superseded, *self._settled(events))]
-            ),
+            superseded=self._find_superseded(events),
             audit=self._account(events.audit, counts, started),
         )
 
-    def _settled(self, events: EventFiles) -> Iterator[pl.DataFrame]:
-        """Yields the open rows of the quarantine that new events supersede."""
+    def _find_superseded(self, events: EventFiles) -> pl.DataFrame:
+        """Returns the origins of superseded rows: of new ones, and of those in quarantine."""
         base, table = self.plan.quarantine_base, self.plan.keyed_table
+        found = events.superseded.select(LINEAGE)
         # Where all events are judged, rejected rows are among them.
         if self.stored is None or base is None:
-            return
+            return found
         rows = fill_states(scan_visible_rows(self.lake.open_revision(table.quarantine, base)))
         if EVENT not in rows.collect_schema():
-            return
+            return found
         versions = EventSemantics.of(table).versions
         keys = events.valid.select(versions.key).unique()
         # Few, for only those of touched keys are read whole.
         waiting = unnest_events(rows.filter(is_in(OPEN)))
         touched = waiting.join(keys, on=list(versions.key), how="semi").collect(engine="streaming")
-        yield find_superseded(versions, touched, [events.valid])
+        settled = find_superseded(versions, touched, [events.valid])
+        return pl.concat([found, settled.select(LINEAGE)])
 
     def _read_all_events(self) -> pl.LazyFrame:
         """Returns every event of the inputs, judged."""
