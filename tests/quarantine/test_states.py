@@ -6,6 +6,7 @@ import polars as pl
 import pytest
 from polars import col
 
+from lakehouse.quarantine.merge_states import merge_all_judged
 from lakehouse.quarantine.states import (
     STATES,
     Attempt,
@@ -13,7 +14,6 @@ from lakehouse.quarantine.states import (
     fill_states,
     identify_by_origin,
     is_in,
-    merge_all_judged,
 )
 
 BEFORE, NOW = datetime(2024, 6, 1, tzinfo=UTC), datetime(2024, 6, 2, tzinfo=UTC)
