@@ -15,9 +15,10 @@ from campaign.poison import Poison
 from campaign.server import run_server
 from campaign.steps import WAYS
 from campaign.tally import Tally
+from campaign.worlds import Worlds
 from campaign.writers import Writers
 
-PARTS = ("kill", "writers", "fuzz", "s3", "processes", "poison")
+PARTS = ("kill", "writers", "fuzz", "s3", "processes", "poison", "worlds")
 Progress = Callable[[range, int], Iterable[range]]
 _REAL = Path(__file__).resolve().parents[2] / "shared" / "data"
 
@@ -62,6 +63,10 @@ def _run(part: str, asked: argparse.Namespace, folder: Path) -> Tally:
         poison = Poison(folder / part, tally)
         for seeds in progress(range(asked.seed, asked.seed + asked.seeds), 20):
             poison.run(seeds)
+    elif part == "worlds":
+        worlds = Worlds(folder / part, tally)
+        for seeds in progress(range(asked.seed, asked.seed + asked.worlds), 20):
+            worlds.run(seeds)
     elif part == "s3":
         _s3(asked, folder / part, tally, progress)
     else:
@@ -121,6 +126,9 @@ def _parser() -> argparse.ArgumentParser:
         type=int,
         default=200,
         help="kill, s3, processes and poison: how many seeds (%(default)s)",
+    )
+    parser.add_argument(
+        "--worlds", type=int, default=500, help="worlds: how many seeds (%(default)s)"
     )
     parser.add_argument(
         "--way",

@@ -47,7 +47,7 @@ class News:
         unfinished: names of files that somebody may still be writing.
         unreadable: entries that cannot be read, each with its problem.
         ignored: names that look like deliveries and are ignored, as those of unfinished transfers.
-        refused: what lies under the names of refused files, by name.
+        refused: what lies under the names of refused files, by name; None for nothing.
         settled: the refused files that were taken away or replaced, with the new states of their
             dead letters, by origin.
     """
@@ -56,7 +56,7 @@ class News:
     unfinished: tuple[str, ...]
     unreadable: tuple[Entry, ...]
     ignored: tuple[str, ...] = ()
-    refused: Mapping[str, Entry] = field(default_factory=dict)
+    refused: Mapping[str, Entry | None] = field(default_factory=dict)
     settled: Mapping[str, State] = field(default_factory=dict)
 
 

@@ -31,35 +31,33 @@ from lakehouse.storage.lake import Lake, scan_visible_rows
 from lakehouse.storage.revision import read_revision
 
 
-def select_refused(known: LandedFiles, listed: Iterable[ListedFile]) -> dict[str, Entry]:
-    """Selects from a listing the files under whose names a file was refused, by name."""
+def select_refused(known: LandedFiles, listed: Iterable[ListedFile]) -> dict[str, Entry | None]:
+    """Selects from a listing what lies under the names of refused files; None for nothing."""
     names = {Origin.parse(source).name for source in known.refused}
-    # A name that is not UTF-8 is spelled out in an entry; such a file has a problem.
     entries = make_entries(one for one in listed if one[0] in names) if names else ()
-    return {entry.name: entry for entry in entries}
+    return {**dict.fromkeys(names), **{entry.name: entry for entry in entries}}
 
 
-def find_settled(known: LandedFiles, present: Mapping[str, Entry]) -> dict[str, State]:
+def find_settled(known: LandedFiles, present: Mapping[str, Entry | None]) -> dict[str, State]:
     """Finds the refused files whose dead letters have another state by now.
 
     Args:
         known: the deliveries of the raw table.
-        present: the files in landing, as `select_refused` gives them.
+        present: what lies in landing, as `select_refused` gives it; of a file that was refused
+            since, nothing is known.
 
     Returns:
         The new state of each letter, by `_source`.
     """
     states = {
-        source: _find_state(known, Origin.parse(source), state, present)
+        source: _find_state(known, origin, state, present[origin.name])
         for source, state in known.refused.items()
+        if (origin := Origin.parse(source)).name in present
     }
     return {source: state for source, state in states.items() if state != known.refused[source]}
 
 
-def _find_state(
-    known: LandedFiles, origin: Origin, state: State, present: Mapping[str, Entry]
-) -> State:
-    entry = present.get(origin.name)
+def _find_state(known: LandedFiles, origin: Origin, state: State, entry: Entry | None) -> State:
     if entry is None:
         return WITHDRAWN if state == OPEN else state
     if entry.problem is not None:

@@ -289,6 +289,13 @@ def test_a_refused_file_that_comes_back_is_open_again(refused, is_replaced):
     assert letter_states(here) == ["open"]
 
 
+def test_a_file_that_is_refused_beside_an_earlier_one_is_open(refused):
+    here, _ = refused
+    write(here, "tickets", "two.csv", "ticket,gate\na,east\n")
+    take(here)
+    assert letter_states(here) == ["open", "open"]
+
+
 def test_a_file_that_is_still_being_written_settles_nothing_yet(refused):
     here, path = refused
     strict = replace(here.landing, rest_seconds=60)

@@ -136,7 +136,7 @@ class EventMerger:
         # Few, for only those of touched keys are read whole.
         waiting = unnest_events(rows.filter(is_in(OPEN)))
         touched = waiting.join(keys, on=list(versions.key), how="semi").collect(engine="streaming")
-        settled = find_superseded(versions, touched, [events.valid])
+        settled = find_superseded(versions, touched, [events.valid, self.stored])
         return pl.concat([found, settled.select(LINEAGE)])
 
     def _read_all_events(self) -> pl.LazyFrame:
