@@ -92,12 +92,15 @@ class Fates:
         values: the same rows, by their values.
         open: rejected, and nobody settled it.
         superseded: broken, but a newer good record took its place.
+        doubtful: those of them that may also be open: new events are compared with the event that
+            is shown, and the one that took the place of such a record may be an older one.
     """
 
     written: list[Origin] = field(default_factory=list)
     values: list[tuple[object, ...]] = field(default_factory=list)
     open: set[Origin] = field(default_factory=set)
     superseded: set[Origin] = field(default_factory=set)
+    doubtful: set[Origin] = field(default_factory=set)
 
 
 @dataclass(frozen=True)
@@ -167,7 +170,7 @@ def _reject(
         groups.setdefault(group(one), []).append(one)
     for one in bad:
         rivals = groups.get(group(one), []) if one.key is not None else []
-        is_over = bool(rivals) and _is_newer(max(rivals, key=_order), one)
+        is_over = any(_is_newer(rival, one) for rival in rivals)
         (fates.superseded if is_over else fates.open).add(one.origin)
 
 
@@ -214,6 +217,7 @@ def judge_upsert(records: list[Record], calendar: Calendar) -> Fates:  # noqa: A
     good, bad = _split(records, lambda one: _is_good(one, deletes=True))
     fates = Fates()
     _reject(fates, good, bad, lambda one: one.key)
+    fates.doubtful = fates.superseded & {one.origin for one in bad if one.day is None}
     latest = {one.key: one for one in sorted(good, key=_order)}
     return _write(fates, (one for one in latest.values() if not one.is_delete))
 

@@ -48,6 +48,7 @@ class JudgedRows:
         rejected: the rows to quarantine: as received, with the rules that they broke and their
             origin.
         broke: the same rows as the transform returned them.
+        kept: the rows that keep the contract, older versions of a key among them.
         questions: aggregates to compute in the pass that writes, by name; see `period_counts.py`.
     """
 
@@ -56,6 +57,7 @@ class JudgedRows:
     valid: pl.LazyFrame
     rejected: pl.LazyFrame
     broke: pl.LazyFrame
+    kept: pl.LazyFrame
     questions: Mapping[str, pl.LazyFrame]
 
 
@@ -107,6 +109,7 @@ def judge(
         valid=latest.select(table.event_schema.names()),
         rejected=broke.select(_rejected_columns(table, rules, schema, provenance)),
         broke=broke,
+        kept=kept,
         questions=questions,
     )
 

@@ -9,7 +9,6 @@ import polars as pl
 from lakehouse.errors import DataError
 from lakehouse.expressions import has_key
 from lakehouse.publish.publish import PassResult
-from lakehouse.transform.inputs import InputFrames
 from lakehouse.transform.row_verdicts import (
     REJECTED_VERSIONS,
     JudgedRows,
@@ -33,12 +32,11 @@ class SupersededRowsError(DataError):
         self.rows = rows
 
 
-def refuse_superseded(judged: JudgedRows, opened: InputFrames, findings: PassResult) -> None:
+def refuse_superseded(judged: JudgedRows, findings: PassResult) -> None:
     """Refuses a pass that counted superseded rows as rejected.
 
     Args:
         judged: the rows that were judged.
-        opened: the inputs that they came from.
         findings: what the pass wrote and answered.
 
     Raises:
@@ -47,15 +45,14 @@ def refuse_superseded(judged: JudgedRows, opened: InputFrames, findings: PassRes
     table, rejected = judged.table, findings.answers.get(REJECTED_VERSIONS)
     if rejected is None or rejected.is_empty():
         return
-    keys = rejected.select(table.properties.key).drop_nulls().unique()
+    # Most rejected rows have a key of their own, which the written files show at little cost.
     versions = order_versions(table)
-    # The files have no time of delivery; each delivery has one, and those of few keys are few.
-    named = [name for name in versions.columns if name != "_modified_at"]
-    written = add_period(table, findings.written_rows).filter(has_key(keys)).select(named).collect()
-    sources = written["_source"].unique().implode()
-    delivered = opened.first.filter(pl.col("_source").is_in(sources))
-    moments = delivered.select("_source", "_modified_at").unique().collect()
-    good = written.join(moments, on="_source").lazy()
+    keys = rejected.select(table.properties.key).drop_nulls().unique()
+    written = add_period(table, findings.written_rows).filter(has_key(keys))
+    keys = written.select(versions.key).unique().collect(engine="streaming")
+    if keys.is_empty():
+        return
+    good = add_period(table, judged.kept).filter(has_key(keys))
     found = find_superseded(versions, rejected, [good])
     if found.height:
         rows = found.select(*table.properties.key, "_source", "_offset")

@@ -61,15 +61,14 @@ def find_superseded(
         return compared.select(named)
     keys = compared.select(versions.key).unique()
     # Only the rows of these keys are kept: rejected rows are few, and good ones may be many.
+    # Any of them may be the newer one of a row whose time cannot be read. If only the newest of
+    # all counted, that row would be rejected again when a newer one came from an earlier file.
     of_keys = pl.concat(rows.select(versions.columns).filter(has_key(keys)) for rows in good)
-    # The one that is shown decides. Otherwise a rejected row whose time cannot be read would be
-    # superseded or not by rows that are themselves older.
-    newest = of_keys.sort(versions.order).unique(versions.key, keep="last")
     # The last columns of the order are the origin, which a join must not take for one of the key.
     own = compared.lazy().rename(
         {name: f"{name}{_OF_REJECT}" for name in versions.order if name not in versions.key}
     )
-    pairs = newest.join(own, on=list(versions.key)).filter(_is_newer(versions))
+    pairs = of_keys.join(own, on=list(versions.key)).filter(_is_newer(versions))
     found = pairs.select(
         *versions.key, *(pl.col(f"{name}{_OF_REJECT}").alias(name) for name in LINEAGE)
     )
