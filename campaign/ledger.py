@@ -12,7 +12,7 @@ from datetime import date
 from itertools import groupby
 
 Origin = tuple[str, int]
-"""A record: the start of the hash of its file's bytes, and its number in the file."""
+"""A record: the hash of its file's bytes, and its number in the file."""
 
 Fields = tuple[str, str, str, str]
 """A record as delivered: article, day, price and what happened to it."""
@@ -40,8 +40,8 @@ class Delivered:
 
     @property
     def digest(self) -> str:
-        """The start of the hash of its bytes."""
-        return hashlib.sha256(self.content).hexdigest()[:16]
+        """The hash of its bytes."""
+        return hashlib.sha256(self.content).hexdigest()
 
 
 @dataclass(frozen=True)

@@ -164,19 +164,20 @@ class World:
     def _check_letters(self, here: Environment) -> Iterator[str]:
         wanted = list_dead(self.landed)
         letters = _read_rows(here, DEAD_LETTERS, ["_source", "_offset", "_state"])
-        found = Counter((source[-16:], offset) for source, offset, _ in letters)
+        found = Counter((source.rpartition("#")[2], offset) for source, offset, _ in letters)
         yield from _compare("dead letters", Counter(wanted), found)
         for source, offset, state in letters:
             if offset is None:
-                present = self.sender.in_landing.get(source[:-17])
-                is_there = present is not None and present.digest == source[-16:]
+                name, _, digest = source.rpartition("#")
+                present = self.sender.in_landing.get(name)
+                is_there = present is not None and present.digest == digest
                 if is_there != (state == "open"):
                     yield f"the refused file {source} is {state}, in landing: {is_there}"
 
 
 def _check_rows(here: Environment, table: DerivedTable, fates: Fates) -> Iterator[str]:
     rows = _read_rows(here, table.name, ["_source", "_offset", "sku", "on", "price"])
-    origins = Counter((source[-16:], offset) for source, offset, *_ in rows)
+    origins = Counter((source.rpartition("#")[2], offset) for source, offset, *_ in rows)
     yield from _compare(f"{table.name} holds", Counter(fates.written), origins)
     shown = Counter(tuple(values) for _, _, *values in rows)
     yield from _compare(f"{table.name} shows", Counter(fates.values), shown)
@@ -193,7 +194,7 @@ def _check_rejects(
     for source, offset, state in _read_rows(
         here, table.quarantine, ["_source", "_offset", "_state"]
     ):
-        states.setdefault(state, []).append((source[-16:], offset))
+        states.setdefault(state, []).append((source.rpartition("#")[2], offset))
     found = Counter(states.get("open", []))
     doubtful = Counter(fates.doubtful) & found
     yield from _compare(f"{table.name} open", Counter(fates.open), found - doubtful)
@@ -205,7 +206,7 @@ def _check_rejects(
 
 def _read_raw(here: Environment) -> Iterator[tuple[tuple[str, int], str]]:
     for source, offset in _read_rows(here, _RAW, ["_source", "_offset"]):
-        yield (source[-16:], offset), source
+        yield (source.rpartition("#")[2], offset), source
 
 
 def _read_rows(here: Environment, table: str, columns: list[str]) -> list[tuple[Any, ...]]:

@@ -7,7 +7,6 @@ Does not belong here: reading the files (`read_batch.py`), and the frames of the
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from pathlib import PurePath
 
 import obstore
 import polars as pl
@@ -23,6 +22,7 @@ from lakehouse.ingest.batch_frames import (
     locate_kept_file,
     number_files,
 )
+from lakehouse.ingest.delivery_identity import name_format
 from lakehouse.ingest.delivery_register import FileOutcome, Outcome
 from lakehouse.ingest.drift.columns import TableColumns
 from lakehouse.ingest.drift.fit import fit_delivery
@@ -210,7 +210,7 @@ class BatchBuilder:
     def _lacks_letters(self, delivery: Delivery, twin: Occurrence) -> bool:
         """Returns whether the lake has lost dead letters of bytes that are landed."""
         # Another name may mean another format, and so other dead letters.
-        is_same_format = _name_format(delivery.name) == _name_format(twin.name)
+        is_same_format = name_format(delivery.name) == name_format(twin.name)
         count = delivery.dead_count if is_same_format else 0
         return self.known.lacks_letters(delivery.digest, count)
 
@@ -300,9 +300,3 @@ class BatchBuilder:
             yield f"dead letters from a killed attempt, counted here: {stored.uncounted:,}"
         yield from self.columns.describe_changes()
         yield from describe_deliveries(self.raw, self._new)
-
-
-def _name_format(name: str) -> str:
-    """Returns the suffix by which a file is read, with that of its packing."""
-    suffixes = PurePath(name.lower()).suffixes
-    return "".join(suffixes[-2:] if suffixes[-1:] == [".gz"] else suffixes[-1:])

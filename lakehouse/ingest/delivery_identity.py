@@ -8,6 +8,7 @@ There, equal bytes under names that mean something else are two deliveries.
 from contextlib import suppress
 from dataclasses import replace
 from hashlib import sha256
+from pathlib import PurePath
 
 import polars as pl
 
@@ -44,3 +45,9 @@ def _read_meaning(raw: RawTable, name: str) -> str | None:
         with suppress(pl.exceptions.PolarsError):
             return str(file.select(raw.day).item())
     return name
+
+
+def name_format(name: str) -> str:
+    """Returns the suffix by which a file is read, with that of its packing."""
+    suffixes = PurePath(name.lower()).suffixes
+    return "".join(suffixes[-2:] if suffixes[-1:] == [".gz"] else suffixes[-1:])

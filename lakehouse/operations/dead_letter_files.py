@@ -16,7 +16,6 @@ from lakehouse.ingest.delivery_identity import name_digest
 from lakehouse.ingest.files.delivery import Delivery, read_delivery
 from lakehouse.ingest.files.landing_zone import Landing, UnreadableError
 from lakehouse.ingest.landed_files import LandedFiles
-from lakehouse.ingest.read_batch import name_digest
 from lakehouse.origin import Origin
 from lakehouse.quarantine.dead_letters import DeadLetters
 from lakehouse.quarantine.states import RELEASED, is_in

@@ -75,8 +75,7 @@ def judge(
         rules: the rules that they are judged by.
         rows: the transform's rows of the days that are made.
         provenance: run and contract, stored beside each rejected row.
-        superseded: key and origin of rows that break the contract and are not rejected; see
-            `MakePlan`.
+        superseded: rows that break the contract and are not rejected; see `MakePlan`.
 
     Raises:
         SetupError: the rows are not of the contract's types.
