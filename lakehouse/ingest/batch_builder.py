@@ -102,8 +102,7 @@ class BatchBuilder:
         if twin is None or self._is_better_named(delivery):
             self._add_new(entry, delivery)
             return
-        # Asked before the file is added: an earlier copy gives the bytes another origin. Once a
-        # batch: a second copy of the file must not bring the lost letters again.
+        # Asked before an earlier copy gives the bytes another origin; and once a batch.
         is_incomplete = digest not in self._occurrences and self._lacks_letters(delivery, twin)
         self._add_repeated(entry, delivery, twin)
         if is_incomplete and delivery.dead_count:
@@ -210,9 +209,8 @@ class BatchBuilder:
     def _lacks_letters(self, delivery: Delivery, twin: Occurrence) -> bool:
         """Returns whether the lake has lost dead letters of bytes that are landed."""
         # Another name may mean another format, and so other dead letters.
-        is_same_format = name_format(delivery.name) == name_format(twin.name)
-        count = delivery.dead_count if is_same_format else 0
-        return self.known.lacks_letters(delivery.digest, count)
+        is_same = name_format(delivery.name) == name_format(twin.name)
+        return self.known.lacks_letters(delivery.digest, delivery.dead_count if is_same else 0)
 
     def _add_repeated(self, entry: Entry, delivery: Delivery, twin: Occurrence) -> None:
         """Adds a file whose bytes are known; the rows get the origin of the one written first."""
