@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 import polars as pl
 
 from lakehouse.errors import BusyError
-from lakehouse.ingest.files.listing import Entry, ListedFile, make_entries
+from lakehouse.ingest.files.listing import Entry, ListedFile, make_entries, spell_out
 from lakehouse.ingest.landed_files import LandedFiles
 from lakehouse.origin import Origin
 from lakehouse.publish.retry import retry_if_busy
@@ -34,7 +34,7 @@ from lakehouse.storage.revision import read_revision
 def select_refused(known: LandedFiles, listed: Iterable[ListedFile]) -> dict[str, Entry | None]:
     """Selects from a listing what lies under the names of refused files; None for nothing."""
     names = {Origin.parse(source).name for source in known.refused}
-    entries = make_entries(one for one in listed if one[0] in names) if names else ()
+    entries = make_entries(one for one in listed if spell_out(one[0]) in names) if names else ()
     return {**dict.fromkeys(names), **{entry.name: entry for entry in entries}}
 
 
