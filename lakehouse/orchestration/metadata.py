@@ -8,9 +8,9 @@ from typing import Any
 import dagster as dg
 
 from lakehouse.ingest.land import LandResult
-from lakehouse.ingest.settled_letters import count_open_dead_letters
 from lakehouse.observe.row_counts import RowCounts
 from lakehouse.publish.audit import Audit
+from lakehouse.quarantine.dead_letters import count_open_letters
 from lakehouse.storage.lake import Lake
 from lakehouse.system_columns import VALID
 from lakehouse.tables import contract as contracts
@@ -196,7 +196,7 @@ def build_readable_result(
     """
     landed = report or LandResult()
     # All that are open, whoever landed them: the next clean file settles none of the others.
-    dead = count_open_dead_letters(lake).get(table.name, 0)
+    dead = count_open_letters(lake).get(table.name, 0)
     return dg.AssetCheckResult(
         check_name=READABLE_CHECK,
         asset_key=dg.AssetKey(table.name.split("/")),
