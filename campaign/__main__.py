@@ -59,14 +59,11 @@ def _run(part: str, asked: argparse.Namespace, folder: Path) -> Tally:
         Writers(folder / part, tally, asked.seed, (asked.minutes or 10) * 60).run()
     elif part == "processes":
         _processes(asked, folder / part, tally, progress)
-    elif part == "poison":
-        poison = Poison(folder / part, tally)
-        for seeds in progress(range(asked.seed, asked.seed + asked.seeds), 20):
-            poison.run(seeds)
-    elif part == "worlds":
-        worlds = Worlds(folder / part, tally)
-        for seeds in progress(range(asked.seed, asked.seed + asked.worlds), 20):
-            worlds.run(seeds)
+    elif part in ("poison", "worlds"):
+        tried = Poison(folder / part, tally) if part == "poison" else Worlds(folder / part, tally)
+        count = asked.seeds if part == "poison" else asked.worlds
+        for seeds in progress(range(asked.seed, asked.seed + count), 20):
+            tried.run(seeds)
     elif part == "s3":
         _s3(asked, folder / part, tally, progress)
     else:
