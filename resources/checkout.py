@@ -33,7 +33,11 @@ def find_missing_lines(
         asked: the environment of this call, whose places are kept.
         known: the settings that follow from both.
     """
-    places = {"LAKEHOUSE_DATA": str(known.data), "LAKEHOUSE_LANDING": known.landing_uri}
+    places = {
+        "LAKEHOUSE_DATA": str(known.data),
+        "LAKEHOUSE_LAKE": known.lake_uri,
+        "LAKEHOUSE_LANDING": known.landing_uri,
+    }
     wanted = {name: place for name, place in places.items() if name in asked}
     home = current.get("DAGSTER_HOME")
     data_before = Path(current.get("LAKEHOUSE_DATA") or find_default_data())
@@ -80,8 +84,18 @@ def describe_unusual_places(known: Settings, home: Path) -> str | None:
     others = [f"{name} {place}" for name, place in found.items() if place != usual[name]]
     if not others:
         return None
-    back = "to go back: `make demo LAKEHOUSE_DATA=data LANDING=data/landing`"
-    return f".env names other places than the usual ones: {', '.join(others)} ({back})."
+    return (
+        f".env names other places than the usual ones: {', '.join(others)} "
+        f"({_describe_way_back(known, home)})."
+    )
+
+
+def _describe_way_back(known: Settings, home: Path) -> str:
+    """Returns what to call so that all places are the usual ones again."""
+    # Each place that is set has to be set back: the others follow the data folder.
+    lake = " LAKEHOUSE_LAKE=data/lake" if known.lake else ""
+    first = "delete the line DAGSTER_HOME in .env, then " if home != known.data / "dagster" else ""
+    return f"to go back: {first}`make demo LAKEHOUSE_DATA=data{lake} LANDING=data/landing`"
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from lakehouse.cli.output import print_rows, print_text
 from lakehouse.environment import Environment
 from lakehouse.errors import DataError, SetupError
 from lakehouse.observe.rejects import read_rejects
+from lakehouse.operations.file_commits import find_version_before
 from lakehouse.operations.replay import ReplayReport, replay
 from lakehouse.operations.restorable_versions import find_version_at
 from lakehouse.operations.restore import RestoreRequest, restore
@@ -36,6 +37,7 @@ _TIMES = [
     "--version", type=NOT_NEGATIVE, help="The version to restore; `lakehouse audit` lists them."
 )
 @click.option("--time", "moment", type=click.DateTime(_TIMES), help="Or a point in time, in UTC.")
+@click.option("--before-file", help="Or a file of a raw table: the version before it was landed.")
 @click.option("--reason", default="", help="The reason; kept in the commit.")
 @user_option()
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
@@ -46,6 +48,7 @@ def run_restore(  # noqa: PLR0913, one parameter an option of the command
     table: str,
     version: int | None,
     moment: datetime | None,
+    before_file: str | None,
     reason: str,
     who: str,
     yes: bool,  # noqa: FBT001
@@ -56,15 +59,17 @@ def run_restore(  # noqa: PLR0913, one parameter an option of the command
     docs/runbook.md.
     """
     here = app.environment()
-    if (version is None) == (moment is None):
+    if sum(one is not None for one in (version, moment, before_file)) != 1:
         raise SetupError(
-            f"{table}: a restore needs either a version or a time.\n"
-            "Next: give --version <number> or --time <UTC time>, not both."
+            f"{table}: a restore needs either a version, a time or a file.\n"
+            "Next: give one of --version <number>, --time <UTC time> and --before-file <name>."
         )
     if moment is not None:
         in_utc = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
         version = find_version_at(here.lake, table, in_utc)
-    # One of the two was given, so there is a version; `or` is for the type checker.
+    if before_file is not None:
+        version = find_version_before(here, table, before_file)
+    # One of the three was given, so there is a version; `or` is for the type checker.
     plan = plan_restore(here, table, version or 0)
     # Printed even where nobody can be asked: without --yes the command shows what it would undo.
     for line in restore_text.describe_plan(plan):

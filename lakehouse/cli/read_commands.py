@@ -108,6 +108,8 @@ def tables(app: App, form: str) -> None:
     notes = [*report.notes, *overview.describe_orphans(here)]
     for note in notes:
         print_text(note, to_stderr=form != "table")
+    for note in overview.describe_other_types(here):
+        print_text(note, to_stderr=form != "table")
     if notes or any(state.needs_attention for state in states):
         raise click.exceptions.Exit(_NEEDS_ATTENTION)
 

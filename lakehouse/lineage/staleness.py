@@ -25,6 +25,7 @@ from lakehouse.storage.log import Commit, LogTail
 from lakehouse.storage.revision import Revision
 from lakehouse.system_columns import EVENT_DATE
 from lakehouse.tables.catalog import Catalog
+from lakehouse.tables.reading import scan_declared
 from lakehouse.tables.table_types import DerivedTable, RawTable, Table
 
 
@@ -217,7 +218,10 @@ class Planner:
         is_undated = day.is_null() | ~day.is_between(known.first, known.last)
         wanted = is_inside | is_undated if known.first in days else is_inside
         assigned = pl.when(is_undated).then(pl.lit(known.first)).otherwise(day)
-        rows = self.lake.scan(first.name).filter(wanted)
+        handle = self.lake.open_shared(first.name)
+        # In the declared columns: rows that landed before `day` was declared have days as well.
+        rows = pl.LazyFrame(schema=first.schema) if handle is None else scan_declared(handle, first)
+        rows = rows.filter(wanted)
         return set(calendar.period_keys(rows.select(assigned.unique()).collect().to_series()))
 
 

@@ -163,6 +163,27 @@ def describe_orphans(here: Environment) -> list[str]:
     return [note]
 
 
+def describe_other_types(here: Environment) -> list[str]:
+    """Returns a note on each raw table that stores a column in another type than is declared."""
+    notes = []
+    for raw in here.catalog.raw_tables:
+        handle = here.lake.open_shared(raw.name)
+        stored = {} if handle is None else scan_visible_rows(handle).collect_schema()
+        others = [
+            f"{name} is stored as {stored[name]}, declared {dtype}"
+            for name, dtype in raw.columns.items()
+            if name in stored and stored[name] != dtype
+        ]
+        if others:
+            notes.append(
+                f"{raw.name}: {'; '.join(others)}. A stored column is widened where a file needs "
+                "it, and never changed by a declaration alone.\n"
+                "Next: declare what is stored; or, for the declared type, move the folder of the "
+                "table out of the lake, and land its files again."
+            )
+    return notes
+
+
 def list_audits(here: Environment, table: str) -> list[Audit]:
     """Returns the audits that the log of a table still holds, oldest first.
 
@@ -239,7 +260,10 @@ def _read_newest(catalog: Catalog, name: str, handle: DeltaTable) -> date | date
     rows = scan_visible_rows(handle)
     if column == "_last_seen_at":
         rows = fill_states(rows)
-    newest, dtype = pl.col(column), rows.collect_schema()[column]
+    dtype = rows.collect_schema().get(column)
+    if dtype is None:
+        return None  # a column that is declared anew is in no file until the next commit
+    newest = pl.col(column)
     # Another program, or an earlier version, may have written a year that Python does not have.
     if isinstance(dtype, pl.Date | pl.Datetime):
         newest = newest.filter(is_in_years(newest, dtype))
