@@ -18,7 +18,7 @@ from lakehouse.cli.app import (
     format_option,
 )
 from lakehouse.cli.output import print_json, print_rows, print_text
-from lakehouse.observe import overview, sql
+from lakehouse.observe import declaration_notes, overview, sql
 from lakehouse.observe.landing_report import report_landing
 from lakehouse.observe.rejects import RejectedRows, read_rejects
 from lakehouse.publish.audit import Audit
@@ -105,10 +105,10 @@ def tables(app: App, form: str) -> None:
     if not states and form == "table":
         print_text("The lake is empty. Next: run `lakehouse demo`.")
     # CSV and JSON have standard output for themselves.
-    notes = [*report.notes, *overview.describe_orphans(here)]
+    notes = [*report.notes, *declaration_notes.describe_orphans(here)]
     for note in notes:
         print_text(note, to_stderr=form != "table")
-    for note in overview.describe_other_types(here):
+    for note in declaration_notes.describe_other_types(here):
         print_text(note, to_stderr=form != "table")
     if notes or any(state.needs_attention for state in states):
         raise click.exceptions.Exit(_NEEDS_ATTENTION)

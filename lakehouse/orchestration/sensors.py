@@ -23,6 +23,7 @@ from lakehouse.orchestration.dead_runs import define_dead_runs_sensor, tell_free
 from lakehouse.orchestration.ingest_job import INGEST_JOB, build_run_config
 from lakehouse.orchestration.retries import has_lost_runs, may_retry
 from lakehouse.orchestration.run_requests import TRIGGER, plan_runs
+from lakehouse.orchestration.settled_sensor import define_settled_sensor
 from lakehouse.storage.revision import Revision, parse_revisions
 from lakehouse.wording import escape_lines
 
@@ -256,4 +257,5 @@ def build_sensors(environment: Environment, making: Sequence[Any]) -> list[dg.Se
         define_landing_sensor(environment),
         define_commit_sensor(environment, making),
         define_dead_runs_sensor(),
+        define_settled_sensor(environment),
     ]

@@ -16,10 +16,8 @@ class Catalog:
 
     def __getitem__(self, name: str) -> Table:
         if name not in self.tables:
-            raise SetupError(
-                f"There is no table {name!r}.\n"
-                f"Next: use one of {', '.join(self.tables)}; or declare it under assets/."
-            )
+            known = f"use one of {', '.join(self.tables)}; or " if self.tables else ""
+            raise SetupError(f"There is no table {name!r}.\nNext: {known}declare it under assets/.")
         return self.tables[name]
 
     @property

@@ -102,6 +102,16 @@ def test_the_way_back_that_is_told_leads_back(checkout, tmp_path):
     assert told(checkout)["DAGSTER_HOME"] == str(checkout / "data" / "dagster")
 
 
+def test_the_way_back_leads_back_from_a_lake_and_a_storage_of_their_own_too(checkout, tmp_path):
+    lines = f"LAKEHOUSE_LAKE={tmp_path}/lake\nDAGSTER_HOME={tmp_path}/home\n"
+    (checkout / ".env").write_text(lines)
+    said = make(checkout, "setup")
+    assert "delete the line DAGSTER_HOME in .env, then `make demo" in said
+    (checkout / ".env").write_text(lines.splitlines()[0])
+    way = said.partition("`make demo ")[2].partition("`")[0].split()
+    assert make(checkout, "setup", *way) == ""
+
+
 def test_a_place_in_the_environment_is_one_that_was_asked_for(checkout, tmp_path):
     make(checkout, "setup", LAKEHOUSE_DATA=f"{tmp_path}/lake")
     assert told(checkout)["LAKEHOUSE_DATA"] == f"{tmp_path}/lake"

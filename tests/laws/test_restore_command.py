@@ -84,7 +84,7 @@ def test_a_version_that_holds_the_same_is_nothing_to_do(here):
 @pytest.mark.parametrize("arguments", [[], ["--version", "0", "--time", "2024-06-01"]])
 def test_one_of_version_and_time_is_needed(here, arguments):
     assert (
-        "give --version <number> or --time <UTC time>, not both"
+        "give one of --version <number>, --time <UTC time> and --before-file <name>"
         in run(here, "raw/sales", *arguments).stderr
     )
 

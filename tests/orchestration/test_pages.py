@@ -222,6 +222,26 @@ def test_a_replay_tells_of_what_is_left(here, instance):
     assert check(instance, RAW).passed
 
 
+def test_what_is_settled_at_the_command_line_is_told_to_dagster(here, instance):
+    sensor = next(s for s in definitions(here).sensors or () if s.name == "settled_sensor")
+    cursor: str | None = None
+
+    def tick() -> list[bool]:
+        nonlocal cursor
+        with dg.build_sensor_context(instance=instance, cursor=cursor) as context:
+            answer = sensor(context)
+        if isinstance(answer, dg.SkipReason):
+            return []
+        cursor = answer.cursor
+        return [event.passed for event in answer.asset_events]
+
+    write(here, "invoice_lines", "a.csv", f"{lines(1)}536399,cut off\n")
+    ingest(here, instance, RAW)
+    assert (tick(), tick()) == ([False], [])
+    discard(here.lake, here.catalog, RAW, Choice(is_all=True), reason="a test", who="ann")
+    assert (tick(), tick()) == ([True], [])
+
+
 IMAGE = "![x](http:graphql?query=mutation) <img src=x> \u202e\x1b[2J"
 
 
