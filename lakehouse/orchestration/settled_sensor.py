@@ -10,10 +10,8 @@ import dagster as dg
 
 from lakehouse.environment import Environment
 from lakehouse.errors import BusyError
-from lakehouse.ingest.delivery_register import DELIVERIES
-from lakehouse.ingest.settled_letters import count_open_dead_letters
 from lakehouse.orchestration import metadata
-from lakehouse.quarantine.dead_letters import DEAD_LETTERS
+from lakehouse.quarantine.dead_letters import DEAD_LETTERS, count_open_letters
 from lakehouse.wording import escape_lines
 
 
@@ -38,11 +36,10 @@ def define_settled_sensor(environment: Environment) -> dg.SensorDefinition:
 
 def _look(here: Environment, cursor: str | None) -> dg.SensorResult | dg.SkipReason:
     told = json.loads(cursor) if cursor else {}
-    # Both decide what is open: a later delivery settles the letter of a whole file.
-    seen = {name: str(here.lake.revision(name)) for name in (DEAD_LETTERS, DELIVERIES)}
+    seen = str(here.lake.revision(DEAD_LETTERS))
     if told.get("seen") == seen:
         return dg.SkipReason("no dead letter changed")
-    counts = {raw.name: 0 for raw in here.catalog.raw_tables} | count_open_dead_letters(here.lake)
+    counts = {raw.name: 0 for raw in here.catalog.raw_tables} | count_open_letters(here.lake)
     before = told.get("open", {})
     return dg.SensorResult(
         asset_events=[
