@@ -5,6 +5,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from support.sizes import full
 
 from bench import beside, figures, publish
 from bench.lineitem import SCHEMA, rows
@@ -49,14 +50,17 @@ def out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_ours_publishes_what_duckdb_finds_beside_bare_writes(line_items: Path, out: Path) -> None:
-    names = ["ours", "sink_delta", "sink_parquet", "sink_parquet, snappy"]
+@pytest.mark.parametrize("others", [(), full(("sink_parquet", "sink_parquet, snappy"))])
+def test_ours_publishes_what_duckdb_finds_beside_bare_writes(
+    line_items: Path, out: Path, others: tuple[str, ...]
+) -> None:
+    names = ["ours", "sink_delta", *others]
     ways = publish.of_this_project(line_items, *names)
     lines = beside.side_by_side(
         publish.work("publish-test", line_items, ways, "sink_delta"), rounds=1
     )
     assert [line.way for line in lines] == names
-    assert [line.commits for line in lines] == [2, 1, 0, 0]
+    assert [line.commits for line in lines] == [2, 1, *(0 for _ in others)]
     kept = json.loads((out / "results" / "publish-test.json").read_text())
     assert [line["files"] for line in kept["lines"]] == [line.files for line in lines]
 

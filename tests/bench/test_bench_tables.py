@@ -111,7 +111,7 @@ def test_a_repeat_that_stays_is_noticed(tmp_path):
 
 
 @pytest.mark.usefixtures("out")
-@pytest.mark.parametrize("days", [40, full(daily.DAYS)])
+@pytest.mark.parametrize("days", [10, full(daily.DAYS)])
 def test_all_days_are_made_in_one_run_as_by_a_plain_write(tmp_path, monkeypatch, days):
     monkeypatch.setattr(daily, "DAYS", days)
     lines = backfill.compare(tmp_path, rows_a_day=2, days=1, rounds=1, has_peers=False)

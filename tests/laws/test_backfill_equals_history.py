@@ -27,8 +27,8 @@ def grown(fortnight, tmp_path_factory):
     files = sorted((fortnight / "invoice_lines").iterdir())
     random.shuffle(files)
     deliver(here, "fx_rates", *(fortnight / "fx_rates").iterdir())
-    for first in range(0, len(files), 6):
-        deliver(here, "invoice_lines", *files[first : first + 6])
+    for first in range(0, len(files), 8):
+        deliver(here, "invoice_lines", *files[first : first + 8])
         bring_up_to_date(here)
     return here
 

@@ -3,12 +3,13 @@
 import os
 import re
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from random import Random
 
 import polars as pl
 import pytest
 from support.sizes import first, full
-from support.worlds import bring_up_to_date, contents, deliver, in_state, world
+from support.worlds import bring_up_to_date, contents, copy_world, deliver, in_state, world
 from tills import june, lines, rows, same_tables, sell, till
 
 from lakehouse.calendar import Days
@@ -155,12 +156,9 @@ def test_rows_without_a_day_do_not_depend_on_how_they_come(shop, tmp_path):
 
 
 @pytest.fixture(scope="module")
-def late(fortnight, tmp_path_factory):
+def late(at_once, tmp_path_factory):
     """The periods that a file with lines of an earlier day causes to be made, by table."""
-    here = world(tmp_path_factory.mktemp("late"))
-    for table in ("invoice_lines", "fx_rates"):
-        deliver(here, table, *sorted((fortnight / table).iterdir()))
-    bring_up_to_date(here)
+    here = copy_world(Path(at_once.landing.root).parent, tmp_path_factory.mktemp("late"))
     before = versions(here)
     file = tmp_path_factory.mktemp("late") / "late.csv.gz"
     header = "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country"

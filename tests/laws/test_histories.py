@@ -124,11 +124,11 @@ def test_any_order_of_deliveries_makes_restores_and_compactions_ends_in_the_expe
 
 
 @pytest.fixture(scope="module")
-def four_times(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Deliveries]:
-    """A world after four deliveries of any kind, with sales and prices in each."""
-    folder = tmp_path_factory.mktemp("four_times")
-    random, here, delivered = Random("four times"), world(folder, prices()), Deliveries()
-    for _ in range(4):
+def thrice(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Deliveries]:
+    """A world after three deliveries of any kind, with sales and prices in each."""
+    folder = tmp_path_factory.mktemp("thrice")
+    random, here, delivered = Random("thrice"), world(folder, prices()), Deliveries()
+    for _ in range(3):
         deliver_something(here, delivered, random)
         delivered.sell(here, (random.choice(SKUS), random.choice(HOURS)))
         delivered.price(here, (random.choice(SKUS), random.choice(HOURS), "4", "u"))
@@ -139,8 +139,8 @@ def four_times(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Deliveri
 @pytest.mark.parametrize(
     "table", first(2, ["raw/prices", "staged/prices", "staged/sales", "marts/valued"])
 )
-def test_a_restored_table_ends_in_the_expected_rows(four_times, tmp_path, table):
-    template, delivered = four_times
+def test_a_restored_table_ends_in_the_expected_rows(thrice, tmp_path, table):
+    template, delivered = thrice
     here = copy_world(template, tmp_path, prices())
     handle = here.lake.open(table)
     handle.restore(handle.version() - 2)
