@@ -65,7 +65,7 @@ def test_a_mart_that_looks_back_needs_the_six_days_before(defs: dg.Definitions):
 
 def test_sensors_and_the_nightly_schedule_are_on_by_default(defs: dg.Definitions):
     assert {sensor.name for sensor in defs.sensors or []} == {
-        *("landing_sensor", "commit_sensor", "dead_runs_sensor"),
+        *("landing_sensor", "commit_sensor", "dead_runs_sensor", "settled_sensor"),
     }
     assert all(
         sensor.default_status == dg.DefaultSensorStatus.RUNNING for sensor in defs.sensors or []

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import ModuleType
 
 import polars as pl
+import pytest
 
 from assets.retail import marts, raw, staged
 from lakehouse.environment import Environment
@@ -60,10 +61,12 @@ def catalog_of(**tables: object) -> Catalog:
     """A catalogue of tables that a test declares itself."""
     module = ModuleType("declared")
     vars(module).update(tables)
-    for table in tables.values():
-        if hasattr(table, "transform"):
-            table.transform.__module__ = "declared"
-    return collect_tables([module])
+    with pytest.MonkeyPatch.context() as patch:
+        for table in tables.values():
+            if hasattr(table, "transform"):
+                # Taken back afterwards: the table may be one of the project, which others collect.
+                patch.setattr(table.transform, "__module__", "declared")
+        return collect_tables([module])
 
 
 def deliver(here: Environment, table: str, *files: Path, at: datetime | None = None) -> None:
