@@ -1,6 +1,6 @@
 """The `lakehouse` command, put together from the project's tables, its samples, and its place."""
 
-from lakehouse import process_settings
+from lakehouse.project import process_settings
 
 process_settings.configure_polars()
 

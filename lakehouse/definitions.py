@@ -1,6 +1,6 @@
 """What Dagster loads: `dagster … -m lakehouse.definitions`."""
 
-from lakehouse import process_settings
+from lakehouse.project import process_settings
 
 process_settings.configure_polars()
 process_settings.pause_collector()

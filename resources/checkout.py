@@ -14,7 +14,7 @@ from pathlib import Path
 from dotenv import dotenv_values, set_key
 
 from lakehouse.errors import SetupError
-from lakehouse.process_settings import EVENT_BATCH_SIZE
+from lakehouse.project.process_settings import EVENT_BATCH_SIZE
 from lakehouse.project.settings import (
     Settings,
     find_dagster_home,

@@ -1,6 +1,6 @@
 """Fixtures: an empty world in a temporary folder, sample files, and the real data if it is there."""
 
-from lakehouse import process_settings
+from lakehouse.project import process_settings
 
 process_settings.configure_polars()  # tests and their children run Polars as the product does
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from support.sizes import first
 
-from lakehouse import process_settings
+from lakehouse.project import process_settings
 
 ROOT = Path(__file__).resolve().parents[2]
 POLARS = {

@@ -28,7 +28,7 @@ from support.sizes import first, full
 from bench.dagster_settings import settings
 from lakehouse.orchestration.catch_up import open_instance
 from lakehouse.orchestration.storage import BatchedEventLog
-from lakehouse.process_settings import EVENT_BATCH_SIZE
+from lakehouse.project.process_settings import EVENT_BATCH_SIZE
 
 RANGE = {
     "dagster/asset_partition_range_start": "2024-01-01",
