@@ -10,6 +10,7 @@ import pytest
 from deltalake import write_deltalake
 from polars import col
 from stock import Event, dated, deliver_events, raw_items, typed
+from support.sizes import full
 from support.worlds import NOW, bring_up_to_date, catalog_of, in_state, world
 from tills import june, lines, raw_sales, redo, rows, sales, sell, take
 
@@ -69,8 +70,17 @@ def up_to_date(here, now=NOW):
     return Planner(here.lake, here.catalog, now).find_stale_tables() == []
 
 
-@pytest.mark.parametrize("happens", [lose, roll_back, empty])
-@pytest.mark.parametrize("mode", ["upsert", "history", "replace"])
+@pytest.mark.parametrize(
+    ("mode", "happens"),
+    [
+        ("upsert", lose),
+        ("history", roll_back),
+        ("replace", empty),
+        *(full("upsert", one) for one in (roll_back, empty)),
+        *(full("history", one) for one in (lose, empty)),
+        *(full("replace", one) for one in (lose, roll_back)),
+    ],
+)
 def test_rejected_rows_that_are_lost_before_a_new_file_comes_are_rejected_again(
     tmp_path, mode, happens
 ):

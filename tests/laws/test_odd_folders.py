@@ -59,7 +59,10 @@ SPOOLED = IngestLimits(part_bytes=1, pending_records=1, small_delivery_bytes=0)
 """Every frame of a delivery becomes a part of its own on the disk."""
 
 
-@pytest.fixture(params=["a[1]", "*?", "{x}", "day=1", "q? & mark%"])
+SCRATCH = ["a[1]", "*?", "{x}", "day=1", "q? & mark%"]
+
+
+@pytest.fixture(params=first(1, ["/".join(SCRATCH), *SCRATCH]))
 def odd_scratch(request, tmp_path, monkeypatch):
     """A folder for temporary files whose name looks like a pattern or like a partition."""
     folder = tmp_path / "scratch" / request.param

@@ -214,7 +214,9 @@ def open_often(folder: str, rounds: int, together: Barrier, failed: SimpleQueue)
 
 
 @pytest.mark.parametrize("rounds", [2, full(10)])
-@pytest.mark.parametrize("left", [None, "", '["history/runs.db"]'], ids=["fresh", "old", "emptied"])
+@pytest.mark.parametrize(
+    "left", first(1, ['["history/runs.db"]', None, ""]), ids=["emptied", "fresh", "old"]
+)
 def test_processes_that_start_at_once_set_a_folder_up_that_is_fresh_or_was_emptied(
     tmp_path, rounds, left
 ):

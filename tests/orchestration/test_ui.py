@@ -58,7 +58,8 @@ def test_a_service_that_does_not_listen_is_ended_all_the_same():
 
 SERVING = """
 import subprocess, sys, time
-inner = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)", "api", "grpc"])
+waiting = [sys.executable, "-c", "import time; time.sleep(60)", "api", "grpc"]
+inner = subprocess.Popen(waiting, stdout=subprocess.DEVNULL)
 print(inner.pid, flush=True)
 time.sleep(60)
 """

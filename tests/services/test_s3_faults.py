@@ -2,7 +2,7 @@
 
 import pytest
 from support.buckets import bucket_world, put
-from support.sizes import full
+from support.sizes import first, full
 from support.worlds import NOW, catalog_of, land_all
 
 from assets.retail import raw, staged
@@ -39,7 +39,7 @@ def test_a_commit_whose_answer_was_lost_stands_and_keeps_its_files(proxy, bucket
     assert here.lake.scan("quarantine/deliveries").collect().height == 2
 
 
-@pytest.mark.parametrize("fault", ["500", "half read"])
+@pytest.mark.parametrize("fault", first(1, ["500", "half read"]))
 def test_a_store_that_does_not_answer_is_told_of_in_a_line_with_what_to_do(proxy, bucket, fault):
     here = bucket_world(proxy.url, bucket, catalog_of(rates=raw.fx_rates))
     put(here, "fx_rates", "1.csv", "Date,USD\n2010-12-01,1.3\n")
@@ -60,7 +60,7 @@ OPERATIONS = {
 """What people do with tables, by name."""
 
 
-@pytest.mark.parametrize("operation", OPERATIONS.values(), ids=OPERATIONS)
+@pytest.mark.parametrize("operation", first(2, OPERATIONS.values()), ids=OPERATIONS)
 def test_operations_tell_of_a_store_that_does_not_answer(proxy, bucket, operation):
     here = bucket_world(proxy.url, bucket, catalog_of(rates=raw.fx_rates, fx_rates=staged.fx_rates))
     put(here, "fx_rates", "1.csv", "Date,USD\n2010-12-01,1.3\n2010-12-02,1,2,3\n")

@@ -6,6 +6,7 @@ import io
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.sizes import full
 
 from lakehouse.ingest.limits import IngestLimits
 
@@ -173,10 +174,10 @@ def test_an_unclosed_quote_costs_its_line_only(read):
 
 
 @pytest.mark.parametrize("text", [b"2,y\n", b"dear, sir, or madam\r\n", b'""\n', b"\n", b"\r"])
-@pytest.mark.parametrize("block", [7, 1 << 20])
-def test_a_cell_of_any_number_of_lines_is_one_cell(read, text, block):
-    seen = read(b'a,b\n1,"' + text * 5000 + b'"\n3,z\n', limits=IngestLimits(block_bytes=block))
-    cell = (text * 5000).decode().replace('""', '"')
+@pytest.mark.parametrize(("block", "times"), [(7, 500), (1 << 20, 5000), full(7, 5000)])
+def test_a_cell_of_any_number_of_lines_is_one_cell(read, text, block, times):
+    seen = read(b'a,b\n1,"' + text * times + b'"\n3,z\n', limits=IngestLimits(block_bytes=block))
+    cell = (text * times).decode().replace('""', '"')
     assert (seen.rows, seen.letters) == ([("1", cell), ("3", "z")], [])
 
 
