@@ -16,7 +16,7 @@ def killing(tmp_path):
 @pytest.mark.parametrize(
     ("ways", "seeds"),
     [
-        (("demo", "everything"), range(1, 2)),
+        (("everything",), range(1, 2)),
         *(full((way,), range(1, 3)) for way in (*COMMANDS, *SERVICES)),
     ],
 )
