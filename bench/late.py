@@ -46,6 +46,7 @@ def daemon(home: Path) -> Iterator[tuple[Path, Tree]]:
         "DAGSTER_HOME": str(dagster),
         "LAKEHOUSE_DATA": str(home),
         "PYTHONWARNINGS": "ignore",
+        "PYTHONPATH": str(ROOT),  # the project's tables; the process starts in another folder
     }
     tools = Path(sys.executable).parent
     subprocess.run(
