@@ -148,13 +148,9 @@ class Writers:
             (contents[name], count) for name, count in shop.count_records(delivered)
         )
         found = [self._describe(one, records) for one in (world, alone)]
-        # A rejected row is released when an equal one of an earlier origin comes later; a single
-        # writer lands them in order.
-        wanted, stands = (
-            {n: told for n, told in one["content"].items() if not n.endswith(state.RELEASED)}
-            for one in found
-        )
-        for problem in (*found[0]["problems"], *state.find_differences(stands, wanted)):
+        # A single writer lands all files in order, so it may never see what others see settled.
+        wanted, stands = (state.select_unsettled(one["content"]) for one in reversed(found))
+        for problem in (*found[0]["problems"], *state.find_differences(wanted, stands)):
             self._find(problem, world)
 
     def _describe(self, world: Path, records: dict[str, int | None]) -> dict[str, dict[str, str]]:
