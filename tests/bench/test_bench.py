@@ -107,6 +107,7 @@ def published_by_ours(lines: list[str], folder: Path) -> Published:
     return build_reader(csv)("ours", "publish", folder)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     ("row", "same"), [(1, (True, False)), (100, (False, True))], ids=["rejected", "valid"]
 )
@@ -138,6 +139,7 @@ def another(name: str) -> pl.Expr:
     )
 
 
+@pytest.mark.full
 def test_another_value_in_any_column_of_a_bare_write_is_noticed(
     line_items: Path, tmp_path: Path
 ) -> None:

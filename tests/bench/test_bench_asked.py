@@ -56,6 +56,7 @@ def test_all_ways_answer_alike_in_a_lake_that_is_made_for_them(
     assert not list(out.glob("query-*"))
 
 
+@pytest.mark.full
 def test_every_question_has_an_answer_in_a_staged_table_or_a_mart(
     filled: Path, tmp_path: Path
 ) -> None:
@@ -71,6 +72,7 @@ def test_every_question_has_an_answer_in_a_staged_table_or_a_mart(
     ]
 
 
+@pytest.mark.full
 @pytest.mark.usefixtures("out", "called")
 @pytest.mark.parametrize(
     "asked", first(2, query.QUESTIONS), ids=["flags", "parts", "day", "months", "year"]

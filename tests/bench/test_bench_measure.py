@@ -16,6 +16,7 @@ os.waitid(os.P_PID, busy.pid, os.WEXITED | os.WNOWAIT)
 """
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("joined", ["{0} && exec {0}", "sh -c '{0} && {0}; true'"])
 def test_the_time_of_processes_that_ended_counts(joined):
     busy = f'{sys.executable} -S -c "{BUSY}"'

@@ -27,6 +27,7 @@ def test_the_last_day_alone_comes_with_the_second_step(deliveries, tmp_path):
     assert names(tmp_path) - before == {f"invoice_lines/{deliveries.days[-1].name}"}
 
 
+@pytest.mark.full
 def test_days_in_two_steps_make_what_all_days_at_once_make(deliveries, tmp_path, at_once):
     figures = []
     for step in STEPS:

@@ -65,6 +65,7 @@ def test_orders_are_upserted_as_by_a_bare_merge(out):
     assert [line.ratio for line in lines if line.way == upsert.MERGE] == [1, 1]
 
 
+@pytest.mark.full
 def test_versions_of_orders_are_kept_as_by_hand(out):
     found = []
 
@@ -110,6 +111,7 @@ def test_a_repeat_that_stays_is_noticed(tmp_path):
         dedup.outcome("ours", "18,250 rows", tmp_path)
 
 
+@pytest.mark.full
 @pytest.mark.usefixtures("out")
 @pytest.mark.parametrize("days", [10, full(daily.DAYS)])
 def test_all_days_are_made_in_one_run_as_by_a_plain_write(tmp_path, monkeypatch, days):
@@ -125,6 +127,7 @@ def test_all_days_are_made_in_one_run_as_by_a_plain_write(tmp_path, monkeypatch,
     ]
 
 
+@pytest.mark.full
 def test_one_file_comes_after_few_and_after_some_commits(out, capsys):
     keep = out / "keep"
     lines = increment.compare(keep, [2, 4], [], rounds=1)

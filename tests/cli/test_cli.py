@@ -15,6 +15,7 @@ import click
 import polars as pl
 import pytest
 from click.testing import CliRunner, Result
+from support.sizes import full
 from support.worlds import bring_up_to_date, copy_world, world, write
 
 from lakehouse.cli import commands
@@ -560,7 +561,11 @@ DAMAGED = {
 }
 
 
-@pytest.mark.parametrize(("tables", "command", "what"), DAMAGED.values(), ids=DAMAGED)
+@pytest.mark.parametrize(
+    ("tables", "command", "what"),
+    [full(*one) if n else one for n, one in enumerate(DAMAGED.values())],
+    ids=DAMAGED,
+)
 def test_a_damaged_table_is_named_with_what_to_do_and_is_made_anew(
     dirty, tables, command, what, tmp_path
 ):

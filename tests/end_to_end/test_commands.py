@@ -115,6 +115,7 @@ def test_the_demo_refuses_to_mix_samples_with_other_files(
     assert "LANDING=<folder of your files> LAKEHOUSE_DATA=<new folder>" in done.stderr
 
 
+@pytest.mark.full
 def test_another_day_of_samples_is_landed_by_the_demo(environment: dict[str, str]):
     path = shell("lakehouse samples", environment).splitlines()[0]
     assert Path(path).name > "sample-2011-01-28.csv.gz"

@@ -12,6 +12,7 @@ def killing(tmp_path):
     return Processes(tmp_path, Tally("law", print))
 
 
+@pytest.mark.full
 @pytest.mark.slow("the daemon, the code server and the UI are processes that import everything")
 @pytest.mark.parametrize(
     ("ways", "seeds"),

@@ -108,6 +108,7 @@ def test_daily_sales_equal_the_second_opinion(here, real, kept):
     )
 
 
+@pytest.mark.full
 def test_product_months_equal_the_second_opinion(here, kept):
     same(here, "marts/product_months", ["month", "stock_code"], retail_figures.product_months(kept))
 
@@ -117,6 +118,7 @@ def test_customers_equal_the_second_opinion(here, kept):
     same(here, "marts/customers", ["customer_id"], figures)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     ("table", "value", "second_opinion"),
     [
@@ -210,6 +212,7 @@ def gap(days):
     return (last - first).days, -min(days).toordinal()
 
 
+@pytest.mark.full
 def test_a_late_text_of_a_product_makes_the_days_of_that_product_again_until_its_next_text(
     later, kept
 ):

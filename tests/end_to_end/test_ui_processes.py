@@ -59,6 +59,7 @@ def wait_for_end(pids: list[int]) -> bool:
     return not any(map(is_running, pids))
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("number", [signal.SIGINT, full(signal.SIGTERM), full(signal.SIGHUP)])
 def test_services_that_hear_no_signal_end_with_the_ui(start, number, tmp_path):
     ui = start(DEAF)
@@ -91,6 +92,7 @@ def test_what_a_killed_ui_left_is_ended_by_the_next_one_which_says_so(start, tmp
     assert wait_for_end(left)
 
 
+@pytest.mark.full
 def test_data_that_a_killed_ui_still_uses_are_deleted_after_its_processes_were_ended(
     start, tmp_path
 ):

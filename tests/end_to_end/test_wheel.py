@@ -111,6 +111,7 @@ def test_the_wheel_holds_the_engine_and_nothing_else(wheel):
     assert any(name.endswith("licenses/LICENSE") for name in names)
 
 
+@pytest.mark.full
 def test_a_project_of_its_own_runs_a_table(project):
     lake = Lake(str(project / "data" / "lake"))
     rows = lake.scan("staged/orders").select("order_id", "amount").collect().rows()
@@ -119,6 +120,7 @@ def test_a_project_of_its_own_runs_a_table(project):
     assert "1 file waits in landing" in (project / "printed.txt").read_text()
 
 
+@pytest.mark.full
 def test_a_project_without_samples_has_no_command_for_them(project, tools):
     said = answer(tools / "lakehouse", "--help", cwd=project)
     assert "quarantine" in said

@@ -365,6 +365,7 @@ def gzip_of_one_line(start: bytes, mebibytes: int) -> bytes:
     return gzip.compress(start) + gzip.compress(b"x" * (1 << 24)) * (mebibytes >> 4)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("mebibytes", [256, full(1024)])
 @pytest.mark.parametrize(
     ("start", "reason"),

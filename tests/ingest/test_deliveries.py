@@ -365,6 +365,7 @@ def test_a_lost_register_is_written_again_and_nothing_else_changes(events):
     assert ready(events) == []
 
 
+@pytest.mark.full
 def test_the_register_stays_a_few_files_and_keeps_every_row(events):
     for number in range(40):
         write(events, "events", f"{number}.csv", f"id\n{number}\n")

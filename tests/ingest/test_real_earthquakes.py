@@ -14,6 +14,7 @@ import pytest
 from polars import col
 from polars.testing import assert_frame_equal
 from quakes import WEEK, described, feed, poll, polled_at, shown, versions
+from support.sizes import full
 from support.worlds import NOW, bring_up_to_date, in_state, world
 
 from lakehouse.environment import Environment
@@ -110,7 +111,7 @@ def fates(here: Environment, table: str) -> list[tuple[str, int, int, int, int]]
 
 
 @pytest.mark.parametrize("table", TABLES)
-@pytest.mark.parametrize("order", ["in reverse", "at once"])
+@pytest.mark.parametrize("order", ["in reverse", full("at once")])
 def test_the_polls_in_another_order_end_in_the_same_rows(here, taken, order, table):
     assert_frame_equal(rows(taken(order), table), rows(here, table))
 
@@ -254,6 +255,7 @@ def test_a_history_of_full_dumps_has_the_same_events(taken, order):
 # Again
 
 
+@pytest.mark.full
 def test_the_same_poll_under_another_name_adds_no_row(own):
     standing = {
         table: (own.lake.version(table), rows(own, table)) for table in ("raw/polls", *TABLES)
@@ -273,6 +275,7 @@ def test_the_same_dump_under_another_name_is_a_delivery_without_changes(own):
     assert_frame_equal(told(own, "staged/showings"), was)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("table", TABLES)
 def test_rebuilding_from_all_rows_gives_the_same_table(own, table):
     was = rows(own, table)

@@ -185,6 +185,7 @@ def test_a_frozen_table_takes_the_files_of_its_own_generation_whatever_their_for
     assert here.lake.scan(TRIPS).select(*AS_PARQUET).collect_schema() == AS_PARQUET
 
 
+@pytest.mark.full
 def test_a_frozen_table_of_text_takes_no_file_of_types(landed):
     here = landed("freeze", TEXT)
     assert by_month(here) == {"2020-04": 35_612, "2020-09": 87_987}
@@ -192,6 +193,7 @@ def test_a_frozen_table_of_text_takes_no_file_of_types(landed):
     assert "VendorID is Int32 in the file and String in raw/trips" in dead(here)["2023-12"]
 
 
+@pytest.mark.full
 def test_a_frozen_table_names_how_many_values_do_not_fit(landed):
     reason = dead(landed("freeze", NARROW))["2020-04"]
     assert reason == (
@@ -269,6 +271,7 @@ OTHERS = [("evolve", "mixed"), ("rescue", "newest first")]
 OTHERS += [("freeze", order) for order in ORDERS]
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(("drift", "order"), [*FEW, *(full(*other) for other in OTHERS)])
 def test_the_files_in_another_order_end_in_the_same_table(landed, real, tmp_path, drift, order):
     here = taxi(tmp_path, optional=OPTIONAL, drift=drift, columns=NARROW)

@@ -157,6 +157,7 @@ def test_without_its_archive_a_log_is_one_that_was_cleaned_up(grown):
     assert (contents(grown), grown.create_planner().find_stale_tables()) == (before, [])
 
 
+@pytest.mark.full
 def test_a_log_without_the_checkpoint_to_begin_with_stays_as_it_is(nineteen):
     shop = nineteen
     (Path(shop.lake.uri(RAW)) / "_delta_log" / f"{9:020}.checkpoint.parquet").unlink()
@@ -184,6 +185,7 @@ def restored_template(tmp_path_factory):
     return folder, heights
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("gone", first(2, [0, 6, 2, 4, 8, 10]))
 def test_no_version_opens_with_rows_missing_while_entries_leave_the_log(
     restored_template, tmp_path, monkeypatch, gone
@@ -243,6 +245,7 @@ def test_a_damaged_archive_keeps_nothing_from_landing(grown, caplog):
     assert "old log entries stay in the log for now" in caplog.text
 
 
+@pytest.mark.full
 def test_an_archive_that_outlived_its_table_says_nothing_of_the_next_one(grown, tmp_path):
     again = world(tmp_path / "again", till())
     folder = Path(again.lake.uri(RAW)) / "_delta_log" / "_archive"
@@ -299,6 +302,7 @@ def test_a_kill_in_between_is_made_good_by_the_next_ones(nineteen, point):
     assert Planner(shop.lake, shop.catalog, shop.create_planner().now).find_stale_tables() == []
 
 
+@pytest.mark.full
 def test_a_writer_whom_others_left_far_behind_starts_again(shop, tmp_path, monkeypatch):
     for number in range(3):
         deliver(shop, number)

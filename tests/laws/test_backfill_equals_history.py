@@ -39,11 +39,13 @@ def test_a_backfill_over_all_days_changes_no_content(grown):
     assert contents(grown) == before
 
 
+@pytest.mark.full
 def test_after_a_backfill_nothing_is_stale(grown):
     backfill(grown)
     assert grown.create_planner().find_stale_tables() == []
 
 
+@pytest.mark.full
 def test_a_backfill_day_by_day_equals_one_over_all_days(shop):
     sell(shop, "a", *(lines(day, day, 2 * day) for day in (2, 3, 5)))
     bring_up_to_date(shop)

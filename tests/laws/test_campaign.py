@@ -51,6 +51,7 @@ def test_whatever_is_killed_when_ends_as_if_nothing_had_happened(
     assert min(Counter(what.split()[0] for what in tally.tried.elements()).values()) >= turns
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("seconds", [3, full(12)])
 def test_eight_writers_that_are_killed_lose_and_double_nothing(tmp_path, tally, seconds):
     Writers(tmp_path, tally, seed=1, seconds=seconds).run()
@@ -80,6 +81,7 @@ def test_a_record_is_broken_again_however_deep_it_is_nested():
     assert again(1)[1] == {"a": [1]}
 
 
+@pytest.mark.full
 def test_the_campaign_comes_by_every_fault_point_of_the_engine(tmp_path):
     sources = (Path(lakehouse.__file__).parent).rglob("*.py")
     named = {

@@ -42,6 +42,7 @@ def grown(template, tmp_path):
     return copy_world(template, tmp_path, till())
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("again", first(1, [True, False]))
 @pytest.mark.parametrize("which", first(2, ["", "raw/", "staged/", "marts/", "quarantine/"]))
 def test_after_one_round_there_is_nothing_left_to_do(grown, which, again):

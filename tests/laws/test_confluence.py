@@ -86,6 +86,7 @@ def counted(here, table):
     return sorted(in_state(here, table).select(columns).rows(), key=str)
 
 
+@pytest.mark.full
 @pytest.mark.real_data
 @pytest.mark.parametrize(("count", "histories"), [(8, 1), full(25, 2)])
 def test_real_days_in_any_order_end_in_the_same_content(here, real, tmp_path, count, histories):
@@ -143,6 +144,7 @@ def test_a_line_that_comes_in_two_files_counts_once(shop, order):
     ]
 
 
+@pytest.mark.full
 def test_rows_without_a_day_do_not_depend_on_how_they_come(shop, tmp_path):
     days = [f"{lines(day, 1, 2, 3)}9,never,north,{day}\n" for day in range(1, 6)]
     together = world(tmp_path / "together", till())
@@ -196,6 +198,7 @@ def test_a_late_line_leaves_the_rates_alone(late):
     assert made["staged/fx_rates"] == made["raw/fx_rates"] == []
 
 
+@pytest.mark.full
 def test_a_late_rate_remakes_the_days_up_to_the_next_one_and_those_that_look_back(
     here, fortnight, tmp_path
 ):

@@ -111,6 +111,7 @@ def test_a_row_that_was_rejected_is_superseded_by_the_row_of_a_corrected_file(tm
     assert here.create_planner().find_stale_tables() == []
 
 
+@pytest.mark.full
 @every_kind
 def test_it_stays_superseded_when_everything_is_made_again(tmp_path, kind):
     here = world(tmp_path, declare(**kind))
@@ -151,6 +152,7 @@ def test_a_day_that_was_held_back_beside_others_is_published(tmp_path):
     assert read_period_history(here.lake, here.catalog[TICKETS]).held_back == {}
 
 
+@pytest.mark.full
 @every_kind
 @pytest.mark.parametrize("is_together", [True, False])
 def test_the_order_of_arrival_does_not_decide_what_is_superseded(tmp_path, kind, is_together):

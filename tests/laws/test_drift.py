@@ -131,6 +131,7 @@ def cut(dice: Random, files: list[tuple[str, bytes]]) -> list[list[tuple[str, by
     return batches
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("seed", first(1, range(SEEDS)))
 @pytest.mark.parametrize("drift", ["evolve", "freeze", "rescue"])
 def test_files_of_any_types_end_in_the_same_table_in_any_order(tmp_path, drift, seed):

@@ -274,6 +274,7 @@ def test_a_dump_with_a_record_that_cannot_be_parsed_is_refused_whole(here):
 EMPTY = {"header": SMALL, "bytes": "", "blank": "\n\n"}
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     ("content", "mode"),
     [
@@ -308,6 +309,7 @@ def test_the_error_of_an_empty_dump_says_how_to_accept_it_and_that_works(tmp_pat
     assert list_audits(here, "staged/places")[-1].mode == mode
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("mode", first(1, ["history", "upsert"]))
 def test_a_source_that_was_empty_gives_the_same_in_any_order_of_its_dumps(tmp_path, mode):
     catalog = small(mode=mode, full_dumps=FullDumps(emptied=("2024-05-01", "2024-06-03")))
@@ -396,6 +398,7 @@ ORDERED = {
 }
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     ("name", "forgets"),
     [

@@ -82,6 +82,7 @@ def mart(here):
     return rows.with_columns(pl.selectors.float().round(6))
 
 
+@pytest.mark.full
 def test_exactly_the_means_that_it_enters_change(rewritten):
     before, after, _, day = rewritten
     keys = ["sales_date", "country"]

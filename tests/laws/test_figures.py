@@ -12,7 +12,7 @@ import duckdb
 import polars as pl
 import pytest
 from deltalake import DeltaTable
-from support.sizes import full
+from support.sizes import first
 from support.worlds import catalog_of, world, write
 
 from lakehouse.calendar import Daily
@@ -227,7 +227,7 @@ def check_letters(history: History) -> None:
     assert (told.metadata["dead_letters"].value, told.passed) == (still_open, still_open == 0)
 
 
-@pytest.mark.parametrize("seed", [*range(2), *(full(seed) for seed in range(2, 12))])
+@pytest.mark.parametrize("seed", first(1, range(12)))
 def test_every_figure_is_that_of_an_independent_count(tmp_path, seed):
     with dg.DagsterInstance.ephemeral() as instance:
         history = History(tmp_path, seed, instance)

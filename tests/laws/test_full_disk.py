@@ -34,6 +34,7 @@ def stocked(folder):
     return here
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("most", first(1, [3500, 2000]))
 def test_a_run_without_room_changes_nothing_and_the_next_one_ends_as_ever(tmp_path, most):
     """A limit on file size stops the raw table first, then later tables and their logs."""

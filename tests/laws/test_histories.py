@@ -137,7 +137,7 @@ def thrice(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Deliveries]:
 
 
 @pytest.mark.parametrize(
-    "table", first(2, ["raw/prices", "staged/prices", "staged/sales", "marts/valued"])
+    "table", first(1, ["raw/prices", "staged/prices", "staged/sales", "marts/valued"])
 )
 def test_a_restored_table_ends_in_the_expected_rows(thrice, tmp_path, table):
     template, delivered = thrice
@@ -231,6 +231,7 @@ def test_an_event_affects_only_days_on_which_it_changes_what_a_sale_sees(shop, e
     assert stale(here) == days
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("zone", first(1, ["Pacific/Auckland", "America/New_York"]))
 def test_a_calendar_of_another_zone_sees_a_change_on_its_own_days(tmp_path, zone):
     delivered, here = (
@@ -292,6 +293,7 @@ def test_rows_that_arrive_while_a_change_is_merged_see_it(shop):
     assert read_marts(here) == delivered.expected()
 
 
+@pytest.mark.full
 def test_rows_that_return_while_a_change_is_merged_see_it(shop):
     here, delivered = shop
     without = here.lake.version("staged/sales")
@@ -332,6 +334,7 @@ def test_rows_that_arrive_after_a_change_rebuild_their_own_days_and_no_others(sh
     assert stale(here) == []
 
 
+@pytest.mark.full
 def test_a_first_input_that_does_not_exist_yet_is_seen_once_it_does(tmp_path):
     here, delivered = world(tmp_path, prices()), Deliveries()
     merge_prices(here, delivered, ("a", HOURS[0], "1", "u"))
@@ -342,6 +345,7 @@ def test_a_first_input_that_does_not_exist_yet_is_seen_once_it_does(tmp_path):
     assert read_marts(here) == delivered.expected()
 
 
+@pytest.mark.full
 def test_a_first_input_that_was_built_again_is_not_the_one_that_was_looked_at(shop):
     here, delivered = shop
     delivered.price(here, LATE)
@@ -373,6 +377,7 @@ def test_without_noted_days_the_whole_time_is_rebuilt(shop):
     assert stale(here) == [4, 5, 6, 7, 8, 9]
 
 
+@pytest.mark.full
 def test_a_rolled_back_history_affects_the_days_of_what_it_undoes(shop):
     here, delivered = shop
     merge_prices(here, delivered, LATE)

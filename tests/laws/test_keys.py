@@ -9,6 +9,7 @@ from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
 
+import pytest
 from disturbing import disturb
 from hypothesis import strategies as st
 from stock import KEYED_TABLES, Event, create_lake, deliver_events, make_tables, read_rows
@@ -162,6 +163,7 @@ def test_a_rebuild_from_all_events_gives_what_the_increments_gave(delivered: Del
         }
 
 
+@pytest.mark.full
 @examples(2, 4, delivered=deliveries, data=st.data())
 def test_a_restored_table_catches_up(delivered: Delivered, data: st.DataObject):
     with TemporaryDirectory() as folder:
@@ -178,6 +180,7 @@ def test_a_restored_table_catches_up(delivered: Delivered, data: st.DataObject):
         assert found(here) == expected(delivered)
 
 
+@pytest.mark.full
 @examples(2, 8, delivered=deliveries, random=st.randoms(use_true_random=False))
 def test_restores_and_compactions_between_deliveries_change_nothing(
     delivered: Delivered, random: Random

@@ -70,6 +70,7 @@ def up_to_date(here, now=NOW):
     return Planner(here.lake, here.catalog, now).find_stale_tables() == []
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     ("mode", "happens"),
     [

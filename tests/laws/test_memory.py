@@ -19,6 +19,7 @@ def peak(folder: Path, rows_a_day: int) -> float:
     return cost.peak_mib
 
 
+@pytest.mark.full
 @pytest.mark.slow("memory shows only over some millions of rows, in two processes")
 @pytest.mark.skipif(
     not Path("/proc/self/status").exists(), reason="anonymous memory is read from /proc"

@@ -492,6 +492,7 @@ def _breaches(here, table: DerivedTable, version):
         yield table.name, version
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("batches", [2, full(4)])
 def test_every_version_of_a_history_keeps_its_contract(here, fortnight, batches):
     random = Random(3)

@@ -38,6 +38,7 @@ def plain(tmp_path_factory):
 NAMES = ["my lake", "Übersicht", "a#b", "a?b", "a+b&c", "a;b,c'd", "(a)$!@~^"]
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("name", first(1, [" ".join(NAMES), *NAMES]))
 def test_a_lake_in_a_folder_of_any_name_holds_the_same(tmp_path, plain, name):
     here = filled(tmp_path / name)
@@ -101,6 +102,7 @@ def test_tables_are_made_through_a_scratch_folder_of_any_name(tmp_path):
         assert contents(here) == contents(filled(tmp_path / "plain"))
 
 
+@pytest.mark.full
 @pytest.mark.usefixtures("odd_scratch")
 def test_tables_with_keys_are_made_through_a_scratch_folder_of_any_name(tmp_path):
     def made(folder):

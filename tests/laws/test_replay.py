@@ -258,6 +258,7 @@ STEPS = st.lists(
 )
 
 
+@pytest.mark.full
 @examples(6, 40, steps=STEPS)
 def test_whatever_is_made_mended_discarded_or_rolled_back_the_sum_holds(steps):
     """Every row that was ever rejected is open, released or discarded, and the released rows are in the table."""

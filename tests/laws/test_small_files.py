@@ -67,6 +67,7 @@ def test_thousands_of_deliveries_are_few_files(shop):
     )
 
 
+@pytest.mark.full
 def test_a_table_of_days_has_few_files_a_month(eight_days):
     shop = eight_days
     assert all(
@@ -76,6 +77,7 @@ def test_a_table_of_days_has_few_files_a_month(eight_days):
     assert {audit.carried > 0 for audit in list_audits(shop, "staged/sales")} == {True, False}
 
 
+@pytest.mark.full
 def test_days_one_by_one_give_what_all_at_once_give(shop, tmp_path):
     day_by_day(shop, [3, 1, 2, 5, 4])
     other = world(tmp_path / "other", till())
@@ -121,6 +123,7 @@ def test_an_account_says_how_many_rows_moved(shop):
     assert sorted(told) == [(3, 3, 0)] * 4 + [(3, 3, 9)]
 
 
+@pytest.mark.full
 def test_new_events_are_folded_alone_though_their_files_have_been_gathered(tmp_path):
     here, other = create_lake(tmp_path / "one"), create_lake(tmp_path / "other")
     for number in range(12):
@@ -141,6 +144,7 @@ def test_new_events_are_folded_alone_though_their_files_have_been_gathered(tmp_p
     assert all(read_rows(here, name) == read_rows(other, name) for name in KEYED_TABLES)
 
 
+@pytest.mark.full
 def test_events_in_a_gathered_file_of_another_writer_are_folded_anew(tmp_path):
     here = create_lake(tmp_path)
     for number in range(3):
@@ -169,6 +173,7 @@ def test_an_earlier_writing_of_the_same_bytes_corrects_rows_in_a_gathered_file(s
     assert len(rows(shop, RAW)) == 6
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("table", [RAW, "staged/sales"])
 def test_a_row_that_is_lost_on_the_way_stops_the_commit(shop, monkeypatch, table):
     day_by_day(shop, range(1, 4 if table == RAW else 5))
@@ -229,6 +234,7 @@ def test_a_compaction_that_began_before_and_ends_after_is_refused(shop):
     assert len(rows(shop, RAW)) == len(set(rows(shop, RAW))) == 12
 
 
+@pytest.mark.full
 def test_rejected_rows_that_move_make_no_other_day_stale(shop):
     for day in range(1, 12):
         sell(shop, f"d{day:02}", lines(day, 1, -1, 2, 3, first=100 * day))
@@ -292,6 +298,7 @@ def test_a_file_that_others_wrote_otherwise_is_left_where_it_is(shop):
     assert len(live_files(shop, RAW)) < 6
 
 
+@pytest.mark.full
 def test_files_of_many_small_rows_are_not_gathered_for_ever(shop):
     shop = with_limits(shop, rows_at_once=10)
     day_by_day(shop, range(1, 17), then=lambda _: None)
@@ -333,6 +340,7 @@ def test_what_is_not_committed_is_not_gathered(shop, tmp_path, monkeypatch):
     assert begun_by_clean_days(shop, monkeypatch) == begun_by_clean_days(clean, monkeypatch)
 
 
+@pytest.mark.full
 def test_odd_files_do_not_make_the_others_move_each_time(shop):
     day_by_day(shop, range(1, 3), then=lambda _: None)
     for number in range(shop.lake.limits.many_files):

@@ -94,6 +94,7 @@ def test_duckdb_shows_the_same(here):
         assert connection.execute("SELECT sku FROM staged.merged_forgetful").fetchall() == [("b",)]
 
 
+@pytest.mark.full
 def test_no_reader_is_rebuilt_because_a_tombstone_is_removed(tmp_path):
     here, delivered = world(tmp_path, prices(readers=("latest_valued",))), Deliveries()
     delivered.sell(here, *((sku, hour) for sku in "abc" for hour in HOURS))

@@ -89,6 +89,7 @@ WAYS = {
 }
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("dtype", ["Int8", "Int32"])
 def test_a_sum_of_small_whole_numbers_is_that_of_python(tmp_path, dtype, way):

@@ -76,6 +76,7 @@ def raw_rows(here):
     return here.lake.scan("raw/sales").select("_source", "_offset").collect()
 
 
+@pytest.mark.full
 def test_two_processes_make_days_of_one_month(open_shop, tmp_path):
     redo(open_shop, "staged/sales", only(3))
     started = [

@@ -152,6 +152,7 @@ def test_only_the_tables_that_were_asked_for_are_landed(grown, instance):
     assert grown.lake.version(RATES) is not None
 
 
+@pytest.mark.full
 def test_what_others_made_stale_before_is_left_to_the_commit_sensor(grown, instance):
     write(grown, "invoice_lines", "theirs.csv", lines("2010-12-09", first=10))
     land_all(grown)
@@ -199,6 +200,7 @@ def test_a_poisoned_day_fails_its_step_and_its_check_while_the_other_days_are_pu
     assert rows["len"].to_list() == [10, 1, 1]
 
 
+@pytest.mark.full
 def test_what_is_much_is_left_to_runs_of_its_own(grown, instance, monkeypatch):
     monkeypatch.setattr(ingest_job, "_AT_ONCE", 1)
     write(grown, "invoice_lines", "late.csv", lines("2010-12-01", "2010-12-03", first=10))

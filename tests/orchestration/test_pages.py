@@ -212,6 +212,7 @@ def test_the_check_tells_of_every_open_dead_letter_until_it_is_settled(here, ins
     assert check(instance, RAW).passed
 
 
+@pytest.mark.full
 def test_a_replay_tells_of_what_is_left(here, instance):
     write(here, "invoice_lines", "a.csv", f"{lines(1)}536399,cut off\n")
     ingest(here, instance, RAW)

@@ -186,6 +186,7 @@ def heal(here, instance):
     return job.execute_in_process(instance=instance, run_config=quiet, raise_on_error=False)
 
 
+@pytest.mark.full
 def test_the_nightly_job_tells_each_days_own_counts_and_checks(here, instance):
     write(here, "invoice_lines", "a.csv", lines("2010-12-01"))
     write(here, "invoice_lines", "b.csv", lines("2010-12-02", 2).replace(",X,", ",Y,"))
@@ -208,6 +209,7 @@ def test_the_nightly_job_tells_each_days_own_counts_and_checks(here, instance):
     }
 
 
+@pytest.mark.full
 def test_the_nightly_job_names_refused_files_although_everything_else_went_well(here, instance):
     write(here, "invoice_lines", "a.csv", lines("2010-12-01"))
     write(here, "invoice_lines", "bad.csv", "")
@@ -306,6 +308,7 @@ def test_a_cursor_that_moved_during_a_tick_is_kept_at_its_end(here, instance, mo
     assert "nothing" in str(result.skip_reason)
 
 
+@pytest.mark.full
 def test_what_an_ingest_run_could_not_make_is_left_to_the_commit_sensor(here, instance):
     write(
         here, "invoice_lines", "a.csv", lines("2010-12-01") + lines("2010-12-02").partition("\n")[2]

@@ -138,6 +138,7 @@ def home(tmp_path, monkeypatch):
     return tmp_path
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("size", first(1, ["1000", "7", "0"]))
 def test_a_backfill_is_told_as_by_dagsters_own_storage(home, monkeypatch, size):
     (home / "own").mkdir()
@@ -152,6 +153,7 @@ def test_a_backfill_is_told_as_by_dagsters_own_storage(home, monkeypatch, size):
     }
 
 
+@pytest.mark.full
 def test_the_files_are_those_of_dagsters_own_storage(home, monkeypatch):
     monkeypatch.setenv(EVENT_BATCH_SIZE, "1000")
     with dg.DagsterInstance.get() as ours:
@@ -187,6 +189,7 @@ def plan(instance: dg.DagsterInstance) -> str:
     return instance.create_run_for_job(job, tags=RANGE).run_id
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("run", first(1, [backfill, plan]))
 def test_a_check_of_many_partitions_stands_as_in_dagsters_own_storage(home, monkeypatch, run):
     (home / "own").mkdir()
@@ -260,6 +263,7 @@ def test_a_folder_whose_set_up_was_killed_is_set_up_by_the_next_process(tmp_path
             assert connection.execute("SELECT count(*) FROM alembic_version").fetchone() == (1,)
 
 
+@pytest.mark.full
 def test_a_file_that_is_locked_for_long_is_asked_for_again(tmp_path, monkeypatch):
     storage = BatchedEventLog(str(tmp_path))
     monkeypatch.setattr(sqlite_event_log, "SQLITE_BUSY_TIMEOUT_SECONDS", 0.2)
@@ -273,6 +277,7 @@ def test_a_file_that_is_locked_for_long_is_asked_for_again(tmp_path, monkeypatch
     other.close()
 
 
+@pytest.mark.full
 @pytest.mark.usefixtures("home")
 def test_events_are_stored_one_by_one_when_the_index_refuses_a_batch(monkeypatch, capsys):
     monkeypatch.setenv(EVENT_BATCH_SIZE, "1000")

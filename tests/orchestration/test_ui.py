@@ -65,6 +65,7 @@ time.sleep(60)
 """
 
 
+@pytest.mark.full
 def test_a_service_whose_code_server_was_killed_is_started_again_and_the_other_is_not():
     with start(SERVING, WAIT) as running:
         said = {running.stdout.readline(), running.stdout.readline()}

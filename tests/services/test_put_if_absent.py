@@ -49,6 +49,7 @@ def test_a_store_that_writes_over_objects_is_refused_before_anything_is_written(
     assert list_keys(server, bucket) == []
 
 
+@pytest.mark.full
 def test_a_store_that_does_not_know_the_condition_is_refused(proxy, bucket):
     proxy.plan = lambda asked: "501" if "if-none-match" in asked.headers else None
     with pytest.raises(SetupError, match="two writers would lose commits"):

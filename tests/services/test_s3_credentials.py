@@ -182,6 +182,7 @@ print(lake.scan("raw/fx_rates").collect().height, *sql.run_query(lake, "select c
 """
 
 
+@pytest.mark.full
 def test_every_client_takes_the_keys_of_a_role(proxy, bucket, monkeypatch, tmp_path):
     known = {name: value for name, value in build_options(proxy.url).items() if "key" not in name}
     known["aws_metadata_endpoint"] = "http://127.0.0.1:9"  # so that nobody asks the machine itself

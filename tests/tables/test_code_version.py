@@ -123,6 +123,7 @@ def transform(rows, names=WORDS):
 """
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("seed", ["1", "2", "3"])
 def test_whatever_a_transform_names_gives_one_version_in_every_process(tmp_path, seed):
     (tmp_path / "kinds.py").write_text(KINDS)

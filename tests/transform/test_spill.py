@@ -92,6 +92,7 @@ print(found, most[0])
 """
 
 
+@pytest.mark.full
 @pytest.mark.skipif(
     not Path("/proc/self/status").exists(), reason="anonymous memory is read from /proc"
 )
