@@ -91,6 +91,7 @@ def test_a_way_that_answers_a_cent_more_is_not_compared(
         beside.side_by_side(query.work(filled, 0.01), rounds=1)
 
 
+@pytest.mark.full
 @pytest.mark.usefixtures("out", "called")
 def test_a_way_that_has_lost_a_row_of_the_mart_is_not_compared(
     filled: Path, tmp_path: Path

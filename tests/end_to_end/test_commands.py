@@ -65,6 +65,7 @@ def test_the_make_targets_of_the_readme_exist():
     assert all(re.search(rf"^{target}:", makefile, re.MULTILINE) for target in targets)
 
 
+@pytest.mark.full
 def test_the_backfill_of_the_readme_is_one_run_that_the_ui_shows(
     environment: dict[str, str], monkeypatch
 ):

@@ -128,6 +128,7 @@ def test_a_project_without_samples_has_no_command_for_them(project, tools):
     assert "No such command 'samples'" in run(tools / "lakehouse", "samples", cwd=project).stderr
 
 
+@pytest.mark.full
 def test_the_demo_works_on_a_project_of_its_own(project, tools):
     (project / "data" / "landing" / "orders" / "2024-03-02.csv").write_text("id,amount\n4,1.25\n")
     said = answer(tools / "lakehouse", "demo", cwd=project)

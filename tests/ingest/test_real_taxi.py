@@ -112,7 +112,7 @@ def landed(real, tmp_path_factory) -> Callable[..., Environment]:
 @pytest.mark.parametrize(
     "columns", first(2, [AS_PARQUET, NARROW, TEXT]), ids=["typed", "narrow", "text"]
 )
-@pytest.mark.parametrize("drift", ["evolve", "rescue"])
+@pytest.mark.parametrize("drift", ["evolve", full("rescue")])
 def test_every_row_of_every_file_lands(landed, drift, columns):
     here = landed(drift, columns)
     assert by_month(here) == ROWS

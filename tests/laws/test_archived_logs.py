@@ -83,6 +83,7 @@ def checkpoints(here) -> list[int]:
     )
 
 
+@pytest.mark.full
 def test_the_log_is_short_and_every_entry_is_told(grown):
     assert in_log(grown) == list(range(10, DELIVERIES))
     assert in_log(grown, "quarantine/deliveries")[0] == 10

@@ -33,6 +33,7 @@ def grown(fortnight, tmp_path_factory):
     return here
 
 
+@pytest.mark.full
 def test_a_backfill_over_all_days_changes_no_content(grown):
     before = contents(grown)
     backfill(grown)

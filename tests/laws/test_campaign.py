@@ -32,8 +32,8 @@ def tally():
     return Tally("law", print)
 
 
-FEW_WAYS = ("append", "spans", "upsert", "history", "restore", "compaction", "sensors")
-"""Those that no other test kills without a campaign, once each."""
+FEW_WAYS = ("compaction", "sensors")
+"""Those that no other test kills."""
 
 
 @pytest.mark.slow("each way is killed, healed and compared in processes of its own")

@@ -166,6 +166,7 @@ def test_the_order_of_arrival_does_not_decide_what_is_superseded(tmp_path, kind,
     assert ("b", "west") in tickets(here)
 
 
+@pytest.mark.full
 @every_kind
 @pytest.mark.parametrize("is_together", [True, False])
 def test_an_older_good_row_supersedes_no_newer_bad_one(tmp_path, kind, is_together):

@@ -94,6 +94,7 @@ def test_exactly_the_means_that_it_enters_change(rewritten):
     assert before.select(keys).equals(after.select(keys))
 
 
+@pytest.mark.full
 def test_the_mean_of_each_grows_by_a_seventh_of_what_was_added(rewritten):
     before, after, _, day = rewritten
     both = after.join(before, on=["sales_date", "country"], suffix="_before")

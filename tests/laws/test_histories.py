@@ -49,6 +49,7 @@ def remake(here: Environment, *tables: str) -> None:
         make(here.lake, here.catalog, table, now=NOW)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     ("moment", "seed", "times"),
     [(Instant, 1, 2), full(date, 1, 2), *(full(m, s, 4) for m in (date, Instant) for s in (1, 2))],
@@ -283,6 +284,7 @@ def merge_while(here: Environment, meanwhile: Callable[[], None]) -> None:
         remake(here, "staged/prices")
 
 
+@pytest.mark.full
 def test_rows_that_arrive_while_a_change_is_merged_see_it(shop):
     here, delivered = shop
     delivered.sell(here, ("a", HOURS[12]), ("a", HOURS[4]))

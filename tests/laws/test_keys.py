@@ -148,6 +148,7 @@ def test_any_order_and_any_cut_ends_in_what_all_events_give(
         assert found(here) == expected(delivered)
 
 
+@pytest.mark.full
 @examples(2, 4, delivered=deliveries)
 def test_a_rebuild_from_all_events_gives_what_the_increments_gave(delivered: Delivered):
     with TemporaryDirectory() as folder:

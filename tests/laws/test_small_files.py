@@ -254,6 +254,7 @@ def test_rejected_rows_that_move_make_no_other_day_stale(shop):
     ] == []
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("back", first(1, [2, 1, 3]))
 def test_a_raw_table_that_went_back_makes_the_days_stale_that_went(eight_days, back):
     shop = eight_days

@@ -104,6 +104,7 @@ def test_one_run_lands_a_late_file_and_makes_its_days_in_every_table(grown, inst
     assert sold["lines"].to_list() == [2]
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("error", [BusyError, SetupError])
 def test_readers_are_made_although_landing_cannot_be_listed_after_the_commit(
     grown, instance, monkeypatch, error

@@ -216,6 +216,7 @@ def open_often(folder: str, rounds: int, together: Barrier, failed: SimpleQueue)
             failed.put(f"{type(error).__name__}: {error}")
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("rounds", [2, full(10)])
 @pytest.mark.parametrize(
     "left", first(1, ['["history/runs.db"]', None, ""]), ids=["emptied", "fresh", "old"]

@@ -60,6 +60,7 @@ OPERATIONS = {
 """What people do with tables, by name."""
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("operation", first(1, OPERATIONS.values()), ids=OPERATIONS)
 def test_operations_tell_of_a_store_that_does_not_answer(proxy, bucket, operation):
     here = bucket_world(proxy.url, bucket, catalog_of(rates=raw.fx_rates, fx_rates=staged.fx_rates))
@@ -70,7 +71,7 @@ def test_operations_tell_of_a_store_that_does_not_answer(proxy, bucket, operatio
         operation(here)
 
 
-@pytest.mark.parametrize("seeds", [SEEDS[:1], full(SEEDS[1:])], ids=["few", "many"])
+@pytest.mark.parametrize("seeds", [full(SEEDS)], ids=["all"])
 def test_what_is_disturbed_and_run_again_leads_to_the_same_tables(server, tmp_path, seeds):
     tally = Tally("law", print)
     Trials(tmp_path, tally, server, stories=1).run(seeds)

@@ -95,6 +95,7 @@ def answer(here: Environment, *arguments: str) -> list[dict[str, object]]:
     return json.loads(done.stdout)
 
 
+@pytest.mark.full
 def test_the_command_line_reads_the_bucket(made):
     lines = made.lake.scan("staged/invoice_lines").collect().height
     assert answer(made, "sql", "select count(*) as n from staged.invoice_lines") == [{"n": lines}]

@@ -83,6 +83,7 @@ def test_a_value_in_the_middle_of_a_long_list_counts(monkeypatch):
     assert now() != before
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("seed", ["1", "2"])
 def test_versions_are_the_same_in_every_process(seed):
     script = "from support.worlds import retail; print(*(table.code_version for table in retail().derived_tables))"

@@ -158,6 +158,7 @@ def test_a_month_that_changes_makes_each_of_its_days_stale(here):
     assert part.keys == (date(2024, 1, 3), date(2024, 1, 20))
 
 
+@pytest.mark.full
 @settings(deadline=None)  # the first query of a process loads DuckDB
 @given(days=st.lists(st.none() | DAYS), seen=SPANS, known=st.none() | SPANS)
 def test_a_cut_takes_the_same_rows_in_polars_and_in_sql(days, seen, known):

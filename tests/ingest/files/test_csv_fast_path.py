@@ -45,6 +45,7 @@ def plain(block: bytes, columns=("a", "b")):
     return None if found is None else found.rows.rows()
 
 
+@pytest.mark.full
 @given(body=FILES, separator=st.sampled_from([",", "\t"]))
 @settings(max_examples=300, deadline=None)
 @example(body='x,"a\nb",y\n', separator=",")
