@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any, cast
 
 import dagster as dg
-from sqlalchemy.exc import SQLAlchemyError
 
 from lakehouse.orchestration.dead_runs import (
     PROCESS,
@@ -101,6 +100,9 @@ def register_process(dagster_home: Path) -> None:
 @contextmanager
 def beat(instance: dg.DagsterInstance) -> Iterator[None]:
     """Counts up in Dagster's storage now and then, for machines that cannot see the lock."""
+    # Imported here: it costs a tenth of the start of a process, and only a run needs it.
+    from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415
+
     ended = threading.Event()
     key = name_beat(identify_process())
 

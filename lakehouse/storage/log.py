@@ -9,7 +9,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import obstore
@@ -115,6 +115,10 @@ def read_entry(store: ObjectStore, table: str, version: int) -> bytes | None:
 
 def parse_entry(version: int, text: bytes) -> Commit:
     """Parses the text of an entry."""
+    return (_parse_small if len(text) <= _SMALL else _parse)(version, text)
+
+
+def _parse(version: int, text: bytes) -> Commit:
     # Bytes are split at line ends alone; a text would also be split at U+2028 within a value.
     actions = [json.loads(line) for line in text.splitlines() if line.strip()]
 
@@ -124,3 +128,8 @@ def parse_entry(version: int, text: bytes) -> Commit:
     # Delta does not ask a writer for a `commitInfo`.
     info = (select("commitInfo") or ({},))[0]
     return Commit(version, info, select("add"), select("remove"))
+
+
+_SMALL = 32 * 1024
+_parse_small = lru_cache(256)(_parse)
+"""One increment reads the same latest entries of a log several times. At most 8 MiB are kept."""
