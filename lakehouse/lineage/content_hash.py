@@ -73,6 +73,23 @@ def hash_rows(
     return hashed.with_columns((pl.col(SUM) * pl.col(SUM)).alias(SQUARES))
 
 
+def compare_days(
+    table: DerivedTable, before: pl.LazyFrame, after: pl.LazyFrame, column: str
+) -> pl.LazyFrame:
+    """Returns the days of the rows that are on one side only, one row each.
+
+    Args:
+        table: the table that both sides are of.
+        before: what a reader saw before a change.
+        after: what it sees after it.
+        column: the column that holds the day.
+    """
+    # By hash: a join takes -0.0 for 0.0.
+    seen = [hash_rows(table, rows).select(column, SUM) for rows in (before, after)]
+    one_sided = [one.join(other, on=[column, SUM], how="anti") for one, other in (seen, seen[::-1])]
+    return pl.concat(one_sided).select(pl.col(column).unique())
+
+
 def _to_bits(value: pl.Expr, dtype: object) -> pl.Expr:
     """Returns a value whose hash distinguishes -0.0 from 0.0; Polars hashes these two alike."""
     if not _has_floats(dtype):

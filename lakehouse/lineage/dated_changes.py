@@ -17,8 +17,9 @@ from typing import Any
 
 import polars as pl
 
-from lakehouse.calendar import Daily, Days
+from lakehouse.calendar import Daily, Days, join_days
 from lakehouse.lineage.commit_history import read_audit
+from lakehouse.lineage.content_hash import compare_days
 from lakehouse.publish.audit import Audit
 from lakehouse.storage.lake import Lake, scan_visible_rows
 from lakehouse.storage.log import Commit
@@ -28,6 +29,7 @@ from lakehouse.system_columns import DELETED
 from lakehouse.tables.catalog import Catalog
 from lakehouse.tables.table_types import DerivedTable, Table
 
+_TOUCHED = "touched days"
 _QUESTION = "changed by "  # begins the names of these questions among all that one pass answers
 FIRST, UNTIL = "_first", "_until"
 """Columns of spans: the first day or instant, and the one before which the span ends, or null."""
@@ -191,13 +193,25 @@ def build_questions(
     if table.partitions is not None or any(columns.get(name) != schema[name] for name in names):
         return {}  # a column that is new, or has another type, changes every row
     old, new = before.select(names), rows.select(names)
+    day, touched = table.properties.date_column, dict[str, pl.LazyFrame]()
+    if day is not None and base is not None and _is_read_by_day(catalog, table):
+        touched[_TOUCHED] = compare_days(table, before, rows, day)
     # Both sides are the whole table, so no other row ends a span.
-    return {
+    return touched | {
         f"{_QUESTION}{column}": compare_rows(old, new, old.clear(), column, table.row_key)
         .select(FIRST, UNTIL)
         .unique()
         for column in list_date_columns(catalog, table)
     }
+
+
+def _is_read_by_day(catalog: Catalog, table: DerivedTable) -> bool:
+    """Returns whether a table with periods reads the rows of its own days."""
+    return any(
+        name == table.name and reader.partitions is not None and parameter not in reader.as_of
+        for reader in catalog.derived_tables
+        for parameter, name in catalog.find_inputs(reader).items()
+    )
 
 
 def list_date_columns(catalog: Catalog, table: DerivedTable) -> list[str]:
@@ -219,7 +233,10 @@ def note_changed_days(audit: Audit, answers: Mapping[str, pl.DataFrame]) -> Audi
         for name, rows in answers.items()
         if name.startswith(_QUESTION)
     }
-    return replace(audit, changed=changed)
+    touched = audit.touched
+    if _TOUCHED in answers:
+        touched = tuple(join_days(answers[_TOUCHED].to_series().to_list()))
+    return replace(audit, changed=changed, touched=touched)
 
 
 def _list_columns(source: Table) -> list[str]:

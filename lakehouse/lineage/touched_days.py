@@ -82,6 +82,9 @@ def find_touched_days(lake: Lake, source: Table, commit: Commit) -> TouchedDays:
         return TouchedDays(made - unchanged)
     if audit is not None and audit.is_unchanged:
         return TouchedDays()
+    # The files of an increment of a table with keys hold rows of many other days.
+    if audit is not None and audit.touched is not None:
+        return TouchedDays(frozenset(day for span in audit.touched for day in span))
     column = EVENT_DATE if isinstance(source, RawTable) else source.properties.date_column
     return read_days_of_files(lake, source.name, commit, column)
 

@@ -78,6 +78,7 @@ class Audit:
         content: the hashes of these periods; None for tables whose content is not compared.
         untouched: days of that span left as they were, because the input holds no row of them.
         held_back: periods of that span that were held back and left as they were, with the reason.
+        touched: for tables without periods, the days of the rows that changed; None if unknown.
         changed: for rows that are valid until the next one, the days on which a changed row is
             valid, by the column that dates the rows.
         affected: the affected days of readers that look rows up by key, by the reader.
@@ -113,6 +114,7 @@ class Audit:
     content: Content | None = field(default=None, repr=False)
     untouched: tuple[date, ...] = ()
     held_back: Mapping[date, str] = field(default_factory=dict)
+    touched: tuple[Days, ...] | None = field(default=None, repr=False)
     changed: Mapping[str, tuple[Days, ...]] = field(default_factory=dict, repr=False)
     affected: Mapping[str, AffectedDays] = field(default_factory=dict, repr=False)
     conflicting_events: int = 0
@@ -190,6 +192,7 @@ class Audit:
         stored["days"] = [str(self.days.first), str(self.days.last)] if self.days else None
         stored["materialized"] = _ends(self.materialized)
         stored["unchanged"] = _ends(self.unchanged)
+        stored["touched"] = None if self.touched is None else _ends(self.touched)
         stored["changed"] = {column: _ends(spans) for column, spans in self.changed.items()}
         stored["affected"] = {
             name: {
@@ -218,6 +221,7 @@ class Audit:
         values["days"] = _span(values["days"]) if values.get("days") else None
         values["materialized"] = _spans(values.get("materialized", []))
         values["unchanged"] = _spans(values.get("unchanged", []))
+        values["touched"] = _spans(values.get("touched"))
         # Values of another shape stay as they are, and the validator refuses them.
         changed = values.get("changed", {})
         values["changed"] = (

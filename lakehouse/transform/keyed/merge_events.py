@@ -8,10 +8,12 @@ publishing (`make_keyed.py`).
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import date
 from pathlib import Path
 
 import polars as pl
 
+from lakehouse.calendar import Days, join_days
 from lakehouse.lineage import dated_changes
 from lakehouse.lineage.key_changes import find_affected_days
 from lakehouse.publish.audit import Audit
@@ -183,9 +185,19 @@ class EventMerger:
             superseded=audit.superseded + audit.written - written,
             conflicting_events=sum(one.conflicts for one in counts),
             notes=(*audit.notes, *notes),
+            touched=_join_touched_days(counts),
             changed={column: dated_changes.join_spans(days) for column, days in spans.items()},
             affected=find_affected_days(
                 self.lake, self.catalog, table, spans, self.plan.request.now
             ),
             seconds=time.monotonic() - started,
         )
+
+
+def _join_touched_days(counts: Sequence[PartCounts]) -> tuple[Days, ...] | None:
+    """Returns the days of the rows that changed, neighbours joined; None where nobody knows."""
+    days = [one.days for one in counts if one.days is not None]
+    # Without parts there are no keys, and nothing was touched.
+    if len(days) < len(counts):
+        return None
+    return tuple(join_days(set[date]().union(*(part.to_list() for part in days))))

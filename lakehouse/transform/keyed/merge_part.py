@@ -6,7 +6,8 @@ from dataclasses import dataclass, field, replace
 import polars as pl
 
 from lakehouse.lineage import dated_changes
-from lakehouse.system_columns import DELETED, LAST, LINEAGE, VALID
+from lakehouse.lineage.content_hash import compare_days
+from lakehouse.system_columns import DELETED, LAST, LINEAGE, VALID, hide_tombstones
 from lakehouse.tables.contract import to_polars_schema
 from lakehouse.tables.table_types import DerivedTable
 from lakehouse.transform.keyed.apply_events import EventSemantics, apply_events, count_conflicts
@@ -25,6 +26,8 @@ class PartCounts:
         conflicts: events that differ from a later one of the same key and instant.
         removed_tombstones: tombstones that were removed.
         keys: the keys, one row each; None when the whole table is made.
+        days: the days of the rows of these keys that were added, changed or removed; None where
+            readers do not read the table by day.
         changed: the spans in which a key has other values than before, by the column by which
             readers date the rows.
     """
@@ -34,6 +37,7 @@ class PartCounts:
     conflicts: int
     removed_tombstones: int
     keys: pl.DataFrame | None = None
+    days: pl.Series | None = None
     changed: Mapping[str, pl.DataFrame] = field(default_factory=dict)
 
 
@@ -86,7 +90,8 @@ class PartMerger:
         )
         if self.is_increment:
             keys = pl.concat([new.select(key), stored.select(key)]).unique()
-            counts = replace(counts, keys=keys, changed=self._changes(kept, rows))
+            days = self._find_touched_days(kept, rows)
+            counts = replace(counts, keys=keys, days=days, changed=self._changes(kept, rows))
         return rows, counts
 
     def _without_old_tombstones(self, rows: pl.DataFrame) -> pl.DataFrame:
@@ -114,6 +119,14 @@ class PartMerger:
         named = [*self.semantics.key, moment]
         present = pl.concat([rows.select(named) for rows in (part[NEW], part[BROKE], before)])
         return find_deletes(present, dumps, self.semantics.key, moment)
+
+    def _find_touched_days(self, before: pl.DataFrame, after: pl.DataFrame) -> pl.Series | None:
+        """Returns the days of the rows that a reader sees on one side only; None without days."""
+        column = self.table.properties.date_column
+        if column is None:
+            return None
+        old, new = (hide_tombstones(rows.lazy()) for rows in (before, after))
+        return compare_days(self.table, old, new, column).collect().to_series()
 
     def _changes(self, before: pl.DataFrame, after: pl.DataFrame) -> dict[str, pl.DataFrame]:
         """Returns the spans in which changed rows are valid, for readers that read by date."""
