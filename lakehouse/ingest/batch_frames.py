@@ -154,8 +154,22 @@ def locate_kept_file(raw: RawTable, origin: Origin) -> str:
 
 
 def describe_deliveries(raw: RawTable, deliveries: Sequence[FittedDelivery]) -> list[str]:
-    """Returns what a person should know of each delivery, led by the name of the file."""
-    return [f"{one.entry.name}: {note}" for one in deliveries for note in _describe(raw, one)]
+    """Returns what a person should know of the deliveries, led by the name of the file.
+
+    What several files have in common is one note.
+    """
+    names: dict[str, list[str]] = {}
+    for one in deliveries:
+        for note in _describe(raw, one):
+            names.setdefault(note, []).append(one.entry.name)
+    return [f"{_name_files(files)}: {note}" for note, files in names.items()]
+
+
+def _name_files(names: Sequence[str]) -> str:
+    first, *others = names
+    if not others:
+        return first
+    return f"{first} and {len(others):,} more file{'s' if len(others) > 1 else ''}"
 
 
 def _describe(raw: RawTable, one: FittedDelivery) -> list[str]:
@@ -168,7 +182,7 @@ def _describe(raw: RawTable, one: FittedDelivery) -> list[str]:
         values = ", ".join(f"{name} in {count:,}" for name, count in rescued.items())
         notes.append(f"rescued from {one.projection.rescued_rows:,} rows: {values}")
     if missing := sorted(raw.optional - set(one.projection.names.values())):
-        notes.append(f"columns missing, null in its rows: {', '.join(missing)}")
+        notes.append(f"columns missing, so null in the rows: {', '.join(missing)}")
     return notes
 
 

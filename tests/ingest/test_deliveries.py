@@ -455,7 +455,16 @@ def test_a_missing_optional_column_is_null_and_reported(events):
     write(events, "events", "a.csv", "id\n1\n")
     report = land_now(events)
     assert rows(events)["Name"].to_list() == [None]
-    assert notes(report) == ("a.csv: columns missing, null in its rows: Name",)
+    assert notes(report) == ("a.csv: columns missing, so null in the rows: Name",)
+
+
+def test_what_many_files_have_in_common_is_told_once(events):
+    for day in range(75):
+        write(events, "events", f"{day:02}.csv", f"id\n{day}\n")
+    report = land_now(events)
+    assert notes(report) == (
+        "00.csv and 74 more files: columns missing, so null in the rows: Name",
+    )
 
 
 def test_an_optional_column_in_another_case_is_not_missing(events):
