@@ -24,6 +24,7 @@ from lakehouse.publish.publish import PUBLISHED_WITH, publish
 from lakehouse.publish.request import ReplaceAll, TableInfo, name_partitions
 from lakehouse.publish.retry import retry_if_busy
 from lakehouse.quarantine.dead_letters import COUNTED_DEAD_LETTERS
+from lakehouse.storage.disk_full import report_full_disk
 from lakehouse.storage.lake import (
     Lake,
     list_data_files,
@@ -58,9 +59,9 @@ def restore(here: Environment, plan: RestorePlan, request: RestoreRequest) -> in
 
     Raises:
         BusyError: the table has changed since the plan was made; it was not restored.
-        SetupError: the bucket lets writers lose commits.
+        SetupError: the bucket lets writers lose commits, or the lake cannot be written.
     """
-    with here.lake.translate_errors():
+    with here.lake.translate_errors(), report_full_disk(here.lake.root):
         return _restore(here, plan, request)
 
 

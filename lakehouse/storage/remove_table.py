@@ -7,6 +7,7 @@ from uuid import uuid4
 
 import obstore
 
+from lakehouse.storage.disk_full import report_full_disk
 from lakehouse.storage.lake import Lake, check_name
 
 
@@ -15,9 +16,10 @@ def remove_table(lake: Lake, table: str) -> None:
 
     Raises:
         OutageError: the store does not answer; a repeated call removes the rest.
+        SetupError: the lake cannot be written.
     """
     check_name(table)
-    with lake.translate_errors():
+    with lake.translate_errors(), report_full_disk(lake.root):
         if lake.is_local:
             _remove_folder(Path(lake.uri(table)))
         else:

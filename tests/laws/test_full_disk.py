@@ -56,12 +56,17 @@ from lesser_rights import permissions_count
 with permissions_count():  # before any library has a thread, which would keep its rights
     from support.worlds import NOW, land_all, world
     from lakehouse.errors import SetupError
+    from lakehouse.operations.restore import RestoreRequest, restore
+    from lakehouse.operations.restore_plan import plan_restore
+    from lakehouse.storage.remove_table import remove_table
     from lakehouse.transform.make import make
     from tills import till
     here = world(Path(sys.argv[1]), till())
     for do in (
         lambda: land_all(here),
         lambda: make(here.lake, here.catalog, "staged/sales", now=NOW),
+        lambda: restore(here, plan_restore(here, "raw/sales", 0), RestoreRequest("ana")),
+        lambda: remove_table(here.lake, "staged/sales"),
     ):
         try:
             do()
@@ -75,6 +80,8 @@ def test_a_lake_that_cannot_be_written_is_named_with_what_to_do(tmp_path):
     here = stocked(tmp_path)
     bring_up_to_date(here)
     sell(here, "b", lines(4, 1))
+    bring_up_to_date(here)
+    sell(here, "c", lines(4, 2))
     before = contents(here)
     folders = [path for path in (tmp_path / "lake").rglob("*") if path.is_dir()]
     for folder in folders:
@@ -86,7 +93,7 @@ def test_a_lake_that_cannot_be_written_is_named_with_what_to_do(tmp_path):
     for folder in folders:
         folder.chmod(0o755)
     assert (
-        done.stdout.count("cannot be written: ") == done.stdout.count("\nNext: give the user") == 2
+        done.stdout.count("cannot be written: ") == done.stdout.count("\nNext: give the user") == 4
     )
     assert "raw/sales" in done.stdout.splitlines()[-1]
     assert "Traceback" not in done.stderr
