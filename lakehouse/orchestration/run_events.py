@@ -75,9 +75,20 @@ def log_landing(context: Any, table: RawTable, report: LandResult) -> None:  # n
         shown = escape_control_characters(name)
         context.log.info(f"{table.name}: {shown} may not be complete yet; the next run reads it")
     if not report.audits:
-        context.log.info(f"{table.name}: nothing new in landing")
+        context.log.info(f"{table.name}: {_describe_no_commit(report)}")
     for audit in report.audits:
         context.log.info(summarize_audit(audit))
+
+
+def _describe_no_commit(report: LandResult) -> str:
+    """Returns why a landing published no row: which files it read all the same, or none."""
+    found = {
+        "without a record": report.empty,
+        "with the bytes of another delivery": report.repeated,
+        "not complete yet": report.unfinished,
+    }
+    files = [f"{format_count(len(names), 'file')} {what}" for what, names in found.items() if names]
+    return f"no new rows: {', '.join(files)}" if files else "nothing new in landing"
 
 
 def describe_landing(lake: Lake, table: RawTable, report: LandResult) -> dict[str, Any]:
@@ -85,7 +96,7 @@ def describe_landing(lake: Lake, table: RawTable, report: LandResult) -> dict[st
     version = report.audits[-1].version if report.audits else None
     rows = metadata.describe_rows(count_for_events(lake, table, version))
     if not report.audits:
-        return {"notes": "nothing new in landing", "read": 0, **rows}
+        return {"notes": _describe_no_commit(report), "read": 0, **rows}
     # Many files are landed in several commits, and a step has one event for all of them.
     last = metadata.describe_audit(report.audits[-1])
     summed = {

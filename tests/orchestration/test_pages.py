@@ -148,6 +148,24 @@ def test_a_run_that_lands_nothing_leaves_the_data_version(here, instance):
     assert version() != before
 
 
+def test_a_run_that_lands_no_row_says_which_files_it_read(here, instance):
+    def notes() -> str:
+        asset = dg.AssetKey(["raw", "invoice_lines"])
+        event = instance.get_latest_materialization_event(asset).asset_materialization
+        return event.metadata["notes"].value
+
+    written = write(here, "invoice_lines", "a.csv", lines(1))
+    run(here, instance, RAW)
+    write(here, "invoice_lines", "b.csv", written.read_text().splitlines()[0] + "\n")
+    write(here, "invoice_lines", "copy.csv", written.read_bytes())
+    run(here, instance, RAW)
+    assert notes() == (
+        "no new rows: 1 file without a record, 1 file with the bytes of another delivery"
+    )
+    run(here, instance, RAW)
+    assert notes() == "nothing new in landing"
+
+
 def test_an_ingest_run_without_news_is_no_event_of_the_table(here, instance):
     write(here, "invoice_lines", "a.csv", lines(1))
     ingest(here, instance, RAW)
