@@ -359,3 +359,20 @@ def test_starting_over_after_a_first_try_that_failed_is_one_replay(tmp_path):
     assert (done.released.rows, done.remaining.rows) == (3, 0)
     bring_up_to_date(here)
     assert [ticket for ticket, _ in tickets(here)] == ["t0", "t1", "t2"]
+
+
+@pytest.mark.parametrize("kind", [KINDS["partial"], KINDS["history"]], ids=["partial", "history"])
+def test_a_good_row_that_left_no_trace_supersedes_an_older_bad_one(tmp_path, kind):
+    """It repeats the state before it, so only the raw rows show that it was there."""
+    here = world(tmp_path, declare(**kind))
+    hand_in(here, "first", *day(3, ("a", "east")), *day(4, ("a", "east")), at=1_709_510_400)
+    bring_up_to_date(here)
+    hand_in(here, "second", *day(5, ("a", "west")), at=1_709_596_800)
+    bring_up_to_date(here)
+    hand_in(here, "older", *day(4, ("a", "window")), at=1_709_424_000)
+    bring_up_to_date(here)
+    audit = list_audits(here, TICKETS)[-1]
+    assert (audit.mode, audit.quarantined, audit.superseded) == (kind["mode"], 0, 1)
+    assert open_tickets(here) == []
+    make(here.lake, here.catalog, TICKETS, now=NOW)
+    assert open_tickets(here) == []

@@ -74,13 +74,17 @@ class EventSemantics:
         return self.sequence[:1] if self.mode == "history" else self.sequence
 
     @property
+    def has_own_trace(self) -> bool:
+        """Whether an event may show in the rows though it is not the latest of its key."""
+        return self.mode == "history" or self.is_partial
+
+    @property
     def versions(self) -> VersionOrder:
         """How a rejected event is compared with the good ones that may supersede it.
 
         Where each event leaves its own trace, only one of the same instant takes its place.
         """
-        has_own_trace = self.mode == "history" or self.is_partial
-        key = (*self.key, *self.instant) if has_own_trace else self.key
+        key = (*self.key, *self.instant) if self.has_own_trace else self.key
         return VersionOrder(key, self.sequence)
 
     @property

@@ -3,7 +3,7 @@
 The rows are read several times from here on, so that the pass over the inputs runs once.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,10 +13,10 @@ import polars as pl
 from lakehouse.publish.audit import Audit
 from lakehouse.storage.lake import Lake
 from lakehouse.storage.parquet import scan_parquet_files
-from lakehouse.system_columns import EVENT, LINEAGE
+from lakehouse.system_columns import EVENT, LAST, LINEAGE
 from lakehouse.transform.accounting import CountedPass, account_for_rows
 from lakehouse.transform.inputs import InputFrames
-from lakehouse.transform.keyed.apply_events import EventSemantics
+from lakehouse.transform.keyed.apply_events import EventSemantics, is_after
 from lakehouse.transform.keyed.full_dumps import leave_out_refused
 from lakehouse.transform.lazy_pass import judge_rows
 from lakehouse.transform.period_counts import PassCounts, count_periods
@@ -54,6 +54,7 @@ def write_events(
     opened: InputFrames,
     folder: Path,
     stored: pl.LazyFrame | None,
+    read_all_events: Callable[[], pl.LazyFrame],
 ) -> EventFiles:
     """Judges the rows of some inputs and writes them to files.
 
@@ -63,13 +64,15 @@ def write_events(
         opened: the rows to judge.
         folder: where the files go.
         stored: the rows of the table; None when it is made from all events.
+        read_all_events: returns every event of the inputs, old and new; called only when a late
+            event broke the contract.
 
     Raises:
         RefusedCommitError: too many rows broke the contract.
         LawError: a row is unaccounted for.
     """
     judged = judge_rows(lake, plan, opened, folder)
-    versions = EventSemantics.of(plan.keyed_table).versions
+    semantics = EventSemantics.of(plan.keyed_table)
     frames = {"valid": judged.valid, "rejected": judged.rejected}
     # One pass over the inputs writes all files and answers all questions.
     sinks = [
@@ -80,8 +83,7 @@ def write_events(
     answers = dict(zip(judged.questions, results[len(sinks) :], strict=True))
     files = {name: scan_parquet_files(folder / f"{name}.parquet") for name in frames}
     broke = unnest_events(files["rejected"])
-    good = [files["valid"]] if stored is None else [files["valid"], stored]
-    superseded = find_superseded(versions, broke.collect(), good)
+    superseded = _find_superseded(semantics, broke, files["valid"], stored, read_all_events)
     rejected = drop_events(files["rejected"], superseded)
     # Read back rather than taken from the aggregates: a write that loses rows has to be caught.
     written, count = (rows.select(pl.len()).collect().item() for rows in (files["valid"], rejected))
@@ -95,6 +97,30 @@ def write_events(
         superseded=superseded,
         audit=account_for_rows(judged, plan.scope, plan.provenance, result),
     )
+
+
+def _find_superseded(
+    semantics: EventSemantics,
+    broke: pl.LazyFrame,
+    valid: pl.LazyFrame,
+    stored: pl.LazyFrame | None,
+    read_all_events: Callable[[], pl.LazyFrame],
+) -> pl.DataFrame:
+    """Returns key and origin of the events that broke the contract and that newer ones replace."""
+    versions, rejected = semantics.versions, broke.collect()
+    if stored is None:
+        return find_superseded(versions, rejected, [valid])
+    found = find_superseded(versions, rejected, [valid, stored])
+    if not semantics.has_own_trace or found.height == rejected.height:
+        return found
+    # The good event of the same instant may have left no row: it repeated the state before it.
+    seen = stored.filter(semantics.is_latest).select(*semantics.key, LAST)
+    is_late = ~is_after(semantics.instant, pl.col(LAST))
+    left = rejected.lazy().join(found.lazy(), on=list(LINEAGE), how="anti")
+    late = left.join(seen, on=list(semantics.key)).filter(is_late).drop(LAST).collect()
+    if late.is_empty():
+        return found
+    return pl.concat([found, find_superseded(versions, late, [read_all_events()])])
 
 
 def unnest_events(rejected: pl.LazyFrame) -> pl.LazyFrame:

@@ -90,7 +90,9 @@ class EventMerger:
         started = time.monotonic()
         table = self.plan.keyed_table
         semantics = EventSemantics.of(table)
-        events = write_events(self.lake, self.plan, opened, self.folder, self.stored)
+        events = write_events(
+            self.lake, self.plan, opened, self.folder, self.stored, self._read_all_events
+        )
         dumps = None
         if table.full_dumps is not None:
             dumps = list_dumps(table, events.valid, events.broke, self.stored)
