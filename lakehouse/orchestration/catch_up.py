@@ -114,8 +114,9 @@ def _wait_for_fresh_files(here: Environment) -> None:
 
 def _has_news(here: Environment, raw: RawTable) -> bool:
     found = read_news(here.lake, here.landing, raw)
-    # An unreadable file is news as well: landing it makes it a dead letter with a reason.
-    return bool(found.ready or found.unreadable)
+    # An unreadable file is news as well: landing it makes it a dead letter with a reason. So is a
+    # refused file that was taken away: landing settles its dead letter.
+    return bool(found.ready or found.unreadable or found.settled)
 
 
 def _execute(job: dg.JobDefinition, run: PlannedRun, instance: dg.DagsterInstance) -> list[str]:

@@ -10,7 +10,7 @@ import dagster as dg
 from lakehouse.ingest.land import LandResult
 from lakehouse.observe.row_counts import RowCounts
 from lakehouse.publish.audit import Audit
-from lakehouse.quarantine.dead_letters import count_open_letters
+from lakehouse.quarantine.dead_letters import DeadLetters, count_open_letters
 from lakehouse.storage.lake import Lake
 from lakehouse.system_columns import VALID
 from lakehouse.tables import contract as contracts
@@ -194,22 +194,23 @@ def build_readable_result(
         table: the table.
         report: what a landing did, if there was one.
     """
-    landed = report or LandResult()
     # All that are open, whoever landed them: the next clean file settles none of the others.
     dead = count_open_letters(lake).get(table.name, 0)
+    refused = [f"{name}: {reason}" for name, reason in DeadLetters(lake, table.name).list_refused()]
+    new = {"new_dead_letters": sum(audit.dead_letters for audit in report.audits)} if report else {}
     return dg.AssetCheckResult(
         check_name=READABLE_CHECK,
         asset_key=dg.AssetKey(table.name.split("/")),
-        passed=not dead and not landed.refused,
+        passed=not dead,
         # A warning: the records that could be parsed have landed, and readers may go on.
         severity=dg.AssetCheckSeverity.WARN,
         metadata={
             "dead_letters": dead,
-            "new_dead_letters": sum(audit.dead_letters for audit in landed.audits),
-            "refused_files": list_as_text(landed.refused or ("none",)),
+            **new,
+            "refused_files": list_as_text(refused or ("none",)),
         },
-        description=f"{format_count(dead, 'open dead letter')} in quarantine.dead_letters; "
-        f"{format_count(len(landed.refused), 'file')} could not be read now.",
+        description=f"{format_count(dead, 'open dead letter')} in quarantine.dead_letters, of which "
+        f"{format_count(len(refused), 'file')} refused whole.",
     )
 
 

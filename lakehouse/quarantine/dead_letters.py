@@ -110,6 +110,12 @@ class DeadLetters:
         found = letters.select("_source", "_state").unique().sort("_state", descending=True)
         return dict(found.collect().iter_rows())
 
+    def list_refused(self) -> list[tuple[str, str]]:
+        """Returns the name of each file that is refused now, with the reason, in order."""
+        letters = self.rows().filter(pl.col("_offset").is_null() & is_in(OPEN))
+        found = letters.select("_source", "reason").unique().sort("_source", "reason")
+        return [(Origin.parse(source).name, reason) for source, reason in found.collect().rows()]
+
     def offsets(self, source: str) -> pl.Series:
         """Returns the `_offset` of each dead letter of a file; null is the file as a whole."""
         # By the bytes: the letters of a renamed file keep the name that it had.

@@ -261,6 +261,29 @@ def test_what_is_settled_at_the_command_line_is_told_to_dagster(here, instance):
     assert (tick(), tick()) == ([True], [])
 
 
+def test_the_check_names_every_file_that_is_refused_until_it_is_settled(here, instance):
+    def refused(event) -> str:
+        return event.metadata["refused_files"].value
+
+    def readable(run):
+        checks = run.get_asset_check_evaluations()
+        return next(one for one in checks if one.check_name == "every_record_is_readable")
+
+    sensor = next(s for s in definitions(here).sensors or () if s.name == "settled_sensor")
+    broken = write(here, "invoice_lines", "broken.csv", "no,such,columns\n1,2,3\n")
+    ingest(here, instance, RAW)
+    with dg.build_sensor_context(instance=instance) as context:
+        [told] = sensor(context).asset_events
+    assert "broken.csv: columns missing" in refused(told)
+    write(here, "invoice_lines", "a.csv", lines(1))
+    check = readable(ingest(here, instance, RAW))
+    assert "broken.csv: columns missing" in refused(check)
+    assert check.description.startswith("1 open dead letter")
+    broken.unlink()
+    check = readable(ingest(here, instance, RAW))
+    assert (refused(check), check.passed) == ("none", True)
+
+
 IMAGE = "![x](http:graphql?query=mutation) <img src=x> \u202e\x1b[2J"
 
 
