@@ -9,7 +9,7 @@ import dagster as dg
 
 from lakehouse.ingest.land import LandResult
 from lakehouse.observe.row_counts import RowCounts
-from lakehouse.publish.audit import Audit
+from lakehouse.publish.audit import Audit, Provenance
 from lakehouse.quarantine.dead_letters import DeadLetters, count_open_letters
 from lakehouse.storage.lake import Lake
 from lakehouse.system_columns import VALID
@@ -87,8 +87,7 @@ def describe_audit(audit: Audit) -> dict[str, Any]:
         "delta_version": audit.version,
         "days": str(audit.days) if audit.days else "all",
         "inputs": ", ".join(inputs) or "landed files",
-        "code_version": audit.provenance.code_version,
-        "contract_version": audit.provenance.contract_version,
+        **_describe_versions(audit.provenance),
         **({"notes": list_as_text(audit.notes)} if audit.notes else {}),
         **(
             {"held_back": list_as_text(f"{day}: {why}" for day, why in audit.held_back.items())}
@@ -98,6 +97,12 @@ def describe_audit(audit: Audit) -> dict[str, Any]:
         **({"unchanged": audit.describe_unchanged()} if audit.has_unchanged else {}),
         **({"untouched": ", ".join(map(str, audit.untouched))} if audit.untouched else {}),
     }
+
+
+def _describe_versions(made_by: Provenance) -> dict[str, str]:
+    """Returns the versions of code and contract; a raw table has neither."""
+    versions = {"code_version": made_by.code_version, "contract_version": made_by.contract_version}
+    return {name: version for name, version in versions.items() if version}
 
 
 def describe_period(fates: Mapping[str, int]) -> dict[str, Any]:
@@ -209,8 +214,8 @@ def build_readable_result(
             **new,
             "refused_files": list_as_text(refused or ("none",)),
         },
-        description=f"{format_count(dead, 'open dead letter')} in quarantine.dead_letters, of which "
-        f"{format_count(len(refused), 'file')} refused whole.",
+        description=f"{format_count(dead, 'open dead letter')} in quarantine.dead_letters, "
+        f"among them {format_count(len(refused), 'file')} that could not be read.",
     )
 
 

@@ -148,7 +148,8 @@ def _find_partition_problems(catalog: Catalog, table: DerivedTable) -> Iterator[
         yield "it has partitions, but its contract names no `date_column`"
     first = catalog[catalog.find_inputs(table)[table.parameters[0]]]
     if first.day_column is None:
-        yield f"it has partitions, but the rows of {first.name} have no day"
+        remedy = "with `day=`" if isinstance(first, RawTable) else "with `date_column`"
+        yield f"it has partitions, but the rows of {first.name} have no day; name it there {remedy}"
 
 
 def _find_hidden_column_problems(catalog: Catalog, table: DerivedTable) -> Iterator[str]:
