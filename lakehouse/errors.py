@@ -54,10 +54,15 @@ def list_problems(headline: str, problems: Iterable[str], next_step: str) -> str
     return "\n".join([headline, *(f"  - {problem}" for problem in problems), f"Next: {next_step}"])
 
 
-def indent_problem(message: str) -> str:
-    """Returns a message as one problem in a list: without its next step, its details indented."""
-    # The list has a next step of its own, and a message may list problems itself.
-    first, *others = [line for line in message.splitlines() if not line.startswith("Next: ")]
+def indent_problem(message: str, *, keeps_next_step: bool = False) -> str:
+    """Returns a message as one problem in a list, its details indented.
+
+    Args:
+        message: the message; it may list problems itself.
+        keeps_next_step: whether its own next step stays, beside that of the list.
+    """
+    lines = message.splitlines()
+    first, *others = [line for line in lines if keeps_next_step or not line.startswith("Next: ")]
     return "\n".join([first, *(f"    {line.strip()}" for line in others)])
 
 

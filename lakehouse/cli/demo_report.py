@@ -222,12 +222,15 @@ def _print_rejects(here: Environment) -> None:
         for reason, count in found.reasons.items():
             print_text(f"  {count:>6,}  {escape_control_characters(reason)}")
         for row in found.rows.collect().iter_rows(named=True):
-            source = escape_control_characters(row["_source"])
-            print_text(f"          e.g. {source}, {_describe_place(row)}")
+            print_text(f"          e.g. {escape_control_characters(_describe_place(row))}")
 
 
 def _describe_place(row: Mapping[str, Any]) -> str:
-    return "the whole file" if row["_offset"] is None else f"record {row['_offset']}"
+    """Returns where a rejected row comes from; of an aggregate, the values that it has."""
+    if "_source" not in row:
+        return ", ".join(f"{n} {value}" for n, value in row.items() if not n.startswith("_"))
+    place = "the whole file" if row["_offset"] is None else f"record {row['_offset']}"
+    return f"{row['_source']}, {place}"
 
 
 def _print_notes(here: Environment) -> None:

@@ -21,7 +21,13 @@ from lakehouse.ingest.landed_files import read_landed_files
 from lakehouse.ingest.limits import IngestLimits
 from lakehouse.ingest.publish_batch import publish_batch
 from lakehouse.ingest.read_batch import begin_batch, count_stored_letters, read_entries
-from lakehouse.ingest.refused_files import find_settled, select_refused, settle_refused_files
+from lakehouse.ingest.refused_files import (
+    find_corrected,
+    find_settled,
+    list_dead_records,
+    select_refused,
+    settle_dead_letters,
+)
 from lakehouse.publish.audit import Audit
 from lakehouse.publish.retry import retry_if_busy
 from lakehouse.quarantine.states import State
@@ -162,12 +168,16 @@ def land(
 
 
 def _settle(lake: Lake, raw: RawTable, news: News, run_id: str) -> None:
-    """Settles the dead letters of refused files that were taken away or replaced."""
+    """Settles the dead letters of files that were taken away, replaced or corrected."""
     # What has landed since the listing may have replaced a refused file.
-    if news.refused or news.settled:
-        with lake.translate_errors():
-            known = read_landed_files(lake, raw.name)
-        settle_refused_files(lake, raw.name, find_settled(known, news.refused), run_id)
+    with lake.translate_errors():
+        dead = list_dead_records(lake, raw.name, news.ready)
+        if not (news.refused or news.settled or dead):
+            return
+        known = read_landed_files(lake, raw.name)
+        corrected = find_corrected(lake, raw, known, news.ready, dead)
+    settle_dead_letters(lake, raw.name, find_settled(known, news.refused), run_id)
+    settle_dead_letters(lake, raw.name, corrected, run_id, is_of_records=True)
 
 
 def _land_batch(

@@ -1,8 +1,9 @@
-"""Refused files by what lies in landing now: their dead letters settle when they are gone.
+"""Dead letters by what lies in landing now: they settle when their file is gone or corrected.
 
 Belongs here: the state of the one dead letter of a file that was refused whole, or could not be
-read. Does not belong here: the letters of records, which stay open until a replay reads them: the
-next file of that name may be tomorrow's, which does not hold the record.
+read; and the letters of records whose file was corrected. Does not belong here: the letters of
+other records, which stay open until a replay reads them: the next file of that name may be
+tomorrow's, which does not hold the record.
 """
 
 from collections.abc import Iterable, Mapping
@@ -16,7 +17,7 @@ from lakehouse.ingest.files.listing import Entry, ListedFile, make_entries, spel
 from lakehouse.ingest.landed_files import LandedFiles
 from lakehouse.origin import Origin
 from lakehouse.publish.retry import retry_if_busy
-from lakehouse.quarantine.dead_letters import DEAD_LETTERS, UNSETTLED
+from lakehouse.quarantine.dead_letters import DEAD_LETTERS, UNSETTLED, DeadLetters
 from lakehouse.quarantine.states import (
     OPEN,
     STATES,
@@ -29,6 +30,7 @@ from lakehouse.quarantine.states import (
 from lakehouse.quarantine.update_states import StateChange, update_states
 from lakehouse.storage.lake import Lake, scan_visible_rows
 from lakehouse.storage.revision import read_revision
+from lakehouse.tables.table_types import RawTable
 
 
 def select_refused(known: LandedFiles, listed: Iterable[ListedFile]) -> dict[str, Entry | None]:
@@ -69,8 +71,76 @@ def _find_state(known: LandedFiles, origin: Origin, state: State, entry: Entry |
     return OPEN if digest == origin.digest else SUPERSEDED
 
 
-def settle_refused_files(lake: Lake, table: str, states: Mapping[str, State], run_id: str) -> None:
-    """Writes new states of the dead letters of refused files.
+def list_dead_records(lake: Lake, table: str, landed: Iterable[Entry]) -> dict[str, State]:
+    """Returns the state of the dead records of earlier files with the names of some others."""
+    names = {entry.name for entry in landed}
+    known = DeadLetters(lake, table).list_record_states() if names else ()
+    return {source: state for source, state in known if Origin.parse(source).name in names}
+
+
+def find_corrected(
+    lake: Lake,
+    raw: RawTable,
+    known: LandedFiles,
+    landed: Iterable[Entry],
+    dead: Mapping[str, State],
+) -> dict[str, State]:
+    """Finds the files with dead records that files of their name have corrected, or brought back.
+
+    A file corrects an earlier one of its name if it holds each row that the earlier one gave.
+
+    Args:
+        lake: where the tables are.
+        raw: the raw table.
+        known: its deliveries.
+        landed: the files that were read just now.
+        dead: the files of these names that have dead records.
+
+    Returns:
+        The new state of the letters of these records, by `_source`.
+    """
+    digests = {
+        entry.name: digest for entry in landed if (digest := known.register.digests.get(entry))
+    }
+    states: dict[str, State] = {}
+    for source, state in dead.items():
+        origin = Origin.parse(source)
+        digest = digests.get(origin.name)
+        if digest == origin.digest:
+            found: State = OPEN
+        elif digest is not None and _holds_rows(lake, raw, source, digest):
+            found = SUPERSEDED
+        else:
+            continue
+        if found != state:
+            states[source] = found
+    return states
+
+
+def _holds_rows(lake: Lake, raw: RawTable, source: str, digest: str) -> bool:
+    """Returns whether a delivery holds every row of another one of its name."""
+    if lake.open_shared(raw.name) is None:
+        return False
+    rows, names = lake.scan(raw.name), list(raw.columns)
+    # Numbered, because a file may hold equal rows.
+    number = pl.int_range(pl.len()).over(names).alias("_number")
+    is_new = pl.col("_source").str.ends_with(f"#{digest}")
+    before, after = (
+        rows.filter(which).select(*names, number) for which in (pl.col("_source") == source, is_new)
+    )
+    missing = before.join(after, on=[*names, "_number"], how="anti", nulls_equal=True)
+    return missing.head(1).collect(engine="streaming").is_empty()
+
+
+def settle_dead_letters(
+    lake: Lake,
+    table: str,
+    states: Mapping[str, State],
+    run_id: str,
+    *,
+    is_of_records: bool = False,
+) -> None:
+    """Writes new states of dead letters.
 
     Gives up silently when other writers keep being faster: the next landing finds the same.
 
@@ -79,14 +149,18 @@ def settle_refused_files(lake: Lake, table: str, states: Mapping[str, State], ru
         table: the raw table.
         states: the new state of each letter, by `_source`.
         run_id: who asks; stored with each letter.
+        is_of_records: whether they are the letters of records; else those of whole files.
     """
     # Other writers must not make a landing fail here: its rows are committed.
     if states:
         with suppress(BusyError):
-            retry_if_busy(lambda: _settle(lake, table, states, run_id))
+            which = pl.col("_offset").is_null() ^ is_of_records
+            retry_if_busy(lambda: _settle(lake, table, which, states, run_id))
 
 
-def _settle(lake: Lake, table: str, states: Mapping[str, State], run_id: str) -> None:
+def _settle(
+    lake: Lake, table: str, which: pl.Expr, states: Mapping[str, State], run_id: str
+) -> None:
     with lake.translate_errors():
         handle = lake.open_shared(DEAD_LETTERS)
         if handle is None:
@@ -96,7 +170,7 @@ def _settle(lake: Lake, table: str, states: Mapping[str, State], run_id: str) ->
             list(states), list(states.values()), default=None, return_dtype=pl.String
         )
         is_unsettled = pl.any_horizontal(map(is_in, UNSETTLED))
-        is_changed = ((pl.col("table") == table) & pl.col("_offset").is_null() & is_unsettled) & (
+        is_changed = ((pl.col("table") == table) & which & is_unsettled) & (
             state != pl.col("_state")
         ).fill_null(False)
         is_over = state != OPEN

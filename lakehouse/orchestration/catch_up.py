@@ -55,6 +55,7 @@ def catch_up(
             here.tell(line)
         job = define(here).resolve_implicit_global_asset_job_def()
         _wait_for_fresh_files(here)
+        # By their text: a table that stays stale may fail once more, for the same reason.
         problems = _land(here, job, instance, skipped_domains)
         done: list[PlannedRun] = []
         # Planned anew after each round, because a run makes its readers stale. A run that failed
@@ -66,9 +67,9 @@ def catch_up(
         ]:
             for run in runs:
                 announce(run)
-                problems += _execute(job, run, instance)
+                problems = _execute(job, run, instance) | problems
             done += runs
-    return problems
+    return [f"{problem}\n    run {run_id}" for problem, run_id in problems.items()]
 
 
 def open_instance(dagster_home: Path) -> dg.DagsterInstance:
@@ -82,14 +83,14 @@ def _land(
     job: dg.JobDefinition,
     instance: dg.DagsterInstance,
     skipped_domains: Collection[str],
-) -> list[str]:
+) -> dict[str, str]:
     """Lands files in one run of the raw tables that have news; returns why that failed."""
     tables = tuple(
         raw.name
         for raw in here.catalog.raw_tables
         if raw.domain not in skipped_domains and _has_news(here, raw)
     )
-    return _execute(job, PlannedRun(tables), instance) if tables else []
+    return _execute(job, PlannedRun(tables), instance) if tables else {}
 
 
 def _find_stale(here: Environment, skipped_domains: Collection[str]) -> list[StaleTable]:
@@ -119,8 +120,10 @@ def _has_news(here: Environment, raw: RawTable) -> bool:
     return bool(found.ready or found.unreadable or found.settled)
 
 
-def _execute(job: dg.JobDefinition, run: PlannedRun, instance: dg.DagsterInstance) -> list[str]:
-    """Executes one run in this process; returns why its steps failed."""
+def _execute(
+    job: dg.JobDefinition, run: PlannedRun, instance: dg.DagsterInstance
+) -> dict[str, str]:
+    """Executes one run in this process; returns why its steps failed, each with the run."""
     # In this process, as a process for each run would take seconds to start.
     run_id = str(uuid4())
     with lease_run(instance, run_id) as tags:
@@ -136,11 +139,11 @@ def _execute(job: dg.JobDefinition, run: PlannedRun, instance: dg.DagsterInstanc
     # Dagster notes Ctrl-C or SIGTERM as the failure of this run, and goes on.
     if ended is not None and has_died(ended):
         raise KeyboardInterrupt
-    return [
-        f"{indent_problem(_read_reason(event))}\n    run {result.run_id}"
+    return {
+        indent_problem(_read_reason(event), keeps_next_step=True): result.run_id
         for event in result.all_events
         if event.is_step_failure
-    ]
+    }
 
 
 def _read_reason(event: dg.DagsterEvent) -> str:

@@ -116,6 +116,13 @@ class DeadLetters:
         found = letters.select("_source", "reason").unique().sort("_source", "reason")
         return [(Origin.parse(source).name, reason) for source, reason in found.collect().rows()]
 
+    def list_record_states(self) -> list[tuple[str, State]]:
+        """Returns the files with dead records that nobody has decided on, with the state."""
+        is_unsettled = pl.any_horizontal(map(is_in, UNSETTLED))
+        letters = self.rows().filter(pl.col("_offset").is_not_null() & is_unsettled)
+        found = letters.select("_source", "_state").unique().sort("_source", "_state")
+        return list(found.collect().iter_rows())
+
     def offsets(self, source: str) -> pl.Series:
         """Returns the `_offset` of each dead letter of a file; null is the file as a whole."""
         # By the bytes: the letters of a renamed file keep the name that it had.

@@ -376,3 +376,37 @@ def test_a_good_row_that_left_no_trace_supersedes_an_older_bad_one(tmp_path, kin
     assert open_tickets(here) == []
     make(here.lake, here.catalog, TICKETS, now=NOW)
     assert open_tickets(here) == []
+
+
+def dead_states(here):
+    letters = here.lake.scan("quarantine/dead_letters").collect()
+    return dict(letters.select("_offset", "_state").sort("_offset").iter_rows())
+
+
+def test_a_record_that_could_not_be_parsed_is_settled_by_its_corrected_file(tmp_path):
+    here = world(tmp_path, declare("upsert"))
+    broken = [*day(4, ("a", "east")), "b,2024-03-04,west,more", *day(4, ("c", "east"))]
+    hand_in(here, "first", *broken, at=1_709_510_400)
+    bring_up_to_date(here)
+    assert dead_states(here) == {2: "open"}
+    hand_in(here, "first", *day(4, ("a", "east"), ("b", "west"), ("c", "east")), at=1_709_520_000)
+    bring_up_to_date(here)
+    assert (dead_states(here), tickets(here)) == (
+        {2: "superseded"},
+        [("a", "east"), ("b", "west"), ("c", "east")],
+    )
+    hand_in(here, "first", *broken, at=1_709_530_000)
+    bring_up_to_date(here)
+    assert dead_states(here) == {2: "open"}
+
+
+@pytest.mark.parametrize("others", [day(5, ("a", "east"), ("c", "east")), day(4, ("a", "east"))])
+def test_a_record_stays_dead_when_the_next_file_of_its_name_lacks_its_neighbours(tmp_path, others):
+    """As where each day's file has the same name."""
+    here = world(tmp_path, declare("upsert"))
+    broken = [*day(4, ("a", "east")), "b,2024-03-04,west,more", *day(4, ("c", "east"))]
+    hand_in(here, "first", *broken, at=1_709_510_400)
+    bring_up_to_date(here)
+    hand_in(here, "first", *others, at=1_709_520_000)
+    bring_up_to_date(here)
+    assert dead_states(here) == {2: "open"}
