@@ -35,6 +35,8 @@ SUM, SQUARES = "_content_sum", "_content_squares"
 HASH_SUMS = {name: pl.col(name).sum() for name in (SUM, SQUARES)}
 """The two aggregates that make the hash of a period, over rows from `hash_rows`."""
 
+_NO_ROWS = (0, 0)
+
 # How many log entries are read to find when periods were made last. Each costs about a fifth of
 # a millisecond on a local disk, and a request on S3. A period that was made longer ago counts as
 # changed, which costs a rebuild of its readers: that sets how many are worth reading.
@@ -157,23 +159,32 @@ def note_content(
     """
     periods, method = list_periods(table, audit), describe_method(table)
     hashes = {
-        _name(period): "".join(f"{part:016x}" for part in answers.get(period, (0, 0)))
+        _name(period): "".join(f"{part:016x}" for part in answers.get(period, _NO_ROWS))
         for period in periods
     }
     audit = replace(audit, content=Content(method, hashes))
-    earlier = {} if base is None else _find_latest_audits(lake, table, base, periods)
-    unchanged = {
+    if base is None:
+        return audit
+    filled = _find_filled(lake, table, base, periods)
+    same = {
         period: found
-        for period, found in earlier.items()
+        for period, found in _find_latest_audits(lake, table, base, filled).items()
         if found.content is not None
         and found.content.method == method
         and found.content.hashes.get(_name(period)) == hashes[_name(period)]
     }
+    # A period without rows, then as now, is unchanged whoever made it, if anybody did.
+    empty = {
+        period
+        for period in periods
+        if answers.get(period, _NO_ROWS) == _NO_ROWS and period not in filled
+    }
+    unchanged = same.keys() | empty
     is_unchanged = bool(periods) and len(unchanged) == len(periods)
     # A contract may hide the bounds of personal data or forbid nulls, so files of another contract
     # are rewritten.
     is_same_contract = all(
-        found.provenance.contract_version == table.contract_version for found in unchanged.values()
+        found.provenance.contract_version == table.contract_version for found in same.values()
     )
     days = [period for period in unchanged if isinstance(period, date)]
     spans = table.partitions.join_to_spans(days) if table.partitions else []
@@ -190,14 +201,13 @@ def _name(period: PeriodKey) -> str:
 
 
 def _find_latest_audits(
-    lake: Lake, table: DerivedTable, base: Revision, periods: Iterable[PeriodKey]
+    lake: Lake, table: DerivedTable, base: Revision, filled: set[PeriodKey]
 ) -> dict[PeriodKey, Audit]:
-    """Returns for each period the audit with the hash of its live rows.
+    """Returns for each period with rows the audit with the hash of these rows.
 
     A period is missing where another program, or a commit without a hash, changed it last.
     """
     found: dict[PeriodKey, Audit] = {}
-    filled = _find_filled(lake, table, base, periods)
     most = min(_ENTRIES_PER_PERIOD * len(filled), _MOST_ENTRIES)
     for entries in sorted({*_FIRST_ENTRIES, max(most, *_FIRST_ENTRIES)}) if filled else ():
         after = max(base.version - entries, -1)

@@ -33,6 +33,7 @@ from tills import (
 
 from lakehouse.lineage import content_hash
 from lakehouse.observe.overview import list_audits
+from lakehouse.operations.replay import replay
 from lakehouse.tables.declare import staged
 
 STAGED, BY_DAY, BY_SHOP = "staged/sales", "marts/shop_days", "marts/shops"
@@ -278,3 +279,13 @@ def test_a_backfill_without_news_that_is_killed_leaves_everything_as_it_was(here
     bring_up_to_date(here)
     assert (contents(here), versions(here)) == (before, made)
     assert here.create_planner().find_stale_tables() == []
+
+
+def test_a_day_of_rejected_rows_alone_makes_no_reader_stale_when_it_is_replayed(here):
+    sell(here, "b", "9,some day,n,5\n")
+    bring_up_to_date(here)
+    made = versions(here)
+    assert replay(here, STAGED).remaining.rows > 0
+    assert here.create_planner().find_stale_tables() == []
+    bring_up_to_date(here)
+    assert versions(here) == made
