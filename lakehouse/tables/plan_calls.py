@@ -4,6 +4,7 @@ Polars keeps the form of this JSON to itself, so it is read here alone, by the v
 it. A plan that calls a Python function cannot be written as JSON; such a plan has no calls here.
 """
 
+import io
 import json
 import warnings
 from collections.abc import Iterator, Mapping
@@ -21,6 +22,13 @@ def read_plan(rows: pl.LazyFrame) -> Any:  # noqa: ANN401 - any JSON
             return json.loads(rows.serialize(format="json"))
         except pl.exceptions.ComputeError:
             return None
+
+
+def deserialize(kind: Any, part: Any) -> Any:  # noqa: ANN401 - any JSON
+    """Returns a part of a plan as `pl.Expr` or `pl.LazyFrame`."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        return kind.deserialize(io.BytesIO(json.dumps(part).encode()), format="json")
 
 
 def iterate_calls(plan: Any) -> Iterator[dict[str, Any]]:  # noqa: ANN401 - any JSON

@@ -6,14 +6,12 @@ inputs in 64 bits, its results are narrowed to the contract one by one, and a re
 room there quarantines its row. What a transform itself makes narrow is found in its plan.
 """
 
-import io
-import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import polars as pl
 
-from lakehouse.tables.plan_calls import get_options, iterate_nodes, read_plan
+from lakehouse.tables.plan_calls import deserialize, get_options, iterate_nodes, read_plan
 
 _NARROW = (pl.Int8(), pl.Int16(), pl.Int32())
 _WRAPPING = (*_NARROW, pl.UInt8(), pl.UInt16(), pl.UInt32(), pl.UInt64())
@@ -70,12 +68,6 @@ def find_wrapping(rows: pl.LazyFrame) -> list[str]:
     return sorted({problem for node in iterate_nodes(plan) for problem in _find_in_node(node)})
 
 
-def adds_up(rows: pl.LazyFrame) -> bool:
-    """Returns whether a plan adds up or multiplies anything; false where it calls Python."""
-    suspects = _iterate_suspects(read_plan(rows))
-    return any(types and types != _WRAPPING[3:] for _, _, types in suspects)
-
-
 def _find_in_node(node: Mapping[str, Any]) -> Iterator[str]:
     """Yields the problems of the expressions of one step of a plan."""
     for step in node.values():
@@ -84,7 +76,7 @@ def _find_in_node(node: Mapping[str, Any]) -> Iterator[str]:
         expressions = [part for name, part in step.items() if name != "input"]
         suspects = list(_iterate_suspects(expressions))
         if suspects:
-            before = _deserialize(pl.LazyFrame, step["input"])
+            before = deserialize(pl.LazyFrame, step["input"])
             for what, operands, types in suspects:
                 yield from _judge(before, what, operands, types)
 
@@ -119,10 +111,10 @@ def _judge(
     if not operands:
         yield f"{what} wraps; cast with strict=False, which gives null"
         return
-    result = _deserialize(pl.Expr, operands[0])
+    result = deserialize(pl.Expr, operands[0])
     for operand in operands[1:]:
         # Of a product as of a sum: the type in which Polars computes.
-        result = result * _deserialize(pl.Expr, operand)
+        result = result * deserialize(pl.Expr, operand)
     try:
         found = before.select(result.alias("x")).collect_schema()["x"]
     except pl.exceptions.PolarsError:
@@ -130,7 +122,3 @@ def _judge(
     if found in types:
         columns = ", ".join(dict.fromkeys(result.meta.root_names())) or "rows"
         yield f"{what} of {columns} is computed in {found} and may wrap: {_REMEDY}"
-
-
-def _deserialize(kind: Any, part: Any) -> Any:  # noqa: ANN401 - any JSON
-    return kind.deserialize(io.BytesIO(json.dumps(part).encode()), format="json")

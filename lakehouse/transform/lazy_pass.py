@@ -36,9 +36,13 @@ from lakehouse.transform.plan import MakePlan
 from lakehouse.transform.repeats import remove_repeats
 from lakehouse.transform.row_verdicts import JudgedRows, judge
 from lakehouse.transform.scope import Scope
-from lakehouse.transform.wide_inputs import call_transform
+from lakehouse.transform.wide_inputs import REMEDY_OF_WIDE, call_transform
 
 _FLAG = "_left_out_"
+_REMEDY = (
+    "fix the transform, or cast with strict=False so that the row is quarantined; "
+    "for local times name ambiguous= and non_existent=. Nothing was published."
+)
 
 
 @contextmanager
@@ -49,10 +53,11 @@ def explain_transform_errors(scope: Scope) -> Iterator[None]:
     # A panic of Polars is no `Exception`: uncaught, one value would end all that runs here.
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         where = f" [{scope.days}]" if scope.days else ""
+        is_wide = "i128" in str(error).lower().replace("int128", "i128")
+        remedy = REMEDY_OF_WIDE if is_wide else _REMEDY
         raise DataError(
             f"{scope.table.name}{where}: the transform fails on the data: {redact(error)}\n"
-            "Next: fix the transform, or cast with strict=False so that the row is quarantined; "
-            "for local times name ambiguous= and non_existent=. Nothing was published."
+            f"Next: {remedy}"
         ) from None  # the error itself quotes values
 
 
@@ -69,7 +74,7 @@ def judge_rows(lake: Lake, plan: MakePlan, opened: InputFrames, spool: Path) -> 
     read = table.explode_rows(opened.first)
     distinct = remove_repeats(table, read, spool, plan.limits) if table.distinct else read
     filtered = _Filtered.of(table, distinct)
-    returned = _transform(lake, table, opened, filtered.kept, spool)
+    returned = _transform(lake, scope, opened, filtered.kept, spool)
     rows, narrowed = narrow_rows(returned, table.event_schema)
     rules = (
         *list_unread_rules(rows.collect_schema()),
@@ -99,14 +104,15 @@ def judge_rows(lake: Lake, plan: MakePlan, opened: InputFrames, spool: Path) -> 
 
 
 def _transform(
-    lake: Lake, table: DerivedTable, opened: InputFrames, kept: pl.LazyFrame, spool: Path
+    lake: Lake, scope: Scope, opened: InputFrames, kept: pl.LazyFrame, spool: Path
 ) -> pl.LazyFrame:
     """Returns what the transform makes of the kept rows of the first input and of the others."""
+    table = scope.table
     if table.is_sql:
         return sql_transform.run_sql_transform(
             lake, table.transform(), define_views(lake, opened), spool
         )
-    rows: pl.LazyFrame = call_transform(lake, table, opened, table.attach_received(kept))
+    rows: pl.LazyFrame = call_transform(lake, scope, opened, table.attach_received(kept))
     # Polars does not see that what is asked of a window or a join in time is the same each time.
     # It computed marts/daily_sales once for each sink and question: 0.76 s of CPU, now 0.31.
     return rows.cache() if table.is_aggregate else rows

@@ -5,10 +5,11 @@ from datetime import date
 import polars as pl
 import pytest
 from polars import col
-from support.worlds import bring_up_to_date, catalog_of, in_state, world, write
+from support.worlds import bring_up_to_date, catalog_of, in_state, land_all, world, write
 
-from lakehouse.errors import SetupError
+from lakehouse.errors import DataError, SetupError
 from lakehouse.tables import Contract, Field, cast, mart, raw, sql_mart, staged
+from lakehouse.transform.make import make
 
 MOST = 2**31 - 1
 SMALL = {"Int8": 127, "Int16": 2**15 - 1, "Int32": MOST, "Int64": 2**62}
@@ -196,3 +197,93 @@ def test_a_column_that_a_transform_hands_on_keeps_its_small_type(tmp_path):
     assert sorted(found["pieces"].drop_nulls()) == [2 * n for n in range(30)]
     assert in_state(here, "quarantine/staged_sales")["_rules"].to_list() == [["pieces fits Int16"]]
     assert in_state(here, "quarantine/staged_sales").schema["pieces"] == pl.Int16
+
+
+BILLIONS = 2_000_000_000
+
+
+@pytest.mark.parametrize("total", [X.sum() * X.sum(), (X * X * X).sum(), (X**3).sum()])
+def test_a_product_of_small_whole_numbers_that_has_no_room_is_quarantined(tmp_path, total):
+    kept, bad = totals(tmp_path, tables(pl.Int32, total), a=[BILLIONS] * 2, b=[1, 1])
+    assert list(kept) == ["b"]
+    assert bad == {"a": ["total fits Int64", "total is present"]}
+
+
+def test_a_transform_that_calls_python_counts_as_adding_up(tmp_path):
+    piece, shop = contract_of(pl.Int64, pl.Int64)
+    raw_pieces = raw("pieces", "Pieces.", columns=("id", "shop", "pieces"))
+
+    @staged(piece)
+    def pieces(raw_pieces):
+        """Pieces."""
+        return cast(raw_pieces, pieces=X.cast(pl.Int64, strict=False))
+
+    @mart(shop)
+    def shops(pieces):
+        """Pieces by shop."""
+        folded = pl.fold(pl.lit(0), lambda seen, one: seen + (one > 0), [X])
+        by_shop = pieces.filter(folded > 0).group_by("shop")
+        return by_shop.agg(total=(X * X).sum(), sales=pl.len().cast(pl.Int64))
+
+    catalog = catalog_of(raw_pieces=raw_pieces, pieces=pieces, shops=shops)
+    kept, bad = totals(tmp_path, catalog, a=[2**40] * 2, b=[1, 2])
+    assert kept == {"b": 5}
+    assert bad == {"a": ["total fits Int64", "total is present"]}
+
+
+def test_unary_minus_of_large_numbers_works_where_their_sum_has_room(tmp_path):
+    kept, bad = totals(tmp_path, tables(pl.Int64, (-X).sum()), a=[3_000_000_000, 5], b=[1])
+    assert (kept, bad) == ({"a": -3_000_000_005, "b": -1}, {})
+
+
+@pytest.mark.parametrize(
+    ("total", "values", "reason"),
+    [
+        ((-X).sum(), [2**62, 2**62], r"pieces: in 128 bits, Polars says: .*neg"),
+        ((X * X * X).sum(), [2**62], r"a product of pieces"),
+        (X.product(), [2**62] * 3, r"a product of pieces"),
+        (X.cast(pl.Int64).sum(), [2**62, 2**62], r"a sum of numbers that the transform casts"),
+    ],
+)
+def test_what_has_no_room_in_128_bits_is_told_with_a_remedy(tmp_path, total, values, reason):
+    here = world(tmp_path, tables(pl.Int64, total))
+    rows = [f"a{n},a,{value}" for n, value in enumerate(values)]
+    write(here, "pieces", "a.csv", "\n".join(["id,shop,pieces", *rows]) + "\n")
+    land_all(here)
+    make(here.lake, here.catalog, "staged/pieces")
+    with pytest.raises(DataError, match=rf"marts/shops: (?s:.*){reason}(?s:.*)Next: "):
+        make(here.lake, here.catalog, "marts/shops")
+
+
+def test_numbers_of_a_list_stay_as_they_are_where_their_sum_is_wide(tmp_path):
+    class Piece(Contract):
+        id: str
+        pieces: int
+
+    class All(Contract):
+        total: int = Field(nullable=True)
+        every: list[int]
+        sales: int
+
+        class Table:
+            counts = "sales"
+            max_quarantined = 1.0
+
+    raw_pieces = raw("pieces", "Pieces.", columns={"id": pl.String(), "pieces": pl.Int64()})
+
+    @staged(Piece)
+    def pieces(raw_pieces):
+        """Pieces."""
+        return raw_pieces
+
+    @mart(All)
+    def everything(pieces):
+        """All pieces."""
+        return pieces.select(
+            total=X.sum().clip(0, 5), every=X.implode(), sales=pl.len().cast(pl.Int64)
+        )
+
+    here = world(tmp_path, catalog_of(raw_pieces=raw_pieces, pieces=pieces, everything=everything))
+    write(here, "pieces", "a.csv", f"id,pieces\na,{2**62}\nb,{2**62}\n")
+    bring_up_to_date(here)
+    assert here.lake.scan("marts/everything").collect()["every"].to_list() == [[2**62] * 2]
