@@ -88,7 +88,7 @@ def product_months() -> str:
     return """
         SELECT CAST(date_trunc('month', invoice_date) AS DATE) AS month,
                stock_code,
-               CAST(sum(quantity) AS BIGINT) AS units,
+               sum(quantity) AS units,
                sum(quantity * unit_price) AS revenue_gbp,
                count(DISTINCT invoice) FILTER (WHERE NOT is_cancellation) AS invoices,
                count(DISTINCT customer_id) AS customers,

@@ -47,8 +47,11 @@ def infer_query_schema(sql: str, schemas: Mapping[str, pl.Schema]) -> pl.Schema:
         except duckdb.Error as error:
             raise SetupError(f"the query does not run: {error}") from error
         kinds = dict(zip(planned.columns, planned.types, strict=True))
-    found = {name: _to_polars_type(kind) for name, kind in kinds.items()}
-    # Most often HUGEINT, which `sum` gives for BIGINT.
+    # `sum` gives HUGEINT for BIGINT. No table stores it; a result is narrowed to its contract.
+    found = {
+        name: pl.Int128() if kind.id == "hugeint" else _to_polars_type(kind)
+        for name, kind in kinds.items()
+    }
     unknown = [f"{name} is {kind}" for name, kind in kinds.items() if found[name] is None]
     if unknown:
         raise SetupError(
@@ -86,6 +89,14 @@ def to_sql_type(dtype: pl.DataType) -> str:
         ]
         return f"STRUCT({', '.join(fields)})"
     return _TYPES[dtype]
+
+
+def find_wide_columns(connection: duckdb.DuckDBPyConnection, sql: str) -> list[str]:
+    """Returns the whole numbers of 128 bits that a query returns, without running it."""
+    # A query may end in a comment, so the bracket is on a line of its own.
+    planned = connection.sql(f"SELECT * FROM ({sql}\n)")  # noqa: S608
+    kinds = zip(planned.columns, planned.types, strict=True)
+    return [name for name, kind in kinds if kind.id == "hugeint"]
 
 
 def _instantiate(dtype: pl.DataType | DataTypeClass) -> pl.DataType:

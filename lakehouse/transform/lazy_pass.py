@@ -52,12 +52,10 @@ def explain_transform_errors(scope: Scope) -> Iterator[None]:
         yield
     # A panic of Polars is no `Exception`: uncaught, one value would end all that runs here.
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
-        where = f" [{scope.days}]" if scope.days else ""
         is_wide = "i128" in str(error).lower().replace("int128", "i128")
         remedy = REMEDY_OF_WIDE if is_wide else _REMEDY
         raise DataError(
-            f"{scope.table.name}{where}: the transform fails on the data: {redact(error)}\n"
-            f"Next: {remedy}"
+            f"{scope.place}: the transform fails on the data: {redact(error)}\nNext: {remedy}"
         ) from None  # the error itself quotes values
 
 
@@ -110,7 +108,7 @@ def _transform(
     table = scope.table
     if table.is_sql:
         return sql_transform.run_sql_transform(
-            lake, table.transform(), define_views(lake, opened), spool
+            lake, table.transform(), define_views(lake, opened), spool, where=scope.place
         )
     rows: pl.LazyFrame = call_transform(lake, scope, opened, table.attach_received(kept))
     # Polars does not see that what is asked of a window or a join in time is the same each time.

@@ -43,6 +43,11 @@ class Scope:
     is_subset: bool = False
 
     @property
+    def place(self) -> str:
+        """The table and the span of its periods, for messages."""
+        return f"{self.table.name} [{self.days}]" if self.days else self.table.name
+
+    @property
     def undated_period(self) -> date | None:
         """The period with which undated rows are judged, if it is one of these."""
         if self.total_rows is None or self.known is None or self.table.partitions is None:

@@ -20,9 +20,18 @@ from lakehouse.storage.duckdb_connection import (
 )
 from lakehouse.storage.lake import Lake
 from lakehouse.storage.parquet import scan_parquet_files
+from lakehouse.tables.sql_types import find_wide_columns
+
+_REMEDY = (
+    "use TRY_CAST, which gives null, so that the row is quarantined; return sums of whole numbers "
+    "without a cast, as the contract narrows them row by row; cast one factor of a product to "
+    "HUGEINT. Nothing was published."
+)
 
 
-def run_sql_transform(lake: Lake, sql: str, views: Mapping[str, str], spool: Path) -> pl.LazyFrame:
+def run_sql_transform(
+    lake: Lake, sql: str, views: Mapping[str, str], spool: Path, *, where: str
+) -> pl.LazyFrame:
     """Returns the rows of a query, written to a file.
 
     Args:
@@ -30,6 +39,7 @@ def run_sql_transform(lake: Lake, sql: str, views: Mapping[str, str], spool: Pat
         sql: the query.
         views: for each view that it reads, the query behind it.
         spool: a private folder for the result.
+        where: the table and the periods that are made, for messages.
 
     Raises:
         DataError: DuckDB cannot compute it from these rows.
@@ -42,12 +52,22 @@ def run_sql_transform(lake: Lake, sql: str, views: Mapping[str, str], spool: Pat
         restrict_access(connection, lake.root, str(spool))
         try:
             with lake.translate_errors():
-                # A query may end in a comment, so the bracket is on a line of its own.
+                wide = find_wide_columns(connection, sql)
                 connection.execute(
-                    f"COPY ({sql}\n) TO {quote_literal(str(target))} (FORMAT parquet)"
+                    f"COPY ({_write_wide_as_text(sql, wide)}) "
+                    f"TO {quote_literal(str(target))} (FORMAT parquet)"
                 )
         except duckdb.Error as error:
             raise DataError(
-                f"the query fails on the data: {redact(error)}"
+                f"{where}: the query fails on the data: {redact(error)}\nNext: {_REMEDY}"
             ) from None  # it quotes values
-    return scan_parquet_files(target)
+    return scan_parquet_files(target).with_columns(pl.col(wide).cast(pl.Int128))
+
+
+def _write_wide_as_text(sql: str, wide: list[str]) -> str:
+    """Returns a query whose whole numbers of 128 bits are text; Parquet has none."""
+    if not wide:
+        return f"{sql}\n"
+    names = map(quote_identifier, wide)
+    texts = ", ".join(f"{name}::VARCHAR AS {name}" for name in names)
+    return f"SELECT * REPLACE ({texts}) FROM ({sql}\n)"  # noqa: S608

@@ -59,8 +59,7 @@ def call_transform(
         else:
             problems = [f"{', '.join(sorted(wide))}: in 128 bits, Polars says: {refusal}"]
     if problems:
-        where = f" [{scope.days}]" if scope.days else ""
-        headline = f"{scope.table.name}{where}: whole numbers may need more room than they have:"
+        headline = f"{scope.place}: whole numbers may need more room than they have:"
         raise DataError(list_problems(headline, problems, REMEDY_OF_WIDE))
     rows = transform(*frames)
     return _keep_nested(transform(*_hand_over(frames, wide)), rows) if wide else rows

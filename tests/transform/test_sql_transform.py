@@ -72,7 +72,7 @@ def notes(raw_notes):
 @sql_mart(DayTotal, reads=("orders", "notes"), partitions=Daily(FIRST), lookback=1)
 def day_totals():
     return """
-        SELECT day AS on_day, CAST(sum(n) AS BIGINT) AS n, (SELECT count(*) FROM notes) AS notes, count(*) AS lines
+        SELECT day AS on_day, sum(n) AS n, (SELECT count(*) FROM notes) AS notes, count(*) AS lines
         FROM orders GROUP BY day -- the end
     """
 
@@ -144,13 +144,31 @@ def test_every_type_goes_through_a_query_as_it_is(tmp_path):
     lake = Lake(str(tmp_path))
     pl.DataFrame([VALUES], schema=EVERY).pipe(lambda df: write_deltalake(lake.uri("staged/t"), df))
     view = f"SELECT * FROM delta_scan({quote_literal(lake.uri('staged/t'))})"
-    df = run_sql_transform(lake, "SELECT * FROM t", {"t": view}, tmp_path).collect()
+    df = run_sql_transform(lake, "SELECT * FROM t", {"t": view}, tmp_path, where="t").collect()
     assert df.schema == EVERY == infer_query_schema("SELECT * FROM t", {"t": pl.Schema(EVERY)})
     assert df.row(0, named=True) == VALUES
 
 
+@pytest.mark.parametrize("number", [2**127 - 1, -(2**127), 2**63, 0, None])
+def test_a_sum_is_handed_on_in_128_bits(tmp_path, number):
+    sql = 'SELECT b AS "b 1", sum(a::HUGEINT) AS "the ""n""" FROM t GROUP BY b -- the end'
+    text = "NULL" if number is None else f"'{number}'"
+    behind = {"t": f"SELECT {text}::HUGEINT AS a, 1::BIGINT AS b"}
+    df = run_sql_transform(Lake(str(tmp_path)), sql, behind, tmp_path, where="t").collect()
+    assert df.schema == {"b 1": pl.Int64, 'the "n"': pl.Int128}
+    assert df.row(0) == (1, number)
+
+
 @pytest.mark.parametrize(
-    "expression", ["sum(i)", "i::UINTEGER", "TIME '12:00'", "now()::TIMESTAMP", "INTERVAL 1 DAY"]
+    "expression",
+    [
+        "[i::HUGEINT]",
+        "i::UHUGEINT",
+        "i::UINTEGER",
+        "TIME '12:00'",
+        "now()::TIMESTAMP",
+        "INTERVAL 1 DAY",
+    ],
 )
 def test_a_type_that_no_contract_can_name_is_refused_by_its_column(expression):
     with pytest.raises(SetupError, match=r"types that no contract has: odd is"):
@@ -182,12 +200,13 @@ def test_a_broken_query_is_refused_before_any_data(sql, reason):
 
 
 def test_a_query_that_fails_on_the_rows_is_an_error_of_the_data(tmp_path):
-    with pytest.raises(DataError, match="the query fails on the data"):
+    with pytest.raises(DataError, match=r"(?s)marts/t: the query fails on the data: .*Next: "):
         run_sql_transform(
             Lake(str(tmp_path)),
             "SELECT CAST(a AS INTEGER) FROM t",
             {"t": "SELECT 'x' AS a"},
             tmp_path,
+            where="marts/t",
         )
 
 
@@ -198,14 +217,14 @@ def test_a_query_opens_no_file_outside_of_the_lake(tmp_path):
     behind = {"t": f"SELECT * FROM read_csv('{tmp_path}/secret.csv')"}
     with pytest.raises(DataError, match="Permission Error"):
         run_sql_transform(
-            Lake(str(tmp_path / "lake")), "SELECT * FROM t", behind, tmp_path / "spool"
+            Lake(str(tmp_path / "lake")), "SELECT * FROM t", behind, tmp_path / "spool", where="t"
         )
 
 
 def test_views_and_columns_may_have_any_name(tmp_path):
     behind = {'a "table"': 'SELECT 1::BIGINT AS "the ""n"""'}
     df = run_sql_transform(
-        Lake(str(tmp_path)), 'SELECT * FROM "a ""table"""', behind, tmp_path
+        Lake(str(tmp_path)), 'SELECT * FROM "a ""table"""', behind, tmp_path, where="t"
     ).collect()
     assert df.rows(named=True) == [{'the "n"': 1}]
 
@@ -242,7 +261,7 @@ def test_a_query_sees_the_days_of_its_scope_and_those_that_it_looks_back_on(here
 def test_a_query_reads_the_versions_that_were_pinned(here, tmp_path):
     pinned = views(here)
     here.lake.open("staged/orders").delete()
-    df = run_sql_transform(here.lake, "SELECT n FROM orders", pinned, tmp_path).collect()
+    df = run_sql_transform(here.lake, "SELECT n FROM orders", pinned, tmp_path, where="t").collect()
     assert sorted(df["n"]) == [1, 2, 3, 4]
 
 
@@ -261,3 +280,13 @@ def test_a_query_over_an_undeclared_table_does_not_compile():
 
     with pytest.raises(SetupError, match="its parameter 'nothing' names no table"):
         catalog_of(lost=lost).inputs(lost)
+
+
+def test_a_day_whose_sum_has_no_room_holds_no_other_day_back(here):
+    most = 2**63 - 1
+    write(here, "orders", "b.csv", f"day,n\n2024-01-03,{most}\n2024-01-04,{most}\n")
+    land_all(here)
+    make(here.lake, CATALOG, "staged/orders", now=NOW)
+    audit = make(here.lake, CATALOG, "marts/day_totals", now=NOW)
+    assert list(audit.held_back) == [date(2024, 1, 3)]
+    assert [(day.day, n) for day, n, _ in totals(here)] == [(1, 1), (2, 5), (4, most)]
