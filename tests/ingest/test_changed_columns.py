@@ -489,3 +489,25 @@ def test_files_that_differ_in_the_order_of_their_columns_land_together(lake_of):
         write(here, "trips", f"{name}.csv", text)
     land_now(here)
     assert fares(here) == [2, 4]
+
+
+@pytest.mark.parametrize("drift", ["evolve", "freeze"])
+@pytest.mark.parametrize(
+    "declared",
+    [pl.Int64(), pl.String(), pl.Decimal(10, 2), pl.Date(), pl.List(pl.Int64())],
+    ids=str,
+)
+def test_a_column_of_nulls_without_a_type_takes_the_declared_one(lake_of, declared, drift):
+    here = lake_of(typed(declared), drift=drift)
+    nulls = pl.Series([None, None], dtype=pl.Null)
+    parquet(here, "a.parquet", id=[1, 2], fare=nulls)
+    audit = land_now(here)
+    assert (fares(here), dtype(here), notes(audit)) == ([None, None], declared, [])
+
+
+def test_a_new_column_of_nulls_without_a_type_is_one_of_text(lake_of):
+    here = lake_of(typed(pl.Int64()), drift="evolve")
+    parquet(here, "a.parquet", id=[1], fare=[2], tip=pl.Series([None], dtype=pl.Null))
+    parquet(here, "b.parquet", id=[2], fare=[3], tip=["x"])
+    land_now(here)
+    assert here.lake.scan(TRIPS).sort("id").collect()["tip"].to_list() == [None, "x"]

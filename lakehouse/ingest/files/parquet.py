@@ -6,6 +6,7 @@
 | timestamp with a zone | microseconds UTC; ISO text if that would lose digits |
 | duration, time of day, category | text |
 | unsigned integer | the next larger integer; decimal for 64 bits |
+| only nulls, without a type | nulls of the type that the column has in the table |
 | nested | unchanged, or JSON text if Delta Lake lacks the type |
 """
 
@@ -20,6 +21,7 @@ from lakehouse.errors import SetupError
 from lakehouse.ingest.files.header_names import has_nul, list_names, spell_names
 from lakehouse.ingest.files.parquet_footer import BrokenFooterError, measure_schema_depth
 from lakehouse.ingest.files.parquet_values import refuse_unheld_values
+from lakehouse.ingest.files.parquet_zones import open_with_known_zones
 from lakehouse.ingest.files.record_ledger import RecordLedger, RefusedError
 from lakehouse.ingest.limits import IngestLimits
 from lakehouse.redaction import redact
@@ -49,8 +51,9 @@ def read_parquet(path: Path, ledger: RecordLedger, *, required: Collection[str])
     """
     _check_magic(path)
     _check_depth(path, ledger.limits.nesting)
+    copy = ledger.rows.folder.with_name("zoned")
     try:
-        _read(path, ledger, required)
+        _read(open_with_known_zones(path, copy), ledger, required)
     # A panic of Polars is no `Exception`: uncaught, one damaged file would end the whole landing.
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         if is_full_disk(error):
@@ -58,6 +61,8 @@ def read_parquet(path: Path, ledger: RecordLedger, *, required: Collection[str])
         raise RefusedError(
             f"Parquet file is damaged, or Polars cannot read it: {_message(error)}"
         ) from error
+    finally:
+        copy.unlink(missing_ok=True)
 
 
 def _read(path: Path, ledger: RecordLedger, required: Collection[str]) -> None:
@@ -179,7 +184,8 @@ def _convert(name: str, dtype: pl.DataType, *, is_lossy: bool) -> pl.Expr:  # no
         return column.dt.to_string("%H:%M:%S%.f")
     if type(dtype) in _WIDER:
         return column.cast(_WIDER[type(dtype)])
-    if _is_delta_type(dtype):
+    # A type that says nothing takes that of its column; see `drift/type_choice.py`.
+    if dtype == pl.Null or _is_delta_type(dtype):
         return column
     # Delta Lake has lists, but none of a fixed length.
     if isinstance(dtype, pl.Array) and _is_delta_type(pl.List(dtype.inner)):

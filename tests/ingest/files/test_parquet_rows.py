@@ -1,6 +1,8 @@
 """Parquet, rule by rule: types stay, except those that Delta Lake lacks or that leave an instant ambiguous."""
 
+import base64
 import io
+import random
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 
@@ -58,7 +60,6 @@ def test_what_delta_can_hold_stays_as_it_is(read, values, dtype):
         ([time(8, 30)], pl.Time(), ["08:30:00"]),
         (["x", None], pl.Categorical(), ["x", None]),
         (["x"], pl.Enum(["x", "y"]), ["x"]),
-        ([None], pl.Null(), [None]),
         (
             [{"x": AT}, None],
             pl.Struct({"x": pl.Datetime("us")}),
@@ -231,3 +232,49 @@ def test_a_decimal_of_too_many_digits_refuses_the_file_with_a_remedy(nest):
     ) as said:
         refuse_unheld_values(pl.LazyFrame(), schema)
     assert "fits" not in str(said.value)
+
+
+def zoned(zone: str, *, unit: str = "us", **others) -> bytes:
+    """A Parquet file with an instant of 1970 in a zone of six letters, alone and in a struct."""
+    at = pl.Series([0, None]).cast(pl.Datetime(unit, "Israel"))
+    content = parquet(at=at, held=pl.DataFrame({"t": at}).to_struct(), **others)
+    # Polars writes no zone that it does not know, so the Arrow schema in the footer is rewritten.
+    start = content.rindex(b"ARROW:schema") + len(b"ARROW:schema\x18") + 2
+    end = content.index(b"\x00", start)
+    text = content[start:end]
+    padded = text[: len(text) - len(text) % 4]
+    odd = base64.b64encode(base64.b64decode(padded).replace(b"Israel", zone.encode()))
+    return content.replace(padded, odd)
+
+
+@pytest.mark.parametrize("zone", ["+05:30", "-03:30", "GMT+05"])
+@pytest.mark.parametrize("unit", ["ms", "us", "ns"])
+def test_an_instant_with_a_fixed_offset_lands_in_utc(read, capfd, zone, unit):
+    seen = read(zoned(zone, unit=unit, n=typed([1, 2], pl.Int8())), NAME)
+    assert seen.values("at") == [datetime(1970, 1, 1, tzinfo=UTC), None]
+    assert dtype_of(seen, "n") == pl.Int8()
+    assert capfd.readouterr().err == ""
+    assert not [path for path in seen.delivery.rows.parent.iterdir() if path.name == "zoned"]
+
+
+def test_a_zone_that_nobody_knows_refuses_its_file_by_name(read, capfd):
+    seen = read(zoned("US/Foo"), NAME)
+    assert seen.delivery.refused == (
+        "time zones that are unknown here: at has 'US/Foo'; held.t has 'US/Foo'; "
+        "write these columns in UTC, or with a zone of the IANA database"
+    )
+    assert capfd.readouterr().err == ""
+
+
+def test_a_broken_arrow_schema_ends_nothing(read):
+    chance, content = random.Random(1), zoned("+05:30")
+    begin = content.rindex(b"ARROW:schema")
+    for _ in range(60):
+        broken = bytearray(content)
+        broken[chance.randrange(begin, begin + 400)] = chance.choice(b"AZaz09+/=")
+        read(bytes(broken), NAME)
+
+
+def test_a_column_without_a_type_holds_nulls_of_any_type(read):
+    seen = read(parquet(a=typed([None], pl.Null()), b=[1]), NAME)
+    assert (seen.values("a"), dtype_of(seen, "a")) == ([None], pl.Null())
