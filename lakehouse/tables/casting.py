@@ -2,9 +2,14 @@
 
 import polars as pl
 
-from lakehouse.tables.years import is_in_years, is_of_short_year
+from lakehouse.tables.years import is_in_first_second, is_in_years, is_of_short_year
 
 _TYPED = "_typed_"
+# A sign before a year; that of an offset follows a digit, a letter or a blank.
+_SIGNED_YEAR = r"(?:^\s*|[-/.,_])\+[0-9]{4}"
+_LEAP_SECOND = (
+    r"(?:[0-9]:[0-5][0-9]:|(?:[T ]|[0-9]{8})(?:[01][0-9]|2[0-3])[0-5][0-9])60(?:[^0-9]|$)"
+)
 UNREAD = "_unread_"
 """Prefix of the Boolean columns in which `cast` remembers that a value could not be read."""
 
@@ -16,8 +21,9 @@ def cast(lf: pl.LazyFrame, **typed: pl.Expr) -> pl.LazyFrame:
     quarantines its row under the rule `<column> can be read`, whether or not the column is
     nullable. A text of blanks counts as missing.
 
-    A time whose year the text does not give in four digits cannot be read: for Polars, `%Y` takes
-    fewer and more, and `24-03-01` is a day of the year 24.
+    A time whose year the text does not give in four digits without a sign cannot be read: for
+    Polars, `%Y` takes fewer and more, and `24-03-01` is a day of the year 24. Nor can a leap
+    second, which Polars moves into the next minute, and often into the next day.
 
     Args:
         lf: rows with the columns that the expressions need.
@@ -27,7 +33,7 @@ def cast(lf: pl.LazyFrame, **typed: pl.Expr) -> pl.LazyFrame:
     types = lf.select(**typed).collect_schema()
     # Each cast gets a temporary name, because a typed column may take the name of its source.
     temporary = {
-        f"{_TYPED}{name}": _drop_odd_years(expr, types[name], schema)
+        f"{_TYPED}{name}": _drop_odd_times(expr, types[name], schema)
         for name, expr in typed.items()
     }
     read = {name: pl.col(f"{_TYPED}{name}") for name in typed}
@@ -40,8 +46,8 @@ def cast(lf: pl.LazyFrame, **typed: pl.Expr) -> pl.LazyFrame:
     return lf.with_columns(**temporary).with_columns(**unread, **read).drop(temporary)
 
 
-def _drop_odd_years(time: pl.Expr, dtype: pl.DataType, schema: pl.Schema) -> pl.Expr:
-    """Returns a time without those whose year was not given in four digits; others unchanged."""
+def _drop_odd_times(time: pl.Expr, dtype: pl.DataType, schema: pl.Schema) -> pl.Expr:
+    """Returns a time without leap seconds and years not given in four digits; others unchanged."""
     if not isinstance(dtype, pl.Date | pl.Datetime):
         return time
     texts = [name for name in time.meta.root_names() if schema.get(name) == pl.String]
@@ -51,7 +57,25 @@ def _drop_odd_years(time: pl.Expr, dtype: pl.DataType, schema: pl.Schema) -> pl.
     short = pl.when(is_of_short_year(time, dtype)).then(time)
     year = short.dt.to_string("%Y").str.zfill(4)
     is_given = pl.any_horizontal(pl.col(text).str.contains(year, literal=True) for text in texts)
-    return pl.when(is_in_years(time, dtype) & (short.is_null() | is_given)).then(time)
+    is_odd = _contain(texts, _SIGNED_YEAR) | _is_leap_second(time, dtype, texts)
+    return pl.when(is_in_years(time, dtype) & (short.is_null() | is_given) & ~is_odd).then(time)
+
+
+def _is_leap_second(time: pl.Expr, dtype: pl.Date | pl.Datetime, texts: list[str]) -> pl.Expr:
+    """Returns whether a time was read from a text with the second 60."""
+    if isinstance(dtype, pl.Datetime):
+        return is_in_first_second(time, dtype).fill_null(False) & _contain(texts, _LEAP_SECOND)
+    # A day may be read from a part of the text, which then gives it.
+    is_leap = _contain(texts, _LEAP_SECOND)
+    day = pl.when(is_leap & is_in_years(time, dtype)).then(time).dt.to_string("%Y-%m-%d")
+    is_given = pl.any_horizontal(
+        pl.col(text).str.contains(day, literal=True).fill_null(False) for text in texts
+    )
+    return is_leap & ~is_given
+
+
+def _contain(texts: list[str], pattern: str) -> pl.Expr:
+    return pl.any_horizontal(pl.col(text).str.contains(pattern).fill_null(False) for text in texts)
 
 
 def _was_present(expr: pl.Expr, schema: pl.Schema, where: pl.Expr) -> pl.Expr:

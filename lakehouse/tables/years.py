@@ -22,6 +22,12 @@ def is_of_short_year(value: pl.Expr, dtype: pl.DataType) -> pl.Expr:
     return _is_between(value, dtype, _FIRST, _FIRST_OF_FOUR_DIGITS - 1)
 
 
+def is_in_first_second(value: pl.Expr, dtype: pl.Datetime) -> pl.Expr:
+    """Returns whether an instant lies in the first second of a minute."""
+    per_second = _PER_DAY[dtype.time_unit] // 86_400
+    return value.to_physical() % (60 * per_second) < per_second
+
+
 def can_be_written(value: pl.Expr, dtype: pl.DataType) -> pl.Expr:
     """Returns whether Polars can write a day or an instant as text; it panics beyond that."""
     return _is_between(value, dtype, -_MOST_DAYS, _MOST_DAYS)

@@ -68,9 +68,7 @@ def broken(here) -> dict[str, list[str]]:
 MOVED = ["day is the day of the row in raw/visits"]
 
 
-@pytest.mark.parametrize(
-    "odd", ["2024-05-01T23:30:00-05:00", "2024-05-02T00:30:00+02:00", "2024-05-01T23:59:60+00:00"]
-)
+@pytest.mark.parametrize("odd", ["2024-05-01T23:30:00-05:00", "2024-05-02T00:30:00+02:00"])
 def test_an_instant_whose_day_is_another_is_quarantined_and_its_day_is_published(tmp_path, odd):
     plain = [f"2024-05-0{day}T{hour}:00:00+00:00" for day in (1, 2) for hour in (10, 11, 12)]
     here = made(tmp_path, visits(IN_UTC, IN_UTC.dt.date()), *plain, odd)
@@ -226,6 +224,62 @@ def test_days_of_any_year_that_another_program_wrote_stop_nothing(tmp_path, days
     bring_up_to_date(here)
     assert {"v0", "v1"} <= set(ids(here))
     assert "raw/visits" in {one.table for one in list_tables(here)}
+
+
+TIME_FORMATS = [
+    ("%Y-%m-%dT%H:%M:%S%z", "{0}2024-01-06T23:59:{1}+02:00"),
+    ("%Y-%m-%dT%H:%M:%S%.f%z", "{0}2024-01-06T23:59:{1}.5+0530"),
+    ("%Y-%m-%d %H:%M:%S", "{0}2024-01-06 23:59:{1}"),
+    ("%d.%m.%Y %H:%M:%S", "06.01.{0}2024 11:00:{1}"),
+    ("%Y%m%d%H%M%S", "{0}20240106235960"),
+    ("%Y%m%dT%H%M%S", "{0}20240106T2359{1}"),
+    ("%d/%m/%Y %I:%M:%S %p", "06/01/{0}2024 11:59:{1} PM"),
+]
+
+
+@pytest.mark.parametrize("form", TIME_FORMATS, ids=str)
+@pytest.mark.parametrize(
+    ("sign", "second", "is_read"),
+    [("", "59", True), ("", "00", True), ("", "60", False), ("+", "00", False)],
+)
+def test_leap_seconds_and_signed_years_cannot_be_read(form, sign, second, is_read):
+    pattern, text = form[0], form[1].format(sign, second)
+    is_read &= not text.endswith("235960")
+    at = col("text").str.to_datetime(pattern, strict=False, time_unit="us")
+    read = cast(pl.LazyFrame({"text": [text, None, ""]}), at=at).collect()
+    assert read["_unread_at"].to_list() == [not is_read, False, False]
+
+
+@pytest.mark.parametrize(
+    ("day", "unread"), [(IN_UTC.dt.date(), True), (WRITTEN_DAY, False), (OFFSET.dt.date(), True)]
+)
+def test_a_day_that_a_leap_second_moves_cannot_be_read(day, unread):
+    rows = pl.LazyFrame({"at": ["2024-01-06T23:59:60+00:00", "2024-01-06T23:59:59+00:00"]})
+    assert cast(rows, day=day).collect()["_unread_day"].to_list() == [unread, False]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "text"),
+    [
+        ("%Y-%m-%d %H:%M:%S%.f", "2024-01-06 12:00:00.60"),
+        ("%d%m%Y %H:%M", "01011960 00:00"),
+        ("%Y-%m-%dT%H:%M:%S%z", "1000-01-06T00:00:00+1000"),
+        ("%Y-%m-%d %H:%M:%S %z", "2024-01-06 00:00:00 +0500"),
+        ("%d%m%Y", "01011960"),
+    ],
+)
+def test_times_that_look_like_leap_seconds_or_signed_years_are_read(pattern, text):
+    at = col("text").str.to_datetime(pattern, strict=False, time_unit="us")
+    read = cast(pl.LazyFrame({"text": [text]}), at=at).collect()
+    assert read["at"].null_count() == 0
+
+
+def test_a_leap_second_and_a_signed_year_are_quarantined_and_stop_no_other_row(tmp_path):
+    odd = ["2024-01-06T23:59:60+00:00", "+2024-01-06T10:00:00+00:00"]
+    here = made(tmp_path, visits(IN_UTC, WRITTEN_DAY), *["2024-01-06T10:00:00+00:00"] * 5, *odd)
+    assert len(ids(here)) == 5
+    assert set(broken(here)) == {"v5", "v6"}
+    assert all("at can be read" in rules for rules in broken(here).values())
 
 
 class Number(Contract):
