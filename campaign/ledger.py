@@ -6,6 +6,7 @@ here: what happens to a world (`worlds.py`).
 """
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
@@ -161,23 +162,54 @@ def _split(
     return good, bad
 
 
+def _holds_file(later: Iterable[Record], earlier: Iterable[Record]) -> bool:
+    """Whether the records of one file are all among those of another."""
+    return not Counter(map(_show, earlier)) - Counter(map(_show, later))
+
+
+def _is_corrected(bad: Record, good: Iterable[Record]) -> bool:
+    """Whether a later file of its name holds each good record of its file."""
+    files: dict[str, list[Record]] = {}
+    for one in good:
+        if one.source.rpartition("#")[0] == bad.source.rpartition("#")[0]:
+            files.setdefault(one.source, []).append(one)
+    own = files.get(bad.source, [])
+    later = (some for some in files.values() if some[0].modified_at > bad.modified_at)
+    return any(_holds_file(some, own) for some in later)
+
+
 def _reject(
-    fates: Fates, good: Iterable[Record], bad: Iterable[Record], group: Callable[[Record], object]
+    fates: Fates,
+    good: list[Record],
+    bad: Iterable[Record],
+    group: Callable[[Record], object],
+    place: Callable[[Record], object] = lambda _: None,
+    is_named: Callable[[Record], bool] = lambda one: one.key is not None,
 ) -> None:
-    """Adds the fates of broken records: superseded by a newer good one of their group, or open."""
+    """Adds the fates of broken records.
+
+    One is superseded by a newer good one of its group; one that names no group, by a corrected file
+    in its place. Any other is open.
+    """
     groups: dict[object, list[Record]] = {}
     for one in good:
         groups.setdefault(group(one), []).append(one)
     for one in bad:
         rivals = groups.get(group(one), []) if one.key is not None else []
         is_over = any(_is_newer(rival, one) for rival in rivals)
+        if not is_named(one):
+            is_over |= _is_corrected(one, [some for some in good if place(some) == place(one)])
         (fates.superseded if is_over else fates.open).add(one.origin)
+
+
+def _show(one: Record) -> tuple[object, ...]:
+    return one.key, one.day, one.price
 
 
 def _write(fates: Fates, rows: Iterable[Record]) -> Fates:
     for one in rows:
         fates.written.append(one.origin)
-        fates.values.append((one.key, one.day, one.price))
+        fates.values.append(_show(one))
     return fates
 
 
@@ -195,7 +227,12 @@ def judge_lines(records: list[Record], calendar: Calendar) -> Fates:
 def judge_latest_of_day(records: list[Record], calendar: Calendar) -> Fates:
     """A table by days that keeps the latest version of an article for each day."""
     good, bad = _split(records, lambda one: _is_good(one) and calendar.window(one.day) == one.day)
-    return _judge_latest(good, bad, lambda one: (one.key, calendar.window(one.day)))
+    return _judge_latest(
+        good,
+        bad,
+        lambda one: (one.key, calendar.window(one.day)),
+        lambda one: calendar.window(one.day),
+    )
 
 
 def judge_latest(records: list[Record], calendar: Calendar) -> Fates:  # noqa: ARG001, one signature
@@ -204,10 +241,13 @@ def judge_latest(records: list[Record], calendar: Calendar) -> Fates:  # noqa: A
 
 
 def _judge_latest(
-    good: list[Record], bad: list[Record], group: Callable[[Record], object]
+    good: list[Record],
+    bad: list[Record],
+    group: Callable[[Record], object],
+    place: Callable[[Record], object] = lambda _: None,
 ) -> Fates:
     fates = Fates()
-    _reject(fates, good, bad, group)
+    _reject(fates, good, bad, group, place)
     latest = {group(one): one for one in sorted(good, key=_order)}
     return _write(fates, latest.values())
 
@@ -226,7 +266,13 @@ def judge_history(records: list[Record], calendar: Calendar) -> Fates:  # noqa: 
     """A table of all versions of an article; an event that repeats the state before makes none."""
     good, bad = _split(records, lambda one: _is_good(one, deletes=True))
     fates = Fates()
-    _reject(fates, good, bad, lambda one: (one.key, one.day))
+    _reject(
+        fates,
+        good,
+        bad,
+        lambda one: (one.key, one.day),
+        is_named=lambda one: one.key is not None and one.day is not None,
+    )
     ordered = sorted(good, key=lambda one: (str(one.key), *_order(one)))
     for _, events in groupby(ordered, key=lambda one: one.key):
         _write(fates, _list_versions(events))

@@ -22,7 +22,7 @@ from lakehouse.ingest.limits import IngestLimits
 from lakehouse.ingest.publish_batch import publish_batch
 from lakehouse.ingest.read_batch import begin_batch, count_stored_letters, read_entries
 from lakehouse.ingest.refused_files import (
-    find_corrected,
+    find_corrected_records,
     find_settled,
     list_dead_records,
     select_refused,
@@ -175,7 +175,7 @@ def _settle(lake: Lake, raw: RawTable, news: News, run_id: str) -> None:
         if not (news.refused or news.settled or dead):
             return
         known = read_landed_files(lake, raw.name)
-        corrected = find_corrected(lake, raw, known, news.ready, dead)
+        corrected = find_corrected_records(lake, raw, known, news.ready, dead)
     settle_dead_letters(lake, raw.name, find_settled(known, news.refused), run_id)
     settle_dead_letters(lake, raw.name, corrected, run_id, is_of_records=True)
 

@@ -78,7 +78,7 @@ def list_dead_records(lake: Lake, table: str, landed: Iterable[Entry]) -> dict[s
     return {source: state for source, state in known if Origin.parse(source).name in names}
 
 
-def find_corrected(
+def find_corrected_records(
     lake: Lake,
     raw: RawTable,
     known: LandedFiles,

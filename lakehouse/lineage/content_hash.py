@@ -169,17 +169,11 @@ def note_content(
     same = {
         period: found
         for period, found in _find_latest_audits(lake, table, base, filled).items()
-        if found.content is not None
-        and found.content.method == method
-        and found.content.hashes.get(_name(period)) == hashes[_name(period)]
+        if _has_hash(found, method, period, hashes)
     }
     # A period without rows, then as now, is unchanged whoever made it, if anybody did.
-    empty = {
-        period
-        for period in periods
-        if answers.get(period, _NO_ROWS) == _NO_ROWS and period not in filled
-    }
-    unchanged = same.keys() | empty
+    is_empty = {period: answers.get(period, _NO_ROWS) == _NO_ROWS for period in periods}
+    unchanged = same.keys() | {one for one in periods if is_empty[one] and one not in filled}
     is_unchanged = bool(periods) and len(unchanged) == len(periods)
     # A contract may hide the bounds of personal data or forbid nulls, so files of another contract
     # are rewritten.
@@ -194,6 +188,14 @@ def note_content(
         is_unchanged=is_unchanged,
         keeps_files=is_unchanged and is_same_contract,
     )
+
+
+def _has_hash(audit: Audit, method: str, period: PeriodKey, hashes: Mapping[str, str]) -> bool:
+    """Returns whether an audit has the same hash of a period."""
+    content, name = audit.content, _name(period)
+    if content is None or content.method != method:
+        return False
+    return content.hashes.get(name) == hashes[name]
 
 
 def _name(period: PeriodKey) -> str:

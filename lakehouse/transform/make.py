@@ -118,13 +118,14 @@ def _publish(lake: Lake, catalog: Catalog, plan: MakePlan) -> Audit:
         explain_transform_errors(scope),
         report_full_disk(lake.root),
     ):
-        judged = judge_rows(lake, plan, open_inputs(lake, plan.inputs, scope), spool)
+        opened = open_inputs(lake, plan.inputs, scope)
+        judged = judge_rows(lake, plan, opened, spool)
         changes = dated_changes.build_questions(lake, catalog, table, plan.base, judged.valid)
 
         # Called by `publish` when the files are written and nothing is committed yet. The content
         # is compared last: that reads the table's log, which a refused commit does not need.
         def account(findings: PassResult) -> Audit:
-            refuse_superseded(judged, findings)
+            refuse_superseded(judged, opened.first, findings)
             result = CountedPass.of(judged, findings)
             audit = account_for_rows(judged, scope, plan.provenance, result)
             audit = dated_changes.note_changed_days(audit, findings.answers)

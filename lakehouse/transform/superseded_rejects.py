@@ -9,12 +9,17 @@ had been good, so it counts neither as rejected nor against the table's limit.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import polars as pl
 
 from lakehouse.expressions import has_key
+from lakehouse.origin import select_name
 from lakehouse.system_columns import LINEAGE
 
+_Rows = TypeVar("_Rows", pl.DataFrame, pl.LazyFrame)
+
+_FILE = select_name(pl.col("_source"))
 _OF_REJECT = "_of_reject"  # ends the names of the columns of the rejected row
 
 
@@ -86,3 +91,59 @@ def _is_newer(versions: VersionOrder) -> pl.Expr:
         # A rejected row may lack what orders it; then the next column decides, by the delivery.
         equal = equal & ((good == bad).fill_null(False) | bad.is_null())
     return newer
+
+
+def select_keyless(key: Sequence[str], rejected: _Rows) -> _Rows:
+    """Selects the rejected rows without a readable key, which no newer row can name."""
+    return rejected.filter(pl.any_horizontal(pl.col(key).is_null()))
+
+
+def list_rewritten(rejected: pl.DataFrame, rows: pl.LazyFrame) -> pl.Series:
+    """Returns the names of files of rejected rows that several files with other rows have."""
+    own = rejected.select(_FILE, "_source").unique()
+    if own.is_empty():
+        return pl.Series(dtype=pl.String)
+    named = rows.select(_FILE, "_source").filter(pl.col("name").is_in(own["name"].implode()))
+    files = pl.concat([own.lazy(), named.unique()]).unique()
+    several = files.group_by("name").len().filter(pl.col("len") > 1)
+    return several.select("name").collect(engine="streaming").to_series()
+
+
+def find_corrected(
+    rejected: pl.DataFrame, good: pl.LazyFrame, values: Sequence[str], period: Sequence[str] = ()
+) -> pl.DataFrame:
+    """Returns the rejected rows whose file a later one of its name corrects.
+
+    A later file corrects an earlier one of its name, in a period, if it has good rows there, and
+    among them each good row of the earlier one.
+
+    Args:
+        rejected: the rejected rows, with origin, `_modified_at` and period.
+        good: rows that keep the contract, in the same columns and those of the contract.
+        values: the columns of the contract.
+        period: the column of the period; none where there are no periods.
+    """
+    names, place = list_rewritten(rejected, good), ["name", *period]
+    wanted = [*period, "_source", "_modified_at", *values]
+    named = good.select(_FILE, *dict.fromkeys(wanted)).filter(pl.col("name").is_in(names.implode()))
+    of_place = named.collect(engine="streaming").partition_by(place, as_dict=True)
+    groups = rejected.with_columns(_FILE).partition_by([*place, "_source"], as_dict=True)
+    corrected = [
+        rows
+        for where, rows in groups.items()
+        if where[:-1] in of_place and _is_corrected(rows, of_place[where[:-1]], values)
+    ]
+    return pl.concat([rejected.clear(), *(rows.drop("name") for rows in corrected)])
+
+
+def _is_corrected(rejected: pl.DataFrame, good: pl.DataFrame, values: Sequence[str]) -> bool:
+    """Returns whether a later file holds each good row of the file of some rejected rows."""
+    source, written_at = rejected.select("_source", "_modified_at").row(0)
+    # Numbered, because a file may hold equal rows.
+    numbered = good.with_columns(_number=pl.int_range(pl.len()).over("_source", *values))
+    wanted, named = numbered.filter(pl.col("_source") == source), [*values, "_number"]
+    # Any of them: else a row that is settled would be open again after one more delivery.
+    later = numbered.filter(pl.col("_modified_at") > written_at).partition_by("_source")
+    return any(
+        wanted.join(rows, on=named, how="anti", nulls_equal=True).is_empty() for rows in later
+    )

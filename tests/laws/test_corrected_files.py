@@ -207,15 +207,19 @@ def test_a_good_row_of_another_day_supersedes_no_row_of_a_table_by_days(tmp_path
 
 
 @every_kind
-def test_a_row_without_a_readable_key_or_time_is_superseded_by_a_later_delivery_only(
-    tmp_path, kind
-):
+@pytest.mark.parametrize("again", [False, True], ids=["at once", "made again"])
+def test_a_row_without_a_key_is_superseded_by_its_corrected_file(tmp_path, kind, again):
     here = world(tmp_path, declare(**kind))
     hand_in(here, "one", ",2024-03-04,east", "b,2024-03-04,east", at=1_000)
     bring_up_to_date(here)
+    assert in_state(here, REJECTS)["ticket"].to_list() == [None]
     hand_in(here, "one", "a,2024-03-04,east", "b,2024-03-04,east", at=2_000)
     bring_up_to_date(here)
-    assert in_state(here, REJECTS)["ticket"].to_list() == [None]
+    if again:
+        make(here.lake, here.catalog, TICKETS, now=NOW)
+    assert open_tickets(here) == []
+    assert in_state(here, REJECTS, "superseded")["ticket"].to_list() == [None]
+    assert here.create_planner().find_stale_tables() == []
 
 
 @pytest.mark.parametrize("mode", ["upsert", "history"])
@@ -410,3 +414,53 @@ def test_a_record_stays_dead_when_the_next_file_of_its_name_lacks_its_neighbours
     hand_in(here, "first", *others, at=1_709_520_000)
     bring_up_to_date(here)
     assert dead_states(here) == {2: "open"}
+
+
+@pytest.mark.parametrize("kind", [KINDS["by day"], KINDS["whole"]], ids=["by day", "whole"])
+def test_a_day_that_rows_without_a_key_held_back_is_freed_by_the_corrected_file(tmp_path, kind):
+    here = world(tmp_path, declare(**kind, most=0.5))
+    keyless = [f",2024-03-04,{gate}" for gate in ("east", "west", "east")]
+    hand_in(here, "first", *day(4, ("a", "east")), *keyless, at=1_709_510_400)
+    with pytest.raises(RefusedCommitError):
+        bring_up_to_date(here)
+    fresh = day(4, ("a", "east"), ("b", "west"), ("c", "east"))
+    hand_in(here, "first", *fresh, at=1_709_520_000)
+    bring_up_to_date(here)
+    assert tickets(here) == [("a", "east"), ("b", "west"), ("c", "east")]
+    assert open_tickets(here) == []
+    audit = list_audits(here, TICKETS)[-1]
+    assert (audit.read, audit.written, audit.quarantined, audit.superseded) == (7, 3, 0, 4)
+    before = contents_of(here)
+    make(here.lake, here.catalog, TICKETS, now=NOW)
+    assert contents_of(here) == before
+
+
+def contents_of(here):
+    return tickets(here), open_tickets(here)
+
+
+@every_kind
+@pytest.mark.parametrize(
+    "others", [day(4, ("d", "east")), day(5, ("a", "east"))], ids=["another row", "another day"]
+)
+def test_rows_without_a_key_stay_rejected_beside_another_file_of_their_name(tmp_path, kind, others):
+    here = world(tmp_path, declare(**kind))
+    hand_in(here, "first", *day(4, ("a", "east")), ",2024-03-04,west", at=1_709_510_400)
+    bring_up_to_date(here)
+    hand_in(here, "first", *others, at=1_709_520_000)
+    bring_up_to_date(here)
+    assert in_state(here, REJECTS)["ticket"].to_list() == [None]
+
+
+@pytest.mark.parametrize("kind", [KINDS["partial"], KINDS["history"]], ids=["partial", "history"])
+@pytest.mark.parametrize("again", [False, True], ids=["at once", "made again"])
+def test_a_row_without_a_readable_time_is_superseded_by_its_corrected_file(tmp_path, kind, again):
+    here = world(tmp_path, declare(**kind))
+    hand_in(here, "one", "a,some day,east", "b,2024-03-04,east", at=1_000)
+    bring_up_to_date(here)
+    assert open_tickets(here) == ["a"]
+    hand_in(here, "one", "a,2024-03-04,east", "b,2024-03-04,east", at=2_000)
+    bring_up_to_date(here)
+    if again:
+        make(here.lake, here.catalog, TICKETS, now=NOW)
+    assert open_tickets(here) == []

@@ -56,6 +56,11 @@ class EventSemantics:
         return cls(table.mode, known.key, known.sequence, tuple(values), *kind)
 
     @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns of the contract."""
+        return (*self.key, *self.sequence, *self.values)
+
+    @property
     def moment(self) -> str:
         """The column by which events are ordered first; for a full dump, when it was taken."""
         return self.sequence[0]

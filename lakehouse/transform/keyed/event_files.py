@@ -15,13 +15,19 @@ from lakehouse.storage.lake import Lake
 from lakehouse.storage.parquet import scan_parquet_files
 from lakehouse.system_columns import EVENT, LAST, LINEAGE
 from lakehouse.transform.accounting import CountedPass, account_for_rows
-from lakehouse.transform.inputs import InputFrames
+from lakehouse.transform.inputs import InputFrames, open_inputs
 from lakehouse.transform.keyed.apply_events import EventSemantics, is_after
 from lakehouse.transform.keyed.full_dumps import leave_out_refused
 from lakehouse.transform.lazy_pass import judge_rows
 from lakehouse.transform.period_counts import PassCounts, count_periods
 from lakehouse.transform.plan import MakePlan
-from lakehouse.transform.superseded_rejects import find_superseded
+from lakehouse.transform.row_verdicts import JudgedRows
+from lakehouse.transform.superseded_rejects import (
+    find_corrected,
+    find_superseded,
+    list_rewritten,
+    select_keyless,
+)
 
 SPOOL: Mapping[str, Any] = {"compression": "lz4", "row_group_size": 16_384}
 """How rows are written to scratch files: lz4 is cheap, and each reader holds one row group."""
@@ -73,17 +79,11 @@ def write_events(
     """
     judged = judge_rows(lake, plan, opened, folder)
     semantics = EventSemantics.of(plan.keyed_table)
-    frames = {"valid": judged.valid, "rejected": judged.rejected}
-    # One pass over the inputs writes all files and answers all questions.
-    sinks = [
-        rows.sink_parquet(folder / f"{name}.parquet", **SPOOL, lazy=True)
-        for name, rows in frames.items()
-    ]
-    results = pl.collect_all([*sinks, *judged.questions.values()], engine="streaming")
-    answers = dict(zip(judged.questions, results[len(sinks) :], strict=True))
-    files = {name: scan_parquet_files(folder / f"{name}.parquet") for name in frames}
+    files, answers = _write_files(judged, folder)
     broke = unnest_events(files["rejected"])
-    superseded = _find_superseded(semantics, broke, files["valid"], stored, read_all_events)
+    # Of every file that landed: another one of the same name may have come before.
+    read = opened.first if stored is None else open_inputs(lake, plan.inputs, plan.scope).first
+    superseded = _find_superseded(semantics, broke, files["valid"], stored, read, read_all_events)
     rejected = drop_events(files["rejected"], superseded)
     # Read back rather than taken from the aggregates: a write that loses rows has to be caught.
     written, count = (rows.select(pl.len()).collect().item() for rows in (files["valid"], rejected))
@@ -99,28 +99,50 @@ def write_events(
     )
 
 
+def _write_files(
+    judged: JudgedRows, folder: Path
+) -> tuple[Mapping[str, pl.LazyFrame], Mapping[str, pl.DataFrame]]:
+    """Writes the valid and the rejected rows to files; returns these, and the answers."""
+    frames = {"valid": judged.valid, "rejected": judged.rejected}
+    # One pass over the inputs writes all files and answers all questions.
+    sinks = [
+        rows.sink_parquet(folder / f"{name}.parquet", **SPOOL, lazy=True)
+        for name, rows in frames.items()
+    ]
+    results = pl.collect_all([*sinks, *judged.questions.values()], engine="streaming")
+    answers = dict(zip(judged.questions, results[len(sinks) :], strict=True))
+    return {name: scan_parquet_files(folder / f"{name}.parquet") for name in frames}, answers
+
+
 def _find_superseded(
     semantics: EventSemantics,
     broke: pl.LazyFrame,
     valid: pl.LazyFrame,
     stored: pl.LazyFrame | None,
+    read: pl.LazyFrame,
     read_all_events: Callable[[], pl.LazyFrame],
 ) -> pl.DataFrame:
     """Returns key and origin of the events that broke the contract and that newer ones replace."""
     versions, rejected = semantics.versions, broke.collect()
-    if stored is None:
-        return find_superseded(versions, rejected, [valid])
-    found = find_superseded(versions, rejected, [valid, stored])
-    if not semantics.has_own_trace or found.height == rejected.height:
+    good = [valid] if stored is None else [valid, stored]
+    found = find_superseded(versions, rejected, good)
+    left = rejected.join(found, on=list(LINEAGE), how="anti")
+    late, keyless = left.clear(), select_keyless(versions.key, left)
+    if stored is not None and semantics.has_own_trace and left.height:
+        # The good event of the same instant may have left no row: it repeated the state before it.
+        seen = stored.filter(semantics.is_latest).select(*semantics.key, LAST)
+        is_late = ~is_after(semantics.instant, pl.col(LAST))
+        late = left.lazy().join(seen, on=list(semantics.key)).filter(is_late).drop(LAST).collect()
+    is_rewritten = not list_rewritten(keyless, read).is_empty()
+    if late.is_empty() and not is_rewritten:
         return found
-    # The good event of the same instant may have left no row: it repeated the state before it.
-    seen = stored.filter(semantics.is_latest).select(*semantics.key, LAST)
-    is_late = ~is_after(semantics.instant, pl.col(LAST))
-    left = rejected.lazy().join(found.lazy(), on=list(LINEAGE), how="anti")
-    late = left.join(seen, on=list(semantics.key)).filter(is_late).drop(LAST).collect()
-    if late.is_empty():
-        return found
-    return pl.concat([found, find_superseded(versions, late, [read_all_events()])])
+    every = valid if stored is None else read_all_events()
+    if late.height:
+        found = pl.concat([found, find_superseded(versions, late, [every])])
+    if is_rewritten:
+        corrected = find_corrected(keyless, every, semantics.columns)
+        found = pl.concat([found, corrected.select(found.columns)])
+    return found
 
 
 def unnest_events(rejected: pl.LazyFrame) -> pl.LazyFrame:

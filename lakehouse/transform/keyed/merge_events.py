@@ -32,7 +32,12 @@ from lakehouse.transform.keyed.tombstones import Watermark
 from lakehouse.transform.lazy_pass import judge_rows
 from lakehouse.transform.plan import MakePlan
 from lakehouse.transform.spill import split_by_key
-from lakehouse.transform.superseded_rejects import find_superseded
+from lakehouse.transform.superseded_rejects import (
+    find_corrected,
+    find_superseded,
+    list_rewritten,
+    select_keyless,
+)
 
 
 @dataclass(frozen=True)
@@ -141,7 +146,16 @@ class EventMerger:
         waiting = unnest_events(rows.filter(is_in(OPEN)))
         touched = waiting.join(keys, on=list(versions.key), how="semi").collect(engine="streaming")
         settled = find_superseded(versions, touched, [events.valid, self.stored])
-        return pl.concat([found, settled.select(LINEAGE)])
+        corrected = self._find_corrected(waiting, events)
+        return pl.concat([found, settled.select(LINEAGE), corrected.select(LINEAGE)])
+
+    def _find_corrected(self, waiting: pl.LazyFrame, events: EventFiles) -> pl.DataFrame:
+        """Returns the rows in quarantine without a readable key whose file new events correct."""
+        semantics = EventSemantics.of(self.plan.keyed_table)
+        keyless = select_keyless(semantics.versions.key, waiting).collect(engine="streaming")
+        if list_rewritten(keyless, events.valid).is_empty():
+            return keyless.clear()
+        return find_corrected(keyless, self._read_all_events(), semantics.columns)
 
     def _read_all_events(self) -> pl.LazyFrame:
         """Returns every event of the inputs, judged."""
