@@ -20,6 +20,17 @@ _CONFIG: Mapping[str, str | bool | int | float | list[str]] = {
     # The extensions come in wheels, as DuckDB itself does. Checking their signature would hash
     # 82 MB for each connection.
     "allow_unsigned_extensions": "true",
+    # Otherwise a name that is no table is looked up among the variables of the program.
+    "python_enable_replacements": "false",
+}
+_CLOSED_CONFIG: Mapping[str, str | bool | int | float | list[str]] = {
+    "enable_external_access": "false",
+    "autoinstall_known_extensions": "false",
+    "autoload_known_extensions": "false",
+    "allow_community_extensions": "false",
+    "python_enable_replacements": "false",
+    "threads": 1,
+    "lock_configuration": "true",
 }
 # DuckDB's name of each setting, and the options of delta-rs that may give it, the first one first.
 _S3_SETTINGS = {
@@ -53,6 +64,14 @@ def connect(
         secret = given if _has_keys(given) else {**given, **_read_role_keys()}
         connection.execute(_build_secret(secret))
     return connection
+
+
+def connect_closed() -> duckdb.DuckDBPyConnection:
+    """Opens a DuckDB in memory that opens no file, loads no extension and contacts nobody.
+
+    It takes a query apart and plans it. DuckDB reads files even while it parses: for IMPORT.
+    """
+    return duckdb.connect(config=dict(_CLOSED_CONFIG))
 
 
 def connect_for_footers(options: Mapping[str, str], *, remote: bool) -> duckdb.DuckDBPyConnection:

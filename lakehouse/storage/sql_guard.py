@@ -16,6 +16,7 @@ from typing import Any
 import duckdb
 
 from lakehouse.errors import SetupError, list_problems
+from lakehouse.storage.duckdb_connection import connect_closed
 from lakehouse.storage.sql_functions import FUNCTIONS, TABLE_FUNCTIONS
 
 # The parts of a statement, by DuckDB's names. Any other part is refused: the guard would not know
@@ -91,11 +92,8 @@ def parse_read(query: str) -> ReadStatement | None:
         SetupError: it is nested too deeply to be checked.
     """
     parser = _open_parser().cursor()
-    statements = parser.extract_statements(query)
-    if len(statements) != 1:
-        return None
-    if statements[0].type != duckdb.StatementType.EXPLAIN:
-        return _parse_select(parser, query)
+    if statement := _parse_select(parser, query):
+        return statement
     # EXPLAIN ANALYZE runs what it explains. What runs is put together anew from the part that was
     # checked, so it cannot matter how the comments before that part are read.
     start = _EXPLAIN.match(query)
@@ -109,14 +107,16 @@ def parse_read(query: str) -> ReadStatement | None:
 @cache
 def _open_parser() -> duckdb.DuckDBPyConnection:
     # Once a process, because opening a DuckDB takes a hundred times as long as parsing a query.
-    return duckdb.connect(config={"threads": 1})
+    return connect_closed()
 
 
 def _parse_select(parser: duckdb.DuckDBPyConnection, query: str) -> ReadStatement | None:
-    """Returns a SELECT with its parts; None for any other statement.
+    """Returns a SELECT with its parts; None for any other statement, and for several.
 
     SHOW, DESCRIBE, SUMMARIZE, VALUES and FROM are a SELECT to DuckDB.
     """
+    # `extract_statements` is no way to parse: it puts other statements in the place of IMPORT and
+    # of each PRAGMA, for which it opens the files that they name.
     found = parser.execute("SELECT json_serialize_sql(?)", [query]).fetchone()
     try:
         tree: dict[str, Any] = json.loads(found[0]) if found else {"error": True}
@@ -125,6 +125,9 @@ def _parse_select(parser: duckdb.DuckDBPyConnection, query: str) -> ReadStatemen
             "The query is nested too deeply to be checked.\n"
             "Next: split it by WITH, or shorten a chain of several hundred operators."
         ) from None
+    if tree["error"] and tree.get("error_type") == "parser":
+        # It says more about a mistake, and finds it before it puts anything in another's place.
+        parser.extract_statements(query)
     if tree["error"] or len(tree["statements"]) != 1:
         return None
     return ReadStatement(query, tree["statements"][0]["node"])

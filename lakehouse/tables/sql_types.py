@@ -8,7 +8,7 @@ import polars as pl
 from polars.datatypes import DataTypeClass
 
 from lakehouse.errors import SetupError
-from lakehouse.storage.duckdb_connection import quote_identifier
+from lakehouse.storage.duckdb_connection import connect_closed, quote_identifier
 from lakehouse.storage.sql_guard import ReadableTables, find_forbidden, parse_read
 
 # Read in both directions, so no name may occur twice.
@@ -35,7 +35,7 @@ def infer_query_schema(sql: str, schemas: Mapping[str, pl.Schema]) -> pl.Schema:
             type that no contract can name.
     """
     _check_query(sql, schemas)
-    with duckdb.connect() as connection:
+    with connect_closed() as connection:
         for view, schema in schemas.items():
             columns = ", ".join(
                 f"{quote_identifier(name)} {to_sql_type(dtype)}" for name, dtype in schema.items()
