@@ -145,7 +145,8 @@ def _is_table_of(lake: Lake, place: str) -> bool:
     The Delta reader takes a place for a URL, where `%2e` is a dot, so it has to be a plain path.
     """
     if not lake.is_local:
-        return place.removeprefix(f"{lake.root.rstrip('/')}/") in lake.tables()
+        # Nothing but the URI itself: a path without the root is one of this machine.
+        return place in map(lake.uri, lake.tables())
     if "%" in place or "\0" in place or place.startswith("~") or ".." in Path(place).parts:
         return False
     root, table = Path(lake.root).resolve(), Path(place).resolve()
