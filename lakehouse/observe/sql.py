@@ -1,7 +1,7 @@
 """SQL over the lake: a DuckDB in memory with a schema for each layer and a view for each table."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
@@ -10,6 +10,7 @@ from typing import Any
 import duckdb
 
 from lakehouse.errors import DataError, SetupError
+from lakehouse.observe.sql_values import fetch_as_shown
 from lakehouse.quarantine.states import OPEN
 from lakehouse.storage.duckdb_connection import (
     connect,
@@ -105,14 +106,21 @@ def run_query(lake: Lake, query: str) -> tuple[list[str], Iterator[tuple[Any, ..
     # Closes the connection on an error; on success the iterator of rows takes it over.
     with ExitStack() as stack:
         connection = stack.enter_context(open_sql(lake))
-        try:
-            with lake.translate_errors():
-                connection.execute(statement.text)
-        except duckdb.Error as error:
-            raise _failed(error) from error
-        return [column[0] for column in connection.description or []], _fetched(
-            lake, connection, stack.pop_all()
-        )
+        with _translate_errors(lake):
+            relation = connection.sql(statement.text)
+            fetch = fetch_as_shown(relation)
+            # Now: where a query fails at its first rows, nothing of its result is printed.
+            first = fetch(_ROWS_AT_ONCE)
+        return relation.columns, _fetched(lake, fetch, first, stack.pop_all())
+
+
+@contextmanager
+def _translate_errors(lake: Lake) -> Iterator[None]:
+    try:
+        with lake.translate_errors():
+            yield
+    except duckdb.Error as error:
+        raise _failed(error) from error
 
 
 def _failed(error: duckdb.Error) -> DataError:
@@ -154,17 +162,15 @@ def _is_table_of(lake: Lake, place: str) -> bool:
 
 
 def _fetched(
-    lake: Lake, connection: duckdb.DuckDBPyConnection, held: ExitStack
+    lake: Lake,
+    fetch: Callable[[int], list[tuple[Any, ...]]],
+    first: list[tuple[Any, ...]],
+    held: ExitStack,
 ) -> Iterator[tuple[Any, ...]]:
     # Closed as well when the reader stops early, as `| head` does.
     with held:
-        while batch := _next_rows(lake, connection):
+        batch = first
+        while batch:
             yield from batch
-
-
-def _next_rows(lake: Lake, connection: duckdb.DuckDBPyConnection) -> list[tuple[Any, ...]]:
-    try:
-        with lake.translate_errors():
-            return connection.fetchmany(_ROWS_AT_ONCE)
-    except duckdb.Error as error:
-        raise _failed(error) from error
+            with _translate_errors(lake):
+                batch = fetch(_ROWS_AT_ONCE)
