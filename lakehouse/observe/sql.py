@@ -136,7 +136,12 @@ def _parse(query: str) -> ReadStatement:
     """Returns the statement of a query that reads tables of the lake and nothing else."""
     # Apart from the lake: a query with a mistake fails before any table is opened.
     try:
+        query.encode()
         statement = parse_read(query)
+    except UnicodeEncodeError:
+        raise SetupError(
+            "The query holds bytes that are not UTF-8.\nNext: write it in UTF-8."
+        ) from None
     except duckdb.Error as error:
         raise SetupError(
             f"The query cannot be parsed: {error}\n"

@@ -271,6 +271,12 @@ def test_a_query_that_cannot_be_parsed_says_where(filled):
     )
 
 
+def test_a_query_that_is_no_text_is_refused(filled):
+    assert refused(filled, "sql", "SELECT '\udcff'").startswith(
+        "The query holds bytes that are not UTF-8.\nNext: "
+    )
+
+
 def test_a_query_that_cannot_be_parsed_says_what_to_do(filled):
     assert "\nNext: write a single SELECT" in refused(filled, "sql", "SELEC 1")
 
