@@ -50,6 +50,9 @@ VALID = ("valid_from", "valid_to", "is_current")
 BROKEN = "_rules"
 """Column of a rejected row: the names of every rule that it broke."""
 
+TOO_LARGE = "_too_large"
+"""Column of a rejected row of an aggregate: its whole numbers without room in their types."""
+
 
 def hide_tombstones(rows: pl.LazyFrame) -> pl.LazyFrame:
     """Returns the rows that a reader sees: without tombstones and the column that marks them."""

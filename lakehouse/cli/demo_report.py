@@ -25,6 +25,7 @@ from lakehouse.observe.domain_files import list_domain_files
 from lakehouse.observe.landing_report import describe_unclaimed, report_landing
 from lakehouse.observe.rejects import read_rejects
 from lakehouse.publish.audit import Audit
+from lakehouse.system_columns import TOO_LARGE
 from lakehouse.wording import escape_control_characters, format_count
 
 _EXAMPLES = 3
@@ -228,7 +229,8 @@ def _print_rejects(here: Environment) -> None:
 def _describe_place(row: Mapping[str, Any]) -> str:
     """Returns where a rejected row comes from; of an aggregate, the values that it has."""
     if "_source" not in row:
-        return ", ".join(f"{n} {value}" for n, value in row.items() if not n.startswith("_"))
+        values = ", ".join(f"{n} {value}" for n, value in row.items() if not n.startswith("_"))
+        return f"{values}; too large: {large}" if (large := row.get(TOO_LARGE)) else values
     place = "the whole file" if row["_offset"] is None else f"record {row['_offset']}"
     return f"{row['_source']}, {place}"
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import polars as pl
 
+from lakehouse.system_columns import TOO_LARGE
 from lakehouse.tables.plan_calls import deserialize, get_options, iterate_nodes, read_plan
 
 _NARROW = (pl.Int8(), pl.Int16(), pl.Int32())
@@ -41,7 +42,8 @@ def narrow_rows(
 
     Returns:
         The rows, with a column that begins with `FITS` for each column that was narrowed; null
-        stands for a number that has no room. And the names of these columns of the contract.
+        stands for a number that has no room, and `TOO_LARGE` shows it. And the names of these
+        columns of the contract.
     """
     schema = rows.collect_schema()
     wide = {
@@ -51,7 +53,12 @@ def narrow_rows(
     }
     taken = {name: pl.col(name).cast(dtype, strict=False) for name, dtype in wide.items()}
     fits = {f"{FITS}{name}": pl.col(name).is_null() | taken[name].is_not_null() for name in wide}
-    return rows.with_columns(**taken, **fits) if wide else rows, list(wide)
+    large = [
+        pl.when(~fit).then(pl.format("{} {}", pl.lit(name), pl.col(name)))
+        for name, fit in zip(wide, fits.values(), strict=True)
+    ]
+    told = pl.concat_str(large, separator=", ", ignore_nulls=True).replace("", None)
+    return rows.with_columns(**taken, **fits, **{TOO_LARGE: told}) if wide else rows, list(wide)
 
 
 def is_narrowed(returned: pl.DataType, wanted: pl.DataType) -> bool:

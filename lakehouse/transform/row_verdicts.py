@@ -15,7 +15,7 @@ from lakehouse.expressions import has_key
 from lakehouse.lineage.content_hash import HASH_SUMS, hash_rows
 from lakehouse.publish.audit import Provenance
 from lakehouse.quarantine.states import Attempt
-from lakehouse.system_columns import EVENT, LINEAGE, RECEIVED, WINDOW
+from lakehouse.system_columns import EVENT, LINEAGE, RECEIVED, TOO_LARGE, WINDOW
 from lakehouse.tables.keyed_table import KeyedTable
 from lakehouse.tables.rules import Rule, keeps_all_rules, list_broken_rules, precompute_interpreted
 from lakehouse.tables.table_types import DerivedTable, PeriodicTable
@@ -224,7 +224,7 @@ def _rejected_columns(
 ) -> list[pl.Expr]:
     if table.is_aggregate:
         window = table.properties.date_column
-        row = [pl.col(name) for name in table.schema if name in schema]
+        row = [pl.col(name) for name in (*table.schema, TOO_LARGE) if name in schema]
         place = [pl.col(window).alias(WINDOW)] if window else []
     else:
         received = schema[RECEIVED]

@@ -287,3 +287,34 @@ def test_numbers_of_a_list_stay_as_they_are_where_their_sum_is_wide(tmp_path):
     write(here, "pieces", "a.csv", f"id,pieces\na,{2**62}\nb,{2**62}\n")
     bring_up_to_date(here)
     assert here.lake.scan("marts/everything").collect()["every"].to_list() == [[2**62] * 2]
+
+
+def test_what_was_too_large_stays_visible_in_quarantine(tmp_path):
+    total = X.sum() * col("id").n_unique().cast(pl.Int64)
+    here = world(tmp_path, tables(pl.Int64, total))
+    rows = [f"{shop}{n},{shop},{value}" for shop, value in (("a", 2**62), ("b", 7)) for n in "12"]
+    write(here, "pieces", "a.csv", "\n".join(["id,shop,pieces", *rows]) + "\n")
+    bring_up_to_date(here)
+    assert in_state(here, "quarantine/marts_shops")["_too_large"].to_list() == [f"total {2**64}"]
+    # A later file brings the sum back to where it fits; the row in quarantine keeps its value.
+    write(here, "pieces", "b.csv", f"id,shop,pieces\na3,a,{-(2**62)}\na4,a,{-(2**62)}\n")
+    bring_up_to_date(here)
+    assert here.lake.scan("marts/shops").collect().height == 2
+    released = in_state(here, "quarantine/marts_shops", "released")
+    assert released["_too_large"].to_list() == [f"total {2**64}"]
+
+
+def test_a_quarantine_from_before_values_were_kept_takes_them(tmp_path):
+    here = world(tmp_path, tables(pl.Int64, X.sum()))
+    write(here, "pieces", "a.csv", f"id,shop,pieces\na1,a,{2**62}\na2,a,{2**62}\n")
+    bring_up_to_date(here)
+    old = here.lake.scan("quarantine/marts_shops").drop("_too_large").collect()
+    old.write_delta(
+        here.lake.uri("quarantine/marts_shops"),
+        mode="overwrite",
+        delta_write_options={"schema_mode": "overwrite"},
+    )
+    write(here, "pieces", "b.csv", f"id,shop,pieces\na3,a,{2**62}\n")
+    bring_up_to_date(here)
+    rows = in_state(here, "quarantine/marts_shops")
+    assert rows["_too_large"].to_list() == [f"total {3 * 2**62}"]
