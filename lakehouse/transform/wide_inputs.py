@@ -48,11 +48,17 @@ def call_transform(
     """
     transform: _Transform = scope.table.transform
     frames = [widen_rows(frame) for frame in (first, *opened.others)]
-    inputs = [
-        _bound_input(lake, one, frame) for one, frame in zip(opened.inputs, frames, strict=True)
-    ]
     empty = [pl.LazyFrame(schema=frame.collect_schema()) for frame in frames]
+    pinned = list(zip(opened.inputs, frames, strict=True))
+    inputs = [_bound_by_log(lake, one, frame) for one, frame in pinned]
     wide, problems = _choose_wide(transform, empty, inputs)
+    if wide:
+        # Only now are rows read, for the bounds that the log lacks.
+        inputs = [
+            _bound_by_rows(lake, one, frame, known)
+            for (one, frame), known in zip(pinned, inputs, strict=True)
+        ]
+        wide, problems = _choose_wide(transform, empty, inputs)
     if wide and (refusal := _find_refusal(transform, empty, wide)):
         if _is_small(inputs) and not problems:
             wide = frozenset()  # a plan that cannot be read, over numbers as most are
@@ -139,8 +145,8 @@ def _keep_nested(wide: pl.LazyFrame, rows: pl.LazyFrame) -> pl.LazyFrame:
     )
 
 
-def _bound_input(lake: Lake, one: PinnedInput, frame: pl.LazyFrame) -> BoundedFrame:
-    """Returns the bounds of the columns of an input, by its log or else by its rows."""
+def _bound_by_log(lake: Lake, one: PinnedInput, frame: pl.LazyFrame) -> BoundedFrame:
+    """Returns the bounds of the columns of an input, as far as its log has them."""
     schema = frame.collect_schema()
     whole = [name for name, dtype in schema.items() if dtype == pl.Int64 and name[0] != "_"]
     handle = one.open(lake) if whole else None
@@ -151,23 +157,34 @@ def _bound_input(lake: Lake, one: PinnedInput, frame: pl.LazyFrame) -> BoundedFr
     if handle is None:
         return BoundedFrame(columns | {name: Bound(0) for name in whole}, 0)
     files = list_data_files(handle)
-    known: dict[str, int] = {}
     for name in whole:
+        columns[name] = Bound(2**63, frozenset({name}), is_known=False)
         ends = [files[end] for end in (f"min.{name}", f"max.{name}") if end in files.columns]
         if ends and not any(_is_unknown(files, end, name) for end in ends):
             # In 128 bits: the smallest number of 64 bits has no positive one.
             sizes = [end.cast(pl.Int128).abs().max() for end in ends]
-            known[name] = max((size for size in sizes if isinstance(size, int)), default=0)
-    rows = int(files["num_records"].sum() or 0)
-    if unknown := [name for name in whole if name not in known]:
-        is_own = all(name in one.source.schema for name in unknown)
-        sized = widen_rows(one.scan(lake)) if is_own else frame
-        row = sized.select(pl.col(unknown).cast(pl.Int128).abs().max(), **{"#": pl.len()})
-        *found, counted = row.collect(engine="streaming").row(0)
-        known |= {name: size or 0 for name, size in zip(unknown, found, strict=True)}
-        rows = max(rows, counted)
-    bounds = {name: Bound(size, frozenset({name})) for name, size in known.items()}
-    return BoundedFrame(columns | bounds, rows)
+            size = max((size for size in sizes if isinstance(size, int)), default=0)
+            columns[name] = Bound(size, frozenset({name}))
+    return BoundedFrame(columns, int(files["num_records"].sum() or 0))
+
+
+def _bound_by_rows(
+    lake: Lake, one: PinnedInput, frame: pl.LazyFrame, known: BoundedFrame
+) -> BoundedFrame:
+    """Returns the bounds of an input with those that its log lacks, such as of personal data."""
+    unknown = [
+        name for name, bound in known.columns.items() if bound.columns and not bound.is_known
+    ]
+    if not unknown:
+        return known
+    is_own = all(name in one.source.schema for name in unknown)
+    rows = widen_rows(one.scan(lake)) if is_own else frame
+    sizes = rows.select(pl.col(unknown).cast(pl.Int128).abs().max(), **{"#": pl.len()})
+    *found, count = sizes.collect(engine="streaming").row(0)
+    bounds = {
+        name: Bound(size or 0, frozenset({name})) for name, size in zip(unknown, found, strict=True)
+    }
+    return BoundedFrame({**known.columns, **bounds}, max(known.rows, count))
 
 
 def _is_unknown(files: pl.DataFrame, end: pl.Series, name: str) -> bool:

@@ -6,7 +6,7 @@ from polars import col
 from support.worlds import catalog_of, land_all, world, write
 
 from lakehouse.errors import DataError
-from lakehouse.tables import Contract, Field, mart, raw
+from lakehouse.tables import Contract, Field, mart, raw, staged
 from lakehouse.transform.make import make
 
 N = col("n")
@@ -102,3 +102,32 @@ def test_what_polars_cannot_do_in_128_bits_is_told_with_table_column_and_remedy(
 ):
     with pytest.raises(DataError, match=r"(?s)marts/totals: .*\bn\b.*0 - col.*Nothing was"):
         totals(tmp_path, transform, [("a", 1, BIG), ("a", 2, BIG)])
+
+
+class Line(Contract):
+    """A line."""
+
+    n: int = Field(pii=True)
+
+
+@pytest.mark.parametrize(("value", "expected"), [(BIG, None), (5, 10)])
+def test_numbers_without_bounds_in_the_log_are_looked_at(tmp_path, value, expected):
+    raw_lines = raw("lines", "Lines.", columns={"n": pl.Int64()})
+
+    @staged(Line)
+    def lines(raw_lines):
+        """Lines."""
+        return raw_lines
+
+    @mart(Total)
+    def totals(lines):
+        """Totals."""
+        return lines.select(k=pl.lit(1, pl.Int64), total=N.sum(), lines=LINES)
+
+    here = world(tmp_path, catalog_of(raw_lines=raw_lines, lines=lines, totals=totals))
+    write(here, "lines", "a.csv", f"n\n{value}\n{value}\n")
+    land_all(here)
+    make(here.lake, here.catalog, "staged/lines")
+    make(here.lake, here.catalog, "marts/totals")
+    found = here.lake.scan("marts/totals").collect()["total"].to_list()
+    assert found == ([] if expected is None else [expected])
