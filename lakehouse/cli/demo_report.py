@@ -17,7 +17,7 @@ from rich.progress import (
 )
 
 from lakehouse.calendar import Days
-from lakehouse.cli.output import format_table, print_text
+from lakehouse.cli.output import print_rows, print_text
 from lakehouse.environment import Environment
 from lakehouse.errors import DataError, LakehouseError, SetupError, list_problems
 from lakehouse.observe import overview, sql
@@ -185,8 +185,9 @@ def _list_audits_since(here: Environment, before: Mapping[str, int | None]) -> l
 
 
 def _print_audits(audits: Sequence[Audit]) -> None:
-    rows = [_to_row(audit) for audit in audits]
-    print_text(f"\nWhat happened to every row\n{format_table(_COLUMNS, rows, group_digits=True)}")
+    print_text("\nWhat happened to every row")
+    print_rows(_COLUMNS, map(_to_row, audits), "table", group_digits=True)
+    print_text()
     for audit in audits:
         if audit.has_unchanged:
             print_text(f"  {audit.table}: unchanged: {audit.describe_unchanged()}")
@@ -258,8 +259,9 @@ def _print_answer(here: Environment, query: str) -> None:
         columns, rows = sql.run_query(here.lake, query)
     except LakehouseError:
         return  # the mart does not exist yet: nothing was landed that reaches it
-    text = format_table(columns, list(rows))
-    print_text(f'\nA first answer:  lakehouse sql "{" ".join(query.split())}"\n{text}')
+    print_text(f'\nA first answer:  lakehouse sql "{" ".join(query.split())}"')
+    print_rows(columns, rows, "table")
+    print_text()
 
 
 def _print_next_steps(here: Environment, ui_command: str) -> None:

@@ -5,22 +5,20 @@ hold characters that a terminal obeys.
 """
 
 import csv
-import io
 import itertools
 import json
 import math
 import re
+import shutil
 import sys
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from typing import Any
 
 import click
-from rich.cells import cell_len
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
+from lakehouse.cli.table_layout import ShownColumn, lay_out
 from lakehouse.wording import escape_control_characters, escape_lines
 
 OUTPUT_FORMATS = ("table", "csv", "json")
@@ -29,7 +27,8 @@ OUTPUT_FORMATS = ("table", "csv", "json")
 _SHOWN = 1000
 # Characters that are shown of a binary value, such as the payload of a dead letter.
 _LONGEST_BYTES = 100
-_NARROWEST, _REPORT_WIDTH = 80, 200
+# What may hold long texts, which a narrow terminal wraps.
+_TEXTS = (str, bytes, list, tuple, dict)
 # What Python calls not printable, apart from the blanks that JSON keeps between its parts.
 _INVISIBLE = re.compile(r"[^\x20-\x7e\n]")
 
@@ -52,6 +51,8 @@ def print_rows(
     group_digits: bool = False,
 ) -> None:
     """Prints rows as a table for people, or as CSV or JSON for programs.
+
+    A table that is wider than the terminal wraps long texts, or has a block for each row.
 
     CSV and JSON are written row by row, whatever the number of rows.
 
@@ -142,34 +143,25 @@ def _show_table(
             f"Only the first {_SHOWN:,} rows are shown; `--format csv` prints all.", to_stderr=True
         )
         del taken[_SHOWN:]
-    texts = [[format_value(value, group_digits=group_digits) for value in row] for row in taken]
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for place, name in enumerate(columns):
-        is_number = bool(taken) and all(_is_number(row[place]) for row in taken)
-        table.add_column(_as_shown(name), justify="right" if is_number else "left")
-    for row in texts:
-        table.add_row(*map(Text, row))
-    # A file or a pipe has no width: there every value is printed whole.
-    width = None if sys.stdout.isatty() else _width(columns, texts)
-    Console(width=width).print(table)
+    shown = [
+        ShownColumn(
+            str(escape_control_characters(name)),
+            [format_value(row[place], group_digits=group_digits) for row in taken],
+            is_number=bool(taken) and all(_is_number(row[place]) for row in taken),
+            is_text=any(isinstance(row[place], _TEXTS) for row in taken),
+        )
+        for place, name in enumerate(columns)
+    ]
+    # A file or a pipe has no width: there every row is one line.
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    # As Text and not as strings, in which rich would look for markup; and never wrapped by rich.
+    console = Console(soft_wrap=True)
+    for line in lay_out(shown, width):
+        console.print(line)
 
 
 def _is_number(value: Any) -> bool:  # noqa: ANN401
     return value is None or isinstance(value, int | float | Decimal)
-
-
-def _as_shown(name: str) -> Text:
-    # As Text and not as a string, in which rich would look for markup.
-    return Text(str(escape_control_characters(name)))
-
-
-def _width(columns: Sequence[str], texts: Sequence[Sequence[str]]) -> int:
-    # rich puts a space on either side of a column. Letters of East Asia take two places.
-    widths = (
-        max([_as_shown(name).cell_len, *(cell_len(row[place]) for row in texts)]) + 2
-        for place, name in enumerate(columns)
-    )
-    return max(_NARROWEST, sum(widths))
 
 
 def format_value(value: Any, *, group_digits: bool = False) -> str:  # noqa: ANN401
@@ -200,17 +192,3 @@ def _plain(value: Any) -> Any:  # noqa: ANN401
     if isinstance(value, list):
         return "; ".join(map(str, value))
     return value
-
-
-def format_table(
-    columns: Sequence[str], rows: Iterable[Sequence[Any]], *, group_digits: bool = False
-) -> str:
-    """Returns a table for people as text."""
-    text = io.StringIO()
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for name in columns:
-        table.add_column(_as_shown(name))
-    for row in rows:
-        table.add_row(*(Text(format_value(value, group_digits=group_digits)) for value in row))
-    Console(file=text, width=_REPORT_WIDTH).print(table)
-    return text.getvalue()
