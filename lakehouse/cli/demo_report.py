@@ -24,6 +24,7 @@ from lakehouse.observe import overview, sql
 from lakehouse.observe.domain_files import list_domain_files
 from lakehouse.observe.landing_report import describe_unclaimed, report_landing
 from lakehouse.observe.rejects import read_rejects
+from lakehouse.origin import Origin
 from lakehouse.publish.audit import Audit
 from lakehouse.system_columns import TOO_LARGE
 from lakehouse.wording import escape_control_characters, format_count
@@ -38,7 +39,7 @@ _NEXT_LINE = f"\n{' ' * (_STEP_WIDTH + 2)}"
 
 _COLUMNS = (
     *("table", "days", "read", "written", "quarantined", "superseded"),
-    *("filtered", "dead", "rows", "version", "s"),
+    *("filtered", "dead_letters", "rows_written", "version", "seconds"),
 )
 
 
@@ -189,6 +190,9 @@ def _print_audits(audits: Sequence[Audit]) -> None:
     print_rows(_COLUMNS, map(_to_row, audits), "table", group_digits=True)
     print_text()
     for audit in audits:
+        # Below the table, because a name is a sentence that may hold commas.
+        for rule, count in audit.filtered.items():
+            print_text(f"  {audit.table}: filtered {count:,}: {escape_control_characters(rule)}")
         if audit.has_unchanged:
             print_text(f"  {audit.table}: unchanged: {audit.describe_unchanged()}")
         for note in audit.notes:
@@ -196,7 +200,6 @@ def _print_audits(audits: Sequence[Audit]) -> None:
 
 
 def _to_row(audit: Audit) -> Sequence[Any]:
-    filtered = ", ".join(f"{count:,} {name}" for name, count in audit.filtered.items()) or 0
     return (
         audit.table,
         str(audit.days or "all"),
@@ -204,7 +207,7 @@ def _to_row(audit: Audit) -> Sequence[Any]:
         audit.written,
         audit.quarantined,
         audit.superseded,
-        filtered,
+        sum(audit.filtered.values()),
         audit.dead_letters,
         audit.rows,
         audit.version,
@@ -233,7 +236,7 @@ def _describe_place(row: Mapping[str, Any]) -> str:
         values = ", ".join(f"{n} {value}" for n, value in row.items() if not n.startswith("_"))
         return f"{values}; too large: {large}" if (large := row.get(TOO_LARGE)) else values
     place = "the whole file" if row["_offset"] is None else f"record {row['_offset']}"
-    return f"{row['_source']}, {place}"
+    return f"{Origin.parse(row['_source']).label}, {place}"
 
 
 def _print_notes(here: Environment) -> None:

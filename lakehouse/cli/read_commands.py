@@ -42,7 +42,7 @@ _SETTLED = ("_settled_at", "_settled_by", "_discard_reason")
 _TABLE_COLUMNS = ("table", "rows", "bytes", "files", "version", "newest", "freshness", "state")
 _AUDIT_COLUMNS = (
     *("version", "audited_at", "mode", "days", "read", "written", "quarantined", "superseded"),
-    *("filtered", "dead_letters", "sum", "rows", "seconds", "run"),
+    *("filtered", "dead_letters", "sum", "rows_written", "seconds", "run"),
 )
 
 
@@ -51,8 +51,7 @@ def limit_option(rows: str) -> Decorator:
     return click.option(
         "--limit",
         type=NOT_NEGATIVE,
-        help=f"How many {rows}; 0 for all.",
-        show_default=f"{_SHOWN} in a table, all in CSV and JSON",
+        help=f"How many {rows}; 0 for all. By default {_SHOWN} in a table, all in CSV and JSON.",
     )
 
 
@@ -120,7 +119,12 @@ def tables(app: App, form: str) -> None:
 @limit_option("commits, latest last")
 @click.pass_obj
 def audit(app: App, table: str, form: str, limit: int | None) -> None:
-    """Show what became of every row that each commit of TABLE (`<layer>/<table>`) read."""
+    """Show what became of every row that each commit of TABLE (`<layer>/<table>`) read.
+
+    A table shows the last 20 commits unless --limit is given. `rows_written` counts what the commit
+    wrote to the table, with the tombstones of deleted keys; `lakehouse tables` counts the rows that
+    readers see.
+    """
     here = app.environment()
     every, wanted = overview.list_audits(here, table), _read_limit(limit, form)
     audits = every if wanted is None else every[-wanted:]
@@ -141,6 +145,8 @@ def audit(app: App, table: str, form: str, limit: int | None) -> None:
 
 def _describe_details(one: Audit) -> Iterable[str]:
     """Yields what is notable about a commit beside its counts, as ends of lines."""
+    for rule, count in one.filtered.items():
+        yield f": filtered {count:,}: {escape_control_characters(rule)}"
     if one.conflicting_events:
         events = format_count(one.conflicting_events, "event")
         yield f": {events} lost to another event with the same key and time"
@@ -152,8 +158,10 @@ def _describe_details(one: Audit) -> Iterable[str]:
 
 def _to_json(one: Audit) -> dict[str, Any]:
     # Spans of days become text, and so do the days that are keys, which JSON does not have.
+    stored = asdict(one)
     return {
-        **asdict(one),
+        "rows_written": stored.pop("rows"),
+        **stored,
         "days": str(one.days) if one.days else None,
         "materialized": list(map(str, one.materialized)),
         "unchanged": list(map(str, one.unchanged)),
@@ -163,7 +171,7 @@ def _to_json(one: Audit) -> dict[str, Any]:
 
 
 def _to_row(one: Audit) -> Iterable[Any]:
-    filtered = ", ".join(f"{count:,} {name}" for name, count in one.filtered.items()) or 0
+    filtered = sum(one.filtered.values())
     # Law 1, shown rather than claimed: the fates of the rows add up to the rows that were read.
     closes = "=" if one.accounted_rows == one.read else "IS NOT"
     yield one.version
@@ -191,7 +199,7 @@ def _to_row(one: Audit) -> Iterable[Any]:
 def quarantine(app: App, table: str, state: str, form: str, limit: int | None) -> None:
     """Show the rejected rows of TABLE, with every rule that they broke.
 
-    For a raw table, show its dead letters.
+    For a raw table, show its dead letters. A table shows the first 20 rows unless --limit is given.
     """
     # None for `all`, which is no state.
     wanted = next((one for one in STATE_NAMES if one == state), None)

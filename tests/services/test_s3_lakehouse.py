@@ -102,7 +102,7 @@ def test_the_command_line_reads_the_bucket(made):
     assert {one["table"]: one["rows"] for one in answer(made, "tables")}[
         "staged/invoice_lines"
     ] == lines
-    assert answer(made, "audit", "staged/invoice_lines")[-1]["rows"] == lines
+    assert answer(made, "audit", "staged/invoice_lines")[-1]["rows_written"] == lines
     assert answer(made, "quarantine", "raw/invoice_lines")[0]["_source"].startswith("broken.csv#")
 
 
