@@ -15,11 +15,11 @@ from lakehouse.lineage.commit_history import read_audit
 from lakehouse.lineage.period_history import read_period_history
 from lakehouse.lineage.staleness import StaleTable
 from lakehouse.observe.landing_report import LandingReport, report_landing
-from lakehouse.observe.row_counts import count_visible_rows
 from lakehouse.publish.audit import Audit
 from lakehouse.quarantine.dead_letters import DEAD_LETTERS, count_open_letters
 from lakehouse.quarantine.states import count_by_state, fill_states
 from lakehouse.storage.lake import Lake, list_data_files, scan_visible_rows
+from lakehouse.storage.visible_rows import count_visible_rows
 from lakehouse.system_columns import BROKEN, EVENT_DATE
 from lakehouse.tables.catalog import Catalog
 from lakehouse.tables.table_types import DerivedTable, RawTable, Table

@@ -10,8 +10,8 @@ from datetime import date
 import polars as pl
 from deltalake import DeltaTable
 
-from lakehouse.storage.lake import Lake, list_data_files, scan_all_rows, scan_visible_rows
-from lakehouse.system_columns import DELETED
+from lakehouse.storage.lake import Lake, scan_visible_rows
+from lakehouse.storage.visible_rows import count_visible_rows
 from lakehouse.tables.table_types import Table
 
 
@@ -45,23 +45,6 @@ def count_rows(
         if handle is None:
             return RowCounts(0, dict.fromkeys(wanted, 0))
         return RowCounts(count_visible_rows(handle), _count_periods(handle, table, wanted))
-
-
-def count_visible_rows(handle: DeltaTable) -> int:
-    """Returns the rows of an open table, without the tombstones of deleted keys."""
-    counts = list_data_files(handle)
-    rows = scan_all_rows(handle)
-    hidden = pl.col(DELETED) if DELETED in rows.collect_schema() else None
-    # Another program may write files without statistics, or delete rows within a file.
-    is_counted = not (counts.height and counts["num_records"].null_count())
-    if not is_counted or "deletionVectors" in (handle.protocol().reader_features or ()):
-        return _count(scan_visible_rows(handle))
-    total = int(counts["num_records"].sum()) if counts.height else 0
-    return total if hidden is None else total - _count(rows.filter(hidden))
-
-
-def _count(rows: pl.LazyFrame) -> int:
-    return int(rows.select(pl.len()).collect(engine="streaming").item())
 
 
 def _count_periods(handle: DeltaTable, table: Table, periods: list[date]) -> dict[date, int]:

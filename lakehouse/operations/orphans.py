@@ -16,9 +16,10 @@ from lakehouse.quarantine.dead_letters import COUNTED_DEAD_LETTERS, DEAD_LETTERS
 from lakehouse.quarantine.discard import Choice, discard
 from lakehouse.quarantine.states import OPEN, fill_states, is_in
 from lakehouse.quarantine.update_states import StateChange, update_states
-from lakehouse.storage.lake import Lake, check_name, list_data_files, scan_visible_rows
+from lakehouse.storage.lake import Lake, check_name, scan_visible_rows
 from lakehouse.storage.remove_table import remove_table
 from lakehouse.storage.revision import read_revision
+from lakehouse.storage.visible_rows import count_visible_rows
 from lakehouse.system_columns import EVENT_DATE, ORIGIN
 from lakehouse.tables.catalog import Catalog
 from lakehouse.tables.reading import add_day, add_missing_columns
@@ -32,7 +33,7 @@ class Orphan:
     Attributes:
         table: its name.
         quarantine: the table with its rejected rows; None where there is none.
-        rows: its rows, as the log counts them.
+        rows: its rows that readers see.
         open_dead_letters: of a raw table, its dead letters that nobody has settled.
     """
 
@@ -65,13 +66,12 @@ def find_orphan(here: Environment, name: str) -> Orphan:
         )
     with here.lake.translate_errors():
         handle = here.lake.open_shared(name)
-        files = pl.DataFrame() if handle is None else list_data_files(handle)
         quarantine = f"quarantine/{name.replace('/', '_')}"
         letters = DeadLetters(here.lake, name).rows() if name.startswith("raw/") else None
         return Orphan(
             name,
             quarantine if quarantine in orphans else None,
-            int(files["num_records"].sum()) if files.height else 0,
+            0 if handle is None else count_visible_rows(handle),
             0 if letters is None else _count_open(letters),
         )
 

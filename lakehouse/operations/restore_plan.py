@@ -20,9 +20,10 @@ from lakehouse.lineage.commit_history import changes_rows, read_audit, read_comm
 from lakehouse.operations.restorable_versions import is_intact, open_latest, open_target
 from lakehouse.publish.audit import Audit
 from lakehouse.quarantine.dead_letters import DEAD_LETTERS
-from lakehouse.storage.lake import Lake, list_data_files
+from lakehouse.storage.lake import Lake
 from lakehouse.storage.log import Commit
 from lakehouse.storage.revision import Revision, read_revision
+from lakehouse.storage.visible_rows import count_visible_rows
 from lakehouse.tables.table_types import RawTable, Table
 
 
@@ -109,7 +110,7 @@ def _plan(here: Environment, name: str, version: int) -> RestorePlan:
         undone=tuple(c for c in now.effective if c.version not in target_versions),
         reapplied=tuple(c for c in then.effective if c.version not in current_versions),
         is_log_complete=now.is_complete and then.is_complete,
-        rows=(_count_rows(current), _count_rows(target)),
+        rows=(count_visible_rows(current), count_visible_rows(target)),
         quarantine=None if is_quarantine_same else quarantine,
         quarantine_version=quarantine_version,
         quarantined=_count_rejects(lake, table, quarantine, quarantine_version),
@@ -122,11 +123,6 @@ def _plan(here: Environment, name: str, version: int) -> RestorePlan:
 def list_days(audits: Sequence[Audit]) -> tuple[date, ...]:
     """Returns the days of the periods that some commits made, sorted."""
     return tuple(sorted({day for audit in audits for span in audit.materialized for day in span}))
-
-
-def _count_rows(handle: DeltaTable) -> int:
-    live = list_data_files(handle)
-    return int(live["num_records"].sum()) if live.height else 0
 
 
 def _find_quarantine_version(lake: Lake, quarantine: str, commits: Sequence[Commit]) -> int | None:
