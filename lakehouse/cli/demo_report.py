@@ -24,6 +24,7 @@ from lakehouse.observe import overview, sql
 from lakehouse.observe.domain_files import list_domain_files
 from lakehouse.observe.landing_report import describe_unclaimed, report_landing
 from lakehouse.observe.rejects import read_rejects
+from lakehouse.observe.table_notes import read_notes
 from lakehouse.origin import Origin
 from lakehouse.publish.audit import Audit
 from lakehouse.system_columns import TOO_LARGE
@@ -244,7 +245,7 @@ def _print_notes(here: Environment) -> None:
     # No run makes these by itself: the same rows by the same code would be held back again, and
     # changed code alone makes nothing stale. So the command is printed.
     for table in here.catalog.derived_tables:
-        notes = overview.read_notes(here.lake, table)
+        notes = read_notes(here.lake, table)
         for period, reason in notes.held_back.items():
             why = escape_control_characters(reason)
             print_text(f"  {table.name} [{period}]: held back, so it is unchanged: {why}")

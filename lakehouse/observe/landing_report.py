@@ -6,10 +6,7 @@ from dataclasses import dataclass, field
 from lakehouse.environment import Environment
 from lakehouse.errors import BusyError, SetupError
 from lakehouse.ingest.land import News, read_news
-from lakehouse.wording import escape_control_characters, format_count
-
-_NAMED = 10
-"""How many entries are named; the others are counted."""
+from lakehouse.wording import format_count, name_first
 
 
 @dataclass(frozen=True)
@@ -35,14 +32,23 @@ class LandingReport:
             verb = "waits" if waiting == 1 else "wait"
             words.append(f"{format_count(waiting, 'file')} {verb} in landing")
         if found.unreadable:
-            words.append(f"{format_count(len(found.unreadable), 'file')} cannot be read")
+            # Links and pipes, above all. A file that was read and refused is in the lake by now:
+            # the notes on dead letters name it.
+            names = self.unreadable(table)
+            entries = "1 entry" if len(names) == 1 else f"{len(names):,} entries"
+            words.append(f"{entries} in landing cannot be read: {name_first(names)}")
         if found.ignored:
-            names = ", ".join(str(escape_control_characters(n)) for n in found.ignored[:_NAMED])
             verb = "is" if len(found.ignored) == 1 else "are"
             words.append(
-                f"{format_count(len(found.ignored), 'file')} {verb} ignored by name: {names}"
+                f"{format_count(len(found.ignored), 'file')} {verb} ignored by name: "
+                f"{name_first(found.ignored)}"
             )
         return words
+
+    def unreadable(self, table: str) -> list[str]:
+        """Returns the names of what lies in the folder of a raw table and cannot be read."""
+        found = self.news.get(table)
+        return [] if found is None else sorted(entry.name for entry in found.unreadable)
 
 
 def report_landing(here: Environment) -> LandingReport:
@@ -76,13 +82,9 @@ def describe_unclaimed(here: Environment) -> str | None:
     unclaimed = here.landing.list_unclaimed(folders)
     if not unclaimed:
         return None
-    # Anybody may name a file: a line feed in a name would end the line of the message.
-    names = [str(escape_control_characters(name)) for name in unclaimed[:_NAMED]]
-    if len(unclaimed) > _NAMED:
-        names.append(f"and {len(unclaimed) - _NAMED:,} more")
     return (
         f"In {here.landing.root} these belong to no raw table and are ignored: "
-        f"{', '.join(names)}.\n"
+        f"{name_first(unclaimed)}.\n"
         f"Next: put files into the folder of their table ({', '.join(folders)}), "
         "or declare a raw table of that name."
     )

@@ -7,22 +7,22 @@ from datetime import UTC, date, datetime, timedelta
 import polars as pl
 from deltalake import DeltaTable
 
-from lakehouse.calendar import WHOLE_TABLE, PeriodKey
 from lakehouse.environment import Environment
 from lakehouse.errors import SetupError
 from lakehouse.ingest.delivery_register import DELIVERIES
 from lakehouse.lineage.commit_history import read_audit
-from lakehouse.lineage.period_history import read_period_history
 from lakehouse.lineage.staleness import StaleTable
+from lakehouse.observe.dead_letter_notes import describe_dead_letters
 from lakehouse.observe.landing_report import LandingReport, report_landing
+from lakehouse.observe.table_notes import read_notes
 from lakehouse.publish.audit import Audit
-from lakehouse.quarantine.dead_letters import DEAD_LETTERS, count_open_letters
+from lakehouse.quarantine.dead_letters import DEAD_LETTERS
 from lakehouse.quarantine.states import count_by_state, fill_states
-from lakehouse.storage.lake import Lake, list_data_files, scan_visible_rows
+from lakehouse.storage.lake import list_data_files, scan_visible_rows
 from lakehouse.storage.visible_rows import count_visible_rows
 from lakehouse.system_columns import BROKEN, EVENT_DATE
 from lakehouse.tables.catalog import Catalog
-from lakehouse.tables.table_types import DerivedTable, RawTable, Table
+from lakehouse.tables.table_types import DerivedTable, RawTable
 from lakehouse.tables.years import is_in_years
 from lakehouse.wording import format_count
 
@@ -47,8 +47,8 @@ class TableState:
         newest: its newest event, or when rows were added last if they carry no event time.
         freshness: the age of the newest event, and whether that is later than promised; or the word
             for a domain whose dates do not follow the present.
-        state: `up to date`, or what is stale; for raw tables what waits in landing, and how many
-            dead letters are open.
+        state: `up to date`, or what is stale; for raw tables what waits in landing, how many dead
+            letters are open, and which files were refused.
     """
 
     table: str
@@ -72,50 +72,6 @@ class TableState:
         return self.state != _UP_TO_DATE or _LATE in self.freshness
 
 
-@dataclass(frozen=True)
-class TableNotes:
-    """The periods of a table that were held back or made by other code, as its log shows them.
-
-    Attributes:
-        held_back: the periods that were held back, with the reason; their last good version stays.
-        outdated: the periods that were made by another transform or contract than is declared now.
-    """
-
-    held_back: Mapping[date, str]
-    outdated: tuple[PeriodKey, ...]
-
-    def __str__(self) -> str:
-        """Returns a few words; empty if there is nothing to say."""
-        notes = []
-        if self.held_back:
-            notes.append(f"{format_count(len(self.held_back), 'period')} held back")
-        if WHOLE_TABLE in self.outdated:
-            notes.append("made by another version of the code or contract")
-        elif self.outdated:
-            notes.append(
-                f"{format_count(len(self.outdated), 'period')} "
-                "made by another version of the code or contract"
-            )
-        return "; ".join(notes)
-
-
-def read_notes(lake: Lake, table: Table | None) -> TableNotes:
-    """Reads which periods of a derived table were held back or made by other code.
-
-    Other tables have no such periods.
-    """
-    if not isinstance(table, DerivedTable):
-        return TableNotes({}, ())
-    history = read_period_history(lake, table)
-    # A table without partitions has no period to name; as a whole it is refused, not held back.
-    held_back = {
-        key: audit.held_back[key]
-        for key, audit in history.held_back.items()
-        if isinstance(key, date)
-    }
-    return TableNotes(held_back, tuple(history.list_outdated_periods(table)))
-
-
 def list_tables(
     here: Environment, now: datetime | None = None, landing: LandingReport | None = None
 ) -> list[TableState]:
@@ -130,8 +86,8 @@ def list_tables(
         moment = now or datetime.now(UTC)
         # One planner for all tables: it opens each once, and compares the same versions throughout.
         stale = {part.table: part for part in here.create_planner().find_stale_tables()}
-        dead = count_open_letters(here.lake)
         waiting = landing or report_landing(here)
+        dead = describe_dead_letters(here.lake, waiting)
         undated = here.undated_domains(here.lake, here.catalog)
         existing = here.lake.tables()
         states = [
@@ -141,8 +97,8 @@ def list_tables(
         orphans = set(here.list_orphans())
         states = [replace(s, state=_ORPHAN) if s.table in orphans else s for s in states]
         for name in here.catalog.tables:
-            if name not in existing and (name in stale or waiting.describe(name)):
-                state = "never made" if name in stale else ""
+            if name not in existing and (name in stale or name in dead or waiting.describe(name)):
+                state = "never made" if name in stale else dead.get(name, "")
                 states.append(TableState(name, 0, 0, 0, None, None, "", state))
         states = [_add_waiting(state, waiting) for state in states]
         # The sort is stable: it only moves raw tables that do not exist yet to the other raw ones.
@@ -175,7 +131,7 @@ def _add_waiting(state: TableState, landing: LandingReport) -> TableState:
 
 
 def _read_state(
-    here: Environment, name: str, stale: Mapping[str, StaleTable], dead: Mapping[str, int]
+    here: Environment, name: str, stale: Mapping[str, StaleTable], dead: Mapping[str, str]
 ) -> TableState:
     handle = here.lake.open_shared(name)
     assert handle is not None  # noqa: S101
@@ -184,6 +140,9 @@ def _read_state(
     notes = str(read_notes(here.lake, here.catalog.tables.get(name)))
     is_quarantine = name.startswith("quarantine/")
     state = _describe_rejects(handle) if is_quarantine else _describe_staleness(name, stale, dead)
+    # Beside a note, "up to date" alone would read as if nothing were to do.
+    if notes and state == _UP_TO_DATE:
+        state = "up to date with its inputs"
     return TableState(
         table=name,
         rows=count_visible_rows(handle),
@@ -192,7 +151,7 @@ def _read_state(
         version=handle.version(),
         newest=_read_newest(here.catalog, name, handle),
         freshness="",
-        state="; ".join(filter(None, (notes, state))),
+        state="; ".join(filter(None, (state, notes))),
     )
 
 
@@ -207,13 +166,13 @@ def _describe_rejects(handle: DeltaTable) -> str:
     return ", ".join(f"{count:,} {state}" for state, count in counts.items())
 
 
-def _describe_staleness(name: str, stale: Mapping[str, StaleTable], dead: Mapping[str, int]) -> str:
+def _describe_staleness(name: str, stale: Mapping[str, StaleTable], dead: Mapping[str, str]) -> str:
     # Only a raw table has dead letters, and only a derived one is stale.
     if name in stale:
         keys = stale[name].keys
         return f"stale: {format_count(len(keys), 'period')} to rebuild" if keys else "stale"
     if name in dead:
-        return format_count(dead[name], "dead letter")
+        return dead[name]
     return _UP_TO_DATE
 
 

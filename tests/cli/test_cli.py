@@ -363,7 +363,8 @@ def test_tables_are_listed_layer_by_layer(filled):
 
 def test_tables_tell_rows_and_state(filled):
     found = {row["table"]: (row["rows"], row["state"]) for row in as_json(filled, "tables")}
-    assert found["raw/invoice_lines"] == (31, "2 dead letters")
+    told = "2 dead letters; 1 of them is a refused file: b.csv"
+    assert found["raw/invoice_lines"] == (31, told)
     assert found["staged/invoice_lines"] == (30, "up to date")
     assert found["quarantine/staged_invoice_lines"] == (1, "1 open")
     assert found["quarantine/dead_letters"] == (2, "2 open")

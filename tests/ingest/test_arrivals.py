@@ -80,7 +80,7 @@ def test_files_that_wait_show_beside_dead_letters(here):
     write(here, "fx_rates", "bad.csv", b"\xff\xfe\x00")
     write(here, "fx_rates", "fx.csv", RATES)
     land_all(here)
-    assert states(here)["raw/fx_rates"] == "1 dead letter"
+    assert states(here)["raw/fx_rates"] == "1 dead letter; it is a refused file: bad.csv"
     write(here, "fx_rates", "more.csv", RATES.replace("31", "32"))
     (Path(here.landing.root) / "fx_rates" / "folder.csv").mkdir()
     assert (

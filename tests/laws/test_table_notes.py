@@ -8,7 +8,8 @@ from polars import col
 from support.worlds import bring_up_to_date, world
 from tills import by_day, june, lines, only, redo, rows, sell, take, typed, with_days, with_sales
 
-from lakehouse.observe.overview import list_tables, read_notes
+from lakehouse.observe.overview import list_tables
+from lakehouse.observe.table_notes import read_notes
 
 
 @pytest.fixture
@@ -24,14 +25,16 @@ def said(here, name):
     return str(read_notes(here.lake, here.catalog[name]))
 
 
+def state(here, name):
+    return next(table.state for table in list_tables(here) if table.table == name)
+
+
 def test_a_day_held_back_is_not_tried_again_from_the_same_rows_and_its_readers_go_on(poisoned):
     assert poisoned.create_planner().find_stale_tables() == []
     assert [row[0] for row in rows(poisoned, "marts/shop_days")] == [june(3), june(5)]
     found = read_notes(poisoned.lake, poisoned.catalog["staged/sales"])
     assert found.held_back == {june(4): "2 of 3 rows break the contract (66.7%; 50.0% are allowed)"}
-    assert "1 period held back" in next(
-        t.state for t in list_tables(poisoned) if t.table == "staged/sales"
-    )
+    assert state(poisoned, "staged/sales") == "up to date with its inputs; 1 period held back"
 
 
 def test_a_day_held_back_is_tried_again_when_it_gets_more_rows(poisoned):
@@ -64,13 +67,12 @@ def test_periods_that_other_code_made_are_told_until_they_are_made_again(poisone
 
     assert said(poisoned, "marts/shop_days") == ""
     here = replace(poisoned, catalog=with_days(doubled))
-    assert (
-        said(here, "marts/shop_days") == "2 periods made by another version of the code or contract"
-    )
+    other = "made by other code or under another contract"
+    told = f"2 periods were {other} (2024-06-03 to 2024-06-05)"
+    assert said(here, "marts/shop_days") == told
+    assert state(here, "marts/shop_days") == f"up to date with its inputs; {told}"
     redo(here, "marts/shop_days", only(3))
-    assert (
-        said(here, "marts/shop_days") == "1 period made by another version of the code or contract"
-    )
+    assert said(here, "marts/shop_days") == f"1 period was {other} (2024-06-05)"
     redo(here, "marts/shop_days")
     assert said(here, "marts/shop_days") == ""
 
@@ -84,7 +86,7 @@ def test_a_table_without_periods_is_made_by_other_code_as_a_whole(tmp_path):
     changed = replace(
         rates, transform=lambda raw_fx_rates: rates.transform(raw_fx_rates).filter(pl.lit(True))
     )
-    assert str(read_notes(here.lake, changed)) == "made by another version of the code or contract"
+    assert str(read_notes(here.lake, changed)) == "made by other code or under another contract"
 
 
 def test_a_run_of_other_code_that_was_cut_off_before_its_table_is_noticed(tmp_path, monkeypatch):
