@@ -45,7 +45,7 @@ class Orphan:
     @property
     def tables(self) -> tuple[str, ...]:
         """All tables that go, the one that the others belong to last."""
-        return (self.table,) if self.quarantine is None else (self.quarantine, self.table)
+        return (_name_quarantine(self.table), self.table)
 
 
 def find_orphan(here: Environment, name: str) -> Orphan:
@@ -66,7 +66,7 @@ def find_orphan(here: Environment, name: str) -> Orphan:
         )
     with here.lake.translate_errors():
         handle = here.lake.open_shared(name)
-        quarantine = f"quarantine/{name.replace('/', '_')}"
+        quarantine = _name_quarantine(name)
         letters = DeadLetters(here.lake, name).rows() if name.startswith("raw/") else None
         return Orphan(
             name,
@@ -88,6 +88,7 @@ def drop_orphan(here: Environment, orphan: Orphan, who: str) -> None:
         reason = f"{orphan.table} was dropped"
         every = Choice(is_all=True)
         discard(here.lake, catalog, orphan.table, every, reason=reason, who=who)
+    # Its quarantine as well where that is no table: a folder is made before the first row of it.
     # The table itself last: as long as it is there, a drop that was killed can be called again.
     for table in orphan.tables:
         remove_table(here.lake, table)
@@ -138,6 +139,10 @@ def _check_adoption(here: Environment, orphan: Orphan, name: str) -> RawTable:
         next_step = "declare the columns as they are stored, or land the files again."
         raise SetupError(list_problems(headline, problems, next_step))
     return new
+
+
+def _name_quarantine(table: str) -> str:
+    return f"quarantine/{table.replace('/', '_')}"
 
 
 def _declare_alike(name: str) -> RawTable:

@@ -78,6 +78,16 @@ def test_a_dropped_table_is_gone_with_its_quarantine(renamed):
     assert not list(Path(renamed.lake.root, "staged").iterdir())
 
 
+def test_a_dropped_table_that_rejected_nothing_leaves_no_folder(tmp_path):
+    here = world(tmp_path, declare("visits", "visits"))
+    write(here, "visits", "a.csv", "id,door\n1,1\n")
+    bring_up_to_date(here)
+    left = Path(here.lake.root, "quarantine", "staged_visits")
+    left.mkdir(exist_ok=True)
+    assert run(world(tmp_path, declare("entries", "entries")), "drop", "staged/visits", "--yes")
+    assert not left.exists()
+
+
 def test_nothing_is_dropped_without_consent(renamed):
     told = run(renamed, "drop", "staged/visits")
     assert (told.exit_code, "add --yes" in told.stderr) == (1, True)
