@@ -83,9 +83,9 @@ def test_files_that_wait_show_beside_dead_letters(here):
     assert states(here)["raw/fx_rates"] == "1 dead letter; it is a refused file: bad.csv"
     write(here, "fx_rates", "more.csv", RATES.replace("31", "32"))
     (Path(here.landing.root) / "fx_rates" / "folder.csv").mkdir()
-    assert (
-        states(here)["raw/fx_rates"]
-        == "1 file waits in landing; 1 file cannot be read; 1 dead letter"
+    assert states(here)["raw/fx_rates"] == (
+        "1 file waits in landing; 1 entry in landing cannot be read: folder.csv; "
+        "1 dead letter; it is a refused file: bad.csv"
     )
 
 
