@@ -24,6 +24,7 @@ from lakehouse.tables.contract import (
 from lakehouse.tables.contract_checks import check_contract
 from lakehouse.tables.default_rules import list_default_rules
 from lakehouse.tables.patterns import find_within, get_text, match_whole
+from lakehouse.wording import format_count
 
 _VERDICT = "_verdict_"
 
@@ -62,10 +63,11 @@ def _length(c: pl.Expr, s: Mapping[str, Any]) -> tuple[str, pl.Expr]:
     holds = c.str.len_chars().is_between(
         low if low is not None else 0, high if high is not None else 2**31
     )
-    return (
-        f"has {low if low is not None else 0} to {high if high is not None else 'any'} characters",
-        holds,
-    )
+    if low is not None and high is None:
+        return f"has at least {format_count(low, 'character')}", holds
+    if low is None and high is not None:
+        return f"has at most {format_count(high, 'character')}", holds
+    return f"has {low} to {high} characters", holds
 
 
 # Each verdict is Pandera's own; a test compares them on random rows, check by check.

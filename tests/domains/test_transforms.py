@@ -138,7 +138,7 @@ def test_descriptions_are_folded_and_blanks_are_missing(text, clean):
         ({"UnitPrice": "-1"}, "unit_price >= 0"),
         ({"UnitPrice": "NaN"}, "unit_price is present"),
         ({"UnitPrice": "1,50"}, "unit_price can be read"),
-        ({"StockCode": "  "}, "stock_code has 1 to any characters"),
+        ({"StockCode": "  "}, "stock_code has at least 1 character"),
         ({"Country": None}, "country is present"),
         ({"InvoiceNo": "53636"}, r"invoice matches ^[AC]?\d{6}$"),
     ],
