@@ -75,6 +75,8 @@ def refuse_samples(here: Environment, domain: str) -> None:
             "Next: unset LAKEHOUSE_LANDING, or set it to a folder."
         )
     files = list_domain_files(here)[domain]
+    if is_mixed(files):
+        raise refusal(here, domain, files)
     if own := _own(files):
         raise SetupError(
             f"A domain holds samples or your own files, never both. The domain {domain} holds "

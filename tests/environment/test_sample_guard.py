@@ -76,3 +76,11 @@ def test_samples_are_not_put_beside_other_files(here):
     ):
         sample_files.refuse_samples(here, "shop")
     sample_files.refuse_samples(here, "door")
+
+
+def test_samples_are_not_added_where_both_kinds_are_and_the_remedy_is_that_of_the_demo(here):
+    write(here, "orders", "sample-1.csv", FILE)
+    write(here, "orders", "mine.csv", FILE)
+    with pytest.raises(SetupError) as error:
+        sample_files.refuse_samples(here, "shop")
+    assert str(error.value) == refusal(here)
