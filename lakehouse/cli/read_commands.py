@@ -82,7 +82,8 @@ def run_sql(app: App, query: str, form: str) -> None:
     `-` reads the query from standard input.
     """
     text = sys.stdin.read() if query == "-" else query
-    columns, rows = sql.run_query(app.environment().lake, text)
+    here = app.environment()
+    columns, rows = sql.run_query(here.lake, text, here.catalog)
     print_rows(columns, rows, form)
 
 

@@ -11,6 +11,7 @@ import duckdb
 
 from lakehouse.errors import DataError, SetupError
 from lakehouse.observe.sql_values import fetch_as_shown
+from lakehouse.quarantine.dead_letters import DEAD_LETTERS
 from lakehouse.quarantine.states import OPEN
 from lakehouse.storage.duckdb_connection import (
     connect,
@@ -27,6 +28,7 @@ from lakehouse.storage.sql_guard import (
     refuse_forbidden,
 )
 from lakehouse.system_columns import DELETED
+from lakehouse.tables.catalog import Catalog
 
 _SHOW_TABLES = re.compile(r"\s*SHOW\s+TABLES\s*;?\s*", re.IGNORECASE)
 _ALL_TABLES = "SELECT schema, name FROM (SHOW ALL TABLES) ORDER BY ALL"
@@ -35,6 +37,7 @@ _ALL_TABLES = "SELECT schema, name FROM (SHOW ALL TABLES) ORDER BY ALL"
 _NOT_ONE_READ = "`lakehouse sql` runs one read-only statement.\nNext: write a single SELECT."
 # Without its values a PIVOT is two statements: DuckDB makes a type of the values first.
 _PIVOT_HINT = " A PIVOT has to name its values: PIVOT … ON column IN (…) USING …."
+_NO_TABLE = re.compile(r"Table with name (\S+) does not exist")
 _NAME_TABLES = (
     "name tables as <layer>.<table>, which `lakehouse tables` lists, and call functions that work "
     "on values alone."
@@ -92,8 +95,16 @@ def _view(connection: duckdb.DuckDBPyConnection, lake: Lake, table: str) -> None
     connection.execute(f"CREATE VIEW {quote_identifier(layer)}.{quote_identifier(name)} AS {shown}")
 
 
-def run_query(lake: Lake, query: str) -> tuple[list[str], Iterator[tuple[Any, ...]]]:
+def run_query(
+    lake: Lake, query: str, catalog: Catalog | None = None
+) -> tuple[list[str], Iterator[tuple[Any, ...]]]:
     """Runs a query; returns its columns, and its rows as an iterator that fetches them on demand.
+
+    Args:
+        lake: where the tables are.
+        query: the query.
+        catalog: the declared tables, to tell a quarantine that does not exist yet from a wrong
+            name.
 
     Raises:
         SetupError: the query is not one statement that only reads tables of the lake.
@@ -107,7 +118,12 @@ def run_query(lake: Lake, query: str) -> tuple[list[str], Iterator[tuple[Any, ..
     with ExitStack() as stack:
         connection = stack.enter_context(open_sql(lake))
         with _translate_errors(lake):
-            relation = connection.sql(statement.text)
+            try:
+                relation = connection.sql(statement.text)
+            except duckdb.CatalogException as error:
+                if empty := _find_empty_quarantine(error, query, catalog):
+                    raise empty from error
+                raise
             fetch = fetch_as_shown(relation)
             # Now: where a query fails at its first rows, nothing of its result is printed.
             first = fetch(_ROWS_AT_ONCE)
@@ -121,6 +137,26 @@ def _translate_errors(lake: Lake) -> Iterator[None]:
             yield
     except duckdb.Error as error:
         raise _failed(error) from error
+
+
+def _find_empty_quarantine(
+    error: duckdb.Error, query: str, catalog: Catalog | None
+) -> DataError | None:
+    """Returns the error to raise for a quarantine that does not exist yet; None for others."""
+    # The first rejected row makes the table. DuckDB would propose another table with a like name.
+    found = _NO_TABLE.search(str(error))
+    if catalog is None or found is None or "quarantine" not in query.lower():
+        return None
+    name = found[1].lower()
+    owners = {table.quarantine: table.name for table in catalog.derived_tables}
+    owners[DEAD_LETTERS] = "any raw table"
+    owner = owners.get(f"quarantine/{name.removesuffix('_all')}")
+    if owner is None:
+        return None
+    return DataError(
+        f"Nothing of {owner} was rejected yet, so there is no table quarantine.{name}.\n"
+        "Next: nothing; the first rejected row makes it."
+    )
 
 
 def _failed(error: duckdb.Error) -> DataError:

@@ -265,6 +265,24 @@ def test_a_query_that_fails_says_what_and_what_to_do(filled):
     assert "Next: fix the query; `lakehouse tables` lists the tables." in told
 
 
+@pytest.mark.parametrize("name", ["marts_sales", "marts_sales_all", "MARTS_Sales"])
+def test_a_quarantine_that_nothing_was_put_into_yet_is_told_from_a_wrong_name(filled, name):
+    told = refused(filled, "sql", f"SELECT * FROM quarantine.{name}")
+    assert told.startswith("Nothing of marts/sales was rejected yet, so there is no table ")
+    assert "Did you mean" not in told
+
+
+def test_a_wrong_name_of_a_quarantine_fails_as_any_other(filled):
+    assert "The query fails: " in refused(filled, "sql", "SELECT * FROM quarantine.marts_sale")
+
+
+def test_dead_letters_that_do_not_exist_yet_are_told_as_such(here):
+    write(here, "fx_rates", "fx.csv", "Date,USD\n2010-12-01,1.31\n")
+    bring_up_to_date(here)
+    told = refused(here, "sql", "FROM quarantine.dead_letters")
+    assert told.startswith("Nothing of any raw table was rejected yet")
+
+
 def test_a_query_that_cannot_be_parsed_says_where(filled):
     assert 'The query cannot be parsed: Parser Error: syntax error at or near "SELEC"' in refused(
         filled, "sql", "SELEC 1"
@@ -710,6 +728,14 @@ def test_the_list_of_commands_is_not_cut_off(here):
     assert [
         line for line in commands if not line.endswith(".") or line.endswith(("...", "e.g."))
     ] == []
+
+
+@pytest.mark.parametrize("command", ["audit", "quarantine"])
+def test_the_help_says_how_much_a_table_shows(here, command):
+    told = " ".join(printed(here, command, "--help").split())
+    assert "By default 20 in a table, all in CSV and JSON." in told
+    assert "[default: (20" not in told
+    assert re.search(r"A table shows the (first|last) 20 (rows|commits)", told)
 
 
 def test_every_command_has_a_help_text(here):
