@@ -12,7 +12,7 @@ from types import ModuleType
 
 import click
 
-from lakehouse.cli import commands, demo_report
+from lakehouse.cli import commands, demo_progress, demo_report
 from lakehouse.environment import Environment
 from lakehouse.errors import LakehouseError, SetupError
 from lakehouse.project import settings
@@ -31,12 +31,12 @@ def run_demo() -> None:
         refused = _prepare_landing(here, is_usual=is_usual)
         demo_report.refuse_idle(here, refused)
         before = demo_report.read_versions(here)
-        with demo_report.show_landing_progress() as progress:
+        with demo_progress.show_progress() as progress:
             problems = catch_up(
-                replace(here, progress=progress, tell=click.echo),
+                replace(here, progress=progress.land, tell=click.echo),
                 definitions,
                 settings.find_dagster_home(known),
-                lambda run: demo_report.announce_run(run.tables, run.days),
+                lambda run: progress.announce(run.tables, run.days),
                 skipped_domains=refused,
             )
         question = _find_first_question(here)

@@ -1,22 +1,10 @@
 """Prints the report of `lakehouse demo`: every row's fate, a first answer, what to try next."""
 
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any
 
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    DownloadColumn,
-    Progress,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-)
-
-from lakehouse.calendar import Days
 from lakehouse.cli.output import print_rows, print_text
 from lakehouse.environment import Environment
 from lakehouse.errors import DataError, LakehouseError, SetupError, list_problems
@@ -38,10 +26,8 @@ _STEP_WIDTH = 29
 
 _NEXT_LINE = f"\n{' ' * (_STEP_WIDTH + 2)}"
 
-_COLUMNS = (
-    *("table", "days", "read", "written", "quarantined", "superseded"),
-    *("filtered", "dead_letters", "rows_written", "version", "seconds"),
-)
+# The fates of the rows alone, which fit in 80 columns; `lakehouse audit` has the rest.
+_COLUMNS = ("table", "read", "written", "quarantined", "superseded", "filtered", "dead")
 
 
 def refuse_idle(here: Environment, refused: Mapping[str, LakehouseError]) -> None:
@@ -72,33 +58,6 @@ def refuse_idle(here: Environment, refused: Mapping[str, LakehouseError]) -> Non
 def read_versions(here: Environment) -> dict[str, int | None]:
     """Returns the version of each declared table; None for one that does not exist yet."""
     return {name: here.lake.version(name) for name in here.catalog.tables}
-
-
-@contextmanager
-def show_landing_progress() -> Iterator[Callable[[str, int, int], None]]:
-    """Shows a progress bar for each table that lands files; yields the callback to report to."""
-    columns = (
-        TextColumn("  landing {task.description}"),
-        BarColumn(),
-        DownloadColumn(),
-        TimeElapsedColumn(),
-    )
-    # On standard error, so that the report can go into a file or a pipe.
-    with Progress(*columns, console=Console(stderr=True)) as progress:
-        tasks: dict[str, TaskID] = {}
-
-        def report(table: str, done: int, whole: int) -> None:
-            # A bar appears with its first file: a table without news has none.
-            if table not in tasks:
-                tasks[table] = progress.add_task(table, total=whole)
-            progress.update(tasks[table], completed=done)
-
-        yield report
-
-
-def announce_run(tables: Sequence[str], days: Days | None) -> None:
-    """Prints which tables a run is about to make."""
-    print_text(f"  making {', '.join(tables)}{f'  {days}' if days else ''}")
 
 
 def print_report(
@@ -203,16 +162,12 @@ def _print_audits(audits: Sequence[Audit]) -> None:
 def _to_row(audit: Audit) -> Sequence[Any]:
     return (
         audit.table,
-        str(audit.days or "all"),
         audit.read,
         audit.written,
         audit.quarantined,
         audit.superseded,
         sum(audit.filtered.values()),
         audit.dead_letters,
-        audit.rows,
-        audit.version,
-        audit.seconds,
     )
 
 

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
+from datetime import datetime
 from typing import Any
 
 import click
@@ -100,7 +101,7 @@ def tables(app: App, form: str) -> None:
     # Landing is listed once, for the states and for the notes below.
     report = report_landing(here)
     states = overview.list_tables(here, landing=report)
-    rows = ([getattr(state, column) for column in _TABLE_COLUMNS] for state in states)
+    rows = (_list_values(state, form) for state in states)
     print_rows(_TABLE_COLUMNS, rows, form, group_digits=True)
     if not states and form == "table":
         print_text("The lake is empty. Next: run `lakehouse demo`.")
@@ -112,6 +113,14 @@ def tables(app: App, form: str) -> None:
         print_text(note, to_stderr=form != "table")
     if notes or any(state.needs_attention for state in states):
         raise click.exceptions.Exit(_NEEDS_ATTENTION)
+
+
+def _list_values(state: overview.TableState, form: str) -> list[Any]:
+    values = {column: getattr(state, column) for column in _TABLE_COLUMNS}
+    if form == "table" and isinstance(state.newest, datetime):
+        # In UTC and to the second, as `lakehouse audit` shows times; programs get all digits.
+        values["newest"] = f"{state.newest:%Y-%m-%d %H:%M:%S}"
+    return list(values.values())
 
 
 @cli.command(short_help="Show what became of every row, by commit.")

@@ -17,7 +17,7 @@ from rich.text import Text
 
 _GAP = "  "
 _HEADER = "bold"
-_LEAST_TEXT = 24
+_LEAST_TEXT = 20
 """A column of texts is not made narrower than this, or than its longest word."""
 
 _LEAST_BLOCK = 20

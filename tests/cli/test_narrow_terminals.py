@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime
 import pytest
 from support.worlds import bring_up_to_date, world, write
 
-from lakehouse.cli import commands, output
+from lakehouse.cli import commands, demo_report, output
 from lakehouse.cli.table_layout import ShownColumn, lay_out
 from lakehouse.environment import Environment
 
@@ -90,6 +90,15 @@ def test_five_tables_of_similar_names_can_be_told_apart(show, width):
     rows = [[name, 31415, "a state " * 20] for name in names]
     shown = show(width, lambda: output.print_rows(["table", "rows", "state"], rows, "table"))
     assert [name for name in names if name not in shown] == []
+
+
+def test_the_fates_of_the_demo_have_a_line_for_each_table_on_80_columns(filled, show):
+    audits = dict.fromkeys(filled.catalog.tables)
+    shown = show(80, lambda: demo_report.print_report(filled, audits, [], {}, None, "make ui"))
+    header, *rows = shown.partition("What happened to every row\n")[2].splitlines()
+    names = [row.split()[0] for row in rows[: rows.index("")]]
+    assert (header.split()[0], len(names)) == ("table", len(set(names)))
+    assert len(names) > 5
 
 
 def laid_out(width, *columns):

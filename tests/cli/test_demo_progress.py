@@ -1,0 +1,33 @@
+"""The progress of `lakehouse demo` on a terminal: the bars leave what is printed after them."""
+
+import os
+import pty
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+SCRIPT = """
+from lakehouse.cli.demo_progress import show_progress
+with show_progress() as progress:
+    progress.land("raw/sales", 1, 2)
+    progress.land("raw/sales", 2, 2)
+    progress.announce(["staged/sales", "marts/sales"], None)
+    progress.announce(["marts/months"], None)
+"""
+CURSOR_UP = "\x1b[1A"
+
+
+def test_a_bar_is_not_drawn_over_the_runs_that_are_announced():
+    ours, theirs = pty.openpty()
+    known = {**os.environ, "PYTHONPATH": str(ROOT), "TERM": "xterm", "COLUMNS": "80"}
+    subprocess.run(
+        [sys.executable, "-c", SCRIPT], stdout=theirs, stderr=theirs, env=known, check=True
+    )
+    os.close(theirs)
+    text = os.read(ours, 65536).decode()
+    os.close(ours)
+    assert "landing raw/sales" in text
+    after = text.partition("  making staged/sales, marts/sales")[2]
+    assert after.endswith("  making marts/months\r\n")
+    assert CURSOR_UP not in after
