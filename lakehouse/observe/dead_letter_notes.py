@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from lakehouse.observe.landing_report import LandingReport
-from lakehouse.quarantine.dead_letters import count_open_letters, list_refused_files
+from lakehouse.quarantine.dead_letters import DeadLetters, count_open_letters
 from lakehouse.storage.lake import Lake
 from lakehouse.wording import format_count, name_first
 
@@ -15,13 +15,15 @@ def describe_dead_letters(lake: Lake, landing: LandingReport) -> dict[str, str]:
         lake: where they are.
         landing: what is in landing; an entry that it cannot read is not named here again.
     """
-    refused = list_refused_files(lake)
     return {
-        table: _describe(
-            letters, [one for one in refused.get(table, ()) if one not in landing.unreadable(table)]
-        )
+        table: _describe(letters, _list_refused(lake, table, landing))
         for table, letters in count_open_letters(lake).items()
     }
+
+
+def _list_refused(lake: Lake, table: str, landing: LandingReport) -> list[str]:
+    names = {name for name, _ in DeadLetters(lake, table).list_refused()}
+    return sorted(names.difference(landing.unreadable(table)))
 
 
 def _describe(letters: int, refused: Sequence[str]) -> str:

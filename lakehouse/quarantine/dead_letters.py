@@ -154,15 +154,3 @@ def count_open_letters(lake: Lake) -> dict[str, int]:
         return {}
     letters = fill_states(lake.scan(DEAD_LETTERS)).filter(is_in(OPEN))
     return dict(letters.group_by("table").len().collect().iter_rows())
-
-
-def list_refused_files(lake: Lake) -> dict[str, list[str]]:
-    """Returns for each raw table the names of the refused files that somebody has to act on."""
-    if lake.open_shared(DEAD_LETTERS) is None:
-        return {}
-    letters = fill_states(lake.scan(DEAD_LETTERS)).filter(is_in(OPEN), pl.col("_offset").is_null())
-    found = letters.group_by("table").agg(pl.col("_source").unique()).collect()
-    return {
-        table: sorted({Origin.parse(source).name for source in sources})
-        for table, sources in found.iter_rows()
-    }
