@@ -155,7 +155,7 @@ def _find_empty_quarantine(
         return None
     return DataError(
         f"Nothing of {owner} was rejected yet, so there is no table quarantine.{name}.\n"
-        "Next: nothing; the first rejected row makes it."
+        "Next: there is nothing to do; the first rejected row creates it."
     )
 
 
