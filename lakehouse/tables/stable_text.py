@@ -27,8 +27,12 @@ def describe_expression(expr: pl.Expr) -> str:
     text = str(expr)
     if "python_udf" in text:
         return _ADDRESS.sub("", text)
+    try:
+        binary = expr.meta.serialize()
+    except pl.exceptions.ComputeError:
+        return _ADDRESS.sub("", text)  # `pl.fold` calls Python, and its text does not say so
     if ".is_in(" not in text:
-        return repr(expr.meta.serialize())
+        return repr(binary)
     # `is_in({…})` holds the members of a set in an order that follows the hash seed.
     with warnings.catch_warnings():
         # JSON may change with a release of Polars; so may the other form.

@@ -167,3 +167,8 @@ def test_a_change_within_what_it_names_is_another_version(one, other):
         return compute_code_version([transform], ())
 
     assert named(one) == named(one) != named(other)
+
+
+def test_a_transform_may_name_an_expression_that_calls_python():
+    total = pl.fold(0, lambda one, other: one + other, [pl.col("a"), pl.col("b")])
+    assert compute_code_version([scaled(total)], ()) == compute_code_version([scaled(total)], ())
