@@ -52,6 +52,15 @@ def start(tmp_path) -> Callable[..., "subprocess.Popen[str]"]:
         os.kill(pid, signal.SIGKILL)
 
 
+def wait_for_services(folder: Path, inner: int) -> list[int]:
+    """Returns the processes of the UI; one that just began shows its environment a moment later."""
+    deadline = time.monotonic() + 10
+    while inner not in (found := find_ui_processes(folder)) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert inner in found
+    return found
+
+
 def wait_for_end(pids: list[int]) -> bool:
     deadline = time.monotonic() + 10
     while any(map(is_running, pids)) and time.monotonic() < deadline:
@@ -64,8 +73,7 @@ def wait_for_end(pids: list[int]) -> bool:
 def test_services_that_hear_no_signal_end_with_the_ui(start, number, tmp_path):
     ui = start(DEAF)
     inner = int(ui.stdout.readline())
-    services = find_ui_processes(tmp_path)
-    assert inner in services
+    services = wait_for_services(tmp_path, inner)
     ui.send_signal(number)
     assert ui.wait(30) == 0
     assert wait_for_end(services)
@@ -80,6 +88,7 @@ def test_the_ui_ends_with_the_code_of_its_program_and_leaves_nothing(start, tmp_
 def test_what_a_killed_ui_left_is_ended_by_the_next_one_which_says_so(start, tmp_path):
     killed = start(DEAF)
     inner = int(killed.stdout.readline())
+    wait_for_services(tmp_path, inner)
     killed.kill()
     killed.wait()
     left = find_ui_processes(tmp_path)
