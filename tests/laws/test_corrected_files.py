@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from polars import col
+from support.sizes import full
 from support.worlds import NOW, bring_up_to_date, catalog_of, in_state, world, write
 
 from lakehouse.calendar import Daily
@@ -207,7 +208,7 @@ def test_a_good_row_of_another_day_supersedes_no_row_of_a_table_by_days(tmp_path
 
 
 @every_kind
-@pytest.mark.parametrize("again", [False, True], ids=["at once", "made again"])
+@pytest.mark.parametrize("again", [False, full(True)], ids=["at once", "made again"])
 def test_a_row_without_a_key_is_superseded_by_its_corrected_file(tmp_path, kind, again):
     here = world(tmp_path, declare(**kind))
     hand_in(here, "one", ",2024-03-04,east", "b,2024-03-04,east", at=1_000)
@@ -441,7 +442,9 @@ def contents_of(here):
 
 @every_kind
 @pytest.mark.parametrize(
-    "others", [day(4, ("d", "east")), day(5, ("a", "east"))], ids=["another row", "another day"]
+    "others",
+    [day(4, ("d", "east")), full(day(5, ("a", "east")))],
+    ids=["another row", "another day"],
 )
 def test_rows_without_a_key_stay_rejected_beside_another_file_of_their_name(tmp_path, kind, others):
     here = world(tmp_path, declare(**kind))
@@ -453,7 +456,7 @@ def test_rows_without_a_key_stay_rejected_beside_another_file_of_their_name(tmp_
 
 
 @pytest.mark.parametrize("kind", [KINDS["partial"], KINDS["history"]], ids=["partial", "history"])
-@pytest.mark.parametrize("again", [False, True], ids=["at once", "made again"])
+@pytest.mark.parametrize("again", [False, full(True)], ids=["at once", "made again"])
 def test_a_row_without_a_readable_time_is_superseded_by_its_corrected_file(tmp_path, kind, again):
     here = world(tmp_path, declare(**kind))
     hand_in(here, "one", "a,some day,east", "b,2024-03-04,east", at=1_000)

@@ -169,7 +169,7 @@ def test_a_change_from_zero_to_minus_zero_is_seen(here):
     assert made_days(here, DAYS, before) == [3]
 
 
-@pytest.mark.parametrize("seed", first(2, range(12)))
+@pytest.mark.parametrize("seed", first(1, range(12)))
 @pytest.mark.parametrize("mode", ["upsert", "history", "replace"])
 def test_any_changes_restores_and_compactions_end_as_a_full_rebuild(tmp_path, mode, seed):
     chance, here = random.Random(seed), world(tmp_path / "lake", catalogue(mode))
