@@ -185,10 +185,14 @@ def format_value(value: Any, *, group_digits: bool = False) -> str:  # noqa: ANN
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401
-    """Returns bytes and lists as text, which every format can hold, and other values unchanged."""
+    """Returns bytes, lists and structs as text, which every format can hold; others unchanged."""
     if isinstance(value, bytes):
         # Often not UTF-8: the encoding may be why the record could not be read.
         return value.decode("utf-8", "backslashreplace")
-    if isinstance(value, list):
-        return "; ".join(map(str, value))
+    is_list = isinstance(value, list | tuple)
+    is_nested = is_list and any(isinstance(held, list | tuple | dict) for held in value)
+    if isinstance(value, dict) or is_nested:
+        return _to_json(_json_value(value))
+    if is_list:
+        return "; ".join(str(_plain(held)) for held in value)
     return value

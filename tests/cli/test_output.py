@@ -7,6 +7,7 @@ import os
 import pty
 import subprocess
 import sys
+from datetime import date
 from decimal import Decimal
 from pathlib import Path
 
@@ -36,12 +37,18 @@ EVIL = "a\x1b[2Jb\x1b]0;title\x07c\u202ed\x9be\u2066f\rg\x08h"
         (-0.0, "-0.0"),
         (Decimal("0.0000000001"), "0.0000000001"),
         (Decimal("1E+3"), "1000"),
+        (
+            {"on": date(2024, 1, 1), "price": Decimal("1.50"), "of": None},
+            '{"on": "2024-01-01", "price": 1.5, "of": null}',
+        ),
+        ([{"on": date(2024, 1, 1)}], '[{"on": "2024-01-01"}]'),
+        ([date(2024, 1, 1), None], "2024-01-01; None"),
         (1e300, "1e+300"),
         (True, "true"),
         (None, ""),
         (EVIL, r"a\x1b[2Jb\x1b]0;title\x07c\u202ed\x9be\u2066f\rg\x08h"),
         ([EVIL[:6]], r"a\x1b[2Jb"[:9]),
-        ({"x": "\x1b"}, r"{'x': '\x1b'}"),
+        ({"x": "\x1b"}, r'{"x": "\u001b"}'),
         ("Ünïcode 漢字 🙂", "Ünïcode 漢字 🙂"),
     ],
 )
