@@ -50,6 +50,7 @@ def out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("others", [(), full(("sink_parquet", "sink_parquet, snappy"))])
 def test_ours_publishes_what_duckdb_finds_beside_bare_writes(
     line_items: Path, out: Path, others: tuple[str, ...]

@@ -43,6 +43,7 @@ def called(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(beside, "run_command", call)
 
 
+@pytest.mark.full
 @pytest.mark.usefixtures("called")
 def test_all_ways_answer_alike_in_a_lake_that_is_made_for_them(
     out: Path, monkeypatch: pytest.MonkeyPatch

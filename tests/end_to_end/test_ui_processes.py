@@ -79,6 +79,7 @@ def test_services_that_hear_no_signal_end_with_the_ui(start, number, tmp_path):
     assert wait_for_end(services)
 
 
+@pytest.mark.full
 def test_the_ui_ends_with_the_code_of_its_program_and_leaves_nothing(start, tmp_path):
     ui = start("import subprocess, sys; subprocess.Popen(['sleep', '120']); sys.exit(7)")
     assert ui.wait(30) == 7

@@ -98,6 +98,7 @@ def test_the_log_is_short_and_every_entry_is_told(grown):
     assert sum(audit.written for audit in list_audits(grown, RAW)) == DELIVERIES
 
 
+@pytest.mark.full
 def test_what_is_archived_is_as_current_as_what_is_not(grown):
     assert grown.create_planner().find_stale_tables() == []
     before = contents(grown)

@@ -36,6 +36,7 @@ FEW_WAYS = ("compaction", "sensors")
 """Those that no other test kills."""
 
 
+@pytest.mark.full
 @pytest.mark.slow("each way is killed, healed and compared in processes of its own")
 @pytest.mark.parametrize(("ways", "stories", "turns"), [(FEW_WAYS, 1, 1), full(WAYS, 2, 2)])
 def test_whatever_is_killed_when_ends_as_if_nothing_had_happened(

@@ -8,7 +8,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 from polars import col
-from support.sizes import first
+from support.sizes import first, full
 from support.worlds import bring_up_to_date, catalog_of, content, land_all, world, write
 
 from lakehouse.calendar import Daily
@@ -114,7 +114,7 @@ def made_days(here, table, after):
     )
 
 
-@pytest.fixture(params=["upsert", "replace"])
+@pytest.fixture(params=["upsert", full("replace")])
 def here(request, tmp_path: Path):
     """Ten days of orders, four a day, made in every table."""
     here = world(tmp_path, catalogue(request.param))
@@ -170,7 +170,7 @@ def test_a_change_from_zero_to_minus_zero_is_seen(here):
 
 
 @pytest.mark.parametrize("seed", first(1, range(12)))
-@pytest.mark.parametrize("mode", ["upsert", "history", "replace"])
+@pytest.mark.parametrize("mode", ["upsert", full("history"), full("replace")])
 def test_any_changes_restores_and_compactions_end_as_a_full_rebuild(tmp_path, mode, seed):
     chance, here = random.Random(seed), world(tmp_path / "lake", catalogue(mode))
     for number in range(6):

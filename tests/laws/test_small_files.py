@@ -97,6 +97,7 @@ def test_what_is_landed_is_known_by_the_rows_wherever_they_stand(shop):
     assert len(known.by_digest) == 8
 
 
+@pytest.mark.full
 def test_rows_that_move_make_no_day_stale(shop):
     day_by_day(shop, range(1, 8))
     sell(shop, "late", lines(2, 5, first=900))
@@ -267,6 +268,7 @@ def test_a_raw_table_that_went_back_makes_the_days_stale_that_went(eight_days, b
     )
 
 
+@pytest.mark.full
 def test_restores_of_restores_reach_the_days_of_all_that_they_undid(eight_days):
     shop = eight_days
     for version in (5, 3, 7, 0, 7, 2):

@@ -103,6 +103,7 @@ def test_a_demo_after_a_killed_one_says_what_it_freed_and_ends_as_if_nothing_had
     assert contents(here) == undisturbed
 
 
+@pytest.mark.full
 def test_a_demo_that_was_killed_on_another_machine_left_nothing_that_is_waited_for(
     tmp_path, undisturbed, storage
 ):
@@ -115,6 +116,7 @@ def test_a_demo_that_was_killed_on_another_machine_left_nothing_that_is_waited_f
     assert contents(here) == undisturbed
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("number", [signal.SIGTERM, full(signal.SIGINT)])
 def test_a_demo_that_waits_for_a_table_says_so_and_ends_at_a_signal(tmp_path, storage, number):
     here = deliver(tmp_path)
