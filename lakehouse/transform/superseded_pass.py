@@ -78,8 +78,9 @@ def _find_corrected(judged: JudgedRows, read: pl.LazyFrame, rejected: pl.DataFra
     table = judged.table
     keyless = select_keyless(table.properties.key, rejected)
     # Nearly always no other file has the name, which one column of the input shows.
-    if list_rewritten(keyless, read).is_empty():
+    names = list_rewritten(keyless, read)
+    if names.is_empty():
         return keyless.clear()
     period = [name for name in order_versions(table).key if name not in table.properties.key]
     values = list(to_polars_schema(table.contract))
-    return find_corrected(keyless, add_period(table, judged.kept), values, period)
+    return find_corrected(keyless, add_period(table, judged.kept), names, values, period)

@@ -110,7 +110,11 @@ def list_rewritten(rejected: pl.DataFrame, rows: pl.LazyFrame) -> pl.Series:
 
 
 def find_corrected(
-    rejected: pl.DataFrame, good: pl.LazyFrame, values: Sequence[str], period: Sequence[str] = ()
+    rejected: pl.DataFrame,
+    good: pl.LazyFrame,
+    names: pl.Series,
+    values: Sequence[str],
+    period: Sequence[str] = (),
 ) -> pl.DataFrame:
     """Returns the rejected rows whose file a later one of its name corrects.
 
@@ -120,10 +124,11 @@ def find_corrected(
     Args:
         rejected: the rejected rows, with origin, `_modified_at` and period.
         good: rows that keep the contract, in the same columns and those of the contract.
+        names: the names that several files have, by `list_rewritten`.
         values: the columns of the contract.
         period: the column of the period; none where there are no periods.
     """
-    names, place = list_rewritten(rejected, good), ["name", *period]
+    place = ["name", *period]
     wanted = [*period, "_source", "_modified_at", *values]
     named = good.select(_FILE, *dict.fromkeys(wanted)).filter(pl.col("name").is_in(names.implode()))
     of_place = named.collect(engine="streaming").partition_by(place, as_dict=True)

@@ -133,14 +133,14 @@ def _find_superseded(
         seen = stored.filter(semantics.is_latest).select(*semantics.key, LAST)
         is_late = ~is_after(semantics.instant, pl.col(LAST))
         late = left.lazy().join(seen, on=list(semantics.key)).filter(is_late).drop(LAST).collect()
-    is_rewritten = not list_rewritten(keyless, read).is_empty()
-    if late.is_empty() and not is_rewritten:
+    names = list_rewritten(keyless, read)
+    if late.is_empty() and names.is_empty():
         return found
     every = valid if stored is None else read_all_events()
     if late.height:
         found = pl.concat([found, find_superseded(versions, late, [every])])
-    if is_rewritten:
-        corrected = find_corrected(keyless, every, semantics.columns)
+    if not names.is_empty():
+        corrected = find_corrected(keyless, every, names, semantics.columns)
         found = pl.concat([found, corrected.select(found.columns)])
     return found
 

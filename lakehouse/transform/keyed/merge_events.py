@@ -153,9 +153,10 @@ class EventMerger:
         """Returns the rows in quarantine without a readable key whose file new events correct."""
         semantics = EventSemantics.of(self.plan.keyed_table)
         keyless = select_keyless(semantics.versions.key, waiting).collect(engine="streaming")
-        if list_rewritten(keyless, events.valid).is_empty():
+        names = list_rewritten(keyless, events.valid)
+        if names.is_empty():
             return keyless.clear()
-        return find_corrected(keyless, self._read_all_events(), semantics.columns)
+        return find_corrected(keyless, self._read_all_events(), names, semantics.columns)
 
     def _read_all_events(self) -> pl.LazyFrame:
         """Returns every event of the inputs, judged."""
