@@ -199,7 +199,8 @@ def test_the_ground_is_at_most_nine_modules():
 
 
 FACE = [
-    *("AsOf", "Contract", "Daily", "Days", "Drift", "Field", "FullDumps", "Instant", "Monthly"),
+    *("AsOf", "Contract", "Daily", "Days", "Drift", "Field", "Files"),
+    *("FullDumps", "Instant", "Monthly"),
     *("cast", "file_name", "join_as_of", "mart", "raw", "sql_mart", "staged"),
 ]
 

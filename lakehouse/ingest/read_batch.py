@@ -6,7 +6,7 @@ becomes of a delivery (`batch_builder.py`).
 
 import shutil
 from collections import deque
-from collections.abc import Callable, Collection, Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from functools import partial
@@ -23,6 +23,7 @@ from lakehouse.ingest.drift.columns import TableColumns
 from lakehouse.ingest.files.delivery import Delivery, read_delivery
 from lakehouse.ingest.files.landing_zone import Landing, UnreadableError
 from lakehouse.ingest.files.listing import Entry
+from lakehouse.ingest.files.read_options import ReadOptions
 from lakehouse.ingest.landed_files import LandedFiles
 from lakehouse.ingest.limits import IngestLimits
 from lakehouse.ingest.small_deliveries import SmallDeliveries
@@ -92,8 +93,9 @@ def read_entries(
         spool: a private folder; the deliveries point into it.
         advance: called after each entry.
     """
-    required = builder.columns.own_names
-    read = partial(_read, landing, builder.raw.landing, spool=spool, required=required)
+    raw = builder.raw
+    options = ReadOptions(builder.columns.own_names, tuple(raw.columns), raw.files)
+    read = partial(_read, landing, raw.landing, spool=spool, options=options)
     # An error must end the threads as well: they write into the spool, which is deleted next.
     with closing(_read_ahead(entries, read, landing.limits)) as deliveries:
         for entry, read_one in deliveries:
@@ -103,7 +105,12 @@ def read_entries(
 
 
 def _read(
-    landing: Landing, folder: str, entry: Entry, *, spool: Path, required: Collection[str]
+    landing: Landing,
+    folder: str,
+    entry: Entry,
+    *,
+    spool: Path,
+    options: ReadOptions,
 ) -> Delivery | str:
     if entry.problem is not None:
         return entry.problem
@@ -112,7 +119,7 @@ def _read(
             landing.read_chunks(folder, entry),
             name=entry.name,
             spool=spool,
-            required=required,
+            options=options,
             limits=landing.limits,
             keep=landing.limits.small_delivery_bytes,
         )

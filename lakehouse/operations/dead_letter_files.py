@@ -15,6 +15,7 @@ import polars as pl
 from lakehouse.ingest.delivery_identity import name_digest
 from lakehouse.ingest.files.delivery import Delivery, read_delivery
 from lakehouse.ingest.files.landing_zone import Landing, UnreadableError
+from lakehouse.ingest.files.read_options import ReadOptions
 from lakehouse.ingest.landed_files import LandedFiles
 from lakehouse.origin import Origin
 from lakehouse.quarantine.dead_letters import DeadLetters
@@ -53,7 +54,7 @@ class DeadLetterFiles:
                     chunks,
                     name=origin.name,
                     spool=self.spool,
-                    required=self.required,
+                    options=ReadOptions(self.required, tuple(self.raw.columns), self.raw.files),
                     limits=self.landing.limits,
                 )
             # The next copy may be readable. An outage is not caught: a store that does not answer

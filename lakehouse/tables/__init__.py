@@ -9,6 +9,7 @@ from lakehouse.tables.casting import cast
 from lakehouse.tables.contract import Contract, Field, Instant
 from lakehouse.tables.declare import mart, raw, sql_mart, staged
 from lakehouse.tables.file_names import file_name
+from lakehouse.tables.files import Files
 from lakehouse.tables.keyed_table import FullDumps
 from lakehouse.tables.table_types import AsOf, Drift
 
@@ -19,6 +20,7 @@ __all__ = [
     "Days",
     "Drift",
     "Field",
+    "Files",
     "FullDumps",
     "Instant",
     "Monthly",

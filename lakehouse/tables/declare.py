@@ -10,6 +10,7 @@ import polars as pl
 
 from lakehouse.errors import SetupError, list_problems
 from lakehouse.tables.contract import Contract
+from lakehouse.tables.files import PLAIN, Files
 from lakehouse.tables.keyed_table import KeyedTable, Mode
 from lakehouse.tables.table_types import AsOf, DerivedTable, Drift, PeriodicTable, RawTable
 
@@ -41,6 +42,7 @@ def raw(  # noqa: PLR0913 - the keywords are the fields of `RawTable`
     full_dumps: bool = False,
     drift: Drift = "evolve",
     aliases: Mapping[str, str] | None = None,
+    files: Files = PLAIN,
     owner: str | None = None,
 ) -> RawTable:
     """Declares a table of landed files; for the keywords see `RawTable`.
@@ -64,6 +66,7 @@ def raw(  # noqa: PLR0913 - the keywords are the fields of `RawTable`
         full_dumps=full_dumps,
         drift=drift,
         aliases=dict(aliases or {}),
+        files=files,
         owner=owner,
         domain=_get_domain(_get_caller()),
     )

@@ -28,6 +28,7 @@ from lakehouse.tables.contract import (
     get_properties,
     to_polars_schema,
 )
+from lakehouse.tables.files import PLAIN, Files
 from lakehouse.tables.stable_text import describe_expression
 
 Drift = Literal["evolve", "freeze", "rescue"]
@@ -72,6 +73,7 @@ class RawTable:
             widens the types, `freeze` refuses the whole file, `rescue` keeps what does not fit in
             `_rescued`.
         aliases: other names under which a column is delivered, each with the column it stands for.
+        files: what the files look like, where their suffix does not say it.
         owner: who answers for the source.
         domain: the folder under `assets/`.
     """
@@ -84,6 +86,7 @@ class RawTable:
     full_dumps: bool = False
     drift: Drift = "evolve"
     aliases: Mapping[str, str] = field(default_factory=dict)
+    files: Files = PLAIN
     owner: str | None = None
     domain: str = ""
 

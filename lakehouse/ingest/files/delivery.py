@@ -7,7 +7,7 @@ where files lie (`landing_zone.py`), how they are unpacked (`unpack.py`), what a
 
 import shutil
 import tempfile
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,9 +15,8 @@ from pathlib import Path
 import polars as pl
 
 from lakehouse.errors import LawError
-from lakehouse.ingest.files.csv_records import read_csv
-from lakehouse.ingest.files.json_lines import read_json_lines
-from lakehouse.ingest.files.parquet import read_parquet
+from lakehouse.ingest.files.read_options import PLAIN_OPTIONS, ReadOptions
+from lakehouse.ingest.files.readers import read_plain_file
 from lakehouse.ingest.files.record_ledger import (
     EmptyFileError,
     RecordLedger,
@@ -119,7 +118,7 @@ def read_delivery(
     *,
     name: str,
     spool: Path,
-    required: Collection[str] = (),
+    options: ReadOptions = PLAIN_OPTIONS,
     limits: IngestLimits = DEFAULT_LIMITS,
     keep: int = 0,
 ) -> Delivery:
@@ -130,7 +129,7 @@ def read_delivery(
         name: its name, whose suffix tells the format: CSV, TSV, JSON lines or Parquet; plain,
             `.gz`, or alone in a `.zip`.
         spool: a private folder; what the delivery points to stays in it.
-        required: columns without which the file is refused; case and outer blanks do not count.
+        options: what the file looks like, and which columns it must have.
         limits: the limits of the file.
         keep: how many bytes of rows may stay in memory; more are spooled.
 
@@ -143,7 +142,7 @@ def read_delivery(
     work = Path(tempfile.mkdtemp(prefix="delivery-", dir=spool))
     with _removed_on_failure(work):
         received = receive(chunks, work / "received")
-        return _read_received(received, name, work, required, limits, keep)
+        return _read_received(received, name, work, options, limits, keep)
 
 
 @contextmanager
@@ -164,14 +163,14 @@ def _read_received(
     received: Received,
     name: str,
     work: Path,
-    required: Collection[str],
+    options: ReadOptions,
     limits: IngestLimits,
     keep: int,
 ) -> Delivery:
     """Reads the spooled bytes of a file; for the arguments see `read_delivery`."""
     ledger, refusal = RecordLedger(work, limits, keep=keep), None
     try:
-        _read(received, name, ledger, required, work / "plain")
+        _read(received, name, ledger, options, work / "plain")
     except RefusedError as error:
         # Nothing of a refused file counts: it is one dead letter, so what was read so far goes.
         for parts in (ledger.rows, ledger.dead):
@@ -189,21 +188,13 @@ def _read_received(
 
 
 def _read(
-    received: Received, name: str, ledger: RecordLedger, required: Collection[str], plain: Path
+    received: Received, name: str, ledger: RecordLedger, options: ReadOptions, plain: Path
 ) -> None:
     path, suffix = unpack(received, name, plain, ledger.limits)
     # Checked here as well as before unpacking: a gzip or zip may hold an empty file.
     if not path.stat().st_size:
         raise EmptyFileError("empty file: 0 bytes")
-    if suffix == ".parquet":
-        read_parquet(path, ledger, required=required)
-    elif suffix in (".csv", ".tsv"):
-        separator = "\t" if suffix == ".tsv" else ","
-        read_csv(path, ledger, required=required, separator=separator)
-        # `.json` too means an object in each line: of one document over several lines, each line is
-        # a dead letter.
-    else:
-        read_json_lines(path, ledger, required=required)
+    read_plain_file(path, ledger, options, suffix)
 
 
 def _close(ledger: RecordLedger, received: Received, name: str) -> Delivery:

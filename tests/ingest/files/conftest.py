@@ -10,6 +10,8 @@ import polars as pl
 import pytest
 
 from lakehouse.ingest.files.delivery import Delivery, read_delivery
+from lakehouse.ingest.files.read_options import ReadOptions
+from lakehouse.tables.files import PLAIN
 
 _CHUNK = 1 << 20
 
@@ -63,6 +65,12 @@ def read(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Seen]:
         chunks = (content[start : start + _CHUNK] for start in range(0, len(content), _CHUNK))
         folder = spool / uuid.uuid4().hex
         folder.mkdir()
-        return seen(read_delivery(chunks, name=name or "a.csv", spool=folder, **options))
+        given = ReadOptions(
+            tuple(options.pop("required", ())),
+            tuple(options.pop("columns", ())),
+            options.pop("files", PLAIN),
+        )
+        name = name or "a.csv"
+        return seen(read_delivery(chunks, name=name, spool=folder, options=given, **options))
 
     return read_bytes

@@ -1,0 +1,63 @@
+"""The reader of each format: which function reads a plain file into a ledger."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from lakehouse.ingest.files.csv_records import read_csv
+from lakehouse.ingest.files.json_lines import read_json_lines
+from lakehouse.ingest.files.parquet import read_parquet
+from lakehouse.ingest.files.read_options import ReadOptions
+from lakehouse.ingest.files.record_ledger import RecordLedger
+
+Reader = Callable[[Path, RecordLedger, ReadOptions], None]
+"""Reads a plain file into a ledger; raises `RefusedError` if the whole file cannot be read."""
+
+
+def read_plain_file(path: Path, ledger: RecordLedger, options: ReadOptions, suffix: str) -> None:
+    """Reads a plain file into a ledger.
+
+    Args:
+        path: the file.
+        ledger: what takes its records.
+        options: how it is read.
+        suffix: the suffix of its name, which tells the format where nothing declares it.
+
+    Raises:
+        RefusedError: the file cannot be read as this format.
+    """
+    _READERS[options.files.format or _FORMATS[suffix]](path, ledger, options)
+
+
+def _read_csv(path: Path, ledger: RecordLedger, options: ReadOptions) -> None:
+    separator = options.files.separator or ","
+    read_csv(path, ledger, required=options.required, separator=separator)
+
+
+def _read_tsv(path: Path, ledger: RecordLedger, options: ReadOptions) -> None:
+    separator = options.files.separator or "\t"
+    read_csv(path, ledger, required=options.required, separator=separator)
+
+
+def _read_json(path: Path, ledger: RecordLedger, options: ReadOptions) -> None:
+    read_json_lines(path, ledger, required=options.required)
+
+
+def _read_parquet(path: Path, ledger: RecordLedger, options: ReadOptions) -> None:
+    read_parquet(path, ledger, required=options.required)
+
+
+_FORMATS = {
+    ".csv": "csv",
+    ".tsv": "tsv",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".json": "json",
+    ".parquet": "parquet",
+}
+_READERS: Mapping[str, Reader] = {
+    "csv": _read_csv,
+    "tsv": _read_tsv,
+    "jsonl": _read_json,
+    "json": _read_json,
+    "parquet": _read_parquet,
+}
