@@ -24,7 +24,7 @@ help:
 	@echo "make lint                     formatting, lint and types"
 	@echo "make format                   format, and fix what ruff can fix"
 	@echo "make bench [KEEP=<folder>]    compare cost with the alternatives; takes over an hour, and up to an hour more to fill lakes; KEEP keeps them"
-	@echo "make campaign [SEED=1] [MINUTES=] [ONLY=kill|writers|fuzz|s3|processes|poison|worlds]  kills, concurrent writers, broken files, failing stores, attacked worlds; about four hours"
+	@echo "make campaign [SEED=1] [MINUTES=] [ONLY=kill|writers|fuzz|formats|s3|processes|poison|worlds]  kills, concurrent writers, broken files, failing stores, attacked worlds; about four hours"
 	@echo "make clean-data               delete data/: lake, landing and Dagster's storage"
 
 $(DONE): pyproject.toml constraints.txt

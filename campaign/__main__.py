@@ -9,6 +9,7 @@ from pathlib import Path
 from tempfile import mkdtemp
 
 from campaign import processes, s3
+from campaign.formats import Formats
 from campaign.fuzz import Fuzz
 from campaign.kill import Kills
 from campaign.poison import Poison
@@ -18,7 +19,7 @@ from campaign.tally import Tally
 from campaign.worlds import Worlds
 from campaign.writers import Writers
 
-PARTS = ("kill", "writers", "fuzz", "s3", "processes", "poison", "worlds")
+PARTS = ("kill", "writers", "fuzz", "formats", "s3", "processes", "poison", "worlds")
 Progress = Callable[[range, int], Iterable[range]]
 _REAL = Path(__file__).resolve().parents[2] / "shared" / "data"
 
@@ -67,9 +68,14 @@ def _run(part: str, asked: argparse.Namespace, folder: Path) -> Tally:
     elif part == "s3":
         _s3(asked, folder / part, tally, progress)
     else:
-        fuzz = Fuzz(folder / part, tally, asked.seed, _REAL if _REAL.is_dir() else None)
+        real = _REAL if _REAL.is_dir() else None
+        broken = (
+            Formats(folder / part, tally, asked.seed)
+            if part == "formats"
+            else Fuzz(folder / part, tally, asked.seed, real)
+        )
         for numbers in progress(range(asked.first, asked.first + asked.files), 1000):
-            fuzz.run(numbers)
+            broken.run(numbers)
     return tally
 
 
@@ -134,10 +140,13 @@ def _parser() -> argparse.ArgumentParser:
         help="kill, s3 and processes: these ways alone; all by default",
     )
     parser.add_argument(
-        "--first", type=int, default=0, help="fuzz: the number of the first file (%(default)s)"
+        "--first",
+        type=int,
+        default=0,
+        help="fuzz, formats: the number of the first file (%(default)s)",
     )
     parser.add_argument(
-        "--files", type=int, default=10_000, help="fuzz: how many files (%(default)s)"
+        "--files", type=int, default=10_000, help="fuzz, formats: how many files (%(default)s)"
     )
     parser.add_argument(
         "--out",

@@ -60,7 +60,10 @@ class Ended:
 def _context() -> ForkServerContext:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(
-        ["campaign.kill", "campaign.landings", "campaign.s3", "campaign.writers"]
+        [
+            *("campaign.formats", "campaign.kill", "campaign.landings"),
+            *("campaign.s3", "campaign.writers"),
+        ]
     )
     return context
 
