@@ -209,7 +209,7 @@ class BatchBuilder:
     def _lacks_letters(self, delivery: Delivery, twin: Occurrence) -> bool:
         """Returns whether the lake has lost dead letters of bytes that are landed."""
         # Another name may mean another format, and so other dead letters.
-        is_same = name_format(delivery.name) == name_format(twin.name)
+        is_same = name_format(self.raw, delivery.name) == name_format(self.raw, twin.name)
         return self.known.lacks_letters(delivery.digest, delivery.dead_count if is_same else 0)
 
     def _add_repeated(self, entry: Entry, delivery: Delivery, twin: Occurrence) -> None:

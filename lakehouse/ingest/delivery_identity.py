@@ -13,6 +13,7 @@ from pathlib import PurePath
 import polars as pl
 
 from lakehouse.ingest.files.delivery import Delivery
+from lakehouse.ingest.files.suffixes import find_format
 from lakehouse.origin import DIGEST_DIGITS, Origin
 from lakehouse.system_columns import ORIGIN
 from lakehouse.tables.table_types import RawTable
@@ -47,7 +48,6 @@ def _read_meaning(raw: RawTable, name: str) -> str | None:
     return name
 
 
-def name_format(name: str) -> str:
-    """Returns the suffix by which a file is read, with that of its packing."""
-    suffixes = PurePath(name.lower()).suffixes
-    return "".join(suffixes[-2:] if suffixes[-1:] == [".gz"] else suffixes[-1:])
+def name_format(raw: RawTable, name: str) -> str:
+    """Returns what tells how a file is read: its format, or the suffix of a name without one."""
+    return raw.files.format or find_format(name) or PurePath(name.lower()).suffix

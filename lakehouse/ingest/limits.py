@@ -36,6 +36,7 @@ class IngestLimits:
         ratio: how many bytes may come out of one packed byte, for files of more than `ratio_from`
             bytes. Real tables stay below 100; a bomb is at 1,000.
         ratio_from: what every file may unpack to, whatever its ratio.
+        archive_members: the most files of an archive; one with more is refused.
         nesting: how deep the values of a record may be nested.
         name_bytes: the longest name of a file, with its folders. Each of its rows carries it.
         block_bytes: what is read of a file at once; the fast path of CSV tries a block as a whole
@@ -67,6 +68,7 @@ class IngestLimits:
     plain_bytes: int = 16 << 30
     ratio: int = 250
     ratio_from: int = 64 * _MIB
+    archive_members: int = 10_000
     nesting: int = 100
     name_bytes: int = 1024
     block_bytes: int = 1 * _MIB
@@ -97,7 +99,7 @@ DEFAULT_LIMITS = IngestLimits()
 
 SETTABLE = (
     *("payload_bytes", "record_bytes", "cell_bytes", "columns", "table_columns", "rows"),
-    *("plain_bytes", "ratio", "ratio_from", "nesting", "name_bytes"),
+    *("plain_bytes", "ratio", "ratio_from", "archive_members", "nesting", "name_bytes"),
 )
 """The limits that a setting may change."""
 

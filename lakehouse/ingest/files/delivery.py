@@ -126,8 +126,7 @@ def read_delivery(
 
     Args:
         chunks: its bytes in order.
-        name: its name, whose suffix tells the format: CSV, TSV, JSON lines or Parquet; plain,
-            `.gz`, or alone in a `.zip`.
+        name: its name, whose suffix tells the format unless that is declared.
         spool: a private folder; what the delivery points to stays in it.
         options: what the file looks like, and which columns it must have.
         limits: the limits of the file.
@@ -178,7 +177,7 @@ def _read_received(
         ledger, refusal = RecordLedger(work, limits), error
     finally:
         # The unpacked copy may be many times as large as the file; the rows do not need it.
-        (work / "plain").unlink(missing_ok=True)
+        shutil.rmtree(work / "plain", ignore_errors=True)
     delivery = _close(ledger, received, name)
     if refusal is None:
         _check_balance(delivery)
@@ -188,13 +187,14 @@ def _read_received(
 
 
 def _read(
-    received: Received, name: str, ledger: RecordLedger, options: ReadOptions, plain: Path
+    received: Received, name: str, ledger: RecordLedger, options: ReadOptions, folder: Path
 ) -> None:
-    path, suffix = unpack(received, name, plain, ledger.limits)
+    plain = unpack(received, name, folder, ledger.limits, options.files)
+    ledger.notes += plain.notes
     # Checked here as well as before unpacking: a gzip or zip may hold an empty file.
-    if not path.stat().st_size:
+    if not plain.path.stat().st_size:
         raise EmptyFileError("empty file: 0 bytes")
-    read_plain_file(path, ledger, options, suffix)
+    read_plain_file(plain.path, ledger, options, plain.format)
 
 
 def _close(ledger: RecordLedger, received: Received, name: str) -> Delivery:

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from lakehouse.ingest.files.local_files import Links
+from lakehouse.ingest.files.suffixes import FILE_SUFFIXES
 
 # Suffixes that browsers and transfer tools give to files that they have not finished.
 _IN_FLIGHT = (".tmp", ".part", ".partial", ".crdownload", ".filepart")
 _HIDDEN = (".", "_", "~")
-_FORMATS = (".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".parquet", ".gz", ".zip")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 _IS_FOLDER = "a folder with the name of a file"
@@ -129,7 +129,7 @@ def walk(
             # A folder named like a file lies where a file should be, so it is reported and not
             # walked. Nothing in a hidden folder counts, so that is not walked either.
             if seen[2] is _IS_FOLDER and not (
-                child.name.lower().endswith(_FORMATS) or is_hidden(child.name)
+                child.name.lower().endswith(FILE_SUFFIXES) or is_hidden(child.name)
             ):
                 yield from walk_below(
                     folder / child.name, seen[0], links, (*above, (found.st_dev, found.st_ino))
@@ -211,7 +211,7 @@ def look_at(folder: Path, name: str, links: Links) -> Entry | None:
 def list_object(name: str, modified_at: datetime, size: int, etag: str) -> ListedFile | None:
     """Returns an object of a bucket as a listed file; None for a console's empty-folder marker."""
     # With the suffix of a format it is an empty file, which is refused and named.
-    is_marker = size == 0 and not name.lower().endswith(_FORMATS)
+    is_marker = size == 0 and not name.lower().endswith(FILE_SUFFIXES)
     return None if is_marker else (name, ((modified_at - _EPOCH) // _MILLISECOND, size, etag), None)
 
 
@@ -226,7 +226,7 @@ def is_ignored_delivery(name: str) -> bool:
     last = name.rsplit("/", 1)[-1].lower()
     is_in_transfer = last.startswith("~") or last.endswith(_IN_FLIGHT)
     return not last.startswith(".") and (
-        is_in_transfer or (last.startswith("_") and last.endswith(_FORMATS))
+        is_in_transfer or (last.startswith("_") and last.endswith(FILE_SUFFIXES))
     )
 
 

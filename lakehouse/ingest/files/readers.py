@@ -7,25 +7,29 @@ from lakehouse.ingest.files.csv_records import read_csv
 from lakehouse.ingest.files.json_lines import read_json_lines
 from lakehouse.ingest.files.parquet import read_parquet
 from lakehouse.ingest.files.read_options import ReadOptions
-from lakehouse.ingest.files.record_ledger import RecordLedger
+from lakehouse.ingest.files.record_ledger import RecordLedger, RefusedError
+from lakehouse.tables.files import Format
 
 Reader = Callable[[Path, RecordLedger, ReadOptions], None]
 """Reads a plain file into a ledger; raises `RefusedError` if the whole file cannot be read."""
 
 
-def read_plain_file(path: Path, ledger: RecordLedger, options: ReadOptions, suffix: str) -> None:
+def read_plain_file(path: Path, ledger: RecordLedger, options: ReadOptions, form: Format) -> None:
     """Reads a plain file into a ledger.
 
     Args:
         path: the file.
         ledger: what takes its records.
         options: how it is read.
-        suffix: the suffix of its name, which tells the format where nothing declares it.
+        form: its format.
 
     Raises:
         RefusedError: the file cannot be read as this format.
     """
-    _READERS[options.files.format or _FORMATS[suffix]](path, ledger, options)
+    reader = _READERS.get(form)
+    if reader is None:
+        raise RefusedError(f"files of the format {form} are not read")
+    reader(path, ledger, options)
 
 
 def _read_csv(path: Path, ledger: RecordLedger, options: ReadOptions) -> None:
@@ -46,15 +50,7 @@ def _read_parquet(path: Path, ledger: RecordLedger, options: ReadOptions) -> Non
     read_parquet(path, ledger, required=options.required)
 
 
-_FORMATS = {
-    ".csv": "csv",
-    ".tsv": "tsv",
-    ".jsonl": "jsonl",
-    ".ndjson": "jsonl",
-    ".json": "json",
-    ".parquet": "parquet",
-}
-_READERS: Mapping[str, Reader] = {
+_READERS: Mapping[Format, Reader] = {
     "csv": _read_csv,
     "tsv": _read_tsv,
     "jsonl": _read_json,

@@ -1,17 +1,22 @@
-"""Compressed deliveries: gzip and zip are unpacked, and damage refuses the whole file."""
+"""Packed deliveries: packings are undone by their bytes, and damage refuses the whole file."""
 
+import bz2
 import gzip
 import io
+import lzma
 import random
 import zipfile
 
+import polars as pl
 import pytest
+import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lakehouse.ingest.files.record_ledger import RefusedError
 from lakehouse.ingest.files.unpack import Received, unpack
 from lakehouse.ingest.limits import IngestLimits
+from lakehouse.tables.files import Files
 
 CSV = b"a,b\n" + b"".join(b"%d,%d\n" % (n, n * n) for n in range(2000))
 NOISE = b"a\n" + random.Random(3).randbytes(3000).hex().encode() + b"\n"
@@ -22,6 +27,12 @@ def zipped(**members: bytes) -> bytes:
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in members.items():
             archive.writestr(name.replace("_", "."), content)
+    return file.getvalue()
+
+
+def parquet_of(**columns: list[object]) -> bytes:
+    file = io.BytesIO()
+    pl.DataFrame(columns).write_parquet(file)
     return file.getvalue()
 
 
@@ -60,8 +71,16 @@ def test_bytes_behind_a_gzip_stream_are_refused(read):
     )
 
 
-def test_a_file_that_only_claims_to_be_gzip_is_refused(read):
-    assert "gzip stream is damaged" in read(CSV, "a.csv.gz").delivery.refused
+def test_a_file_whose_name_alone_says_gzip_is_read_as_it_is_and_noted(read):
+    seen = read(CSV, "a.csv.gz")
+    assert seen.delivery.rows_count == 2000
+    assert "its name tells a packing, its bytes are not packed" in seen.delivery.notes
+    assert read(parquet_of(a=[1]), "a.parquet.gz").rows == [(1,)]
+
+
+def test_a_file_that_is_neither_text_nor_gzip_is_refused_as_gzip(read):
+    for content in (b"a\n\x01\n", b"\x1e" + gzip.compress(CSV)[1:]):
+        assert "gzip stream is damaged" in read(content, "a.csv.gz").delivery.refused
 
 
 def test_the_name_of_the_zip_member_decides_the_format(read):
@@ -112,6 +131,138 @@ def test_a_flipped_byte_is_refused_or_does_no_harm(read, name, place, value):
     assert seen.delivery.refused or seen.rows == read(whole, name).rows
 
 
+COMPRESSIONS = {
+    ".gz": (gzip.compress, "gzip"),
+    ".bz2": (bz2.compress, "bzip2"),
+    ".xz": (lzma.compress, "xz"),
+    ".lzma": (lambda plain: lzma.compress(plain, lzma.FORMAT_ALONE), "xz"),
+    ".zst": (zstandard.ZstdCompressor(write_checksum=True).compress, "zstd"),
+}
+
+
+def pack(content: bytes, suffix: str) -> bytes:
+    return COMPRESSIONS[suffix][0](content)
+
+
+@pytest.mark.parametrize("suffix", COMPRESSIONS)
+def test_each_compression_is_undone_also_of_several_frames(read, suffix):
+    assert read(pack(CSV, suffix), f"a.csv{suffix}").rows == read(CSV, "a.csv").rows
+    if suffix == ".lzma":
+        return  # has no mark at which a second frame begins
+    content = pack(b"a\n1\n", suffix) + pack(b"", suffix) + pack(b"2\n", suffix)
+    assert read(content, f"a.csv{suffix}").rows == [("1",), ("2",)]
+
+
+@pytest.mark.parametrize("suffix", COMPRESSIONS)
+@pytest.mark.parametrize("cut", [20, 200, -8, -1])
+def test_a_cut_off_stream_is_refused(read, suffix, cut):
+    reason = read(pack(NOISE, suffix)[:cut], f"a.csv{suffix}").delivery.refused
+    assert f"{COMPRESSIONS[suffix][1]} stream ends early after" in reason
+
+
+@pytest.mark.parametrize("suffix", COMPRESSIONS)
+def test_a_damaged_stream_is_refused(read, suffix):
+    content = bytearray(pack(NOISE, suffix))
+    content[len(content) // 2] ^= 0x10
+    reason = read(bytes(content), f"a.csv{suffix}").delivery.refused
+    # Bytes of plain LZMA have no checksum, so only what is read of them can tell.
+    assert suffix == ".lzma" or f"{COMPRESSIONS[suffix][1]} stream is damaged" in reason
+
+
+@pytest.mark.parametrize("suffix", [".gz", ".bz2", ".xz", ".zst"])
+@given(place=st.integers(0, 10_000), value=st.integers(1, 255))
+@settings(max_examples=40, deadline=None)
+def test_a_flipped_byte_of_any_compression_is_refused_or_does_no_harm(read, suffix, place, value):
+    content = bytearray(pack(CSV[:600], suffix))
+    content[place % len(content)] ^= value
+    seen = read(bytes(content), f"a.csv{suffix}")
+    assert seen.delivery.refused or seen.rows == read(CSV[:600], "a.csv").rows
+
+
+@pytest.mark.parametrize("suffix", COMPRESSIONS)
+def test_a_bomb_of_any_compression_is_refused(read, suffix):
+    packed = pack(b"a\n" + b"1\n" * (1 << 20), suffix)
+    by_ratio = IngestLimits(ratio=20, ratio_from=1 << 10)
+    reason = read(packed, f"a.csv{suffix}", limits=by_ratio).delivery.refused
+    assert "limit 20 to one (ratio)" in reason
+
+
+def test_a_header_that_asks_for_all_memory_is_refused(read):
+    window = zstandard.ZstdCompressionParameters(window_log=31, write_content_size=False)
+    coder = zstandard.ZstdCompressor(compression_params=window).compressobj()
+    content = coder.compress(CSV) + coder.flush()
+    assert "zstd stream is damaged" in read(content, "a.csv.zst").delivery.refused
+    filters = [{"id": lzma.FILTER_LZMA2, "dict_size": 1 << 30}]
+    content = lzma.compress(CSV[:10], filters=filters)
+    content = content[:14] + b"\x25" + content[15:]
+    assert "xz stream is damaged" in read(content, "a.csv.xz").delivery.refused
+
+
+def test_without_its_package_zstd_is_refused_with_the_extra_to_install(read, monkeypatch):
+    def import_none(name: str):
+        raise ImportError(name)
+
+    monkeypatch.setattr("importlib.import_module", import_none)
+    reason = read(pack(CSV, ".zst"), "a.csv.zst").delivery.refused
+    assert reason.endswith("pip install 'lakehouse[zstd]'")
+
+
+@pytest.mark.parametrize(
+    ("content", "name"),
+    [
+        (CSV, "d.csv.1"),
+        (CSV, "noext"),
+        (CSV, "odd.txt"),
+        (CSV, "plain.csv.gz"),
+        (CSV, "plain.zip"),
+        (gzip.compress(CSV), "noext"),
+        (gzip.compress(CSV), "a.csv"),
+        (gzip.compress(CSV), "a.csv.zst"),
+        (gzip.compress(gzip.compress(CSV)), "a.csv.gz"),
+        (bz2.compress(CSV), "d.csv.bz2.1"),
+        (zipped(a_csv=CSV), "zipped.csv"),
+        (zipped(noext=CSV), "a.zip"),
+        (zipped(a_csv_gz=gzip.compress(CSV)), "a.zip"),
+    ],
+)
+def test_a_declared_format_is_read_whatever_the_name_says_and_its_packing_by_its_bytes(
+    read, content, name
+):
+    assert read(content, name, files=Files(format="csv")).rows == read(CSV, "a.csv").rows
+
+
+def test_a_packing_that_the_name_does_not_tell_is_undone_without_a_declaration(read):
+    for content in (gzip.compress(CSV), zipped(a_csv=CSV), zipped(a_csv_gz=gzip.compress(CSV))):
+        assert read(content, "a.csv").rows == read(CSV, "a.csv").rows
+
+
+def test_an_unknown_format_says_what_to_declare(read):
+    reason = read(CSV, "d.csv.1").delivery.refused
+    assert reason.startswith("unknown format: 'd.csv.1' ends with none of .csv, ")
+    assert reason.endswith('declare it: raw(…, files=Files(format="csv"))')
+
+
+def test_a_packing_that_is_not_read_is_named(read):
+    for mark, kind in ((b"7z\xbc\xaf\x27\x1c", "7z"), (b"Rar!\x1a\x07", "rar")):
+        reason = read(mark + b"...", "a.csv").delivery.refused
+        assert reason.startswith(f"packed as {kind}, which is not read; deliver it plain")
+
+
+def test_packings_without_end_are_refused(read):
+    content = CSV
+    for _ in range(6):
+        content = gzip.compress(content)
+    assert "packed more than 4 times" in read(content, "a.csv.gz").delivery.refused
+
+
+def test_a_format_that_is_a_zip_itself_is_not_unpacked(read):
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("[Content_Types].xml", b"<Types/>")
+    content = file.getvalue()
+    assert "holds" not in str(read(content, "book.csv").delivery.refused)
+
+
 METHODS = [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA]
 
 
@@ -132,10 +283,10 @@ def test_a_flipped_bit_anywhere_in_a_zip_refuses_it_or_does_no_harm(tmp_path, me
         (tmp_path / "a.zip").write_bytes(damaged)
         received = Received(tmp_path / "a.zip", "", len(damaged))
         try:
-            unpack(received, "a.zip", tmp_path / "plain")
+            plain = unpack(received, "a.zip", tmp_path / "plain")
         except RefusedError:
             continue
-        assert (tmp_path / "plain").read_bytes() == content
+        assert plain.path.read_bytes() == content
 
 
 @pytest.mark.parametrize("method", METHODS)
