@@ -201,7 +201,8 @@ def test_the_ground_is_at_most_nine_modules():
 FACE = [
     *("AsOf", "Contract", "Daily", "Days", "Drift", "Field", "Files"),
     *("FullDumps", "Instant", "Monthly"),
-    *("cast", "file_name", "join_as_of", "mart", "raw", "sql_mart", "staged"),
+    *("cast", "file_name", "join_as_of", "mart", "raw", "read_boolean", "read_date"),
+    *("read_epoch", "read_excel_date", "read_instant", "read_number", "sql_mart", "staged"),
 ]
 
 
@@ -335,7 +336,6 @@ DOMAIN_WORDS = (
     "fx_rate",
     "country",
     "sales",
-    "currency",
     "stock_code",
 )
 

@@ -11,6 +11,8 @@ from lakehouse.tables.declare import mart, raw, sql_mart, staged
 from lakehouse.tables.file_names import file_name
 from lakehouse.tables.files import Files
 from lakehouse.tables.keyed_table import FullDumps
+from lakehouse.tables.read_numbers import read_boolean, read_number
+from lakehouse.tables.read_times import read_date, read_epoch, read_excel_date, read_instant
 from lakehouse.tables.table_types import AsOf, Drift
 
 __all__ = [
@@ -29,6 +31,12 @@ __all__ = [
     "join_as_of",
     "mart",
     "raw",
+    "read_boolean",
+    "read_date",
+    "read_epoch",
+    "read_excel_date",
+    "read_instant",
+    "read_number",
     "sql_mart",
     "staged",
 ]
