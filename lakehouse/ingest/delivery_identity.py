@@ -1,10 +1,11 @@
 """What identifies a delivery: the hash of its bytes, and what only its name says.
 
-Equal bytes are one delivery under any name (docs/decisions/0002). Two kinds of table give a name a
-meaning: a full dump stands for its moment, and a table may take the day of its rows from the name.
-There, equal bytes under names that mean something else are two deliveries.
+Equal bytes are one delivery under any name (docs/decisions/0002). Some tables give a name a
+meaning: a full dump stands for its moment, and a table may take the day or columns of its rows from
+the name. There, equal bytes under names that mean something else are two deliveries.
 """
 
+import json
 from contextlib import suppress
 from dataclasses import replace
 from hashlib import sha256
@@ -13,6 +14,8 @@ from pathlib import PurePath
 import polars as pl
 
 from lakehouse.ingest.files.delivery import Delivery
+from lakehouse.ingest.files.name_columns import read_name_columns
+from lakehouse.ingest.files.record_ledger import RefusedError
 from lakehouse.ingest.files.suffixes import find_format
 from lakehouse.origin import DIGEST_DIGITS, Origin
 from lakehouse.system_columns import ORIGIN
@@ -36,6 +39,20 @@ def _read_meaning(raw: RawTable, name: str) -> str | None:
     # stay as a dump in between left it.
     if raw.full_dumps:
         return name
+    said = [one for one in (_read_columns(raw, name), _read_day(raw, name)) if one is not None]
+    return "\n".join(said) if said else None
+
+
+def _read_columns(raw: RawTable, name: str) -> str | None:
+    try:
+        columns = read_name_columns(name, raw.files)
+    except RefusedError:
+        # Refused for its name, so the same bytes under another name are no repetition.
+        return name
+    return json.dumps(columns, sort_keys=True) if columns else None
+
+
+def _read_day(raw: RawTable, name: str) -> str | None:
     roots = set() if raw.day is None else set(raw.day.meta.root_names())
     if raw.day is None or _SOURCE not in roots:
         return None

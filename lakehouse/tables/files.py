@@ -75,8 +75,9 @@ class Files:
         time_zone: the zone of times that a typed format delivers without one; they land as
             instants. None lands them as text.
         folders: whether folders named `column=value` are columns of the rows.
-        name: a regular expression for the name of a file with its folders; each named group is a
-            column of the rows. A file whose name it does not match is refused.
+        name: a regular expression for the whole name of a file, with its folders or without, and
+            with the suffix of its packing or without; each named group is a column of the rows. A
+            file whose name it does not match is refused.
         members: a pattern, such as `*.csv`, for the files to read of an archive; None reads all.
     """
 
@@ -165,6 +166,8 @@ class Files:
             else:
                 if not groups:
                     yield "`name` has no named group, as (?P<day>[0-9]{8}), so it gives no column"
+                if wrong := [group for group in groups if group.startswith("_")]:
+                    yield f"groups of `name` begin with `_`, as columns of the engine do: {wrong}"
 
 
 _DEFAULTS = {one.name: {} if one.default is MISSING else one.default for one in fields(Files)}

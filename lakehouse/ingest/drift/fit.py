@@ -77,7 +77,10 @@ def _refuse_early(
 def _fit_rescuing(columns: TableColumns, file: DeliveredColumns) -> tuple[Delivery, Projection]:
     """Fits each value into its column, whose type stays as it is, or into `_rescued`."""
     projected = [
-        (column, ProjectedColumn(name, file.types[name], columns.current[column], file.is_read))
+        (
+            column,
+            ProjectedColumn(name, file.types[name], columns.current[column], file.is_read(name)),
+        )
         for name, column in file.names.items()
         if column in columns.current
     ]
@@ -155,7 +158,7 @@ def _project(
                 name,
                 file.types[name],
                 dtype,
-                is_read=file.is_read,
+                is_read=file.is_read(name),
                 is_undeclared=columns.is_undeclared(file.names[name]),
             ),
         )

@@ -30,10 +30,9 @@ class DeliveredColumns:
     names: Mapping[str, str]
     types: Mapping[str, pl.DataType]
 
-    @property
-    def is_read(self) -> bool:
-        """Whether text may be read as another type, as in formats without types of their own."""
-        return not self.delivery.is_typed
+    def is_read(self, name: str) -> bool:
+        """Returns whether text may be read as another type, as in formats without types."""
+        return not self.delivery.is_typed or name in self.delivery.named
 
 
 def choose_types(
@@ -71,9 +70,9 @@ def _list_allowed(
     # decide about this one.
     if columns.raw.drift == "evolve":
         declared = columns.declared_type(column)
-        return type_widening.list_allowed_types(declared, dtype, is_read=file.is_read)
+        return type_widening.list_allowed_types(declared, dtype, is_read=file.is_read(name))
     wanted = columns.current[column]
-    is_text = dtype == pl.String and file.is_read and type_widening.can_be_read(wanted)
+    is_text = dtype == pl.String and file.is_read(name) and type_widening.can_be_read(wanted)
     return (wanted,) if dtype in (wanted, pl.Null) or is_text else ()
 
 

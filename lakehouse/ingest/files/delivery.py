@@ -7,15 +7,16 @@ where files lie (`landing_zone.py`), how they are unpacked (`unpack.py`), what a
 
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import polars as pl
 
 from lakehouse.errors import LawError
-from lakehouse.ingest.files.read_options import PLAIN_OPTIONS, ReadOptions
+from lakehouse.ingest.files.name_columns import read_name_columns
+from lakehouse.ingest.files.read_options import PLAIN_OPTIONS, ReadOptions, leave_out
 from lakehouse.ingest.files.readers import read_plain_file
 from lakehouse.ingest.files.record_ledger import (
     EmptyFileError,
@@ -51,6 +52,8 @@ class Delivery:
             `payload`, `payload_bytes`; None if there is no dead letter.
         dead_count: how many dead letters.
         refused: why the file as a whole was refused; it is then one dead letter and no row.
+        named: the columns that only its name holds, with their value; `columns` has them, `rows`
+            has not, `in_memory` has.
         empty_because: why it holds no record, refused or not; None if it holds some.
         notes: what was tolerated.
         is_cut: whether a dead letter holds less than the whole of its record or file.
@@ -75,6 +78,7 @@ class Delivery:
     payload_bytes: int
     is_typed: bool = False
     in_memory: pl.DataFrame | None = None
+    named: Mapping[str, str | None] = field(default_factory=dict)
     empty_because: str | None = None
 
     def refuse(self, reason: str) -> "Delivery":
@@ -105,7 +109,8 @@ def scan_rows(delivery: Delivery) -> pl.LazyFrame:
     """Returns the rows of a delivery in its own columns."""
     if delivery.in_memory is not None:
         return delivery.in_memory.lazy()
-    return scan_parquet_files(delivery.rows or [])
+    rows = scan_parquet_files(delivery.rows or [])
+    return rows.with_columns(_make_constants(delivery.named)) if delivery.named else rows
 
 
 def scan_letters(delivery: Delivery) -> pl.LazyFrame:
@@ -169,16 +174,17 @@ def _read_received(
     """Reads the spooled bytes of a file; for the arguments see `read_delivery`."""
     ledger, refusal = RecordLedger(work, limits, keep=keep), None
     try:
-        _read(received, name, ledger, options, work / "plain")
+        named = _read(received, name, ledger, options, work / "plain")
+        delivery = _add_named_columns(_close(ledger, received, name), named)
     except RefusedError as error:
         # Nothing of a refused file counts: it is one dead letter, so what was read so far goes.
         for parts in (ledger.rows, ledger.dead):
             shutil.rmtree(parts.folder, ignore_errors=True)
-        ledger, refusal = RecordLedger(work, limits), error
+        refusal = error
+        delivery = _close(RecordLedger(work, limits), received, name)
     finally:
         # The unpacked copy may be many times as large as the file; the rows do not need it.
         shutil.rmtree(work / "plain", ignore_errors=True)
-    delivery = _close(ledger, received, name)
     if refusal is None:
         _check_balance(delivery)
         return delivery
@@ -188,13 +194,19 @@ def _read_received(
 
 def _read(
     received: Received, name: str, ledger: RecordLedger, options: ReadOptions, folder: Path
-) -> None:
+) -> dict[str, str | None]:
+    """Reads a file into a ledger; returns the columns that only its name holds."""
+    # Asked first: a name that does not match is told before anything is unpacked.
+    named = read_name_columns(name, options.files)
     plain = unpack(received, name, folder, ledger.limits, options.files)
+    if plain.inner:
+        named = read_name_columns(name, options.files, plain.inner)
     ledger.notes += plain.notes
     # Checked here as well as before unpacking: a gzip or zip may hold an empty file.
     if not plain.path.stat().st_size:
         raise EmptyFileError("empty file: 0 bytes")
-    read_plain_file(plain.path, ledger, options, plain.format)
+    read_plain_file(plain.path, ledger, leave_out(options, named), plain.format)
+    return named
 
 
 def _close(ledger: RecordLedger, received: Received, name: str) -> Delivery:
@@ -218,6 +230,52 @@ def _close(ledger: RecordLedger, received: Received, name: str) -> Delivery:
         in_memory=ledger.rows.in_memory,
         empty_because=ledger.empty_because,
     )
+
+
+def _add_named_columns(delivery: Delivery, named: Mapping[str, str | None]) -> Delivery:
+    """Returns a delivery with the columns of its name; one that the file has too stays as it is.
+
+    Raises:
+        RefusedError: the file has another value for such a column.
+    """
+    spelled = {column.casefold(): column for column in delivery.columns}
+    twice = {
+        spelled[key]: value for name, value in named.items() if (key := name.casefold()) in spelled
+    }
+    new = {name: value for name, value in named.items() if name.casefold() not in spelled}
+    if twice and delivery.rows_count:
+        schema = scan_rows(delivery).collect_schema()
+        differs = [
+            (~_equals(column, schema[column], value)).any().alias(column)
+            for column, value in twice.items()
+        ]
+        found = scan_rows(delivery).select(differs).collect(engine="streaming").row(0, named=True)
+        if wrong := [
+            f"{one} is {twice[one]!r} in its name" for one, is_other in found.items() if is_other
+        ]:
+            raise RefusedError(
+                f"its name and its rows have other values for the same column: {', '.join(wrong)}"
+            )
+    in_memory = delivery.in_memory
+    if in_memory is not None:
+        in_memory = in_memory.with_columns(_make_constants(new))
+    return replace(delivery, columns=(*delivery.columns, *new), named=new, in_memory=in_memory)
+
+
+def _equals(column: str, dtype: pl.DataType, value: str | None) -> pl.Expr:
+    """Returns whether a column holds the value of a name, as text or as a value of its type."""
+    if dtype.is_nested() or dtype == pl.Binary:
+        return pl.lit(False)
+    as_text = pl.col(column).cast(pl.String).eq_missing(pl.lit(value, pl.String))
+    if not dtype.is_numeric() or value is None:
+        return as_text
+    # `month=01` in a name is the number 1 in the file.
+    as_number = pl.lit(value, pl.String).cast(dtype, strict=False)
+    return as_text | (pl.col(column) == as_number).fill_null(False)
+
+
+def _make_constants(named: Mapping[str, str | None]) -> list[pl.Expr]:
+    return [pl.lit(value, dtype=pl.String).alias(name) for name, value in named.items()]
 
 
 def _check_balance(delivery: Delivery) -> None:

@@ -1,6 +1,7 @@
 """How the files of a table are read: what every reader is told beside the bytes."""
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
 from lakehouse.tables.files import PLAIN, Files
 
@@ -22,3 +23,15 @@ class ReadOptions:
 
 PLAIN_OPTIONS = ReadOptions()
 """A plain file of which nothing is declared."""
+
+
+def leave_out(options: ReadOptions, names: Iterable[str]) -> ReadOptions:
+    """Returns the options of a file that need not have some of the columns."""
+    others = {name.casefold() for name in names}
+    if not others:
+        return options
+    return replace(
+        options,
+        required=tuple(name for name in options.required if name.casefold() not in others),
+        columns=tuple(name for name in options.columns if name.casefold() not in others),
+    )

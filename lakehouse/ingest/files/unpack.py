@@ -59,11 +59,13 @@ class PlainFile:
     Attributes:
         path: where it is.
         format: its format.
+        inner: the name of the only member of the archive in which it was; empty if it was in none.
         notes: what was tolerated.
     """
 
     path: Path
     format: Format
+    inner: str = ""
     notes: tuple[str, ...] = ()
 
 
@@ -88,14 +90,15 @@ def unpack(
     """
     if not received.size:
         raise EmptyFileError("empty file: 0 bytes")
-    path, names, notes = received.path, [name], []
+    path, names, inner, notes = received.path, [name], "", []
     for _ in range(_MOST_LAYERS + 1):
         kind = recognise_packing(path, names[-1], files)
         if kind is None:
             break
         before, path = path, _create_file(folder)
         if kind in ARCHIVES:
-            names.append(_read_only_member(before, kind, path, received, limits))
+            inner = _read_only_member(before, kind, path, received, limits)
+            names.append(inner)
         else:
             with before.open("rb") as source:
                 write_file(path, bound(decompress(source, kind), received.size, limits))
@@ -108,7 +111,7 @@ def unpack(
         raise RefusedError(_describe_excess(received.size, limits))
     if path == received.path and name_packing(name):
         notes.append("its name tells a packing, its bytes are not packed")
-    return PlainFile(path, _find_format(names, files), tuple(notes))
+    return PlainFile(path, _find_format(names, files), inner, tuple(notes))
 
 
 def _find_format(names: list[str], files: Files) -> Format:

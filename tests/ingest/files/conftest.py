@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from lakehouse.ingest.files.delivery import Delivery, read_delivery
+from lakehouse.ingest.files.delivery import Delivery, read_delivery, scan_letters, scan_rows
 from lakehouse.ingest.files.read_options import ReadOptions
 from lakehouse.tables.files import PLAIN
 
@@ -44,8 +44,8 @@ class Seen:
 
 def seen(delivery: Delivery) -> Seen:
     rows, dead = (
-        pl.DataFrame() if path is None else pl.scan_parquet(path, hive_partitioning=False).collect()
-        for path in (delivery.rows, delivery.dead)
+        pl.DataFrame() if path is None else scan(delivery).collect()
+        for path, scan in ((delivery.rows, scan_rows), (delivery.dead, scan_letters))
     )
     values = [tuple(row[column] for column in delivery.columns) for row in rows.to_dicts()]
     return Seen(
