@@ -13,7 +13,7 @@ import polars as pl
 from lakehouse.errors import LakehouseError, SetupError, indent_problem, summarize_error
 from lakehouse.system_columns import LINEAGE, ORIGIN, RECEIVED, WINDOW
 from lakehouse.tables.catalog import Catalog
-from lakehouse.tables.column_names import find_alike, is_pattern
+from lakehouse.tables.column_names import find_alike
 from lakehouse.tables.contract import to_polars_schema
 from lakehouse.tables.inferred_formats import INFERRED_FORMAT, infers_time_format
 from lakehouse.tables.key_checks import find_key_problems, find_lookup_problems
@@ -29,7 +29,8 @@ from lakehouse.tables.whole_numbers import find_wrapping, is_narrowed, widen, wi
 def find_raw_problems(table: RawTable) -> list[str]:
     """Returns every problem of the declaration of a raw table."""
     problems = [
-        f"column {name!r}: names that begin with _ belong to the engine"
+        f"column {name!r}: names that begin with _ belong to the engine; {name!r} of a file lands "
+        f"as {f'source{name}'!r}"
         for name in table.columns
         if name.startswith("_")
     ]
@@ -67,7 +68,7 @@ def _find_day_problems(table: RawTable, day: pl.Expr) -> Iterator[str]:
 
 
 def _find_alias_problems(table: RawTable) -> Iterator[str]:
-    # A header's blanks are cut off, and names that begin with `_` are the engine's.
+    # A header's blanks are cut off.
     columns = {name.casefold() for name in table.columns}
     # A header is matched without regard to case, so two aliases must differ in more than that.
     spellings = Counter(alias.strip().casefold() for alias in table.aliases)
@@ -80,7 +81,7 @@ def _find_alias_problems(table: RawTable) -> Iterator[str]:
             yield f"aliases: {alias!r} is a column of the table itself"
         elif spellings[name.casefold()] > 1:
             yield f"aliases: {alias!r} is named twice, in different case"
-        elif not name or alias != name or name.startswith("_") or is_pattern(name):
+        elif not name or alias != name:
             yield f"aliases: no file can deliver a column named {alias!r}"
 
 

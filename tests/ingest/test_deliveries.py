@@ -261,7 +261,7 @@ def test_what_is_kept_of_a_large_bad_record_is_what_was_read(events, happens):
 
 
 def test_a_large_refused_file_is_kept_completely(events):
-    content = "id,id\n" + "x,y\n" * (1 << 19)
+    content = "no,id2\n" + "x,y\n" * (1 << 19)
     write(events, "events", "a.csv", content)
     land_now(events)
     [kept] = events.lake.scan(DEAD_LETTERS).collect()["kept_at"].to_list()
@@ -505,25 +505,17 @@ def test_a_new_column_may_have_an_odd_name(events, name):
 
 
 @pytest.mark.parametrize("name", ["*", "^i.*$"])
-@pytest.mark.parametrize("suffix", ["csv", "parquet"])
-def test_a_name_that_polars_takes_for_a_pattern_is_refused(events, suffix, name):
+@pytest.mark.parametrize("suffix", ["csv", "parquet", "jsonl"])
+def test_a_name_that_polars_takes_for_a_pattern_lands_under_another(events, suffix, name):
     frame = pl.DataFrame({"id": ["1"], name: ["x"]})
     write(events, "events", "b.csv", "id\n2\n")
     path = write(events, "events", f"a.{suffix}", b"")
-    {"csv": frame.write_csv, "parquet": frame.write_parquet}[suffix](path)
-    land_now(events)
-    assert rows(events).rows() == [("2", None)]
-    assert name in events.lake.scan(DEAD_LETTERS).collect()["reason"].to_list()[0]
-
-
-def test_a_json_key_that_polars_takes_for_a_pattern_is_a_dead_letter(events):
-    write(events, "events", "a.jsonl", '{"id": 1}\n{"id": 2, "*": 3}\n')
-    land_now(events)
-    assert rows(events)["id"].to_list() == ["1"]
-    assert (
-        "queries would read as patterns: *"
-        in events.lake.scan(DEAD_LETTERS).collect()["reason"].to_list()[0]
-    )
+    writers = {"csv": frame.write_csv, "parquet": frame.write_parquet, "jsonl": frame.write_ndjson}
+    writers[suffix](path)
+    for _ in range(2):
+        land_now(events)
+    found = rows(events).sort("id").select("id", f"source_{name}").rows()
+    assert found == [("1", "x"), ("2", None)]
 
 
 @pytest.mark.parametrize("suffix", ["csv", "parquet", "jsonl"])
@@ -536,6 +528,10 @@ def test_a_name_with_a_nul_byte_does_not_shut_the_table_for_ever(events, suffix)
     write(events, "events", "b.csv", "id\n2\n")
     for _ in range(2):
         land_now(events)
+    if suffix != "csv":
+        assert rows(events).sort("id").select("id", "a b").rows() == [("1", "x"), ("2", None)]
+        return
+    # NUL bytes in a CSV file say that it is UTF-16.
     assert rows(events).rows() == [("2", None)]
     assert "NUL" in events.lake.scan(DEAD_LETTERS).collect()["reason"].to_list()[0]
 

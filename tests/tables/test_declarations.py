@@ -386,9 +386,7 @@ def test_a_way_to_meet_drift_that_does_not_exist_is_refused():
         ({"nmae": "nam"}, "aliases: 'nmae' stands for 'nam', which is no column of the table"),
         ({"NAME": "id"}, "aliases: 'NAME' is a column of the table itself"),
         ({"old": "name", "OLD": "id"}, "aliases: 'old' is named twice, in different case"),
-        ({"_old": "name"}, "aliases: no file can deliver a column named '_old'"),
         ({" old": "name"}, "aliases: no file can deliver a column named ' old'"),
-        ({"^o.*$": "name"}, "aliases: no file can deliver a column named '^o.*$'"),
         ({"": "name"}, "aliases: no file can deliver a column named ''"),
     ],
 )

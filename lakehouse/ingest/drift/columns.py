@@ -57,9 +57,10 @@ class TableColumns:
         self._spelled = {name.casefold(): name for name in self.current}
         # After the columns: a file's column goes where an alias sends it, even if rows that landed
         # before the alias was declared have a column of the old name.
-        self._spelled |= {
+        self._aliased = {
             old.casefold(): self._spelled[new.casefold()] for old, new in raw.aliases.items()
         }
+        self._spelled |= self._aliased
 
     @property
     def all(self) -> dict[str, pl.DataType]:
@@ -76,9 +77,25 @@ class TableColumns:
         """The columns whose type becomes wider than the stored one."""
         return {name: t for name, t in self.current.items() if self.stored.get(name, t) != t}
 
-    def match_names(self, delivered: Iterable[str]) -> dict[str, str]:
-        """Returns the column of the table for each delivered name; a new column keeps its name."""
-        return {name: self._spelled.get(name.casefold(), name) for name in delivered}
+    def match_names(
+        self, names: Iterable[str], delivered: Mapping[str, str] | None = None
+    ) -> dict[str, str]:
+        """Returns the column of the table for each column of a delivery.
+
+        A column that the table lacks keeps its name.
+
+        Args:
+            names: the columns of the delivery.
+            delivered: their names in the file, where these differ. An alias may name either; one
+                that names what is in the file counts first.
+        """
+        given = delivered or {}
+        return {
+            name: self._aliased.get(
+                given.get(name, name).casefold(), self._spelled.get(name.casefold(), name)
+            )
+            for name in names
+        }
 
     def is_undeclared(self, column: str) -> bool:
         """Returns whether nothing declares a column; such a column holds text."""

@@ -42,7 +42,7 @@ def fit_delivery(columns: TableColumns, delivery: Delivery) -> tuple[Delivery, P
         The delivery, refused as a whole if it does not fit, and how its columns go into those of
         the table.
     """
-    names = columns.match_names(delivery.columns)
+    names = columns.match_names(delivery.columns, delivery.delivered)
     if reason := _refuse_early(columns, delivery, names):
         return delivery.refuse(reason), Projection(names)
     if not delivery.rows_count:

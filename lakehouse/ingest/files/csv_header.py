@@ -14,7 +14,13 @@ from lakehouse.ingest.files.csv_fields import (
     is_utf8,
     split_record,
 )
-from lakehouse.ingest.files.header_names import fold_names, list_names, name_columns, spell_names
+from lakehouse.ingest.files.header_names import (
+    fold_names,
+    land_columns,
+    land_names,
+    list_names,
+    strip_cells,
+)
 from lakehouse.ingest.files.lines import (
     BYTE_ORDER_MARK,
     Block,
@@ -49,14 +55,15 @@ def read_header(
     """Reads the columns into the ledger, and returns the header."""
     block, number, position = _first_block(source, ledger)
     header, first, block = _read_cells(block, number, source, ledger, separator)
-    names = name_columns(header.values)
-    if required and not {name.casefold() for name in names} & set(fold_names(required)):
+    names = strip_cells(header.values)
+    landed = {name.casefold() for name in land_names(names).names}
+    if names and required and not landed & set(fold_names(required)):
         # There may be no header at all. The first line may then be a record with personal data, so
         # the message does not quote it.
         raise RefusedError(
             f"columns missing: {list_names(list(required))}; the first line names none of them"
         )
-    ledger.columns = spell_names(names, required, ledger.limits.columns)
+    land_columns(ledger, names, required)
     used = first[: header.lines]
     # The line ends before the last one are inside of quoted names. A file of one line has none.
     ledger.ends[used[-1].end] += bool(used[-1].end)

@@ -44,6 +44,7 @@ class Delivery:
         size: how many bytes were delivered.
         records: data records in it; 0 if refused.
         columns: the source columns, in order.
+        delivered: the name in the file, by the name of the column where both differ.
         rows: a folder of Parquet files: the source columns and `_offset`, the number of the record
             in the file from 1; None if there is no row, or they are `in_memory`.
         in_memory: the same rows in memory, if they are few.
@@ -80,6 +81,7 @@ class Delivery:
     in_memory: pl.DataFrame | None = None
     named: Mapping[str, str | None] = field(default_factory=dict)
     empty_because: str | None = None
+    delivered: Mapping[str, str] = field(default_factory=dict)
 
     def refuse(self, reason: str) -> "Delivery":
         """Returns the same delivery, refused as a whole: one dead letter, no row."""
@@ -229,6 +231,7 @@ def _close(ledger: RecordLedger, received: Received, name: str) -> Delivery:
         is_typed=ledger.is_typed,
         in_memory=ledger.rows.in_memory,
         empty_because=ledger.empty_because,
+        delivered=ledger.delivered,
     )
 
 

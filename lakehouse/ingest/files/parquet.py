@@ -18,7 +18,7 @@ import polars as pl
 from polars.datatypes import DataTypeClass
 
 from lakehouse.errors import SetupError
-from lakehouse.ingest.files.header_names import has_nul, list_names, spell_names
+from lakehouse.ingest.files.header_names import has_nul, land_columns, list_names
 from lakehouse.ingest.files.parquet_footer import BrokenFooterError, measure_schema_depth
 from lakehouse.ingest.files.parquet_values import refuse_unheld_values
 from lakehouse.ingest.files.parquet_zones import open_with_known_zones
@@ -69,12 +69,15 @@ def _read(path: Path, ledger: RecordLedger, required: Collection[str]) -> None:
     lf = scan_parquet_files(path)
     schema = lf.collect_schema()
     _check_size(path, lf, schema, ledger.limits)
-    names = spell_names([name.strip() for name in schema], required, ledger.limits.columns)
+    land_columns(ledger, list(schema), required)
+    names = ledger.columns
+    # Below, a name like `*` would be a pattern for Polars.
+    lf = lf.rename(dict(zip(schema, names, strict=True)))
+    schema = pl.Schema(zip(names, schema.dtypes(), strict=True))
     refuse_unheld_values(lf, schema)
     lossy = _find_lossy(lf, schema)
     columns = [
-        _convert(name, dtype, is_lossy=name in lossy).alias(new)
-        for (name, dtype), new in zip(schema.items(), names, strict=True)
+        _convert(name, dtype, is_lossy=name in lossy).alias(name) for name, dtype in schema.items()
     ]
     ledger.add_typed(lf.select(columns), names)
     if not ledger.records:

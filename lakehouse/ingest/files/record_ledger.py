@@ -5,7 +5,7 @@ parsed, and how rows are spooled (`spool.py`).
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import polars as pl
@@ -44,6 +44,7 @@ class RecordLedger:
     Attributes:
         limits: the limits of the file.
         columns: the source columns, in order; they may grow while the file is read.
+        delivered: the name in the file, by the name of the column where both differ.
         records: how many records were seen.
         ends: how many lines ended in which way.
         blank_lines: lines without a byte, which are no records.
@@ -64,6 +65,7 @@ class RecordLedger:
         """
         self.limits = limits
         self.columns: list[str] = []
+        self.delivered: dict[str, str] = {}
         self.records = 0
         self.is_cut = False
         self.is_typed = False
@@ -74,6 +76,7 @@ class RecordLedger:
         self.empty_because: str | None = None
         self.rows = Spool(folder / "rows", part_bytes=limits.part_bytes, keep=keep)
         self.dead = Spool(folder / "dead", part_bytes=limits.part_bytes)
+        self._shape: list[pl.Expr] | None = None
         self._values: list[Sequence[str | None]] = []
         self._offsets: list[int] = []
         self._letters: list[_Letter] = []
@@ -133,6 +136,17 @@ class RecordLedger:
         # dead letter, so the numbers of its rows have no gaps.
         self.records = self.rows.count
 
+    def reshape(self, columns: Mapping[str, Sequence[str]]) -> None:
+        """Makes other columns of the present ones, once all records are known.
+
+        Args:
+            columns: the present columns that become a column, by its name; the first of them that
+                is not null gives the value.
+        """
+        self._flush_rows()
+        self._shape = [pl.coalesce(olds).alias(name) for name, olds in columns.items()]
+        self.columns = list(columns)
+
     def finish(self) -> tuple[Path | None, Path | None]:
         """Writes what is pending.
 
@@ -142,7 +156,8 @@ class RecordLedger:
         """
         self._flush_rows()
         self._flush_letters()
-        return self.rows.finish(), self.dead.finish()
+        shape = None if self._shape is None else [pl.col("_offset"), *self._shape]
+        return self.rows.finish(shape), self.dead.finish()
 
     def describe(self) -> tuple[str, ...]:
         """Returns a note for each kind of thing that was tolerated."""

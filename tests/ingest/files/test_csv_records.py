@@ -80,14 +80,6 @@ def test_a_header_without_a_name_is_refused(read):
     assert refusal(read(b",,\n1,2,3\n")) == "no column has a name"
 
 
-def test_names_equal_but_for_case_are_refused(read):
-    assert refusal(read(b"a,b,A\n1,2,3\n")) == "duplicate column names: a, A"
-
-
-def test_names_of_the_engine_are_refused(read):
-    assert "reserved for the engine: _offset" in refusal(read(b"a,_offset\n1,2\n"))
-
-
 def test_required_columns_are_found_by_any_case_and_take_the_required_spelling(read):
     assert read(b"TRIP_TYPE ,b\n1,2\n", required=["Trip_type"]).delivery.columns == (
         "Trip_type",
@@ -225,7 +217,7 @@ def test_the_lines_of_a_cell_are_no_rows_where_its_record_has_another_width(read
 def test_a_header_may_go_on_in_further_blocks(read):
     content = b'a,"' + b"b\n" * 50 + b'"\n1,2\n'
     small, large = read(content, limits=IngestLimits(block_bytes=7)), read(content)
-    assert small.delivery.columns == large.delivery.columns == ("a", ("b\n" * 50).strip())
+    assert small.delivery.columns == large.delivery.columns == ("a", ("b " * 50).strip())
     assert small.rows == large.rows == [("1", "2")]
 
 

@@ -46,14 +46,15 @@ def test_zero_bytes_are_refused_and_are_not_an_empty_table(read, name):
 
 
 def test_a_refused_file_is_one_dead_letter_with_its_bytes(read):
-    seen = read(b"a,A\n1,2\n")
-    expected = {"_offset": None, "reason": "duplicate column names: a, A", "place": "whole file"}
+    seen = read(b"a,A\n1,2\n", required=["a", "b"])
+    reason = "columns missing: b; the file has: a, A_2"
+    expected = {"_offset": None, "reason": reason, "place": "whole file"}
     assert seen.letters == [{**expected, "payload": b"a,A\n1,2\n", "payload_bytes": 8}]
     assert (seen.delivery.rows, seen.delivery.records, seen.delivery.dead_count) == (None, 0, 1)
 
 
 def test_a_refused_file_keeps_its_true_size_beyond_the_kept_payload(read):
-    seen = read(b"a,A\n" + b"1,2\n" * 100, limits=SMALL)
+    seen = read(b"a,A\n" + b"1,2\n" * 100, required=["b"], limits=SMALL)
     assert (seen.payloads, seen.letters[0]["payload_bytes"]) == ([b"a,A\n1,2\n1,2\n1,2\n"], 404)
     assert seen.delivery.is_cut
 

@@ -116,19 +116,9 @@ def test_required_columns_take_the_required_spelling(read):
     assert read(parquet(TRIP=[1]), NAME, required=["trip"]).delivery.columns == ("trip",)
 
 
-@pytest.mark.parametrize(
-    ("columns", "reason"),
-    [
-        ({"a": [1], "A": [2]}, "duplicate column names: a, A"),
-        ({"_a": [1]}, "reserved for the engine: _a"),
-        ({"b": [1]}, "columns missing: a; the file has: b"),
-    ],
-)
-def test_files_of_no_use_are_refused(read, columns, reason):
-    assert (
-        reason
-        in read(parquet(**columns), NAME, required=["a"] if "b" in columns else []).delivery.refused
-    )
+def test_a_file_without_a_required_column_is_refused(read):
+    refused = read(parquet(b=[1]), NAME, required=["a"]).delivery.refused
+    assert refused == "columns missing: a; the file has: b"
 
 
 def test_a_file_without_rows_holds_no_record(read):

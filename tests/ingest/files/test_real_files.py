@@ -55,12 +55,18 @@ def test_numbers_keep_their_padding(read, real):
 @pytest.mark.parametrize(
     ("path", "reason"),
     [
-        ("building_weather/weather0.csv.gz", "duplicate column names: timestamp, timestamp"),
         ("usgs_earthquakes/all_week_2021-07-20T142355Z.geojson.gz", "unknown format"),
     ],
 )
 def test_real_files_that_look_damaged_are_refused(read, real, path, reason):
     assert reason in read(real / path).delivery.refused
+
+
+def test_a_real_header_with_a_doubled_name_lands_both_columns(read, real):
+    seen = read(real / "building_weather/weather0.csv.gz")
+    assert (len(seen.rows), seen.delivery.dead_count) == (8_999, 0)
+    assert seen.delivery.columns[14:] == ("DateUTC<br />", "timestamp_2")
+    assert seen.delivery.notes == ("columns under other names: timestamp as timestamp_2",)
 
 
 def test_a_real_file_with_nothing_but_a_header_holds_no_record(read, real):
