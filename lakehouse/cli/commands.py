@@ -1,7 +1,13 @@
 """Every command of `lakehouse`, registered, and the entry point that runs them."""
 
 # Importing a module of commands registers them with the group.
-from lakehouse.cli import change_commands, orphan_commands, read_commands, sample_commands
+from lakehouse.cli import (
+    change_commands,
+    orphan_commands,
+    profile_commands,
+    read_commands,
+    sample_commands,
+)
 from lakehouse.cli.app import App, cli
 
 __all__ = [
@@ -9,6 +15,7 @@ __all__ = [
     "change_commands",
     "cli",
     "orphan_commands",
+    "profile_commands",
     "read_commands",
     "run_command_line",
     "sample_commands",

@@ -18,6 +18,7 @@ from lakehouse.errors import LawError
 from lakehouse.ingest.files.name_columns import read_name_columns
 from lakehouse.ingest.files.read_options import PLAIN_OPTIONS, ReadOptions, leave_out
 from lakehouse.ingest.files.readers import read_plain_file
+from lakehouse.ingest.files.recognize.hints import hint_declaration
 from lakehouse.ingest.files.record_ledger import (
     EmptyFileError,
     RecordLedger,
@@ -189,9 +190,20 @@ def _read_received(
         shutil.rmtree(work / "plain", ignore_errors=True)
     if refusal is None:
         _check_balance(delivery)
+        return _note_look(delivery, options)
+    if isinstance(refusal, EmptyFileError):
+        return replace(delivery.refuse(str(refusal)), empty_because=str(refusal))
+    return delivery.refuse(f"{refusal}{hint_declaration(received.path, name, options)}")
+
+
+def _note_look(delivery: Delivery, options: ReadOptions) -> Delivery:
+    """Returns a delivery, with a note if another declaration would read more of its file."""
+    # One column, or more dead letters than rows, is what another separator or encoding looks like.
+    is_odd = len(delivery.columns) == 1 or delivery.dead_count > delivery.rows_count
+    if not delivery.records or not is_odd:
         return delivery
-    is_empty = isinstance(refusal, EmptyFileError)
-    return replace(delivery.refuse(str(refusal)), empty_because=str(refusal) if is_empty else None)
+    hint = hint_declaration(delivery.received, delivery.name, options).removeprefix("; ")
+    return replace(delivery, notes=(*delivery.notes, hint)) if hint else delivery
 
 
 def _read(
