@@ -1,5 +1,7 @@
 """The profile of one column from its values."""
 
+import re
+
 import polars as pl
 
 from lakehouse.ingest.files.recognize.cells import NULL_MARKS
@@ -7,6 +9,8 @@ from lakehouse.observe.profile.personal_data import suspect_personal_data
 from lakehouse.observe.profile.profiles import ColumnProfile
 from lakehouse.observe.profile.readings import BLANKS, Reading, choose_reading
 
+_CODE = re.compile(r"(?:[Nn]o|[Nn]r|[Cc]ode|[Zz]ip|PLZ|plz|[Ss]ku|SKU|[Rr]ef|[Pp]hone)\.?$")
+"""Names of numbers that count nothing: one with a letter or a leading zero may follow."""
 
 _TOP = 5
 _LOOKED_AT = 500
@@ -25,6 +29,8 @@ def profile_column(values: pl.Series, *, is_typed: bool) -> ColumnProfile:
         return _profile_typed(values)
     marks = _count_marks(values)
     reading, doubt = choose_reading(values, marks)
+    if reading.kind == "whole" and _CODE.search(values.name):
+        reading = Reading("text", "text")
     if reading.kind == "text" or doubt:
         # In a text, such as the code of Namibia, a mark may be a value.
         unread = 0

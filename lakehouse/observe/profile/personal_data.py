@@ -9,7 +9,7 @@ _NAMES = {
     "phone": r"phone|telefon|mobile|handy|\btel\b|fax",
     "IBAN": r"\biban\b|bank.?account|kontonummer",
     "card": r"card.?(?:number|no)|credit.?card|\bpan\b",
-    "IP address": r"\bip\b|ip.?addr|client.?ip",
+    "IP address": r"\bip\b|\bip.?addr|client.?ip",
     "name of a person": r"(?:first|last|middle|given|family|sur|full|contact|user).?name"
     r"|vorname|nachname|auftraggeber|empf(?:ä|ae)nger|beg(?:ü|ue)nstigter|\bname der person\b",
     "birth": r"birth|geburt|\bdob\b",

@@ -154,7 +154,12 @@ def test_a_mark_for_null_among_numbers_is_declared_and_among_texts_is_not(look):
 
 
 def test_fixed_widths_end_where_the_values_end(look):
-    lines = ["id   town      amount", " 1   Ulm        12.50", " 2   Graz      112.00", "13   Linz        1.75"]  # fmt: skip
+    lines = [
+        "id   town      amount",
+        " 1   Ulm        12.50",
+        " 2   Graz      112.00",
+        "13   Linz        1.75",
+    ]
     found = look("\n".join(lines) + "\n", "a.txt")
     assert found.files.format == "fixed"
     assert found.columns == ("id", "town", "amount")
@@ -169,7 +174,7 @@ def test_fixed_widths_end_where_the_values_end(look):
         (
             '{"data": {"orders": [{"id": 1, "lines": [{"n": 1}]}, {"id": 2}]}}',
             Files(records="data.orders[]"),
-        ),  # fmt: skip
+        ),
         ('{"id": 1, "x": NaN}\n', Files(allow_nan=True)),
     ],
 )
@@ -189,7 +194,9 @@ def test_json_by_another_suffix_is_declared(look):
 
 
 def test_the_path_of_xml_records_is_found(look):
-    found = look("<?xml version='1.0'?><list><row n='1'><town>Ulm</town></row><row n='2'/></list>", "a.xml")  # fmt: skip
+    found = look(
+        "<?xml version='1.0'?><list><row n='1'><town>Ulm</town></row><row n='2'/></list>", "a.xml"
+    )
     assert found.files.records == "list.row"
     assert found.columns == ("n", "town")
 
@@ -199,7 +206,11 @@ def test_what_is_packed_is_unpacked(look):
     with zipfile.ZipFile(zipped, "w") as archive:
         archive.writestr("__MACOSX/._a.csv", b"\0\0")
         archive.writestr("a.csv", BODY)
-    packed = [(gzip.compress(BODY.encode()), "a.csv.gz"), (bz2.compress(BODY.encode()), "a.csv.bz2"), (zipped.getvalue(), "a.zip")]  # fmt: skip
+    packed = [
+        (gzip.compress(BODY.encode()), "a.csv.gz"),
+        (bz2.compress(BODY.encode()), "a.csv.bz2"),
+        (zipped.getvalue(), "a.zip"),
+    ]
     assert [look(*one).files for one in packed] == [Files(separator=";")] * 3
 
 
@@ -211,7 +222,10 @@ def test_what_cannot_be_told_is_not_guessed(look):
 def test_a_declaration_is_written_as_source():
     files = Files(separator="\t", nulls=("\\N",), quote=None, parents={"a": "b"}, records="x[]")
     text = write_files(files)
-    assert text == 'Files(separator="\\t", quote=None, nulls=("\\\\N",), records="x[]", parents={"a": "b"})'  # fmt: skip
+    assert (
+        text
+        == 'Files(separator="\\t", quote=None, nulls=("\\\\N",), records="x[]", parents={"a": "b"})'
+    )
     assert eval(text) == files
 
 

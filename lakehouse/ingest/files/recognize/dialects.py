@@ -124,8 +124,9 @@ def rank_dialects(text: str, *, is_whole: bool) -> list[Split]:
         text: the beginning of the file, decoded, without what stands above a `sep=` line.
         is_whole: whether it is the whole file.
     """
+    has_null = bool(re.search(r"(?m)(?:^|[\t,;|])\\N(?:[\t,;|\r]|$)", text))
     splits = [
-        _score(Split(dialect, split_rows(text, dialect, is_whole=is_whole)))
+        _score(Split(dialect, split_rows(text, dialect, is_whole=is_whole)), has_null=has_null)
         for dialect in _list_candidates(text)
     ]
     return sorted((split for split in splits if split.score > 0), key=lambda s: -s.score)
@@ -170,8 +171,13 @@ def _has_escapes(text: str, separator: str, quote: str | None) -> bool:
     return f"\\{quote}" in text
 
 
-def _score(split: Split) -> Split:
-    """Returns a split with its score; 0 if it cannot be."""
+def _score(split: Split, *, has_null: bool) -> Split:
+    """Returns a split with its score; 0 if it cannot be.
+
+    Args:
+        split: the sample, split.
+        has_null: whether some cell is the null that databases write.
+    """
     if split.width < 2 or split.cover < _LEAST_COVER:  # noqa: PLR2004
         return split
     kept = [row for row in split.body if len(row.cells) == split.width][:_SCORED_ROWS]
@@ -190,7 +196,7 @@ def _score(split: Split) -> Split:
         score *= 0.6
     # More columns are more of a coincidence, if nothing else is wrong.
     score *= 1 + 0.05 * math.log2(split.width)
-    if split.dialect.quote is None and split.dialect.escape and "\\N" in cells:
+    if split.dialect.quote is None and split.dialect.escape and has_null:
         score *= 1.01  # Only a database writes its null so, and it escapes everything else, too.
     elif split.dialect != Dialect(separator):
         score *= 0.995  # A plain dialect that explains as much is the better explanation.

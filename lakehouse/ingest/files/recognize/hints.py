@@ -31,7 +31,11 @@ def hint_declaration(path: Path, name: str, options: ReadOptions) -> str:
         found = recognize(path, name, options.columns or options.required)
     except _FAILED:
         return ""
-    if found is None or not _has_columns(found, options):
+    # A single column is what any text looks like.
+    if found is None or found.width == 1 or not _has_columns(found, options):
+        return ""
+    # Without declared names nothing tells a header from a record.
+    if not options.columns and any(doubt.startswith("whether") for doubt in found.doubts):
         return ""
     if found.files == options.files or not found.files.list_changed():
         return ""
