@@ -113,7 +113,7 @@ class FxRate(Contract):
     class Table:
         key = ("rate_date", "currency")
         event_time = "rate_date"
-        fresh_within = timedelta(days=5)
+        fresh_within = timedelta(days=7)  # over Easter there are no rates for five days
 
 
 class DailySales(Contract):

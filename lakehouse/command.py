@@ -4,7 +4,7 @@ from lakehouse.project import process_settings
 
 process_settings.configure_polars()
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -22,26 +22,34 @@ from lakehouse.project.data_locks import hold_for_demo
 
 def run_demo() -> None:
     """Runs `lakehouse demo`."""
-    from lakehouse.definitions import definitions  # noqa: PLC0415, Dagster takes a second to import
-    from lakehouse.orchestration.catch_up import catch_up  # noqa: PLC0415
-
     known, here = settings.load_settings(), load_environment()
     is_usual = known.landing_uri == str(known.data / "landing")
     with hold_for_demo(known.data):
         refused = _prepare_landing(here, is_usual=is_usual)
         demo_report.refuse_idle(here, refused)
         before = demo_report.read_versions(here)
-        with demo_progress.show_progress() as progress:
-            problems = catch_up(
-                replace(here, progress=progress.land, tell=click.echo),
-                definitions,
-                settings.find_dagster_home(known),
-                lambda run: progress.announce(run.tables, run.days),
-                skipped_domains=refused,
-            )
+        problems = _bring_up_to_date(here, settings.find_dagster_home(known), refused)
         question = _find_first_question(here)
         ui_command = "make ui" if is_in_project("resources.ui") else "lakehouse-ui"
         demo_report.print_report(here, before, problems, refused, question, ui_command)
+
+
+def _bring_up_to_date(
+    here: Environment, dagster_home: Path, skipped_domains: Collection[str]
+) -> list[str]:
+    """Lands what waits and makes what is stale, through Dagster; returns why runs failed."""
+    with demo_progress.show_progress() as progress:
+        progress.begin_step("loading Dagster")
+        from lakehouse.definitions import definitions  # noqa: PLC0415, it takes seconds to import
+        from lakehouse.orchestration.catch_up import catch_up  # noqa: PLC0415
+
+        return catch_up(
+            replace(here, progress=progress.land, tell=click.echo),
+            definitions,
+            dagster_home,
+            lambda run: progress.announce(run.tables, run.shown_days),
+            skipped_domains=skipped_domains,
+        )
 
 
 def _prepare_landing(here: Environment, *, is_usual: bool) -> Mapping[str, LakehouseError]:
@@ -58,7 +66,11 @@ def _prepare_landing(here: Environment, *, is_usual: bool) -> Mapping[str, Lakeh
     if guard is None:
         return {}
     samples = _load_samples(here) if is_usual else None
-    make_samples = partial(samples.generate, here.landing.root) if samples else None
+    make_samples = (
+        partial(samples.generate_latest, here.landing.root, samples.find_today())
+        if samples
+        else None
+    )
     refused: Mapping[str, LakehouseError] = guard.prepare(here, make_samples)
     return refused
 
@@ -72,14 +84,13 @@ def _find_first_question(here: Environment) -> str | None:
 
 
 def add_samples(days: int) -> list[str]:
-    """Runs `lakehouse samples`: writes the sample files of the next days into landing.
+    """Runs `lakehouse samples`: delivers the sample files of the next days to landing.
 
     Returns:
-        Their paths.
+        Where they are; none if the files of all days before today are delivered.
 
     Raises:
-        SetupError: the project has no tables for samples, landing is no folder of this machine, or
-            it holds somebody's own files.
+        SetupError: the project has no tables for samples, or landing holds somebody's own files.
     """
     here = load_environment()
     samples = _load_samples(here)
@@ -88,9 +99,11 @@ def add_samples(days: int) -> list[str]:
             "There are no samples for the tables of this project.\n"
             "Next: put files of your own into landing."
         )
+    written: list[str]
     if guard := load_optional("resources.sample_files"):
-        guard.refuse_samples(here, samples.DOMAIN)
-    written: list[str] = samples.add_days(here.landing.root, days)
+        written = guard.deliver_next(here, samples, days)
+    else:
+        written = samples.add_days(here.landing.root, days, today=samples.find_today())
     return written
 
 

@@ -22,11 +22,6 @@ def ignore_line(line: str) -> None:
     """Does nothing with a line."""
 
 
-def no_undated_domains(lake: Lake, catalog: Catalog) -> Mapping[str, str]:  # noqa: ARG001
-    """Returns no domain: the dates of every domain follow the present."""
-    return {}
-
-
 @dataclass(frozen=True)
 class Environment:
     """A lake, its landing zone, and the tables that are declared for it.
@@ -37,9 +32,6 @@ class Environment:
         catalog: the declared tables.
         progress: called while files are landed, for a bar on a screen.
         tell: called with a line about what is waited for, for a person at a screen.
-        undated_domains: returns the domains whose dates do not follow the present, such as samples,
-            each with the word that is shown as the freshness of its tables. No promise of freshness
-            applies to them.
     """
 
     lake: Lake
@@ -48,9 +40,6 @@ class Environment:
     # Functions are not compared: environments of the same place are equal.
     progress: Progress = field(default=ignore_progress, compare=False)
     tell: Callable[[str], None] = field(default=ignore_line, compare=False)
-    undated_domains: Callable[[Lake, Catalog], Mapping[str, str]] = field(
-        default=no_undated_domains, compare=False
-    )
 
     def list_revisions(self) -> dict[str, Revision]:
         """Returns the latest revision of every declared table that exists."""

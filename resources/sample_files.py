@@ -6,16 +6,19 @@ samples; the composition root hands these functions to it. Does not belong here:
 """
 
 from collections.abc import Callable, Collection
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import ModuleType
 from typing import Any
 
 import click
+import obstore
 
 from lakehouse.environment import Environment
 from lakehouse.errors import LakehouseError, SetupError
-from lakehouse.observe.domain_files import DomainFiles, list_domain_files, list_landed_files
-from lakehouse.storage.lake import Lake
-from lakehouse.storage.object_store import is_remote
-from lakehouse.tables.catalog import Catalog
+from lakehouse.observe.domain_files import DomainFiles, list_domain_files
+from lakehouse.storage.object_store import is_remote, open_store, translate_store_errors
 
 SAMPLE_PREFIX = "sample-"
 """Begins the name of every sample file; so a lake knows which kind it holds."""
@@ -26,15 +29,6 @@ _NAMES_SHOWN = 5
 def is_sample(name: str) -> bool:
     """Whether a file is a sample, by its name."""
     return name.rsplit("/", 1)[-1].startswith(SAMPLE_PREFIX)
-
-
-def find_sample_domains(lake: Lake, catalog: Catalog) -> dict[str, str]:
-    """Returns the domains with sample files only, each with the word shown as its freshness."""
-    return {
-        domain: "samples"
-        for domain, names in list_landed_files(lake, catalog).items()
-        if names and all(map(is_sample, names))
-    }
 
 
 def prepare(here: Environment, make_samples: Callable[[], Any] | None) -> dict[str, LakehouseError]:
@@ -49,12 +43,42 @@ def prepare(here: Environment, make_samples: Callable[[], Any] | None) -> dict[s
     """
     files = list_domain_files(here)
     if make_samples is not None and not any(found.all for found in files.values()):
-        click.echo(f"Making 60 days of sample files in {here.landing.root} …")
+        click.echo(f"Making sample files of the last 60 days in {here.landing.root}")
         make_samples()
         files = list_domain_files(here)
     return {
         domain: refusal(here, domain, found) for domain, found in files.items() if is_mixed(found)
     }
+
+
+def deliver_next(here: Environment, samples: ModuleType, days: int) -> list[str]:
+    """Delivers the sample files of the next days to landing.
+
+    Args:
+        here: where landing is, a folder or a bucket.
+        samples: makes the files.
+        days: how many days with a file.
+
+    Returns:
+        Where the files are; none if the files of all days before today are delivered.
+
+    Raises:
+        SetupError: the domain of the samples holds files that are no samples.
+    """
+    refuse_samples(here, samples.DOMAIN)
+    # Also those that were taken out of landing once they had landed.
+    known = list_domain_files(here)[samples.DOMAIN].all
+    add = partial(samples.add_days, days=days, known=known, today=samples.find_today())
+    root = here.landing.root
+    if not is_remote(root):
+        written: list[str] = add(root)
+        return written
+    with TemporaryDirectory() as folder, translate_store_errors(root, here.landing.options):
+        names = [Path(path).relative_to(folder).as_posix() for path in add(folder)]
+        store = open_store(root, here.landing.options)
+        for name in names:
+            obstore.put(store, name, (Path(folder) / name).read_bytes())
+    return [f"{root.rstrip('/')}/{name}" for name in names]
 
 
 def is_mixed(files: DomainFiles) -> bool:
@@ -66,14 +90,8 @@ def refuse_samples(here: Environment, domain: str) -> None:
     """Raises unless samples may be written into a domain.
 
     Raises:
-        SetupError: landing is no folder of this machine, or the domain holds files that are no
-            samples.
+        SetupError: the domain holds files that are no samples.
     """
-    if is_remote(here.landing.root):
-        raise SetupError(
-            f"Samples can only be written into a folder, but landing is {here.landing.root}.\n"
-            "Next: unset LAKEHOUSE_LANDING, or set it to a folder."
-        )
     files = list_domain_files(here)[domain]
     if is_mixed(files):
         raise refusal(here, domain, files)

@@ -7,7 +7,7 @@ from datetime import date
 from pathlib import Path
 
 from samples.files import PREFIX
-from samples.retail import FIRST_DAY, generate
+from samples.retail import find_today, generate, generate_latest
 from samples.truth import Truth
 
 
@@ -16,7 +16,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser = _parser()
     asked = parser.parse_args(arguments)
     try:
-        truth = generate(asked.out, asked.days, asked.rows, asked.seed, asked.start)
+        truth = (
+            generate(asked.out, asked.days, asked.rows, asked.seed, asked.start)
+            if asked.start
+            else generate_latest(asked.out, find_today(), asked.days, asked.rows, asked.seed)
+        )
     except (ValueError, OSError) as error:
         parser.error(str(error))
     if asked.json:
@@ -44,7 +48,7 @@ def _parser() -> argparse.ArgumentParser:
         "--seed", type=int, default=7, help="the same one gives the same bytes (%(default)s)"
     )
     parser.add_argument(
-        "--start", type=date.fromisoformat, default=FIRST_DAY, help="first day (%(default)s)"
+        "--start", type=date.fromisoformat, help="first day; without it, the days end before today"
     )
     parser.add_argument(
         "--domain", choices=["retail"], default="retail", help="what to make (%(default)s)"

@@ -6,6 +6,7 @@ Every number follows from the seed and the date, never from how many days are as
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
+from itertools import count
 from math import floor
 from random import Random
 
@@ -19,8 +20,13 @@ _EPOCH = date(2010, 12, 1)
 
 
 def is_open(day: date) -> bool:
-    """Whether the shop delivers a file: not on Saturdays, and not from 24 December to 3 January."""
-    return day.weekday() != _SATURDAY and (1, 3) < (day.month, day.day) < (12, 24)
+    """Whether the shop delivers a file of this day: not of Saturdays."""
+    return day.weekday() != _SATURDAY
+
+
+def list_open_days_before(day: date) -> Iterator[date]:
+    """Yields the days before one of which the shop delivers a file, the latest first."""
+    return (one for n in count(1) if is_open(one := day - ONE_DAY * n))
 
 
 @dataclass(frozen=True)

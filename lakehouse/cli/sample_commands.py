@@ -26,9 +26,20 @@ def demo(app: App) -> None:
 )
 @click.pass_obj
 def samples(app: App, days: int) -> None:
-    """Deliver the sample files of one more day into landing."""
+    """Deliver the sample files of one more day to landing, a folder or a bucket.
+
+    Of today and of the days after it there is no file yet.
+    """
     assert app.samples is not None  # noqa: S101, without samples there is no such command
-    for path in app.samples(days):
+    paths = app.samples(days)
+    if not paths:
+        print_text(
+            "The sample files of all days before today are delivered; today's comes tomorrow.\n"
+            "Next: `make clean-data && make demo` makes new samples, and leaves the last day to "
+            "this command."
+        )
+        return
+    for path in paths:
         print_text(path)
     print_text(
         "Next: run `lakehouse demo` to land them, or wait: Dagster lands them while its UI runs."

@@ -88,10 +88,9 @@ def list_tables(
         stale = {part.table: part for part in here.create_planner().find_stale_tables()}
         waiting = landing or report_landing(here)
         dead = describe_dead_letters(here.lake, waiting)
-        undated = here.undated_domains(here.lake, here.catalog)
         existing = here.lake.tables()
         states = [
-            _add_freshness(here.catalog, _read_state(here, name, stale, dead), moment, undated)
+            _add_freshness(here.catalog, _read_state(here, name, stale, dead), moment)
             for name in existing
         ]
         orphans = set(here.list_orphans())
@@ -204,18 +203,11 @@ def _find_time_column(catalog: Catalog, name: str) -> str | None:
     return "_ingested_at" if name in (DEAD_LETTERS, DELIVERIES) else "_last_seen_at"
 
 
-def _add_freshness(
-    catalog: Catalog, state: TableState, now: datetime, undated: Mapping[str, str]
-) -> TableState:
-    """Returns a state with its freshness.
-
-    No promise is held against a domain whose dates do not follow the present, such as samples.
-    """
+def _add_freshness(catalog: Catalog, state: TableState, now: datetime) -> TableState:
+    """Returns a state with its freshness."""
     table, newest = catalog.tables.get(state.table), state.newest
     if newest is None or not isinstance(table, DerivedTable):
         return state
-    if table.domain in undated:
-        return replace(state, freshness=undated[table.domain])
     if not isinstance(newest, datetime):
         # A day is as old as its first moment: nothing in it says how late its last event was.
         newest = datetime(newest.year, newest.month, newest.day, tzinfo=UTC)

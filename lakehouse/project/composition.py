@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
-from lakehouse.environment import Environment, no_undated_domains
+from lakehouse.environment import Environment
 from lakehouse.errors import SetupError
 from lakehouse.ingest.files.landing_zone import Landing
 from lakehouse.ingest.limits import REST_SECONDS, set_limits
@@ -40,9 +40,7 @@ def load_environment() -> Environment:
     limits = set_limits(known.ingest_limits)
     landing = Landing(known.landing_uri, clear, rest, limits, follow_links=known.follow_links)
     tables = collect.collect_tables(load_domains())
-    samples = load_optional("resources.sample_files")
-    undated = samples.find_sample_domains if samples else no_undated_domains
-    return Environment(lake, landing, tables, undated_domains=undated)
+    return Environment(lake, landing, tables)
 
 
 def load_domains() -> list[ModuleType]:

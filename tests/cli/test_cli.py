@@ -8,7 +8,6 @@ import os
 import re
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -23,7 +22,6 @@ from lakehouse.environment import Environment
 from lakehouse.errors import DataError, SetupError
 from lakehouse.observe import sql
 from lakehouse.storage.lake import Lake
-from resources.sample_files import find_sample_domains
 
 HEADER = "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country"
 LINES = [
@@ -393,14 +391,6 @@ def test_tables_of_every_format_name_each_column(filled, form):
     out = printed(filled, "tables", "--format", form)
     columns = ("table", "rows", "bytes", "files", "version", "newest", "freshness", "state")
     assert [name for name in columns if name not in out] == []
-
-
-def test_samples_are_not_called_late(here):
-    write(here, "fx_rates", "sample-fx.csv", "Date,USD\n2010-12-01,1.31\n")
-    bring_up_to_date(here)
-    composed = replace(here, undated_domains=find_sample_domains)
-    found = {row["table"]: row["freshness"] for row in as_json(composed, "tables")}
-    assert found["staged/fx_rates"] == "samples"
 
 
 def test_what_is_older_than_promised_is_called_late(filled):

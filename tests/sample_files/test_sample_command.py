@@ -3,20 +3,24 @@
 import json
 import subprocess
 import sys
-from datetime import date
+from datetime import date, timedelta
 from itertools import chain, pairwise
+from pathlib import Path
 
 import pytest
 
-from samples import generate
+from samples import generate, generate_latest
 from samples.__main__ import main
 from samples.days import Run
 from samples.retail import add_days
 from samples.shop import open_shop
 
+MAKE = ["--start", "2010-12-01", "--out"]
+TUESDAY = date(2026, 12, 1)
+
 
 def test_it_prints_the_truth_as_an_aligned_table(tmp_path, capsys):
-    assert main(["--out", str(tmp_path), "--days", "3", "--rows", "50"]) == 0
+    assert main([*MAKE, str(tmp_path), "--days", "3", "--rows", "50"]) == 0
     printed = capsys.readouterr().out.splitlines()
     counts = [line for line in printed if line.startswith("  ")]
     assert [line for line in printed if line not in counts] == ["invoice_lines", "fx_rates"]
@@ -24,7 +28,7 @@ def test_it_prints_the_truth_as_an_aligned_table(tmp_path, capsys):
 
 
 def test_it_prints_the_truth_as_json(made, tmp_path, capsys):
-    main(["--out", str(tmp_path), "--json"])
+    main([*MAKE, str(tmp_path), "--json"])
     truth = json.loads(capsys.readouterr().out)
     assert truth == made.truth.as_json()
     assert (
@@ -36,7 +40,7 @@ def test_it_prints_the_truth_as_json(made, tmp_path, capsys):
 
 
 def test_the_truth_is_not_written_next_to_the_files(tmp_path):
-    main(["--out", str(tmp_path), "--days", "1", "--rows", "20", "--json"])
+    main([*MAKE, str(tmp_path), "--days", "1", "--rows", "20", "--json"])
     files = [str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()]
     assert sorted(files) == [
         "fx_rates/sample-eurofxref-hist.zip",
@@ -45,8 +49,8 @@ def test_the_truth_is_not_written_next_to_the_files(tmp_path):
 
 
 def test_it_tells_of_files_that_the_truth_does_not_count(tmp_path, capsys):
-    main(["--out", str(tmp_path), "--days", "3", "--rows", "20"])
-    main(["--out", str(tmp_path), "--days", "2", "--rows", "20"])
+    main([*MAKE, str(tmp_path), "--days", "3", "--rows", "20"])
+    main([*MAKE, str(tmp_path), "--days", "2", "--rows", "20"])
     assert (
         capsys.readouterr().err
         == "Not counted, from another run: 1 files, first sample-2010-12-03.csv.gz\n"
@@ -78,7 +82,7 @@ def test_it_runs_as_a_module(tmp_path):
         "error",
         "-m",
         "samples",
-        "--out",
+        *MAKE,
         str(tmp_path),
         "--days",
         "1",
@@ -105,6 +109,51 @@ def test_a_day_that_is_added_is_the_one_that_a_longer_run_has(tmp_path):
 
 def test_the_first_day_that_is_added_to_nothing_is_the_first_day(tmp_path):
     assert add_days(tmp_path)[0].endswith("sample-2010-12-01.csv.gz")
+
+
+def list_days(folder: Path) -> list[str]:
+    return sorted(path.name[7:17] for path in folder.glob("invoice_lines/sample-*"))
+
+
+def test_the_latest_samples_leave_the_file_of_the_last_day_to_the_next_delivery(tmp_path):
+    generate_latest(tmp_path, TUESDAY, rows=5)
+    assert (list_days(tmp_path)[0], list_days(tmp_path)[-1]) == ("2026-10-01", "2026-11-29")
+    added = add_days(tmp_path, 5, today=TUESDAY, rows=5)
+    assert [Path(path).name[7:17] for path in added[:-1]] == ["2026-11-30"]
+    assert add_days(tmp_path, today=TUESDAY) == []
+
+
+@pytest.mark.parametrize("weekday", range(7))
+def test_on_each_day_of_the_week_the_latest_samples_are_fresh_and_one_file_is_left(
+    tmp_path, weekday
+):
+    today = TUESDAY + timedelta(days=weekday)
+    generate_latest(tmp_path, today, days=10, rows=5)
+    last = date.fromisoformat(list_days(tmp_path)[-1])
+    assert timedelta(days=2) <= today - last <= timedelta(days=3)
+    assert len(add_days(tmp_path, 9, today=today, rows=5)) == 2
+
+
+def test_what_is_added_to_the_latest_samples_is_what_a_run_from_their_first_day_holds(tmp_path):
+    generate_latest(tmp_path / "added", TUESDAY, days=10, rows=20)
+    first, *_ = list_days(tmp_path / "added")
+    add_days(tmp_path / "added", today=TUESDAY, rows=20)
+    generate(tmp_path / "whole", days=11, rows=20, start=date.fromisoformat(first))
+    whole = {path.name: path.read_bytes() for path in (tmp_path / "whole").rglob("sample-*")}
+    assert whole == {
+        path.name: path.read_bytes() for path in (tmp_path / "added").rglob("sample-*")
+    }
+
+
+def test_days_that_are_added_to_nothing_are_the_latest_ones(tmp_path):
+    add_days(tmp_path, 3, today=TUESDAY, rows=5)
+    assert list_days(tmp_path) == ["2026-11-27", "2026-11-29", "2026-11-30"]
+
+
+def test_files_that_were_delivered_and_taken_away_are_not_made_again(tmp_path):
+    known = ["invoice_lines/sample-2026-11-27.csv.gz", "fx_rates/sample-eurofxref-hist.zip"]
+    add_days(tmp_path, 3, known=known, today=TUESDAY, rows=5)
+    assert list_days(tmp_path) == ["2026-11-29", "2026-11-30"]
 
 
 @pytest.mark.parametrize("rows", [1, 2000, 400_000])

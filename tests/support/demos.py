@@ -7,14 +7,16 @@ import sys
 from pathlib import Path
 
 from bench.dagster_settings import settings
+from samples import generate
 from support.projects import ROOT, link_project
 
 BIN = Path(sys.executable).parent
 
 
 def run_demo(folder: Path) -> None:
-    """Makes a project of an empty folder and runs the demo there."""
+    """Makes a project of an empty folder and runs the demo there, on samples that no clock dates."""
     link_project(folder)
+    generate(folder / "landing")
     (folder / "dagster").mkdir()
     known, own = settle(folder), folder / "dagster" / "dagster.yaml"
     own.write_text(settings(is_batched=True))  # it leaves the same files as the default, sooner
