@@ -16,6 +16,7 @@ from lakehouse.environment import Environment
 from lakehouse.errors import OutageError
 from lakehouse.orchestration import (
     assets,
+    first_partitions,
     heal_job,
     ingest_job,
     names,
@@ -30,8 +31,8 @@ from lakehouse.storage.write_guards import check_writable
 process_settings.resume_collector()
 
 
-def definitions(here: Environment) -> dg.Definitions:
-    """Everything that Dagster knows of an environment."""
+def definitions(here: Environment, begins: first_partitions.Begins | None = None) -> dg.Definitions:
+    """Everything that Dagster knows of an environment; its partitions begin with `begins`."""
     process_settings.batch_events()
     with warnings.catch_warnings():
         # Single-run backfills and lenient partition mappings are public, and beta in Dagster 1.13.
@@ -41,8 +42,8 @@ def definitions(here: Environment) -> dg.Definitions:
             run_requests.define_partition_jobs(here.catalog),
         )
         return dg.Definitions(
-            assets=assets.build_assets(here),
-            sensors=sensors.build_sensors(here, making),
+            assets=assets.build_assets(here, begins),
+            sensors=sensors.build_sensors(here, making, begins),
             schedules=[heal_job.define_nightly_schedule()],
             jobs=[ingest, *making, replay_job.define_replay_job()],
             resources={names.RESOURCE: dg.ResourceDefinition.hardcoded_resource(here)},
@@ -59,4 +60,4 @@ def defs() -> dg.Definitions:
         run_leases.register_process(Path(home))
     with suppress(OutageError):  # whoever writes first proves it then
         check_writable(here.lake)
-    return definitions(here)
+    return definitions(here, first_partitions.find_begins(here))

@@ -1,11 +1,13 @@
 """Declared tables as software-defined assets."""
 
+from datetime import date
 from typing import Any, cast
 
 import dagster as dg
 
 from lakehouse.environment import Environment
 from lakehouse.orchestration import metadata, partitions
+from lakehouse.orchestration.first_partitions import Begins
 from lakehouse.orchestration.names import RESOURCE, to_asset_key
 from lakehouse.orchestration.run_events import (
     Events,
@@ -23,11 +25,15 @@ from lakehouse.tables.table_types import DerivedTable, RawTable, Table
 from lakehouse.wording import escape_lines
 
 
-def build_assets(environment: Environment) -> list[dg.AssetsDefinition]:
-    """Builds one asset for each declared table."""
+def build_assets(
+    environment: Environment, begins: Begins | None = None
+) -> list[dg.AssetsDefinition]:
+    """Builds one asset for each declared table; its partitions begin with `begins`."""
     tables = environment.catalog.tables.values()
     return [
-        _raw(environment, t) if isinstance(t, RawTable) else _derived(environment, t)
+        _raw(environment, t)
+        if isinstance(t, RawTable)
+        else _derived(environment, t, (begins or {}).get(t.partitions) if t.partitions else None)
         for t in tables
     ]
 
@@ -74,7 +80,9 @@ def _raw(environment: Environment, table: RawTable) -> dg.AssetsDefinition:
     return cast("dg.AssetsDefinition", asset(land_table))
 
 
-def _derived(environment: Environment, table: DerivedTable) -> dg.AssetsDefinition:
+def _derived(
+    environment: Environment, table: DerivedTable, begin: date | None
+) -> dg.AssetsDefinition:
     sources = environment.catalog.find_inputs(table).values()
     promise = (
         f"No more rows break {table.contract.__name__} than it allows, and every table rule holds."
@@ -85,7 +93,7 @@ def _derived(environment: Environment, table: DerivedTable) -> dg.AssetsDefiniti
         **_common(environment, table),
         kinds={"deltalake", "duckdb" if table.is_sql else "polars"},
         deps=[_build_dependency(environment, table, source) for source in sources],
-        partitions_def=partitions.define_partitions(calendar) if calendar else None,
+        partitions_def=partitions.define_partitions(calendar, begin) if calendar else None,
         # One run for a range, however long: a process takes seconds to start, a partition costs
         # milliseconds of events.
         backfill_policy=dg.BackfillPolicy.single_run() if calendar else None,
@@ -96,7 +104,7 @@ def _derived(environment: Environment, table: DerivedTable) -> dg.AssetsDefiniti
 
     def make_table(context: dg.AssetExecutionContext) -> Events:
         here: Environment = getattr(context.resources, RESOURCE)
-        days = partitions.read_days(context, table)
+        days = partitions.read_days(context, table, begin)
         try:
             audit = run_with_clear_failures(lambda: make_in_turn(context, here, table, days))
         except RefusedCommitError as refused:

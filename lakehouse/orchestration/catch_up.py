@@ -17,6 +17,7 @@ from lakehouse.errors import indent_problem
 from lakehouse.ingest.land import read_news
 from lakehouse.lineage.staleness import StaleTable
 from lakehouse.orchestration.dead_runs import free_dead_runs, has_died
+from lakehouse.orchestration.first_partitions import Begins, find_begins
 from lakehouse.orchestration.names import to_asset_key
 from lakehouse.orchestration.run_leases import lease_run
 from lakehouse.orchestration.run_requests import TRIGGER, PlannedRun, plan_runs
@@ -30,7 +31,7 @@ _POLL_SECONDS = 0.2
 
 def catch_up(
     here: Environment,
-    define: Callable[[Environment], dg.Definitions],
+    define: Callable[[Environment, Begins], dg.Definitions],
     dagster_home: Path,
     announce: Callable[[PlannedRun], None],
     *,
@@ -40,7 +41,8 @@ def catch_up(
 
     Args:
         here: where to run.
-        define: returns Dagster's definitions for an environment.
+        define: returns Dagster's definitions for an environment, with partitions that begin with
+            some days.
         dagster_home: Dagster's folder, used unless `DAGSTER_HOME` is set.
         announce: called with each run that makes tables, before it starts.
         skipped_domains: domains whose tables are left alone.
@@ -53,16 +55,19 @@ def catch_up(
     with open_instance(Path(os.environ["DAGSTER_HOME"])) as instance:
         for line in free_dead_runs(instance):
             here.tell(line)
-        job = define(here).resolve_implicit_global_asset_job_def()
+        job = define(here, {}).resolve_implicit_global_asset_job_def()
         _wait_for_fresh_files(here)
         # By their text: a table that stays stale may fail once more, for the same reason.
         problems = _land(here, job, instance, skipped_domains)
+        # Defined anew, because the partitions begin with the data that have landed now.
+        begins = find_begins(here)
+        job = define(here, begins).resolve_implicit_global_asset_job_def()
         done: list[PlannedRun] = []
         # Planned anew after each round, because a run makes its readers stale. A run that failed
         # leaves its tables stale; it is not tried again, or this would never end.
         while runs := [
             run
-            for run in plan_runs(here.catalog, _find_stale(here, skipped_domains))
+            for run in plan_runs(here.catalog, _find_stale(here, skipped_domains), begins)
             if run not in done
         ]:
             for run in runs:

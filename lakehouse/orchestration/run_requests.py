@@ -4,7 +4,8 @@ The commit sensor and `catch_up` both plan their runs here, so that they cannot 
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import date
 from typing import Any
 
 import dagster as dg
@@ -12,14 +13,12 @@ import dagster as dg
 from lakehouse.calendar import Daily, Days
 from lakehouse.lineage.staleness import StaleTable
 from lakehouse.orchestration import partitions
+from lakehouse.orchestration.first_partitions import Begins
 from lakehouse.orchestration.names import to_asset_key
 from lakehouse.tables.catalog import Catalog
 
 TRIGGER = "lakehouse/trigger"
 """Run tag that names who asked for a run."""
-
-# Dagster's own tags of a run over a range of partitions, both ends included.
-_RANGE = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
 
 
 @dataclass(frozen=True)
@@ -30,28 +29,27 @@ class PlannedRun:
         tables: what to make, in the order in which they read each other.
         days: the span of whole periods; None when none of the tables has partitions.
         calendar: whose periods these are.
+        begin: the first day of Dagster's partitions; by default that of the calendar.
     """
 
     tables: tuple[str, ...]
     days: Days | None = None
     calendar: Daily | None = None
+    begin: date | None = None
 
     @property
     def partition(self) -> dict[str, str]:
-        """The run tags that name its partitions."""
+        """The run tags that name its partitions, and its days where no partition does."""
         if self.days is None or self.calendar is None:
             return {}
-        # A partition is named by the first day of its period, also at the end of a range.
-        first, last = (self.calendar.period_start(day) for day in (self.days.first, self.days.last))
-        if first == last:
-            return {"dagster/partition": partitions.to_partition_key(first)}
-        return dict(
-            zip(
-                _RANGE,
-                (partitions.to_partition_key(first), partitions.to_partition_key(last)),
-                strict=True,
-            )
-        )
+        return partitions.tag_days(self.calendar, self.days, self.begin)
+
+    @property
+    def shown_days(self) -> Days | None:
+        """Its days as people know them: without those before the first row of all."""
+        if self.days is None or self.begin is None:
+            return self.days
+        return Days(max(self.days.first, self.begin), max(self.days.last, self.begin))
 
     def request(self, catalog: Catalog, asked: Mapping[str, str]) -> dg.RunRequest:
         """Returns the run request; `asked` are the tags that tell who asks for what."""
@@ -103,8 +101,12 @@ def define_partition_jobs(catalog: Catalog) -> list[Any]:
     ]
 
 
-def plan_runs(catalog: Catalog, stale: Iterable[StaleTable]) -> list[PlannedRun]:
+def plan_runs(
+    catalog: Catalog, stale: Iterable[StaleTable], begins: Begins | None = None
+) -> list[PlannedRun]:
     """Returns the runs that can start now; tables with stale inputs wait until those are made.
+
+    Dagster's partitions begin with `begins`, see `first_partitions.py`.
 
     A table joins the run of the table that it reads if both have the same periods, or if it has
     none. So a new row is in the mart after one run. Whatever else the change affects is stale after
@@ -118,21 +120,16 @@ def plan_runs(catalog: Catalog, stale: Iterable[StaleTable]) -> list[PlannedRun]
     for calendar in dict.fromkeys(_calendar(catalog, part.table) for part in ready if part.keys):
         parts = [part for part in ready if part.keys and _calendar(catalog, part.table) == calendar]
         for tables, spans in _same_spans(parts).items():
-            found += [PlannedRun(tables, days, calendar) for days in spans]
+            begin = (begins or {}).get(calendar) if calendar else None
+            found += [PlannedRun(tables, days, calendar, begin) for days in spans]
     if not found:
         return [PlannedRun(_with_followers(catalog, whole, None))] if whole else []
     # Tables without partitions are in the first run alone, or each run would make them again.
-    first, *others = found
-    with_whole = PlannedRun(
-        _with_followers(catalog, (*whole, *first.tables), first.calendar),
-        first.days,
-        first.calendar,
-    )
-    rest = [
-        PlannedRun(_with_followers(catalog, i.tables, i.calendar, whole=False), i.days, i.calendar)
-        for i in others
+    asked = [(*whole, *found[0].tables), *(run.tables for run in found[1:])]
+    return [
+        replace(run, tables=_with_followers(catalog, tables, run.calendar, whole=run is found[0]))
+        for run, tables in zip(found, asked, strict=True)
     ]
-    return [with_whole, *rest]
 
 
 def _same_spans(parts: list[StaleTable]) -> dict[tuple[str, ...], tuple[Days, ...]]:

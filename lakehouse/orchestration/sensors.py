@@ -20,6 +20,7 @@ from lakehouse.errors import BusyError
 from lakehouse.failpoints import failpoint
 from lakehouse.ingest.land import News, read_news
 from lakehouse.orchestration.dead_runs import define_dead_runs_sensor, tell_freed
+from lakehouse.orchestration.first_partitions import Begins
 from lakehouse.orchestration.ingest_job import INGEST_JOB, build_run_config
 from lakehouse.orchestration.retries import has_lost_runs, may_retry
 from lakehouse.orchestration.run_requests import TRIGGER, plan_runs
@@ -116,7 +117,9 @@ def _write(asked: Mapping[str, str]) -> str:
     return json.dumps({"cursor_version": _CURSOR_VERSION, "asked": dict(asked)})
 
 
-def define_commit_sensor(environment: Environment, jobs: Sequence[Any]) -> dg.SensorDefinition:
+def define_commit_sensor(
+    environment: Environment, jobs: Sequence[Any], begins: Begins | None = None
+) -> dg.SensorDefinition:
     """Defines the sensor that asks for runs of exactly the periods that new commits made stale."""
 
     def look(instance: dg.DagsterInstance, cursor: str | None) -> Answer:
@@ -131,7 +134,8 @@ def define_commit_sensor(environment: Environment, jobs: Sequence[Any]) -> dg.Se
         since, seen = _read_cursor(cursor), environment.list_revisions()
         if since == seen:
             return dg.SkipReason("no new commits")
-        runs = plan_runs(environment.catalog, environment.create_planner(since).find_stale_tables())
+        stale = environment.create_planner(since).find_stale_tables()
+        runs = plan_runs(environment.catalog, stale, begins)
         if not runs:
             return dg.SensorResult(
                 skip_reason="new commits made nothing stale", cursor=_write_cursor(seen)
@@ -251,11 +255,13 @@ def _describe_work(instance: dg.DagsterInstance, wanted: dg.RunsFilter) -> str |
     return f"run {run.run_id}, {run.status.value.lower()}, asked for at {since:%Y-%m-%d %H:%M:%S}"
 
 
-def build_sensors(environment: Environment, making: Sequence[Any]) -> list[dg.SensorDefinition]:
-    """Builds every sensor; `making` are the jobs that make tables."""
+def build_sensors(
+    environment: Environment, making: Sequence[Any], begins: Begins | None = None
+) -> list[dg.SensorDefinition]:
+    """Builds every sensor; `making` are the jobs that make tables, for partitions from `begins`."""
     return [
         define_landing_sensor(environment),
-        define_commit_sensor(environment, making),
+        define_commit_sensor(environment, making, begins),
         define_dead_runs_sensor(),
         define_settled_sensor(environment),
     ]
