@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 DONE   := $(VENV)/.installed
+DEV    := $(VENV)/.installed-dev
 PORT   ?= 3000
 
 # A folder named here or in the environment becomes a line of .env, so that later calls use it too.
@@ -17,9 +18,9 @@ unexport PYTHONDONTWRITEBYTECODE # each process of the demo and the tests would 
 .PHONY: help setup demo ui test test-full lint format bench campaign clean-data
 
 help:
-	@echo "make demo [LANDING=<folder>]  install everything and run the retail domain, on samples or on your files"
+	@echo "make demo [LANDING=<folder>]  install it and run the retail domain, on samples or on your files"
 	@echo "make ui [PORT=3000]           Dagster's UI with its daemon; sensors and schedules are on"
-	@echo "make test                     every kind of test; a few minutes"
+	@echo "make test                     every kind of test; installs their tools first; a few minutes"
 	@echo "make test-full                the other tests: larger sizes and more seeds of the same kinds"
 	@echo "make lint                     formatting, lint and types"
 	@echo "make format                   format, and fix what ruff can fix"
@@ -29,9 +30,12 @@ help:
 
 $(DONE): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed; name one: make PYTHON=python3.12 …" if sys.version_info < (3, 11) else 0)'
-	@echo "Installing into $(VENV) …"
-	@$(PYTHON) -m venv $(VENV)
-	@PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[dev]"
+	@$(PYTHON) -m resources.install $(VENV)
+	@touch $@
+
+# What tests, checks and benchmarks need beside it.
+$(DEV): $(DONE)
+	@$(PYTHON) -m resources.install $(VENV) dev
 	@touch $@
 
 # Dagster reads .env in the folder where it is called, so its commands find data/dagster without further settings.
@@ -48,22 +52,22 @@ ui: setup
 # takes half of the tests that another still has to run.
 PYTEST := $(BIN)/python -m pytest -n 2 --dist worksteal -rs
 
-test: $(DONE)
+test: $(DEV)
 	@$(PYTEST) -m "not full"
 
-test-full: $(DONE)
+test-full: $(DEV)
 	@$(PYTEST) -m full
 
-lint: $(DONE)
+lint: $(DEV)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-format: $(DONE)
+format: $(DEV)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(DONE)
+bench: $(DEV)
 	@$(BIN)/python -m bench.publish
 	@$(BIN)/python -m bench.end_to_end
 	@$(BIN)/python -m bench.query
@@ -79,7 +83,7 @@ bench: $(DONE)
 
 # Each of SEED, MINUTES, ONLY, SEEDS, WAY, FIRST, FILES and OUT becomes an option; see `python -m campaign --help`.
 CAMPAIGN := SEED MINUTES ONLY SEEDS WORLDS WAY FIRST FILES OUT
-campaign: $(DONE)
+campaign: $(DEV)
 	@$(BIN)/python -W ignore -m campaign $(foreach name,$(CAMPAIGN),$(if $($(name)),--$(shell echo $(name) | tr A-Z a-z) $($(name))))
 
 clean-data:

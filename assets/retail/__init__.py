@@ -9,8 +9,8 @@ MONTHLY = Monthly(date(2010, 12, 1), "Europe/London")
 OWNER = "retail@example.com"
 FIRST_QUESTION = """
     SELECT country,
-           round(sum(revenue_gbp)) AS revenue_gbp,
-           round(sum(revenue_eur)) AS revenue_eur,
-           sum(units) AS units
+           sum(revenue_gbp)::BIGINT AS revenue_gbp,
+           sum(revenue_eur)::BIGINT AS revenue_eur,
+           sum(units)::BIGINT AS units
     FROM marts.daily_sales GROUP BY country ORDER BY revenue_gbp DESC LIMIT 5
 """

@@ -5,26 +5,22 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any
 
-from lakehouse.cli.output import print_rows, print_text
+from lakehouse.cli.demo_rejects import print_rejects
+from lakehouse.cli.output import find_width, print_paragraph, print_rows, print_text
 from lakehouse.environment import Environment
 from lakehouse.errors import DataError, LakehouseError, SetupError, list_problems
 from lakehouse.observe import overview, sql
 from lakehouse.observe.domain_files import list_domain_files
 from lakehouse.observe.landing_report import describe_unclaimed, report_landing
-from lakehouse.observe.rejects import read_rejects
 from lakehouse.observe.table_notes import read_notes
-from lakehouse.origin import Origin
 from lakehouse.publish.audit import Audit
-from lakehouse.system_columns import TOO_LARGE
 from lakehouse.wording import escape_control_characters, format_count
 
-_EXAMPLES = 3
-"""How many rejected rows of a table are shown."""
+_NOTES = 3
+"""How many notes of a commit are shown."""
 
-_STEP_WIDTH = 29
-"""Characters for a command among the next steps, before its meaning."""
-
-_NEXT_LINE = f"\n{' ' * (_STEP_WIDTH + 2)}"
+_UNLIMITED = 10_000
+"""Characters of a line in a file or a pipe."""
 
 # The fates of the rows alone, which fit in 80 columns; `lakehouse audit` has the rest.
 _COLUMNS = ("table", "read", "written", "quarantined", "superseded", "filtered", "dead")
@@ -85,7 +81,7 @@ def print_report(
     audits = _list_audits_since(here, before)
     if audits:
         _print_audits(audits)
-        _print_rejects(here)
+        print_rejects(here)
     # Beside a failure, "nothing new" would be false.
     elif not problems:
         print_text(_describe_nothing_new(here, refused))
@@ -146,17 +142,28 @@ def _list_audits_since(here: Environment, before: Mapping[str, int | None]) -> l
 
 
 def _print_audits(audits: Sequence[Audit]) -> None:
-    print_text("\nWhat happened to every row")
+    print_paragraph("\nWhat happened to every row", style="bold")
     print_rows(_COLUMNS, map(_to_row, audits), "table", group_digits=True)
-    print_text()
     for audit in audits:
-        # Below the table, because a name is a sentence that may hold commas.
-        for rule, count in audit.filtered.items():
-            print_text(f"  {audit.table}: filtered {count:,}: {escape_control_characters(rule)}")
-        if audit.has_unchanged:
-            print_text(f"  {audit.table}: unchanged: {audit.describe_unchanged()}")
-        for note in audit.notes:
-            print_text(f"  {audit.table}: {escape_control_characters(note)}")
+        # Below the table, because the name of a rule is a sentence.
+        lines = [
+            *(f"filtered {count:,}: {rule}" for rule, count in audit.filtered.items()),
+            *([f"unchanged: {audit.describe_unchanged()}"] if audit.has_unchanged else []),
+            *_choose_notes(audit),
+        ]
+        if lines:
+            print_text(f"\n{audit.table}")
+        for line in lines:
+            print_paragraph(f"  {escape_control_characters(line)}", indent=4)
+
+
+def _choose_notes(audit: Audit) -> Sequence[str]:
+    """Returns the first notes of a commit, and how many more there are."""
+    # A dead letter is shown with its record further below.
+    notes = [note for note in audit.notes if " dead letter" not in note]
+    left = len(notes) - _NOTES
+    more = f"and {format_count(left, 'more note')}; `lakehouse audit {audit.table}` has all"
+    return [*notes[:_NOTES], more] if left > 0 else notes
 
 
 def _to_row(audit: Audit) -> Sequence[Any]:
@@ -169,30 +176,6 @@ def _to_row(audit: Audit) -> Sequence[Any]:
         sum(audit.filtered.values()),
         audit.dead_letters,
     )
-
-
-def _print_rejects(here: Environment) -> None:
-    """Prints the open rejected rows of each table by reason, with the place of some."""
-    for name in here.catalog.tables:
-        found = read_rejects(here, name, _EXAMPLES)
-        if found.total:
-            place = found.table.replace("/", ".")
-            print_text(
-                f"\n{format_count(found.total, 'rejected row')} of {name}, kept whole in {place}:"
-            )
-        for reason, count in found.reasons.items():
-            print_text(f"  {count:>6,}  {escape_control_characters(reason)}")
-        for row in found.rows.collect().iter_rows(named=True):
-            print_text(f"          e.g. {escape_control_characters(_describe_place(row))}")
-
-
-def _describe_place(row: Mapping[str, Any]) -> str:
-    """Returns where a rejected row comes from; of an aggregate, the values that it has."""
-    if "_source" not in row:
-        values = ", ".join(f"{n} {value}" for n, value in row.items() if not n.startswith("_"))
-        return f"{values}; too large: {large}" if (large := row.get(TOO_LARGE)) else values
-    place = "the whole file" if row["_offset"] is None else f"record {row['_offset']}"
-    return f"{Origin.parse(row['_source']).label}, {place}"
 
 
 def _print_notes(here: Environment) -> None:
@@ -218,42 +201,24 @@ def _print_answer(here: Environment, query: str) -> None:
         columns, rows = sql.run_query(here.lake, query)
     except LakehouseError:
         return  # the mart does not exist yet: nothing was landed that reaches it
-    print_text(f'\nA first answer:  lakehouse sql "{" ".join(query.split())}"')
-    print_rows(columns, rows, "table")
+    print_paragraph("\nA first answer", style="bold")
+    print_paragraph(f'lakehouse sql "{" ".join(query.split())}"', indent=4)
     print_text()
+    print_rows(columns, rows, "table", group_digits=True)
 
 
 def _print_next_steps(here: Environment, ui_command: str) -> None:
-    steps = [(ui_command, "Dagster's UI on http://127.0.0.1:3000, sensors on")]
+    """Prints three things to try, which fit on a terminal of 80 columns."""
     # `make demo` calls the command by its path in an environment that is not activated.
-    if shutil.which("lakehouse") is None:
-        steps.append((". .venv/bin/activate", "puts `lakehouse` on the path"))
-    steps.append(("lakehouse tables", "rows, bytes, freshness, and what is stale"))
-    if example := _find_example(here):
-        table, span = example
-        steps.append((f"lakehouse audit {table}", "what became of every row, commit by commit"))
-        steps.append((f"lakehouse quarantine {table}", "rejected rows, and why"))
-        again = f"dagster asset materialize -m lakehouse.definitions --select {table}"
-        if span:
-            steps.append((f"{again} --partition-range {span}", "a backfill in one run"))
-        else:
-            steps.append((again, "rebuilds it"))
-    print_text("Try next")
-    for command, meaning in steps:
-        # A long command gets a line of its own.
-        gap = " " * (_STEP_WIDTH - len(command)) if len(command) < _STEP_WIDTH else _NEXT_LINE
-        print_text(f"  {command}{gap}{meaning}")
-
-
-def _find_example(here: Environment) -> tuple[str, str | None] | None:
-    """Returns a table to try commands on, and the range of days for which it was made.
-
-    A table with partitions that was made comes first; any other has no range. None if no table is
-    derived.
-    """
-    for table in here.catalog.derived_tables:
-        spans = [span for audit in _list_audits(here, table.name) for span in audit.materialized]
-        if table.partitions and spans:
-            first, last = min(span.first for span in spans), max(span.last for span in spans)
-            return table.name, f"{first}...{last}"
-    return next(((table.name, None) for table in here.catalog.derived_tables), None)
+    known = "lakehouse" if shutil.which("lakehouse") else ".venv/bin/lakehouse"
+    steps = [(ui_command, "Dagster's UI on http://127.0.0.1:3000")]
+    if example := next((table.name for table in here.catalog.derived_tables), None):
+        steps.append((f"{known} quarantine {example}", "rejected rows, and why"))
+    steps.append((f"{known} tables", "rows, size, freshness, what is stale"))
+    print_text("\nTry next")
+    widest = max(len(command) for command, _ in steps)
+    lines = [f"  {command:<{widest}}  {meaning}" for command, meaning in steps]
+    if max(map(len, lines)) > (find_width() or _UNLIMITED):
+        lines = [f"  {command}\n      {meaning}" for command, meaning in steps]
+    for line in lines:
+        print_text(line)

@@ -17,8 +17,9 @@ from typing import Any
 
 import click
 from rich.console import Console
+from rich.text import Text
 
-from lakehouse.cli.table_layout import ShownColumn, lay_out
+from lakehouse.cli.table_layout import ShownColumn, lay_out, wrap_text
 from lakehouse.wording import escape_control_characters, escape_lines
 
 OUTPUT_FORMATS = ("table", "csv", "json")
@@ -36,6 +37,33 @@ _INVISIBLE = re.compile(r"[^\x20-\x7e\n]")
 def print_text(text: str = "", *, to_stderr: bool = False) -> None:
     """Prints a message, with what a terminal would obey in it escaped."""
     click.echo(escape_lines(text), err=to_stderr)
+
+
+def print_paragraph(text: str, *, indent: int = 0, style: str = "") -> None:
+    """Prints a message that a terminal wraps at spaces.
+
+    Args:
+        text: the message, without control characters but line feeds.
+        indent: the spaces before the lines that follow the first of each line.
+        style: how a terminal shows it, in rich's words.
+    """
+    width = find_width()
+    console = Console(soft_wrap=True)
+    for line in text.split("\n"):
+        shown = [line] if width is None else wrap_text(line, width, indent)
+        for part in shown:
+            console.print(Text(str(escape_control_characters(part)), style=style))
+
+
+def write_over(text: str) -> None:
+    """Puts a text into the current line of standard error, a terminal, in the place of the old."""
+    sys.stderr.write(f"\r\x1b[2K{escape_control_characters(text)}")
+    sys.stderr.flush()
+
+
+def find_width() -> int | None:
+    """Returns the width of the terminal; None for a file or a pipe, where a line has no end."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
 def print_json(value: Any) -> None:  # noqa: ANN401
@@ -153,7 +181,7 @@ def _show_table(
         for place, name in enumerate(columns)
     ]
     # A file or a pipe has no width: there every row is one line.
-    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    width = find_width()
     # As Text and not as strings, in which rich would look for markup; and never wrapped by rich.
     console = Console(soft_wrap=True)
     for line in lay_out(shown, width):

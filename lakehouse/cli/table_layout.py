@@ -125,6 +125,19 @@ def _lay_out_blocks(columns: Sequence[ShownColumn], width: int) -> Iterator[Text
                 yield Text.assemble(header, f"{_GAP}{line}" if line else "")
 
 
+def wrap_text(text: str, width: int, indent: int = 0) -> list[str]:
+    """Returns the lines of a text, wrapped at spaces; those after the first begin with blanks."""
+    if cell_len(text) <= width:
+        return [text]
+    body = text.lstrip(" ")
+    first = len(text) - len(body)
+    # Wrapped as if the first line began with as many blanks as the others.
+    lines = _wrap(f"{'x' * max(first - indent, 0)}{body}", max(width - indent, _LEAST_BLOCK))
+    blanks = [" " * min(first, indent), *[" " * indent] * (len(lines) - 1)]
+    lines[0] = f"{' ' * max(first - indent, 0)}{lines[0][max(first - indent, 0) :]}"
+    return [f"{blank}{line}" for blank, line in zip(blanks, lines, strict=True)]
+
+
 def _wrap(text: str, width: int) -> list[str]:
     """Returns the lines of a text, wrapped at spaces; a word that is too long is broken."""
     if cell_len(text) <= width:

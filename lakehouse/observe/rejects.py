@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import polars as pl
 
@@ -9,7 +10,10 @@ from lakehouse.environment import Environment
 from lakehouse.quarantine.dead_letters import DEAD_LETTERS
 from lakehouse.quarantine.states import State, count_by_state, fill_states, is_in
 from lakehouse.system_columns import BROKEN
+from lakehouse.tables.broken_rules import select_distinct_rules
 from lakehouse.tables.table_types import RawTable
+
+_TEXT = "_reason_text"
 
 
 @dataclass(frozen=True)
@@ -19,7 +23,8 @@ class RejectedRows:
     Attributes:
         table: the quarantine table that holds them.
         total: how many are in the state that was asked for.
-        reasons: these rows by reason; a row may have several.
+        reasons: these rows by reason; a row may have several. A reason is the name of a rule, or
+            for a dead letter a text.
         rows: the first of them, whole; read when they are asked for, as a dead letter may be large.
         states: all rows that were ever rejected, by state.
     """
@@ -29,6 +34,23 @@ class RejectedRows:
     reasons: Mapping[str, int]
     rows: pl.LazyFrame
     states: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def reason_column(self) -> str:
+        """The column that says why a row was rejected: a text, or a list of rules."""
+        return "reason" if self.table == DEAD_LETTERS else BROKEN
+
+
+def pick_examples(found: RejectedRows, limit: int) -> list[dict[str, Any]]:
+    """Returns some of the rows of `read_rejects`, each with another reason, in stored order."""
+    if not found.total:
+        return []
+    reason = pl.col(found.reason_column)
+    text = reason if found.reason_column == "reason" else reason.list.join("\n")
+    rows = found.rows.with_columns(text.alias(_TEXT)).unique(
+        _TEXT, keep="first", maintain_order=True
+    )
+    return rows.head(limit).drop(_TEXT).collect().to_dicts()
 
 
 def read_rejects(
@@ -56,7 +78,8 @@ def read_rejects(
         if is_raw:  # raw tables share one table of dead letters
             rejected = rejected.filter(pl.col("table") == table)
         # A row counts under each rule that it broke; its number is asked for apart, in one scan.
-        reason = pl.col("reason") if is_raw else pl.col(BROKEN).explode()
+        rules = select_distinct_rules(pl.col(BROKEN))
+        reason = pl.col("reason") if is_raw else rules.explode()
         wanted = rejected if state is None else rejected.filter(is_in(state))
         reasons, total = pl.collect_all(
             [

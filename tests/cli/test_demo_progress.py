@@ -2,6 +2,7 @@
 
 import os
 import pty
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -29,5 +30,15 @@ def test_a_bar_is_not_drawn_over_the_runs_that_are_announced():
     os.close(ours)
     assert "landing raw/sales" in text
     after = text.partition("  making staged/sales, marts/sales")[2]
-    assert after.endswith("  making marts/months\r\n")
+    assert re.search(r"  making marts/months  \(\d+\.\d s\)\r\n$", after)
     assert CURSOR_UP not in after
+
+
+def test_in_a_pipe_each_step_is_one_line_with_its_seconds():
+    known = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT], capture_output=True, text=True, env=known, check=True
+    )
+    assert re.sub(r"\d+\.\d", "0.0", done.stdout) == (
+        "  making staged/sales, marts/sales  (0.0 s)\n  making marts/months  (0.0 s)\n"
+    )
