@@ -199,6 +199,9 @@ class Planner:
         if table.partitions is None:
             return [WHOLE_TABLE] if changes_content(commit) else []
         known = table.partitions.days_until(self.now)
+        # A row of any day may have a key that came or went.
+        if parameter not in table.parameters:
+            return _calendar(table).period_keys(known) if changes_content(commit) else []
         # A raw table beside the first input is read whole, so each of its rows may matter to every
         # day.
         if isinstance(source, RawTable) and parameter != table.parameters[0]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from lakehouse.errors import SetupError
+from lakehouse.tables.references import list_references
 from lakehouse.tables.table_types import DerivedTable, RawTable, Table
 
 
@@ -48,22 +49,44 @@ class Catalog:
         return ordered
 
     def find_inputs(self, table: Table) -> dict[str, str]:
-        """Returns the tables that a table reads, by the parameters of its transform.
+        """Returns the tables that a table is built from, by the name under which it knows each.
 
-        A raw table reads none.
+        These are the parameters of its transform, the first input first, and then the references
+        of its contract. A raw table is built from none.
+
+        Raises:
+            SetupError: a parameter or a reference names no declared table.
+        """
+        return {**self.find_parameters(table), **self._find_referenced(table)}
+
+    def find_parameters(self, table: Table) -> dict[str, str]:
+        """Returns the tables that a transform reads, by its parameters.
 
         Raises:
             SetupError: a parameter names no declared table.
         """
-        return {parameter: self._find_input(table, parameter) for parameter in table.parameters}
+        return {
+            parameter: self._find_input(table, parameter, f"its parameter {parameter!r}")
+            for parameter in table.parameters
+        }
+
+    def _find_referenced(self, table: Table) -> dict[str, str]:
+        if not isinstance(table, DerivedTable):
+            return {}
+        return {
+            one.parameter: self._find_input(table, one.target, f"the reference {one.parameter!r}")
+            for one in list_references(table.properties)
+        }
 
     def _reads(self, table: DerivedTable) -> set[str]:
         return set(self.find_inputs(table).values())
 
-    def _find_input(self, table: Table, parameter: str) -> str:
+    def _find_input(self, table: Table, parameter: str, what: str) -> str:
         # Staged tables go before marts: a mart may have the name of the staged table that it reads.
         candidates = [f"staged/{parameter}", f"marts/{parameter}"]
-        if parameter.startswith("raw_"):
+        if "/" in parameter:
+            candidates = [parameter]  # a reference may name the layer as well
+        elif parameter.startswith("raw_"):
             # A derived table may be called `raw_…` as well; the raw table goes first.
             candidates.insert(0, f"raw/{parameter.removeprefix('raw_')}")
         for name in candidates:
@@ -71,7 +94,7 @@ class Catalog:
             if name in self.tables and name != table.name:
                 return name
         raise SetupError(
-            f"{table.name}: its parameter {parameter!r} names no table "
+            f"{table.name}: {what} names no table "
             f"(tried {', '.join(candidates)}).\n"
             f"Next: name one of {', '.join(self.tables)}."
         )

@@ -90,6 +90,11 @@ class TableProperties:
             the commit is refused.
         fresh_within: how old the newest event may become before the table counts as late.
         rules: named Polars aggregates over the rows to be published; each must be true.
+        row_rules: named Polars conditions over the columns of one row; a row that breaks one is
+            quarantined. A row for which a condition is null keeps it.
+        references: for a column, or a tuple of columns, the table whose key its values must be:
+            its name, or a tuple of its name and the columns to look in. A row with another value
+            is quarantined; a null refers to nothing, and is kept.
     """
 
     key: tuple[str, ...] = ()
@@ -101,6 +106,8 @@ class TableProperties:
     max_quarantined: float = 0.05
     fresh_within: timedelta | None = None
     rules: Mapping[str, pl.Expr] = field(default_factory=dict)
+    row_rules: Mapping[str, pl.Expr] = field(default_factory=dict)
+    references: Mapping[str | tuple[str, ...], str | tuple[str, ...]] = field(default_factory=dict)
 
 
 class Contract(pa.DataFrameModel):

@@ -19,6 +19,7 @@ from lakehouse.tables.contract import (
     list_columns,
 )
 from lakehouse.tables.patterns import UnsupportedPatternError, match_whole
+from lakehouse.tables.references import find_malformed_references, list_references
 from lakehouse.tables.stored_types import find_bare_decimals, find_type_problems
 
 
@@ -60,6 +61,9 @@ def _find_unknown_columns(
     properties: TableProperties, columns: Mapping[str, Column]
 ) -> Iterator[str]:
     named = {"key": properties.key, "sequence": properties.sequence}
+    named["references"] = tuple(
+        column for one in list_references(properties) for column in one.columns
+    )
     for name in ("event_time", "date_column", "counts"):
         if value := getattr(properties, name):
             named[name] = (value,)
@@ -108,15 +112,24 @@ def _find_malformed_properties(properties: TableProperties) -> Iterator[tuple[st
     if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share <= 1:
         problem = f"max_quarantined is {share!r}, it has to be a share between 0 and 1"
         yield "max_quarantined", problem
-    yield from (("rules", problem) for problem in _find_malformed_rules(properties.rules))
+    yield from _find_malformed_collections(properties)
 
 
-def _find_malformed_rules(rules: Any) -> Iterator[str]:  # noqa: ANN401, a person may write anything
+def _find_malformed_collections(properties: TableProperties) -> Iterator[tuple[str, str]]:
+    for name in ("rules", "row_rules"):
+        for problem in _find_malformed_rules(name, getattr(properties, name)):
+            yield name, problem
+    for problem in find_malformed_references(properties.references):
+        yield "references", problem
+
+
+def _find_malformed_rules(kind: str, rules: Any) -> Iterator[str]:  # noqa: ANN401, anything
     if not isinstance(rules, Mapping):
-        yield f"rules is {type(rules).__name__}, it has to be a dict of expressions by name"
+        yield f"{kind} is {type(rules).__name__}, it has to be a dict of expressions by name"
         return
+    one = kind.removesuffix("s").replace("_", " ")
     wrong = [
-        f"rule {name!r} is {type(rule).__name__}, it has to be an expression of Polars"
+        f"{one} {name!r} is {type(rule).__name__}, it has to be an expression of Polars"
         for name, rule in rules.items()
         if not isinstance(name, str) or not isinstance(rule, pl.Expr)
     ]

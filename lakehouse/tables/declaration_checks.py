@@ -19,6 +19,7 @@ from lakehouse.tables.inferred_formats import INFERRED_FORMAT, infers_time_forma
 from lakehouse.tables.key_checks import find_key_problems, find_lookup_problems
 from lakehouse.tables.keyed_table import KeyedTable
 from lakehouse.tables.local_times import find_raising_times
+from lakehouse.tables.references import find_reference_problems
 from lakehouse.tables.rules import compile_rules
 from lakehouse.tables.sql_types import infer_query_schema
 from lakehouse.tables.stored_types import find_type_problems
@@ -111,12 +112,14 @@ def _find_problems(catalog: Catalog, table: DerivedTable) -> Iterable[str]:
         return [indent_problem(str(error))]
     except pl.exceptions.PolarsError as error:
         return [summarize_error(error)]
-    sources = {parameter: catalog[name] for parameter, name in catalog.find_inputs(table).items()}
+    known = {name: catalog[source] for name, source in catalog.find_inputs(table).items()}
+    sources = {parameter: known[parameter] for parameter in table.parameters}
     problems = [
         *_find_column_problems(table, returned),
         *_find_partition_problems(catalog, table),
         *_find_hidden_column_problems(catalog, table),
         *find_lookup_problems(table, sources),
+        *find_reference_problems(table, known),
     ]
     if isinstance(table, KeyedTable):
         problems += find_key_problems(table, list(sources.values()), returned)
@@ -158,7 +161,7 @@ def _find_hidden_column_problems(catalog: Catalog, table: DerivedTable) -> Itera
 
     These are its sequence, which may change while what was valid on a day stays the same.
     """
-    for parameter, name in catalog.find_inputs(table).items():
+    for parameter, name in catalog.find_parameters(table).items():
         source = catalog[name]
         if not (isinstance(source, KeyedTable) and source.keeps_history):
             continue
@@ -192,7 +195,7 @@ def _infer_schema(
         PolarsError: its result does not fit its inputs.
     """
     schemas = {}
-    for parameter, name in catalog.find_inputs(table).items():
+    for parameter, name in catalog.find_parameters(table).items():
         left_out = (hidden or {}).get(parameter, ())
         columns = catalog[name].schema.items()
         schemas[parameter] = pl.Schema({c: t for c, t in columns if c not in left_out})

@@ -5,7 +5,8 @@ value keeps every rule but one: whether it may be missing is a rule of its own
 (`default_rules.py`).
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +25,8 @@ from lakehouse.tables.contract import (
 from lakehouse.tables.contract_checks import check_contract
 from lakehouse.tables.default_rules import list_default_rules
 from lakehouse.tables.patterns import find_within, get_text, match_whole
+from lakehouse.tables.row_conditions import find_other_rows
+from lakehouse.tables.whole_numbers import find_wrapping
 from lakehouse.wording import format_count
 
 _VERDICT = "_verdict_"
@@ -112,6 +115,10 @@ def compile_rules(contract: type[Contract]) -> tuple[Rule, ...]:
     for name, column in schema.columns.items():
         rules += [_compile(name, types[name], check, names) for check in column.checks]
     rules += [_interpret(None, check, names) for check in schema.checks]
+    rules += [
+        Rule(name, holds.fill_null(True))
+        for name, holds in get_properties(contract).row_rules.items()
+    ]
     _check_rules(contract, rules)
     return tuple(rules)
 
@@ -181,14 +188,18 @@ def _interpret(column: str | None, check: pa.Check, names: tuple[str, ...]) -> R
     return Rule(f"{column}: {name}" if column else name, holds, compiled=False)
 
 
-def _check_rules(contract: type[Contract], rules: Iterable[Rule]) -> None:
+def _check_rules(contract: type[Contract], rules: Sequence[Rule]) -> None:
     """Runs every compiled rule on no rows: Polars names what does not fit.
 
     Raises:
         SetupError: naming every rule that does not fit its columns.
     """
     empty = pl.LazyFrame(schema=to_polars_schema(contract))
-    problems = []
+    counted = Counter(rule.name for rule in rules)
+    problems = [
+        f"{name}: {count} rules have this name" for name, count in counted.items() if count > 1
+    ]
+    problems += _find_row_rule_problems(contract, empty)
     for rule in rules:
         if not rule.compiled:
             continue
@@ -196,18 +207,7 @@ def _check_rules(contract: type[Contract], rules: Iterable[Rule]) -> None:
             empty.select(rule.holds).collect()
         except pl.exceptions.PolarsError as error:
             problems.append(f"{rule.name}: {summarize_error(error)}")
-    for name, holds in get_properties(contract).rules.items():
-        try:
-            answer = empty.select(holds).collect()
-        except pl.exceptions.PolarsError as error:
-            problems.append(f"table rule {name}: {summarize_error(error)}")
-            continue
-        # On no rows, too, an aggregate gives one row: anything else is a rule of rows.
-        if answer.shape != (1, 1) or answer.dtypes != [pl.Boolean]:
-            problems.append(
-                f"table rule {name}: it has to return one true or false for the table, "
-                "such as `.all()`"
-            )
+    problems += _find_table_rule_problems(contract, empty)
     if problems:
         raise SetupError(
             list_problems(
@@ -217,6 +217,36 @@ def _check_rules(contract: type[Contract], rules: Iterable[Rule]) -> None:
                 "correct the field or its type; no data was touched.",
             )
         )
+
+
+def _find_row_rule_problems(contract: type[Contract], empty: pl.LazyFrame) -> Iterator[str]:
+    for name, holds in get_properties(contract).row_rules.items():
+        if (problem := find_other_rows(holds)) is not None:
+            yield f"row rule {name}: {problem}; what is true of all rows belongs in `rules`"
+            continue
+        verdict = empty.select(verdict=holds)
+        try:
+            dtype = verdict.collect_schema()["verdict"]
+        except pl.exceptions.PolarsError:
+            continue  # named with the other rules
+        yield from (f"row rule {name}: {problem}" for problem in find_wrapping(verdict))
+        if dtype != pl.Boolean:
+            yield f"row rule {name}: it is {dtype}, it has to be true or false"
+
+
+def _find_table_rule_problems(contract: type[Contract], empty: pl.LazyFrame) -> Iterator[str]:
+    for name, holds in get_properties(contract).rules.items():
+        try:
+            answer = empty.select(holds).collect()
+        except pl.exceptions.PolarsError as error:
+            yield f"table rule {name}: {summarize_error(error)}"
+            continue
+        # On no rows, too, an aggregate gives one row: anything else is a rule of rows.
+        if answer.shape != (1, 1) or answer.dtypes != [pl.Boolean]:
+            yield (
+                f"table rule {name}: it has to return one true or false for the table, "
+                "such as `.all()`"
+            )
 
 
 def list_unread_rules(schema: pl.Schema) -> tuple[Rule, ...]:

@@ -19,6 +19,9 @@ import pandera.polars as pa
 from lakehouse.tables.contract import Contract, TableProperties, get_properties
 from lakehouse.tables.stable_text import describe_value
 
+_LATER = {"row_rules", "references"}
+"""Properties that came after the first contracts were stored."""
+
 _LENGTH = 12
 """Hexadecimal digits of a version: enough to tell apart all versions of one table."""
 
@@ -54,8 +57,10 @@ def compute_contract_version(contract: type[Contract]) -> str:
     ]
     properties = get_properties(contract)
     table = [
-        (field.name, _describe_property(getattr(properties, field.name)))
+        (field.name, _describe_property(value))
         for field in fields(TableProperties)
+        # Without these where they are empty: they would give every contract another version.
+        if (value := getattr(properties, field.name)) or field.name not in _LATER
     ]
     # Checks that read several columns of a row. Their code is in the sources.
     over_row = [_describe_check(check) for check in schema.checks]

@@ -34,6 +34,8 @@ class PinnedInput:
         lookup: for each column of the key by which its rows are looked up, the column of the first
             input.
         is_first: whether each of its rows is accounted for; these carry their day as `_window`.
+        is_reference: whether only its keys are read, to judge rows by them; the transform does not
+            see it.
     """
 
     parameter: str
@@ -42,6 +44,7 @@ class PinnedInput:
     cut: DayFilter | None = None
     lookup: Mapping[str, str] = field(default_factory=dict)
     is_first: bool = False
+    is_reference: bool = False
 
     def open(self, lake: Lake) -> DeltaTable | None:
         """Returns the table at its revision; None where it did not exist.
@@ -72,8 +75,8 @@ class InputFrames:
     """The rows of some inputs, lazily.
 
     Attributes:
-        inputs: the inputs, the first one first.
-        frames: the rows of each, by parameter.
+        inputs: the inputs that the transform sees, the first one first.
+        frames: the rows of each input by parameter, referenced tables among them.
     """
 
     inputs: tuple[PinnedInput, ...]
@@ -105,7 +108,8 @@ class InputFrames:
 
 def open_inputs(lake: Lake, inputs: tuple[PinnedInput, ...], scope: Scope) -> InputFrames:
     """Returns the frames of pinned inputs, the first one cut to the periods that are made."""
-    opened = InputFrames(inputs, {one.parameter: one.scan(lake) for one in inputs})
+    seen = tuple(one for one in inputs if not one.is_reference)
+    opened = InputFrames(seen, {one.parameter: one.scan(lake) for one in inputs})
     if not scope.is_subset or scope.table.lookback:
         return opened  # a row of a period that is held back may be looked at by another period
     return opened.with_first(opened.first.filter(scope.is_in_periods(WINDOW)))

@@ -33,6 +33,7 @@ from lakehouse.transform.period_counts import (
     fingerprint_rows,
 )
 from lakehouse.transform.plan import MakePlan
+from lakehouse.transform.referenced_keys import add_references
 from lakehouse.transform.repeats import remove_repeats
 from lakehouse.transform.row_verdicts import JudgedRows, judge
 from lakehouse.transform.scope import Scope
@@ -74,6 +75,7 @@ def judge_rows(lake: Lake, plan: MakePlan, opened: InputFrames, spool: Path) -> 
     filtered = _Filtered.of(table, distinct)
     returned = _transform(lake, scope, opened, filtered.kept, spool)
     rows, narrowed = narrow_rows(returned, table.event_schema)
+    rows, references = add_references(plan, opened, rows)
     rules = (
         *list_unread_rules(rows.collect_schema()),
         *(
@@ -82,6 +84,7 @@ def judge_rows(lake: Lake, plan: MakePlan, opened: InputFrames, spool: Path) -> 
         ),
         *_day_rules(scope, plan.inputs[0].source.name),
         *compile_rules(table.contract),
+        *references,
     )
     # A delete needs no more than key and sequence, so the other rules let it pass.
     if isinstance(table, KeyedTable):

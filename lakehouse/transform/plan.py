@@ -170,13 +170,20 @@ def _wanted_days(table: DerivedTable, days: Days | None, known: Days) -> Days:
 def _pin_inputs(
     lake: Lake, catalog: Catalog, table: DerivedTable, wanted: Days | None, known: Days | None
 ) -> tuple[PinnedInput, ...]:
-    """Returns the inputs of a table at their latest revisions."""
-    pinned = []
+    """Returns the inputs of a table at their latest revisions, referenced tables after the others.
+
+    A table that is read in two ways is read at one revision.
+    """
+    pinned, revisions = [], dict[str, Revision | None]()
     for parameter, name in catalog.find_inputs(table).items():
-        source, handle = catalog[name], lake.open_shared(name)
+        source = catalog[name]
+        if name not in revisions:
+            handle = lake.open_shared(name)
+            revisions[name] = None if handle is None else read_revision(handle)
         is_first = parameter == table.parameters[0]
+        is_reference = parameter not in table.parameters
         cut = None
-        if wanted is not None and known is not None:
+        if wanted is not None and known is not None and not is_reference:
             cut = find_day_filter(source, table.lookback, wanted, known, first=is_first)
         as_of, lookup = table.as_of.get(parameter), {}
         if as_of is not None and as_of.names:
@@ -185,10 +192,11 @@ def _pin_inputs(
             PinnedInput(
                 parameter,
                 source,
-                None if handle is None else read_revision(handle),
+                revisions[name],
                 cut=cut,
                 lookup=lookup,
                 is_first=is_first,
+                is_reference=is_reference,
             )
         )
     return tuple(pinned)
