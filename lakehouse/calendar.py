@@ -17,6 +17,8 @@ from lakehouse.errors import SetupError
 
 _DAY = timedelta(days=1)
 
+WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+
 Physical = Literal["day", "month", "year"]
 """The unit by which a table's files are partitioned; it is independent of the table's periods."""
 
@@ -143,6 +145,52 @@ class Monthly(Daily):
         first, last = (day.year * 12 + day.month - 1 for day in (days.first, days.last))
         months = range(first, last + 1) if days.first <= days.last else ()
         return [date(month // 12, month % 12 + 1, 1) for month in months]
+
+
+@dataclass(frozen=True)
+class Weekly(Daily):
+    """A calendar with one period per week, whose key is the first day of the week.
+
+    Attributes:
+        week_starts: the day with which a week begins, such as `sunday`; Monday by default.
+    """
+
+    week_starts: str = "monday"
+
+    def __post_init__(self) -> None:
+        if self.week_starts not in WEEKDAYS:
+            raise SetupError(
+                f"Weekly: week_starts is {self.week_starts!r}, which is no day of the week.\n"
+                f"Next: name one of {', '.join(WEEKDAYS)}."
+            )
+        # Otherwise the key of the first week would be a day before the calendar.
+        if self.period_start(self.first) != self.first:
+            raise SetupError(
+                f"Weekly({self.first}) does not start on a {self.week_starts.capitalize()}.\n"
+                f"Next: start with {self.period_start(self.first)}, or name `week_starts`."
+            )
+
+    @property
+    def _days_after_monday(self) -> int:
+        return WEEKDAYS.index(self.week_starts)
+
+    def period_start(self, day: date) -> date:
+        """Returns the first day of the week."""
+        return day - (day.weekday() - self._days_after_monday) % 7 * _DAY
+
+    def period_end(self, day: date) -> date:
+        """Returns the last day of the week."""
+        return self.period_start(day) + 6 * _DAY
+
+    def period_start_expr(self, day: pl.Expr) -> pl.Expr:
+        """Returns `period_start` as an expression."""
+        # Polars' weeks begin on Monday.
+        shift = self._days_after_monday
+        return day.dt.offset_by(f"-{shift}d").dt.truncate("1w").dt.offset_by(f"{shift}d")
+
+    def _keys_of_span(self, days: Days) -> list[date]:
+        first = self.period_start(days.first)
+        return [first + _DAY * n for n in range(0, (days.last - first).days + 1, 7)]
 
 
 # One member of an Enum: unlike None it means one thing, and `is` narrows its type.

@@ -200,7 +200,7 @@ def test_the_ground_is_at_most_nine_modules():
 
 FACE = [
     *("AsOf", "Contract", "Daily", "Days", "Drift", "Field", "Files"),
-    *("FullDumps", "Instant", "Monthly"),
+    *("FullDumps", "Instant", "Monthly", "Weekly"),
     *("cast", "file_name", "join_as_of", "mart", "raw", "read_boolean", "read_date"),
     *("read_epoch", "read_excel_date", "read_instant", "read_number", "sql_mart", "staged"),
 ]

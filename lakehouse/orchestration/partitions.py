@@ -4,7 +4,7 @@ from datetime import date, datetime
 
 import dagster as dg
 
-from lakehouse.calendar import Daily, Days, Monthly
+from lakehouse.calendar import WEEKDAYS, Daily, Days, Monthly, Weekly
 from lakehouse.tables.table_types import DerivedTable
 
 DAYS = "lakehouse/days"
@@ -22,17 +22,15 @@ def define_partitions(
 
     They begin with a day of the calendar, see `first_partitions.py`; by default its first.
     """
-    kind = (
-        dg.MonthlyPartitionsDefinition
-        if isinstance(calendar, Monthly)
-        else dg.DailyPartitionsDefinition
-    )
     # Dagster's partitions end with the last complete period, and today's rows would have none.
-    return kind(
-        start_date=(begin or calendar.first).strftime(_FORMAT),
-        timezone=calendar.timezone,
-        end_offset=1,
-    )
+    start, zone, ahead = (begin or calendar.first).strftime(_FORMAT), calendar.timezone, 1
+    if isinstance(calendar, Monthly):
+        return dg.MonthlyPartitionsDefinition(start, timezone=zone, end_offset=ahead)
+    if isinstance(calendar, Weekly):
+        # Dagster counts the days of a week from Sunday.
+        day = (WEEKDAYS.index(calendar.week_starts) + 1) % len(WEEKDAYS)
+        return dg.WeeklyPartitionsDefinition(start, timezone=zone, end_offset=ahead, day_offset=day)
+    return dg.DailyPartitionsDefinition(start, timezone=zone, end_offset=ahead)
 
 
 def to_partition_key(day: date) -> str:

@@ -3,7 +3,7 @@
 A domain under `assets/` or `checks/` imports from here and from no other module of the engine.
 """
 
-from lakehouse.calendar import Daily, Days, Monthly
+from lakehouse.calendar import Daily, Days, Monthly, Weekly
 from lakehouse.tables.as_of_join import join_as_of
 from lakehouse.tables.casting import cast
 from lakehouse.tables.contract import Contract, Field, Instant
@@ -26,6 +26,7 @@ __all__ = [
     "FullDumps",
     "Instant",
     "Monthly",
+    "Weekly",
     "cast",
     "file_name",
     "join_as_of",

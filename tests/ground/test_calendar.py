@@ -8,10 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lakehouse.calendar import Daily, Days, Monthly, join_days
+from lakehouse.calendar import WEEKDAYS, Daily, Days, Monthly, Weekly, join_days
+from lakehouse.errors import SetupError
 
 DATES = st.dates(date(1999, 1, 1), date(2040, 12, 31))
-CALENDARS = st.sampled_from([Daily(date(2000, 1, 1)), Monthly(date(2000, 1, 1))])
+WEEKS = [Weekly(date(2000, 1, 3 + n), week_starts=day) for n, day in enumerate(WEEKDAYS)]
+CALENDARS = st.sampled_from([Daily(date(2000, 1, 1)), Monthly(date(2000, 1, 1)), *WEEKS])
 DAY = timedelta(days=1)
 
 quickly = settings(max_examples=60, deadline=None)
@@ -151,6 +153,25 @@ def test_neighbouring_months_join_over_the_end_of_a_year():
         Days(date(2023, 12, 1), date(2024, 2, 29)),
         Days(date(2024, 4, 1), date(2024, 4, 30)),
     ]
+
+
+@pytest.mark.parametrize("calendar", WEEKS, ids=WEEKDAYS)
+def test_a_week_has_seven_days_and_begins_on_its_day(calendar):
+    week = calendar.widen_to_periods(Days(date(2024, 2, 29), date(2024, 2, 29)))
+    assert (len(list(week)), WEEKDAYS[week.first.weekday()]) == (7, calendar.week_starts)
+
+
+@pytest.mark.parametrize(
+    ("first", "starts", "problem"),
+    [
+        (date(2024, 1, 2), "monday", "start with 2024-01-01"),
+        (date(2024, 1, 1), "sunday", "start with 2023-12-31"),
+        (date(2024, 1, 1), "Monday", "no day of the week"),
+    ],
+)
+def test_a_calendar_of_weeks_begins_with_a_week(first, starts, problem):
+    with pytest.raises(SetupError, match=problem):
+        Weekly(first, week_starts=starts)
 
 
 def test_nothing_joins_to_nothing():
