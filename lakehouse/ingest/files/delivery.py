@@ -190,20 +190,13 @@ def _read_received(
         shutil.rmtree(work / "plain", ignore_errors=True)
     if refusal is None:
         _check_balance(delivery)
-        return _note_look(delivery, options)
+        # One column, or more dead letters than rows, is what another dialect looks like.
+        is_odd = len(delivery.columns) == 1 or delivery.dead_count > delivery.rows_count
+        hint = hint_declaration(received.path, name, options) if is_odd else ""
+        return replace(delivery, notes=(*delivery.notes, *filter(None, [hint.removeprefix("; ")])))
     if isinstance(refusal, EmptyFileError):
         return replace(delivery.refuse(str(refusal)), empty_because=str(refusal))
     return delivery.refuse(f"{refusal}{hint_declaration(received.path, name, options)}")
-
-
-def _note_look(delivery: Delivery, options: ReadOptions) -> Delivery:
-    """Returns a delivery, with a note if another declaration would read more of its file."""
-    # One column, or more dead letters than rows, is what another separator or encoding looks like.
-    is_odd = len(delivery.columns) == 1 or delivery.dead_count > delivery.rows_count
-    if not delivery.records or not is_odd:
-        return delivery
-    hint = hint_declaration(delivery.received, delivery.name, options).removeprefix("; ")
-    return replace(delivery, notes=(*delivery.notes, hint)) if hint else delivery
 
 
 def _read(
