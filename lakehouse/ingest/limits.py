@@ -38,6 +38,9 @@ class IngestLimits:
         ratio_from: what every file may unpack to, whatever its ratio.
         archive_members: the most files of an archive; one with more is refused.
         nesting: how deep the values of a record may be nested.
+        reader_bytes: how much memory a process may take that reads an Excel sheet, or a file of
+            Avro, ORC or Arrow; a sheet is in memory as a whole. A file that needs more is refused.
+        reader_seconds: how long such a process may take.
         name_bytes: the longest name of a file, with its folders. Each of its rows carries it.
         block_bytes: what is read of a file at once; the fast path of CSV tries a block as a whole
             before pieces of it.
@@ -70,6 +73,8 @@ class IngestLimits:
     ratio_from: int = 64 * _MIB
     archive_members: int = 10_000
     nesting: int = 100
+    reader_bytes: int = 4 << 30
+    reader_seconds: int = 900
     name_bytes: int = 1024
     block_bytes: int = 1 * _MIB
     pending_bytes: int = 8 * _MIB
@@ -100,6 +105,7 @@ DEFAULT_LIMITS = IngestLimits()
 SETTABLE = (
     *("payload_bytes", "record_bytes", "cell_bytes", "columns", "table_columns", "rows"),
     *("plain_bytes", "ratio", "ratio_from", "archive_members", "nesting", "name_bytes"),
+    *("reader_bytes", "reader_seconds"),
 )
 """The limits that a setting may change."""
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from lakehouse.ingest.files.csv_records import read_csv
+from lakehouse.ingest.files.excel import read_excel
 from lakehouse.ingest.files.json_lines import read_json_lines
 from lakehouse.ingest.files.parquet import read_parquet
 from lakehouse.ingest.files.read_options import ReadOptions
@@ -56,4 +57,5 @@ _READERS: Mapping[Format, Reader] = {
     "jsonl": _read_json,
     "json": _read_json,
     "parquet": _read_parquet,
+    "excel": read_excel,
 }
