@@ -82,6 +82,11 @@ def has_short_digest(source: pl.Expr) -> pl.Expr:
     return source.str.contains(f"{_SEPARATOR}[0-9a-f]{{16}}$")
 
 
+def make_source(name: pl.Expr, digest: pl.Expr) -> pl.Expr:
+    """Returns the `_source` of a file by its name and the hash of its bytes."""
+    return pl.concat_str(name, pl.lit(_SEPARATOR), digest)
+
+
 def select_name(source: pl.Expr) -> pl.Expr:
     """Returns the name of the file that a `_source` names, as `name`."""
     # Cutting at fixed widths takes a sixth of the time of a regular expression.

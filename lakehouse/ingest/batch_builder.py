@@ -5,7 +5,7 @@ Does not belong here: reading the files (`read_batch.py`), and the frames of the
 (`batch_frames.py`).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import obstore
@@ -15,8 +15,9 @@ from lakehouse.ingest.batch import Batch, BatchStamp, StoredLetters
 from lakehouse.ingest.batch_frames import (
     FittedDelivery,
     describe_deliveries,
-    drop_stored,
+    find_stored,
     frame_letters,
+    frame_lost_letters,
     frame_rows,
     frame_unreadable,
     locate_kept_file,
@@ -33,7 +34,6 @@ from lakehouse.ingest.landed_files import LandedFiles
 from lakehouse.ingest.limits import DEFAULT_LIMITS, IngestLimits
 from lakehouse.ingest.small_deliveries import SmallDeliveries
 from lakehouse.origin import Origin
-from lakehouse.quarantine.dead_letters import DeadLetters
 from lakehouse.storage.lake import Lake
 from lakehouse.system_columns import RESCUED
 from lakehouse.tables.table_types import RawTable
@@ -75,6 +75,8 @@ class BatchBuilder:
     _unreadable: dict[Entry, str] = field(default_factory=dict, init=False)
     _changed: list[str] = field(default_factory=list, init=False)
     _empty: dict[str, str] = field(default_factory=dict, init=False)
+    _archive: Origin | None = field(default=None, init=False)
+    _archive_notes: list[str] = field(default_factory=list, init=False)
 
     @property
     def raw(self) -> RawTable:
@@ -108,6 +110,20 @@ class BatchBuilder:
         if is_incomplete and delivery.dead_count:
             self._add_incomplete(entry, delivery, self._occurrences.get(digest, twin))
 
+    def add_member(self, entry: Entry, delivery: Delivery, archive: Origin) -> None:
+        """Adds a file of an archive; its entry has the time and the tag of the archive."""
+        self._archive = archive
+        self.add(entry, delivery)
+        self._archive = None
+
+    def add_archive(self, entry: Entry, archive: Origin, notes: Sequence[str]) -> None:
+        """Adds an archive whose members were added; it is registered, so that it is not read again.
+
+        Its members are registered with it in one commit, or none is.
+        """
+        self._register(entry, archive, "archive", 0)
+        self._archive_notes += [f"{entry.name}: {note}" for note in notes]
+
     def add_reread(self, one: FittedDelivery, dead_count: int) -> None:
         """Adds the new records of a delivery that was read again.
 
@@ -130,7 +146,7 @@ class BatchBuilder:
         unreadable = self._unreadable
         if skip_stored:
             # A killed attempt has committed all letters of a file or none: they are one commit.
-            known = self._find_stored()
+            known = find_stored(self.lake, self.raw, self._new, unreadable)
             with_letters = [one for one in with_letters if one.origin.source not in known]
             unreadable = {
                 entry: problem
@@ -155,7 +171,7 @@ class BatchBuilder:
             corrections=self._corrections,
             dead_letters=pl.concat([*letters, frame_unreadable(self.raw, unreadable, self.stamp)]),
             dead_count=sum(one.delivery.dead_count for one in with_letters) + len(unreadable),
-            lost_letters=self._frame_lost_letters(),
+            lost_letters=frame_lost_letters(self.lake, self.raw, self._incomplete, self.stamp),
             stored_letters=stored,
             outcomes=tuple(self._outcomes),
             repeated=self._repeated,
@@ -259,28 +275,9 @@ class BatchBuilder:
         dead: int,
         same_bytes_as: Origin | None = None,
     ) -> None:
-        self._outcomes.append(
-            FileOutcome(
-                origin, entry.modified_at, entry.size, entry.etag, outcome, dead, same_bytes_as
-            )
-        )
-
-    def _find_stored(self) -> frozenset[str]:
-        """Returns the sources with dead letters in the lake, as a killed attempt leaves them."""
-        # By the bytes: the same file may have another name by now.
-        sources = [one.origin.source for one in self._new]
-        sources += [Origin.of_unreadable(entry.name).source for entry in self._unreadable]
-        return DeadLetters(self.lake, self.raw.name).find_known(sources)
-
-    def _frame_lost_letters(self) -> pl.LazyFrame | None:
-        if not self._incomplete:
-            return None
-        stored = DeadLetters(self.lake, self.raw.name)
-        # Only some letters of a file may be lost, so the others are left out one by one.
-        return pl.concat(
-            drop_stored(frame_letters(self.raw, one, self.stamp), stored.offsets(one.origin.source))
-            for one in self._incomplete
-        )
+        file = (origin, entry.modified_at, entry.size, entry.etag)
+        found = FileOutcome(*file, outcome, dead, same_bytes_as, self._archive)
+        self._outcomes.append(found)
 
     def _describe(self, stored: StoredLetters) -> Iterator[str]:
         earlier = {Origin.parse(str(new["_source"])).name for new in self._corrections.values()}
@@ -296,5 +293,6 @@ class BatchBuilder:
         yield from (f"{name}: {reason}" for name, reason in self._refused.items())
         if stored.uncounted:
             yield f"dead letters from a killed attempt, counted here: {stored.uncounted:,}"
+        yield from self._archive_notes
         yield from self.columns.describe_changes()
         yield from describe_deliveries(self.raw, self._new)

@@ -18,8 +18,9 @@ from lakehouse.ingest.files.listing import Entry
 from lakehouse.ingest.small_deliveries import SmallDeliveries
 from lakehouse.origin import Origin
 from lakehouse.publish.auto_compaction import group_deliveries
-from lakehouse.quarantine.dead_letters import SCHEMA
+from lakehouse.quarantine.dead_letters import SCHEMA, DeadLetters
 from lakehouse.quarantine.states import Attempt
+from lakehouse.storage.lake import Lake
 from lakehouse.storage.limits import WriteLimits
 from lakehouse.system_columns import ORIGIN, RESCUED
 from lakehouse.tables.reading import add_day
@@ -129,6 +130,30 @@ def frame_unreadable(
         for entry, problem in problems.items()
     ]
     return pl.LazyFrame(rows, schema=SCHEMA).with_columns(_open_state(stamp))
+
+
+def find_stored(
+    lake: Lake, raw: RawTable, new: Iterable[FittedDelivery], unreadable: Iterable[Entry]
+) -> frozenset[str]:
+    """Returns the sources with dead letters in the lake, as a killed attempt leaves them."""
+    # By the bytes: the same file may have another name by now.
+    sources = [one.origin.source for one in new]
+    sources += [Origin.of_unreadable(entry.name).source for entry in unreadable]
+    return DeadLetters(lake, raw.name).find_known(sources)
+
+
+def frame_lost_letters(
+    lake: Lake, raw: RawTable, incomplete: Sequence[FittedDelivery], stamp: BatchStamp
+) -> pl.LazyFrame | None:
+    """Returns the dead letters of landed deliveries that the lake has lost; None for none."""
+    if not incomplete:
+        return None
+    stored = DeadLetters(lake, raw.name)
+    # Only some letters of a file may be lost, so the others are left out one by one.
+    return pl.concat(
+        drop_stored(frame_letters(raw, one, stamp), stored.offsets(one.origin.source))
+        for one in incomplete
+    )
 
 
 def drop_stored(letters: pl.LazyFrame, stored: pl.Series) -> pl.LazyFrame:

@@ -34,17 +34,19 @@ REGISTER_SCHEMA = pl.Schema(
         "size": pl.Int64(),
         "etag": pl.String(),
         "dead": pl.Int64(),
+        "archive": pl.String(),
         **{name: dtype for name, dtype in ORIGIN.items() if name != "_offset"},
     }
 )
 _COMMENTS = {
     "table": "The raw table for which the file was delivered",
     "outcome": "landed; dead, if all records are dead letters; repeated, if its bytes are known; "
-    "empty, if it is sound and has no record",
+    "empty, if it is sound and has no record; archive, if its members have rows of their own here",
     "same_bytes_as": "The origin of the rows that had the same bytes when this file was read",
     "size": "Bytes of the file",
     "etag": "Changes with the bytes: the ETag of an object, the time of change of a file's inode",
     "dead": "How many dead letters it has",
+    "archive": "The origin of the archive of which it is a member",
     "_source": "The delivered file and the hash of its bytes",
     "_modified_at": "When the file was written",
     "_batch_id": "The batch in which it was read",
@@ -60,6 +62,7 @@ _FILES = {
     "digest": pl.String(),
     "dead": pl.Int64(),
     "outcome": pl.String(),
+    "archive": pl.String(),
 }
 # With the number of dead letters: bytes that are read by another reader may have fewer, and then
 # the file gets a second row, which counts from then on.
@@ -68,8 +71,10 @@ _KEY = ["table", "_source", "_modified_at", "size", "etag", "dead"]
 _STAMP_FIELDS = 3
 """How many fields of an `Entry` tell a file by its name, time and size."""
 
-Outcome = Literal["landed", "dead", "repeated", "empty"]
-"""What became of a file: `dead` if all its records are dead letters, `empty` if it has none."""
+Outcome = Literal["landed", "dead", "repeated", "empty", "archive"]
+"""What became of a file: `dead` if all its records are dead letters, `empty` if it has none.
+
+An `archive` holds several files, each with an outcome of its own."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +89,7 @@ class FileOutcome:
         outcome: what became of it.
         dead: how many dead letters it has.
         same_bytes_as: the origin of the rows with the same bytes, if it is `repeated`.
+        archive: the origin of the archive of which it is a member.
     """
 
     origin: Origin
@@ -93,6 +99,7 @@ class FileOutcome:
     outcome: Outcome
     dead: int
     same_bytes_as: Origin | None = None
+    archive: Origin | None = None
 
 
 @dataclass(frozen=True)
@@ -101,7 +108,8 @@ class Register:
 
     Attributes:
         files: the files in the order in which they were read. Columns: those of an `Entry`, the
-            hash of the bytes, how many dead letters these have, and their outcome.
+            hash of the bytes, how many dead letters these have, their outcome, and the origin of
+            the archive of which they are members.
         letters: how many dead letters some bytes have, by their hash. A repeated file says nothing
             of that: its letters are those of the first one.
     """
@@ -139,6 +147,28 @@ class Register:
     def _names(self) -> frozenset[str]:
         return frozenset(self.files["name"].to_list())
 
+    def list_members(self, archive: Entry) -> dict[str, str]:
+        """Returns the hash of each member of an archive that was read, by its name."""
+        digest = self.digests.get(archive)
+        if digest is None or self._members.is_empty():
+            return {}
+        # Members have the time and the tag of their archive.
+        found = self._members.filter(
+            (pl.col("archive") == Origin.of(archive.name, digest).source)
+            & (pl.col("modified_at") == archive.modified_at)
+            & (pl.col("etag") == archive.etag)
+        )
+        return dict(found.select("name", "digest").iter_rows())
+
+    def find_archives(self, digest: str) -> dict[str, str]:
+        """Returns the archives of which some bytes are a member, by origin, with its name there."""
+        found = self._members.filter(pl.col("digest") == digest)
+        return dict(found.select("archive", "name").iter_rows())
+
+    @cached_property
+    def _members(self) -> pl.DataFrame:
+        return self.files.filter(pl.col("archive").is_not_null())
+
 
 def read_register(lake: Lake, table: str) -> Register:
     """Reads the registered files of a raw table."""
@@ -147,6 +177,8 @@ def read_register(lake: Lake, table: str) -> Register:
     if handle is None:
         return Register(pl.DataFrame(schema=_FILES))
     rows = scan_visible_rows(handle).filter(pl.col("table") == table).sort("_ingested_at")
+    if "archive" not in rows.collect_schema():  # written by version 0.2.0
+        rows = rows.with_columns(archive=pl.lit(None, dtype=pl.String))
     found = rows.select(
         select_name(source),
         pl.col("_modified_at").alias("modified_at"),
@@ -157,6 +189,7 @@ def read_register(lake: Lake, table: str) -> Register:
         select_digest(source),
         "dead",
         "outcome",
+        "archive",
     )
     files = found.collect()
     # Of two readings of the same bytes the later one counts: a replay may have read more of them.
@@ -201,6 +234,7 @@ def _make_row(
         "size": found.size,
         "etag": found.etag,
         "dead": found.dead,
+        "archive": None if found.archive is None else found.archive.source,
         "_source": found.origin.source,
         "_modified_at": found.modified_at,
         "_batch_id": batch_id,

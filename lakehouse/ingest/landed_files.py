@@ -23,7 +23,7 @@ from lakehouse.ingest.row_origins import (
     read_first_occurrences,
     select_first_occurrences,
 )
-from lakehouse.origin import DIGEST_DIGITS, Origin
+from lakehouse.origin import DIGEST_DIGITS, Origin, make_source
 from lakehouse.quarantine.dead_letters import DEAD_LETTERS, DeadLetters
 from lakehouse.quarantine.states import State
 from lakehouse.storage.handle_cache import ValueCache
@@ -167,7 +167,7 @@ def _combine(
         letters=counts,
         refused=DeadLetters(lake, table).refused(),
         register=register,
-        settled=_select_settled(files, rows, rowless),
+        settled=_select_settled(files, register.files, rows, rowless),
         incomplete=incomplete,
     )
 
@@ -180,11 +180,19 @@ def _find_incomplete(
     return frozenset(short.intersection(rows["digest"].to_list()) if short else ())
 
 
-def _select_settled(files: pl.DataFrame, rows: pl.DataFrame, rowless: pl.DataFrame) -> pl.DataFrame:
+def _select_settled(
+    files: pl.DataFrame, every: pl.DataFrame, rows: pl.DataFrame, rowless: pl.DataFrame
+) -> pl.DataFrame:
     """Selects the registered files that would change nothing.
 
     That is so if their bytes are landed under their own origin or an earlier one, gave only dead
-    letters, or hold no record.
+    letters, or hold no record; and for an archive if that is so for each of its members.
+
+    Args:
+        files: the registered files without those that have lost dead letters.
+        every: all registered files.
+        rows: the first occurrence of each delivery with rows.
+        rowless: that of each delivery with dead letters alone.
     """
     # An earlier delivery of landed bytes is not settled: it gives the rows its origin. On equal
     # times the lesser name counts as earlier, as `Occurrence` is ordered.
@@ -194,5 +202,15 @@ def _select_settled(files: pl.DataFrame, rows: pl.DataFrame, rowless: pl.DataFra
     is_later_delivery = is_older | (is_same_moment & (pl.col("first") <= pl.col("name")))
     by_letters = files.join(rowless, on="digest", how="semi") if rowless.height else files.clear()
     is_empty = files.filter(pl.col("outcome") == "empty")
-    settled = (by_rows.filter(is_later_delivery), by_letters, is_empty)
-    return pl.concat([found.select(Entry._fields) for found in settled])
+    found = (by_rows.filter(is_later_delivery), by_letters, is_empty)
+    settled = pl.concat([one.select(Entry._fields) for one in found])
+    archives = files.filter(pl.col("outcome") == "archive")
+    if archives.is_empty():
+        return settled
+    members = every.filter(pl.col("archive").is_not_null())
+    waiting = members.join(settled, on=["name", "modified_at", "size", "etag"], how="anti")
+    source = make_source(pl.col("name"), pl.col("digest")).alias("archive")
+    whole = archives.with_columns(source).join(
+        waiting, on=["archive", "modified_at", "etag"], how="anti"
+    )
+    return pl.concat([settled, whole.select(Entry._fields)])

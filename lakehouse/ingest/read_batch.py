@@ -20,23 +20,28 @@ from lakehouse.ingest.batch import StoredLetters
 from lakehouse.ingest.batch_builder import BatchBuilder
 from lakehouse.ingest.delivery_identity import name_digest
 from lakehouse.ingest.drift.columns import TableColumns
-from lakehouse.ingest.files.delivery import Delivery, read_delivery
+from lakehouse.ingest.files.archive_file import ArchiveFile, read_file
+from lakehouse.ingest.files.delivery import Delivery
 from lakehouse.ingest.files.landing_zone import Landing, UnreadableError
 from lakehouse.ingest.files.listing import Entry
 from lakehouse.ingest.files.read_options import ReadOptions
 from lakehouse.ingest.landed_files import LandedFiles
 from lakehouse.ingest.limits import IngestLimits
 from lakehouse.ingest.small_deliveries import SmallDeliveries
+from lakehouse.origin import Origin
 from lakehouse.quarantine.dead_letters import COUNTED_DEAD_LETTERS, DEAD_LETTERS, DeadLetters
 from lakehouse.storage.disk_full import is_full_disk
 from lakehouse.storage.lake import Lake, read_transaction_id
 from lakehouse.tables.table_types import RawTable
+from lakehouse.wording import name_first
 
 _ROOM_BYTES = 64 << 20
 """Free bytes with which other files can land."""
 
-_Read = Callable[[], Delivery | str]
-"""Reads an entry: what it holds, or why its bytes cannot be read."""
+_Found = Delivery | ArchiveFile | str
+"""What an entry holds, or why its bytes cannot be read."""
+
+_Read = Callable[[], _Found]
 
 
 def begin_batch(
@@ -111,11 +116,11 @@ def _read(
     *,
     spool: Path,
     options: ReadOptions,
-) -> Delivery | str:
+) -> _Found:
     if entry.problem is not None:
         return entry.problem
     try:
-        return read_delivery(
+        return read_file(
             landing.read_chunks(folder, entry),
             name=entry.name,
             spool=spool,
@@ -126,16 +131,21 @@ def _read(
     except UnreadableError as error:
         return str(error)
     except (OSError, pl.exceptions.PolarsError) as error:
-        # What was spooled of the file is deleted by now. If there is room again, then this file
-        # took it, and the others need not wait: it is named, and tried again by each landing.
-        free = shutil.disk_usage(spool).free
-        if not is_full_disk(error) or free < _ROOM_BYTES:
-            raise
-        return f"cannot be read: no room for what it unpacks to; {free:,} bytes are free in {spool}"
+        return _describe_full_disk(error, spool)
+
+
+def _describe_full_disk(error: Exception, spool: Path) -> str:
+    """Returns why a file is not read for which there was no room; raises any other error again."""
+    # What was spooled of the file is deleted by now. If there is room again, then this file took
+    # it, and the others need not wait: it is named, and tried again by each landing.
+    free = shutil.disk_usage(spool).free
+    if not is_full_disk(error) or free < _ROOM_BYTES:
+        raise error
+    return f"cannot be read: no room for what it unpacks to; {free:,} bytes are free in {spool}"
 
 
 def _read_ahead(
-    entries: Sequence[Entry], read: Callable[[Entry], Delivery | str], limits: IngestLimits
+    entries: Sequence[Entry], read: Callable[[Entry], _Found], limits: IngestLimits
 ) -> Generator[tuple[Entry, _Read], None, None]:
     """Yields each entry in order with what reads it; small ones are read ahead in threads."""
     ahead: deque[tuple[Entry, _Read]] = deque()
@@ -157,17 +167,46 @@ def _read_ahead(
 
 def _add(builder: BatchBuilder, landing: Landing, entry: Entry, read_one: _Read) -> None:
     try:
-        delivery = read_one()
+        found = read_one()
     except FileNotFoundError:
         return  # taken away after the listing: nothing was delivered
-    if isinstance(delivery, str):
-        builder.add_unreadable(entry, delivery)
+    if isinstance(found, str):
+        builder.add_unreadable(entry, found)
         return
-    delivery = name_digest(builder.raw, delivery, entry.name)
     # Asked after reading: the bytes of a file that was written to meanwhile may be of two versions.
-    if landing.is_unchanged(builder.raw.landing, entry):
-        builder.add(entry, delivery)
-    else:
+    is_unchanged = landing.is_unchanged(builder.raw.landing, entry)
+    if not is_unchanged:
         builder.add_changed(entry)
+    if isinstance(found, ArchiveFile):
+        if is_unchanged:
+            _add_archive(builder, entry, found)
+        found.close()
+        return
+    if is_unchanged:
+        builder.add(entry, name_digest(builder.raw, found, entry.name))
     # Not sooner: `add` keeps the file of a large dead letter as it was read, not as it is by now.
-    delivery.received.unlink()
+    found.received.unlink()
+
+
+def _add_archive(builder: BatchBuilder, entry: Entry, archive: ArchiveFile) -> None:
+    """Adds each member of an archive, and then the archive; all of them are in one batch."""
+    if builder.raw.full_dumps:
+        reason = (
+            f"a full dump is one file, and the archive holds {len(archive.member_names)}: "
+            f"{name_first(archive.member_names)}; choose one with Files(members=…)"
+        )
+        refused = name_digest(builder.raw, archive.refuse(reason), entry.name)
+        builder.add(entry, refused)
+        return
+    origin = Origin.of(entry.name, archive.received.digest)
+    try:
+        for delivery in archive.read_members():
+            member = entry._replace(name=delivery.name, size=delivery.size)
+            builder.add_member(member, name_digest(builder.raw, delivery, member.name), origin)
+            delivery.received.unlink()
+            failpoint("land: member read")
+    except (OSError, pl.exceptions.PolarsError) as error:
+        # What was read lands. The archive is not registered, so the rest is tried again.
+        builder.add_unreadable(entry, _describe_full_disk(error, archive.work))
+        return
+    builder.add_archive(entry, origin, archive.unpacked.notes)

@@ -34,10 +34,24 @@ from lakehouse.tables.table_types import RawTable
 
 
 def select_refused(known: LandedFiles, listed: Iterable[ListedFile]) -> dict[str, Entry | None]:
-    """Selects from a listing what lies under the names of refused files; None for nothing."""
+    """Selects from a listing what lies under the names of refused files; None for nothing.
+
+    A member of an archive lies in landing as long as its archive does, whose entry it then has.
+    """
     names = {Origin.parse(source).name for source in known.refused}
-    entries = make_entries(one for one in listed if spell_out(one[0]) in names) if names else ()
-    return {**dict.fromkeys(names), **{entry.name: entry for entry in entries}}
+    wanted = {place for name in names for place in _list_places(name)}
+    found = make_entries(one for one in listed if spell_out(one[0]) in wanted) if names else ()
+    entries = {entry.name: entry for entry in found}
+    return {
+        name: next((entries[place] for place in _list_places(name) if place in entries), None)
+        for name in names
+    }
+
+
+def _list_places(name: str) -> list[str]:
+    """Returns a name, and those that an archive would have of which it names a member."""
+    parts = name.split("/")
+    return ["/".join(parts[:count]) for count in range(len(parts), 0, -1)]
 
 
 def find_settled(known: LandedFiles, present: Mapping[str, Entry | None]) -> dict[str, State]:
@@ -68,6 +82,10 @@ def _find_state(known: LandedFiles, origin: Origin, state: State, entry: Entry |
     # It was not read yet, as while somebody is still writing it.
     if digest is None:
         return state
+    if entry.name != origin.name:
+        digest = known.register.list_members(entry).get(origin.name)
+        if digest is None:  # its archive has no such member any more
+            return WITHDRAWN if state == OPEN else state
     return OPEN if digest == origin.digest else SUPERSEDED
 
 
@@ -75,7 +93,11 @@ def list_dead_records(lake: Lake, table: str, landed: Iterable[Entry]) -> dict[s
     """Returns the state of the dead records of earlier files with the names of some others."""
     names = {entry.name for entry in landed}
     known = DeadLetters(lake, table).list_record_states() if names else ()
-    return {source: state for source, state in known if Origin.parse(source).name in names}
+    return {
+        source: state
+        for source, state in known
+        if names.intersection(_list_places(Origin.parse(source).name))
+    }
 
 
 def find_corrected_records(
@@ -99,9 +121,10 @@ def find_corrected_records(
     Returns:
         The new state of the letters of these records, by `_source`.
     """
-    digests = {
-        entry.name: digest for entry in landed if (digest := known.register.digests.get(entry))
-    }
+    digests: dict[str, str] = {}
+    for entry in landed if dead else ():
+        if digest := known.register.digests.get(entry):
+            digests |= {**known.register.list_members(entry), entry.name: digest}
     states: dict[str, State] = {}
     for source, state in dead.items():
         origin = Origin.parse(source)

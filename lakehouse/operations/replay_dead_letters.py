@@ -6,7 +6,7 @@ again lands nothing twice.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 import polars as pl
@@ -14,6 +14,7 @@ import polars as pl
 from lakehouse.ingest.batch_builder import BatchBuilder
 from lakehouse.ingest.batch_frames import FittedDelivery
 from lakehouse.ingest.drift.fit import fit_delivery
+from lakehouse.ingest.files.archive_file import ArchiveFile
 from lakehouse.ingest.files.delivery import Delivery, scan_rows
 from lakehouse.ingest.files.landing_zone import Landing
 from lakehouse.ingest.files.listing import Entry, Occurrence
@@ -72,10 +73,12 @@ class _Outcomes:
         rows: for each dead letter `_source`, `_offset` and `_state`, its new state, and why it is
             still dead; in the order in which they were found.
         missing: the files that were not found.
+        archives: archives that were refused whole and can be opened now.
     """
 
     rows: list[_Outcome] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
+    archives: list[str] = field(default_factory=list)
 
 
 def replay_dead_letters(
@@ -98,23 +101,28 @@ def replay_dead_letters(
         LawError: a record is unaccounted for; nothing was published.
     """
     report = land(lake, landing, raw, run_id=run_id, now=now)
-    audit, missing = retry_if_busy(lambda: _attempt(lake, landing, raw, run_id))
+    audit, outcomes = retry_if_busy(lambda: _attempt(lake, landing, raw, run_id))
+    audits = [*report.audits, audit] if audit else [*report.audits]
+    if outcomes.archives:
+        # Their letters are released, so landing finds them unread.
+        again = land(lake, landing, raw, run_id=run_id, now=now)
+        audits += again.audits
+        report = replace(report, refused=(*report.refused, *again.refused))
     notes = [
         *report.refused,
         *(f"{name} may not be complete yet; replay again later" for name in report.unfinished),
         *(
             f"{name} is no longer in landing, so its dead letters cannot be read again"
-            for name in missing
+            for name in outcomes.missing
         ),
     ]
-    audits = [*report.audits, audit] if audit else report.audits
     return DeadLetterReplay(tuple(audits), tuple(notes))
 
 
 def _attempt(
     lake: Lake, landing: Landing, raw: RawTable, run_id: str
-) -> tuple[Audit | None, list[str]]:
-    """Reads files again and publishes what is new; returns the audit and the files not found."""
+) -> tuple[Audit | None, _Outcomes]:
+    """Reads files again and publishes what is new; returns the audit and what was found."""
     # Within the attempt, so that a store that does not answer is asked again.
     with lake.translate_errors():
         return _read_letters_again(lake, landing, raw, run_id)
@@ -122,9 +130,9 @@ def _attempt(
 
 def _read_letters_again(
     lake: Lake, landing: Landing, raw: RawTable, run_id: str
-) -> tuple[Audit | None, list[str]]:
+) -> tuple[Audit | None, _Outcomes]:
     if lake.open_shared(DEAD_LETTERS) is None:
-        return None, []
+        return None, _Outcomes()
     known, outcomes = read_landed_files(lake, raw.name), _Outcomes()
     letters = _select_letters(lake, raw, known)
     # Counted before the files are read, so that what others add meanwhile makes this attempt fail.
@@ -141,7 +149,7 @@ def _read_letters_again(
     # replay finds nothing new in their files and records the same outcomes. The other order would
     # release letters whose records are nowhere. Retried apart: the rows are committed.
     retry_if_busy(lambda: _record_outcomes(lake, raw, outcomes, run_id))
-    return audit, outcomes.missing
+    return audit, outcomes
 
 
 def _select_letters(lake: Lake, raw: RawTable, known: LandedFiles) -> pl.DataFrame:
@@ -184,6 +192,9 @@ def _read_again(
     if delivery is None:
         outcomes.missing.append(origin.name)
         return
+    if isinstance(delivery, ArchiveFile):
+        _open_archive(files, delivery, source, letters, outcomes)
+        return
     fitted, projection = fit_delivery(builder.columns, delivery)
     outcomes.rows += _list_outcomes(source, letters, fitted)
     if fitted.refused is None:
@@ -198,6 +209,27 @@ def _read_again(
         if new.rows_count or new.dead_count:
             builder.add_reread(FittedDelivery(entry, new, own, projection), fitted.dead_count)
     delivery.received.unlink(missing_ok=True)
+
+
+def _open_archive(
+    files: DeadLetterFiles,
+    archive: ArchiveFile,
+    source: str,
+    letters: pl.DataFrame,
+    outcomes: _Outcomes,
+) -> None:
+    """Releases an archive that was refused whole and lies in landing; it lands like a new one."""
+    archive.close()
+    listed = files.landing.list_entries(files.raw.landing)
+    digest = Origin.parse(source).digest
+    if files.raw.full_dumps or digest not in map(files.known.register.guess_digest, listed):
+        outcomes.missing.append(archive.name)
+        return
+    outcomes.archives.append(archive.name)
+    outcomes.rows += [
+        (source, offset, state, RELEASED, None)
+        for offset, state in letters.select("_offset", "_state").iter_rows()
+    ]
 
 
 def _list_outcomes(source: str, letters: pl.DataFrame, delivery: Delivery) -> Iterator[_Outcome]:

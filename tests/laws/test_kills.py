@@ -1,7 +1,9 @@
 """Law 2: kill the process at any point, run again, and everything is as if nothing had happened."""
 
+import io
 import json
 import re
+import zipfile
 from pathlib import Path
 from shutil import copytree
 
@@ -36,6 +38,7 @@ FEW = [
     (FIRST, "publish: quarantine committed"),
     (FIRST, "publish: committed"),
     (FIRST, "land: published"),
+    (AGAIN, "land: member read"),
     (AGAIN, "publish: files written#3"),
     (AGAIN, "publish: quarantine committed#3"),
     (AGAIN, "commit: columns added"),
@@ -82,7 +85,19 @@ def stocked_again(folder: Path):
         lines(9, 7, first=25),
     )
     write(here, "sales", "d.csv", f"{HEADER},note\n30,2024-06-05,south,8,new\n")
+    write(here, "sales", "e.zip", archive())
     return here
+
+
+def archive() -> bytes:
+    """An archive of a file with rows, one with a bad record, one that is refused, and one of the rest."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as members:
+        members.writestr("a.csv", f"{HEADER}\n31,2024-06-06,south,8\n")
+        members.writestr("b.csv", f"{HEADER}\n32,2024-06-07,south,8\n33,too,short\n")
+        members.writestr("c.csv", "no,header\n1,2\n")
+        members.writestr("d.csv", f"{HEADER}\n34,2024-06-08,south,8\n")
+    return file.getvalue()
 
 
 @pytest.fixture(scope="module")

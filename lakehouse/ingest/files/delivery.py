@@ -15,7 +15,11 @@ from pathlib import Path
 import polars as pl
 
 from lakehouse.errors import LawError
-from lakehouse.ingest.files.name_columns import read_name_columns
+from lakehouse.ingest.files.name_columns import (
+    check_own_values,
+    make_constants,
+    read_name_columns,
+)
 from lakehouse.ingest.files.read_options import PLAIN_OPTIONS, ReadOptions, leave_out
 from lakehouse.ingest.files.readers import read_plain_file
 from lakehouse.ingest.files.recognize.hints import hint_declaration
@@ -25,9 +29,16 @@ from lakehouse.ingest.files.record_ledger import (
     RefusedError,
     frame_letter_rows,
 )
-from lakehouse.ingest.files.unpack import Received, receive, unpack
+from lakehouse.ingest.files.unpack import (
+    Received,
+    SpooledFile,
+    Unpacked,
+    choose_format,
+    spool_file,
+)
 from lakehouse.ingest.limits import DEFAULT_LIMITS, IngestLimits
 from lakehouse.storage.parquet import scan_parquet_files
+from lakehouse.wording import name_first
 
 _WHOLE_FILE = "whole file"
 
@@ -113,7 +124,7 @@ def scan_rows(delivery: Delivery) -> pl.LazyFrame:
     if delivery.in_memory is not None:
         return delivery.in_memory.lazy()
     rows = scan_parquet_files(delivery.rows or [])
-    return rows.with_columns(_make_constants(delivery.named)) if delivery.named else rows
+    return rows.with_columns(make_constants(delivery.named)) if delivery.named else rows
 
 
 def scan_letters(delivery: Delivery) -> pl.LazyFrame:
@@ -145,15 +156,20 @@ def read_delivery(
             about the file.
         LawError: a record is unaccounted for.
     """
+    work = create_work_folder(spool)
+    with removed_on_failure(work):
+        file = spool_file(chunks, name, work, options.files, limits)
+        return read_spooled(file, options, limits, keep)
+
+
+def create_work_folder(spool: Path) -> Path:
+    """Creates a folder for one delivery."""
     # Threads read small files into the same spool, so each delivery has a folder to itself.
-    work = Path(tempfile.mkdtemp(prefix="delivery-", dir=spool))
-    with _removed_on_failure(work):
-        received = receive(chunks, work / "received")
-        return _read_received(received, name, work, options, limits, keep)
+    return Path(tempfile.mkdtemp(prefix="delivery-", dir=spool))
 
 
 @contextmanager
-def _removed_on_failure(work: Path) -> Iterator[None]:
+def removed_on_failure(work: Path) -> Iterator[None]:
     """Removes the folder of a delivery that could not be read to its end, whatever failed."""
     # A store that does not answer, a full disk and Ctrl-C say nothing about the file: no dead
     # letter is made, and the next attempt reads it again. Its bytes must not wait on the disk.
@@ -166,53 +182,64 @@ def _removed_on_failure(work: Path) -> Iterator[None]:
             shutil.rmtree(work, ignore_errors=True)
 
 
-def _read_received(
-    received: Received,
-    name: str,
-    work: Path,
-    options: ReadOptions,
-    limits: IngestLimits,
-    keep: int,
+def read_spooled(
+    file: SpooledFile, options: ReadOptions, limits: IngestLimits, keep: int
 ) -> Delivery:
-    """Reads the spooled bytes of a file; for the arguments see `read_delivery`."""
-    ledger, refusal = RecordLedger(work, limits, keep=keep), None
+    """Reads a spooled file; for the other arguments see `read_delivery`."""
+    ledger = RecordLedger(file.work, limits, keep=keep)
     try:
-        named = _read(received, name, ledger, options, work / "plain")
-        delivery = _add_named_columns(_close(ledger, received, name), named)
+        if isinstance(file.unpacked, RefusedError):
+            raise file.unpacked
+        named = _read(file.unpacked, file.name, ledger, options)
+        delivery = _add_named_columns(_close(ledger, file.received, file.name), named)
     except RefusedError as error:
         # Nothing of a refused file counts: it is one dead letter, so what was read so far goes.
         for parts in (ledger.rows, ledger.dead):
             shutil.rmtree(parts.folder, ignore_errors=True)
-        refusal = error
-        delivery = _close(RecordLedger(work, limits), received, name)
+        if isinstance(error, EmptyFileError):
+            delivery = refuse_file(file.received, file.name, str(error), file.work, limits)
+            return replace(delivery, empty_because=str(error))
+        reason = f"{error}{hint_declaration(file.received.path, file.name, options)}"
+        return refuse_file(file.received, file.name, reason, file.work, limits)
     finally:
         # The unpacked copy may be many times as large as the file; the rows do not need it.
-        shutil.rmtree(work / "plain", ignore_errors=True)
-    if refusal is None:
-        _check_balance(delivery)
-        # One column, or more dead letters than rows, is what another dialect looks like.
-        is_odd = len(delivery.columns) == 1 or delivery.dead_count > delivery.rows_count
-        hint = hint_declaration(received.path, name, options) if is_odd else ""
-        return replace(delivery, notes=(*delivery.notes, *filter(None, [hint.removeprefix("; ")])))
-    if isinstance(refusal, EmptyFileError):
-        return replace(delivery.refuse(str(refusal)), empty_because=str(refusal))
-    return delivery.refuse(f"{refusal}{hint_declaration(received.path, name, options)}")
+        file.drop_unpacked()
+    _check_balance(delivery)
+    return _note_look(delivery, options)
+
+
+def _note_look(delivery: Delivery, options: ReadOptions) -> Delivery:
+    """Returns a delivery, with a note if another declaration would read more of its file."""
+    # One column, or more dead letters than rows, is what another separator or encoding looks like.
+    is_odd = len(delivery.columns) == 1 or delivery.dead_count > delivery.rows_count
+    if not delivery.records or not is_odd:
+        return delivery
+    hint = hint_declaration(delivery.received, delivery.name, options).removeprefix("; ")
+    return replace(delivery, notes=(*delivery.notes, hint)) if hint else delivery
+
+
+def refuse_file(
+    received: Received, name: str, reason: str, work: Path, limits: IngestLimits
+) -> Delivery:
+    """Returns the delivery of a file that is refused whole."""
+    return _close(RecordLedger(work, limits), received, name).refuse(reason)
 
 
 def _read(
-    received: Received, name: str, ledger: RecordLedger, options: ReadOptions, folder: Path
+    unpacked: Unpacked, name: str, ledger: RecordLedger, options: ReadOptions
 ) -> dict[str, str | None]:
     """Reads a file into a ledger; returns the columns that only its name holds."""
-    # Asked first: a name that does not match is told before anything is unpacked.
-    named = read_name_columns(name, options.files)
-    plain = unpack(received, name, folder, ledger.limits, options.files)
-    if plain.inner:
-        named = read_name_columns(name, options.files, plain.inner)
-    ledger.notes += plain.notes
+    if unpacked.archive:
+        names = name_first([member.name for member in unpacked.members])
+        count = f"{len(unpacked.members)} files where one is expected"
+        raise RefusedError(f"{unpacked.archive} file holds {count}: {names}")
+    named = read_name_columns(name, options.files, unpacked.inner)
+    ledger.notes += unpacked.notes
     # Checked here as well as before unpacking: a gzip or zip may hold an empty file.
-    if not plain.path.stat().st_size:
+    if not unpacked.path.stat().st_size:
         raise EmptyFileError("empty file: 0 bytes")
-    read_plain_file(plain.path, ledger, leave_out(options, named), plain.format)
+    form = choose_format(unpacked, options.files)
+    read_plain_file(unpacked.path, ledger, leave_out(options, named), form)
     return named
 
 
@@ -241,53 +268,23 @@ def _close(ledger: RecordLedger, received: Received, name: str) -> Delivery:
 
 
 def _add_named_columns(delivery: Delivery, named: Mapping[str, str | None]) -> Delivery:
-    """Returns a delivery with the columns of its name; one that the file has too stays as it is.
-
-    Raises:
-        RefusedError: the file has another value for such a column.
-    """
-    spelled = {column.casefold(): column for column in delivery.columns}
-    twice = {
-        spelled[key]: value for name, value in named.items() if (key := name.casefold()) in spelled
-    }
+    """Returns a delivery with the columns of its name, unless it has them itself."""
+    if not named:
+        return delivery
+    spelled = {column.casefold() for column in delivery.columns}
     new = {name: value for name, value in named.items() if name.casefold() not in spelled}
-    if twice and delivery.rows_count:
-        schema = scan_rows(delivery).collect_schema()
-        differs = [
-            (~_equals(column, schema[column], value)).any().alias(column)
-            for column, value in twice.items()
-        ]
-        found = scan_rows(delivery).select(differs).collect(engine="streaming").row(0, named=True)
-        if wrong := [
-            f"{one} is {twice[one]!r} in its name" for one, is_other in found.items() if is_other
-        ]:
-            raise RefusedError(
-                f"its name and its rows have other values for the same column: {', '.join(wrong)}"
-            )
-    in_memory = delivery.in_memory
-    if in_memory is not None:
-        in_memory = in_memory.with_columns(_make_constants(new))
-    return replace(delivery, columns=(*delivery.columns, *new), named=new, in_memory=in_memory)
-
-
-def _equals(column: str, dtype: pl.DataType, value: str | None) -> pl.Expr:
-    """Returns whether a column holds the value of a name, as text or as a value of its type."""
-    if dtype.is_nested() or dtype == pl.Binary:
-        return pl.lit(False)
-    as_text = pl.col(column).cast(pl.String).eq_missing(pl.lit(value, pl.String))
-    if not dtype.is_numeric() or value is None:
-        return as_text
-    # `month=01` in a name is the number 1 in the file.
-    as_number = pl.lit(value, pl.String).cast(dtype, strict=False)
-    return as_text | (pl.col(column) == as_number).fill_null(False)
-
-
-def _make_constants(named: Mapping[str, str | None]) -> list[pl.Expr]:
-    return [pl.lit(value, dtype=pl.String).alias(name) for name, value in named.items()]
+    if delivery.rows_count and len(new) < len(named):
+        check_own_values(scan_rows(delivery), delivery.columns, named)
+    rows = delivery.in_memory
+    return replace(
+        delivery,
+        columns=(*delivery.columns, *new),
+        named=new,
+        in_memory=None if rows is None else rows.with_columns(make_constants(new)),
+    )
 
 
 def _check_balance(delivery: Delivery) -> None:
-    """Raises LawError unless each record is a row or a dead letter."""
     if delivery.records != delivery.rows_count + delivery.dead_count:
         raise LawError(
             f"{delivery.name}: {delivery.records:,} records, but {delivery.rows_count:,} rows and "

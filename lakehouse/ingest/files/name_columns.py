@@ -1,12 +1,14 @@
 """Columns that the name of a file holds: those of its folders, and those of a pattern.
 
-Belongs here: reading names. Does not belong here: the columns of the rows (`delivery.py`), and that
-a name with columns is part of what identifies a delivery (`ingest/delivery_identity.py`).
+Belongs here: reading names, and comparing them with the rows. Does not belong here: that a name
+with columns is part of what identifies a delivery (`ingest/delivery_identity.py`).
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from urllib.parse import unquote
+
+import polars as pl
 
 from lakehouse.ingest.files.record_ledger import RefusedError
 from lakehouse.ingest.files.suffixes import name_packing, strip_packing
@@ -69,3 +71,48 @@ def _decode(part: str) -> str:
         return unquote(part, errors="strict")
     except UnicodeDecodeError as error:
         raise RefusedError(f"the name of its folder {part!r} is not UTF-8") from error
+
+
+def check_own_values(
+    rows: pl.LazyFrame, columns: Iterable[str], named: Mapping[str, str | None]
+) -> None:
+    """Checks that a file has the values of its name in the columns that both have.
+
+    Args:
+        rows: the rows of the file.
+        columns: its columns.
+        named: the columns of its name, with their value.
+
+    Raises:
+        RefusedError: it has other values.
+    """
+    wanted = {name.casefold(): value for name, value in named.items()}
+    twice = {column: wanted[key] for column in columns if (key := column.casefold()) in wanted}
+    schema = rows.collect_schema()
+    differs = [
+        (~_equals(column, schema[column], value)).any().alias(column)
+        for column, value in twice.items()
+    ]
+    found = rows.select(differs).collect(engine="streaming").row(0, named=True)
+    wrong = [f"{one} is {twice[one]!r} in its name" for one, is_other in found.items() if is_other]
+    if wrong:
+        raise RefusedError(
+            f"its name and its rows have other values for the same column: {', '.join(wrong)}"
+        )
+
+
+def _equals(column: str, dtype: pl.DataType, value: str | None) -> pl.Expr:
+    """Returns whether a column holds the value of a name, as text or as a value of its type."""
+    if dtype.is_nested() or dtype == pl.Binary:
+        return pl.lit(False)
+    as_text = pl.col(column).cast(pl.String).eq_missing(pl.lit(value, pl.String))
+    if not dtype.is_numeric() or value is None:
+        return as_text
+    # `month=01` in a name is the number 1 in the file.
+    as_number = pl.lit(value, pl.String).cast(dtype, strict=False)
+    return as_text | (pl.col(column) == as_number).fill_null(False)
+
+
+def make_constants(named: Mapping[str, str | None]) -> list[pl.Expr]:
+    """Returns the columns of a name, with the same value in each row."""
+    return [pl.lit(value, dtype=pl.String).alias(name) for name, value in named.items()]

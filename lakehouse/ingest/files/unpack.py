@@ -6,13 +6,15 @@ belong here: recognising a packing (`packing.py`), undoing it (`compressed.py`, 
 
 import hashlib
 import os
+import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from lakehouse.ingest.files.archives import Archive, Member, open_archive
+from lakehouse.ingest.files.archives import Member, open_archive
 from lakehouse.ingest.files.compressed import decompress
+from lakehouse.ingest.files.members import choose_members
 from lakehouse.ingest.files.packing import ARCHIVES, recognise_packing
 from lakehouse.ingest.files.record_ledger import EmptyFileError, RefusedError
 from lakehouse.ingest.files.suffixes import (
@@ -23,6 +25,9 @@ from lakehouse.ingest.files.suffixes import (
 )
 from lakehouse.ingest.limits import DEFAULT_LIMITS, IngestLimits
 from lakehouse.tables.files import PLAIN, Files, Format
+
+_PLAIN = "plain"
+"""The folder for what comes out of a packed file, within that of its delivery."""
 
 _MOST_LAYERS = 4
 """How many packings may be around a file: a web server packs what is packed already."""
@@ -53,20 +58,24 @@ def receive(chunks: Iterable[bytes], path: Path) -> Received:
 
 
 @dataclass(frozen=True)
-class PlainFile:
-    """A file out of its packings.
+class Unpacked:
+    """A file out of its packings, or an archive of several files.
 
     Attributes:
         path: where it is.
-        format: its format.
+        names: the names that it had on the way, from that of the delivery inwards.
         inner: the name of the only member of the archive in which it was; empty if it was in none.
         notes: what was tolerated.
+        archive: `zip` or `tar` if it is an archive of several files; None otherwise.
+        members: the files to read of that archive.
     """
 
     path: Path
-    format: Format
+    names: tuple[str, ...]
     inner: str = ""
     notes: tuple[str, ...] = ()
+    archive: str | None = None
+    members: tuple[Member, ...] = ()
 
 
 def unpack(
@@ -75,8 +84,8 @@ def unpack(
     folder: Path,
     limits: IngestLimits = DEFAULT_LIMITS,
     files: Files = PLAIN,
-) -> PlainFile:
-    """Unpacks a delivered file.
+) -> Unpacked:
+    """Undoes the packings of a delivered file, down to a plain file or an archive of several.
 
     Args:
         received: the bytes as delivered.
@@ -86,64 +95,75 @@ def unpack(
         files: what is declared of the file.
 
     Raises:
-        RefusedError: empty, of an unknown format, cut off, damaged, or too large.
+        RefusedError: empty, cut off, damaged, too large, or an archive without a file to read.
     """
     if not received.size:
         raise EmptyFileError("empty file: 0 bytes")
-    path, names, inner, notes = received.path, [name], "", []
+    done = Unpacked(received.path, (name,))
     for _ in range(_MOST_LAYERS + 1):
-        kind = recognise_packing(path, names[-1], files)
+        kind = recognise_packing(done.path, done.names[-1], files)
         if kind is None:
             break
-        before, path = path, _create_file(folder)
+        before = done
         if kind in ARCHIVES:
-            inner = _read_only_member(before, kind, path, received, limits)
-            names.append(inner)
+            done = _open(done, kind, folder, received, limits, files)
+            if done.archive:
+                return done
         else:
-            with before.open("rb") as source:
-                write_file(path, bound(decompress(source, kind), received.size, limits))
-            names.append(strip_packing(names[-1]))
-        if before != received.path:
-            before.unlink()
+            done = _decompress(done, kind, folder, received, limits)
+        if before.path != received.path:
+            before.path.unlink()
     else:
         raise RefusedError(f"packed more than {_MOST_LAYERS} times, one in another")
-    if path == received.path and received.size > limits.plain_bytes:
+    is_plain = done.path == received.path
+    if is_plain and received.size > limits.plain_bytes:
         raise RefusedError(_describe_excess(received.size, limits))
-    if path == received.path and name_packing(name):
-        notes.append("its name tells a packing, its bytes are not packed")
-    return PlainFile(path, _find_format(names, files), inner, tuple(notes))
+    if is_plain and name_packing(name):
+        return replace(done, notes=("its name tells a packing, its bytes are not packed",))
+    return done
 
 
-def _find_format(names: list[str], files: Files) -> Format:
-    """Returns the format of a file by its innermost name that tells one."""
-    found = files.format or next((f for name in reversed(names) if (f := find_format(name))), None)
+def choose_format(unpacked: Unpacked, files: Files) -> Format:
+    """Returns the format of a plain file by its innermost name that tells one.
+
+    Raises:
+        RefusedError: nothing tells it.
+    """
+    by_name = (found for name in reversed(unpacked.names) if (found := find_format(name)))
+    found = files.format or next(by_name, None)
     if found is None:
         raise RefusedError(
-            f"unknown format: {names[-1]!r} ends with none of {', '.join(FORMAT_SUFFIXES)}, plain "
-            'or packed; if it is one of these, declare it: raw(…, files=Files(format="csv"))'
+            f"unknown format: {unpacked.names[-1]!r} ends with none of "
+            f"{', '.join(FORMAT_SUFFIXES)}, plain or packed; if it is one of these, declare it: "
+            'raw(…, files=Files(format="csv"))'
         )
     return found
 
 
-def _read_only_member(
-    path: Path, kind: str, target: Path, received: Received, limits: IngestLimits
-) -> str:
-    with open_archive(path, kind, limits) as archive:
-        member = _find_only_member(archive, kind)
-        write_file(target, bound(archive.read(member), received.size, limits))
-    return member.name
+def _decompress(
+    done: Unpacked, kind: str, folder: Path, received: Received, limits: IngestLimits
+) -> Unpacked:
+    path, name = _create_file(folder), strip_packing(done.names[-1])
+    with done.path.open("rb") as source:
+        write_file(path, bound(decompress(source, kind), received.size, limits))
+    return replace(done, path=path, names=(*done.names, name))
 
 
-def _find_only_member(archive: Archive, kind: str) -> Member:
-    if len(archive.members) != 1:
-        names = ", ".join(repr(member.name) for member in archive.members[:10])
-        raise RefusedError(
-            f"{kind} file holds {len(archive.members)} files where one is expected: {names}"
-        )
-    [member] = archive.members
-    if member.problem:
-        raise RefusedError(f"{kind} file: {member.name!r} is {member.problem}")
-    return member
+def _open(
+    done: Unpacked, kind: str, folder: Path, received: Received, limits: IngestLimits, files: Files
+) -> Unpacked:
+    """Unpacks an archive of one file; of several it lists them."""
+    with open_archive(done.path, kind, limits) as archive:
+        members, notes = choose_members(archive.members, kind, files)
+        done = replace(done, notes=(*done.notes, *notes))
+        if len(members) > 1:
+            return replace(done, archive=kind, members=tuple(members))
+        [member] = members
+        if member.problem:
+            raise RefusedError(f"{kind} file: its member {member.name!r} is {member.problem}")
+        path = _create_file(folder)
+        write_file(path, bound(archive.read(member), received.size, limits))
+    return replace(done, path=path, names=(*done.names, member.name), inner=member.name)
 
 
 def _create_file(folder: Path) -> Path:
@@ -183,3 +203,36 @@ def write_file(path: Path, chunks: Iterable[bytes]) -> None:
     with path.open("wb") as target:
         for chunk in chunks:
             target.write(chunk)
+
+
+@dataclass(frozen=True)
+class SpooledFile:
+    """A delivered file in a folder of its own.
+
+    Attributes:
+        name: its name in landing.
+        work: the folder.
+        received: its bytes as delivered.
+        unpacked: what they unpack to, or why the file is refused.
+    """
+
+    name: str
+    work: Path
+    received: Received
+    unpacked: Unpacked | RefusedError
+
+    def drop_unpacked(self) -> None:
+        """Removes what came out of the file."""
+        shutil.rmtree(self.work / _PLAIN, ignore_errors=True)
+
+
+def spool_file(
+    chunks: Iterable[bytes], name: str, work: Path, files: Files, limits: IngestLimits
+) -> SpooledFile:
+    """Spools and unpacks a delivered file; raises OSError if that says nothing about the file."""
+    received = receive(chunks, work / "received")
+    try:
+        unpacked = unpack(received, name, work / _PLAIN, limits, files)
+    except RefusedError as error:
+        return SpooledFile(name, work, received, error)
+    return SpooledFile(name, work, received, unpacked)
