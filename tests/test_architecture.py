@@ -57,7 +57,12 @@ ROOMS = {
         "storage",
     },
     "observe": {"environment", "ingest", "lineage", "quarantine", "publish", "tables", "storage"},
+    "scaffold": {
+        *("observe", "environment", "transform", "ingest", "lineage", "quarantine", "publish"),
+        *("tables", "storage"),
+    },
     "cli": {
+        "scaffold",
         *("observe", "operations", "environment", "transform", "ingest", "lineage", "quarantine"),
         *("publish", "tables", "storage"),
     },

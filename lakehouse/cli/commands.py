@@ -7,6 +7,7 @@ from lakehouse.cli import (
     profile_commands,
     read_commands,
     sample_commands,
+    scaffold_commands,
 )
 from lakehouse.cli.app import App, cli
 
@@ -19,6 +20,7 @@ __all__ = [
     "read_commands",
     "run_command_line",
     "sample_commands",
+    "scaffold_commands",
 ]
 
 

@@ -21,6 +21,8 @@ def write_value(value: object) -> str:
     if isinstance(value, tuple):
         inner = ", ".join(map(write_value, value))
         return f"({inner},)" if len(value) == 1 else f"({inner})"
+    if isinstance(value, list):
+        return f"[{', '.join(map(write_value, value))}]"
     if isinstance(value, dict):
         pairs = (f"{write_value(key)}: {write_value(held)}" for key, held in value.items())
         return f"{{{', '.join(pairs)}}}"

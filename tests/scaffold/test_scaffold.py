@@ -1,0 +1,122 @@
+"""From a file to a table in one command, in a project of its own."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lakehouse.errors import SetupError
+from lakehouse.observe.profile.profile_file import profile_file
+from lakehouse.scaffold.project import write_project
+from lakehouse.scaffold.python_names import make_class_name, make_names
+from lakehouse.scaffold.table_source import TableSource
+from lakehouse.scaffold.write_table import write_new_table
+
+ROOT = Path(__file__).resolve().parents[2]
+TICKETS = "Ticket No,class,Fee,Mail,opened\n" + "".join(
+    f"T{n},{'gold' if n % 2 else 'blue'},{n}.50,p{n}@example.com,2024-05-{n % 28 + 1:02} 08:00:00\n"
+    for n in range(60)
+)
+
+
+def run(project: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", "from lakehouse.command import main; main()", *arguments]
+    known = {n: v for n, v in os.environ.items() if not n.startswith(("LAKEHOUSE_", "DAGSTER_"))}
+    known |= {"PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "ignore"}
+    return subprocess.run(
+        command, cwd=project, env=known, capture_output=True, text=True, timeout=240, check=False
+    )
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    """A project with a table made of a sample."""
+    root = tmp_path_factory.mktemp("project")
+    write_project(root)
+    (root / "tickets.csv").write_text(TICKETS)
+    done = run(root, "new", "desk/tickets", "--from", "tickets.csv")
+    assert done.returncode == 0, done.stdout + done.stderr
+    (root / "printed.txt").write_text(done.stdout)
+    return root
+
+
+def test_every_record_of_the_sample_is_written_at_the_first_run(project):
+    assert "Tried: 60 records = 60 written + 0 rejected" in (project / "printed.txt").read_text()
+
+
+def test_the_contract_has_types_a_key_and_personal_data(project):
+    contract = (project / "checks" / "desk.py").read_text()
+    assert "fee: float" in contract
+    assert "mail: str = Field(pii=True" in contract
+    assert "opened: Instant" in contract
+    assert 'key = ("ticket_no",)' in contract
+    assert "class_value: str" in contract
+    assert "p1@example.com" not in contract
+
+
+def test_the_table_is_made_day_by_day(project):
+    tables = (project / "assets" / "desk" / "tickets.py").read_text()
+    assert "PERIODS = Daily(date(2024, 1, 1))" in tables
+    assert "def tickets_days(tickets: LazyFrame)" in tables
+
+
+def test_what_is_written_is_formatted_and_has_no_lint(project):
+    ruff = [sys.executable, "-m", "ruff"]
+    config = ["--config", str(ROOT / "pyproject.toml")]
+    folders = ["assets", "checks"]
+    formatted = subprocess.run(
+        [*ruff, "format", "--check", *config, *folders], cwd=project, check=False
+    )
+    linted = subprocess.run(
+        [*ruff, "check", *config, "--ignore", "I001,D106", *folders],
+        cwd=project,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert formatted.returncode == 0
+    assert linted.returncode == 0, linted.stdout
+
+
+def test_nothing_that_exists_is_overwritten(project):
+    before = (project / "checks" / "desk.py").read_text()
+    done = run(project, "new", "desk/tickets", "--from", "tickets.csv")
+    assert done.returncode == 1
+    assert "These files exist, and nothing was written" in done.stderr
+    assert (project / "checks" / "desk.py").read_text() == before
+
+
+def test_a_project_keeps_the_files_that_it_has(tmp_path):
+    (tmp_path / "README.md").write_text("mine")
+    written, existing = write_project(tmp_path)
+    assert existing == [tmp_path / "README.md"]
+    assert tmp_path / "pyproject.toml" in written
+    assert (tmp_path / "README.md").read_text() == "mine"
+
+
+@pytest.mark.parametrize("wanted", ["Desk/tickets", "desk/2024", "desk/class"])
+def test_a_name_that_python_cannot_have_is_refused_with_one_that_it_can(tmp_path, wanted):
+    with pytest.raises(SetupError, match="Next: call it "):
+        write_new_table(tmp_path, wanted, ["a.csv"])
+
+
+def test_a_sample_without_rows_writes_nothing(tmp_path):
+    (tmp_path / "a.csv").write_text("id,town\n")
+    with pytest.raises(SetupError, match="holds no row"):
+        write_new_table(tmp_path, "desk/a", [str(tmp_path / "a.csv")])
+    assert not (tmp_path / "assets").exists()
+
+
+def test_names_become_identifiers_each_once():
+    names = ["InvoiceNo", "invoice no", "PM2.5", "2021", "class", "Größe", "_id", "%", "HTTPCode"]
+    assert make_names(names) == ["invoice_no", "invoice_no_2", "pm2_5", "n_2021", "class_value", "groesse", "id", "column", "http_code"]  # fmt: skip
+    assert [make_class_name(name) for name in ("orders", "cities", "address")] == ["Order", "City", "Address"]  # fmt: skip
+
+
+def test_marks_for_null_become_null_where_a_number_stands(tmp_path):
+    (tmp_path / "a.csv").write_text("id,n\nx,1\ny,-\nz,3\n")
+    source = TableSource("a", "a", "a", profile_file(tmp_path / "a.csv"), "a.csv")
+    assert 'col("n").replace(["-"], None)' in source.write_tables()
+    assert "n: pl.Int64 = Field(nullable=True" in source.write_contract()
