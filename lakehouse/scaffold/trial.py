@@ -17,7 +17,7 @@ from lakehouse.transform.make import make
 
 
 @dataclass(frozen=True)
-class Outcome:
+class TrialOutcome:
     """What became of the records of a sample.
 
     Attributes:
@@ -35,7 +35,7 @@ class Outcome:
     marts: dict[str, int]
 
 
-def try_sample(module: str, table: str, samples: Sequence[Path], folder: Path) -> Outcome:
+def try_sample(module: str, table: str, samples: Sequence[Path], folder: Path) -> TrialOutcome:
     """Lands samples and makes the tables of a module in a new lake.
 
     Args:
@@ -70,7 +70,7 @@ def try_sample(module: str, table: str, samples: Sequence[Path], folder: Path) -
             quarantined = _count(lake, derived.quarantine, "_rules", reasons)
         elif audit is not None:
             marts[derived.name] = audit.written
-    return Outcome(landed + dead, written, quarantined + dead, reasons, marts)
+    return TrialOutcome(landed + dead, written, quarantined + dead, reasons, marts)
 
 
 def _count(lake: Lake, name: str, column: str, reasons: dict[str, int]) -> int:

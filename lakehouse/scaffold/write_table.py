@@ -18,7 +18,7 @@ from lakehouse.observe.profile.profile_file import profile_file
 from lakehouse.observe.profile.profiles import FileProfile
 from lakehouse.scaffold.python_names import make_name
 from lakehouse.scaffold.table_source import TableSource
-from lakehouse.scaffold.trial import Outcome, try_sample
+from lakehouse.scaffold.trial import TrialOutcome, try_sample
 
 _MOST_TRIED = 64 << 20
 """A larger sample is not tried at once: 64 MiB, some ten seconds."""
@@ -40,7 +40,7 @@ class NewTable:
     table: str
     written: tuple[Path, ...]
     profile: FileProfile
-    outcome: Outcome | None
+    outcome: TrialOutcome | None
 
 
 def write_new_table(project: Path, wanted: str, samples: Sequence[str]) -> NewTable:
@@ -143,7 +143,7 @@ def _write_all(files: dict[Path, str]) -> None:
 
 def _try(
     source: TableSource, project: Path, samples: Sequence[Path], written: Sequence[Path]
-) -> Outcome | None:
+) -> TrialOutcome | None:
     """Runs the samples through the new table; takes its files away if that fails."""
     if sum(sample.stat().st_size for sample in samples) > _MOST_TRIED:
         return None
