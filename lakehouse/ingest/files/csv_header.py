@@ -1,11 +1,14 @@
-"""The header of a CSV file: its first line that is not blank, and why it may refuse the file."""
+"""The header of a CSV file: its first line that counts, and why it may refuse the file."""
 
-from collections.abc import Collection, Iterator, Sequence
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import islice
 from typing import NamedTuple
 
 import polars as pl
 
+from lakehouse.ingest.files.csv_dialect import CsvDialect
 from lakehouse.ingest.files.csv_fields import (
     BrokenError,
     Fields,
@@ -21,23 +24,20 @@ from lakehouse.ingest.files.header_names import (
     list_names,
     strip_cells,
 )
-from lakehouse.ingest.files.lines import (
-    BYTE_ORDER_MARK,
-    Block,
-    Line,
-    LongLine,
-    split_lines,
-)
-from lakehouse.ingest.files.record_ledger import EmptyFileError, RecordLedger, RefusedError
+from lakehouse.ingest.files.lines import Line, split_lines
+from lakehouse.ingest.files.preamble import Content
+from lakehouse.ingest.files.read_options import ReadOptions
+from lakehouse.ingest.files.record_ledger import RecordLedger, RefusedError
 
-_UTF_16 = (b"\xff\xfe", b"\xfe\xff")
+# Excel's own way to name the separator: a first line `sep=;`.
+_SEPARATOR_LINE = re.compile(rb'"?sep=([^\r\n"])"?(\r\n|\n|\r|\Z)', re.IGNORECASE)
 
 
 class Header(NamedTuple):
     """The header of a file and what follows it.
 
     Attributes:
-        cells: its cells as they are delivered.
+        cells: its cells as they are delivered; the declared names if the file has no header.
         rest: the rest of the block behind it.
         number: the number of the first line of the rest.
         position: where the rest begins in the file, in bytes.
@@ -49,13 +49,58 @@ class Header(NamedTuple):
     position: int
 
 
+def read_separator(
+    content: Content, ledger: RecordLedger, dialect: CsvDialect, *, is_declared: bool
+) -> tuple[Content, CsvDialect]:
+    """Returns the content behind a line `sep=;`, and the dialect with that separator.
+
+    Raises:
+        RefusedError: another separator is declared.
+    """
+    found = _SEPARATOR_LINE.match(content.first)
+    if found is None or not found.group(1).isascii():
+        return content, dialect
+    separator = found.group(1).decode()
+    if is_declared and separator != dialect.separator:
+        raise RefusedError(
+            f"the first line says that {separator!r} separates cells; "
+            f"{dialect.separator!r} is declared"
+        )
+    ledger.notes.append(f"the first line names the separator: {separator!r}")
+    ledger.ends[found.group(2)] += bool(found.group(2))
+    moved = content._replace(
+        first=content.first[found.end() :],
+        number=content.number + 1,
+        position=content.position + found.end(),
+    )
+    return moved, replace(dialect, separator=separator)
+
+
 def read_header(
-    source: Iterator[Block], ledger: RecordLedger, separator: str, required: Collection[str]
+    content: Content, ledger: RecordLedger, dialect: CsvDialect, options: ReadOptions
 ) -> Header:
-    """Reads the columns into the ledger, and returns the header."""
-    block, number, position = _first_block(source, ledger)
-    header, first, block = _read_cells(block, number, source, ledger, separator)
-    names = strip_cells(header.values)
+    """Reads the columns into the ledger, and returns the header.
+
+    Raises:
+        RefusedError: it cannot be read, or it does not fit what is declared.
+    """
+    files = options.files
+    if files.header:
+        # A null mark may well be the name of a column.
+        plain = replace(dialect, nulls=frozenset())
+        header, first, block = _read_cells(content, ledger, plain)
+        cells = tuple(cell or "" for cell in header.values)
+        names = _rename(strip_cells(cells), files.names)
+    else:
+        header, first, block = Fields([], 0), [], content.first
+        cells = files.names or options.columns
+        if not cells:
+            raise RefusedError(
+                "the file is declared to have no header, and nothing names its columns. "
+                "Next: declare files=Files(header=False, names=(…))"
+            )
+        names = list(cells)
+    required = options.required
     landed = {name.casefold() for name in land_names(names).names}
     if names and required and not landed & set(fold_names(required)):
         # There may be no header at all. The first line may then be a record with personal data, so
@@ -66,69 +111,44 @@ def read_header(
     land_columns(ledger, names, required)
     used = first[: header.lines]
     # The line ends before the last one are inside of quoted names. A file of one line has none.
-    ledger.ends[used[-1].end] += bool(used[-1].end)
+    for line in used[-1:]:
+        ledger.ends[line.end] += bool(line.end)
     size = sum(len(line.content) + len(line.end) for line in used)
-    return Header(tuple(header.values), block[size:], number + header.lines, position + size)
+    return Header(cells, block[size:], content.number + header.lines, content.position + size)
+
+
+def _rename(found: list[str], names: Sequence[str]) -> list[str]:
+    """Returns the declared names in place of those that a header has."""
+    if names and len(names) != len(found):
+        raise RefusedError(
+            f"the header has {len(found)} columns where `names` declares {len(names)}"
+        )
+    return list(names or found)
 
 
 def _read_cells(
-    block: bytes, number: int, source: Iterator[Block], ledger: RecordLedger, separator: str
+    content: Content, ledger: RecordLedger, dialect: CsvDialect
 ) -> tuple[Fields, list[Line], bytes]:
     """Returns the fields of the header, the lines that were looked at, and the block they are in.
 
     Quoted names may span lines, as values may, and have the same limit.
     """
+    block = content.first
     while True:
-        following = split_lines(block, number, ledger.limits)
+        following = split_lines(block, content.number, ledger.limits)
         first = [next(following)]
         try:
-            return _header(first, following, ledger, separator), first, block
+            return _header(first, following, ledger, dialect), first, block
         except MoreLinesError as error:
             # A name may go on in the next block; the size of blocks must not decide anything.
-            more = next(source, None)
+            more = next(content.blocks, None)
             if not isinstance(more, bytes):
-                raise RefusedError("the header cannot be read: a quote is never closed") from error
+                raise RefusedError(f"the header cannot be read: {error}") from error
             block += more
 
 
-def _first_block(source: Iterator[Block], ledger: RecordLedger) -> tuple[bytes, int, int]:
-    """Returns the first block from its first line that is not blank, and where that line is.
-
-    Returns:
-        The block, the number of its first line, and its position in the file.
-    """
-    number, position, is_start = 1, 0, True
-    for block in source:
-        if isinstance(block, LongLine):
-            raise RefusedError(
-                f"header too long: {block.size:,} bytes; limit {ledger.limits.record_bytes:,}"
-            )
-        # Only the first bytes of a file can be a mark; elsewhere the same bytes are part of a text.
-        content = _remove_mark(block, ledger) if is_start else block
-        is_start = False
-        filled = content.lstrip(b"\r\n")
-        position += len(block) - len(filled)
-        for line in split_lines(content[: len(content) - len(filled)], number, ledger.limits):
-            ledger.blank_lines += 1
-            ledger.ends[line.end] += 1
-            number += 1
-        if filled:
-            return filled, number, position
-    raise EmptyFileError("no header: the file holds nothing but blank lines")
-
-
-def _remove_mark(block: bytes, ledger: RecordLedger) -> bytes:
-    if block.startswith(_UTF_16):
-        raise RefusedError(
-            "the file is UTF-16 (it begins with its byte order mark); UTF-8 is expected"
-        )
-    if block.startswith(BYTE_ORDER_MARK):
-        ledger.notes.append("byte order mark removed")
-    return block.removeprefix(BYTE_ORDER_MARK)
-
-
 def _header(
-    first: list[Line], following: Iterator[Line], ledger: RecordLedger, separator: str
+    first: list[Line], following: Iterator[Line], ledger: RecordLedger, dialect: CsvDialect
 ) -> Fields:
     """Returns the fields of the header; `first` grows by the lines that they take."""
 
@@ -136,16 +156,13 @@ def _header(
         first.extend(islice(following, max(0, number + 1 - len(first))))
         return first[number] if number < len(first) else None
 
-    if first[0].is_cut:
-        raise RefusedError(
-            f"header too long: {first[0].size:,} bytes; limit {ledger.limits.record_bytes:,}"
-        )
     if b"\0" in first[0].content:
         raise RefusedError(
-            "NUL bytes in the header: the file is UTF-16 or no text; UTF-8 is expected"
+            "NUL bytes in the header: the file is UTF-16 or no text; UTF-8 is expected. "
+            'Next: if it is UTF-16, declare files=Files(encoding="utf-16")'
         )
     try:
-        header = split_record(line, separator, ledger.limits)
+        header = split_record(line, dialect, ledger.limits)
     except BrokenError as error:
         raise RefusedError(f"the header cannot be read: {error}") from error
     except LongCellError as error:
@@ -154,18 +171,21 @@ def _header(
             f"the header cannot be read: a quote is not closed within {most:,} bytes (cell_bytes)"
         ) from error
     # No column can have a name with lone surrogates.
-    if not all(is_utf8(cell) for cell in header.values):
-        raise RefusedError("the header is not valid UTF-8")
+    if not all(is_utf8(cell) for cell in header.values if cell):
+        raise RefusedError(
+            "the header is not valid UTF-8. "
+            'Next: declare its encoding, such as files=Files(encoding="cp1252")'
+        )
     return header
 
 
-def is_header(values: Sequence[str], cells: Sequence[str]) -> bool:
+def is_header(values: Sequence[str | None], cells: Sequence[str]) -> bool:
     """Returns whether a record repeats the header, as where files were joined to one.
 
     A single name may well be a value of its column, so it counts as one.
     """
     # A file that was joined to another one may have a byte order mark of its own.
-    own = [values[0].removeprefix("\ufeff"), *values[1:]]
+    own = [(values[0] or "").removeprefix("\ufeff"), *(value or "" for value in values[1:])]
     return len(_strip_empty(cells)) > 1 and _strip_empty(own) == _strip_empty(cells)
 
 
@@ -174,9 +194,7 @@ def has_header(rows: pl.DataFrame, cells: Sequence[str]) -> bool:
     # One comparison of the first column is cheap; hardly any block needs another look.
     first = rows.to_series(0).fill_null("")
     found = rows.filter((first == cells[0]) | (first == f"\ufeff{cells[0]}"))
-    return any(
-        is_header([value or "" for value in row], cells[: rows.width]) for row in found.rows()
-    )
+    return any(is_header(row, cells[: rows.width]) for row in found.rows())
 
 
 def _strip_empty(cells: Sequence[str]) -> list[str]:

@@ -6,10 +6,11 @@ one wrong quote costs one line. A record with sound quotes is one record, howeve
 """
 
 from collections import deque
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
+from lakehouse.ingest.files.csv_dialect import CsvDialect, read_dialect
 from lakehouse.ingest.files.csv_fast_path import parse_plain_block
 from lakehouse.ingest.files.csv_fields import (
     BrokenError,
@@ -20,37 +21,57 @@ from lakehouse.ingest.files.csv_fields import (
     is_utf8,
     split_record,
 )
-from lakehouse.ingest.files.csv_header import Header, has_header, is_header, read_header
+from lakehouse.ingest.files.csv_header import (
+    Header,
+    has_header,
+    is_header,
+    read_header,
+    read_separator,
+)
 from lakehouse.ingest.files.csv_long_records import find_long_record
+from lakehouse.ingest.files.csv_misfit import read_sample, refuse_misfit, refuse_other_width
 from lakehouse.ingest.files.lines import (
     Block,
     Line,
     LongLine,
     count_lines,
-    read_blocks,
     split_block,
     split_lines,
 )
+from lakehouse.ingest.files.preamble import open_content
+from lakehouse.ingest.files.read_options import ReadOptions
 from lakehouse.ingest.files.record_ledger import RecordLedger
 
 _PIECE_BYTES = 1 << 16
 """A block that is not plain is cut into pieces of this size, most of which are plain again."""
 
 
-def read_csv(
-    path: Path, ledger: RecordLedger, *, required: Collection[str], separator: str = ","
-) -> None:
+def read_csv(path: Path, ledger: RecordLedger, options: ReadOptions, separator: str = ",") -> None:
     """Reads a plain CSV file into the ledger.
 
+    Args:
+        path: the file, as UTF-8.
+        ledger: what takes its records.
+        options: how it is read.
+        separator: what separates cells unless it is declared.
+
     Raises:
-        RefusedError: the header cannot be understood.
+        RefusedError: the header cannot be understood, or the file has another dialect.
     """
-    source = read_blocks(path, ledger.limits)
-    header = read_header(source, ledger, separator, required)
-    reader = CsvReader(path, ledger, separator, header)
+    files = options.files
+    content = open_content(path, ledger, files)
+    dialect, is_declared = read_dialect(files, separator), files.separator is not None
+    content, dialect = read_separator(content, ledger, dialect, is_declared=is_declared)
+    sample = read_sample(path, content, dialect)
+    if files.header and sample:
+        refuse_misfit(sample, dialect, is_declared=is_declared)
+    header = read_header(content, ledger, dialect, options)
+    if not files.header:
+        refuse_other_width(sample, dialect, len(ledger.columns))
+    reader = CsvReader(path, ledger, dialect, header, content.stop)
     if header.rest:
         reader.read(header.rest)
-    for block in source:
+    for block in content.blocks:
         reader.read(block)
     reader.finish()
     if not ledger.records:
@@ -60,11 +81,19 @@ def read_csv(
 class CsvReader:
     """A reader of the records below the header, block after block."""
 
-    def __init__(self, path: Path, ledger: RecordLedger, separator: str, header: Header) -> None:
+    def __init__(
+        self,
+        path: Path,
+        ledger: RecordLedger,
+        dialect: CsvDialect,
+        header: Header,
+        stop: int | None = None,
+    ) -> None:
         self._path = path
         self._ledger = ledger
-        self._separator = separator
+        self._dialect = dialect
         self._header = header
+        self._stop = stop
         self._number = header.number
         self._lines: Iterator[Line] = iter(())
         self._waiting: deque[Line] = deque()
@@ -99,7 +128,8 @@ class CsvReader:
         self._lines = split_lines(block, self._number, self._ledger.limits)
         self._number += count_lines(block) if isinstance(block, bytes) else 1
         # A record waits for its closing quote: a piece without any is not worth another search.
-        if self._waiting and isinstance(block, bytes) and b'"' not in block and self._has_room:
+        may_end = self._dialect.quote_byte in block if isinstance(block, bytes) else True
+        if self._waiting and not may_end and not self._dialect.escape and self._has_room:
             self._waiting.extend(self._unskipped())
             return
         while self._take(is_last=False):
@@ -112,7 +142,7 @@ class CsvReader:
 
     def _read_plain(self, block: bytes) -> bool:
         ledger = self._ledger
-        plain = parse_plain_block(block, self._separator, ledger.columns, ledger.limits)
+        plain = parse_plain_block(block, self._dialect, ledger.columns, ledger.limits)
         # Only the exact path knows what to do about a record that equals the header.
         if plain is None or has_header(plain.rows, self._header.cells):
             return False
@@ -120,6 +150,8 @@ class CsvReader:
         self._ledger.add_frame(plain.rows)
         # The last line of a file may have no end.
         self._ledger.ends[plain.end] += plain.lines - (not block.endswith(plain.end))
+        if plain.comments:
+            ledger.note_comments(plain.comments, self._number + plain.first_comment)
         self._number += plain.lines
         return True
 
@@ -144,8 +176,11 @@ class CsvReader:
         first = self._peek(0)
         if first is None:
             return False
-        if not first.size:
+        if not first.content.strip(self._dialect.blanks.encode()):
             self._ledger.blank_lines += 1
+            self._drop(1)
+        elif self._dialect.is_comment(first.content):
+            self._ledger.note_comments(1, first.number)
             self._drop(1)
         elif first.is_cut:
             self._reject(
@@ -158,14 +193,14 @@ class CsvReader:
 
     def _take_record(self, *, is_last: bool) -> bool:
         try:
-            record = split_record(self._peek, self._separator, self._ledger.limits)
+            record = split_record(self._peek, self._dialect, self._ledger.limits)
         except BrokenError as error:
             self._reject(1, f"broken quoting: {error}")
         except LongCellError:
             self._take_long_record()
-        except MoreLinesError:
+        except MoreLinesError as error:
             if is_last:
-                self._reject(1, "broken quoting: a quote is never closed")
+                self._reject(1, f"broken quoting: {error}")
             return is_last
         else:
             self._add(record)
@@ -175,7 +210,7 @@ class CsvReader:
         """Takes a record with a cell over its limit as one dead letter, or a stray quote's line."""
         limits, first = self._ledger.limits, self._waiting[0]
         start = self._position - sum(line.size + len(line.end) for line in self._waiting)
-        found = find_long_record(self._path, start, self._separator, limits.head_bytes)
+        found = find_long_record(self._path, start, self._dialect, limits.head_bytes, self._stop)
         if found is None:
             self._reject(1, "broken quoting: a quote is never closed")
             return
@@ -205,9 +240,7 @@ class CsvReader:
             # Quotes and number of fields are right, so the lines are one record and one letter.
             self._reject(record.lines, "not valid UTF-8")
             return
-        self._ledger.add_row(
-            [value or None for value in record.values[:width]], sum(map(len, content))
-        )
+        self._ledger.add_row(record.values[:width], sum(map(len, content)))
         self._drop(record.lines)
 
     def _are_records(self, start: int, stop: int) -> bool:
@@ -220,7 +253,7 @@ class CsvReader:
 
         while place < stop:
             try:
-                record = split_record(peek, self._separator, self._ledger.limits)
+                record = split_record(peek, self._dialect, self._ledger.limits)
             except (BrokenError, LongCellError, MoreLinesError):
                 return False
             if len(record.values) < width or any(record.values[width:]):

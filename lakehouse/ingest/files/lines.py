@@ -4,6 +4,7 @@ Belongs here: where lines end, and lines that are too long for memory. Does not 
 line means.
 """
 
+import mmap
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -47,11 +48,17 @@ class LongLine(NamedTuple):
 Block = bytes | LongLine
 
 
-def read_blocks(path: Path, limits: IngestLimits) -> Iterator[Block]:
-    """Yields a file as blocks of whole lines, and as single lines where they are too long."""
+def read_blocks(path: Path, limits: IngestLimits, stop: int | None = None) -> Iterator[Block]:
+    """Yields a file as blocks of whole lines, and as single lines where they are too long.
+
+    Args:
+        path: the file.
+        limits: the sizes of blocks and lines.
+        stop: the position behind a line where reading ends; None reads to the end.
+    """
     pending, long = b"", None
     with path.open("rb") as file:
-        for chunk in _chunks(file, limits.block_bytes):
+        for chunk in _chunks(file, limits.block_bytes, stop):
             rest = chunk
             if long is not None:
                 # Inside a long line nothing matters but where it ends.
@@ -88,10 +95,41 @@ def _split_at_end(chunk: bytes) -> tuple[bytes, bytes, bytes]:
     return content, b"\r\n" if is_both else b"\r", rest if is_both else behind + end + rest
 
 
-def _chunks(file: BinaryIO, size: int) -> Iterator[bytes]:
+def find_last_lines(path: Path, count: int) -> int | None:
+    """Returns the position in a file at which its last lines begin; 0 if it has no more lines.
+
+    Returns:
+        None if `count` is 0.
+    """
+    if not count:
+        return None
+    with (
+        path.open("rb") as file,
+        mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content,
+    ):
+        position = len(content)
+        for _ in range(count):
+            stop = position - 1
+            # The end of the line itself; a CR and its LF are one.
+            if content[max(0, position - 2) : position] == b"\r\n":
+                stop -= 1
+            # The later of the two kinds of end; the second search is only of what lies behind it.
+            feed = content.rfind(b"\n", 0, max(0, stop))
+            position = max(feed, content.rfind(b"\r", max(0, feed), max(0, stop))) + 1
+            if not position:
+                break
+        return position
+
+
+def _chunks(file: BinaryIO, size: int, stop: int | None) -> Iterator[bytes]:
     """Yields chunks that never separate a CR from its LF."""
     carry = b""
     while chunk := carry + file.read(size):
+        if stop is not None:
+            begin = file.tell() - len(chunk)
+            if begin >= stop:
+                return
+            chunk = chunk[: stop - begin]
         # An LF that came in the next chunk would count as a blank line.
         carry = file.read(1) if chunk.endswith(b"\r") else b""
         if carry == b"\n":

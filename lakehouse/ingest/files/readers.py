@@ -33,14 +33,8 @@ def read_plain_file(path: Path, ledger: RecordLedger, options: ReadOptions, form
     reader(path, ledger, options)
 
 
-def _read_csv(path: Path, ledger: RecordLedger, options: ReadOptions) -> None:
-    separator = options.files.separator or ","
-    read_csv(path, ledger, required=options.required, separator=separator)
-
-
 def _read_tsv(path: Path, ledger: RecordLedger, options: ReadOptions) -> None:
-    separator = options.files.separator or "\t"
-    read_csv(path, ledger, required=options.required, separator=separator)
+    read_csv(path, ledger, options, separator="\t")
 
 
 def _read_json(path: Path, ledger: RecordLedger, options: ReadOptions) -> None:
@@ -52,7 +46,7 @@ def _read_parquet(path: Path, ledger: RecordLedger, options: ReadOptions) -> Non
 
 
 _READERS: Mapping[Format, Reader] = {
-    "csv": _read_csv,
+    "csv": read_csv,
     "tsv": _read_tsv,
     "jsonl": _read_json,
     "json": _read_json,

@@ -50,6 +50,7 @@ class RecordLedger:
         blank_lines: lines without a byte, which are no records.
         notes: what else was tolerated.
         repeated_headers: the numbers of lines that repeat the header.
+        comments: how many lines are comments.
         empty_because: why a sound file has no record; None if it has some.
         is_cut: whether a dead letter holds less than its record.
         is_typed: whether the format has types of its own; otherwise all values are text.
@@ -73,6 +74,8 @@ class RecordLedger:
         self.blank_lines = 0
         self.notes: list[str] = []
         self.repeated_headers: list[int] = []
+        self.comments = 0
+        self._first_comment = 0
         self.empty_because: str | None = None
         self.rows = Spool(folder / "rows", part_bytes=limits.part_bytes, keep=keep)
         self.dead = Spool(folder / "dead", part_bytes=limits.part_bytes)
@@ -127,6 +130,11 @@ class RecordLedger:
         """Notes a line that repeats the header; it is no record, and nothing but names is lost."""
         self.repeated_headers.append(line)
 
+    def note_comments(self, count: int, line: int) -> None:
+        """Notes lines that are comments and no records, and the number of the first of them."""
+        self._first_comment = self._first_comment or line
+        self.comments += count
+
     def add_typed(self, lf: pl.LazyFrame, columns: Sequence[str]) -> None:
         """Adds all records as the rows of a frame that has its types already."""
         self.columns, self.is_typed = list(columns), True
@@ -171,6 +179,10 @@ class RecordLedger:
         if self.repeated_headers:
             count, first = len(self.repeated_headers), self.repeated_headers[0]
             notes.append(f"header repeated and skipped: {count:,}, the first at line {first}")
+        if self.comments:
+            notes.append(
+                f"comments skipped: {self.comments:,}, first at line {self._first_comment}"
+            )
         if self.blank_lines:
             notes.append(f"blank lines skipped: {self.blank_lines}")
         return tuple(notes)

@@ -5,6 +5,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from lakehouse.ingest.files import csv_records
+from lakehouse.ingest.files.csv_dialect import CsvDialect
 from lakehouse.ingest.files.csv_fast_path import parse_plain_block
 from lakehouse.ingest.limits import DEFAULT_LIMITS
 
@@ -41,7 +42,7 @@ FILES = st.builds(
 
 
 def plain(block: bytes, columns=("a", "b")):
-    found = parse_plain_block(block, ",", columns, DEFAULT_LIMITS)
+    found = parse_plain_block(block, CsvDialect(), columns, DEFAULT_LIMITS)
     return None if found is None else found.rows.rows()
 
 

@@ -63,7 +63,9 @@ def test_utf_16_is_refused(read, encoding):
 
 
 def test_a_header_in_another_encoding_is_refused(read):
-    assert refusal(read("größe\n1\n".encode("latin-1"))) == "the header is not valid UTF-8"
+    refused = refusal(read("größe\n1\n".encode("latin-1")))
+    assert refused.startswith("the header is not valid UTF-8")
+    assert "encoding=" in refused
 
 
 def test_names_are_stripped_and_blank_ones_numbered(read):
