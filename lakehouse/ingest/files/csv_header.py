@@ -25,7 +25,7 @@ from lakehouse.ingest.files.header_names import (
     strip_cells,
 )
 from lakehouse.ingest.files.lines import Line, split_lines
-from lakehouse.ingest.files.preamble import Content
+from lakehouse.ingest.files.preamble import TextContent
 from lakehouse.ingest.files.read_options import ReadOptions
 from lakehouse.ingest.files.record_ledger import RecordLedger, RefusedError
 
@@ -50,8 +50,8 @@ class Header(NamedTuple):
 
 
 def read_separator(
-    content: Content, ledger: RecordLedger, dialect: CsvDialect, *, is_declared: bool
-) -> tuple[Content, CsvDialect]:
+    content: TextContent, ledger: RecordLedger, dialect: CsvDialect, *, is_declared: bool
+) -> tuple[TextContent, CsvDialect]:
     """Returns the content behind a line `sep=;`, and the dialect with that separator.
 
     Raises:
@@ -77,7 +77,7 @@ def read_separator(
 
 
 def read_header(
-    content: Content, ledger: RecordLedger, dialect: CsvDialect, options: ReadOptions
+    content: TextContent, ledger: RecordLedger, dialect: CsvDialect, options: ReadOptions
 ) -> Header:
     """Reads the columns into the ledger, and returns the header.
 
@@ -127,7 +127,7 @@ def _rename(found: list[str], names: Sequence[str]) -> list[str]:
 
 
 def _read_cells(
-    content: Content, ledger: RecordLedger, dialect: CsvDialect
+    content: TextContent, ledger: RecordLedger, dialect: CsvDialect
 ) -> tuple[Fields, list[Line], bytes]:
     """Returns the fields of the header, the lines that were looked at, and the block they are in.
 

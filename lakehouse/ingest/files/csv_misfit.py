@@ -12,7 +12,7 @@ from pathlib import Path
 
 from lakehouse.ingest.files.csv_dialect import CsvDialect
 from lakehouse.ingest.files.lines import split_lines
-from lakehouse.ingest.files.preamble import Content
+from lakehouse.ingest.files.preamble import TextContent
 from lakehouse.ingest.files.record_ledger import RefusedError
 from lakehouse.ingest.limits import DEFAULT_LIMITS
 
@@ -22,7 +22,7 @@ _SAMPLE_LINES = 50
 _ENOUGH_LINES = 3
 
 
-def read_sample(path: Path, content: Content, dialect: CsvDialect) -> list[bytes]:
+def read_sample(path: Path, content: TextContent, dialect: CsvDialect) -> list[bytes]:
     """Returns some of the first lines that count, as they are; the first is the header if any."""
     # Read anew, and not taken from the first block: its size must not decide about the file.
     with path.open("rb") as file:

@@ -21,7 +21,7 @@ from lakehouse.tables.files import Files
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 
 
-class Content(NamedTuple):
+class TextContent(NamedTuple):
     """A text file from its first line that counts.
 
     Attributes:
@@ -39,7 +39,7 @@ class Content(NamedTuple):
     stop: int | None
 
 
-def open_content(path: Path, ledger: RecordLedger, files: Files) -> Content:
+def open_content(path: Path, ledger: RecordLedger, files: Files) -> TextContent:
     """Finds the first line that is neither skipped nor blank nor a comment.
 
     Raises:
@@ -64,7 +64,7 @@ def open_content(path: Path, ledger: RecordLedger, files: Files) -> Content:
                 if isinstance(block, LongLine) or line.is_cut:
                     most = ledger.limits.record_bytes
                     raise RefusedError(f"header too long: {line.size:,} bytes; limit {most:,}")
-                return Content(blocks, block[place:], number, position + place, stop)
+                return TextContent(blocks, block[place:], number, position + place, stop)
             ledger.blank_lines += is_blank
             if is_comment:
                 ledger.note_comments(1, number)
