@@ -4,7 +4,6 @@ Belongs here: the declaration, and whether its parts fit together. Does not belo
 files (`ingest/files/`), and finding out what an undeclared file looks like.
 """
 
-import codecs
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, dataclass, field, fields
@@ -25,11 +24,11 @@ _OPTIONS: Mapping[str, frozenset[str]] = {
     "separator": frozenset({"csv", "tsv"}),
     "quote": frozenset({"csv", "tsv"}),
     "escape": frozenset({"csv", "tsv"}),
-    "trim": frozenset({"csv", "tsv"}),
+    "trim": _TEXT,
     "empty_text": frozenset({"csv", "tsv"}),
     "widths": frozenset({"fixed"}),
     "header": _TEXT | {"excel"},
-    "names": _TEXT | {"excel"},
+    "names": frozenset({"csv", "tsv", "excel"}),
     "skip_lines": _TEXT | {"excel"},
     "skip_last_lines": _TEXT | {"excel"},
     "comment": _TEXT,
@@ -55,12 +54,14 @@ class Files:
         quote: what surrounds cells that hold separators or line ends; None if nothing does.
         escape: what stands before a quote or a separator that is part of a value, such as a
             backslash; None if a quote within quotes is doubled.
-        trim: whether blanks around a cell, also outside of its quotes, are left out.
+        trim: whether blanks around a cell, also outside of its quotes, are left out. In fixed
+            width: whether lines lack the blanks at their end, so that a short line is a record.
         empty_text: whether a quoted empty cell is an empty text; otherwise it is null, as an empty
             cell without quotes always is.
         widths: the columns of a fixed-width file with their widths in characters, in order.
         header: whether a line names the columns; otherwise `names` does, or the declared columns
-            in their order.
+            in their order. The first line of a fixed-width file is a header only if it holds the
+            names of `widths`.
         names: the names of the columns by position, in place of those in the header.
         skip_lines: how many lines, or rows of a sheet, come before the header.
         skip_last_lines: how many lines, or rows of a sheet, come after the last record.
@@ -139,8 +140,11 @@ class Files:
 
     def _find_text_problems(self) -> Iterator[str]:
         try:
-            codecs.lookup(self.encoding)
-        except LookupError:
+            # Other codecs, such as `hex`, are no encodings of text.
+            is_text = "a,1\n".encode(self.encoding).decode(self.encoding) == "a,1\n"
+        except (LookupError, UnicodeError):
+            is_text = False
+        if not is_text:
             yield f"encoding {self.encoding!r} is unknown; Python's names are valid, as `cp1252`"
         for option in ("separator", "quote", "escape"):
             value = getattr(self, option)

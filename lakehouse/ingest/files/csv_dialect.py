@@ -31,6 +31,7 @@ class CsvDialect:
         empty_text: whether a quoted empty cell is an empty text; otherwise it is null.
         nulls: whole cells without quotes that are null, as they are spelled in the file.
         comment: what a line begins with that is no record; None if there are no such lines.
+        encoding: the encoding in which the file was delivered, for messages.
     """
 
     separator: str = ","
@@ -40,11 +41,17 @@ class CsvDialect:
     empty_text: bool = False
     nulls: frozenset[str] = field(default_factory=frozenset)
     comment: str | None = None
+    encoding: str = "utf-8"
 
     @cached_property
     def blanks(self) -> str:
         """The characters that `trim` leaves out around a cell; none if it is off."""
         return " \t".replace(self.separator, "") if self.trim else ""
+
+    @property
+    def not_decodable(self) -> str:
+        """The reason for text that cannot be decoded."""
+        return f"not valid {'UTF-8' if self.encoding == 'utf-8' else self.encoding}"
 
     @cached_property
     def quote_byte(self) -> bytes:
@@ -106,4 +113,5 @@ def read_dialect(files: Files, separator: str) -> CsvDialect:
         empty_text=files.empty_text,
         nulls=frozenset(files.nulls),
         comment=files.comment,
+        encoding=files.encoding,
     )

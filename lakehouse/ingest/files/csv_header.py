@@ -173,7 +173,7 @@ def _header(
     # No column can have a name with lone surrogates.
     if not all(is_utf8(cell) for cell in header.values if cell):
         raise RefusedError(
-            "the header is not valid UTF-8. "
+            f"the header is {dialect.not_decodable}. "
             'Next: declare its encoding, such as files=Files(encoding="cp1252")'
         )
     return header

@@ -238,7 +238,7 @@ class CsvReader:
         content = [self._waiting[index].content for index in range(record.lines)]
         if not all(part.isascii() or is_utf8(decode_line(part)) for part in content):
             # Quotes and number of fields are right, so the lines are one record and one letter.
-            self._reject(record.lines, "not valid UTF-8")
+            self._reject(record.lines, self._dialect.not_decodable)
             return
         self._ledger.add_row(record.values[:width], sum(map(len, content)))
         self._drop(record.lines)

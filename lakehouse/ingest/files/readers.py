@@ -5,11 +5,16 @@ from pathlib import Path
 
 from lakehouse.ingest.files.csv_records import read_csv
 from lakehouse.ingest.files.excel import read_excel
+from lakehouse.ingest.files.fixed_width import read_fixed_width
 from lakehouse.ingest.files.json_lines import read_json_lines
 from lakehouse.ingest.files.parquet import read_parquet
 from lakehouse.ingest.files.read_options import ReadOptions
 from lakehouse.ingest.files.record_ledger import RecordLedger, RefusedError
+from lakehouse.ingest.files.text_encoding import decoded
 from lakehouse.tables.files import Format
+
+_TEXT = frozenset[Format]({"csv", "tsv", "fixed", "jsonl", "json"})
+"""The formats that have an encoding."""
 
 Reader = Callable[[Path, RecordLedger, ReadOptions], None]
 """Reads a plain file into a ledger; raises `RefusedError` if the whole file cannot be read."""
@@ -30,7 +35,11 @@ def read_plain_file(path: Path, ledger: RecordLedger, options: ReadOptions, form
     reader = _READERS.get(form)
     if reader is None:
         raise RefusedError(f"files of the format {form} are not read")
-    reader(path, ledger, options)
+    if form not in _TEXT:
+        reader(path, ledger, options)
+        return
+    with decoded(path, options.files.encoding, ledger) as text:
+        reader(text, ledger, options)
 
 
 def _read_tsv(path: Path, ledger: RecordLedger, options: ReadOptions) -> None:
@@ -48,6 +57,7 @@ def _read_parquet(path: Path, ledger: RecordLedger, options: ReadOptions) -> Non
 _READERS: Mapping[Format, Reader] = {
     "csv": read_csv,
     "tsv": _read_tsv,
+    "fixed": read_fixed_width,
     "jsonl": _read_json,
     "json": _read_json,
     "parquet": _read_parquet,

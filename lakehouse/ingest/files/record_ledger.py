@@ -5,7 +5,7 @@ parsed, and how rows are spooled (`spool.py`).
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import polars as pl
@@ -54,6 +54,8 @@ class RecordLedger:
         empty_because: why a sound file has no record; None if it has some.
         is_cut: whether a dead letter holds less than its record.
         is_typed: whether the format has types of its own; otherwise all values are text.
+        restore_payload: returns the delivered bytes of a payload; None if it has them already.
+        keeps_file: whether the lake keeps a file with dead letters as a whole, whatever they hold.
     """
 
     def __init__(self, folder: Path, limits: IngestLimits, *, keep: int = 0) -> None:
@@ -70,6 +72,8 @@ class RecordLedger:
         self.records = 0
         self.is_cut = False
         self.is_typed = False
+        self.restore_payload: Callable[[bytes], bytes] | None = None
+        self.keeps_file = False
         self.ends: Counter[bytes] = Counter()
         self.blank_lines = 0
         self.notes: list[str] = []
@@ -117,10 +121,16 @@ class RecordLedger:
         """
         # Rows and letters share one count, so `_offset` has no gap over both (law 2).
         self._count(1)
+        if self.restore_payload is not None:
+            is_whole = size in (None, len(payload))
+            payload = self.restore_payload(payload)
+            # The delivered size of a record that is not in memory is not known; that of the copy is
+            # near enough.
+            size = None if is_whole else size
         # The whole file is kept in the lake where a letter cannot hold all bytes (`is_cut`).
         kept = payload[: self.limits.payload_bytes]
         true_size = len(payload) if size is None else size
-        self.is_cut |= len(kept) < true_size
+        self.is_cut |= len(kept) < true_size or self.keeps_file
         self._letters.append((self.records, reason, place, kept, true_size))
         self._letter_bytes += len(kept)
         if self._is_full(len(self._letters), self._letter_bytes):
