@@ -17,6 +17,7 @@ from lakehouse.ingest.files.csv_fields import (
     is_utf8,
     split_record,
 )
+from lakehouse.ingest.files.csv_misfit import hint_header
 from lakehouse.ingest.files.header_names import (
     fold_names,
     land_columns,
@@ -77,9 +78,20 @@ def read_separator(
 
 
 def read_header(
-    content: TextContent, ledger: RecordLedger, dialect: CsvDialect, options: ReadOptions
+    content: TextContent,
+    ledger: RecordLedger,
+    dialect: CsvDialect,
+    options: ReadOptions,
+    sample: Sequence[bytes],
 ) -> Header:
     """Reads the columns into the ledger, and returns the header.
+
+    Args:
+        content: the file from its first line that counts.
+        ledger: what takes its records.
+        dialect: how cells become values.
+        options: what is declared.
+        sample: some of the first lines that count, for the remedy.
 
     Raises:
         RefusedError: it cannot be read, or it does not fit what is declared.
@@ -106,7 +118,8 @@ def read_header(
         # There may be no header at all. The first line may then be a record with personal data, so
         # the message does not quote it.
         raise RefusedError(
-            f"columns missing: {list_names(list(required))}; the first line names none of them"
+            f"columns missing: {list_names(list(required))}; the first line names none of them. "
+            + hint_header(sample, dialect, required)
         )
     land_columns(ledger, names, required)
     used = first[: header.lines]

@@ -11,6 +11,7 @@ from functools import cache
 from pathlib import Path
 
 from lakehouse.ingest.files.csv_dialect import CsvDialect
+from lakehouse.ingest.files.csv_fields import decode_line
 from lakehouse.ingest.files.lines import split_lines
 from lakehouse.ingest.files.preamble import TextContent
 from lakehouse.ingest.files.record_ledger import RefusedError
@@ -71,6 +72,20 @@ def refuse_misfit(lines: Sequence[bytes], dialect: CsvDialect, *, is_declared: b
             f"{max(widths)}. Next: declare files=Files(skip_lines=…) or Files(comment=…) for what "
             "comes before the header"
         )
+
+
+def hint_header(lines: Sequence[bytes], dialect: CsvDialect, required: Sequence[str]) -> str:
+    """Returns what to declare for a file whose first line names no required column."""
+    wanted = {name.strip().casefold() for name in required}
+    strip = (dialect.quote or "") + " \t"
+    for number, line in enumerate(lines[1:], 1):
+        cells = decode_line(line).split(dialect.separator)
+        if wanted <= {cell.strip(strip).casefold() for cell in cells}:
+            return (
+                f"Next: {number} lines before one that names all of them are neither blank nor "
+                "comments; declare files=Files(skip_lines=…), or `comment` if it begins each"
+            )
+    return "Next: if no line names the columns, declare files=Files(header=False)"
 
 
 def refuse_other_width(lines: Sequence[bytes], dialect: CsvDialect, width: int) -> None:

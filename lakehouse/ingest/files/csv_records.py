@@ -65,7 +65,7 @@ def read_csv(path: Path, ledger: RecordLedger, options: ReadOptions, separator: 
     sample = read_sample(path, content, dialect)
     if files.header and sample:
         refuse_misfit(sample, dialect, is_declared=is_declared)
-    header = read_header(content, ledger, dialect, options)
+    header = read_header(content, ledger, dialect, options, sample)
     if not files.header:
         refuse_other_width(sample, dialect, len(ledger.columns))
     reader = CsvReader(path, ledger, dialect, header, content.stop)

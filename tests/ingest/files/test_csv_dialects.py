@@ -233,3 +233,16 @@ def test_a_long_cell_with_escaped_quotes_is_one_dead_letter(read, trim, block):
     )
     assert (seen.rows, seen.payloads) == ([("0", "y"), ("3", "z")], [record])
     assert seen.reasons == ["quoted cell too long; limit 60 bytes (cell_bytes)"]
+
+
+@pytest.mark.parametrize(
+    ("content", "remedy"),
+    [
+        (b"Account:,DE12\nFrom:,2030\n\na,b\n1,2\n", "2 lines before one that names all of them"),
+        (b"1,2\n3,4\n", "header=False"),
+    ],
+)
+def test_a_file_whose_first_line_is_no_header_is_refused_with_the_remedy(read, content, remedy):
+    refused = read(content, required=["a", "b"]).delivery.refused
+    assert "the first line names none of them" in refused
+    assert remedy in refused
