@@ -105,12 +105,7 @@ def read_header(
         names = _rename(strip_cells(cells), files.names)
     else:
         header, first, block = Fields([], 0), [], content.first
-        cells = files.names or options.columns
-        if not cells:
-            raise RefusedError(
-                "the file is declared to have no header, and nothing names its columns. "
-                "Next: declare files=Files(header=False, names=(…))"
-            )
+        cells = _declared_names(options)
         names = list(cells)
     required = options.required
     landed = {name.casefold() for name in land_names(names).names}
@@ -128,6 +123,16 @@ def read_header(
         ledger.ends[line.end] += bool(line.end)
     size = sum(len(line.content) + len(line.end) for line in used)
     return Header(cells, block[size:], content.number + header.lines, content.position + size)
+
+
+def _declared_names(options: ReadOptions) -> tuple[str, ...]:
+    """Returns the names of the columns of a file without a header."""
+    if names := options.files.names or options.columns:
+        return names
+    raise RefusedError(
+        "the file is declared to have no header, and nothing names its columns. "
+        "Next: declare files=Files(header=False, names=(…))"
+    )
 
 
 def _rename(found: list[str], names: Sequence[str]) -> list[str]:
