@@ -1,4 +1,4 @@
-"""Commands for tables that nothing declares any more: `drop` and `adopt`."""
+"""Commands for tables whose declaration changed: `drop`, `adopt` and `retype`."""
 
 import sys
 
@@ -8,6 +8,7 @@ from lakehouse.cli.app import App, cli, user_option
 from lakehouse.cli.output import print_text
 from lakehouse.errors import SetupError
 from lakehouse.operations.orphans import Orphan, adopt_orphan, drop_orphan, find_orphan
+from lakehouse.operations.retype import plan_retyping, retype
 from lakehouse.wording import format_count
 
 
@@ -61,4 +62,35 @@ def run_adopt(app: App, /, table: str, name: str, who: str) -> None:
     print_text(
         "Next: move the folder in landing to the new name too; the next run makes what reads it "
         "(`lakehouse demo`, or Dagster's UI)."
+    )
+
+
+@cli.command("retype", short_help="Bring the columns of a raw table to their declared types.")
+@click.argument("table")
+@user_option()
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.pass_obj
+def run_retype(app: App, /, table: str, who: str, yes: bool) -> None:  # noqa: FBT001
+    """Bring the stored columns of raw TABLE to the types that are declared for them now.
+
+    Every row is written again in one commit, with its origin. If a value does not fit its new type,
+    nothing is changed, and the message names it. `lakehouse restore` undoes it.
+    """
+    here = app.environment()
+    retyping = plan_retyping(here, table)
+    if not retyping.columns:
+        print_text(f"{table} has the declared types already.")
+        return
+    rows = format_count(retyping.rows, "row")
+    print_text(f"This writes the {rows} of {table} again: {retyping.describe()}.")
+    if not yes and not sys.stdin.isatty():
+        raise SetupError(
+            "Nothing was changed: there is no terminal to ask for consent.\nNext: add --yes."
+        )
+    if not yes:
+        click.confirm("Write them again?", abort=True)
+    audit = retype(here, retyping, who)
+    print_text(
+        f"{table} is now at version {audit.version}, with the declared types.\n"
+        "Next: the next run rebuilds what reads it (`lakehouse demo`, or Dagster's UI)."
     )

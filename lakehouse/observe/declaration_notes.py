@@ -33,7 +33,7 @@ def describe_other_types(here: Environment) -> list[str]:
             notes.append(
                 f"{raw.name}: {'; '.join(others)}. A stored column is widened where a file needs "
                 "it, and never changed by a declaration alone.\n"
-                "Next: declare what is stored; or, for the declared type, move the folder of the "
-                "table out of the lake, and land its files again."
+                f"Next: `lakehouse retype {raw.name}`, which writes its rows again in the declared "
+                "types if every value fits; or declare what is stored."
             )
     return notes

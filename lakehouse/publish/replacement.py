@@ -221,13 +221,12 @@ def _retype(rows: pl.LazyFrame, request: Append | ReplaceDays, columns: pl.Schem
     """Returns the rows that stay, corrected and in other columns."""
     present = rows.collect_schema()
     corrections = request.corrections if isinstance(request, Append) else {}
-    return (
-        rows.filter(_stays(request))
-        .with_columns(_correct(corrections, present))
-        .select(
-            pl.col(name).cast(dtype) if name in present else pl.lit(None, dtype=dtype).alias(name)
-            for name, dtype in columns.items()
-        )
+    stays = rows.filter(_stays(request))
+    if isinstance(request, Append) and request.convert is not None:
+        stays = request.convert(stays)
+    return stays.with_columns(_correct(corrections, present)).select(
+        pl.col(name).cast(dtype) if name in present else pl.lit(None, dtype=dtype).alias(name)
+        for name, dtype in columns.items()
     )
 
 

@@ -5,7 +5,7 @@ in the place of the whole table, `ReplaceDays` in the place of some days, `Repla
 of some keys.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from datetime import date
 from typing import Any
@@ -102,12 +102,14 @@ class Append(WriteRequest):
         corrections: for a value of `_source`, new values of some columns in the rows of the table
             that have it.
         retyped: columns that get another type; all rows of the table are written again in it.
+        convert: brings the rows of the table to these types; a cast by default.
     """
 
     split_by: str | pl.Expr | None = None
     transaction_ids: Mapping[str, int] = field(default_factory=dict)
     corrections: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     retyped: Mapping[str, pl.DataType] = field(default_factory=dict)
+    convert: Callable[[pl.LazyFrame], pl.LazyFrame] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
