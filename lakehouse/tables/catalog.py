@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from lakehouse.errors import SetupError
+from lakehouse.tables.domains import get_prefix
 from lakehouse.tables.references import list_references
 from lakehouse.tables.table_types import DerivedTable, RawTable, Table
 
@@ -82,13 +83,7 @@ class Catalog:
         return set(self.find_inputs(table).values())
 
     def _find_input(self, table: Table, parameter: str, what: str) -> str:
-        # Staged tables go before marts: a mart may have the name of the staged table that it reads.
-        candidates = [f"staged/{parameter}", f"marts/{parameter}"]
-        if "/" in parameter:
-            candidates = [parameter]  # a reference may name the layer as well
-        elif parameter.startswith("raw_"):
-            # A derived table may be called `raw_…` as well; the raw table goes first.
-            candidates.insert(0, f"raw/{parameter.removeprefix('raw_')}")
+        candidates = _list_candidates(table, parameter)
         for name in candidates:
             # No table reads itself, so that its own name means another table.
             if name in self.tables and name != table.name:
@@ -98,3 +93,19 @@ class Catalog:
             f"(tried {', '.join(candidates)}).\n"
             f"Next: name one of {', '.join(self.tables)}."
         )
+
+
+def _list_candidates(table: Table, parameter: str) -> list[str]:
+    """Returns the tables that a parameter or a reference of a table may mean, the first first."""
+    if "/" in parameter:
+        return [parameter]  # a reference may name the layer as well
+    prefix = get_prefix(table.transform.__module__) if isinstance(table, DerivedTable) else ""
+    # The tables of the own domain go first.
+    candidates = []
+    for begin in dict.fromkeys((prefix, "")):
+        if parameter.startswith("raw_"):
+            # A derived table may be called `raw_…` as well; the raw table goes first.
+            candidates.append(f"raw/{begin}{parameter.removeprefix('raw_')}")
+        # Staged tables go before marts: a mart may have the name of the staged table that it reads.
+        candidates += [f"staged/{begin}{parameter}", f"marts/{begin}{parameter}"]
+    return candidates

@@ -21,7 +21,11 @@ def collect_tables(modules: Iterable[ModuleType]) -> Catalog:
         check_name(table.name)
         # A raw table that several modules import is found in each, and is one declaration.
         if tables.setdefault(table.name, table) is not table:
-            raise SetupError(f"{table.name} is declared twice.\nNext: rename one of the two.")
+            raise SetupError(
+                f"{table.name} is declared twice.\n"
+                "Next: rename one of the two; or write PREFIX = True into the `__init__.py` of a "
+                "domain, whose tables are then called <domain>_<table>."
+            )
     # Without an order nothing else can be checked: a circle, or an input that does not exist, is
     # reported alone.
     unordered = Catalog(tables)

@@ -10,6 +10,7 @@ import polars as pl
 
 from lakehouse.errors import SetupError, list_problems
 from lakehouse.tables.contract import Contract
+from lakehouse.tables.domains import get_domain, get_prefix
 from lakehouse.tables.files import PLAIN, Files
 from lakehouse.tables.keyed_table import KeyedTable, Mode
 from lakehouse.tables.table_types import AsOf, DerivedTable, Drift, PeriodicTable, RawTable
@@ -50,6 +51,7 @@ def raw(  # noqa: PLR0913 - the keywords are the fields of `RawTable`
     Raises:
         SetupError: `optional` names a column that is not declared.
     """
+    module = _get_caller()
     # Names alone are text: a cast on the way in could lose what was delivered.
     typed = columns if isinstance(columns, Mapping) else dict.fromkeys(columns, pl.String())
     if unknown := sorted(set(optional) - set(typed)):
@@ -58,7 +60,7 @@ def raw(  # noqa: PLR0913 - the keywords are the fields of `RawTable`
             "Next: add them to `columns`, or take them out of `optional`."
         )
     return RawTable(
-        name=f"raw/{name}",
+        name=f"raw/{get_prefix(module)}{name}",
         description=description,
         columns=typed,
         optional=frozenset(optional),
@@ -68,7 +70,7 @@ def raw(  # noqa: PLR0913 - the keywords are the fields of `RawTable`
         aliases=dict(aliases or {}),
         files=files,
         owner=owner,
-        domain=_get_domain(_get_caller()),
+        domain=get_domain(module),
     )
 
 
@@ -136,7 +138,7 @@ def _build(
     *,
     reads: tuple[str, ...] | None = None,
 ) -> DerivedTable:
-    name = f"{layer}/{transform.__name__}"
+    name = f"{layer}/{get_prefix(transform.__module__)}{transform.__name__}"
     parameters = reads or tuple(inspect.signature(transform).parameters)
     if not parameters:
         # The first input's rows are accounted for, so there has to be one.
@@ -157,7 +159,7 @@ def _build(
         "contract": contract,
         "transform": transform,
         "parameters": parameters,
-        "domain": _get_domain(transform.__module__),
+        "domain": get_domain(transform.__module__),
     }
     if declared.get("mode", "replace") != "replace":
         return KeyedTable(**common, **declared)
@@ -199,9 +201,3 @@ def _get_caller() -> str:
     frame = inspect.currentframe()
     caller = frame and frame.f_back and frame.f_back.f_back
     return str(caller.f_globals["__name__"]) if caller else ""
-
-
-def _get_domain(module: str) -> str:
-    """Returns `retail` for `assets.retail.staged`."""
-    folder, *inner = module.split(".")
-    return inner[0] if len(inner) > 1 else folder

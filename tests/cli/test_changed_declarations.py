@@ -76,7 +76,7 @@ def test_a_type_that_is_declared_otherwise_than_stored_is_told_with_what_to_do(t
     here = world(tmp_path, declare(id=pl.Int64()))
     told = run(here, "tables").stdout
     assert "raw/visits: id is stored as String, declared Int64" in told
-    assert "Next: declare what is stored" in told
+    assert "Next: `lakehouse retype raw/visits`" in told
 
 
 @pytest.fixture
