@@ -43,9 +43,12 @@ def _iterate_steps(part: Any) -> Iterator[str]:  # noqa: ANN401 - any JSON
         for name, inner in part.items():
             if name in _STEPS or inner == "Len":
                 yield _name_step(name, inner)
-            if name == "function":
-                yield from _name_functions(inner)
-            yield from _iterate_steps(inner)
+            if name == "Function":
+                # Only its arguments are expressions: `list.sort` sorts within the row.
+                yield from _name_functions(inner["function"])
+                yield from _iterate_steps(inner["input"])
+            else:
+                yield from _iterate_steps(inner)
 
 
 def _name_step(name: str, inner: Any) -> str:  # noqa: ANN401

@@ -271,6 +271,62 @@ def test_the_order_of_deliveries_and_a_backfill_change_nothing(tmp_path, seed):
     assert contents(other) == before
 
 
+class Till(Contract):
+    """A till that was opened on a day."""
+
+    day: date
+    shop: str
+    till: pl.Int32
+
+    class Table:
+        key = ("shop", "till")
+        date_column = "day"
+        max_quarantined = 1.0
+
+
+class Sale(Contract):
+    """A sale at a till, maybe of an earlier day."""
+
+    day: date
+    number: pl.Int64
+    shop: str = Field(nullable=True)
+    till: pl.Int64 = Field(nullable=True)
+
+    class Table:
+        date_column = "day"
+        max_quarantined = 1.0
+        references = {("shop", "till"): "tills", "till": ("tills", "till")}  # noqa: RUF012
+
+
+def test_a_key_of_two_columns_is_found_on_any_day_of_a_table_by_day(tmp_path):
+    on = {"day": col("day").str.to_date("%Y-%m-%d", strict=False)}
+    numbers = {name: col(name).cast(pl.Int64, strict=False) for name in ("number", "till")}
+
+    def tills(raw_tills: LazyFrame) -> LazyFrame:
+        """Tills."""
+        return cast(raw_tills, **on, till=numbers["till"])
+
+    def sales(raw_sales: LazyFrame) -> LazyFrame:
+        """Sales."""
+        return cast(raw_sales, **on, **numbers)
+
+    tables = catalog_of(
+        raw_tills=raw("tills", "Tills.", columns=("day", "shop", "till"), day=on["day"]),
+        raw_sales=raw("sales", "Sales.", columns=("day", "number", "shop", "till"), day=on["day"]),
+        tills=staged(Till, partitions=MARCH)(tills),
+        sales=staged(Sale, partitions=MARCH)(sales),
+    )
+    here = world(tmp_path, tables)
+    write(here, "tills", "a.csv", "day,shop,till\n2024-03-01,x,1\n2024-03-09,y,2\n")
+    lines = ["1,x,1", "2,y,2", "3,x,2", "4,y,", "5,,1", "6,,7"]
+    rows = "".join(f"2024-03-0{n},{line}\n" for n, line in enumerate(lines, 4))
+    write(here, "sales", "a.csv", "day,number,shop,till\n" + rows)
+    bring_up_to_date(here)
+    assert published(here, "staged/sales") == [1, 2, 4, 5]
+    both, one = "shop, till is in staged/tills", "till is in staged/tills"
+    assert rejected(here, "staged/sales") == {"3": [both], "6": [one]}
+
+
 def declare(**properties):
     """A catalogue in which a table of owned bikes has some properties."""
     table = type("Table", (), {"max_quarantined": 1.0, **properties})
