@@ -71,6 +71,7 @@ bench: $(DEV)
 	@$(BIN)/python -m bench.publish
 	@$(BIN)/python -m bench.end_to_end
 	@$(BIN)/python -m bench.query
+	@$(BIN)/python -m bench.formats
 	@$(BIN)/python -m bench.start
 	@$(BIN)/python -m bench.late
 	@$(BIN)/python -m bench.upsert
