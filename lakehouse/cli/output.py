@@ -19,7 +19,7 @@ import click
 from rich.console import Console
 from rich.text import Text
 
-from lakehouse.cli.table_layout import ShownColumn, lay_out, wrap_text
+from lakehouse.cli.table_layout import ShownColumn, drop_optional, lay_out, wrap_text
 from lakehouse.wording import escape_control_characters, escape_lines
 
 OUTPUT_FORMATS = ("table", "csv", "json")
@@ -77,6 +77,7 @@ def print_rows(
     form: str,
     *,
     group_digits: bool = False,
+    optional: Sequence[str] = (),
 ) -> None:
     """Prints rows as a table for people, or as CSV or JSON for programs.
 
@@ -90,13 +91,15 @@ def print_rows(
         form: one of `OUTPUT_FORMATS`.
         group_digits: whether numbers are counts and times of our own, which a table for people
             shows as `31,415` and `0.25`; other numbers are shown whole.
+        optional: columns that a terminal leaves out where it is too narrow for all, the first ones
+            first. A line below the table names them.
     """
     if form == "csv":
         _show_csv(columns, rows)
     elif form == "json":
         _show_json(columns, rows)
     elif columns:
-        _show_table(columns, rows, group_digits=group_digits)
+        _show_table(columns, rows, optional, group_digits=group_digits)
 
 
 def _show_csv(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
@@ -161,7 +164,11 @@ def _json_value(value: Any) -> Any:  # noqa: ANN401
 
 
 def _show_table(
-    columns: Sequence[str], rows: Iterable[Sequence[Any]], *, group_digits: bool
+    columns: Sequence[str],
+    rows: Iterable[Sequence[Any]],
+    optional: Sequence[str] = (),
+    *,
+    group_digits: bool,
 ) -> None:
     taken = list(itertools.islice(iter(rows), _SHOWN + 1))
     # One row more than is shown is fetched, to know whether there are more.
@@ -176,16 +183,28 @@ def _show_table(
             str(escape_control_characters(name)),
             [format_value(row[place], group_digits=group_digits) for row in taken],
             is_number=bool(taken) and all(_is_number(row[place]) for row in taken),
-            is_text=any(isinstance(row[place], _TEXTS) for row in taken),
+            is_text=any(_may_be_wrapped(row[place]) for row in taken),
         )
         for place, name in enumerate(columns)
     ]
     # A file or a pipe has no width: there every row is one line.
     width = find_width()
+    shown, without = drop_optional(shown, optional, width)
     # As Text and not as strings, in which rich would look for markup; and never wrapped by rich.
     console = Console(soft_wrap=True)
     for line in lay_out(shown, width):
         console.print(line)
+    if without:
+        names = ", ".join(without)
+        note = f"Left out on this narrow terminal: {names}. `--format json` has them."
+        print_paragraph(note, style="dim")
+
+
+def _may_be_wrapped(value: Any) -> bool:  # noqa: ANN401
+    """Returns whether a value is a text with words; a time that was written as text has none."""
+    if not isinstance(value, _TEXTS):
+        return False
+    return not isinstance(value, str) or any(char.isalpha() for char in value)
 
 
 def _is_number(value: Any) -> bool:  # noqa: ANN401

@@ -1,7 +1,7 @@
 """Commands that only read: `sql`, `tables`, `audit` and `quarantine`."""
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
@@ -18,17 +18,20 @@ from lakehouse.cli.app import (
     count_rejects,
     format_option,
 )
-from lakehouse.cli.output import print_json, print_rows, print_text
+from lakehouse.cli.output import print_json, print_paragraph, print_rows, print_text
 from lakehouse.observe import declaration_notes, overview, sql
 from lakehouse.observe.landing_report import report_landing
 from lakehouse.observe.rejects import RejectedRows, read_rejects
+from lakehouse.origin import Origin
 from lakehouse.publish.audit import Audit
 from lakehouse.quarantine.states import OPEN, STATE_NAMES, State
+from lakehouse.system_columns import BROKEN
+from lakehouse.tables.broken_rules import describe_broken_rule, describe_broken_rules
 from lakehouse.wording import escape_control_characters, format_count
 
 _HIDDEN = (
     *("_contract_version", "_code_version", "_run_id"),
-    *("_batch_id", "_ingested_at", "_event"),
+    *("_batch_id", "_ingested_at", "_event", "_event_date", "_window"),
 )
 """Columns of a quarantine that a table on a screen leaves out; CSV and JSON have all."""
 
@@ -41,6 +44,11 @@ _NEEDS_ATTENTION = 3
 
 _SETTLED = ("_settled_at", "_settled_by", "_discard_reason")
 _TABLE_COLUMNS = ("table", "rows", "bytes", "files", "version", "newest", "freshness", "state")
+_TABLE_OPTIONAL = ("files", "version", "bytes", "newest")
+"""Columns of `lakehouse tables` that a narrow terminal leaves out, in this order."""
+
+_AUDIT_OPTIONAL = ("run", "seconds", "rows_written", "mode", "audited_at", "sum")
+_FATES = ("dead_letters", "filtered", "superseded", "quarantined")
 _AUDIT_COLUMNS = (
     *("version", "audited_at", "mode", "days", "read", "written", "quarantined", "superseded"),
     *("filtered", "dead_letters", "sum", "rows_written", "seconds", "run"),
@@ -102,7 +110,7 @@ def tables(app: App, form: str) -> None:
     report = report_landing(here)
     states = overview.list_tables(here, landing=report)
     rows = (_list_values(state, form) for state in states)
-    print_rows(_TABLE_COLUMNS, rows, form, group_digits=True)
+    print_rows(_TABLE_COLUMNS, rows, form, group_digits=True, optional=_TABLE_OPTIONAL)
     if not states and form == "table":
         print_text("The lake is empty. Next: run `lakehouse demo`.")
     # CSV and JSON have standard output for themselves.
@@ -142,15 +150,23 @@ def audit(app: App, table: str, form: str, limit: int | None) -> None:
     if form == "json":
         print_json([_to_json(one) for one in audits])
         return
-    print_rows(_AUDIT_COLUMNS, ([*_to_row(one)] for one in audits), form, group_digits=True)
+    shown = [[*_to_row(one)] for one in audits]
+    optional = _list_optional(_AUDIT_COLUMNS, shown)
+    print_rows(_AUDIT_COLUMNS, shown, form, group_digits=True, optional=optional)
     if form != "table":
         return
     # Below the table, because reasons are too long for a column.
     for one in audits:
         for line in _describe_details(one):
-            print_text(f"version {one.version}{line}")
+            print_paragraph(f"version {one.version}{line}", indent=4)
     for line in restore_text.describe_restores(here.lake, table):
         print_text(line)
+
+
+def _list_optional(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> list[str]:
+    """Returns the columns that a narrow terminal leaves out: a fate only if no row had it."""
+    empty = [name for name in _FATES if not any(row[columns.index(name)] for row in rows)]
+    return [*_AUDIT_OPTIONAL[:3], *empty, *_AUDIT_OPTIONAL[3:]]
 
 
 def _describe_details(one: Audit) -> Iterable[str]:
@@ -164,6 +180,8 @@ def _describe_details(one: Audit) -> Iterable[str]:
         yield f": unchanged: {one.describe_unchanged()}"
     for period, reason in one.held_back.items():
         yield f" held back {period}: {escape_control_characters(reason)}"
+    for note in one.notes:
+        yield f": {escape_control_characters(note)}"
 
 
 def _to_json(one: Audit) -> dict[str, Any]:
@@ -226,8 +244,24 @@ def quarantine(app: App, table: str, state: str, form: str, limit: int | None) -
         # Open rows are not settled yet, so these columns would be empty.
         without = (*_HIDDEN, "_state", *_SETTLED) if wanted == OPEN else _HIDDEN
         rows = found.rows.drop(*without, strict=False).collect()
-    print_rows(rows.columns if found.total else [], rows.iter_rows(), form)
+    shown_rows = map(_to_shown_row, rows.iter_rows(named=True))
+    print_rows(rows.columns if found.total else [], shown_rows, form)
     _tell_of_cut("first", shown, found.total, "rows")
+
+
+def _to_shown_row(row: Mapping[str, Any]) -> list[Any]:
+    """Returns the values of a rejected row as people read them: what is wrong, and times short."""
+    values = dict(row)
+    if isinstance(broken := values.get(BROKEN), list):
+        values[BROKEN] = describe_broken_rules(broken)
+    if source := values.get("_source"):
+        values["_source"] = Origin.parse(source).label
+    return [
+        f"{value:%Y-%m-%d %H:%M:%S}"
+        if name.startswith("_") and isinstance(value, datetime)
+        else value
+        for name, value in values.items()
+    ]
 
 
 def _iterate_rows(rows: pl.LazyFrame) -> Iterator[tuple[Any, ...]]:
@@ -249,5 +283,8 @@ def _print_counts(table: str, found: RejectedRows, wanted: State | None) -> None
     others = [f"{n:,} {state}" for state, n in found.states.items() if wanted not in (None, state)]
     if others:
         print_text(f"also {', '.join(others)}; --state all shows them")
+    is_dead = found.reason_column == "reason"
     for reason, rows in found.reasons.items():
-        print_text(f"  {rows:>8,}  {escape_control_characters(reason)}")
+        # The name of the rule too: `discard --rule` asks for it.
+        words = reason if is_dead else f"{describe_broken_rule(reason)}  (rule: {reason})"
+        print_text(f"  {rows:>8,}  {escape_control_characters(words)}")

@@ -17,7 +17,7 @@ from rich.text import Text
 
 _GAP = "  "
 _HEADER = "bold"
-_LEAST_TEXT = 20
+_LEAST_TEXT = 16
 """A column of texts is not made narrower than this, or than its longest word."""
 
 _LEAST_BLOCK = 20
@@ -63,17 +63,44 @@ def lay_out(columns: Sequence[ShownColumn], width: int | None) -> Iterator[Text]
     if width is None or not has_rows or _add_up(natural) <= width:
         yield from _lay_out_rows(columns, natural)
         return
+    least = _find_least_widths(columns)
+    if _add_up(least) <= width:
+        yield from _lay_out_rows(columns, _share(natural, least, width))
+    else:
+        yield from _lay_out_blocks(columns, width)
+
+
+def drop_optional(
+    columns: Sequence[ShownColumn], optional: Sequence[str], width: int | None
+) -> tuple[list[ShownColumn], list[str]]:
+    """Returns the columns that a line for each row has room for, and the names of the others.
+
+    Args:
+        columns: all columns.
+        optional: those that may be left out, the first ones first.
+        width: the places in a line; None for as many as are needed.
+    """
+    kept, without = list(columns), list[str]()
+    for name in optional:
+        if width is None or _add_up(_find_least_widths(kept)) <= width:
+            break
+        kept = [column for column in kept if column.name != name]
+        without.append(name)
+    # Blocks have room for all columns, so none is left out in vain.
+    if width is not None and _add_up(_find_least_widths(kept)) > width:
+        return list(columns), []
+    return kept, without
+
+
+def _find_least_widths(columns: Sequence[ShownColumn]) -> list[int]:
+    """Returns how narrow each column may be: long texts are wrapped, everything else is whole."""
     # The first column names the row, so it stays in one line.
-    least = [
+    return [
         min(column.width, max(cell_len(column.name), column.longest_word, _LEAST_TEXT))
         if place and column.is_text
         else column.width
         for place, column in enumerate(columns)
     ]
-    if _add_up(least) <= width:
-        yield from _lay_out_rows(columns, _share(natural, least, width))
-    else:
-        yield from _lay_out_blocks(columns, width)
 
 
 def _add_up(widths: Sequence[int]) -> int:
