@@ -11,6 +11,7 @@ from typing import Literal, get_args
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from lakehouse.errors import SetupError, list_problems
+from lakehouse.tables.record_path import parse_record_path
 
 Format = Literal[
     "csv", "tsv", "fixed", "jsonl", "json", "xml", "excel", "parquet", "arrow", "avro", "orc"
@@ -136,6 +137,10 @@ class Files:
             yield "`skip_lines` and `skip_last_lines` have to be 0 or more"
         if self.parents and self.records is None:
             yield "`parents` needs `records`: the path of the records that lie within them"
+        try:
+            parse_record_path(self.records, self.parents)
+        except ValueError as error:
+            yield f"`records` or `parents`: {error}"
         yield from self._find_zone_and_name_problems()
 
     def _find_text_problems(self) -> Iterator[str]:

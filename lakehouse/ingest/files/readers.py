@@ -6,7 +6,7 @@ from pathlib import Path
 from lakehouse.ingest.files.csv_records import read_csv
 from lakehouse.ingest.files.excel import read_excel
 from lakehouse.ingest.files.fixed_width import read_fixed_width
-from lakehouse.ingest.files.json_lines import read_json_lines
+from lakehouse.ingest.files.json_records import read_json
 from lakehouse.ingest.files.parquet import read_parquet
 from lakehouse.ingest.files.read_options import ReadOptions
 from lakehouse.ingest.files.record_ledger import RecordLedger, RefusedError
@@ -46,10 +46,6 @@ def _read_tsv(path: Path, ledger: RecordLedger, options: ReadOptions) -> None:
     read_csv(path, ledger, options, separator="\t")
 
 
-def _read_json(path: Path, ledger: RecordLedger, options: ReadOptions) -> None:
-    read_json_lines(path, ledger, required=options.required)
-
-
 def _read_parquet(path: Path, ledger: RecordLedger, options: ReadOptions) -> None:
     read_parquet(path, ledger, required=options.required)
 
@@ -58,8 +54,8 @@ _READERS: Mapping[Format, Reader] = {
     "csv": read_csv,
     "tsv": _read_tsv,
     "fixed": read_fixed_width,
-    "jsonl": _read_json,
-    "json": _read_json,
+    "jsonl": read_json,
+    "json": read_json,
     "parquet": _read_parquet,
     "excel": read_excel,
 }

@@ -37,6 +37,7 @@ class RecordColumns:
         ledger: RecordLedger,
         required: Collection[str],
         clean: Callable[[str, int], str] = clean_name,
+        own: Collection[str] = (),
     ) -> None:
         """Begins without a record.
 
@@ -44,11 +45,13 @@ class RecordColumns:
             ledger: what takes the rows.
             required: columns without which the file is refused.
             clean: returns the wanted name of a column from its key and its position.
+            own: keys that keep their names before all others.
         """
         self.has_records = False
         self._ledger = ledger
         self._required = required
         self._clean = clean
+        self._own = frozenset(own)
         self._places: dict[str, int] = {}
         self._folds: set[str] = set()
         self._apart: set[str] = set()
@@ -132,7 +135,13 @@ class RecordColumns:
         wanted = fold_names(self._required)
         # Keys of a record have no order, so that of their spellings decides who keeps the name.
         for fold in self._apart:
-            groups[fold].sort(key=lambda key: (key != wanted.get(_fold(key)), key.swapcase()))
+            groups[fold].sort(
+                key=lambda key: (
+                    key not in self._own,
+                    key != wanted.get(_fold(key)),
+                    key.swapcase(),
+                )
+            )
         return [
             part
             for fold, keys in groups.items()

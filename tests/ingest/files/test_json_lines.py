@@ -62,7 +62,6 @@ def test_keys_that_differ_by_case_from_line_to_line_are_one_column(read):
 @pytest.mark.parametrize(
     ("line", "reason"),
     [
-        (b"[1]", "not an object but a list"),
         (b"7", "not an object but a number"),
         (b"null", "not an object but null"),
         (b'{"a":', "invalid JSON: Expecting value at character 6"),
@@ -132,9 +131,10 @@ def test_a_sound_file_without_a_record_holds_none(read, content, why):
     assert (delivery.refused, delivery.records, delivery.empty_because) == (None, 0, why)
 
 
-@pytest.mark.parametrize("content", [b"[]\n[]\n", b"[[]]", b"[", b"null"])
-def test_a_list_that_is_not_empty_is_a_dead_letter(read, content):
-    assert read(content, NAME).delivery.dead_count == content.count(b"\n") or 1
+def test_a_line_may_be_a_list_of_records(read):
+    seen = read(b'{"a":1}\n[{"a":2},3]\n[]\n[{"a":4}]\n', NAME)
+    assert (seen.rows, seen.offsets) == ([("1",), ("2",), ("4",)], [1, 2, 4])
+    assert (seen.payloads, seen.reasons) == ([b"3"], ["not an object but a number"])
 
 
 def test_values_nested_deeper_than_the_limit_are_dead_letters(read):
