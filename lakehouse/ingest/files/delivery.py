@@ -2,7 +2,7 @@
 
 Belongs here: what a delivery is, and the way from its bytes to its ledger. Does not belong here:
 where files lie (`landing_zone.py`), how they are unpacked (`unpack.py`), what a format means
-(`csv_records.py`, `json_lines.py`, `parquet.py`), and how rows go into a table (`drift/`).
+(`csv_records.py`, `json_records.py`, `parquet.py`), and how rows go into a table (`drift/`).
 """
 
 import shutil
