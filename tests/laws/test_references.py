@@ -14,6 +14,7 @@ from support.worlds import bring_up_to_date, catalog_of, contents, in_state, wor
 from lakehouse.calendar import Daily
 from lakehouse.errors import SetupError
 from lakehouse.observe.overview import list_audits
+from lakehouse.orchestration.assets import build_assets
 from lakehouse.system_columns import BROKEN
 from lakehouse.tables.casting import cast
 from lakehouse.tables.contract import Contract, Field
@@ -234,6 +235,31 @@ def test_other_values_of_the_same_keys_leave_the_days_as_they_were(here):
     audit = list_audits(here, RENTALS)[-1]
     assert audit.has_unchanged
     assert here.create_planner().find_stale_tables() == []
+
+
+@pytest.mark.filterwarnings("ignore:.*currently in beta")
+def test_a_table_may_read_the_table_that_it_refers_to(tmp_path):
+    @staged(Rental, partitions=MARCH)
+    def rentals(raw_rentals: LazyFrame, bikes: LazyFrame) -> LazyFrame:
+        """Rentals of bikes that are a, by day."""
+        known = bikes.select("bike").with_columns(since_bike=pl.lit(9))
+        return type_rentals(raw_rentals).join(known, on="bike", how="left")
+
+    tables = catalog_of(
+        raw_bikes=raw_bikes,
+        raw_rentals=raw_rentals,
+        bikes=staged(Bike, mode="upsert", deletes=col("op") == "d")(bikes),
+        rentals=rentals,
+    )
+    here = world(tmp_path, tables)
+    hand_in(here, "rentals", 1, rent(1, "a"), rent(2, "b"))
+    hand_in(here, "bikes", 2, "a,1,u")
+    bring_up_to_date(here)
+    assert (published(here), rejected(here)) == ([1], {"2": [IN_BIKES]})
+    assert here.create_planner().find_stale_tables() == []
+    [asset] = [one for one in build_assets(here) if one.key.path == ["staged", "rentals"]]
+    inputs = {key.to_user_string() for key in asset.dependency_keys}
+    assert inputs == {"raw/rentals", "staged/bikes"}
 
 
 @pytest.mark.parametrize("seed", first(1, range(12)))
