@@ -243,3 +243,22 @@ def test_a_refusal_says_nothing_of_another_table(read):
 
 def test_a_file_that_lands_as_one_column_is_noted(read):
     assert 'it looks like files=Files(separator=";")' in read(BODY.encode(), "a.csv").delivery.notes
+
+
+def test_a_first_record_with_an_empty_end_is_not_skipped(look):
+    found = look("1,Ulm,2024-05-01,\n2,Graz,2024-05-02,x\n3,Linz,2024-05-03,y\n")
+    assert found.files == Files(header=False)
+
+
+def test_single_quotes_are_told_by_what_they_guard(look):
+    assert look("no,t\n1,'a, b'\n2,c\n3,'d, e'\n").files == Files(quote="'")
+    unsure = look("no,t\n1,'a'\n2,c\n3,d\n4,e\n")
+    assert (unsure.files, unsure.doubts) == (Files(), ("`'` around cells may be a quote",))
+
+
+def test_text_of_fixed_width_with_separators_in_a_note_is_of_fixed_width(look):
+    lines = [
+        f"{n:<6}{'2024-05-01':<12}{note:<10}"
+        for n, note in enumerate(["a; b", "c; d", "plain", "e; f", "x", "y", "z"])
+    ]
+    assert look("\n".join(lines) + "\n", "a.txt").files.format == "fixed"

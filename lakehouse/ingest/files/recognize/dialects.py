@@ -25,6 +25,8 @@ _TOP_ROWS = 40
 _LAST_ROWS = 10
 _SCORED_ROWS = 400
 _FEW = 0.2
+_SEVERAL = 0.5
+_FEW_OUTSIDE = 12
 
 
 @dataclass(frozen=True)
@@ -124,9 +126,10 @@ def rank_dialects(text: str, *, is_whole: bool) -> list[Split]:
         text: the beginning of the file, decoded, without what stands above a `sep=` line.
         is_whole: whether it is the whole file.
     """
+    has_escape = bool(re.search(r"""\\["'](?![,;\t|\r\n]|$)""", text))
     has_null = bool(re.search(r"(?m)(?:^|[\t,;|])\\N(?:[\t,;|\r]|$)", text))
     splits = [
-        _score(Split(dialect, split_rows(text, dialect, is_whole=is_whole)), has_null=has_null)
+        _score(Split(dialect, split_rows(text, dialect, is_whole=is_whole)), has_null, has_escape)
         for dialect in _list_candidates(text)
     ]
     return sorted((split for split in splits if split.score > 0), key=lambda s: -s.score)
@@ -146,20 +149,22 @@ def _list_candidates(text: str) -> Iterator[Dialect]:
 
 def _list_quotes(text: str, separator: str) -> Iterator[str | None]:
     mark = re.escape(separator)
-    for quote in ('"', "'"):
-        begun = len(re.findall(rf"(?:^|{mark}) ?{quote}", text, re.MULTILINE))
-        wrapped = len(
-            re.findall(
-                rf"(?:^|{mark}) ?{quote}[^{quote}\n]*{quote} ?(?={mark}|\r|$)", text, re.MULTILINE
-            )
-        )
-        if quote == '"' or (wrapped > 1 and wrapped > (1 - _FEW) * begun):
-            yield quote
-        # Quotes that begin a cell and do not end it are inches, or the beginning of a quotation.
-        if quote == '"' and begun and wrapped <= _FEW * begun:
-            yield None
-        if quote == '"' and not begun and "\\" in text:
-            yield None
+    begun = len(re.findall(rf'(?m)(?:^|{mark}) ?"', text))
+    wrapped = len(re.findall(rf'(?m)(?:^|{mark}) ?"[^"\n]*" ?(?={mark}|\r|$)', text))
+    yield '"'
+    # Quotes that begin a cell and do not end it are inches, or the beginning of a quotation.
+    if (begun and wrapped <= _FEW * begun) or (not begun and "\\" in text):
+        yield None
+    if has_single_quotes(text, separator):
+        yield "'"
+
+
+def has_single_quotes(text: str, separator: str) -> bool:
+    """Returns whether cells are plainly quoted by `'`: it is doubled, or guards a separator."""
+    mark = re.escape(separator)
+    cells = re.findall(rf"(?m)(?:^|{mark})('(?:[^']|'')*')(?={mark}|\r|$)", text)
+    guarded = [cell for cell in cells if "''" in cell[1:-1] or separator in cell or "\n" in cell]
+    return bool(guarded) or len(cells) > _SEVERAL * text.count("\n")
 
 
 def _has_escapes(text: str, separator: str, quote: str | None) -> bool:
@@ -171,16 +176,20 @@ def _has_escapes(text: str, separator: str, quote: str | None) -> bool:
     return f"\\{quote}" in text
 
 
-def _score(split: Split, *, has_null: bool) -> Split:
+def _score(split: Split, has_null: bool, has_escape: bool) -> Split:  # noqa: FBT001 - two signs
     """Returns a split with its score; 0 if it cannot be.
 
     Args:
         split: the sample, split.
         has_null: whether some cell is the null that databases write.
+        has_escape: whether a backslash stands before a quote that does not end a cell.
     """
     if split.width < 2 or split.cover < _LEAST_COVER:  # noqa: PLR2004
         return split
     kept = [row for row in split.body if len(row.cells) == split.width][:_SCORED_ROWS]
+    outside = len(split.rows) - len(split.body)
+    if outside > _FEW_OUTSIDE or outside > 2 * len(split.body):
+        return split
     share_of_all = len(split.body) / len(split.rows)
     if split.dialect.separator in _DOUBTFUL and share_of_all * split.cover < 1:
         return split
@@ -198,6 +207,8 @@ def _score(split: Split, *, has_null: bool) -> Split:
     score *= 1 + 0.05 * math.log2(split.width)
     if split.dialect.quote is None and split.dialect.escape and has_null:
         score *= 1.01  # Only a database writes its null so, and it escapes everything else, too.
+    elif has_escape and split.dialect.quote and not split.dialect.escape:
+        score *= 0.9
     elif split.dialect != Dialect(separator):
         score *= 0.995  # A plain dialect that explains as much is the better explanation.
     return Split(split.dialect, split.rows, score)

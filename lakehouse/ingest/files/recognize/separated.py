@@ -16,6 +16,7 @@ from lakehouse.ingest.files.recognize.table_place import (
 )
 from lakehouse.tables.files import Files, Format
 
+_NEARLY_ALL = 0.9
 _CLEAR = 1.1
 """The best dialect has to be better than another one by this factor."""
 
@@ -70,11 +71,28 @@ def recognize_text(
     doubts = [
         f"{_name(split.dialect.separator)} may separate the cells, too" for split in rivals[:1]
     ]
+    is_odd = best.cover * len(best.body) < _NEARLY_ALL * len(best.rows)
+    if is_odd and (fixed := recognize_fixed_width(text, encoding)):
+        return fixed
     if best.dialect.separator in " :":
         if fixed := recognize_fixed_width(text, encoding):
             return fixed
         doubts.append(f"{_name(best.dialect.separator)} also stands within values")
+    doubts += _doubt_quotes(best, text)
     return _declare(best, file, expected, doubts)
+
+
+def _doubt_quotes(split: Split, text: str) -> list[str]:
+    """Returns what may be quotes or escapes and is read as part of values."""
+    dialect = split.dialect
+    cells = [cell for row in split.body for cell in row.cells]
+    doubts = []
+    if dialect.quote == '"' and any(cell[:1] == cell[-1:] == "'" and cell[1:] for cell in cells):
+        doubts.append("`'` around cells may be a quote")
+    pairs = text.count("\\\\")
+    if dialect.escape is None and pairs and text.count("\\") == 2 * pairs:
+        doubts.append("doubled backslashes may be escapes")
+    return doubts
 
 
 def _rank(text: str, *, is_whole: bool) -> list[Split]:

@@ -27,7 +27,7 @@ _BELOW = 10
 _LOOKED_AT = 300
 _TRAILER = re.compile(
     r"\W*(?:(?:grand |sub)?totals?|sum|summe|gesamt|end(?: of (?:file|report|data))?|eof|trailer"
-    r"|records?|rows?|lines?|count|generated|exported|printed|source|quelle|stand)\b.*|[-=*_#\s]+",
+    r"|generated|exported|printed|(?:records?|rows?|lines?|count)\W*\d+)\b.*|[-=*_#\s]+",
     re.IGNORECASE | re.DOTALL,
 )
 _YEARS = range(1900, 2200)
@@ -82,7 +82,8 @@ def find_place(split: Split, lines: Sequence[str], expected: Collection[str]) ->
     likeliest = max(named, key=lambda place: (evidence[place], -place), default=-1)
     if likeliest >= 0 and evidence[likeliest] > 0:
         return _place_header(rows, likeliest, most, comment, is_certain=True)
-    start = fitting[0] if fitting else 0
+    # A record may end with empty cells, which a header does not.
+    start = next((place for place, row in enumerate(rows) if len(row.cells) == most), 0)
     kinds = find_column_kinds([row.cells for row in rows[start + 1 : _LOOKED_AT]], most)
     is_typed = any(kind in _TYPED for kind in kinds)
     may_be_header = start in named and (not is_typed or _are_years(rows[start]))
