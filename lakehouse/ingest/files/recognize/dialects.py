@@ -150,7 +150,7 @@ def _list_candidates(text: str) -> Iterator[Dialect]:
 def _list_quotes(text: str, separator: str) -> Iterator[str | None]:
     mark = re.escape(separator)
     begun = len(re.findall(rf'(?m)(?:^|{mark}) ?"', text))
-    wrapped = len(re.findall(rf'(?m)(?:^|{mark}) ?"[^"\n]*" ?(?={mark}|\r|$)', text))
+    wrapped = len(re.findall(rf'(?m)(?:^|{mark}) ?"(?:[^"\n]|"")*" ?(?={mark}|\r|$)', text))
     yield '"'
     # Quotes that begin a cell and do not end it are inches, or the beginning of a quotation.
     if (begun and wrapped <= _FEW * begun) or (not begun and "\\" in text):

@@ -89,8 +89,7 @@ def _doubt_quotes(split: Split, text: str) -> list[str]:
     doubts = []
     if dialect.quote == '"' and any(cell[:1] == cell[-1:] == "'" and cell[1:] for cell in cells):
         doubts.append("`'` around cells may be a quote")
-    pairs = text.count("\\\\")
-    if dialect.escape is None and pairs and text.count("\\") == 2 * pairs:
+    if dialect.escape is None and "\\\\" in text:
         doubts.append("doubled backslashes may be escapes")
     return doubts
 
