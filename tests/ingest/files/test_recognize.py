@@ -241,8 +241,9 @@ def test_a_refusal_says_nothing_of_another_table(read):
     assert "it looks like" not in seen.delivery.refused
 
 
-def test_a_file_that_lands_as_one_column_is_noted(read):
-    assert 'it looks like files=Files(separator=";")' in read(BODY.encode(), "a.csv").delivery.notes
+def test_a_file_that_would_land_as_one_column_is_told_its_separator(read):
+    refused = read(BODY.encode(), "a.csv").delivery.refused
+    assert refused.endswith('it looks like files=Files(separator=";")')
 
 
 def test_a_first_record_with_an_empty_end_is_not_skipped(look):
