@@ -80,6 +80,9 @@ class Fuzz:
         twins = Counter((file.table, file.content) for file in files)
         for file in files:
             found = by_name.get(file.name)
+            if found is not None and found.get("outcome") == "archive":
+                self._judge_archive(file, by_name)
+                continue
             if found is None or found.get("outcome") == "repeated":
                 if twins[file.table, file.content] == 1:
                     self._find(file, "nothing stands of it")
@@ -89,6 +92,17 @@ class Fuzz:
             for complaint in witness.find_complaints(file, stood):
                 self._find(file, complaint)
             self.tally.tried[f"{file.how[0]}: {_outcome(stood)}"] += 1
+
+    def _judge_archive(self, file: BrokenFile, by_name: Mapping[str, Any]) -> None:
+        """Checks that something stands of each member of an archive of several."""
+        members = {name: one for name, one in by_name.items() if name.startswith(f"{file.name}/")}
+        for name, found in members.items():
+            numbers = sorted(offset or 0 for offset, *_ in (*found["rows"], *found["dead"]))
+            if numbers not in ([0], list(range(1, len(numbers) + 1))):
+                self._find(file, f"the records of {name} are numbered {numbers[:9]}")
+        if len(members) < 2:
+            self._find(file, f"an archive of which {len(members)} members stand")
+        self.tally.tried["an archive of several: by its members"] += 1
 
     def _find(self, file: BrokenFile, what: str) -> None:
         how = f"{', '.join(file.how)}, {len(file.content)} bytes"

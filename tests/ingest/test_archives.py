@@ -355,3 +355,23 @@ def test_a_lake_that_lost_its_register_or_its_letters_finds_the_same_again(tmp_p
     land_now(here)
     assert (rows(here), letters(here), here.lake.scan(DEAD_LETTERS).collect().height) == before
     assert is_settled(here)
+
+
+def test_archives_and_plain_files_in_any_order_end_in_the_same_rows(tmp_path):
+    files = {
+        "z.zip": zip_of({**GOOD, "bad.csv": BAD}),
+        "copy.tar": tar_of(GOOD),
+        "a.csv": GOOD["a.csv"],
+        "y.tgz": gzip.compress(tar_of({"b.csv": GOOD["b.csv"], "c.csv": b"id\n4\n5,6\n"})),
+    }
+    ends = []
+    for number, order in enumerate((list(files), list(files)[::-1], sorted(files))):
+        here = lake_of(tmp_path / str(number))
+        for name in order:
+            deliver(here, name, files[name], at=1_700_000_000 + list(files).index(name))
+            land_now(here)
+        assert is_settled(here)
+        found = here.lake.scan(DEAD_LETTERS).select("_source", "_offset").sort("_source").collect()
+        ends.append((rows(here), found.rows()))
+    assert ends[0] == ends[1] == ends[2]
+    assert len(ends[0][0]) == 4

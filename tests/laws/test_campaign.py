@@ -1,7 +1,9 @@
 """The campaign of faults at a size that fits here; `make campaign` is the long one. And that it sees what is wrong."""
 
+import io
 import json
 import re
+import zipfile
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -92,6 +94,11 @@ def test_the_campaign_comes_by_every_fault_point_of_the_engine(tmp_path):
     }
     for one in shop.create_deliveries("0", 3):
         one.put(tmp_path)
+    two = io.BytesIO()
+    with zipfile.ZipFile(two, "w") as archive:
+        archive.writestr("a.csv", f"{shop.HEADER}\n71,2024-06-01,north,1\n")
+        archive.writestr("b.csv", f"{shop.HEADER}\n72,2024-06-01,north,1\n")
+    shop.Delivery("two.zip", two.getvalue(), 1).put(tmp_path)
     reached: set[str] = set()
     for way in ("sensors", "healing", "spans", "restore"):
         children.run(tmp_path, steps.attack, way, kill_at="#0")

@@ -51,6 +51,8 @@ def recognise_packing(path: Path, name: str, files: Files) -> str | None:
     """
     with path.open("rb") as file:
         head = file.read(HEAD_BYTES)
+        file.seek(max(0, path.stat().st_size - HEAD_BYTES))
+        tail = file.read(HEAD_BYTES)
     kind = next((kind for kind, mark in _MARKS.items() if mark.match(head)), None)
     if kind is None and head[_TAR_MARK] == b"ustar":
         kind = "tar"
@@ -64,7 +66,7 @@ def recognise_packing(path: Path, name: str, files: Files) -> str | None:
     # A packing that only the name tells: damaged at its beginning, or undone on the way while the
     # name stayed, as browsers and proxies do.
     named = name_packing(name)
-    return None if named is None or _is_plain(head, files) else named
+    return None if named is None or _is_plain(head, tail, files) else named
 
 
 def _is_document(path: Path, name: str, files: Files) -> bool:
@@ -78,12 +80,15 @@ def _is_document(path: Path, name: str, files: Files) -> bool:
         return "excel" in (files.format, find_format(name)) and name_packing(name) is None
 
 
-def _is_plain(head: bytes, files: Files) -> bool:
-    """Returns whether a file begins as one that is not packed."""
+def _is_plain(head: bytes, tail: bytes, files: Files) -> bool:
+    """Returns whether a file begins and ends as one that is not packed."""
     if head.startswith(_BINARY):
         return True
     try:
         text = codecs.getincrementaldecoder(files.encoding)().decode(head)
     except UnicodeDecodeError:
         return False
-    return _CONTROLS.search(text) is None
+    # A zip whose beginning is cut off may begin with text, where a member is not compressed.
+    has_zeros = b"\0" in "a".encode(files.encoding)  # as UTF-16
+    end = "" if has_zeros else tail.decode("latin-1")
+    return _CONTROLS.search(text + end) is None

@@ -83,6 +83,12 @@ def test_a_file_that_is_neither_text_nor_gzip_is_refused_as_gzip(read):
         assert "gzip stream is damaged" in read(content, "a.csv.gz").delivery.refused
 
 
+def test_a_zip_without_its_beginning_is_refused_though_it_begins_with_text(read):
+    content = zipped_by(zipfile.ZIP_STORED, CSV)
+    reason = read(content[content.index(b"a,b") :], "a.zip").delivery.refused
+    assert "zip file is damaged or cut off" in reason
+
+
 def test_the_name_of_the_zip_member_decides_the_format(read):
     assert read(zipped(rates_csv=b"a\n1\n"), "foo.zip").rows == [("1",)]
     assert read(zipped(rates_jsonl=b'{"a": 1}'), "foo.csv.zip").rows == [("1",)]
