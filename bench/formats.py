@@ -66,7 +66,7 @@ def make_rows(count: int) -> pl.DataFrame:
         city=cities.gather(n % len(cities)),
         ordered_on=(pl.date(2024, 1, 1) + pl.duration(days=pl.col("n") % 366)).dt.to_string(),
         quantity=(pl.col("n") % 40 + 1).cast(pl.String),
-        price=(pl.col("n") * 31 % 99_999 / 100).cast(pl.String),
+        price=(pl.col("n") * 31 % 99_999 / 100).round(2).cast(pl.String),
         status=pl.Series(["open", "paid", "sent"]).gather(n % 3),
         note=words.gather(n % len(words)),
     )
