@@ -12,6 +12,7 @@ from typing import Any
 
 from lakehouse.ingest.files.contained import need_packages, read_contained
 from lakehouse.ingest.files.header_names import land_columns, strip_cells
+from lakehouse.ingest.files.local_times import describe_clock_changes
 from lakehouse.ingest.files.read_options import ReadOptions
 from lakehouse.ingest.files.record_ledger import EmptyFileError, RecordLedger, RefusedError
 
@@ -126,11 +127,3 @@ class _Reader:
             cells = [None if text in self._nulls else text for text in cells]
         size = sum(len(text) for text in cells if text is not None)
         self._ledger.add_row(cells + [None] * (width - len(cells)), size)
-
-
-def describe_clock_changes(zone: str | None, repeated: int, skipped: int) -> Iterator[str]:
-    """Yields a note for each kind of local time that a clock change makes ambiguous."""
-    if repeated:
-        yield f"times that {zone} has twice, taken for the earlier instant: {repeated:,}"
-    if skipped:
-        yield f"times that {zone} skips, moved forward: {skipped:,}"

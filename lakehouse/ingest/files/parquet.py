@@ -1,47 +1,28 @@
-"""Parquet: every row with its types, but for types that Delta lacks or that are ambiguous.
+"""Parquet: every row with its types; `typed_frames.py` says which types change.
 
-| in the file | in the rows |
-|---|---|
-| timestamp without a zone | text, `2024-01-31 23:59:59.5`: only the contract knows the zone |
-| timestamp with a zone | microseconds UTC; ISO text if that would lose digits |
-| duration, time of day, category | text |
-| unsigned integer | the next larger integer; decimal for 64 bits |
-| only nulls, without a type | nulls of the type that the column has in the table |
-| nested | unchanged, or JSON text if Delta Lake lacks the type |
+Belongs here: what makes a file Parquet, and what Polars must not see. Other typed formats are read
+in a process of their own (`typed_files.py`).
 """
 
 import errno
-from collections.abc import Collection
 from pathlib import Path
 
 import polars as pl
-from polars.datatypes import DataTypeClass
 
-from lakehouse.errors import SetupError
-from lakehouse.ingest.files.header_names import has_nul, land_columns, list_names
 from lakehouse.ingest.files.parquet_footer import BrokenFooterError, measure_schema_depth
-from lakehouse.ingest.files.parquet_values import refuse_unheld_values
 from lakehouse.ingest.files.parquet_zones import open_with_known_zones
+from lakehouse.ingest.files.read_options import ReadOptions
 from lakehouse.ingest.files.record_ledger import RecordLedger, RefusedError
-from lakehouse.ingest.limits import IngestLimits
+from lakehouse.ingest.files.typed_frames import add_typed_frame
 from lakehouse.redaction import redact
-from lakehouse.storage.delta_types import to_delta_type
 from lakehouse.storage.disk_full import is_full_disk
 from lakehouse.storage.parquet import scan_parquet_files
 
 _MAGIC = b"PAR1"
 _LEAST_BYTES = 12  # magic bytes at both ends, and the length of the footer
-# Delta Lake has no unsigned integers and no half-precision numbers. 2⁶⁴ - 1 has 20 digits.
-_WIDER: dict[type[pl.DataType], pl.DataType] = {
-    pl.UInt8: pl.Int16(),
-    pl.UInt16: pl.Int32(),
-    pl.UInt32: pl.Int64(),
-    pl.UInt64: pl.Decimal(20, 0),
-    pl.Float16: pl.Float32(),
-}
 
 
-def read_parquet(path: Path, ledger: RecordLedger, *, required: Collection[str]) -> None:
+def read_parquet(path: Path, ledger: RecordLedger, options: ReadOptions) -> None:
     """Reads a Parquet file into the ledger.
 
     Raises:
@@ -53,7 +34,8 @@ def read_parquet(path: Path, ledger: RecordLedger, *, required: Collection[str])
     _check_depth(path, ledger.limits.nesting)
     copy = ledger.rows.folder.with_name("zoned")
     try:
-        _read(open_with_known_zones(path, copy), ledger, required)
+        lf = scan_parquet_files(open_with_known_zones(path, copy))
+        add_typed_frame(lf, path.stat().st_size, ledger, options, "a Parquet file")
     # A panic of Polars is no `Exception`: uncaught, one damaged file would end the whole landing.
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         if is_full_disk(error):
@@ -65,25 +47,6 @@ def read_parquet(path: Path, ledger: RecordLedger, *, required: Collection[str])
         copy.unlink(missing_ok=True)
 
 
-def _read(path: Path, ledger: RecordLedger, required: Collection[str]) -> None:
-    lf = scan_parquet_files(path)
-    schema = lf.collect_schema()
-    _check_size(path, lf, schema, ledger.limits)
-    land_columns(ledger, list(schema), required)
-    names = ledger.columns
-    # Below, a name like `*` would be a pattern for Polars.
-    lf = lf.rename(dict(zip(schema, names, strict=True)))
-    schema = pl.Schema(zip(names, schema.dtypes(), strict=True))
-    refuse_unheld_values(lf, schema)
-    lossy = _find_lossy(lf, schema)
-    columns = [
-        _convert(name, dtype, is_lossy=name in lossy).alias(name) for name, dtype in schema.items()
-    ]
-    ledger.add_typed(lf.select(columns), names)
-    if not ledger.records:
-        ledger.empty_because = f"no rows: a Parquet file with {len(names)} columns"
-
-
 def _check_depth(path: Path, most: int) -> None:
     """Refuses a schema that would overflow the stack of what reads it."""
     try:
@@ -93,38 +56,6 @@ def _check_depth(path: Path, most: int) -> None:
     # A list takes two groups, and the root is one.
     if depth > 2 * most + 2:
         raise RefusedError(f"nested {depth:,} groups deep; limit {most:,} (nesting)")
-
-
-def _check_size(path: Path, lf: pl.LazyFrame, schema: pl.Schema, limits: IngestLimits) -> None:
-    """Refuses a file that claims more than it may hold; no row is read for that."""
-    deep = [name for name, dtype in schema.items() if _measure_depth(dtype) > limits.nesting]
-    if deep:
-        raise RefusedError(f"nested more than {limits.nesting} deep (nesting): {list_names(deep)}")
-    rows, size = int(lf.select(pl.len()).collect().item()), path.stat().st_size
-    if rows > limits.rows:
-        raise RefusedError(f"{rows:,} rows; limit {limits.rows:,} (rows)")
-    # A value takes a byte at least once it is written, however small it is in this file.
-    cells = rows * len(schema)
-    if cells > max(limits.ratio_from, size * limits.ratio):
-        raise RefusedError(
-            f"too large: {size:,} bytes claim {cells:,} values in {rows:,} rows; "
-            f"limit {limits.ratio} to one (ratio)"
-        )
-
-
-def _measure_depth(dtype: pl.DataType | DataTypeClass) -> int:
-    """Returns how deep a type is nested; 0 for a plain one."""
-    depth, level = 0, [dtype]
-    # Level by level, not by recursion: a file may claim more levels than Python can go down.
-    while level := [inner for one in level for inner in _list_inner(one)]:
-        depth += 1
-    return depth
-
-
-def _list_inner(dtype: pl.DataType | DataTypeClass) -> list[pl.DataType | DataTypeClass]:
-    if isinstance(dtype, pl.Struct):
-        return [field.dtype for field in dtype.fields]
-    return [dtype.inner] if isinstance(dtype, pl.List | pl.Array) else []
 
 
 def _check_magic(path: Path) -> None:
@@ -145,80 +76,3 @@ def _message(error: BaseException) -> str:
     # Polars quotes values in its errors, and those of a panic are no better: reasons end in logs,
     # which are kept for years.
     return redact(error).split("\n", 1)[0][:500]
-
-
-def _find_lossy(lf: pl.LazyFrame, schema: pl.Schema) -> frozenset[str]:
-    """Returns the columns of instants that microseconds cannot hold exactly."""
-    instants = {
-        name: dtype.time_unit
-        for name, dtype in schema.items()
-        if isinstance(dtype, pl.Datetime)
-        and dtype.time_zone is not None
-        and dtype.time_unit != "us"
-    }
-    if not instants:
-        return frozenset()
-    # There and back: what comes back changed had digits below the microsecond. All columns take
-    # one pass, because a file may be large.
-    changed = [
-        (pl.col(name).dt.cast_time_unit("us").dt.cast_time_unit(unit) != pl.col(name)).any()
-        for name, unit in instants.items()
-    ]
-    row = lf.select(changed).collect(engine="streaming").row(0)
-    return frozenset(name for name, is_lossy in zip(instants, row, strict=True) if is_lossy)
-
-
-def _convert(name: str, dtype: pl.DataType, *, is_lossy: bool) -> pl.Expr:  # noqa: PLR0911
-    """Returns a column in a type that the raw table can hold; see the table of this module."""
-    column = pl.col(name)
-    if isinstance(dtype, pl.Datetime):
-        if dtype.time_zone is None:
-            # The spelling of such times in CSV, so that one cast in the transform reads both.
-            return column.dt.to_string("%Y-%m-%d %H:%M:%S%.f")
-        utc = column.dt.convert_time_zone("UTC")
-        return (
-            utc.dt.to_string("%Y-%m-%dT%H:%M:%S%.f+00:00")
-            if is_lossy
-            else utc.dt.cast_time_unit("us")
-        )
-    if isinstance(dtype, pl.Duration):
-        return column.dt.to_string("iso")
-    if isinstance(dtype, pl.Time):
-        return column.dt.to_string("%H:%M:%S%.f")
-    if type(dtype) in _WIDER:
-        return column.cast(_WIDER[type(dtype)])
-    # A type that says nothing takes that of its column; see `drift/type_choice.py`.
-    if dtype == pl.Null or _is_delta_type(dtype):
-        return column
-    # Delta Lake has lists, but none of a fixed length.
-    if isinstance(dtype, pl.Array) and _is_delta_type(pl.List(dtype.inner)):
-        return column.arr.to_list()
-    return _as_json(name) if dtype.is_nested() else column.cast(pl.String())
-
-
-def _is_delta_type(dtype: pl.DataType | DataTypeClass) -> bool:
-    """Returns whether Delta Lake has this type."""
-    if not isinstance(dtype, pl.DataType):
-        return False
-    if isinstance(dtype, pl.Struct):
-        # Delta Lake compares the names of fields without their case, as it does those of columns,
-        # and Arrow cannot open a name with a NUL byte.
-        names = {field.name.casefold() for field in dtype.fields}
-        is_named_well = 0 < len(names) == len(dtype.fields) and not any(map(has_nul, names))
-        return is_named_well and all(_is_delta_type(field.dtype) for field in dtype.fields)
-    if isinstance(dtype, pl.List):
-        return _is_delta_type(dtype.inner)
-    try:
-        to_delta_type(dtype)
-    except SetupError:
-        return False
-    return True
-
-
-def _as_json(name: str) -> pl.Expr:
-    """Returns a nested column as JSON text."""
-    # Polars encodes only structs as JSON, so the value is wrapped in one and taken out again.
-    json = pl.struct(pl.col(name).alias("v")).struct.json_encode()
-    text = json.str.strip_prefix('{"v":').str.strip_suffix("}")
-    # A null would become the text `null`.
-    return pl.when(pl.col(name).is_not_null()).then(text)

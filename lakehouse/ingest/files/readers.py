@@ -11,6 +11,7 @@ from lakehouse.ingest.files.parquet import read_parquet
 from lakehouse.ingest.files.read_options import ReadOptions
 from lakehouse.ingest.files.record_ledger import RecordLedger, RefusedError
 from lakehouse.ingest.files.text_encoding import decoded
+from lakehouse.ingest.files.typed_files import read_arrow, read_avro, read_orc
 from lakehouse.tables.files import Format
 
 _TEXT = frozenset[Format]({"csv", "tsv", "fixed", "jsonl", "json"})
@@ -46,16 +47,15 @@ def _read_tsv(path: Path, ledger: RecordLedger, options: ReadOptions) -> None:
     read_csv(path, ledger, options, separator="\t")
 
 
-def _read_parquet(path: Path, ledger: RecordLedger, options: ReadOptions) -> None:
-    read_parquet(path, ledger, required=options.required)
-
-
 _READERS: Mapping[Format, Reader] = {
     "csv": read_csv,
     "tsv": _read_tsv,
     "fixed": read_fixed_width,
     "jsonl": read_json,
     "json": read_json,
-    "parquet": _read_parquet,
+    "parquet": read_parquet,
+    "arrow": read_arrow,
+    "avro": read_avro,
+    "orc": read_orc,
     "excel": read_excel,
 }
