@@ -9,7 +9,7 @@ from pathlib import Path
 
 import polars as pl
 
-from lakehouse.ingest.files.parquet_footer import BrokenFooterError, measure_schema_depth
+from lakehouse.ingest.files.parquet_footer import BrokenFooterError, read_footer
 from lakehouse.ingest.files.parquet_zones import open_with_known_zones
 from lakehouse.ingest.files.read_options import ReadOptions
 from lakehouse.ingest.files.record_ledger import RecordLedger, RefusedError
@@ -31,11 +31,16 @@ def read_parquet(path: Path, ledger: RecordLedger, options: ReadOptions) -> None
             forbidden name.
     """
     _check_magic(path)
-    _check_depth(path, ledger.limits.nesting)
+    rows = _check_footer(path, ledger.limits.nesting)
     copy = ledger.rows.folder.with_name("zoned")
     try:
         lf = scan_parquet_files(open_with_known_zones(path, copy))
         add_typed_frame(lf, path.stat().st_size, ledger, options, "a Parquet file")
+        # A bit that flips in a number of the footer would lose rows without a word.
+        if ledger.records != rows:
+            raise RefusedError(
+                f"Parquet file is damaged: it claims {rows:,} rows and has {ledger.records:,}"
+            )
     # A panic of Polars is no `Exception`: uncaught, one damaged file would end the whole landing.
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         if is_full_disk(error):
@@ -47,15 +52,16 @@ def read_parquet(path: Path, ledger: RecordLedger, options: ReadOptions) -> None
         copy.unlink(missing_ok=True)
 
 
-def _check_depth(path: Path, most: int) -> None:
-    """Refuses a schema that would overflow the stack of what reads it."""
+def _check_footer(path: Path, most: int) -> int:
+    """Returns how many rows a file claims; a schema that would overflow the stack is refused."""
     try:
-        depth = measure_schema_depth(path)
+        depth, rows = read_footer(path)
     except BrokenFooterError as error:
         raise RefusedError(f"Parquet file is damaged: {error}") from error
     # A list takes two groups, and the root is one.
     if depth > 2 * most + 2:
         raise RefusedError(f"nested {depth:,} groups deep; limit {most:,} (nesting)")
+    return rows
 
 
 def _check_magic(path: Path) -> None:

@@ -8,7 +8,9 @@ Thrift's compact protocol: https://github.com/apache/parquet-format/blob/master/
 from pathlib import Path
 
 _TAIL_BYTES = 8  # the length of the footer and the magic bytes
-_SCHEMA, _CHILDREN = 2, 5  # the fields `FileMetaData.schema` and `SchemaElement.num_children`
+_SCHEMA, _ROWS, _CHILDREN = 2, 3, 5
+"""The fields `FileMetaData.schema`, `FileMetaData.num_rows` and `SchemaElement.num_children`."""
+
 _TRUE, _FALSE, _BYTE, _DOUBLE, _BINARY, _LIST, _SET, _MAP, _STRUCT = 1, 2, 3, 7, 8, 9, 10, 11, 12
 _INTEGERS = (4, 5, 6)
 _MOST_LEVELS = 64
@@ -19,11 +21,11 @@ class BrokenFooterError(Exception):
     """A footer that cannot be read; never leaves the Parquet reader."""
 
 
-def measure_schema_depth(path: Path) -> int:
-    """Returns how many groups lie in each other, at most.
+def read_footer(path: Path) -> tuple[int, int]:
+    """Returns how many groups lie in each other, at most, and how many rows the file claims.
 
     Raises:
-        BrokenFooterError: the footer is no Thrift struct, or has no schema.
+        BrokenFooterError: the footer is no Thrift struct, or has no schema or number of rows.
     """
     with path.open("rb") as file:
         size = file.seek(0, 2)
@@ -34,7 +36,8 @@ def measure_schema_depth(path: Path) -> int:
         file.seek(size - _TAIL_BYTES - length)
         footer = _Footer(file.read(length))
     try:
-        return _measure(footer.read_children_counts())
+        depth = _measure(footer.read_children_counts())
+        return depth, footer.read_row_count()
     except IndexError as error:
         raise BrokenFooterError("its footer is cut off") from error
 
@@ -70,6 +73,14 @@ class _Footer:
                 return [self._read_children_count() for _ in range(count)]
             self._skip(head & 0xF, 0)
         raise BrokenFooterError("its footer has no schema")
+
+    def read_row_count(self) -> int:
+        """Returns the number of rows, the field after the schema."""
+        head = self._read_byte()
+        if self._read_field(head, _SCHEMA) != _ROWS or head & 0xF not in _INTEGERS:
+            raise BrokenFooterError("its footer has no number of rows")
+        number = self._read_number()
+        return (number >> 1) ^ -(number & 1)
 
     def _read_children_count(self) -> int:
         children, field = 0, 0

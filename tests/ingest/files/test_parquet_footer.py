@@ -7,7 +7,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from lakehouse.ingest.files.parquet_footer import BrokenFooterError, measure_schema_depth
+from lakehouse.ingest.files.parquet_footer import BrokenFooterError, read_footer
 
 NAME = "a.parquet"
 
@@ -45,7 +45,7 @@ def nested(levels: int) -> bytes:
 
 def depth(folder: Path, content: bytes) -> int:
     (folder / NAME).write_bytes(content)
-    return measure_schema_depth(folder / NAME)
+    return read_footer(folder / NAME)[0]
 
 
 @pytest.mark.parametrize(

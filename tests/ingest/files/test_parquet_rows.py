@@ -265,6 +265,19 @@ def test_a_broken_arrow_schema_ends_nothing(read):
         read(bytes(broken), NAME)
 
 
+def test_a_number_of_rows_that_was_damaged_loses_no_row(read):
+    content = parquet(a=list(range(200)))
+    number = b"\x90\x03"  # 200 rows
+    start = len(content) - 8 - int.from_bytes(content[-8:-4], "little")
+    assert content.count(number, start) > 1
+    place = content.index(number, start)
+    while place >= 0:
+        damaged = content[:place] + b"\x90\x01" + content[place + 2 :]  # 72 rows
+        seen = read(damaged, NAME)
+        assert seen.delivery.refused or len(seen.rows) == 200
+        place = content.find(number, place + 1)
+
+
 def test_a_column_without_a_type_holds_nulls_of_any_type(read):
     seen = read(parquet(a=typed([None], pl.Null()), b=[1]), NAME)
     assert (seen.values("a"), dtype_of(seen, "a")) == ([None], pl.Null())
