@@ -46,9 +46,21 @@ class PlainRows(NamedTuple):
 
 
 def parse_plain_block(
-    block: bytes, dialect: CsvDialect, columns: Sequence[str], limits: IngestLimits
+    block: bytes,
+    dialect: CsvDialect,
+    columns: Sequence[str],
+    limits: IngestLimits,
+    named: int | None = None,
 ) -> PlainRows | None:
-    """Parses the rows of a block; returns None if it is not plain."""
+    """Parses the rows of a block; returns None if it is not plain.
+
+    Args:
+        block: whole lines.
+        dialect: how they are split.
+        columns: all columns that are known so far.
+        limits: the limits of the file.
+        named: how many of them each line must have; None for all.
+    """
     end = find_line_end(block)
     if end is None or _MARKER in block or block.startswith(BYTE_ORDER_MARK):
         return None
@@ -61,7 +73,7 @@ def parse_plain_block(
     body, comments, first_comment = drop_comments(body, dialect)
     has_escapes = bool(dialect.escape) and dialect.escape_byte in body
     body = _remove_outer_blanks(hide_escapes(body, dialect) or b"", dialect)
-    if not body or not _is_plain(body, dialect, len(columns)):
+    if not body or not _is_plain(body, dialect, named or len(columns), len(columns)):
         return None
     rows = _parse(body, dialect, columns)
     # Another count means a record lost, joined or split (law 1): Polars does not have the last say.
@@ -140,7 +152,7 @@ def _remove_outer_blanks(body: bytes, dialect: CsvDialect) -> bytes:
     return b"" if inside.search(bare) else bare
 
 
-def _is_plain(body: bytes, dialect: CsvDialect, width: int) -> bool:
+def _is_plain(body: bytes, dialect: CsvDialect, named: int, width: int) -> bool:
     separator, quote = dialect.separator.encode(), dialect.quote_byte
     skeleton = body
     if quote and quote in body:
@@ -152,12 +164,15 @@ def _is_plain(body: bytes, dialect: CsvDialect, width: int) -> bool:
     if width > 1 and _is_even(body, separator, width):
         return True
     # `most` counts all separators of a line, `least` those before its last value: the fields
-    # between the two are empty, so any width from one to the other is as good as the header's.
+    # between the two are empty, so any width from one to the other is as good as the header's. A
+    # line that ends behind the columns with names has null in those without.
     lines = body.split(b"\n")
     if dialect.trim and not all(line.strip(dialect.blanks.encode()) for line in lines):
         return False
     counts = ((line.count(separator), line.rstrip(separator).count(separator)) for line in lines)
-    return b"" not in lines and all(most >= width - 1 >= least for most, least in counts)
+    return b"" not in lines and all(
+        most >= named - 1 and width - 1 >= least for most, least in counts
+    )
 
 
 def _has_plain_quotes(body: bytes, skeleton: bytes, dialect: CsvDialect) -> bool:
@@ -225,6 +240,7 @@ def _parse(body: bytes, dialect: CsvDialect, columns: Sequence[str]) -> pl.DataF
             null_values=sorted(dialect.null_cells) or None,
             truncate_ragged_lines=True,
             extra_columns="ignore",
+            missing_columns="insert",
             # Surplus fields that reach this line are empty, so cutting them off loses nothing.
         )
     except pl.exceptions.PolarsError:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import polars as pl
 
+from lakehouse.ingest.files.csv_columns import CsvColumns, name_blanks
 from lakehouse.ingest.files.csv_dialect import CsvDialect
 from lakehouse.ingest.files.csv_fields import (
     BrokenError,
@@ -39,12 +40,14 @@ class Header(NamedTuple):
 
     Attributes:
         cells: its cells as they are delivered; the declared names if the file has no header.
+        columns: its columns.
         rest: the rest of the block behind it.
         number: the number of the first line of the rest.
         position: where the rest begins in the file, in bytes.
     """
 
     cells: tuple[str, ...]
+    columns: CsvColumns
     rest: bytes
     number: int
     position: int
@@ -102,12 +105,13 @@ def read_header(
         plain = replace(dialect, nulls=frozenset())
         header, first, block = _read_cells(content, ledger, plain)
         cells = tuple(cell or "" for cell in header.values)
-        names = _rename(strip_cells(cells), files.names)
+        names = _rename(strip_cells(cells), files.names, len(cells))
     else:
         header, first, block = Fields([], 0), [], content.first
         cells = _declared_names(options)
         names = list(cells)
-    required = options.required
+    blanks = name_blanks(names, max(len(cells), len(names)), options.required)
+    required = [name for name in options.required if name not in blanks]
     landed = {name.casefold() for name in land_names(names).names}
     if names and required and not landed & set(fold_names(required)):
         # There may be no header at all. The first line may then be a record with personal data, so
@@ -122,7 +126,10 @@ def read_header(
     for line in used[-1:]:
         ledger.ends[line.end] += bool(line.end)
     size = sum(len(line.content) + len(line.end) for line in used)
-    return Header(cells, block[size:], content.number + header.lines, content.position + size)
+    columns = CsvColumns(ledger, blanks, options.required)
+    return Header(
+        cells, columns, block[size:], content.number + header.lines, content.position + size
+    )
 
 
 def _declared_names(options: ReadOptions) -> tuple[str, ...]:
@@ -135,9 +142,9 @@ def _declared_names(options: ReadOptions) -> tuple[str, ...]:
     )
 
 
-def _rename(found: list[str], names: Sequence[str]) -> list[str]:
-    """Returns the declared names in place of those that a header has."""
-    if names and len(names) != len(found):
+def _rename(found: list[str], names: Sequence[str], cells: int) -> list[str]:
+    """Returns the declared names in place of those that a header has, and of blank ones behind."""
+    if names and not len(found) <= len(names) <= cells:
         raise RefusedError(
             f"the header has {len(found)} columns where `names` declares {len(names)}"
         )

@@ -93,6 +93,7 @@ class CsvReader:
         self._ledger = ledger
         self._dialect = dialect
         self._header = header
+        self._columns = header.columns
         self._stop = stop
         self._number = header.number
         self._lines: Iterator[Line] = iter(())
@@ -123,6 +124,7 @@ class CsvReader:
         """Reads the lines that still wait; no block follows."""
         while self._take(is_last=True):
             pass
+        self._columns.note_unnamed()
 
     def _read_lines(self, block: Block) -> None:
         self._lines = split_lines(block, self._number, self._ledger.limits)
@@ -142,7 +144,9 @@ class CsvReader:
 
     def _read_plain(self, block: bytes) -> bool:
         ledger = self._ledger
-        plain = parse_plain_block(block, self._dialect, ledger.columns, ledger.limits)
+        plain = parse_plain_block(
+            block, self._dialect, ledger.columns, ledger.limits, self._columns.named
+        )
         # Only the exact path knows what to do about a record that equals the header.
         if plain is None or has_header(plain.rows, self._header.cells):
             return False
@@ -224,12 +228,11 @@ class CsvReader:
 
     def _add(self, record: Fields) -> None:
         """Adds a record with sound quotes as a row, unless its fields or its bytes are wrong."""
-        width = len(self._ledger.columns)
-        if len(record.values) < width or any(record.values[width:]):
+        if not self._columns.fits(record.values):
             # Two stray quotes look like one cell over several lines. Only where each of the other
             # lines is a good record are these rows; otherwise they are the lines of a cell.
             is_stray = record.lines > 1 and self._are_records(1, record.lines)
-            self._reject(1 if is_stray else record.lines, _describe_width(record, width))
+            self._reject(1 if is_stray else record.lines, self._columns.describe_misfit(record))
             return
         if is_header(record.values, self._header.cells):
             self._ledger.note_repeated_header(self._waiting[0].number)
@@ -240,12 +243,12 @@ class CsvReader:
             # Quotes and number of fields are right, so the lines are one record and one letter.
             self._reject(record.lines, self._dialect.not_decodable)
             return
-        self._ledger.add_row(record.values[:width], sum(map(len, content)))
+        self._ledger.add_row(self._columns.take(record.values), sum(map(len, content)))
         self._drop(record.lines)
 
     def _are_records(self, start: int, stop: int) -> bool:
         """Returns whether some waiting lines are records by themselves."""
-        width, place = len(self._ledger.columns), start
+        place = start
         lines = [*islice(self._waiting, stop)]
 
         def peek(index: int) -> Line | None:
@@ -256,7 +259,7 @@ class CsvReader:
                 record = split_record(peek, self._dialect, self._ledger.limits)
             except (BrokenError, LongCellError, MoreLinesError):
                 return False
-            if len(record.values) < width or any(record.values[width:]):
+            if not self._columns.fits(record.values):
                 return False
             place += record.lines
         return True
@@ -277,12 +280,3 @@ class CsvReader:
             end = self._waiting.popleft().end
         # Only the last line ends the record; the ends before it are part of a quoted value.
         self._ledger.ends[end] += bool(end)
-
-
-def _describe_width(record: Fields, width: int) -> str:
-    found = len(record.values)
-    surplus = ", and the surplus is not empty" if found > width else ""
-    counts = f"{found} fields where the header has {width}{surplus}"
-    if record.lines == 1:
-        return counts
-    return f"broken quoting: a quote opens a record of {record.lines} lines with {counts}"

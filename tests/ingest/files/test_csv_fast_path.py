@@ -47,13 +47,13 @@ def plain(block: bytes, columns=("a", "b")):
 
 
 @pytest.mark.full
-@given(body=FILES, separator=st.sampled_from([",", "\t"]))
+@given(body=FILES, separator=st.sampled_from([",", "\t"]), header=st.sampled_from(["a,b", "a,b,,"]))
 @settings(max_examples=300, deadline=None)
-@example(body='x,"a\nb",y\n', separator=",")
-@example(body='""', separator=",")
-@example(body="\ufeffx,y\n", separator=",")
-def test_both_paths_read_the_same(read, body, separator):
-    content = f"a,b\n{body}".replace(",", separator).encode()
+@example(body='x,"a\nb",y\n', separator=",", header="a,b")
+@example(body='""', separator=",", header="a,b")
+@example(body="\ufeffx,y\n", separator=",", header="a,b")
+def test_both_paths_read_the_same(read, body, separator, header):
+    content = f"{header}\n{body}".replace(",", separator).encode()
     name = "a.csv" if separator == "," else "a.tsv"
     fast = read(content, name)
     with pytest.MonkeyPatch.context() as patch:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from support.sizes import full
 
 from lakehouse.ingest.limits import IngestLimits
+from lakehouse.tables.files import Files
 
 TEXT = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\x00"), max_size=8)
 
@@ -72,10 +73,52 @@ def test_names_are_stripped_and_blank_ones_numbered(read):
     assert read(b' a ,,"b "\n1,2,3\n').delivery.columns == ("a", "column_2", "b")
 
 
-def test_blank_cells_at_the_end_of_the_header_are_dropped(read):
-    seen = read(b"Date,USD, ,\n2024-01-01,1.1,,\n2024-01-02,1.2,,x\n")
-    assert (seen.delivery.columns, seen.rows) == (("Date", "USD"), [("2024-01-01", "1.1")])
-    assert seen.reasons == ["4 fields where the header has 2, and the surplus is not empty"]
+def test_a_value_under_a_blank_name_at_the_end_of_the_header_is_a_column(read):
+    seen = read(b"Date,USD, ,,\n2024-01-01,1.1,,\n2024-01-02,1.2,,x\n2024-01-03,1.3\n")
+    assert seen.delivery.columns == ("Date", "USD", "column_3", "column_4")
+    assert seen.rows == [
+        ("2024-01-01", "1.1", None, None),
+        ("2024-01-02", "1.2", None, "x"),
+        ("2024-01-03", "1.3", None, None),
+    ]
+    note = "columns that the header leaves blank, with values: column_3, column_4"
+    assert note in seen.delivery.notes
+
+
+def test_separators_at_the_end_of_every_line_are_no_column(read):
+    seen = read(b"Date,USD,\n2024-01-01,1.1,\n2024-01-02,1.2,\n")
+    assert (seen.delivery.columns, seen.delivery.notes) == (("Date", "USD"), ())
+    assert seen.rows == [("2024-01-01", "1.1"), ("2024-01-02", "1.2")]
+
+
+def test_a_value_behind_the_last_cell_of_the_header_is_a_dead_letter(read):
+    seen = read(b"a,b,\n1,2,\n1,2,3,4\n1\n")
+    assert (seen.delivery.columns, seen.rows) == (("a", "b"), [("1", "2")])
+    assert seen.reasons == [
+        "4 fields where the header has 3, and the surplus is not empty",
+        "1 fields where the header has 2",
+    ]
+
+
+def test_a_blank_name_takes_no_name_and_may_be_declared(read):
+    seen = read(b"a,column_4,,\n1,2,,3\n")
+    assert seen.delivery.columns == ("a", "column_4", "column_3", "column_4_2")
+    declared = read(b"a,b,\n1,2,\n", required=["a", "COLUMN_3"])
+    assert (declared.delivery.columns, declared.rows) == (
+        ("a", "b", "COLUMN_3"),
+        [("1", "2", None)],
+    )
+    named = read(b"a,b,,\n1,2,3,4\n", files=Files(names=("x", "y", "z")))
+    assert (named.delivery.columns, named.rows) == (("x", "y", "z", "column_4"), [tuple("1234")])
+
+
+@pytest.mark.parametrize("part_bytes", [1, 1 << 20])
+def test_a_late_value_under_a_blank_name_widens_the_rows_before_it(read, part_bytes):
+    limits = IngestLimits(block_bytes=64, part_bytes=part_bytes, pending_records=3)
+    lines = [f"{n},x,," for n in range(50)] + ["50,x,,late"] + [f"{n},x" for n in range(51, 100)]
+    seen = read("\n".join(["id,b,,", *lines, ""]).encode(), limits=limits)
+    assert seen.delivery.dead_count == 0
+    assert seen.rows == [(str(n), "x", None, "late" if n == 50 else None) for n in range(100)]
 
 
 def test_a_header_without_a_name_is_refused(read):
