@@ -13,7 +13,7 @@ from lakehouse.ingest.files.parquet_footer import BrokenFooterError, read_footer
 from lakehouse.ingest.files.parquet_zones import open_with_known_zones
 from lakehouse.ingest.files.read_options import ReadOptions
 from lakehouse.ingest.files.record_ledger import RecordLedger, RefusedError
-from lakehouse.ingest.files.typed_frames import add_typed_frame
+from lakehouse.ingest.files.typed_frames import add_typed_frame, describe_repeated_name
 from lakehouse.redaction import redact
 from lakehouse.storage.disk_full import is_full_disk
 from lakehouse.storage.parquet import scan_parquet_files
@@ -41,6 +41,8 @@ def read_parquet(path: Path, ledger: RecordLedger, options: ReadOptions) -> None
             raise RefusedError(
                 f"Parquet file is damaged: it claims {rows:,} rows and has {ledger.records:,}"
             )
+    except pl.exceptions.DuplicateError as error:
+        raise RefusedError(describe_repeated_name(error)) from error
     # A panic of Polars is no `Exception`: uncaught, one damaged file would end the whole landing.
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         if is_full_disk(error):

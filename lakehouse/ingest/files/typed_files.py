@@ -13,7 +13,7 @@ import polars as pl
 from lakehouse.ingest.files.contained import need_packages, read_contained
 from lakehouse.ingest.files.read_options import ReadOptions
 from lakehouse.ingest.files.record_ledger import RecordLedger, RefusedError
-from lakehouse.ingest.files.typed_frames import add_typed_frame
+from lakehouse.ingest.files.typed_frames import add_typed_frame, describe_repeated_name
 from lakehouse.redaction import redact
 from lakehouse.storage.parquet import scan_parquet_files
 
@@ -58,6 +58,8 @@ def _read(form: str, path: Path, ledger: RecordLedger, options: ReadOptions) -> 
             pass
         lf = scan_parquet_files(sorted(folder.iterdir()))
         add_typed_frame(lf, path.stat().st_size, ledger, options, _KINDS[form])
+    except pl.exceptions.DuplicateError as error:
+        raise RefusedError(describe_repeated_name(error)) from error
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         raise RefusedError(f"{_KINDS[form]} that cannot be read: {redact(error)[:500]}") from error
     finally:

@@ -22,6 +22,7 @@ from lakehouse.ingest.files.parquet_values import refuse_unheld_values
 from lakehouse.ingest.files.read_options import ReadOptions
 from lakehouse.ingest.files.record_ledger import RecordLedger, RefusedError
 from lakehouse.ingest.limits import IngestLimits
+from lakehouse.redaction import redact
 from lakehouse.storage.delta_types import to_delta_type
 
 # Delta Lake has no unsigned integers and no half-precision numbers. 2⁶⁴ - 1 has 20 digits.
@@ -69,6 +70,12 @@ def add_typed_frame(
     ledger.add_typed(lf.select(columns), names)
     if not ledger.records:
         ledger.empty_because = f"no rows: {kind} with {len(names)} columns"
+
+
+def describe_repeated_name(error: pl.exceptions.DuplicateError) -> str:
+    """Returns why a typed file is refused whose columns have a name twice, and what to do."""
+    # Polars reads no such file, so its columns cannot be numbered as those of a CSV header are.
+    return f"{redact(error)}. Next: deliver the file with names that differ"
 
 
 def _check_size(size: int, lf: pl.LazyFrame, schema: pl.Schema, limits: IngestLimits) -> None:

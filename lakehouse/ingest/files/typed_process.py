@@ -23,8 +23,21 @@ def _convert_arrow(path: Path, folder: Path, _: int) -> None:
         head = file.read(len(_ARROW_FILE))
     if head.startswith(_FEATHER_1):
         raise CannotReadError("Feather of version 1, which is not read; write it as version 2")
-    target = folder / "0.parquet"
-    if head == _ARROW_FILE:
+    target, is_file = folder / "0.parquet", head == _ARROW_FILE
+    try:
+        _sink_arrow(path, target, is_file=is_file)
+    except pl.exceptions.PanicException as error:
+        # Polars panics where two columns, or two fields of a struct, have the same name.
+        if "left == right" in str(error) or "more than one occurrence" in str(error):
+            raise CannotReadError(
+                "damaged, or two columns or fields have the same name. "
+                "Next: deliver the file with names that differ"
+            ) from error
+        raise
+
+
+def _sink_arrow(path: Path, target: Path, *, is_file: bool) -> None:
+    if is_file:
         pl.scan_ipc(path, glob=False, hive_partitioning=False).sink_parquet(target)
     else:
         pl.read_ipc_stream(path).write_parquet(target)

@@ -2,6 +2,7 @@
 
 import io
 import random
+import re
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
 
@@ -10,6 +11,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 from pyarrow import orc
+from pyarrow import parquet as pq
 
 from lakehouse.ingest.files import contained
 from lakehouse.ingest.limits import IngestLimits
@@ -243,3 +245,17 @@ def test_packages_that_are_missing_are_named_with_their_extra(read, monkeypatch,
     monkeypatch.setattr(contained, "_is_installed", lambda asked: asked != module)
     refused = read(WRITERS[name](LOCAL), name).delivery.refused
     assert refused.endswith(f"{module}; run: pip install 'lakehouse[{name[2:]}]'")
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "arrow", "orc"])
+def test_a_file_that_has_a_name_exactly_twice_is_refused_with_the_cause(read, suffix):
+    table = pa.Table.from_arrays([pa.array([1]), pa.array(["x"]), pa.array([3])], names=[*"aab"])
+    file = io.BytesIO()
+    if suffix == "arrow":
+        with pa.ipc.new_file(file, table.schema) as writer:
+            writer.write_table(table)
+    else:
+        {"parquet": pq.write_table, "orc": orc.write_table}[suffix](table, file)
+    seen = read(file.getvalue(), f"a.{suffix}")
+    assert "Next: deliver the file with names that differ" in seen.delivery.refused
+    assert re.search("same name|more than one occurrence", seen.delivery.refused)
