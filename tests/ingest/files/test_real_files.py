@@ -4,6 +4,9 @@ import polars as pl
 import pytest
 from support.sizes import full
 
+from lakehouse.ingest.files.delivery import scan_rows
+from lakehouse.tables.casting import cast
+
 pytestmark = pytest.mark.real_data
 
 
@@ -84,3 +87,13 @@ def test_a_real_file_cut_off_is_refused_not_shortened(read, real):
 def test_real_values_are_those_that_polars_reads(read, real):
     path = real / "online_retail/by_day/2010-12-01.csv.gz"
     assert read(path).rows == pl.read_csv(path, infer_schema=False).rows()
+
+
+def test_keys_that_only_some_real_events_have_are_cast(read, real):
+    delivery = read(real / "github_events/2015-01-01-0.json.gz").delivery
+    size = pl.col("payload").str.json_path_match("$.size").cast(pl.Int64, strict=False)
+    rows = cast(scan_rows(delivery), size=size).select("type", "size", "_unread_size").collect()
+    assert (rows.height, rows["_unread_size"].any()) == (7702, False)
+    has_size = pl.col("size").is_not_null()
+    assert rows.filter(has_size)["type"].value_counts().rows() == [("PushEvent", 4280)]
+    assert rows.filter(~has_size, type="PushEvent").is_empty()
