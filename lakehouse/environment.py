@@ -13,9 +13,13 @@ from lakehouse.ingest.land import Progress, ignore_progress
 from lakehouse.lineage.staleness import Planner
 from lakehouse.quarantine.dead_letters import DEAD_LETTERS
 from lakehouse.storage.lake import Lake
+from lakehouse.storage.message_queue import MessageQueue
 from lakehouse.storage.pinned_lake import PinnedLake
 from lakehouse.storage.revision import Revision
 from lakehouse.tables.catalog import Catalog
+
+LISTING_SECONDS = 300.0
+"""How often all of landing is listed when a queue tells of files."""
 
 
 def ignore_line(line: str) -> None:
@@ -30,6 +34,8 @@ class Environment:
         lake: where the tables are.
         landing: where files are delivered.
         catalog: the declared tables.
+        queue: where the store tells of files in landing; None if it does not.
+        listing_seconds: with a queue, how often all of landing is listed all the same.
         progress: called while files are landed, for a bar on a screen.
         tell: called with a line about what is waited for, for a person at a screen.
     """
@@ -37,6 +43,8 @@ class Environment:
     lake: Lake
     landing: Landing
     catalog: Catalog
+    queue: MessageQueue | None = field(default=None, kw_only=True)
+    listing_seconds: float = field(default=LISTING_SECONDS, kw_only=True)
     # Functions are not compared: environments of the same place are equal.
     progress: Progress = field(default=ignore_progress, compare=False)
     tell: Callable[[str], None] = field(default=ignore_line, compare=False)

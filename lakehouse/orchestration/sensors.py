@@ -18,11 +18,11 @@ import dagster as dg
 from lakehouse.environment import Environment
 from lakehouse.errors import BusyError
 from lakehouse.failpoints import failpoint
-from lakehouse.ingest.land import News, read_news
 from lakehouse.orchestration.dead_runs import define_dead_runs_sensor, tell_freed
 from lakehouse.orchestration.first_partitions import Begins
-from lakehouse.orchestration.ingest_job import INGEST_JOB, build_run_config
-from lakehouse.orchestration.retries import has_lost_runs, may_retry
+from lakehouse.orchestration.ingest_job import INGEST_JOB
+from lakehouse.orchestration.landing_look import LANDING, look_at_landing
+from lakehouse.orchestration.retries import has_lost_runs
 from lakehouse.orchestration.run_requests import TRIGGER, plan_runs
 from lakehouse.orchestration.settled_sensor import define_settled_sensor
 from lakehouse.storage.revision import Revision, parse_revisions
@@ -38,11 +38,9 @@ _RUNNING = [
     dg.DagsterRunStatus.CANCELING,
 ]
 _AT_WORK = [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
-# Run tag with a hash of the entries that a run was asked to land: their runs are counted by it.
-_NEWS = "lakehouse/news"
 # Run tag with a hash of the tables' state for which a run was asked to make what is stale.
 _ASKED = "lakehouse/asked"
-_LANDING, _COMMIT = {TRIGGER: "landing"}, {TRIGGER: "commit"}
+_COMMIT = {TRIGGER: "commit"}
 # A cursor of another version is ignored, which costs one look at everything.
 _CURSOR_VERSION = 2
 # Seconds: just under nine turns of the daemon's loop, and under the minute after which it gives up
@@ -52,69 +50,22 @@ _LOOK_EVERY = 0.4  # seconds
 _REST = 4  # times as long as a look took: on a large lake, looking takes at most a fifth of a core
 
 Answer = dg.SensorResult | dg.SkipReason
-Look = Callable[[dg.DagsterInstance, str | None], Answer]
+Look = Callable[[dg.SensorEvaluationContext, str | None], Answer]
 """One look of a sensor, with the cursor that the previous look left."""
 
 
 def define_landing_sensor(environment: Environment) -> dg.SensorDefinition:
     """Defines the sensor that asks for one ingest run when files in landing have not landed."""
-    raw = environment.catalog.raw_tables
 
-    def look(instance: dg.DagsterInstance, cursor: str | None) -> Answer:
+    def look(context: dg.SensorEvaluationContext, cursor: str | None) -> Answer:
         # One at a time: files are news until they have landed, so a second run would find the same.
-        if waiting := _describe_work(instance, dg.RunsFilter(tags=_LANDING, statuses=_RUNNING)):
+        instance, running = context.instance, dg.RunsFilter(tags=LANDING, statuses=_RUNNING)
+        if waiting := _describe_work(instance, running):
             return dg.SkipReason(f"an ingest run is in progress: {waiting}")
-        found = {
-            table.name: read_news(environment.lake, environment.landing, table) for table in raw
-        }
-        entries = _entries(found)
-        # Entries that have landed or were taken away are forgotten, so that the cursor stays small.
-        stored = _asked(cursor)
-        asked = {entry: mark for entry, mark in stored.items() if entry in entries}
-        failed = {mark for mark in set(asked.values()) if may_retry(instance, {_NEWS: mark})}
-        fresh = sorted(entry for entry in entries if asked.get(entry) in failed | {None})
-        if not fresh:
-            nothing = "nothing new in landing"
-            return (
-                dg.SkipReason(nothing)
-                if asked == stored
-                else dg.SensorResult(skip_reason=nothing, cursor=_write(asked))
-            )
-        # The same files give the same mark at each try, by which the tries are counted.
-        mark = hashlib.sha256("".join(fresh).encode()).hexdigest()[:16]
-        tables = sorted({entries[entry] for entry in fresh})
-        config = build_run_config(environment.catalog, tables, environment.list_revisions())
-        # The revisions in the config are from before the landing, so its commits are later.
-        request = dg.RunRequest(run_config=config, tags={**_LANDING, _NEWS: mark})
-        return dg.SensorResult(
-            run_requests=[request], cursor=_write(asked | dict.fromkeys(fresh, mark))
-        )
+        return look_at_landing(environment, instance, cursor, context.log.warning)
 
     description = "Requests an ingest run when landing has files that have not landed yet."
     return _sensor(environment, "landing_sensor", description, look, job_name=INGEST_JOB)
-
-
-def _entries(found: Mapping[str, News]) -> dict[str, str]:
-    """Returns the raw table of each entry that has not landed, by a short hash of the entry."""
-    return {
-        hashlib.sha256(f"{table} {entry}".encode()).hexdigest()[:16]: table
-        for table, one in found.items()
-        for entry in (*one.ready, *one.unreadable, *one.settled.items())
-    }
-
-
-def _asked(cursor: str | None) -> dict[str, str]:
-    """Returns the entries for which a run was requested, with the tag of that run.
-
-    A file that cannot be read stays in landing. Without the cursor it would be asked for at every
-    look.
-    """
-    stored = json.loads(cursor) if cursor else {}
-    return stored.get("asked", {}) if stored.get("cursor_version") == _CURSOR_VERSION else {}
-
-
-def _write(asked: Mapping[str, str]) -> str:
-    return json.dumps({"cursor_version": _CURSOR_VERSION, "asked": dict(asked)})
 
 
 def define_commit_sensor(
@@ -122,7 +73,8 @@ def define_commit_sensor(
 ) -> dg.SensorDefinition:
     """Defines the sensor that asks for runs of exactly the periods that new commits made stale."""
 
-    def look(instance: dg.DagsterInstance, cursor: str | None) -> Answer:
+    def look(context: dg.SensorEvaluationContext, cursor: str | None) -> Answer:
+        instance = context.instance
         if waiting := _describe_work(instance, dg.RunsFilter(tags=_COMMIT, statuses=_RUNNING)):
             running = "a run that an earlier commit triggered is in progress"
             return dg.SkipReason(f"{running}: {waiting}")
@@ -201,7 +153,7 @@ def _watch(environment: Environment, look: Look, context: dg.SensorEvaluationCon
     cursor = context.cursor
     while True:
         started = time.monotonic()
-        found = look(context.instance, cursor)
+        found = look(context, cursor)
         if isinstance(found, dg.SensorResult):
             cursor = found.cursor or cursor
             if found.run_requests:

@@ -12,13 +12,14 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
-from lakehouse.environment import Environment
+from lakehouse.environment import LISTING_SECONDS, Environment
 from lakehouse.errors import SetupError
 from lakehouse.ingest.files.landing_zone import Landing
 from lakehouse.ingest.limits import REST_SECONDS, set_limits
 from lakehouse.project import settings
 from lakehouse.project.credentials import read_options
 from lakehouse.storage.lake import Lake
+from lakehouse.storage.message_queue import MessageQueue
 from lakehouse.tables import collect
 
 DOMAINS = "assets"
@@ -40,7 +41,9 @@ def load_environment() -> Environment:
     limits = set_limits(known.ingest_limits)
     landing = Landing(known.landing_uri, clear, rest, limits, follow_links=known.follow_links)
     tables = collect.collect_tables(load_domains())
-    return Environment(lake, landing, tables)
+    queue = MessageQueue(known.landing_queue, clear) if known.landing_queue else None
+    every = LISTING_SECONDS if known.listing_seconds is None else known.listing_seconds
+    return Environment(lake, landing, tables, queue=queue, listing_seconds=every)
 
 
 def load_domains() -> list[ModuleType]:

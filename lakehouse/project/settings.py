@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Annotated
 
 from dotenv import dotenv_values
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from lakehouse.errors import SetupError, list_problems
 from lakehouse.failpoints import KILL_AT
+from lakehouse.storage.message_queue import find_queue_problem
 from lakehouse.storage.object_store import find_uri_problem, is_remote
 
 _HOST = re.compile(r"(\*\.)?[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?(:[0-9]{1,5})?")
@@ -33,6 +34,10 @@ class Settings(BaseSettings):
         data: the folder for everything, `data/` of the project by default.
         lake: where the tables are; `<data>/lake` by default, or a URI such as `s3://bucket/lake`.
         landing: where files are delivered; `<data>/landing` by default, or a URI.
+        landing_queue: the URL of an SQS queue to which the bucket of landing sends its
+            notifications; None: landing is listed at each look.
+        listing_seconds: with a queue, how often all of landing is listed all the same; None: as
+            often as the environment says.
         storage_options: object store options for both, as delta-rs takes them, in JSON.
         storage_secret: the name or ARN of a secret in AWS Secrets Manager with more of these
             options.
@@ -51,6 +56,8 @@ class Settings(BaseSettings):
     data: Path = Field(default_factory=find_default_data)
     lake: str | None = None
     landing: str | None = None
+    landing_queue: str | None = None
+    listing_seconds: float | None = Field(default=None, ge=0, allow_inf_nan=False)
     storage_options: Annotated[dict[str, SecretStr], NoDecode] = Field(default_factory=dict)
     storage_secret: str | None = None
     single_writer: bool = False
@@ -78,6 +85,19 @@ class Settings(BaseSettings):
         if is_remote(place):
             return place
         return str(Path(place).expanduser().resolve())
+
+    @field_validator("landing_queue")
+    @classmethod
+    def _check_queue(cls, url: str | None, known: ValidationInfo) -> str | None:
+        if not url:
+            return None
+        if wrong := find_queue_problem(url):
+            raise ValueError(wrong)
+        # Landing is missing here if it is wrong itself, which is listed as well.
+        landing = known.data.get("landing", "s3://")
+        if landing is None or not landing.startswith(("s3://", "s3a://")):
+            raise ValueError("needs landing in a bucket: set LAKEHOUSE_LANDING to s3://…")
+        return url
 
     @field_validator("ui_hosts", mode="before")
     @classmethod

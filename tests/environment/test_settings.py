@@ -137,3 +137,28 @@ def test_limits_of_the_wrong_form_are_refused(monkeypatch, wanted):
 def test_every_wrong_limit_is_named_at_once():
     with pytest.raises(SetupError, match=r"(?s)part_bytes is not a limit.*rows is 0, .*Next: "):
         set_limits({"part_bytes": 1, "rows": 0, "columns": 5})
+
+
+QUEUE = "https://sqs.eu-central-1.amazonaws.com/1234/landing"
+
+
+@pytest.mark.parametrize(
+    ("url", "landing", "told"),
+    [
+        ("arn:aws:sqs:eu-central-1:1234:landing", "s3://bucket/landing", "is no URL of a queue"),
+        ("https://sqs.eu-central-1.amazonaws.com", "s3://bucket/landing", "is no URL of a queue"),
+        ("https://key:word@host/1234/landing", "s3://bucket/landing", "before its host"),
+        (QUEUE, "landing", "needs landing in a bucket"),
+        (QUEUE, "gs://bucket/landing", "needs landing in a bucket"),
+    ],
+)
+def test_a_queue_that_cannot_tell_of_landing_is_refused(monkeypatch, url, landing, told):
+    said = refusal(monkeypatch, LANDING_QUEUE=url, LANDING=landing)
+    assert f"LAKEHOUSE_LANDING_QUEUE: {told}" in said.replace("names a user or a key ", "")
+    assert "key:word" not in said
+
+
+def test_a_queue_needs_a_landing_zone_that_is_set(monkeypatch):
+    assert "needs landing in a bucket" in refusal(monkeypatch, LANDING_QUEUE=QUEUE)
+    monkeypatch.setenv("LAKEHOUSE_LANDING", "s3://bucket/landing")
+    assert settings.load_settings().landing_queue == QUEUE
