@@ -15,10 +15,11 @@ unexport DAGSTER_HOME # it may belong to another project; .env names ours
 unexport PYTHONDONTWRITEBYTECODE # each process of the demo and the tests would compile everything again
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo ui test test-full lint format bench campaign clean-data
+.PHONY: help setup demo demo-s3 ui test test-full lint format bench campaign clean-data
 
 help:
 	@echo "make demo [LANDING=<folder>]  install it and run the retail domain, on samples or on your files"
+	@echo "make demo-s3                  the same with lake and landing in a bucket of a server on this machine; nothing of it stays"
 	@echo "make ui [PORT=3000]           Dagster's UI with its daemon; sensors and schedules are on"
 	@echo "make test                     every kind of test; installs their tools first; a few minutes"
 	@echo "make test-full                the other tests: larger sizes and more seeds of the same kinds"
@@ -44,6 +45,9 @@ setup: $(DONE)
 
 demo: setup
 	@$(BIN)/lakehouse demo
+
+demo-s3: $(DEV)
+	@$(BIN)/python -m resources.demo_s3
 
 ui: setup
 	@$(BIN)/python -m resources.ui $(BIN)/python -m lakehouse.orchestration.ui --workspace workspace.yaml --host 127.0.0.1 --port $(PORT)

@@ -13,11 +13,11 @@ from campaign.formats import Formats
 from campaign.fuzz import Fuzz
 from campaign.kill import Kills
 from campaign.poison import Poison
-from campaign.server import run_server
 from campaign.steps import WAYS
 from campaign.tally import Tally
 from campaign.worlds import Worlds
 from campaign.writers import Writers
+from resources.s3_server import run_server
 
 PARTS = ("kill", "writers", "fuzz", "formats", "s3", "processes", "poison", "worlds")
 Progress = Callable[[range, int], Iterable[range]]

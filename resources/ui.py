@@ -41,24 +41,24 @@ def run_as_ui(command: Sequence[str]) -> int:
 
 
 def _supervise(command: Sequence[str], environment: Mapping[str, str]) -> int:
-    with _note_requests() as requests:
+    with note_requests() as requests:
         # A group of its own, so that the services and the workers of their runs end together.
         child = subprocess.Popen(command, env=environment, start_new_session=True)  # noqa: S603
         while child.poll() is None and not requests:
             time.sleep(_POLL)
-        _signal(child.pid, signal.SIGINT)
+        signal_group(child.pid, signal.SIGINT)
         deadline = time.monotonic() + _GRACE
         # A second request is an impatient person.
-        while _signal(child.pid, 0) and time.monotonic() < deadline and len(requests) <= 1:
+        while signal_group(child.pid, 0) and time.monotonic() < deadline and len(requests) <= 1:
             child.poll()  # or it would stay in its group after its end
             time.sleep(_POLL)
-        _signal(child.pid, signal.SIGKILL)
+        signal_group(child.pid, signal.SIGKILL)
         code = child.wait()
         return 0 if requests else code
 
 
 @contextmanager
-def _note_requests() -> Iterator[list[int]]:
+def note_requests() -> Iterator[list[int]]:
     """Yields a list to which each request to end is added."""
     requests: list[int] = []
     asking = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -72,7 +72,7 @@ def _note_requests() -> Iterator[list[int]]:
             signal.signal(number, handler)
 
 
-def _signal(group: int, number: int) -> bool:
+def signal_group(group: int, number: int) -> bool:
     """Sends a signal to a group of processes; returns whether there was any."""
     with suppress(ProcessLookupError):
         os.killpg(group, number)

@@ -9,7 +9,7 @@ import pytest
 
 from campaign.buckets import make_bucket
 from campaign.proxy import Proxy, run_proxy
-from campaign.server import run_server
+from resources.s3_server import run_server
 from samples import generate
 
 _numbers = count()

@@ -1,4 +1,8 @@
-"""An S3 API server on a free loopback port, in a process of its own: this module as a program."""
+"""An S3 API server for trying out, on a free loopback port: moto's, with queues and secrets too.
+
+It is in memory, and takes any credentials. It is a process of its own, this module as a program,
+which ends when its standard input ends: it never outlives the process that started it.
+"""
 
 import logging
 import subprocess
@@ -14,10 +18,15 @@ from typing import Any
 def run_server() -> Iterator[str]:
     """Yields the URL of a new server, which ends with the block or with this process."""
     command = [sys.executable, str(Path(__file__).resolve())]
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    # A session of its own, because Ctrl-C in a terminal goes to each process of the session.
+    with subprocess.Popen(  # noqa: S603
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
     ) as process:
-        assert process.stdout is not None
+        assert process.stdout is not None  # noqa: S101
         try:
             yield process.stdout.readline().strip()
         finally:
@@ -25,8 +34,8 @@ def run_server() -> Iterator[str]:
 
 
 def main() -> None:
-    """Serves S3 and Secrets Manager until standard input ends."""
-    # Only this process needs them.
+    """Serves until standard input ends."""
+    # Only this process needs them; they are tools of tests, as `make test` installs them.
     from moto.moto_server.werkzeug_app import (  # noqa: PLC0415
         DomainDispatcherApplication,
         create_backend_app,
