@@ -237,6 +237,14 @@ def test_a_workbook_that_was_cut_off_is_refused(read, kept):
     assert read(content[: int(len(content) * kept)], NAME).delivery.refused
 
 
+def test_a_workbook_with_a_password_is_told_as_such(read):
+    # An encrypted workbook is a compound file with a stream of this name.
+    content = (
+        bytes.fromhex("d0cf11e0a1b11ae1") + bytes(504) + "EncryptedPackage".encode("utf-16-le")
+    )
+    assert "has a password" in read(content, "a.xlsx").delivery.refused
+
+
 def test_what_is_no_workbook_is_refused(read):
     assert "no file of this format" in read(b"a,b\n1,2\n", NAME).delivery.refused
 
