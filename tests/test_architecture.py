@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from copy import deepcopy
 from functools import cache
@@ -461,3 +462,39 @@ def test_the_core_runs_without_dagster(tmp_path):
         check=True,
     )
     assert done.stdout.strip() == "False"
+
+
+DISTRIBUTIONS = {
+    "dagster_aws": "dagster-aws",
+    "dagster_webserver": "dagster-webserver",
+    "dotenv": "python-dotenv",
+    "graphql": "graphql-core",
+    "pydantic_settings": "pydantic-settings",
+    "python_calamine": "python-calamine",
+}
+"""Packages whose name differs from that of their import."""
+
+BROUGHT_ALONG = {"alembic": "dagster", "sqlalchemy": "dagster", "botocore": "boto3"} | {
+    "pydantic": "pydantic-settings"
+}
+"""Packages that a declared one needs itself, and hands out in its own interface."""
+
+
+def test_every_package_that_the_engine_imports_is_declared():
+    # A user installs no development tools, and what only they bring is missing there.
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = [
+        one
+        for name, some in project["optional-dependencies"].items()
+        if name != "dev"
+        for one in some
+    ]
+    declared = {re.split(r"[^\w.-]", one)[0] for one in [*project["dependencies"], *extras]}
+    imported = {
+        target.split(".")[0]
+        for name in MODULES
+        for target in imports(name)
+        if target != "." and target.split(".")[0] not in {*PACKAGES, *sys.stdlib_module_names}
+    }
+    needed = {BROUGHT_ALONG.get(one, DISTRIBUTIONS.get(one, one)) for one in imported}
+    assert needed - declared == set()
