@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 from support.worlds import catalog_of, in_state, land_all, world, write
 
-from lakehouse.tables import raw
+from lakehouse.tables import Files, raw
 from lakehouse.tables.nested_text import parse_nested
 
 TAGS = pl.List(pl.String())
@@ -104,3 +104,27 @@ def test_a_value_that_does_not_fit_is_rescued_or_its_file_refused(tmp_path):
     refused = landed(tmp_path / "evolve", "evolve", GOOD, BAD)
     (reason,) = in_state(refused, "quarantine/dead_letters")["reason"]
     assert "tags is String in the file and List(String) in raw/places (1 of its values" in reason
+
+
+@pytest.mark.parametrize("layout", ["lines", "array", "records"])
+def test_nested_columns_land_from_documents_of_any_layout(tmp_path, layout):
+    records = [GOOD, BAD, '{"id":"6","tags":[],"pos":{"lat":NaN,"lon":null}}', '{"id":"7"}']
+    listed = f"[{','.join(records)}]"
+    name = "b.jsonl" if layout == "lines" else "b.json"
+    text = {"lines": "\n".join(records), "array": listed, "records": f'{{"d":{{"r":{listed}}}}}'}
+    files = Files(records="d.r[]" if layout == "records" else None, allow_nan=True)
+    table = raw(
+        "places", "Places.", columns=COLUMNS, optional=("tags", "pos"), drift="rescue", files=files
+    )
+    here = world(tmp_path, catalog_of(r=table))
+    write(here, "places", name, text[layout])
+    land_all(here)
+    rows = here.lake.scan("raw/places").sort("id").collect()
+    assert rows.select("id", "tags", "pos").rows() == [
+        ("4", ["x"], {"lat": 1.0, "lon": 2.0}),
+        ("5", None, None),
+        ("6", [], None),
+        ("7", None, None),
+    ]
+    kept = [text and json.loads(text) for text in rows["_rescued"]]
+    assert kept == [None, {"tags": "x"}, {"pos": '{"lat":"NaN","lon":null}'}, None]

@@ -6,7 +6,7 @@ other one knows neither durations nor times of day.
 
 import re
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import date, datetime, time
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ _ERRORS = {"NA": "#N/A", "Div0": "#DIV/0!", "Ref": "#REF!", "Value": "#VALUE!"} 
     "Null": "#NULL!",
     "GettingData": "#GETTING_DATA",
 }
+_MOST_SHEETS = 20
 _ERROR = re.compile(r"'Error\((\w+)\)'")
 _Row = list[Any]
 _Errors = dict[int, dict[int, str]]
@@ -95,12 +96,20 @@ def _choose_sheet(book: "calamine.CalamineWorkbook", wanted: str | int | None) -
         if wanted in names or same:
             return wanted if wanted in names else same[0]
         raise CannotReadError(f"there is no sheet {wanted!r}; the file has: {shown}")
-    if len(visible) != 1:
+    if not visible:
+        raise CannotReadError("the workbook has no visible sheet")
+    if len(visible) > 1:
         raise CannotReadError(
-            f"{len(visible)} sheets, and none is declared: {shown}; "
-            'declare one, as in Files(sheet="Data") or Files(sheet=1)'
+            f"{len(visible)} sheets, and none is declared: {shown}. "
+            f'Next: declare one, such as files=Files(sheet="{_find_largest(book, visible)}")'
         )
     return visible[0]
+
+
+def _find_largest(book: "calamine.CalamineWorkbook", names: Sequence[str]) -> str:
+    """Returns the sheet that looks most like a table: the one with the most cells."""
+    sizes = {name: book.get_sheet_by_name(name) for name in names[:_MOST_SHEETS]}
+    return max(sizes, key=lambda name: sizes[name].height * sizes[name].width)
 
 
 def _has_blanks(sheet: "calamine.CalamineSheet") -> bool:

@@ -193,12 +193,12 @@ def test_the_only_visible_sheet_is_read(read):
 
 
 def test_of_several_sheets_one_has_to_be_declared(read):
-    content = workbook([["a"], [1]], [["b"], [2]])
+    content = workbook([["a"], [1]], [["b", "c"], [2, 3]])
     assert read(content, NAME).delivery.refused == (
-        "2 sheets, and none is declared: 'Sheet1', 'Sheet2'; "
-        'declare one, as in Files(sheet="Data") or Files(sheet=1)'
+        "2 sheets, and none is declared: 'Sheet1', 'Sheet2'. "
+        'Next: declare one, such as files=Files(sheet="Sheet2")'
     )
-    assert read(content, NAME, files=Files(sheet=2)).rows == [("2",)]
+    assert read(content, NAME, files=Files(sheet=2)).rows == [("2", "3")]
     assert read(content, NAME, files=Files(sheet="Sheet1")).rows == [("1",)]
     for wrong in (3, 0, "Data"):
         refused = read(content, NAME, files=Files(sheet=wrong)).delivery.refused

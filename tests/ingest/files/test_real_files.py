@@ -6,6 +6,8 @@ from support.sizes import full
 
 from lakehouse.ingest.files.delivery import scan_rows
 from lakehouse.tables.casting import cast
+from lakehouse.tables.files import Files
+from lakehouse.tables.read_times import read_epoch
 
 pytestmark = pytest.mark.real_data
 
@@ -97,3 +99,15 @@ def test_keys_that_only_some_real_events_have_are_cast(read, real):
     has_size = pl.col("size").is_not_null()
     assert rows.filter(has_size)["type"].value_counts().rows() == [("PushEvent", 4280)]
     assert rows.filter(~has_size, type="PushEvent").is_empty()
+
+
+def test_milliseconds_within_real_geojson_are_cast(read, real):
+    path = real / "usgs_earthquakes/all_week_2021-07-20T142355Z.geojson.gz"
+    delivery = read(path, files=Files(format="json", records="features[]")).delivery
+    at = read_epoch(pl.col("properties").str.json_path_match("$.time"), unit="ms")
+    felt = pl.col("properties").str.json_path_match("$.felt").cast(pl.Int64, strict=False)
+    rows = cast(scan_rows(delivery), at=at, felt=felt).collect()
+    assert (rows.height, delivery.dead_count) == (3098, 0)
+    assert not rows.select(pl.any_horizontal(pl.col("^_unread_.*$")).any()).item()
+    assert {(time.year, time.month) for time in rows["at"]} == {(2021, 7)}
+    assert 0 < rows["felt"].null_count() < rows.height

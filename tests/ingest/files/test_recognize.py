@@ -263,3 +263,20 @@ def test_text_of_fixed_width_with_separators_in_a_note_is_of_fixed_width(look):
         for n, note in enumerate(["a; b", "c; d", "plain", "e; f", "x", "y", "z"])
     ]
     assert look("\n".join(lines) + "\n", "a.txt").files.format == "fixed"
+
+
+@pytest.mark.parametrize(
+    ("content", "doubt"),
+    [
+        (b'id,name\n1,"so"\n2,x\n3,y\n4,z\n', '`"` around some cells may be part of them'),
+        (b'id,name\n1,"a, b"\n2,x\n3,"y"\n4,z\n', None),
+        (b'id,name\n1,"so"\n2,"x"\n3,"y"\n', None),
+        (b"id,n\n1,N/A\n2,\n3,7\n", "N/A may be a value: few numbers stand beside it"),
+        (b"id,n\n1,N/A\n2,5\n3,7\n4,8\n5,9\n6,10\n", None),
+    ],
+)
+def test_quotes_and_marks_that_may_be_values_are_doubted(tmp_path, content, doubt):
+    path = tmp_path / "a.csv"
+    path.write_bytes(content)
+    found = recognize(path, "a.csv")
+    assert list(found.doubts) == ([doubt] if doubt else [])

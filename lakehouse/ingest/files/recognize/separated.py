@@ -13,12 +13,16 @@ from lakehouse.ingest.files.recognize.table_place import (
     count_last_lines,
     find_null_marks,
     find_place,
+    find_weak_marks,
 )
 from lakehouse.tables.files import Files, Format
 
 _NEARLY_ALL = 0.9
 _CLEAR = 1.1
 """The best dialect has to be better than another one by this factor."""
+
+_MANY_QUOTED = 0.5
+"""So many quoted cells for each record are a habit of the program that wrote the file."""
 
 _SHORT = 1 << 16
 """How many characters are tried with every dialect before all of them are."""
@@ -89,9 +93,22 @@ def _doubt_quotes(split: Split, text: str) -> list[str]:
     doubts = []
     if dialect.quote == '"' and any(cell[:1] == cell[-1:] == "'" and cell[1:] for cell in cells):
         doubts.append("`'` around cells may be a quote")
+    if dialect.quote == '"' and _are_quotes_needless(text, dialect.separator, len(split.body)):
+        doubts.append('`"` around some cells may be part of them')
     if dialect.escape is None and "\\\\" in text:
         doubts.append("doubled backslashes may be escapes")
     return doubts
+
+
+def _are_quotes_needless(text: str, separator: str, records: int) -> bool:
+    """Returns whether few cells are within quotes, and nothing in any of them needs these.
+
+    Most programs quote what has to be quoted, or a whole column. A lone `"so"` may be a word.
+    """
+    mark = re.escape(separator)
+    cells = re.findall(rf'(?m)(?:^|{mark})"((?:[^"]|"")*)"(?={mark}|\r|$)', text)
+    is_needed = any('"' in cell or separator in cell or "\n" in cell for cell in cells)
+    return any(cells) and not is_needed and len(cells) < records * _MANY_QUOTED
 
 
 def _rank(text: str, *, is_whole: bool) -> list[Split]:
@@ -145,6 +162,8 @@ def _declare(
     if not place.is_certain:
         is_header = "names the columns" if place.has_header else "is a record"
         doubts = (*doubts, f"whether the first line {is_header} could not be told for certain")
+    if weak := find_weak_marks(place.records, place.width, marks):
+        doubts = (*doubts, f"{', '.join(weak)} may be a value: few numbers stand beside it")
     notes = tuple(_describe(place, counts, marks))
     return Recognized(files, place.names, place.width, notes, tuple(doubts))
 

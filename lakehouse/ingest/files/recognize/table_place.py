@@ -21,6 +21,9 @@ _COMMENTS = ("#", "//", "--", "%", "!")
 _ABOVE = 40
 """A header stands within so many records of the beginning."""
 
+_ENOUGH_VALUES = 5
+"""So many numbers in a column tell that a mark such as N/A among them is no value."""
+
 _BELOW = 10
 """At most so many records below the table count as a footer."""
 
@@ -241,3 +244,14 @@ def find_null_marks(records: Sequence[Row], width: int) -> tuple[tuple[str, ...]
             doubtful |= set(found) - CERTAIN_MARKS
     certain = tuple(mark for mark in DECLARABLE_MARKS if counts[mark] and mark not in doubtful)
     return certain, dict(counts)
+
+
+def find_weak_marks(records: Sequence[Row], width: int, marks: Collection[str]) -> list[str]:
+    """Returns the marks that too few numbers or times beside them tell to be null."""
+    weak = set()
+    for number in range(width):
+        cells = [row.cells[number].strip() for row in records if len(row.cells) > number]
+        found = set(cells) & (set(marks) - CERTAIN_MARKS)
+        if found and sum(bool(cell) and cell not in NULL_MARKS for cell in cells) < _ENOUGH_VALUES:
+            weak |= found
+    return sorted(weak)
