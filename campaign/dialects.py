@@ -208,7 +208,7 @@ def _build_xml(random: Random, number: int) -> DialectFile:
     ]
     head = f'<?xml version="1.0" encoding="{encoding}"?>'
     text = "\n".join([head, "<sales>", *lines, "</sales>", ""])
-    files = Files(format="xml", records="sales.sale[]")
+    files = Files(records=random.choice(["sales.sale", "sales.sale[]"]))
     return DialectFile(
         f"{number:06}.xml", text.encode(encoding), files, rows, ("xml", encoding), encoding
     )

@@ -21,7 +21,7 @@ Format = Literal[
 _TEXT = frozenset({"csv", "tsv", "fixed"})
 _JSON = frozenset({"json", "jsonl"})
 _OPTIONS: Mapping[str, frozenset[str]] = {
-    "encoding": _TEXT | _JSON,
+    "encoding": _TEXT | _JSON | {"xml"},
     "separator": frozenset({"csv", "tsv"}),
     "quote": frozenset({"csv", "tsv"}),
     "escape": frozenset({"csv", "tsv"}),
@@ -50,7 +50,8 @@ class Files:
     Attributes:
         format: the format of every file, whatever its suffix; None takes it from the suffix.
         encoding: the encoding of text, as Python names it, such as `cp1252` or `utf-16`. A record
-            that cannot be decoded is a dead letter.
+            that cannot be decoded is a dead letter. An XML file names its own; declare one only if
+            that is wrong.
         separator: what separates cells; None is a comma, or a tab in `.tsv`.
         quote: what surrounds cells that hold separators or line ends; None if nothing does.
         escape: what stands before a quote or a separator that is part of a value, such as a
@@ -69,7 +70,8 @@ class Files:
         comment: what a line begins with that is no record.
         nulls: texts of whole cells without quotes that stand for null, such as `NA`.
         records: the path of the records in JSON or XML, such as `data.orders[].lines[]`; None for
-            the objects at the top, also within a list.
+            the objects at the top of JSON, also within a list. XML needs a path, from its outermost
+            element on; `[]` says nothing there.
         parents: columns that each record takes from what it lies within: the name of the column,
             and the path of the value, such as `{"order_id": "data.orders[].id"}`.
         allow_nan: whether `NaN` and `Infinity`, which are not JSON, count as numbers.

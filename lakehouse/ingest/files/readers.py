@@ -12,6 +12,7 @@ from lakehouse.ingest.files.read_options import ReadOptions
 from lakehouse.ingest.files.record_ledger import RecordLedger, RefusedError
 from lakehouse.ingest.files.text_encoding import decoded
 from lakehouse.ingest.files.typed_files import read_arrow, read_avro, read_orc
+from lakehouse.ingest.files.xml_records import read_xml
 from lakehouse.tables.files import Format
 
 _TEXT = frozenset[Format]({"csv", "tsv", "fixed", "jsonl", "json"})
@@ -53,6 +54,7 @@ _READERS: Mapping[Format, Reader] = {
     "fixed": read_fixed_width,
     "jsonl": read_json,
     "json": read_json,
+    "xml": read_xml,
     "parquet": read_parquet,
     "arrow": read_arrow,
     "avro": read_avro,

@@ -103,7 +103,9 @@ class RecordColumns:
         new = [key for key in keys if key not in self._places]
         # Checked before the first change: a rejected record leaves no column behind.
         if len(self._places) + len(new) > (most := self._ledger.limits.columns):
-            raise TooManyColumnsError(f"more than {most:,} columns, with: {list_names(new)}")
+            raise TooManyColumnsError(
+                f"more than {most:,} columns, with: {list_names([key.strip() for key in new])}"
+            )
         for key in new:
             self._places[key] = len(self._ledger.columns)
             self._ledger.columns.append(self._name_provisionally(key))

@@ -201,6 +201,14 @@ def test_the_path_of_xml_records_is_found(look):
     assert found.columns == ("n", "town")
 
 
+def test_a_name_with_a_dot_is_quoted_in_the_path_of_xml_records(look):
+    assert look("<l><r.x a='1'/><r.x/></l>", "a.xml").files.records == 'l."r.x"'
+
+
+def test_a_file_of_blanks_is_looked_at_in_a_moment(look):
+    assert look("a b" + " " * 250_000 + "c", "a.csv").files.separator == " "
+
+
 def test_what_is_packed_is_unpacked(look):
     zipped = io.BytesIO()
     with zipfile.ZipFile(zipped, "w") as archive:

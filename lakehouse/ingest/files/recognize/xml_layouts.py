@@ -1,12 +1,16 @@
 """XML: the path of the elements that are its records."""
 
 import re
-from collections import Counter
-from contextlib import suppress
-from xml.parsers import expat
 
 from lakehouse.ingest.files.recognize.recognized import Recognized, declare_format
 from lakehouse.ingest.files.recognize.sample import Sample
+from lakehouse.ingest.files.xml_encoding import find_xml_encoding
+from lakehouse.ingest.files.xml_paths import (
+    choose_records,
+    count_elements,
+    list_below,
+    write_path,
+)
 from lakehouse.tables.files import Files
 
 _BEGINS = re.compile(r"\s*<(?:\?xml|!--|!DOCTYPE|[A-Za-z_])")
@@ -19,40 +23,11 @@ def recognize_xml(text: str, sample: Sample, encoding: str) -> Recognized | None
         ("<!doctype html", "<html")
     ):
         return None
-    counts = _count_elements(sample.head)
-    repeated = {path: count for path, count in counts.items() if count > 1}
-    if not repeated:
+    found = find_xml_encoding(sample.head)
+    counts = count_elements(found.decode_head(sample.head), "utf-8")
+    path = choose_records(counts)
+    if path is None:
         return None
-    depth = min(map(len, repeated))
-    path = max((p for p in repeated if len(p) == depth), key=lambda p: repeated[p])
-    columns = tuple(
-        dict.fromkeys(p[-1] for p in counts if p[:-1] == path and len(p) == len(path) + 1)
-    )
-    files = Files(format=declare_format("xml", sample.name), records=".".join(path))
+    columns = list_below(counts, path)
+    files = Files(format=declare_format("xml", sample.name), records=write_path(path))
     return Recognized(files, columns, len(columns))
-
-
-def _count_elements(head: bytes) -> Counter[tuple[str, ...]]:
-    """Returns how often elements occur, by their path without namespaces."""
-    counts: Counter[tuple[str, ...]] = Counter()
-    open_elements: list[str] = []
-    parser = expat.ParserCreate()
-
-    def start(name: str, attributes: dict[str, str]) -> None:
-        open_elements.append(name.rpartition(":")[2])
-        counts[tuple(open_elements)] += 1
-        for attribute in attributes:
-            counts[(*open_elements, attribute)] += 0
-
-    def end(_: str) -> None:
-        open_elements.pop()
-
-    def refuse_entity(*_: object) -> None:
-        raise expat.error("entities are not followed")
-
-    parser.StartElementHandler = start
-    parser.EndElementHandler = end
-    parser.EntityDeclHandler = refuse_entity
-    with suppress(expat.ExpatError):
-        parser.Parse(head, False)
-    return counts
