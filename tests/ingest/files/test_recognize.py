@@ -288,3 +288,8 @@ def test_quotes_and_marks_that_may_be_values_are_doubted(tmp_path, content, doub
     path.write_bytes(content)
     found = recognize(path, "a.csv")
     assert list(found.doubts) == ([doubt] if doubt else [])
+
+
+def test_no_first_line_is_skipped_for_a_header_that_one_record_tells(look):
+    found = look("id,x\nk0,a\nk1,5\n")
+    assert (found.columns, found.files.skip_lines) == (("id", "x"), 0)

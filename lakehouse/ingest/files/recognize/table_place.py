@@ -82,7 +82,10 @@ def find_place(split: Split, lines: Sequence[str], expected: Collection[str]) ->
         if _fold(rows[best]) & known:
             return _place_header(rows, best, most, comment, is_certain=True)
     evidence = {place: _weigh_header(rows, place, most) for place in named}
-    likeliest = max(named, key=lambda place: (evidence[place], -place), default=-1)
+    # One record alone tells too little to skip the lines above its header.
+    stop = len(rows) - 2
+    told = [place for place in named if place == fitting[0] or place < stop]
+    likeliest = max(told, key=lambda place: (evidence[place], -place), default=-1)
     if likeliest >= 0 and evidence[likeliest] > 0:
         return _place_header(rows, likeliest, most, comment, is_certain=True)
     # A record may end with empty cells, which a header does not.
