@@ -110,7 +110,11 @@ PARTLY = (
     ),
 )
 UNREADABLE = (
-    unreadable("folder.csv", Path.mkdir, "a folder with the name of a file"),
+    unreadable(
+        "folder.csv",
+        Path.mkdir,
+        "an empty folder with the name of a file; deliver the file, or remove the folder",
+    ),
     unreadable("forbidden.csv", forbid, "Permission denied"),
     unreadable(
         "loop.csv", lambda path: path.symlink_to(path.name), "a link; LAKEHOUSE_FOLLOW_LINKS"

@@ -398,7 +398,9 @@ def test_a_bad_thing_in_landing_is_counted_in_one_batch_only(events):
         write(events, "events", f"{number}.csv", f"id\n{number}\n")
     report = land_in_batches(events, 1)
     assert [audit.dead_letters for audit in report.audits] == [1, 0, 0]
-    assert report.refused == ("folder.csv: a folder with the name of a file",)
+    assert report.refused == (
+        "folder.csv: an empty folder with the name of a file; deliver the file, or remove the folder",
+    )
 
 
 def test_the_same_bytes_in_a_later_batch_land_once(events):

@@ -80,7 +80,19 @@ def test_an_entry_that_is_not_a_file_is_listed_even_if_its_time_and_size_are_kno
     found = (folder / "a.csv").stat()
     stamp = (WRITTEN_AT, found.st_size, str(found.st_ctime_ns))
     [entry] = Landing(str(folder.parent)).list_entries("events", dict.fromkeys(NAMES, stamp))[-1:]
-    assert (entry.name, entry.problem) == ("a.csv", "a folder with the name of a file")
+    assert (entry.name, entry.problem) == (
+        "a.csv",
+        "an empty folder with the name of a file; deliver the file, or remove the folder",
+    )
+
+
+def test_a_folder_of_spark_is_walked_though_it_is_named_like_a_file(folder):
+    part = folder / "clicks.parquet" / "dt=2026-11-01" / "part-0.snappy.parquet"
+    part.parent.mkdir(parents=True)
+    put(part)
+    (folder / "clicks.parquet" / "_SUCCESS").touch()
+    names = [name for name, _, _ in Landing(str(folder.parent)).list_files(folder.name)]
+    assert "clicks.parquet/dt=2026-11-01/part-0.snappy.parquet" in names
 
 
 def test_an_entry_that_cannot_be_inspected_is_listed(folder):

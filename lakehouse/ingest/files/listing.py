@@ -20,7 +20,7 @@ _IN_FLIGHT = (".tmp", ".part", ".partial", ".crdownload", ".filepart")
 _HIDDEN = (".", "_", "~")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
-_IS_FOLDER = "a folder with the name of a file"
+_IS_FOLDER = "an empty folder with the name of a file; deliver the file, or remove the folder"
 
 Stamp = tuple[int, int, str]
 """When a file was last written, in milliseconds since 1970 UTC, its size in bytes, and its tag."""
@@ -126,16 +126,26 @@ def walk(
             seen = _look(folder, child.name, f"{below}{child.name}", links, here)
             if seen is None:
                 continue
-            # A folder named like a file lies where a file should be, so it is reported and not
-            # walked. Nothing in a hidden folder counts, so that is not walked either.
+            # Nothing in a hidden folder counts, so that is not walked.
             if seen[2] is _IS_FOLDER and not (
-                child.name.lower().endswith(FILE_SUFFIXES) or is_hidden(child.name)
+                is_hidden(child.name) or _is_missing_file(folder / child.name)
             ):
                 yield from walk_below(
                     folder / child.name, seen[0], links, (*above, (found.st_dev, found.st_ino))
                 )
             else:
                 yield seen
+
+
+def _is_missing_file(folder: Path) -> bool:
+    """Returns whether a folder lies where a file should be: named like one, and empty.
+
+    Spark names the folder of its part files like a file; that one is walked.
+    """
+    if not folder.name.lower().endswith(FILE_SUFFIXES):
+        return False
+    with os.scandir(folder) as children:
+        return next(children, None) is None
 
 
 @contextmanager
