@@ -9,11 +9,12 @@ import boto3
 import dagster as dg
 import pytest
 from support.buckets import bucket_world, put
+from support.sizes import first
 from support.worlds import catalog_of, land_all
 
 from assets.retail import raw
 from campaign.buckets import KEY, REGION, SECRET, create_client
-from campaign.proxy import Proxy
+from campaign.proxy import Plan, Proxy, plan_no_fault
 from lakehouse.definitions import definitions
 from lakehouse.environment import Environment
 from lakehouse.orchestration import sensors
@@ -98,7 +99,12 @@ class Ticks:
         self.run()  # the first one lists everything
 
     def run(self) -> list[set[str]]:
-        """Returns the tables of each requested run; `listed` are the folders that were listed."""
+        """Returns the tables of each requested run."""
+        ops = [request.run_config["ops"] for request in self.request()]
+        return [{name for name, op in one.items() if op["config"].get("asked")} for one in ops]
+
+    def request(self) -> list[dg.RunRequest]:
+        """Returns the requested runs; `listed` are the folders that were listed."""
         defs = definitions(self.here)
         sensor = next(sensor for sensor in defs.sensors or [] if sensor.name == "landing_sensor")
         before = len(self.proxy.paths)
@@ -113,8 +119,7 @@ class Ticks:
             return []
         self.cursor = found.cursor or self.cursor
         self.reason = str(found.skip_reason and found.skip_reason.skip_message)
-        ops = [request.run_config["ops"] for request in found.run_requests or []]
-        return [{name for name, op in one.items() if op["config"].get("asked")} for one in ops]
+        return list(found.run_requests or [])
 
 
 @pytest.fixture
@@ -208,6 +213,7 @@ def test_each_form_of_message_names_the_folder_to_list(ticks, queue, bucket):
         assert (ticks.run(), ticks.listed, queue.left) == ([], {"fx_rates"}, 0)
 
 
+@pytest.mark.full
 def test_messages_come_by_a_topic_too(here, proxy, bucket, ticks, queue):
     sns = client(proxy.url, "sns")
     topic = sns.create_topic(Name=f"landing-{bucket}")["TopicArn"]
@@ -278,6 +284,44 @@ def test_without_the_queue_each_look_lists_all_of_landing_and_says_why(here, tic
     assert ticks.run() == [{"land_raw_fx_rates"}]
 
 
+def plan_fault_of_queue(action: str) -> Plan:
+    """Plans an error for one kind of request to the queue and nothing else."""
+    return lambda asked: "500" if asked.headers.get("x-amz-target", "").endswith(action) else None
+
+
+@pytest.mark.parametrize("action", first(1, ["DeleteMessageBatch", "ReceiveMessage"]))
+def test_a_queue_that_fails_halfway_stops_no_tick_and_loses_no_message(
+    here, ticks, proxy, queue, bucket, action
+):
+    behind = MessageQueue(
+        queue.url.replace(proxy.upstream, proxy.url), here.landing.options, hidden_seconds=1
+    )
+    ticks.here = replace(here, queue=behind)
+    queue.send(told_of(bucket, "landing/fx_rates/taken-away.csv"))
+    proxy.plan = plan_fault_of_queue(action)
+    assert (ticks.run(), queue.left) == ([], 1)
+    assert f"The queue {behind.url} does not answer: " in ticks.reason
+    proxy.plan = plan_no_fault
+    queue.show()
+    assert (ticks.run(), queue.left, ticks.reason) == ([], 0, "nothing new in landing")
+
+
+@pytest.mark.full
+def test_a_run_that_was_killed_is_requested_again_without_another_message(
+    here, ticks, queue, instance
+):
+    put(here, "fx_rates", "a.csv", RATES.format(1))
+    [request] = ticks.request()
+    queue.sqs.purge_queue(QueueUrl=queue.url)
+    assert ticks.run() == []
+    job = definitions(here).resolve_job_def("ingest_job")
+    run = instance.create_run_for_job(job, tags=request.tags)
+    instance.report_run_failed(run)
+    time.sleep(1.1)  # what was killed is tried again after a second
+    assert (ticks.run(), ticks.listed) == ([{"land_raw_fx_rates"}], {"fx_rates"})
+
+
+@pytest.mark.full
 def test_more_messages_than_one_request_holds_are_received_at_one_look(ticks, queue, bucket):
     for number in range(23):
         queue.send(told_of(bucket, f"landing/fx_rates/{number}.csv"))
