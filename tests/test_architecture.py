@@ -490,9 +490,10 @@ def test_every_package_that_the_engine_imports_is_declared():
         for one in some
     ]
     declared = {re.split(r"[^\w.-]", one)[0] for one in [*project["dependencies"], *extras]}
+    # `make demo-s3` installs the tools of the tests before it starts this program.
     imported = {
         target.split(".")[0]
-        for name in MODULES
+        for name in MODULES.keys() - {"resources.s3_server"}
         for target in imports(name)
         if target != "." and target.split(".")[0] not in {*PACKAGES, *sys.stdlib_module_names}
     }
