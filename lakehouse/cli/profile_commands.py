@@ -37,7 +37,11 @@ def profile(file: Path, *, as_json: bool) -> None:
 
 
 def _to_json(found: FileProfile) -> dict[str, object]:
-    return {**asdict(found), "files": write_files(found.files)}
+    columns = [
+        {**asdict(one), "dtype": None if one.dtype is None else str(one.dtype)}
+        for one in found.columns
+    ]
+    return {**asdict(found), "columns": columns, "files": write_files(found.files)}
 
 
 def _print(found: FileProfile) -> None:

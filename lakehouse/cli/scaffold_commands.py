@@ -10,6 +10,7 @@ from lakehouse.cli.output import print_text
 from lakehouse.ingest.files.recognize.declaration_text import write_files
 from lakehouse.scaffold.project import write_project
 from lakehouse.scaffold.write_table import NewTable, write_new_table
+from lakehouse.wording import format_count
 
 
 @cli.command("new", short_help="Write a new table from a sample file.")
@@ -19,7 +20,7 @@ from lakehouse.scaffold.write_table import NewTable, write_new_table
     "samples",
     required=True,
     multiple=True,
-    help="A file that a delivery looks like, or a pattern; may be given several times.",
+    help="A file that a delivery looks like, a folder of them, or a pattern; may be repeated.",
 )
 def new_table(table: str, samples: tuple[str, ...]) -> None:
     """Write the first files of TABLE (`<domain>/<table>`) from a sample file.
@@ -36,6 +37,11 @@ def new_table(table: str, samples: tuple[str, ...]) -> None:
         print_text(f"look at this: {doubt}")
     for line in _describe_outcome(made):
         print_text(line)
+    if made.outcome is not None and not made.outcome.written:
+        print_text(
+            "\nNothing was written to the table. Next: correct the declaration, and run its test."
+        )
+        raise click.exceptions.Exit(1)
     print_text("\nNext:")
     for number, step in enumerate(_list_steps(made), 1):
         print_text(f"  {number}. {step}")
@@ -50,6 +56,9 @@ def _describe_outcome(made: NewTable) -> Iterator[str]:
         yield "The sample is too large to be tried at once."
         return
     done = made.outcome
+    if done.refused or done.files > 1:
+        refused = f", {done.refused:,} refused" if done.refused else ""
+        yield f"Tried: {format_count(done.files, 'file')}{refused}"
     yield f"Tried: {done.records:,} records = {done.written:,} written + {done.rejected:,} rejected"
     for reason, count in sorted(done.reasons.items(), key=lambda pair: -pair[1])[:10]:
         yield f"  {count:,} {reason}"

@@ -2,8 +2,11 @@
 
 from dataclasses import dataclass
 
+import polars as pl
+
 from lakehouse.ingest.files.recognize.declaration_text import write_value
 from lakehouse.observe.profile.profiles import ColumnProfile
+from lakehouse.scaffold.type_source import write_annotation, write_type
 
 _TYPES = {
     "whole": "pl.Int64",
@@ -37,10 +40,12 @@ class ColumnSource:
 
     @property
     def kind(self) -> str:
-        """What its values are: whole, real, day, instant, local time, yes or no, text."""
+        """What its values are: whole, real, day, instant, local time, yes or no, text, typed."""
         if self.profile.reading is not None:
             return self.profile.reading.kind
-        return _DTYPES.get(self.profile.type, "text")
+        if self.profile.dtype in (None, pl.String, pl.Null):
+            return "text"
+        return _DTYPES.get(self.profile.type, "typed")
 
     @property
     def marks(self) -> list[str]:
@@ -54,10 +59,12 @@ class ColumnSource:
 
     def write_raw_type(self) -> str:
         """Returns its type in the raw table: that of the file, where it has types."""
-        if self.profile.reading is not None or self.kind == "text":
-            return "pl.String()"
-        written = {"day": "pl.Date()", "instant": 'pl.Datetime("us", "UTC")'}
-        return written.get(self.kind, f"pl.{self.profile.type}()")
+        return "pl.String()" if self.profile.dtype is None else write_type(self.profile.dtype)
+
+    def _write_annotation(self) -> str:
+        if self.kind == "typed" and self.profile.dtype is not None:
+            return write_annotation(self.profile.dtype)
+        return _TYPES[self.kind]
 
     def write_cast(self) -> str:
         """Returns the expression that reads it."""
@@ -98,7 +105,10 @@ class ColumnSource:
         options.append('description="Fill in"')
         note = self._describe()
         lines = [f"    # {note}"] if note else []
-        return [*lines, f"    {self.name}: {_TYPES[self.kind]} = Field({', '.join(options)})"]
+        return [
+            *lines,
+            f"    {self.name}: {self._write_annotation()} = Field({', '.join(options)})",
+        ]
 
     def _describe(self) -> str:
         """Returns a comment for people; it quotes nothing that may be personal."""

@@ -31,14 +31,12 @@ class TableSource:
         table: the name of the table.
         checks: the module of its contract under `checks/`.
         profile: what a file of it holds.
-        sample: the path of that file, for the test.
     """
 
     domain: str
     table: str
     checks: str
     profile: FileProfile
-    sample: str
 
     @property
     def columns(self) -> list[ColumnSource]:
@@ -193,11 +191,12 @@ class TableSource:
             classes += ["", "", self._write_day_contract()]
         body = "\n".join(classes)
         lines = [f'"""What the tables of {self.table} promise."""', ""]
-        if re.search(r": date\b", body):
-            lines += ["from datetime import date", ""]
-        if "pl." in body:
-            lines += ["import polars as pl", ""]
+        standard = ["from datetime import date"] if re.search(r": date\b", body) else []
+        standard += ["from typing import Annotated"] if ": Annotated[" in body else []
+        lines += [*standard, ""] if standard else []
+        # In the order of ruff: the engine is a package of others, as Polars is.
         names = ["Contract", "Field", *(["Instant"] if ": Instant" in body else [])]
+        lines += ["import polars as pl"] if "pl." in body else []
         lines += [f"from lakehouse.tables import {', '.join(names)}", "", ""]
         return "\n".join(lines) + body + "\n"
 
@@ -226,28 +225,3 @@ class TableSource:
         date_column = {write_value(self.day_name)}
         counts = "rows"
         max_quarantined = 0.0'''
-
-    def write_test(self, rejected: int) -> str:
-        """Returns a test that runs the sample through the table.
-
-        Args:
-            rejected: how many records of it are rejected.
-        """
-        module = f"assets.{self.domain}.{self.table}"
-        return f'''"""What becomes of the sample of {self.table}."""
-
-from pathlib import Path
-
-import pytest
-
-from lakehouse.scaffold.trial import try_sample
-
-SAMPLE = Path({write_value(self.sample)})
-
-
-@pytest.mark.skipif(not SAMPLE.exists(), reason="the sample is not on this machine")
-def test_every_record_of_the_sample_is_written_or_accounted_for(tmp_path):
-    outcome = try_sample("{module}", "{self.table}", [SAMPLE], tmp_path)
-    assert outcome.records == outcome.written + outcome.rejected
-    assert outcome.rejected == {rejected}, outcome.reasons
-'''

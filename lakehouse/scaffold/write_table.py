@@ -4,8 +4,8 @@ Nothing that exists is overwritten. What cannot be tried is taken away again, so
 table stands in the way of all others.
 """
 
-import glob
 import importlib
+import os
 import subprocess
 import sys
 import tempfile
@@ -17,8 +17,10 @@ from lakehouse.errors import SetupError
 from lakehouse.observe.profile.profile_file import profile_file
 from lakehouse.observe.profile.profiles import FileProfile
 from lakehouse.scaffold.python_names import make_name
+from lakehouse.scaffold.samples import SampleFile, need_samples
+from lakehouse.scaffold.samples_test_source import write_test
 from lakehouse.scaffold.table_source import TableSource
-from lakehouse.scaffold.trial import TrialOutcome, try_sample
+from lakehouse.scaffold.trial import TrialOutcome, try_samples
 
 _MOST_TRIED = 64 << 20
 """A larger sample is not tried at once: 64 MiB, some ten seconds."""
@@ -49,18 +51,18 @@ def write_new_table(project: Path, wanted: str, samples: Sequence[str]) -> NewTa
     Args:
         project: its folder, which holds or gets `assets/` and `checks/`.
         wanted: `<domain>/<table>`, or `<table>` for a domain of its own.
-        samples: paths of sample files, or patterns for them; the first is profiled.
+        samples: paths of sample files or folders, or patterns for them; the first file is profiled.
 
     Raises:
         SetupError: a name is none, a file exists, or the sample cannot be read.
     """
     domain, table = _split_name(wanted)
-    paths = _find_samples(samples)
-    profile = profile_file(paths[0])
+    found = need_samples(*samples)
+    profile = profile_file(found[0].path, name=found[0].name)
     _refuse_unreadable(profile)
     is_first = not (project / "checks" / f"{domain}.py").exists()
     checks = domain if is_first else f"{domain}_{table}"
-    source = TableSource(domain, table, checks, profile, _write_path(paths[0], project))
+    source = TableSource(domain, table, checks, profile)
     files = {
         project / "checks" / f"{checks}.py": source.write_contract(),
         project / "assets" / domain / f"{table}.py": source.write_tables(),
@@ -76,8 +78,9 @@ def write_new_table(project: Path, wanted: str, samples: Sequence[str]) -> NewTa
     }
     files = {**{path: text for path, text in packages.items() if not path.exists()}, **files}
     _write_all(files)
-    outcome = _try(source, project, paths, list(files))
-    _write_all({test: source.write_test(outcome.rejected if outcome else 0)})
+    outcome = _try(source, project, found, list(files))
+    wanted_paths = [_write_path(Path(one), project) for one in samples]
+    _write_all({test: write_test(source, wanted_paths, outcome)})
     _format([*files, test])
     return NewTable(domain, table, (*files, test), profile, outcome)
 
@@ -92,19 +95,6 @@ def _split_name(wanted: str) -> tuple[str, str]:
             f"Next: call it {make_name(domain)}/{make_name(table)}."
         )
     return domain, table
-
-
-def _find_samples(samples: Sequence[str]) -> list[Path]:
-    found: list[Path] = []
-    for sample in samples:
-        exact = Path(sample)
-        matches = [exact] if exact.exists() else map(Path, sorted(glob.glob(sample)))  # noqa: PTH207
-        found += [path for path in matches if path.is_file()]
-    if not found:
-        raise SetupError(
-            f"There is no file {', '.join(samples)}.\nNext: name a file that a delivery looks like."
-        )
-    return found
 
 
 def _refuse_unreadable(profile: FileProfile) -> None:
@@ -130,8 +120,8 @@ def _refuse_existing(paths: Sequence[Path]) -> None:
 
 def _write_path(sample: Path, project: Path) -> str:
     """Returns the path of a sample as a test names it: within the project, or absolute."""
-    full = sample.resolve()
-    base = project.resolve()
+    full = Path(os.path.abspath(sample))  # noqa: PTH100 - a pattern may be no path to resolve
+    base = Path(os.path.abspath(project))  # noqa: PTH100
     return str(full.relative_to(base)) if full.is_relative_to(base) else str(full)
 
 
@@ -142,10 +132,10 @@ def _write_all(files: dict[Path, str]) -> None:
 
 
 def _try(
-    source: TableSource, project: Path, samples: Sequence[Path], written: Sequence[Path]
+    source: TableSource, project: Path, samples: Sequence[SampleFile], written: Sequence[Path]
 ) -> TrialOutcome | None:
     """Runs the samples through the new table; takes its files away if that fails."""
-    if sum(sample.stat().st_size for sample in samples) > _MOST_TRIED:
+    if sum(sample.path.stat().st_size for sample in samples) > _MOST_TRIED:
         return None
     if str(project) not in sys.path:
         sys.path.insert(0, str(project))
@@ -153,8 +143,7 @@ def _try(
     is_tried = False
     try:
         with tempfile.TemporaryDirectory(prefix="trial-") as folder:
-            module = f"assets.{source.domain}.{source.table}"
-            outcome = try_sample(module, source.table, samples, Path(folder))
+            outcome = try_samples(source.table, {source.table: samples}, Path(folder))
         is_tried = True
     finally:
         if not is_tried:

@@ -3,14 +3,17 @@
 import os
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from lakehouse.errors import SetupError
 from lakehouse.observe.profile.profile_file import profile_file
 from lakehouse.scaffold.project import write_project
 from lakehouse.scaffold.python_names import make_class_name, make_names
+from lakehouse.scaffold.samples import find_samples
 from lakehouse.scaffold.table_source import TableSource
 from lakehouse.scaffold.write_table import write_new_table
 
@@ -117,6 +120,87 @@ def test_names_become_identifiers_each_once():
 
 def test_marks_for_null_become_null_where_a_number_stands(tmp_path):
     (tmp_path / "a.csv").write_text("id,n\nx,1\ny,-\nz,3\n")
-    source = TableSource("a", "a", "a", profile_file(tmp_path / "a.csv"), "a.csv")
+    source = TableSource("a", "a", "a", profile_file(tmp_path / "a.csv"))
     assert 'col("n").replace(["-"], None)' in source.write_tables()
     assert "n: pl.Int64 = Field(nullable=True" in source.write_contract()
+
+
+def write_clicks(folder: Path) -> None:
+    """Writes a folder as Spark does: two days of typed rows, and files that hold none."""
+    for day in (1, 2):
+        part = folder / f"dt=2026-11-0{day}"
+        part.mkdir(parents=True)
+        rows = pl.DataFrame(
+            {
+                "event_id": range(day * 100, day * 100 + 30),
+                "user": [{"id": n % 7, "country": "NO"} for n in range(30)],
+                "tags": [["a", "b"]] * 30,
+                "amount": [None if n % 2 else f"{n}.50" for n in range(30)],
+                "paid": [bool(n % 2) for n in range(30)],
+                "seen": [
+                    datetime(2026, 11, day, 8, n, tzinfo=UTC).replace(tzinfo=None)
+                    for n in range(30)
+                ],
+                "nothing": [None] * 30,
+            }
+        ).with_columns(pl.col("amount").cast(pl.Decimal(10, 2)))
+        rows.write_parquet(part / "part-0.parquet")
+        (part / ".part-0.parquet.crc").write_bytes(b"crc!")
+    (folder / "_SUCCESS").touch()
+
+
+def test_a_folder_of_spark_becomes_typed_rows_with_the_day_of_its_folders(tmp_path):
+    write_project(tmp_path)
+    write_clicks(tmp_path / "clicks.parquet")
+    done = run(tmp_path, "new", "web/clicks", "--from", "clicks.parquet")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Tried: 2 files" in done.stdout
+    assert "60 records = 60 written + 0 rejected" in done.stdout
+    contract = (tmp_path / "checks" / "web.py").read_text()
+    assert 'user: Annotated[pl.Struct, {"id": pl.Int64(), "country": pl.String()}]' in contract
+    assert "tags: Annotated[pl.List, pl.String()]" in contract
+    assert "amount: Annotated[pl.Decimal, 10, 2] = Field(nullable=True" in contract
+    assert "paid: bool" in contract
+    assert 'date_column = "dt"' in contract
+    assert "files=Files(folders=True)" in (tmp_path / "assets" / "web" / "clicks.py").read_text()
+    tested = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "1 passed" in tested.stdout, tested.stdout
+
+
+def test_samples_keep_the_folders_below_the_given_one(tmp_path):
+    write_clicks(tmp_path / "dt=x" / "clicks")
+    inner = tmp_path / "dt=x" / "clicks"
+    names = ["dt=2026-11-01/part-0.parquet", "dt=2026-11-02/part-0.parquet"]
+    assert [one.name for one in find_samples(f"{tmp_path}/*/clicks/*/*.parquet")] == [
+        f"dt=x/clicks/{name}" for name in names
+    ]
+    moved = inner.rename(tmp_path / "clicks")
+    assert [one.name for one in find_samples(str(moved))] == names
+    assert [one.name for one in find_samples(f"{moved}/dt=*/*.parquet")] == names
+    assert [one.name for one in find_samples(f"{moved}/{names[1]}")] == names[1:]
+
+
+def test_a_file_that_is_refused_is_counted_as_a_file(tmp_path):
+    write_project(tmp_path)
+    (tmp_path / "a.csv").write_text("id,n\n0,1\n1,2\n")
+    (tmp_path / "b.csv").write_text("x,y\n1,2\n")
+    done = run(tmp_path, "new", "desk/a", "--from", "a.csv", "--from", "b.csv")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Tried: 2 files, 1 refused" in done.stdout
+    assert "Tried: 2 records = 2 written + 0 rejected" in done.stdout
+
+
+def test_a_trial_that_writes_nothing_ends_with_an_error(tmp_path):
+    write_project(tmp_path)
+    columns = [["x" if row == column else str(row) for row in range(20)] for column in range(3)]
+    lines = [",".join(cells) for cells in zip(*columns, strict=True)]
+    (tmp_path / "a.csv").write_text("a,b,c\n" + "\n".join(lines) + "\n")
+    done = run(tmp_path, "new", "desk/a", "--from", "a.csv")
+    assert done.returncode == 1, done.stdout + done.stderr

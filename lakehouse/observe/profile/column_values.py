@@ -83,6 +83,7 @@ def _profile_typed(values: pl.Series) -> ColumnProfile:
         patterns=(),
         personal=suspect_personal_data(values.name, []),
         doubt=None,
+        dtype=values.dtype,
     )
 
 

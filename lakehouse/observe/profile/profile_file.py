@@ -4,7 +4,8 @@ Memory is bounded by the number of rows that are looked at, not by the file.
 """
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 
@@ -24,12 +25,13 @@ _CHUNK = 1 << 20
 _MOST_KEY_COLUMNS = 8
 
 
-def profile_file(path: Path, files: Files | None = None) -> FileProfile:
+def profile_file(path: Path, files: Files | None = None, *, name: str | None = None) -> FileProfile:
     """Returns the profile of a file.
 
     Args:
         path: the file.
         files: how it is read; None finds it out.
+        name: its name in landing with its folders; folders called `column=value` are columns.
 
     Raises:
         OSError: the file cannot be read.
@@ -37,11 +39,13 @@ def profile_file(path: Path, files: Files | None = None) -> FileProfile:
     found = recognize(path, path.name) if files is None else Recognized(files)
     look = Recognized(PLAIN, doubts=("what the file looks like cannot be told",))
     found = found or look
+    if name is not None and "=" in name.rpartition("/")[0]:
+        found = replace(found, files=replace(found.files, folders=True))
     names = found.columns or tuple(f"column_{n}" for n in range(1, found.width + 1))
     options = ReadOptions((), names, found.files)
     with tempfile.TemporaryDirectory(prefix="profile-") as folder:
         delivery = read_delivery(
-            _read_chunks(path), name=path.name, spool=Path(folder), options=options
+            _read_chunks(path), name=name or path.name, spool=Path(folder), options=options
         )
         return _describe(delivery, found)
 
@@ -68,7 +72,7 @@ def _describe(delivery: Delivery, found: Recognized) -> FileProfile:
         refused=delivery.refused,
         columns=columns,
         keys=tuple(_find_keys(sample, columns)),
-        event_time=_find_event_time(columns),
+        event_time=_find_event_time(columns, delivery.named),
         doubled=sample.height - sample.unique().height if sample.width else 0,
         looked_at=sample.height,
         notes=notes,
@@ -125,8 +129,11 @@ def _may_name(column: ColumnProfile) -> bool:
     )
 
 
-def _find_event_time(columns: tuple[ColumnProfile, ...]) -> str | None:
-    """Returns the column that says when a record happened: the first that is always there."""
+def _find_event_time(columns: tuple[ColumnProfile, ...], named: Collection[str]) -> str | None:
+    """Returns the column that says when a record happened: the first that is always there.
+
+    A day in the name of the folder goes first: what delivers the files has parted them by it.
+    """
     times = [
         column
         for column in columns
@@ -138,6 +145,6 @@ def _find_event_time(columns: tuple[ColumnProfile, ...]) -> str | None:
     full = [
         column for column in times if not column.nulls and not column.marks and not column.unread
     ]
-    for column in full or times:
+    for column in sorted(full or times, key=lambda one: one.name not in named):
         return column.name
     return None

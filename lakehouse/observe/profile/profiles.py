@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+import polars as pl
+
 from lakehouse.observe.profile.readings import Reading
 from lakehouse.tables.files import Files
 
@@ -25,6 +27,7 @@ class ColumnProfile:
         patterns: the most frequent shapes of values: 9 for digits, a and A for letters.
         personal: what personal data it seems to hold.
         doubt: why its type is not certain.
+        dtype: its type in a file that has types; None if the file gives text.
     """
 
     name: str
@@ -41,6 +44,7 @@ class ColumnProfile:
     patterns: tuple[tuple[str, int], ...]
     personal: str | None
     doubt: str | None
+    dtype: pl.DataType | None = None
 
 
 @dataclass(frozen=True)
