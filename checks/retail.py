@@ -145,7 +145,7 @@ class DailySales(Contract):
         date_column = "sales_date"
         counts = "lines"
         max_quarantined = 0.0
-        rules = {"revenue is finite": pl.col("revenue_gbp").is_finite().all()}  # noqa: RUF012
+        rules = {"revenue is finite": pl.col("revenue_gbp").is_finite().all()}
 
 
 class ProductMonth(Contract):

@@ -1,5 +1,6 @@
 """The source of one column: its field in the contract, and its cast in the transform."""
 
+import re
 from dataclasses import dataclass
 
 import polars as pl
@@ -20,6 +21,14 @@ _TYPES = {
 _DTYPES = {"Int8": "whole", "Int16": "whole", "Int32": "whole", "Int64": "whole", "UInt8": "whole"}
 _DTYPES |= {"UInt16": "whole", "UInt32": "whole", "Float32": "real", "Float64": "real"}
 _DTYPES |= {"Boolean": "yes or no", "day": "day", "instant": "instant", "local time": "local time"}
+_MONEY = re.compile(
+    r"amount|price|cost|fee(?!d)|revenue|sales|total|balance|salary|wage|tip|fare|toll|payment|net|gross"
+    r"|betrag|preis|kosten|geb(?:ü|ue)hr|umsatz|saldo|summe|lohn|gehalt|[$€£¥]|\b(?:eur|usd|gbp|chf)\b",
+    re.IGNORECASE,
+)
+_CENTS = 2
+_EXACT = "18, 2"
+"""Digits of money in all, and after the point: exact up to 16 digits before it."""
 _FEW = 8
 _LONGEST = 20
 
@@ -48,6 +57,16 @@ class ColumnSource:
         return _DTYPES.get(self.profile.type, "typed")
 
     @property
+    def is_money(self) -> bool:
+        """Whether it seems to be money: two decimals in each value, and a name or sign of it."""
+        profile = self.profile
+        if self.kind != "real" or profile.decimals != _CENTS or profile.reading is None:
+            return False
+        options = profile.reading.options
+        is_named = bool(_MONEY.search(profile.name.replace("_", " ")))
+        return "percent" not in options and ("currency" in options or is_named)
+
+    @property
     def marks(self) -> list[str]:
         """Texts that stand for null in it; in a text they may be values."""
         return [] if self.kind == "text" else list(self.profile.marks)
@@ -64,6 +83,8 @@ class ColumnSource:
     def _write_annotation(self) -> str:
         if self.kind == "typed" and self.profile.dtype is not None:
             return write_annotation(self.profile.dtype)
+        if self.is_money:
+            return f"Annotated[pl.Decimal, {_EXACT}]"
         return _TYPES[self.kind]
 
     def write_cast(self) -> str:
@@ -73,9 +94,10 @@ class ColumnSource:
             return self._write_typed(delivered)
         options = "".join(f", {key}={write_value(v)}" for key, v in reading.options.items())
         formats = "".join(f", {write_value(one)}" for one in reading.formats)
+        exact = f", pl.Decimal({_EXACT})" if self.is_money else ""
         casts = {
             "whole": f"read_number({delivered}, pl.Int64{options})",
-            "real": f"read_number({delivered}{options})",
+            "real": f"read_number({delivered}{exact}{options})",
             "yes or no": f"read_boolean({delivered}{options})",
             "day": f"read_date({delivered}{formats})",
             "instant": f"read_instant({delivered}{formats})",

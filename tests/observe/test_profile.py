@@ -1,7 +1,9 @@
 """The profile of a file: types that fit, keys, times, suspected personal data."""
 
 import pytest
+from click.testing import CliRunner
 
+from lakehouse.cli.profile_commands import profile as profile_command
 from lakehouse.observe.profile.personal_data import is_card, is_iban, suspect_personal_data
 from lakehouse.observe.profile.profile_file import profile_file
 from lakehouse.tables.files import Files
@@ -89,3 +91,25 @@ def test_checksums_are_checked():
 
 def test_the_declaration_is_part_of_the_profile(profiled):
     assert profiled('{"a": 1}\n{"a": 2}\n', "a.jsonl").files == Files()
+
+
+def test_values_that_seem_personal_are_hidden_unless_asked_for(tmp_path):
+    (tmp_path / "a.csv").write_text(
+        "id,mail\n" + "".join(f"{n},p{n}@example.com\n" for n in (1, 2, 3))
+    )
+    hidden = CliRunner().invoke(profile_command, [str(tmp_path / "a.csv")])
+    assert "example.com" not in hidden.output
+    assert "3 records" in hidden.output
+    asked = CliRunner().invoke(profile_command, [str(tmp_path / "a.csv"), "--show-personal"])
+    assert "p1@example.com" in asked.output
+    assert (
+        "example.com"
+        not in CliRunner().invoke(profile_command, [str(tmp_path / "a.csv"), "--json"]).output
+    )
+
+
+def test_a_footer_is_no_record_with_too_few_cells(profiled):
+    rows = "".join(f"{n};{n},50;x\n" for n in range(20))
+    found = profiled(f"id;n;t\n{rows}Total: 20\n")
+    assert found.files.skip_last_lines == 1
+    assert not any("cells" in note for note in found.notes)

@@ -51,7 +51,7 @@ def test_every_record_of_the_sample_is_written_at_the_first_run(project):
 
 def test_the_contract_has_types_a_key_and_personal_data(project):
     contract = (project / "checks" / "desk.py").read_text()
-    assert "fee: float" in contract
+    assert "fee: Annotated[pl.Decimal, 18, 2]" in contract
     assert "mail: str = Field(pii=True" in contract
     assert "opened: Instant" in contract
     assert 'key = ("ticket_no",)' in contract
@@ -204,3 +204,21 @@ def test_a_trial_that_writes_nothing_ends_with_an_error(tmp_path):
     (tmp_path / "a.csv").write_text("a,b,c\n" + "\n".join(lines) + "\n")
     done = run(tmp_path, "new", "desk/a", "--from", "a.csv")
     assert done.returncode == 1, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "written"),
+    [
+        ("Betrag", ("-1.200,00", "3,50"), ', pl.Decimal(18, 2), decimal=",", thousands="."'),
+        ("x", ("1.20 €", "3.50 €"), ", pl.Decimal(18, 2), currency=True"),
+        ("price", ("1.2", "3.50"), ""),
+        ("weight", ("1.20", "3.50"), ""),
+        ("tip share", ("1.20 %", "3.50 %"), ", percent=True"),
+    ],
+)
+def test_money_is_exact_where_each_value_has_cents(tmp_path, name, values, written):
+    (tmp_path / "a.csv").write_text(f"id;{name}\n" + "".join(f"k{v};{v}\n" for v in values))
+    source = TableSource("a", "a", "a", profile_file(tmp_path / "a.csv"))
+    assert f'read_number("{name}"{written})' in source.write_tables()
+    is_exact = "Annotated[pl.Decimal, 18, 2]" in source.write_contract()
+    assert is_exact == ("Decimal" in written)

@@ -1,6 +1,7 @@
 """The profile of one column from its values."""
 
 import re
+from collections.abc import Collection
 
 import polars as pl
 
@@ -59,6 +60,7 @@ def profile_column(values: pl.Series, *, is_typed: bool) -> ColumnProfile:
         patterns=_count_top(_shape(texts.head(_LOOKED_AT * 20))),
         personal=suspect_personal_data(values.name, texts.head(_LOOKED_AT).to_list()),
         doubt=doubt,
+        decimals=_count_decimals(texts, reading, marks) if reading.kind == "real" else None,
     )
 
 
@@ -85,6 +87,15 @@ def _profile_typed(values: pl.Series) -> ColumnProfile:
         doubt=None,
         dtype=values.dtype,
     )
+
+
+def _count_decimals(texts: pl.Series, reading: Reading, marks: Collection[str]) -> int | None:
+    """Returns how many decimals each number has; None if that differs, or some have an exponent."""
+    bare = texts.str.strip_chars(BLANKS)
+    bare = bare.filter((bare != "") & ~bare.is_in(list(marks)))
+    mark = "," if reading.options.get("decimal") == "," else r"\."
+    lengths = bare.str.extract(rf"{mark}(\d+)(?:[^\d.,eE]*)$").str.len_chars().unique()
+    return lengths.item() if lengths.len() == 1 else None
 
 
 def _count_marks(values: pl.Series) -> dict[str, int]:

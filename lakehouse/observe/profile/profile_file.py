@@ -18,6 +18,7 @@ from lakehouse.ingest.files.recognize.recognizer import recognize
 from lakehouse.observe.profile.column_values import profile_column
 from lakehouse.observe.profile.profiles import ColumnProfile, FileProfile
 from lakehouse.tables.files import PLAIN, Files
+from lakehouse.wording import format_count
 
 _MOST_CELLS = 4_000_000
 _MOST_ROWS = 100_000
@@ -94,7 +95,7 @@ def _describe_letters(delivery: Delivery) -> Iterator[str]:
         return
     reasons = scan_letters(delivery).group_by("reason").len().sort("len", descending=True)
     for reason, count in reasons.head(3).collect().iter_rows():
-        yield f"{count:,} records cannot be read: {reason}"
+        yield f"{format_count(count, 'record')} cannot be read: {reason}"
 
 
 def _find_keys(

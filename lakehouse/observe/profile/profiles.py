@@ -27,6 +27,7 @@ class ColumnProfile:
         patterns: the most frequent shapes of values: 9 for digits, a and A for letters.
         personal: what personal data it seems to hold.
         doubt: why its type is not certain.
+        decimals: how many decimals each of its numbers has; None if that differs.
         dtype: its type in a file that has types; None if the file gives text.
     """
 
@@ -44,6 +45,7 @@ class ColumnProfile:
     patterns: tuple[tuple[str, int], ...]
     personal: str | None
     doubt: str | None
+    decimals: int | None = None
     dtype: pl.DataType | None = None
 
 

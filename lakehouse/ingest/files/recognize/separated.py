@@ -16,6 +16,7 @@ from lakehouse.ingest.files.recognize.table_place import (
     find_weak_marks,
 )
 from lakehouse.tables.files import Files, Format
+from lakehouse.wording import format_count
 
 _NEARLY_ALL = 0.9
 _CLEAR = 1.1
@@ -164,7 +165,7 @@ def _declare(
         doubts = (*doubts, f"whether the first line {is_header} could not be told for certain")
     if weak := find_weak_marks(place.records, place.width, marks):
         doubts = (*doubts, f"{', '.join(weak)} may be a value: few numbers stand beside it")
-    notes = tuple(_describe(place, counts, marks))
+    notes = tuple(_describe(place, counts, marks, files.skip_last_lines))
     return Recognized(files, place.names, place.width, notes, tuple(doubts))
 
 
@@ -186,13 +187,21 @@ def _is_skippable(line: str, comment: str) -> bool:
     return line.startswith(comment) or not line.strip()
 
 
-def _describe(place: Place, counts: dict[str, int], marks: Sequence[str]) -> Sequence[str]:
+def _describe(
+    place: Place, counts: dict[str, int], marks: Sequence[str], footer: int
+) -> Sequence[str]:
     notes = []
     if others := {mark: count for mark, count in counts.items() if mark not in marks}:
         found = ", ".join(f"{mark} ({count:,} times)" for mark, count in others.items())
         notes.append(f"may stand for null, or be values: {found}")
-    if odd := sum(not _fits(row, place.width, len(place.names)) for row in place.records):
-        notes.append(f"{odd:,} records of the sample do not have {place.width} cells")
+    records = list(place.records)
+    # Lines that are declared as a footer are no records.
+    while footer and records and not _fits(records[-1], place.width, len(place.names)):
+        records.pop()
+        footer -= 1
+    if odd := sum(not _fits(row, place.width, len(place.names)) for row in records):
+        subject, verb = format_count(odd, "record"), "does" if odd == 1 else "do"
+        notes.append(f"{subject} of the sample {verb} not have {place.width} cells")
     return notes
 
 
