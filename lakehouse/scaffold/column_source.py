@@ -22,7 +22,7 @@ _DTYPES = {"Int8": "whole", "Int16": "whole", "Int32": "whole", "Int64": "whole"
 _DTYPES |= {"UInt16": "whole", "UInt32": "whole", "Float32": "real", "Float64": "real"}
 _DTYPES |= {"Boolean": "yes or no", "day": "day", "instant": "instant", "local time": "local time"}
 _MONEY = re.compile(
-    r"amount|price|cost|fee(?!d)|revenue|sales|total|balance|salary|wage|tip|fare|toll|payment|net|gross"
+    r"amount|price|cost|fee(?!d)|revenue|total|balance|salary|wage|tip|fare|toll|payment|net|gross"
     r"|betrag|preis|kosten|geb(?:ü|ue)hr|umsatz|saldo|summe|lohn|gehalt|[$€£¥]|\b(?:eur|usd|gbp|chf)\b",
     re.IGNORECASE,
 )
