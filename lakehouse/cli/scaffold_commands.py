@@ -33,6 +33,8 @@ def new_table(table: str, samples: tuple[str, ...]) -> None:
     for path in made.written:
         print_text(f"wrote {_shorten(path)}")
     print_text(f"\n{made.profile.name} looks like files={write_files(made.profile.files)}")
+    for note in made.profile.notes:
+        print_text(f"note: {note}")
     for doubt in made.profile.doubts:
         print_text(f"look at this: {doubt}")
     for line in _describe_outcome(made):

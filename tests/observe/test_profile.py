@@ -113,3 +113,15 @@ def test_a_footer_is_no_record_with_too_few_cells(profiled):
     found = profiled(f"id;n;t\n{rows}Total: 20\n")
     assert found.files.skip_last_lines == 1
     assert not any("cells" in note for note in found.notes)
+
+
+def test_lists_of_objects_are_offered_as_a_table_of_their_own(profiled):
+    bikes = ", ".join(
+        f'{{"id": "b{n}", "rides": [{{"km": {n}}}], "owner": {{"m": "p{n}@example.com"}}}}'
+        for n in range(9)
+    )
+    found = profiled(f'{{"data": {{"bikes": [{bikes}]}}}}', "a.json")
+    assert found.files.records == "data.bikes[]"
+    declared = 'records="data.bikes[].rides[]", parents={"bikes_id": "data.bikes[].id"}'
+    assert any(declared in note for note in found.notes), found.notes
+    assert {one.name: one.personal for one in found.columns}["owner"] == "e-mail"

@@ -222,3 +222,42 @@ def test_money_is_exact_where_each_value_has_cents(tmp_path, name, values, writt
     assert f'read_number("{name}"{written})' in source.write_tables()
     is_exact = "Annotated[pl.Decimal, 18, 2]" in source.write_contract()
     assert is_exact == ("Decimal" in written)
+
+
+def test_a_table_that_refers_to_another_is_tried_with_the_samples_of_both(tmp_path):
+    write_project(tmp_path)
+    (tmp_path / "owners.csv").write_text("owner_id,town\no1,Oslo\no2,Bern\n")
+    (tmp_path / "bikes.csv").write_text("bike_id,owner_id\nb1,o1\nb2,o2\nb3,o9\n")
+    for one in ("owners", "bikes"):
+        done = run(tmp_path, "new", f"hire/{one}", "--from", f"{one}.csv")
+        assert done.returncode == 0, done.stdout + done.stderr
+    contract = tmp_path / "checks" / "hire_bikes.py"
+    declared = 'references = {"owner_id": "owners"}\n        max_quarantined = 0.5'
+    contract.write_text(contract.read_text().replace("max_quarantined = 0.1", declared))
+    test = tmp_path / "tests" / "test_hire_bikes.py"
+    test.write_text(
+        "from lakehouse.scaffold.samples import find_samples\n"
+        "from lakehouse.scaffold.trial import try_samples\n\n\n"
+        "def test_it(tmp_path):\n"
+        '    samples = {one: find_samples(f"{one}.csv") for one in ("owners", "bikes")}\n'
+        '    outcome = try_samples("bikes", samples, tmp_path)\n'
+        '    assert outcome.rows["bike_id"].to_list() == ["b1", "b2"], outcome.reasons\n'
+        "    assert (outcome.records, outcome.rejected) == (3, 1), outcome.reasons\n"
+    )
+    tested = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-q",
+            "-p",
+            "no:cacheprovider",
+            "tests/test_hire_bikes.py",
+        ],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "1 passed" in tested.stdout, tested.stdout

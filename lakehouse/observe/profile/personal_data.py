@@ -19,6 +19,8 @@ _NAMES = {
 }
 _MOST = 0.8
 _EMAIL = re.compile(r"[^@\s,;<>]+@[^@\s,;<>]+\.[A-Za-z]{2,}")
+_INNER_EMAIL = re.compile(r'"[^@\s,;<>"]+@[^@\s,;<>"]+\.[A-Za-z]{2,}"')
+"""An e-mail address that is a value of a JSON text."""
 _PHONE = re.compile(
     r"(?:\+|00)\d[\d ()/.-]{6,18}\d|\(\d{2,5}\)[\d ./-]{5,14}\d|0\d{2,4}[ /-][\d -]{5,12}"
 )
@@ -52,6 +54,9 @@ def _may_be(kind: str, values: Sequence[str]) -> bool:
 def _suspect_values(values: Sequence[str]) -> str | None:
     if not values:
         return None
+    nested = [value for value in values if value.lstrip()[:1] in ("{", "[")]
+    if nested and sum(bool(_INNER_EMAIL.search(value)) for value in nested) >= _MOST * len(nested):
+        return "e-mail"
     for kind, check in _CHECKS.items():
         if sum(check(value.strip()) for value in values) >= _MOST * len(values):
             return kind

@@ -4,7 +4,7 @@ Memory is bounded by the number of rows that are looked at, not by the file.
 """
 
 import tempfile
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
@@ -13,6 +13,7 @@ import polars as pl
 
 from lakehouse.ingest.files.delivery import Delivery, read_delivery, scan_letters, scan_rows
 from lakehouse.ingest.files.read_options import ReadOptions
+from lakehouse.ingest.files.recognize.declaration_text import write_files
 from lakehouse.ingest.files.recognize.recognized import Recognized
 from lakehouse.ingest.files.recognize.recognizer import recognize
 from lakehouse.observe.profile.column_values import profile_column
@@ -63,7 +64,8 @@ def _describe(delivery: Delivery, found: Recognized) -> FileProfile:
         if delivery.rows_count
         else ()
     )
-    notes = (*found.notes, *delivery.notes, *_describe_letters(delivery))
+    inner = _describe_lists(sample, found.files, columns)
+    notes = (*found.notes, *delivery.notes, *_describe_letters(delivery), *inner)
     return FileProfile(
         name=delivery.name,
         files=found.files,
@@ -98,9 +100,30 @@ def _describe_letters(delivery: Delivery) -> Iterator[str]:
         yield f"{format_count(count, 'record')} cannot be read: {reason}"
 
 
-def _find_keys(
-    sample: pl.DataFrame, columns: tuple[ColumnProfile, ...]
-) -> Iterator[tuple[str, ...]]:
+def _describe_lists(
+    sample: pl.DataFrame, files: Files, columns: Sequence[ColumnProfile]
+) -> Iterator[str]:
+    """Yields how lists of objects within the records would be read as a table of their own."""
+    if files.records is None:
+        return
+    last = files.records.removesuffix("[]").rpartition(".")[2]
+    keys = [name for (name,) in _find_keys(sample, columns[:1])]
+    for column in columns:
+        if sample.schema[column.name] != pl.String or not column.distinct:
+            continue
+        texts = sample[column.name].drop_nulls()
+        if not (texts.str.starts_with("[{") | (texts == "[]")).all():
+            continue
+        if not texts.str.starts_with("[{").any():
+            continue
+        parents = {f"{last}_{key}": f"{files.records}.{key}" for key in keys}
+        inner = Files(
+            format=files.format, records=f"{files.records}.{column.name}[]", parents=parents
+        )
+        yield f"{column.name} holds lists of objects; as a table of their own: {write_files(inner)}"
+
+
+def _find_keys(sample: pl.DataFrame, columns: Sequence[ColumnProfile]) -> Iterator[tuple[str, ...]]:
     """Yields the columns that name each record, alone; pairs of columns if there are none."""
     rows = sample.height
     if rows < 2:  # noqa: PLR2004
