@@ -19,7 +19,6 @@ from typing import Any
 
 from campaign.broken import MARK, REQUIRED, BrokenFile
 
-_LINE = re.compile(rb"[^\r\n]+")
 _BROKEN = (
     OSError,
     EOFError,
@@ -77,7 +76,7 @@ def find_complaints(file: BrokenFile, found: LandedFile) -> Iterator[str]:
     elif suffix == ".parquet":
         yield from _of_parquet(plain, found)
     else:
-        yield from _of_text(plain, suffix, found, len(numbers))
+        yield from _of_text(plain, suffix, found)
 
 
 def decompress(file: BrokenFile) -> tuple[bytes | None, str]:
@@ -146,22 +145,13 @@ def _parquet_rows(plain: bytes) -> int | None:
             return None
 
 
-def _of_text(plain: bytes, suffix: str, found: LandedFile, records: int) -> Iterator[str]:
+def _of_text(plain: bytes, suffix: str, found: LandedFile) -> Iterator[str]:
+    # Of JSON the marks must do: a damaged file may be read by lines or as one document.
     yield from _of_marks(plain, _header(plain, _TABLES[suffix]) if suffix in _TABLES else "", found)
     if suffix in _TABLES:
         read = _csv(plain, _TABLES[suffix])
         if read is not None and _is_sound(read) and not found.dead:
             yield from _of_values(_without_repeated_header(read), found)
-    elif (
-        plain.strip() != b"[]"
-        and (
-            lines := sum(
-                1 for line in _LINE.findall(plain.removeprefix(b"\xef\xbb\xbf")) if line.strip()
-            )
-        )
-        != records
-    ):
-        yield f"it has {lines} lines, {records} records were found"
 
 
 def _header(plain: bytes, separator: str) -> str:

@@ -159,14 +159,14 @@ def test_a_file_that_goes_while_others_are_read_ahead_takes_nothing_with_it(even
 
 def test_what_breaks_a_law_in_a_file_that_is_read_ahead_stops_the_batch(events, monkeypatch):
     deliver(events)
-    whole = read_batch.read_delivery
+    whole = read_batch.read_file
 
     def broken(chunks, *, name, **options):
         if name == "030.csv":
             raise LawError("a record is unaccounted for")
         return whole(chunks, name=name, **options)
 
-    monkeypatch.setattr(read_batch, "read_delivery", broken)
+    monkeypatch.setattr(read_batch, "read_file", broken)
     with pytest.raises(LawError, match="unaccounted"):
         land_now(events)
     assert events.lake.open_shared(EVENTS) is None

@@ -127,6 +127,8 @@ class _BoundedFile(io.BufferedReader):
 class _Zip:
     def __init__(self, archive: zipfile.ZipFile) -> None:
         self._archive = archive
+        if any(member.header_offset < 0 for member in archive.infolist()):
+            raise zipfile.BadZipFile("the beginning of the archive is missing")
         self.members = [
             Member(
                 member.filename,

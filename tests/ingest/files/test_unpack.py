@@ -327,3 +327,11 @@ def test_more_records_than_the_limit_are_refused(read):
     ):
         seen = read(content, name, limits=IngestLimits(rows=1999))
         assert seen.delivery.refused == "more than 1,999 records (rows)"
+
+
+def test_a_zip_without_its_beginning_is_refused_and_stops_nothing(read):
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("a.csv", "id\n1\n")
+        archive.writestr("b.csv", "id\n2\n")
+    assert "beginning" in read(packed.getvalue()[20:], "a.zip").delivery.refused
