@@ -184,6 +184,7 @@ def _find_lost_marks(file: DialectFile, text: str, landed: Mapping[str, Any]) ->
     held = " ".join(
         [
             *(value for _, values in landed["rows"] for value in values if value),
+            *landed.get("other", ()),
             *(
                 bytes.fromhex(payload).decode(file.encoding or "", "replace")
                 for *_, payload in landed["dead"]
@@ -244,11 +245,17 @@ def land_dialects(folder: Path, seed: int, numbers: Sequence[int]) -> None:
 
 def _read_outcomes(lake: Lake, table: RawTable) -> dict[str, dict[str, Any]]:
     """Returns rows, dead letters and outcome of each file, by its name."""
-    outcomes: dict[str, dict[str, Any]] = defaultdict(lambda: {"rows": [], "dead": []})
+    outcomes: dict[str, dict[str, Any]] = defaultdict(lambda: {"rows": [], "dead": [], "other": []})
     if lake.open(table.name) is not None:
-        frame = lake.scan(table.name).select("_source", "_offset", *COLUMNS).collect()
-        for source, offset, *values in frame.iter_rows():
+        frame = lake.scan(table.name).collect()
+        for source, offset, *values in frame.select("_source", "_offset", *COLUMNS).iter_rows():
             outcomes[_name(source)]["rows"].append((offset, values))
+        # A broken name is a column of its own, and its values are not lost.
+        more = [name for name in frame.columns if name not in COLUMNS and not name.startswith("_")]
+        for source, *values in frame.select("_source", *more).iter_rows():
+            outcomes[_name(source)]["other"] += [
+                str(value) for value in values if value is not None
+            ]
     if lake.open(DEAD_LETTERS) is not None:
         letters = lake.scan(DEAD_LETTERS).filter(pl.col("table") == table.name).collect()
         for source, *values in letters.select("_source", "_offset", "reason", "payload").rows():
