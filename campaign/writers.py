@@ -150,10 +150,6 @@ class Writers:
         found = [self._describe(one, records) for one in (world, alone)]
         # A single writer lands all files in order, so it may never see what others see settled.
         wanted, stands = (state.select_unsettled(one["content"]) for one in reversed(found))
-        # Where tombstones are removed, nothing tells that a rejected event of a key without a row
-        # is older than its delete: it stays open. docs/guarantees.md does not promise otherwise.
-        for content in (wanted, stands):
-            content.pop("quarantine/staged_shelves", None)
         for problem in (*found[0]["problems"], *state.find_differences(wanted, stands)):
             self._find(problem, world)
 
