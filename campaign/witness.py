@@ -7,6 +7,7 @@ cannot judge, it is silent.
 import csv
 import gzip
 import io
+import json
 import lzma
 import re
 import struct
@@ -19,6 +20,7 @@ from typing import Any
 
 from campaign.broken import MARK, REQUIRED, BrokenFile
 
+_LINE = re.compile(rb"[^\r\n]+")
 _BROKEN = (
     OSError,
     EOFError,
@@ -76,7 +78,7 @@ def find_complaints(file: BrokenFile, found: LandedFile) -> Iterator[str]:
     elif suffix == ".parquet":
         yield from _of_parquet(plain, found)
     else:
-        yield from _of_text(plain, suffix, found)
+        yield from _of_text(plain, suffix, found, len(numbers))
 
 
 def decompress(file: BrokenFile) -> tuple[bytes | None, str]:
@@ -145,13 +147,26 @@ def _parquet_rows(plain: bytes) -> int | None:
             return None
 
 
-def _of_text(plain: bytes, suffix: str, found: LandedFile) -> Iterator[str]:
-    # Of JSON the marks must do: a damaged file may be read by lines or as one document.
+def _of_text(plain: bytes, suffix: str, found: LandedFile, records: int) -> Iterator[str]:
     yield from _of_marks(plain, _header(plain, _TABLES[suffix]) if suffix in _TABLES else "", found)
     if suffix in _TABLES:
         read = _csv(plain, _TABLES[suffix])
         if read is not None and _is_sound(read) and not found.dead:
             yield from _of_values(_without_repeated_header(read), found)
+    elif suffix not in _TABLES and plain.strip() != b"[]":
+        lines = [one for one in _LINE.findall(plain.removeprefix(b"\xef\xbb\xbf")) if one.strip()]
+        # Of a damaged file that is neither clearly lines nor a document, the marks are judged.
+        is_lines = 2 * sum(map(_is_object, lines)) > len(lines)
+        if is_lines and len(lines) != records:
+            yield f"it has {len(lines)} lines, {records} records were found"
+
+
+def _is_object(line: bytes) -> bool:
+    """Returns whether a line is one object of JSON."""
+    try:
+        return line.startswith(b"{") and isinstance(json.loads(line), dict)
+    except (ValueError, RecursionError):
+        return False
 
 
 def _header(plain: bytes, separator: str) -> str:
