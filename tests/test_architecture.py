@@ -299,7 +299,7 @@ def test_files_are_scanned_in_one_place_which_takes_no_path_for_a_pattern():
     allowed = {
         "lakehouse.storage.parquet",
         "lakehouse.storage.log_archive",
-        "lakehouse.ingest.files.typed_process",
+        "lakehouse.ingest.files.typed.typed_process",
     }
     names = [name for name in modules_of("lakehouse") if name not in allowed]
     assert {name: found for name in names if (found := bare_scans(name))} == {}

@@ -15,8 +15,8 @@ import polars as pl
 
 from lakehouse.ingest.files.delivery import Delivery
 from lakehouse.ingest.files.name_columns import read_name_columns
+from lakehouse.ingest.files.packed.suffixes import find_format
 from lakehouse.ingest.files.record_ledger import RefusedError
-from lakehouse.ingest.files.suffixes import find_format
 from lakehouse.origin import DIGEST_DIGITS, Origin
 from lakehouse.system_columns import ORIGIN
 from lakehouse.tables.table_types import RawTable

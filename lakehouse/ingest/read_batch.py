@@ -20,10 +20,10 @@ from lakehouse.ingest.batch import StoredLetters
 from lakehouse.ingest.batch_builder import BatchBuilder
 from lakehouse.ingest.delivery_identity import name_digest
 from lakehouse.ingest.drift.columns import TableColumns
-from lakehouse.ingest.files.archive_file import ArchiveFile, read_file
 from lakehouse.ingest.files.delivery import Delivery
 from lakehouse.ingest.files.landing_zone import Landing, UnreadableError
 from lakehouse.ingest.files.listing import Entry
+from lakehouse.ingest.files.packed.archive_file import ArchiveFile, read_file
 from lakehouse.ingest.files.read_options import ReadOptions
 from lakehouse.ingest.landed_files import LandedFiles
 from lakehouse.ingest.limits import IngestLimits

@@ -14,10 +14,10 @@ import obstore
 import polars as pl
 
 from lakehouse.ingest.delivery_identity import name_digest
-from lakehouse.ingest.files.archive_file import ArchiveFile, read_file
 from lakehouse.ingest.files.delivery import Delivery
 from lakehouse.ingest.files.landing_zone import Landing, UnreadableError
 from lakehouse.ingest.files.listing import Entry
+from lakehouse.ingest.files.packed.archive_file import ArchiveFile, read_file
 from lakehouse.ingest.files.read_options import ReadOptions
 from lakehouse.ingest.landed_files import LandedFiles
 from lakehouse.origin import Origin

@@ -14,10 +14,10 @@ import polars as pl
 from lakehouse.ingest.batch_builder import BatchBuilder
 from lakehouse.ingest.batch_frames import FittedDelivery
 from lakehouse.ingest.drift.fit import fit_delivery
-from lakehouse.ingest.files.archive_file import ArchiveFile
 from lakehouse.ingest.files.delivery import Delivery, scan_rows
 from lakehouse.ingest.files.landing_zone import Landing
 from lakehouse.ingest.files.listing import Entry, Occurrence
+from lakehouse.ingest.files.packed.archive_file import ArchiveFile
 from lakehouse.ingest.land import land
 from lakehouse.ingest.landed_files import LandedFiles, read_landed_files
 from lakehouse.ingest.publish_batch import publish_batch

@@ -1,8 +1,8 @@
 """A delivered file after reading: every record is a row or a dead letter, and no record vanishes.
 
 Belongs here: what a delivery is, and the way from its bytes to its ledger. Does not belong here:
-where files lie (`landing_zone.py`), how they are unpacked (`unpack.py`), what a format means
-(`csv_records.py`, `json_records.py`, `parquet.py`), and how rows go into a table (`drift/`).
+where files lie (`landing_zone.py`), how they are unpacked (`packed/unpack.py`), what a format means
+(`csv/records.py`, `json/records.py`, `typed/parquet.py`), and how rows go into a table (`drift/`).
 """
 
 import shutil
@@ -20,6 +20,13 @@ from lakehouse.ingest.files.name_columns import (
     make_constants,
     read_name_columns,
 )
+from lakehouse.ingest.files.packed.unpack import (
+    Received,
+    SpooledFile,
+    Unpacked,
+    choose_format,
+    spool_file,
+)
 from lakehouse.ingest.files.read_options import PLAIN_OPTIONS, ReadOptions, leave_out
 from lakehouse.ingest.files.readers import read_plain_file
 from lakehouse.ingest.files.recognize.hints import hint_declaration
@@ -28,13 +35,6 @@ from lakehouse.ingest.files.record_ledger import (
     RecordLedger,
     RefusedError,
     frame_letter_rows,
-)
-from lakehouse.ingest.files.unpack import (
-    Received,
-    SpooledFile,
-    Unpacked,
-    choose_format,
-    spool_file,
 )
 from lakehouse.ingest.limits import DEFAULT_LIMITS, IngestLimits
 from lakehouse.storage.parquet import scan_parquet_files

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from lakehouse.ingest.files.local_files import Links
-from lakehouse.ingest.files.suffixes import FILE_SUFFIXES
+from lakehouse.ingest.files.packed.suffixes import FILE_SUFFIXES
 
 # Suffixes that browsers and transfer tools give to files that they have not finished.
 _IN_FLIGHT = (".tmp", ".part", ".partial", ".crdownload", ".filepart")

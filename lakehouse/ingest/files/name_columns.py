@@ -10,8 +10,8 @@ from urllib.parse import unquote
 
 import polars as pl
 
+from lakehouse.ingest.files.packed.suffixes import name_packing, strip_packing
 from lakehouse.ingest.files.record_ledger import RefusedError
-from lakehouse.ingest.files.suffixes import name_packing, strip_packing
 from lakehouse.tables.files import Files
 
 _NULL = "__HIVE_DEFAULT_PARTITION__"

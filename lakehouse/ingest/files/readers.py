@@ -3,16 +3,16 @@
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from lakehouse.ingest.files.csv_records import read_csv
-from lakehouse.ingest.files.excel import read_excel
-from lakehouse.ingest.files.fixed_width import read_fixed_width
-from lakehouse.ingest.files.json_records import read_json
-from lakehouse.ingest.files.parquet import read_parquet
+from lakehouse.ingest.files.csv.records import read_csv
+from lakehouse.ingest.files.json.records import read_json
 from lakehouse.ingest.files.read_options import ReadOptions
 from lakehouse.ingest.files.record_ledger import RecordLedger, RefusedError
-from lakehouse.ingest.files.text_encoding import decoded
-from lakehouse.ingest.files.typed_files import read_arrow, read_avro, read_orc
-from lakehouse.ingest.files.xml_records import read_xml
+from lakehouse.ingest.files.text.fixed_width import read_fixed_width
+from lakehouse.ingest.files.text.text_encoding import decoded
+from lakehouse.ingest.files.typed.excel import read_excel
+from lakehouse.ingest.files.typed.parquet import read_parquet
+from lakehouse.ingest.files.typed.typed_files import read_arrow, read_avro, read_orc
+from lakehouse.ingest.files.xml.records import read_xml
 from lakehouse.tables.files import Format
 
 _TEXT = frozenset[Format]({"csv", "tsv", "fixed", "jsonl", "json"})

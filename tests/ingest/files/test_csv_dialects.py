@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lakehouse.ingest.files import csv_records
+from lakehouse.ingest.files.csv import records as csv_records
 from lakehouse.ingest.limits import IngestLimits
 from lakehouse.tables.files import Files
 

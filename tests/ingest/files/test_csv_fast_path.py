@@ -4,9 +4,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from lakehouse.ingest.files import csv_records
-from lakehouse.ingest.files.csv_dialect import CsvDialect
-from lakehouse.ingest.files.csv_fast_path import parse_plain_block
+from lakehouse.ingest.files.csv import records as csv_records
+from lakehouse.ingest.files.csv.dialect import CsvDialect
+from lakehouse.ingest.files.csv.fast_path import parse_plain_block
 from lakehouse.ingest.limits import DEFAULT_LIMITS
 
 FIELDS = st.sampled_from(

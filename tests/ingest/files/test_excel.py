@@ -8,7 +8,7 @@ import openpyxl
 import pytest
 import xlsxwriter
 
-from lakehouse.ingest.files import contained
+from lakehouse.ingest.files.typed import contained
 from lakehouse.ingest.limits import IngestLimits
 from lakehouse.tables.files import Files
 

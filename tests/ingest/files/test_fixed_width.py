@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lakehouse.ingest.files import fixed_width
+from lakehouse.ingest.files.text import fixed_width
 from lakehouse.ingest.limits import IngestLimits
 from lakehouse.tables.files import Files
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from lakehouse.ingest.files.lines import LongLine, read_blocks
+from lakehouse.ingest.files.text.lines import LongLine, read_blocks
 from lakehouse.ingest.limits import IngestLimits
 
 LIMITS = IngestLimits(record_bytes=10, payload_bytes=4, block_bytes=4)

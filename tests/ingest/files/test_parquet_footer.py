@@ -7,7 +7,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from lakehouse.ingest.files.parquet_footer import BrokenFooterError, read_footer
+from lakehouse.ingest.files.typed.parquet_footer import BrokenFooterError, read_footer
 
 NAME = "a.parquet"
 

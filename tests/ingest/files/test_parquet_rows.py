@@ -9,8 +9,8 @@ from decimal import Decimal
 import polars as pl
 import pytest
 
-from lakehouse.ingest.files.parquet_values import refuse_unheld_values
 from lakehouse.ingest.files.record_ledger import RefusedError
+from lakehouse.ingest.files.typed.parquet_values import refuse_unheld_values
 from lakehouse.ingest.limits import IngestLimits
 
 NAME = "a.parquet"

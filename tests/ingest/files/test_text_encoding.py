@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lakehouse.errors import SetupError
-from lakehouse.ingest.files import text_encoding
+from lakehouse.ingest.files.text import text_encoding
 from lakehouse.tables.files import Files
 
 ENCODINGS = ["utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-8-sig", "cp1252", "latin-1"]

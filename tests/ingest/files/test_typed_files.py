@@ -13,7 +13,7 @@ import pytest
 from pyarrow import orc
 from pyarrow import parquet as pq
 
-from lakehouse.ingest.files import contained
+from lakehouse.ingest.files.typed import contained
 from lakehouse.ingest.limits import IngestLimits
 from lakehouse.tables.files import Files
 

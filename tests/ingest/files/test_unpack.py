@@ -13,8 +13,8 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lakehouse.ingest.files.packed.unpack import Received, unpack
 from lakehouse.ingest.files.record_ledger import RefusedError
-from lakehouse.ingest.files.unpack import Received, unpack
 from lakehouse.ingest.limits import IngestLimits
 from lakehouse.tables.files import Files
 

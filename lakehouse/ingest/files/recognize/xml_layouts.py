@@ -4,8 +4,8 @@ import re
 
 from lakehouse.ingest.files.recognize.recognized import Recognized, declare_format
 from lakehouse.ingest.files.recognize.sample import Sample
-from lakehouse.ingest.files.xml_encoding import find_xml_encoding
-from lakehouse.ingest.files.xml_paths import (
+from lakehouse.ingest.files.xml.encoding import find_xml_encoding
+from lakehouse.ingest.files.xml.paths import (
     choose_records,
     count_elements,
     list_below,

@@ -1,0 +1,1 @@
+"""CSV: the dialect, the grammar of a record, the fast path and the exact one."""

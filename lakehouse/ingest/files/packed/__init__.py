@@ -1,0 +1,1 @@
+"""What files are packed in: compressions and archives, and what suffixes say."""

@@ -1,0 +1,1 @@
+"""Formats that know types, and workbooks: Parquet, Arrow, Avro, ORC and Excel."""

@@ -1,0 +1,1 @@
+"""XML: the records of a document by their path, in bounded memory."""
